@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev check test lock clean
+PYTHON ?=
+RUN := .venv/bin/python
+CSV ?=
+
+help: ## show this help
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: ## make the virtual environment from the lock
+	@PYTHON="$(PYTHON)" infra/setup.sh
+
+demo: setup ## map a real CSV with live progress in the terminal (CSV=path for another one)
+	@$(RUN) -m infra.local.demo "$(CSV)"
+
+dev: setup ## serve everything on one port, reloading on change
+	@$(RUN) -m infra.local.dev
+
+check: setup ## lint, types, import contracts, drift of the locks
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m pyright
+	@.venv/bin/lint-imports
+	@infra/lock.sh --check
+
+test: setup ## run the tests with branch coverage
+	@$(RUN) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+lock: setup ## resolve the dependencies anew and export them
+	@infra/lock.sh
+
+clean: ## remove the data of local runs
+	@rm -rf .data

@@ -1,0 +1,203 @@
+"""Upstash's REST API in front of a Redis or Valkey server: the functions run here as they do there.
+
+    UPSTASH_REDIS_REST_TOKEN=... python -m infra.local.gateway --port 8079 --redis 127.0.0.1:6379
+
+Raw ASGI on purpose: it lies under every command of a local run. The protocol is that of
+https://upstash.com/docs/redis/features/restapi. `Upstash-Sync-Token` is ignored, because a single
+server is always in step with itself. Not here: JSON documents, read-only tokens, daily limits.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from types import FrameType
+
+import hiredis
+import uvicorn
+
+from infra.local import answers, commands, requests
+from infra.local.answers import Answer, Encode, Send
+from infra.local.requests import Receive, Refused, Request, Scope
+from infra.local.resp import (
+    Command,
+    Connection,
+    Reply,
+    Subscription,
+    Unreachable,
+    exchange_bytes,
+)
+from infra.local.scripts import Scripts
+
+TOKEN_VARIABLE = "UPSTASH_REDIS_REST_TOKEN"  # noqa: S105 -- the variable's name, not a token
+
+
+class Gateway:
+    """The ASGI application."""
+
+    def __init__(self, redis_host: str, redis_port: int, token: str) -> None:
+        self._address = (redis_host, redis_port)
+        self._token = token.encode()
+        self._redis = Connection(redis_host, redis_port)
+        self._scripts = Scripts()
+        self._streams: set[Subscription] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            request = await requests.admit(scope, receive, self._token)
+            if request.is_stream:
+                await self._stream(request.command(), receive, send)
+                return
+            answer = await self._answer(request)
+        except Refused as refused:
+            answer = answers.failure(refused.status, refused.message)
+        except commands.Malformed as error:
+            answer = answers.failure(400, f"ERR {error}")
+        except Unreachable as error:
+            answer = answers.failure(503, f"ERR the Redis server is not reachable: {error}")
+        await answers.respond(send, answer)
+
+    def close_streams(self) -> None:
+        """End every subscription, which would otherwise keep a server from stopping."""
+        for subscription in tuple(self._streams):
+            subscription.close()
+
+    async def _answer(self, request: Request) -> Answer:
+        encode = answers.base64 if request.in_base64 else answers.plain
+        if request.path == b"/multi-exec":
+            return await self._transaction(commands.batch_from_json(request.body), encode)
+        if request.path == b"/pipeline":
+            batch = commands.batch_from_json(request.body)
+            return await (self._raw(batch) if request.in_resp2 else self._pipeline(batch, encode))
+        command = request.command()
+        return await (self._raw([command]) if request.in_resp2 else self._single(command, encode))
+
+    async def _single(self, command: Command, encode: Encode) -> Answer:
+        [reply] = await self._redis.execute([self._prepare(command)])
+        return answers.of_reply(reply, encode)
+
+    async def _pipeline(self, batch: list[Command], encode: Encode) -> Answer:
+        """Answer each command for itself: one that is refused or fails leaves the others alone."""
+        refusals = [commands.refusal(command) for command in batch]
+        served = [
+            self._scripts.rewrite(command)
+            for command, refused in zip(batch, refusals, strict=True)
+            if refused is None
+        ]
+        replies = iter(await self._redis.execute(served) if served else [])
+        return answers.of_batch(
+            [
+                next(replies) if refused is None else hiredis.ReplyError(refused)
+                for refused in refusals
+            ],
+            encode,
+        )
+
+    async def _transaction(self, batch: list[Command], encode: Encode) -> Answer:
+        """All or nothing. Answered in JSON whatever the format asked for, as at Upstash."""
+        queued = [self._prepare(command) for command in batch]
+        outcome = (await self._redis.execute([[b"MULTI"], *queued, [b"EXEC"]]))[-1]
+        if isinstance(outcome, hiredis.ReplyError):
+            return answers.of_reply(outcome, encode)
+        return answers.of_batch(outcome, encode)
+
+    async def _raw(self, batch: list[Command]) -> Answer:
+        """RESP2 as the server wrote it."""
+        body = await exchange_bytes(*self._address, [self._prepare(command) for command in batch])
+        failed = len(batch) == 1 and body.startswith(b"-")
+        return Answer(400 if failed else 200, body, answers.RESP2)
+
+    def _prepare(self, command: Command) -> Command:
+        if refused := commands.refusal(command):
+            raise Refused(400, refused)
+        return self._scripts.rewrite(command)
+
+    async def _stream(self, command: Command, receive: Receive, send: Send) -> None:
+        """Relay a subscription as server-sent events until the client or the server goes."""
+        subscription = await Subscription.start(*self._address, command)
+        self._streams.add(subscription)
+        hang_up = asyncio.create_task(_close_on_disconnect(receive, subscription))
+        try:
+            async with aclosing(subscription.replies()) as replies:
+                await _relay(replies, send)
+        finally:
+            hang_up.cancel()
+            self._streams.discard(subscription)
+            subscription.close()
+
+
+async def _relay(replies: AsyncGenerator[Reply, None], send: Send) -> None:
+    """Send what comes; the first reply is the acknowledgement, or says what was wrong."""
+    acknowledgement = await anext(replies, None)
+    if acknowledgement is None:
+        raise Unreachable("the server closed the connection")
+    if isinstance(acknowledgement, hiredis.ReplyError):
+        raise Refused(400, str(acknowledgement))
+    await answers.start_events(send)
+    await answers.send_event(send, acknowledgement)
+    async for reply in replies:
+        await answers.send_event(send, reply)
+    await answers.end_events(send)
+
+
+async def _close_on_disconnect(receive: Receive, subscription: Subscription) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    subscription.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends open streams when it is told to stop, so that stopping does not wait for subscribers."""
+
+    def __init__(self, gateway: Gateway, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                gateway,
+                host="127.0.0.1",
+                port=port,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._gateway = gateway
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        asyncio.get_running_loop().call_soon_threadsafe(self._gateway.close_streams)
+
+
+def create(redis_host: str, redis_port: int, token: str) -> Gateway:
+    """Build the ASGI application; it connects with the first request.
+
+    Answers 503 with {"error": ...} while the server at `redis_host`:`redis_port` is away.
+    """
+    return Gateway(redis_host, redis_port, token)
+
+
+def server_command(port: int, redis_port: int) -> list[str]:
+    """Command line of a gateway on 127.0.0.1:`port`; its token goes into the environment, TOKEN_VARIABLE."""
+    redis = f"127.0.0.1:{redis_port}"
+    return [sys.executable, "-m", "infra.local.gateway", "--port", str(port), "--redis", redis]
+
+
+def main(argv: list[str], environ: Mapping[str, str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m infra.local.gateway", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="port to listen on, on 127.0.0.1")
+    parser.add_argument("--redis", required=True, metavar="HOST:PORT", help="the server behind it")
+    arguments = parser.parse_args(argv)
+    if not (token := environ.get(TOKEN_VARIABLE)):
+        parser.error(f"set {TOKEN_VARIABLE} to the token that clients will send")
+    host, _, redis_port = arguments.redis.rpartition(":")
+    _Server(create(host, int(redis_port), token), arguments.port).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], os.environ)

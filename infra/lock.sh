@@ -1,0 +1,22 @@
+#!/bin/sh
+# Locks the dependencies and exports what hosts install; with --check, fails where they have drifted.
+set -eu
+uv=.cache/tools/bin/uv
+[ -x "$uv" ] || uv=.venv/bin/uv
+
+export_to() { # file, uv's options: the header would name the file, so it is left out
+    file=$1
+    shift
+    "$uv" export --quiet --frozen --no-header --no-emit-project --no-default-groups "$@" -o "$file"
+}
+
+if [ "${1:-}" = --check ]; then
+    "$uv" lock --check --quiet || { echo "uv.lock does not fit pyproject.toml: run make lock" >&2; exit 1; }
+    exported=$(mktemp)
+    trap 'rm -f "$exported"' EXIT
+    export_to "$exported" >/dev/null
+    cmp -s "$exported" requirements.txt || { echo "requirements.txt has drifted: run make lock" >&2; exit 1; }
+else
+    "$uv" lock --quiet
+    export_to requirements.txt >/dev/null
+fi
