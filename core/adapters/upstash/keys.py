@@ -1,0 +1,33 @@
+"""The names of the keys. `{tenant}` is the hash tag of all keys of a tenant.
+
+| key | type | holds |
+|---|---|---|
+| `tenants` | zset | tenant -> latest time (ms) at which it may have a live flow |
+| `{t}:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step |
+| `{t}:log:f` | stream | its events, the n-th with id `n-0` |
+| `{t}:live:f` | channel | the same, as they come |
+| `{t}:flows` | zset | flow -> created (us, so that no two are equal) |
+| `{t}:due` | zset | every flow that is not terminal -> when to wake it (ms) |
+"""
+
+TENANTS = "tenants"
+
+
+def flow(tenant: str, flow: str) -> str:
+    return f"{{{tenant}}}:flow:{flow}"
+
+
+def log(tenant: str, flow: str) -> str:
+    return f"{{{tenant}}}:log:{flow}"
+
+
+def live(tenant: str, flow: str) -> str:
+    return f"{{{tenant}}}:live:{flow}"
+
+
+def flows(tenant: str) -> str:
+    return f"{{{tenant}}}:flows"
+
+
+def due(tenant: str) -> str:
+    return f"{{{tenant}}}:due"

@@ -1,0 +1,239 @@
+"""Commands and subscriptions over keep-alive connections of our own: the hot path and the worker.
+
+The SDK spends 3 to 10 ms of CPU on a command, nearly all of it in its HTTP client; this one about
+a tenth of that (docs/adr/0002). It knows what the REST API needs and no more: one POST at a time on a
+connection, answers parsed by httptools, and an endless GET for a subscription.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httptools
+
+from core.adapters.upstash.commands import REPLY_STATUSES, Command, refusal
+from core.errors import UnavailableError
+
+TIMEOUT_SECONDS = 3.0
+
+
+class _Endpoint:
+    """Where the REST API is, and how a request to it looks."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        self.host = parts.hostname or ""
+        self.tls = parts.scheme == "https"
+        self.port = parts.port or (443 if self.tls else 80)
+        self._base = parts.path.rstrip("/")
+        self._headers = f"host: {parts.netloc}\r\nauthorization: Bearer {token}\r\n"
+        self._ssl: ssl.SSLContext | None = None
+
+    def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+        head = (
+            f"{method} {self._base}{path} HTTP/1.1\r\n{self._headers}"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    async def connect(self, protocol: "_Connection") -> None:
+        """Raise UnavailableError if nobody is there."""
+        if self.tls and self._ssl is None:
+            self._ssl = ssl.create_default_context()  # 50 ms: once
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await loop.create_connection(lambda: protocol, self.host, self.port, ssl=self._ssl)
+        except (OSError, TimeoutError) as error:
+            raise UnavailableError("the store cannot be reached") from error
+
+
+class _Connection(asyncio.Protocol):
+    """One HTTP connection; the parser calls the `on_` methods."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.closed = False
+        self._answer: asyncio.Future[bytes] | None = None
+        self._body = bytearray()
+        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def status(self) -> int:
+        return self._parser.get_status_code()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.closed = True
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(UnavailableError("the store hung up"))
+
+    def on_message_begin(self) -> None:
+        self._body.clear()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        if not self._parser.should_keep_alive():
+            self.close()
+        if self._answer and not self._answer.done():
+            self._answer.set_result(bytes(self._body))
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send a request, return the body of its answer. Raises UnavailableError."""
+        self._answer = self.loop.create_future()
+        self._parser = httptools.HttpResponseParser(self)
+        self.transport.write(request)
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await self._answer
+        except TimeoutError as error:
+            raise UnavailableError("the store does not answer") from error
+
+    def close(self) -> None:
+        self.closed = True
+        self.transport.close()
+
+
+class LeanCommands:
+    """Commands over a pool of connections that grows with what is under way at once."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._endpoint = _Endpoint(url, token)
+        self._idle: list[_Connection] = []
+
+    async def execute(self, command: Command) -> Any:
+        """Send one command."""
+        return _result(await self._post("/", command))
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """Send several in one request."""
+        return [_result(reply) for reply in await self._post("/pipeline", commands)]
+
+    async def _post(self, path: str, content: Any) -> Any:
+        request = self._endpoint.request("POST", path, json.dumps(content).encode())
+        connection = await self._connection()
+        try:
+            body = await connection.ask(request)
+        except BaseException:  # a cancelled wait too: its answer would be the next one's
+            connection.close()
+            raise
+        if not connection.closed:
+            self._idle.append(connection)
+        return _reply(connection.status, body)
+
+    async def _connection(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and connection.loop is loop:
+                return connection
+        connection = _Connection()
+        await self._endpoint.connect(connection)
+        return connection
+
+
+def _reply(status: int, body: bytes) -> Any:
+    """Return the JSON of an answer. Raises UnavailableError for one that no Redis gave."""
+    if status not in REPLY_STATUSES:
+        raise UnavailableError(f"the store answered {status}")
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise UnavailableError("the store answered nonsense") from error
+
+
+def _result(reply: Any) -> Any:
+    if "error" in reply:
+        raise refusal(str(reply["error"]))
+    return reply["result"]
+
+
+class LeanSubscriber:
+    """Subscriptions, each an endless answer on a connection of its own."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._endpoint = _Endpoint(url, token)
+
+    @asynccontextmanager
+    async def messages(self, channel: str) -> AsyncGenerator[AsyncIterator[str]]:
+        """Subscribe to a channel; entered when the server has acknowledged it."""
+        listener = _Listener()
+        await self._endpoint.connect(listener)
+        try:
+            path = f"/subscribe/{quote(channel, safe='')}"
+            await listener.subscribed(self._endpoint.request("GET", path))
+            yield listener
+        finally:
+            listener.close()
+
+
+class _Listener(_Connection):
+    """Lines of an event stream, `data: subscribe,channel,count` and `data: message,channel,text`.
+
+    Iterating gives the texts; a wait may be cancelled without losing one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._acknowledged = self.loop.create_future()
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def subscribed(self, request: bytes) -> None:
+        """Send the request, wait for the acknowledgement. Raises UnavailableError."""
+        self.transport.write(request)
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._acknowledged
+        except TimeoutError as error:
+            raise UnavailableError("the store does not acknowledge a subscription") from error
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+        while (end := self._body.find(b"\n")) >= 0:
+            line = self._body[:end].decode("utf-8", "replace").rstrip("\r")
+            del self._body[: end + 1]
+            if line.startswith("data: "):
+                self._hear(line.removeprefix("data: "))
+
+    def _hear(self, data: str) -> None:
+        kind, _, rest = data.partition(",")
+        if kind == "subscribe" and not self._acknowledged.done():
+            self._acknowledged.set_result(None)
+        elif kind == "message":
+            self._texts.put_nowait(rest.partition(",")[2])
+
+    def on_message_complete(self) -> None:
+        self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._texts.put_nowait(None)
+        if not self._acknowledged.done():
+            self._acknowledged.set_exception(UnavailableError("the store takes no subscription"))
+
+    def __aiter__(self) -> "_Listener":
+        return self
+
+    async def __anext__(self) -> str:
+        text = await self._texts.get()
+        if text is None:
+            self._texts.put_nowait(None)
+            raise StopAsyncIteration
+        return text

@@ -1,0 +1,83 @@
+"""FlowLog over Redis: a poll is one HMGET, a page of events one XRANGE, following a subscription."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+from core.adapters.upstash import keys, records
+from core.adapters.upstash.commands import Commands
+from core.flows import Batch, Entry, Flow, Head, Status, Summary
+
+RECORD_SEPARATOR = "\x1e"  # between the number and the events of a message, see prelude.lua
+
+
+class Subscriber(Protocol):
+    """Port of this adapter: messages of a channel from its acknowledgement on."""
+
+    def messages(self, channel: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Subscribe; iteration ends when the connection does. Raises UnavailableError."""
+        ...
+
+
+class UpstashFlowLog:
+    """Reads flows with one command each."""
+
+    def __init__(self, redis: Commands, subscriber: Subscriber) -> None:
+        self._redis = redis
+        self._subscriber = subscriber
+
+    async def head(self, tenant: str, flow: str) -> Head:
+        """Return the newest of a flow: one HMGET of four short fields."""
+        return records.head(
+            flow,
+            await self._redis.execute(["HMGET", keys.flow(tenant, flow), *records.HEAD_FIELDS]),
+        )
+
+    async def snapshot(self, tenant: str, flow: str) -> Flow:
+        """Return the whole state: one HGETALL."""
+        return records.flow(flow, await self._redis.execute(["HGETALL", keys.flow(tenant, flow)]))
+
+    async def recent(self, tenant: str, limit: int, before_us: int | None = None) -> list[Summary]:
+        """Return the newest flows: one range of ids, then one HMGET for each in a pipeline."""
+        newest = "+inf" if before_us is None else f"({before_us}"
+        flows: list[str] = await self._redis.execute(
+            ["ZREVRANGEBYSCORE", keys.flows(tenant), newest, "-inf", "LIMIT", 0, limit]
+        )
+        if not flows:
+            return []
+        fields = await self._redis.pipeline(
+            [["HMGET", keys.flow(tenant, flow), "crew", "status", "created"] for flow in flows]
+        )
+        return [
+            Summary(flow, crew, Status(status), int(created))
+            for flow, (crew, status, created) in zip(flows, fields, strict=True)
+            if status  # a flow may have expired since
+        ]
+
+    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+        """Return a page of the log: one XRANGE."""
+        reply: list[tuple[str, list[str]]] = await self._redis.execute(
+            ["XRANGE", keys.log(tenant, flow), f"({after}-0", "+", "COUNT", limit]
+        )
+        return [Entry(int(number.partition("-")[0]), fields[1]) for number, fields in reply]
+
+    @asynccontextmanager
+    async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
+        """Subscribe to what is appended."""
+        async with self._subscriber.messages(keys.live(tenant, flow)) as messages:
+            yield _Batches(messages)
+
+
+class _Batches:
+    """Batches from messages. No generator: a wait that is cancelled would end one."""
+
+    def __init__(self, messages: AsyncIterator[str]) -> None:
+        self._messages = messages
+
+    def __aiter__(self) -> "_Batches":
+        return self
+
+    async def __anext__(self) -> Batch:
+        message = await anext(self._messages)
+        first, *events = message.split(RECORD_SEPARATOR)
+        return [Entry(number, event) for number, event in enumerate(events, int(first))]

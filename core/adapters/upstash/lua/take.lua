@@ -1,0 +1,10 @@
+-- take: the flows that are due, each put off so that nobody else takes it meanwhile.
+--   KEYS  {t}:due
+--   args  limit, back_off_ms
+--   returns  flow ids
+local now = now_ms()
+local due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, args.limit)
+for _, flow in ipairs(due) do
+  redis.call('ZADD', KEYS[1], 'XX', now + args.back_off_ms, flow)
+end
+return due

@@ -1,0 +1,95 @@
+"""Settings: everything a deployment may choose, read from the environment in one place.
+
+`Settings.from_environ` refuses what cannot work, with a sentence that names the variable; nothing
+else in Crewline reads the environment. README.md lists the variables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+DEV_KEY_ID = "dev"
+LOCAL_HOST = "local"
+
+
+class SettingsError(Exception):
+    """A setting is missing or cannot work; the message names the variable and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process. Times are in seconds, sizes in bytes."""
+
+    redis_url: str
+    redis_token: str = field(repr=False)
+    jwt_keys: Mapping[str, str] = field(repr=False)  # key id -> secret; two while keys are rotated
+    bucket: str
+    s3_endpoint: str | None = None
+    model: str | None = None
+    model_base_url: str | None = None
+    model_api_key: str | None = field(default=None, repr=False)
+    lease_seconds: float = 30.0
+    beat_seconds: float = 10.0
+    step_seconds: float = 60.0
+    stream_seconds: float = 55.0
+    flow_ttl_seconds: int = 7 * 24 * 3600
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings. Raises SettingsError."""
+        api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
+        base_url = environ.get("CREWLINE_MODEL_BASE_URL")
+        default_model = "openai/gpt-4o-mini" if api_key or base_url else None
+        settings = cls(
+            redis_url=_required(environ, "UPSTASH_REDIS_REST_URL"),
+            redis_token=_required(environ, "UPSTASH_REDIS_REST_TOKEN"),
+            jwt_keys=jwt_keys(environ),
+            bucket=_required(environ, "CREWLINE_BUCKET"),
+            s3_endpoint=environ.get("CREWLINE_S3_ENDPOINT"),
+            model=environ.get("CREWLINE_MODEL") or default_model,
+            model_base_url=base_url,
+            model_api_key=api_key,
+            lease_seconds=_seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),
+            beat_seconds=_seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
+            step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
+            stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
+            flow_ttl_seconds=int(_seconds(environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600)),
+        )
+        if settings.lease_seconds < 3 * settings.beat_seconds:
+            raise SettingsError(
+                "CREWLINE_LEASE_SECONDS must be at least three times CREWLINE_BEAT_SECONDS"
+            )
+        return settings
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set; README.md says what it should hold")
+    return value
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        value = float(environ.get(name, default))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{name} must be a number of seconds above zero")
+    return value
+
+
+def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Read `CREWLINE_JWT_KEYS=kid:secret,kid:secret`: the first signs, all of them verify.
+
+    Raises SettingsError, also for the development key anywhere but on the local host.
+    """
+    pairs = [pair.partition(":") for pair in _required(environ, "CREWLINE_JWT_KEYS").split(",")]
+    keys = {kid.strip(): secret.strip() for kid, _, secret in pairs}
+    if len(keys) > 2 or any(not kid or len(secret) < 32 for kid, secret in keys.items()):  # noqa: PLR2004 -- RFC 7518, 3.2: 256 bits for HS256
+        raise SettingsError(
+            "CREWLINE_JWT_KEYS must be one or two of kid:secret, each secret of 32 characters or more"
+        )
+    if DEV_KEY_ID in keys and environ.get("CREWLINE_HOST") != LOCAL_HOST:
+        raise SettingsError("CREWLINE_JWT_KEYS holds the development key; make one of your own")
+    return keys

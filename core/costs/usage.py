@@ -1,0 +1,29 @@
+"""Usage: what model calls consumed, and what that cost, in integer nano-dollars.
+
+One nano-dollar is 1e-9 USD: one gpt-4o-mini input token is 150 of them, so sums stay exact.
+"""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and money of some model calls; adds up with `+`.
+
+    `unpriced_calls` counts calls whose price nobody knows: the cost is then a lower bound, and
+    never silently zero. `demo_calls` counts calls at the offline model's demonstration price.
+    """
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanodollars: int = 0
+    unpriced_calls: int = 0
+    demo_calls: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def public(self) -> dict[str, int]:
+        """The sums as JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}

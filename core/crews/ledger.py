@@ -1,0 +1,136 @@
+"""The run ledger: every change of a flow, each done exactly once however often it is sent.
+
+No queue makes a model call exactly-once, so the guarantee lives here. A worker *claims* a step and
+gets an epoch with a lease; whoever claims it after the lease ran out gets the next epoch, and from
+then on the earlier worker is fenced. What a worker writes is identified by (step, epoch, seq), so
+a reply that was lost may be asked for again. A step is *committed* once; the commit returns the
+whole state after it, and only from that is it safe to say which steps are ready.
+
+A flow that is not terminal is always in the tenant's due set, scored by when to look at it next:
+a worker that dies, or a wake-up that gets lost, costs time and nothing else.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from core.costs.usage import Usage
+from core.events import Event
+from core.flows import Flow, Status, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a new flow is made of. `digest` tells one request from another under the same id."""
+
+    flow: str
+    digest: str
+    incarnation: str
+    crew: str
+    definition: dict[str, Any]
+    inputs: dict[str, Any]
+    steps: tuple[Step, ...]
+    events: list[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A step held by one worker from now until its lease ends."""
+
+    tenant: str
+    flow: str
+    step: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else holds the step for `remaining_ms` more."""
+
+    remaining_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What one emit carries: events in order, and what model calls used since the last one."""
+
+    events: list[Event] = field(default_factory=list[Event])
+    usage: Usage | None = None
+
+
+class FencedError(Exception):
+    """This worker no longer holds what it writes to: stop, and leave the flow to its successor."""
+
+
+class RunLedger(Protocol):
+    """Port: changing flows.
+
+    Every method may be called again with the same arguments after a reply was lost, and then
+    changes nothing and returns what the first call returned. A flow that is gone raises
+    NotFoundError; a store that does not answer, UnavailableError.
+    """
+
+    async def create(self, tenant: str, launch: Launch) -> bool:
+        """Create a flow. True if it is new, False if the same request made it before.
+
+        Raises ConflictError if another request has this id.
+        """
+        ...
+
+    async def state(self, tenant: str, flow: str) -> Flow:
+        """Return the whole state, results included."""
+        ...
+
+    async def claim(
+        self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
+    ) -> Claim | Busy:
+        """Claim `step` if its epoch is still the one given, and emit `events` with that.
+
+        `owner` is a nonce of this attempt. The first claim of a flow makes it running. Raises
+        FencedError if the step has moved on since `step` was read or the flow is terminal.
+        """
+        ...
+
+    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
+        """Append events, add usage, renew the lease; return the number of the last event.
+
+        `seq` rises by one with each new write of a claim. Usage bumps the state version, events
+        alone do not. Raises FencedError.
+        """
+        ...
+
+    async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
+        """Store the step's result, for good; return the whole state after it. Raises FencedError."""
+        ...
+
+    async def move(
+        self,
+        tenant: str,
+        flow: str,
+        to: Status,
+        *,
+        status_epoch: int,
+        events: list[Event],
+        output: Any = None,
+        error: str | None = None,
+    ) -> None:
+        """Change the status if the status epoch is still `status_epoch`.
+
+        Raises FencedError if it is not, or if the flow is terminal in another way.
+        """
+        ...
+
+    async def take(self, tenant: str, limit: int, back_off_ms: int) -> list[str]:
+        """Return at most `limit` flows that are due, each put off by `back_off_ms`."""
+        ...
+
+    async def tenants(self) -> list[str]:
+        """Return the tenants that may have a flow which is not terminal."""
+        ...
+
+
+class Wake(Protocol):
+    """Port: have a worker look at a flow soon. A wake-up may be lost, late or doubled."""
+
+    async def wake(self, tenant: str, flow: str) -> None:
+        """Ask for a worker."""
+        ...

@@ -1,0 +1,107 @@
+"""What a running step writes: events and usage in order, from any thread, and a beat in silence.
+
+Crews run in threads and must not wait for Redis; so they post, and one task sends what has
+gathered while the last write was under way. A write that got no answer is sent again as it was,
+with its number, until it is known to be in the log.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from core import events
+from core.costs.usage import Usage
+from core.crews.ledger import Claim, FencedError, RunLedger, Write
+from core.errors import UnavailableError
+from core.flows import Flow
+
+T = TypeVar("T")
+
+AGAIN_SECONDS = 1.0
+PATIENCE_SECONDS = 120.0  # an outage may last that long before the step is given up
+
+
+class StepWriter:
+    """The pen of one claim; made and used in the event loop, posted to from anywhere."""
+
+    def __init__(
+        self, ledger: RunLedger, claim: Claim, *, lease_seconds: float, beat_seconds: float
+    ) -> None:
+        self._ledger, self._claim = ledger, claim
+        self._lease_ms, self._beat_seconds = int(lease_seconds * 1000), beat_seconds
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._posted = asyncio.Event()
+        self._pending: list[Write] = []
+        self._seq = 0
+        self._closing = False
+        self._fenced = False
+
+    def post(self, write: Write) -> None:
+        """Take what happened; returns at once. Raises FencedError if the step was lost."""
+        if self._fenced:
+            raise FencedError
+        stamped = events.stamped(write.events, time.time_ns() // 1_000_000)
+        with self._lock:
+            self._pending.append(Write(stamped, write.usage))
+        self._loop.call_soon_threadsafe(self._posted.set)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None]:
+        """Send and beat for as long as this is entered; what was begun is finished on leaving."""
+        sending = asyncio.create_task(self._send())
+        try:
+            yield
+        finally:
+            self._closing = True
+            self._posted.set()
+            with contextlib.suppress(FencedError):
+                await sending
+
+    async def commit(self, result: dict[str, Any]) -> Flow:
+        """Store the result with all that is still unsent. Raises FencedError."""
+        self.post(Write(events.step_finished(self._claim.step)))
+        write, self._seq = self._gathered(), self._seq + 1
+        return await _insist(lambda: self._ledger.commit(self._claim, self._seq, result, write))
+
+    async def _send(self) -> None:
+        while not self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._beat_seconds):
+                    await self._posted.wait()
+            self._posted.clear()
+            if not self._closing:
+                await self._emit(self._gathered())
+
+    async def _emit(self, write: Write) -> None:
+        self._seq += 1
+        try:
+            await _insist(lambda: self._ledger.emit(self._claim, self._seq, self._lease_ms, write))
+        except FencedError:
+            self._fenced = True
+            raise
+
+    def _gathered(self) -> Write:
+        with self._lock:
+            writes, self._pending = self._pending, []
+        used = [write.usage for write in writes if write.usage]
+        return Write(
+            [event for write in writes for event in write.events],
+            sum(used, start=Usage()) if used else None,
+        )
+
+
+async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+    """Send the same write until it is known to be done. Raises UnavailableError in the end."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await write()
+        except UnavailableError:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(AGAIN_SECONDS)

@@ -1,0 +1,42 @@
+"""What can go wrong, in six words that every host translates the same way.
+
+An adapter raises one of these and nothing else; `functions._problem` maps each class to its HTTP
+status. The message is for the person at the other end: it says what to do and never carries a
+secret, a key or the input itself.
+"""
+
+
+class CrewlineError(Exception):
+    """Base of all errors that a caller is meant to see."""
+
+
+class InvalidInputError(CrewlineError):
+    """The request cannot be understood; `pointers` name the fields (JSON pointers) and why."""
+
+    def __init__(self, message: str, pointers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.pointers = pointers or {}
+
+
+class UnauthenticatedError(CrewlineError):
+    """Nobody we know: the token is missing, expired or not ours."""
+
+
+class ForbiddenError(CrewlineError):
+    """Known, but without the scope that this takes."""
+
+
+class NotFoundError(CrewlineError):
+    """There is no such thing, or it is another tenant's: the two look alike on purpose."""
+
+
+class ConflictError(CrewlineError):
+    """It contradicts what is already there."""
+
+
+class UnavailableError(CrewlineError):
+    """A part we depend on does not answer; worth another try after `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

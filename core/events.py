@@ -1,0 +1,105 @@
+"""Events: what happened in a flow, in the words of the AG-UI protocol.
+
+Events are JSON from the start, so whoever reads them needs no library. Each function returns
+events that are whole on their own: what belongs together, such as a message's start, content and
+end, is made together and written together, so a killed worker leaves none half open.
+
+Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
+"""
+
+import json
+from typing import Any
+
+from core.costs.usage import Usage
+
+Event = dict[str, Any]  # an AG-UI event, JSON-ready, its "type" first
+
+
+def run_started(flow: str) -> list[Event]:
+    """Number 1 of every log."""
+    return [{"type": "RUN_STARTED", "threadId": flow, "runId": flow}]
+
+
+def run_finished(flow: str, result: Any) -> list[Event]:
+    """The end of a flow that succeeded, with its output."""
+    return [{"type": "RUN_FINISHED", "threadId": flow, "runId": flow, "result": result}]
+
+
+def run_error(message: str, code: str) -> list[Event]:
+    """The end of a flow that failed; `code` is a word a program can act on."""
+    return [{"type": "RUN_ERROR", "message": message, "code": code}]
+
+
+def step_started(step: str, attempt: int) -> list[Event]:
+    """A step begins; or begins again, since the worker that had it is gone."""
+    if attempt == 1:
+        return [{"type": "STEP_STARTED", "stepName": step}]
+    return custom("step_retried", {"step": step, "attempt": attempt})
+
+
+def step_finished(step: str) -> list[Event]:
+    """A step's result is committed."""
+    return [{"type": "STEP_FINISHED", "stepName": step}]
+
+
+def text_message(message: str, text: str) -> list[Event]:
+    """Return a whole message of an agent; `message` is its id. AG-UI forbids empty content."""
+    content = [{"type": "TEXT_MESSAGE_CONTENT", "messageId": message, "delta": text}]
+    return [
+        {"type": "TEXT_MESSAGE_START", "messageId": message, "role": "assistant"},
+        *(content if text else []),
+        {"type": "TEXT_MESSAGE_END", "messageId": message},
+    ]
+
+
+def tool_call(call: str, tool: str, arguments: str) -> list[Event]:
+    """Return the start of a tool call, its arguments as JSON text."""
+    return [
+        {"type": "TOOL_CALL_START", "toolCallId": call, "toolCallName": tool},
+        {"type": "TOOL_CALL_ARGS", "toolCallId": call, "delta": arguments},
+        {"type": "TOOL_CALL_END", "toolCallId": call},
+    ]
+
+
+def tool_result(call: str, content: str) -> list[Event]:
+    """Return what a tool answered."""
+    return [
+        {
+            "type": "TOOL_CALL_RESULT",
+            "messageId": f"{call}-result",
+            "toolCallId": call,
+            "content": content,
+            "role": "tool",
+        }
+    ]
+
+
+def model_call(step: str, model: str, usage: Usage) -> list[Event]:
+    """Return what one call of a model consumed."""
+    return custom("model_call", {"step": step, "model": model, **usage.public()})
+
+
+def state_snapshot(state: dict[str, Any]) -> Event:
+    """Return the whole state, for a follower whose cursor cannot be served. Never in the log."""
+    return {"type": "STATE_SNAPSHOT", "snapshot": state}
+
+
+def custom(name: str, value: Any) -> list[Event]:
+    """Return an event of our own that AG-UI clients pass on to the application."""
+    return [{"type": "CUSTOM", "name": name, "value": value}]
+
+
+def stamped(events: list[Event], now_ms: int) -> list[Event]:
+    """Return the events with the time they happened at."""
+    return [{**event, "timestamp": now_ms} for event in events]
+
+
+def encode(event: Event) -> str:
+    """Return the event as one line of JSON that every UTF-8 reader takes (no lone surrogates)."""
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+def is_final(event: str) -> bool:
+    """Tell whether this encoded event is a log's last."""
+    return event.startswith(('{"type":"RUN_FINISHED"', '{"type":"RUN_ERROR"'))

@@ -1,0 +1,184 @@
+"""Flows: what a run of a crew looks like from outside.
+
+A flow moves from queued to running, may wait, and ends once. Every change of its state bumps the
+state version, and incarnation + version *is* the ETag: a poller that is up to date costs one Redis
+command and an empty 304. Every event, whether it changes the state or not, has a number; the
+incarnation with that number is the cursor of whoever follows.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from core.costs.usage import Usage
+
+SCHEMA = "1"  # bump when the JSON of a state changes its meaning: every cached ETag then misses
+
+
+class Status(StrEnum):
+    """Where a flow stands. The last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest of a flow, read with one command however large its state is.
+
+    `incarnation` tells a flow from a later one of the same id; `sequence` is the number of its
+    last event, `version` that of its state.
+    """
+
+    incarnation: str
+    sequence: int
+    version: int
+    status: Status
+
+    @property
+    def etag(self) -> str:
+        """The strong entity-tag of the state, quotes included (RFC 9110, 8.8.3)."""
+        return f'"{SCHEMA}.{self.incarnation}.{self.version}"'
+
+    def cursor(self, sequence: int | None = None) -> str:
+        """The id of an event in this flow's stream; of the last one if no number is given."""
+        return f"{self.incarnation}.{self.sequence if sequence is None else sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One unit of work as the ledger knows it. `epoch` counts its starts, 0 before the first.
+
+    Times are Redis' own, in milliseconds since 1970; `lease_ms` is until when its worker holds it.
+    """
+
+    id: str
+    title: str
+    agent: str
+    state: str = "pending"  # pending | running | done
+    epoch: int = 0
+    lease_ms: int = 0
+    started_ms: int | None = None
+    finished_ms: int | None = None
+
+    def public(self) -> dict[str, Any]:
+        """What a viewer sees of the step."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "agent": self.agent,
+            "state": self.state,
+            "attempt": self.epoch,
+            "started_ms": self.started_ms,
+            "finished_ms": self.finished_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The whole state of a flow at one moment, `head` telling which."""
+
+    id: str
+    head: Head
+    crew: str
+    created_ms: int
+    updated_ms: int
+    definition: dict[str, Any]  # as it was at launch: a deploy does not change a running flow
+    inputs: dict[str, Any]
+    status_epoch: int = 0
+    steps: tuple[Step, ...] = ()
+    results: dict[str, Any] = field(default_factory=dict[str, Any])
+    usage: Usage = field(default_factory=Usage)
+    output: Any = None
+    error: str | None = None
+
+    def public(self) -> dict[str, Any]:
+        """The snapshot: JSON-ready, without inputs, definition, owners and step results."""
+        return {
+            "id": self.id,
+            "crew": self.crew,
+            "status": self.head.status.value,
+            "version": self.head.version,
+            "created_ms": self.created_ms,
+            "updated_ms": self.updated_ms,
+            "steps": [step.public() for step in self.steps],
+            "usage": self.usage.public(),
+            "output": self.output,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of a tenant's list of flows; no two were created in the same microsecond."""
+
+    id: str
+    crew: str
+    status: Status
+    created_us: int
+
+    def public(self) -> dict[str, Any]:
+        """The line as JSON."""
+        return {
+            "id": self.id,
+            "crew": self.crew,
+            "status": self.status.value,
+            "created_ms": self.created_us // 1000,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of a flow's log: its number, and the AG-UI event as JSON text."""
+
+    number: int
+    event: str
+
+
+Batch = list[Entry]
+
+
+class FlowLog(Protocol):
+    """Port: reading flows. Nothing here changes a flow.
+
+    Every method raises NotFoundError for a flow that does not exist or is another tenant's, and
+    UnavailableError when the store does not answer.
+    """
+
+    async def head(self, tenant: str, flow: str) -> Head:
+        """Return the newest of a flow; one command at any size of state."""
+        ...
+
+    async def snapshot(self, tenant: str, flow: str) -> Flow:
+        """Return the whole state, read at one moment."""
+        ...
+
+    async def recent(self, tenant: str, limit: int, before_us: int | None = None) -> list[Summary]:
+        """Return at most `limit` flows created before `before_us`, newest first."""
+        ...
+
+    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+        """Return at most `limit` events numbered above `after`, in order; [] if there is none.
+
+        The first may have a number above `after + 1`: what lay between was trimmed.
+        """
+        ...
+
+    def live(self, tenant: str, flow: str) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
+        """Subscribe: what is appended after entering arrives in batches, perhaps not all of it.
+
+        Entering returns only when the subscription is acknowledged, so a read of `entries` that
+        follows misses nothing. Iteration ends when the subscription is lost. A wait for the next
+        batch may be cancelled without losing one.
+        """
+        ...

@@ -1,0 +1,113 @@
+"""What both clients do: the SDK's and the lean one answer, refuse and fail alike."""
+
+import asyncio
+
+import pytest
+
+from core.adapters.upstash.commands import CommandError, Commands, Patient
+from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
+from core.adapters.upstash.sdk import SdkCommands
+from core.errors import UnavailableError
+from tests.faulty import faulty
+
+CLIENTS = [SdkCommands, LeanCommands]
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest, gateway) -> Commands:
+    return request.param(gateway.url, gateway.token)
+
+
+async def test_replies_are_json_as_the_rest_api_gives_it(client: Commands):
+    await client.execute(["DEL", "h"])
+    assert await client.execute(["HSET", "h", "name", "Jürgen 東京 \x1e", "n", 7]) == 2
+    assert await client.execute(["HMGET", "h", "name", "n", "none"]) == [
+        "Jürgen 東京 \x1e", "7", None,
+    ]  # fmt: skip
+
+
+async def test_a_pipeline_answers_in_order(client: Commands):
+    assert await client.pipeline([["ECHO", "a"], ["ECHO", "b"]]) == ["a", "b"]
+
+
+async def test_a_refused_command_says_its_code(client: Commands):
+    with pytest.raises(CommandError) as refused:
+        await client.execute(["EVALSHA", "0" * 40, 0])
+    assert refused.value.code == "NOSCRIPT"
+    with pytest.raises(CommandError):
+        await client.execute(["NOSUCHCOMMAND"])
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+async def test_a_wrong_token_is_refused_for_good(make, gateway):
+    with pytest.raises(CommandError):
+        await make(gateway.url, "wrong").execute(["PING"])
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+async def test_nobody_there_is_unavailable(make):
+    with pytest.raises(UnavailableError):
+        await make("http://127.0.0.1:9", "token").execute(["PING"])
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+@pytest.mark.parametrize("fault", ["drop", "refuse", "500", "503"])
+async def test_a_fault_on_the_way_is_unavailable(make, fault: str, gateway):
+    async with faulty(gateway.url, lambda: fault) as url:
+        with pytest.raises(UnavailableError):
+            await make(url, gateway.token).execute(["PING"])
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+@pytest.mark.parametrize("fault", ["drop", "refuse", "500", "503"])
+async def test_a_patient_client_asks_again(make, fault: str, gateway):
+    faults = iter([fault, fault, "pass"])
+    async with faulty(gateway.url, lambda: next(faults)) as url:
+        assert await Patient(make(url, gateway.token)).execute(["PING"]) == "PONG"
+
+
+async def test_a_cancelled_command_leaves_its_answer_to_nobody(gateway):
+    client = LeanCommands(gateway.url, gateway.token)
+    for _ in range(20):
+        call = asyncio.create_task(client.execute(["ECHO", "stale"]))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert await client.execute(["ECHO", "fresh"]) == "fresh"
+
+
+async def test_two_hundred_commands_at_once_get_their_own_answers(client: Commands):
+    texts = [f"text-{i}" for i in range(200)]
+    assert await asyncio.gather(*(client.execute(["ECHO", text]) for text in texts)) == texts
+
+
+async def test_a_subscriber_hears_what_is_published_after_it_entered(gateway):
+    client = LeanCommands(gateway.url, gateway.token)
+    subscriber = LeanSubscriber(gateway.url, gateway.token)
+    async with subscriber.messages("{t}:live:x") as messages:
+        for text in ("one, two", "ä\x1e", ""):
+            assert await client.execute(["PUBLISH", "{t}:live:x", text]) == 1
+        assert [await anext(messages) for _ in range(3)] == ["one, two", "ä\x1e", ""]
+
+
+async def test_a_wait_for_a_message_may_be_cancelled_without_losing_one(gateway):
+    client = LeanCommands(gateway.url, gateway.token)
+    subscriber = LeanSubscriber(gateway.url, gateway.token)
+    async with subscriber.messages("c") as messages:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await anext(messages)
+        await client.execute(["PUBLISH", "c", "still here"])
+        assert await anext(messages) == "still here"
+
+
+async def test_a_subscription_with_nobody_there_is_unavailable():
+    with pytest.raises(UnavailableError):
+        async with LeanSubscriber("http://127.0.0.1:9", "token").messages("c"):
+            pass
+
+
+async def test_a_subscription_with_a_wrong_token_is_unavailable(gateway):
+    with pytest.raises(UnavailableError):
+        async with LeanSubscriber(gateway.url, "wrong").messages("c"):
+            pass

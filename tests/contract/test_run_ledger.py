@@ -1,0 +1,293 @@
+"""What every RunLedger does. Each test runs over memory and over Redis with both clients."""
+
+import asyncio
+import json
+
+import pytest
+
+from core import events
+from core.costs.usage import Usage
+from core.crews.ledger import Busy, Claim, FencedError, Write
+from core.errors import ConflictError, NotFoundError
+from core.flows import Flow, Status, Step
+from tests.fixtures_ports import Flows, a_launch
+
+LEASE_MS = 30_000
+
+
+async def launched(flows: Flows, flow: str = "f1") -> Flow:
+    await flows.ledger.create(flows.tenant, a_launch(flow))
+    return await flows.ledger.state(flows.tenant, flow)
+
+
+async def claimed(
+    flows: Flows, step: Step, owner: str = "w1", lease_ms: int = LEASE_MS, flow: str = "f1"
+) -> Claim | Busy:
+    return await flows.ledger.claim(
+        flows.tenant,
+        flow,
+        step,
+        owner=owner,
+        lease_ms=lease_ms,
+        events=events.step_started(step.id, step.epoch + 1),
+    )
+
+
+async def held(flows: Flows, step: Step, owner: str = "w1", lease_ms: int = LEASE_MS) -> Claim:
+    claim = await claimed(flows, step, owner, lease_ms)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+async def log_of(flows: Flows, flow: str = "f1") -> list[tuple[int, str]]:
+    entries = await flows.log.entries(flows.tenant, flow, 0, 1000)
+    return [(entry.number, json.loads(entry.event)["type"]) for entry in entries]
+
+
+async def test_a_new_flow_is_queued_with_one_event_and_all_its_steps(flows: Flows):
+    state = await launched(flows)
+    assert (state.head.status, state.head.sequence, state.head.version) == (Status.QUEUED, 1, 1)
+    assert [(s.id, s.state, s.epoch) for s in state.steps] == [
+        ("one", "pending", 0),
+        ("two", "pending", 0),
+        ("three", "pending", 0),
+    ]
+    assert await log_of(flows) == [(1, "RUN_STARTED")]
+
+
+async def test_the_same_request_makes_one_flow(flows: Flows):
+    launch = a_launch()
+    assert await flows.ledger.create(flows.tenant, launch) is True
+    assert await flows.ledger.create(flows.tenant, launch) is False
+    assert len(await log_of(flows)) == 1
+
+
+async def test_another_request_under_the_same_id_is_refused(flows: Flows):
+    await launched(flows)
+    with pytest.raises(ConflictError):
+        await flows.ledger.create(flows.tenant, a_launch(digest="request-2"))
+
+
+async def test_fifty_equal_requests_at_once_make_one_flow(flows: Flows):
+    made = await asyncio.gather(*(flows.ledger.create(flows.tenant, a_launch()) for _ in range(50)))
+    assert sorted(made) == [False] * 49 + [True]
+    assert len(await log_of(flows)) == 1
+
+
+async def test_another_tenant_sees_nothing(flows: Flows):
+    await launched(flows)
+    with pytest.raises(NotFoundError):
+        await flows.ledger.state("somebody-else", "f1")
+
+
+async def test_the_first_claim_makes_the_flow_running(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    assert claim.epoch == 1
+    after = await flows.ledger.state(flows.tenant, "f1")
+    assert (after.head.status, after.head.version) == (Status.RUNNING, 2)
+    assert (after.steps[0].state, after.steps[0].epoch) == ("running", 1)
+
+
+async def test_a_claim_whose_reply_was_lost_is_granted_again_as_it_was(flows: Flows):
+    state = await launched(flows)
+    assert await held(flows, state.steps[0]) == await held(flows, state.steps[0])
+    assert len(await log_of(flows)) == 2
+
+
+async def test_of_twenty_workers_racing_for_a_step_exactly_one_gets_it(flows: Flows):
+    state = await launched(flows)
+
+    async def race(owner: str) -> bool:
+        try:
+            return isinstance(await claimed(flows, state.steps[0], owner), Claim)
+        except FencedError:
+            return False
+
+    assert sum(await asyncio.gather(*(race(f"w{i}") for i in range(20)))) == 1
+    assert len(await log_of(flows)) == 2
+
+
+async def test_a_held_step_is_busy_for_as_long_as_its_lease(flows: Flows):
+    state = await launched(flows)
+    await held(flows, state.steps[0])
+    now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
+    busy = await claimed(flows, now, "w2")
+    assert isinstance(busy, Busy)
+    assert 0 < busy.remaining_ms <= LEASE_MS
+
+
+async def test_after_the_lease_the_next_worker_gets_the_next_epoch(flows: Flows):
+    state = await launched(flows)
+    dead = await held(flows, state.steps[0], lease_ms=1)
+    await asyncio.sleep(0.02)
+    now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
+    successor = await held(flows, now, "w2")
+    assert successor.epoch == 2
+    with pytest.raises(FencedError):
+        await flows.ledger.emit(dead, 1, LEASE_MS, Write())
+    with pytest.raises(FencedError):
+        await flows.ledger.commit(dead, 2, {"output": "late"}, Write())
+
+
+async def test_a_worker_that_read_the_step_before_it_moved_on_is_fenced(flows: Flows):
+    state = await launched(flows)
+    await held(flows, state.steps[0])
+    with pytest.raises(FencedError):
+        await claimed(flows, state.steps[0], "w2")
+
+
+async def test_a_write_sent_again_changes_nothing_and_returns_the_same_number(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    write = Write(events.custom("agent_insight", "ä\u2028\x1e{}"), Usage(calls=1, input_tokens=5))
+    first = await flows.ledger.emit(claim, 1, LEASE_MS, write)
+    later = await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("x", 1)))
+    assert (first, later) == (3, 4)
+    assert await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("x", 1))) == later
+    after = await flows.ledger.state(flows.tenant, "f1")
+    assert after.usage == Usage(calls=1, input_tokens=5)
+    assert [number for number, _ in await log_of(flows)] == [1, 2, 3, 4]
+
+
+async def test_usage_bumps_the_state_version_and_events_alone_do_not(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    before = (await flows.log.head(flows.tenant, "f1")).version
+    await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1)))
+    assert (await flows.log.head(flows.tenant, "f1")).version == before
+    await flows.ledger.emit(claim, 2, LEASE_MS, Write(usage=Usage(calls=1)))
+    assert (await flows.log.head(flows.tenant, "f1")).version == before + 1
+
+
+async def test_a_heartbeat_renews_the_lease_and_writes_no_event(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0], lease_ms=1_000)
+    before = (await flows.ledger.state(flows.tenant, "f1")).steps[0].lease_ms
+    await flows.ledger.emit(claim, 1, LEASE_MS, Write())
+    assert (await flows.ledger.state(flows.tenant, "f1")).steps[0].lease_ms > before
+    assert len(await log_of(flows)) == 2
+
+
+async def test_a_commit_returns_the_state_after_it(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    write = Write(events.step_finished("one"), Usage(calls=2, cost_nanodollars=10**12))
+    after = await flows.ledger.commit(claim, 1, {"output": {"ü": [1.5, None]}}, write)
+    assert after.results == {"one": {"output": {"ü": [1.5, None]}}}
+    assert (after.steps[0].state, after.usage.cost_nanodollars) == ("done", 10**12)
+    assert after == await flows.ledger.state(flows.tenant, "f1")
+
+
+async def test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    write = Write(events.step_finished("one"), Usage(calls=1))
+    first = await flows.ledger.commit(claim, 1, {"output": 1}, write)
+    assert await flows.ledger.commit(claim, 1, {"output": 1}, write) == first
+
+
+async def test_a_committed_step_is_never_claimed_again(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0], lease_ms=1)
+    after = await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    await asyncio.sleep(0.02)
+    with pytest.raises(FencedError):
+        await claimed(flows, after.steps[0], "w2")
+    with pytest.raises(FencedError):
+        await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("late", 1)))
+
+
+async def test_the_end_is_final_and_comes_once(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    for _ in range(2):  # the second is a reply that was lost
+        await flows.ledger.move(
+            flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0,
+            events=events.run_finished("f1", {"a": 1}), output={"a": 1},
+        )  # fmt: skip
+    with pytest.raises(FencedError):
+        await flows.ledger.move(
+            flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
+        )
+    with pytest.raises(FencedError):
+        await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("late", 1)))
+    with pytest.raises(FencedError):
+        await claimed(flows, state.steps[1], "w2")
+    after = await flows.ledger.state(flows.tenant, "f1")
+    assert (after.head.status, after.output) == (Status.SUCCEEDED, {"a": 1})
+    assert [kind for _, kind in await log_of(flows)].count("RUN_FINISHED") == 1
+
+
+async def test_a_write_from_before_the_end_may_still_ask_for_its_number(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    number = await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1)))
+    await flows.ledger.move(
+        flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
+    )
+    assert await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1))) == number
+
+
+async def test_writing_to_a_flow_that_is_gone_is_refused(flows: Flows):
+    claim = Claim(flows.tenant, "nowhere", "one", 1)
+    with pytest.raises(NotFoundError):
+        await flows.ledger.emit(claim, 1, LEASE_MS, Write())
+    with pytest.raises(NotFoundError):
+        await flows.ledger.commit(claim, 1, {}, Write())
+    with pytest.raises(NotFoundError):
+        await claimed(flows, Step("one", "", ""), flow="nowhere")
+    with pytest.raises(NotFoundError):
+        await flows.ledger.move(flows.tenant, "nowhere", Status.FAILED, status_epoch=0, events=[])
+
+
+async def test_a_live_flow_is_always_due_and_put_off_when_taken(flows: Flows):
+    await launched(flows)
+    assert flows.tenant in await flows.ledger.tenants()
+    assert await flows.ledger.take(flows.tenant, 10, 60_000) == ["f1"]
+    assert await flows.ledger.take(flows.tenant, 10, 60_000) == []
+    await flows.wake.wake(flows.tenant, "f1")
+    assert await flows.ledger.take(flows.tenant, 10, 60_000) == ["f1"]
+
+
+async def test_of_many_due_flows_no_two_workers_take_the_same(flows: Flows):
+    for number in range(12):
+        await launched(flows, f"f{number}")
+    taken = await asyncio.gather(*(flows.ledger.take(flows.tenant, 5, 60_000) for _ in range(4)))
+    assert sorted(flow for part in taken for flow in part) == sorted(
+        f"f{number}" for number in range(12)
+    )
+
+
+async def test_a_claimed_flow_is_due_after_its_lease_and_a_committed_one_at_once(flows: Flows):
+    state = await launched(flows)
+    claim = await held(flows, state.steps[0])
+    assert await flows.ledger.take(flows.tenant, 10, 1) == []
+    await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    assert await flows.ledger.take(flows.tenant, 10, 1) == ["f1"]
+
+
+async def test_a_flow_that_ended_is_never_due_again(flows: Flows):
+    await launched(flows)
+    await flows.ledger.move(
+        flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
+    )
+    await flows.wake.wake(flows.tenant, "f1")
+    assert await flows.ledger.take(flows.tenant, 10, 1) == []
+
+
+async def test_eight_writers_at_once_leave_no_gap_and_no_repeat(flows: Flows):
+    steps = tuple(Step(f"s{i}", f"S{i}", "w") for i in range(8))
+    await flows.ledger.create(flows.tenant, a_launch(steps=steps))
+
+    async def write(step: Step) -> None:
+        claim = await held(flows, step, owner=step.id)
+        for seq in range(1, 21):
+            await flows.ledger.emit(claim, seq, LEASE_MS, Write(events.custom(step.id, seq)))
+
+    await asyncio.gather(*(write(step) for step in steps))
+    entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
+    assert [entry.number for entry in entries] == list(range(1, 1 + 1 + 8 + 160))
+    customs = [json.loads(entry.event) for entry in entries if "CUSTOM" in entry.event]
+    for step in steps:
+        assert [e["value"] for e in customs if e["name"] == step.id] == list(range(1, 21))
