@@ -1,0 +1,134 @@
+"""How the bytes of a CSV are to be read: its encoding, delimiter and quote character.
+
+UTF-8 is proven by decoding the whole file, since one Latin-1 letter may stand in its last line.
+What is not UTF-8 is told apart by charset-normalizer, held to the two candidates we promise and
+shown only the lines that are not plain ASCII. The dialect is clevercsv's, from a bounded sample.
+"""
+
+import codecs
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import charset_normalizer
+import clevercsv
+
+CHUNK_BYTES = 1 << 20
+SAMPLE_BYTES = 1 << 15
+SAMPLE_CHARS = 1 << 14
+
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+CONTAINERS = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF",
+}
+
+
+class BadCsv(ValueError):  # noqa: N818 -- it names the file, not the failure
+    """The file cannot be read as a CSV; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How rows are cut into cells."""
+
+    delimiter: str
+    quote: str = '"'
+
+
+def detect_encoding(stream: BinaryIO) -> str:
+    """Name Python's codec for the stream, which is read from its start and left at its start.
+
+    Raises BadCsv for an empty or binary file.
+    """
+    stream.seek(0)
+    head = stream.read(SAMPLE_BYTES)
+    stream.seek(0)
+    marked = _byte_order_mark(head)
+    if marked is None:
+        _refuse_binary(head)
+    encoding = marked or ("utf-8" if _decodes(stream, "utf-8") else _legacy_encoding(stream))
+    stream.seek(0)
+    return encoding
+
+
+def detect_dialect(sample: str) -> Dialect:
+    """Delimiter and quote of a text whose first line is the header.
+
+    Raises BadCsv when nothing cuts the header into more than one column.
+    """
+    found = clevercsv.Detector().detect(_whole_lines(sample))
+    dialect = Dialect(found.delimiter or ",", found.quotechar or '"') if found else Dialect(",")
+    header = next(rows(sample.splitlines(), dialect), [])
+    if len(header) < 2 or dialect.delimiter.isalnum():  # noqa: PLR2004 -- a table has two columns
+        raise BadCsv(
+            "Only one column was found; separate the columns by a comma, semicolon, tab or pipe."
+        )
+    return dialect
+
+
+def rows(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
+    """Cut lines into cells. Empty lines and Excel's `sep=` line are left out."""
+    for row in csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote):
+        if any(cell.strip() for cell in row) and not row[0].startswith("sep="):
+            yield row
+
+
+def _byte_order_mark(head: bytes) -> str | None:
+    return next((name for mark, name in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+
+
+def _refuse_binary(head: bytes) -> None:
+    if not head.strip():
+        raise BadCsv("The file is empty; upload a CSV with a header row and at least one row.")
+    for magic, what in CONTAINERS.items():
+        if head.startswith(magic):
+            raise BadCsv(f"The file is {what}, not a CSV; export it as CSV and upload that.")
+    if b"\0" in head:
+        raise BadCsv("The file is binary, not a CSV; export it as CSV and upload that.")
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    stream.seek(0)
+    return iter(lambda: stream.read(CHUNK_BYTES), b"")
+
+
+def _legacy_encoding(stream: BinaryIO) -> str:
+    sample = _lines_beyond_ascii(stream)
+    best = charset_normalizer.from_bytes(sample, cp_isolation=["cp932", "cp1252"]).best()
+    encoding = best.encoding if best else "cp1252"
+    return encoding if _decodes(stream, encoding) else "latin-1"
+
+
+def _lines_beyond_ascii(stream: BinaryIO) -> bytes:
+    """Only these lines tell encodings apart: a file may hold a megabyte of ASCII before them."""
+    lines = bytearray()
+    stream.seek(0)
+    while len(lines) < SAMPLE_BYTES and (line := stream.readline(SAMPLE_BYTES)):
+        if not line.isascii():
+            lines += line
+    return bytes(lines)
+
+
+def _decodes(stream: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in _chunks(stream):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _whole_lines(sample: str) -> str:
+    """Drop the last line where the sample was cut in it."""
+    cut = sample[:SAMPLE_CHARS]
+    return cut if len(sample) <= SAMPLE_CHARS else cut[: cut.rfind("\n") + 1] or cut

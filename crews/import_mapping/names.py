@@ -1,0 +1,167 @@
+"""How well the name of a column spells a phrase: STNUM, st_nbr and StreetNum all say "street number".
+
+One rule: some run of the name's words, or the end of a compound, spells the phrase, whole,
+abbreviated or with a slip of the pen. The better the spelling and the less of the name is left
+over, the higher the score; neutral words ("name", "site") are never left over.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import permutations
+
+from rapidfuzz.distance import Levenshtein
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_VOWELS = re.compile("[aeiou]")
+_LETTERS = str.maketrans(
+    {
+        "\u0131": "i",
+        "ß": "ss",
+        "ø": "o",
+        "ł": "l",
+        "æ": "ae",
+        "œ": "oe",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+    }
+    | {"Ø": "O", "Ł": "L", "Æ": "AE", "Œ": "OE", "Đ": "D", "Ð": "D", "Þ": "Th"}
+)
+EXACT = 1.0
+MISSPELLED = 0.9
+INITIALS = 0.8
+ABBREVIATED = 0.7
+COVERAGE_BONUS, BEGINNINGS_BONUS = 0.15, 0.1
+AMBIGUOUS = 0.55  # two letters of one word: ST
+BEGINNING, MIDDLE_LEFT_OUT = 1, 0
+LEFT_OVER = 0.3
+SHORT_WORD = 5  # words up to this length that differ in one letter mean different things
+COMPOUND_PART = 3  # shorter parts of a compound are chance
+PERMUTED = 3  # phrases up to this many words may stand in any order
+
+
+def words(name: str) -> list[str]:
+    """Lower-case words without accents: `StreetName`, `gis.STREET_NAME` -> street, name."""
+    plain = unicodedata.normalize("NFKD", name.rsplit(".", 1)[-1].translate(_LETTERS))
+    kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return [word.lower() for word in _WORD.findall(kept)]
+
+
+def likeness(name: str, phrases: Iterable[str], neutral: frozenset[str] = frozenset()) -> float:
+    """0 to 1: how well the name spells the best of the phrases; `neutral` words cost nothing."""
+    return max((_likeness(name, phrase, neutral) for phrase in phrases), default=0.0)
+
+
+@lru_cache(50_000)
+def _likeness(name: str, phrase: str, neutral: frozenset[str]) -> float:
+    column = [part for word in words(name) for part in _uncompound(word, neutral)]
+    if not (wanted := tuple(words(phrase))):
+        return 0.0
+    spelled = [
+        (_spelling("".join(run), wanted), share) for run, share in _runs(column, neutral)
+    ] + [(EXACT, share) for share in _endings(column, "".join(wanted))]
+    return max((how * (LEFT_OVER + (1 - LEFT_OVER) * share) for how, share in spelled), default=0.0)
+
+
+def _uncompound(word: str, neutral: frozenset[str]) -> list[str]:
+    """Take a neutral beginning or ending off a compound: gatenavn -> gate, navn."""
+    if word in neutral:
+        return [word]
+    known = [plain for plain in neutral if COMPOUND_PART <= len(plain) < len(word) - 1]
+    first = max(filter(word.startswith, known), key=len, default="")
+    last = max(filter(word.removeprefix(first).endswith, known), key=len, default="")
+    rest = word.removeprefix(first).removesuffix(last)
+    return [part for part in (first, rest, last) if part] if len(rest) > 1 else [word]
+
+
+def _runs(column: list[str], neutral: frozenset[str]) -> Iterator[tuple[list[str], float]]:
+    """Every run of words, with the share of the name that it makes up."""
+    size = len("".join(word for word in column if word not in neutral))
+    count = sum(word not in neutral for word in column)
+    for start in range(len(column)):
+        for end in range(start + 1, len(column) + 1):
+            run = column[start:end]
+            said = [word for word in run if word not in neutral]
+            yield run, (len("".join(said)) / size + len(said) / count) / 2 if said else 0.0
+
+
+def _endings(column: list[str], phrase: str) -> list[float]:
+    """The phrase, spelled out, as the end of a compound; within it in scripts without spaces."""
+    if len(phrase) < (COMPOUND_PART if phrase.isascii() else 2):
+        return []
+    size = len("".join(column))
+    found = (word.endswith(phrase) if phrase.isascii() else phrase in word for word in column)
+    return [len(phrase) / size for end in found if end]
+
+
+@lru_cache(50_000)
+def _spelling(short: str, phrase: tuple[str, ...]) -> float:
+    whole = "".join(phrase)
+    if short == whole:
+        return EXACT
+    if whole.startswith(short[0]) and _misspells(short, whole):
+        return MISSPELLED
+    if 1 < len(short) == len(phrase) and short == "".join(word[0] for word in phrase):
+        return INITIALS
+    if len(phrase) == 1:
+        return _shortening(short, whole)
+    if short in phrase:  # one word of the phrase is not the phrase
+        return 0.0
+    orders = permutations(phrase) if len(phrase) <= PERMUTED else [phrase]
+    begun = (order for order in orders if order[0][0] == short[0])
+    return max((_abbreviation(short, order) for order in begun), default=0.0)
+
+
+def _misspells(short: str, whole: str) -> bool:
+    return min(len(short), len(whole)) > SHORT_WORD and Levenshtein.distance(short, whole) == 1
+
+
+def _shortening(short: str, word: str) -> float:
+    """0.4 to 0.95: how much is left of one word that stands alone."""
+    kind = _shortens(short, word) if 1 < len(short) < len(word) else None
+    if kind is None or (kind == MIDDLE_LEFT_OUT and 2 * len(short) < len(word)):
+        return 0.0
+    if len(short) == 2:  # noqa: PLR2004 -- the number is the point
+        return AMBIGUOUS
+    return 0.4 + 0.1 * kind + 0.45 * len(short) / len(word)
+
+
+def _abbreviation(short: str, phrase: tuple[str, ...]) -> float:
+    """0.7 to 0.95: the more letters are left and the more words are cut at their end, the more."""
+    whole = len("".join(phrase))
+    if not len(phrase) < len(short) < whole:
+        return 0.0
+    beginnings = _beginnings(short, phrase, first=True)
+    if beginnings is None:
+        return 0.0
+    bonus = COVERAGE_BONUS * len(short) / whole + BEGINNINGS_BONUS * beginnings / len(phrase)
+    return ABBREVIATED + bonus
+
+
+def _beginnings(short: str, phrase: tuple[str, ...], *, first: bool = False) -> int | None:
+    """How many words gave their beginning, if each word in turn gave some letters; else None.
+
+    Only the first word, and only a long one, may be down to its first letter (hno, stype).
+    """
+    if not phrase:
+        return None if short else 0
+    least = 1 if len(phrase[0]) == 1 or (first and len(phrase[0]) > COMPOUND_PART) else 2
+    found = list[int]()
+    for size in range(least, len(short) + 1):
+        kind = _shortens(short[:size], phrase[0])
+        rest = None if kind is None else _beginnings(short[size:], phrase[1:])
+        if kind is not None and rest is not None:
+            found.append(kind + rest)
+    return max(found, default=None)
+
+
+def _shortens(piece: str, word: str) -> int | None:
+    """1 for a beginning (str), also without vowels (cnty), 0 for first and last letters (nbr)."""
+    skeleton = word[0] + _VOWELS.sub("", word[1:])
+    if word.startswith(piece) or (len(piece) >= COMPOUND_PART and skeleton.startswith(piece)):
+        return BEGINNING
+    letters = iter(word)
+    ends = piece[0] == word[0] and piece[-1] == word[-1]
+    return MIDDLE_LEFT_OUT if ends and all(letter in letters for letter in piece) else None

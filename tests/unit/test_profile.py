@@ -1,0 +1,165 @@
+"""Profiling reads what people really upload, and says in one sentence what it cannot read."""
+
+import io
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from crews.import_mapping.decoding import BadCsv
+from crews.import_mapping.profile import DISTINCT_LIMIT, SAMPLE_ROWS, ColumnProfile, profile_csv
+from crews.import_mapping.tools import profile_csv as profile_tool
+
+EXAMPLES = Path(__file__).parents[2] / "crews" / "import_mapping" / "examples"
+JAPANESE = "大字・町丁目名,緯度\n神戸市中央区加納町,34.69\n北野町,34.70\n"
+FRENCH = "numero;nom_voie;commune\n3;Rue de l'Église;Besançon\n4;Allée des Érables;Saint-Étienne\n"
+ICELANDIC = (EXAMPLES / "is_stadfang.dsv").read_text("utf-8")
+SHORT = {"住所,緯度\n神戸市,34.6\n": "cp932", "street,city\nMain,Montréal\n": "cp1252"}
+
+
+def profile(text: str, encoding: str = "utf-8"):
+    return profile_csv(io.BytesIO(text.encode(encoding)))
+
+
+def column(text: str, name: str) -> ColumnProfile:
+    return next(column for column in profile(text).columns if column.name == name)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*sv")))
+def test_every_example_is_read_whole(name: str):
+    lines = (EXAMPLES / name).read_text("utf-8").rstrip("\n").count("\n")
+    with (EXAMPLES / name).open("rb") as stream:
+        found = profile_csv(stream)
+    assert found.rows == lines
+    assert len(found.columns) >= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "named"),
+    [
+        (JAPANESE, "cp932", "cp932"),
+        (JAPANESE, "utf-8", "utf-8"),
+        (JAPANESE, "utf-8-sig", "utf-8-sig"),
+        (JAPANESE, "utf-16", "utf-16"),
+        ("ｶﾅ,ﾁﾖｳ\nﾄｳｷﾖｳﾄ,ﾁﾖﾀﾞｸ\n", "cp932", "cp932"),
+        (FRENCH, "latin-1", "cp1252"),
+        (ICELANDIC, "latin-1", "cp1252"),
+        *((text, encoding, encoding) for text, encoding in SHORT.items()),
+    ],
+)
+def test_the_encoding_is_told_and_the_text_comes_out_whole(text: str, encoding: str, named: str):
+    found = profile(text, encoding)
+    assert found.encoding == named
+    assert [c.name for c in found.columns] == [c.name for c in profile(text).columns]
+    assert [c.samples for c in found.columns] == [c.samples for c in profile(text).columns]
+
+
+def test_one_latin_1_letter_after_a_megabyte_of_ascii_is_noticed():
+    data = b"street,city\n" + b"Main Street,Springfield\n" * 60_000 + b"Rue,Montr\xe9al\n"
+    assert profile_csv(io.BytesIO(data)).encoding == "cp1252"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "~"])
+def test_any_delimiter_is_found(delimiter: str):
+    rows = [["id", "street", "city"], ["1", "Main St", "Berkeley"], ["2", "Oak Ave", "Albany"]]
+    found = profile("\n".join(delimiter.join(row) for row in rows))
+    assert found.delimiter == delimiter
+    assert [c.name for c in found.columns] == rows[0]
+
+
+def test_quoted_delimiters_and_line_breaks_stay_in_their_cell():
+    assert column('a,b\n"1,5","x\ny"\n"2,5",z\n', "b").samples == ["x\ny", "z"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high", "integer"),
+    [
+        (["64,11438660967", "-21,7702940057837"], -21.7702940057837, 64.11438660967, False),
+        (["3,465,572.000", "3,465,573.000"], 3465572, 3465573, True),
+        (["1.234,5", "2.000,25"], 1234.5, 2000.25, False),
+        (["24,348", "24,349"], 24348, 24349, True),
+        (["007", "12"], 7, 12, True),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(cells, low, high, integer):
+    found = column("n;x\n" + "".join(f"{cell};a\n" for cell in cells), "n")
+    assert (found.numeric_share, found.range, found.integer) == (1.0, (low, high), integer)
+
+
+def test_words_and_dates_are_no_numbers():
+    assert column("d,x\n10.11.2008,a\n12A,b\n", "d").numeric_share == 0
+
+
+def test_shares_counts_and_frequent_values_are_of_the_whole_file():
+    found = column("u,x\n,1\nA,2\nA,3\nBB,4\n", "u")
+    assert (found.empty_share, found.distinct, found.length) == (0.25, 2, (1, 2))
+    assert found.frequent == [("A", 2), ("BB", 1)]
+
+
+def test_samples_of_all_columns_come_from_the_same_rows():
+    text = "a,b\n" + "".join(f"{n},{n * 2}\n" for n in range(1_000))
+    first, second = (c.samples for c in profile(text).columns)
+    assert len(first) == SAMPLE_ROWS
+    assert [int(b) for b in second] == [int(a) * 2 for a in first]
+
+
+def test_blank_and_repeated_names_are_made_unique_and_said():
+    found = profile("a,b,a,,a_3\n1,2,3,4,5\n")
+    assert [c.name for c in found.columns] == ["a", "b", "a_3_3", "column_4", "a_3"]
+    assert len(found.notes) == 2
+
+
+def test_a_few_ragged_rows_are_mended_and_said():
+    found = profile("a,b\n" + "1,2\n" * 30 + "3\n")
+    assert found.rows == 31
+    assert found.notes == ["1 rows were padded or cut to the header's length"]
+
+
+def test_memory_does_not_grow_with_the_file():
+    rows = "".join(f"{n},Street {n},{n / 7}\n" for n in range(20_000))
+    stream = io.BytesIO(f"id,street,lat\n{rows}".encode())
+    tracemalloc.start()
+    found = profile_csv(stream)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.columns[0].distinct == DISTINCT_LIMIT
+    assert peak < 5_000_000
+
+
+def test_a_stream_that_cannot_seek_is_read_all_the_same():
+    class Download(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: object) -> int:
+            raise io.UnsupportedOperation
+
+    assert profile_csv(Download(b"a,b\n1,2\n")).rows == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty"),
+        (b"PK\x03\x04rest", "export it as CSV"),
+        (b"\x00\x01\x02", "binary"),
+        (b"street\n12 Main St\n13 Oak Ave\n", "Only one column"),
+        (b"a,b\n", "no rows"),
+        (b"12,Main St,94704\n14,Oak Ave,94705\n", "add a header row"),
+        (b"a,b\n1,2,3\n1,2,3\n1,2,3\n", "delimiter and the quotes"),
+        (b"a,b\n" + b"x" * 200_000 + b",1\n", "check its quotes"),
+    ],
+)
+def test_what_is_no_csv_is_refused_in_one_sentence_that_says_what_to_do(data: bytes, says: str):
+    with pytest.raises(BadCsv, match=says) as refused:
+        profile_csv(io.BytesIO(data))
+    assert str(refused.value).count(". ") == 0
+
+
+def test_the_tool_opens_the_input_by_its_id_and_answers_in_json():
+    class Inputs:
+        def open(self, input_id: str) -> io.BytesIO:
+            return io.BytesIO({"in_1": b"a,b\n1,2\n"}[input_id])
+
+    assert json.loads(profile_tool(Inputs(), file="in_1"))["rows"] == 1
