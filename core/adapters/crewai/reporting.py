@@ -1,0 +1,147 @@
+"""Reporting: what CrewAI emits while a step runs, as AG-UI events and usage.
+
+CrewAI calls a sink synchronously, in the order of emission, in whichever thread it happens. It
+swallows some of what a sink raises, so what stops a step is kept in its Standing: once that is
+set, every later event and the hook before the next model call raise.
+"""
+
+import itertools
+import json
+from typing import Any
+
+from crewai.agents.parser import AgentFinish, OutputParserError, parse
+from crewai.events import (
+    LLMCallCompletedEvent,
+    LLMCallStartedEvent,
+    ToolUsageErrorEvent,
+    ToolUsageFinishedEvent,
+    ToolUsageStartedEvent,
+)
+from crewai.events.types.llm_events import LLMCallType
+from crewai.hooks.dispatch import HookAborted
+from crewai.types.usage_metrics import UsageMetrics
+
+from core import events
+from core.adapters.crewai.failures import Standing
+from core.costs.prices import PriceBook, priced
+from core.costs.usage import Usage
+from core.crews.ledger import Write
+from core.crews.run import Post, StepWork
+
+_RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
+_CHARACTERS_PER_TOKEN = 4
+
+
+class StepReport:
+    """Turns one step's CrewAI events into writes, each as it happens."""
+
+    def __init__(self, work: StepWork, post: Post, prices: PriceBook, standing: Standing) -> None:
+        self._work = work
+        self._post = post
+        self._prices = prices
+        self._standing = standing
+        self._numbers = itertools.count(1)
+        self._prompts: dict[str, int] = {}  # characters sent, by the id of an open call
+        self._counted: set[str] = set()
+
+    def sink(self, source: Any, event: Any) -> None:
+        """Take one event of CrewAI. Raises what stopped the step."""
+        self._standing.raise_if_stopped()
+        write = self._write(source, event)
+        if write is None:
+            return
+        try:
+            self._post(write)
+        except Exception as error:
+            self._standing.stopped = error
+            raise
+
+    def before_model_call(self, _context: Any) -> None:
+        """Refuse the call if the step was stopped; CrewAI lets no other exception through here."""
+        if self._standing.stopped is not None:
+            raise HookAborted("the step was stopped")
+
+    def _write(self, source: Any, event: Any) -> Write | None:
+        match event:
+            case LLMCallStartedEvent():
+                self._prompts[event.call_id] = _characters([event.messages, event.tools])
+            case LLMCallCompletedEvent() if event.call_id not in self._counted:
+                return self._answered(source, event)
+            case ToolUsageStartedEvent():
+                return Write(_tool_called(event))
+            case ToolUsageFinishedEvent() if event.started_event_id:
+                return Write(_tool_answered(event.started_event_id, event.output))
+            case ToolUsageErrorEvent() if event.started_event_id:
+                return Write(_tool_answered(event.started_event_id, event.error))
+            case _:
+                pass
+        return None
+
+    def _answered(self, source: Any, event: LLMCallCompletedEvent) -> Write:
+        self._counted.add(event.call_id)
+        model = _model(source, event)
+        usage = self._usage(model, event)
+        call = events.model_call(self._work.step, model, usage)
+        return Write([*call, *self._said(event)], usage)
+
+    def _usage(self, model: str, event: LLMCallCompletedEvent) -> Usage:
+        """Return the call's usage: the provider's, or an estimate.
+
+        Some providers tell none, such as OpenAI-compatible servers. A call is never free for
+        that: four characters then count as a token, which is about right for English.
+        """
+        sent = self._prompts.pop(event.call_id, 0)
+        told = UsageMetrics.from_provider_dict(event.usage or {})
+        if told is not None and told.prompt_tokens + told.completion_tokens > 0:
+            return priced(self._prices, model, told.prompt_tokens, told.completion_tokens)
+        received = _characters(event.response)
+        return priced(self._prices, model, _tokens(sent), _tokens(received))
+
+    def _said(self, event: LLMCallCompletedEvent) -> list[events.Event]:
+        """Return the answer as a message; a call of a tool alone is none."""
+        if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
+            return []
+        text = _spoken(event.response)
+        work = self._work
+        name = f"{work.step}.{work.attempt}.{next(self._numbers)}"
+        return events.text_message(name, text) if text else []
+
+
+def _spoken(text: str) -> str:
+    """Return what an answer in ReAct form says: its final answer, or the thought before an action.
+
+    Any other text is said as it is.
+    """
+    try:
+        step = parse(text)
+    except OutputParserError:
+        return text
+    if isinstance(step, AgentFinish):
+        return str(step.output)
+    return step.thought.removeprefix("Thought:").strip()
+
+
+def _model(source: Any, event: LLMCallCompletedEvent) -> str:
+    """Return `provider/model`."""
+    model, provider = event.model or "unknown", getattr(source, "provider", None)
+    return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
+
+
+def _tool_called(event: ToolUsageStartedEvent) -> list[events.Event]:
+    arguments = event.tool_args
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+    return events.tool_call(event.event_id, event.tool_name, text)
+
+
+def _tool_answered(call: str, result: Any) -> list[events.Event]:
+    text = str(result)
+    cut = f"{text[:_RESULT_CHARACTERS]}…" if len(text) > _RESULT_CHARACTERS else text
+    return events.tool_result(call, cut)
+
+
+def _characters(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(json.dumps(value, default=str))
+
+
+def _tokens(characters: int) -> int:
+    return -(-characters // _CHARACTERS_PER_TOKEN)

@@ -1,0 +1,123 @@
+"""Steps against a provider: CrewAI's own LLM over HTTP to an OpenAI-compatible server."""
+
+from collections.abc import Generator
+
+import pytest
+
+from core.adapters.crewai.models import model_from
+from core.costs.usage import Usage
+from core.crews.run import StepFailedError
+from tests.crewai_parts import (
+    INPUT,
+    Office,
+    Provider,
+    a_crew,
+    a_provider,
+    a_step,
+    an_office,
+    native_call,
+)
+
+
+@pytest.fixture
+def provider() -> Generator[Provider]:
+    with a_provider() as running:
+        yield running
+
+
+def served_by(provider: Provider, name: str = "openai/gpt-4o-mini") -> Office:
+    return an_office(llm=model_from(name, provider.url, "sk-0123456789"))
+
+
+async def test_an_answer_comes_with_the_usage_the_provider_told(provider: Provider):
+    provider.replies.append({"content": "hello"})
+    office = served_by(provider)
+    assert (await office.run(a_step(a_crew())))["raw"] == "hello"
+    assert [write.usage for write in office.writes] == [Usage(1, 100, 20, 100 * 150 + 20 * 600)]
+    assert (provider.requests[0]["model"], provider.keys) == (
+        "gpt-4o-mini",
+        ["Bearer sk-0123456789"],
+    )
+
+
+async def test_tools_go_as_schemas_and_are_called_natively(provider: Provider):
+    calls = [
+        native_call("size", file=INPUT),
+        native_call("size", file=INPUT, unit="B") | {"id": "2"},
+    ]
+    provider.replies.extend([{"tool_calls": calls}, {"content": "three"}])
+    office = served_by(provider)
+    office.blobs.put("acme", INPUT, b"abc", "text/csv")
+    assert (await office.run(a_step(a_crew(tools=("size",)))))["raw"] == "three"
+
+    [schema] = [tool["function"] for tool in provider.requests[0]["tools"]]
+    assert (schema["name"], schema["description"]) == ("size", "Tell how large an input is.")
+    assert set(schema["parameters"]["properties"]) == {"file", "unit"}
+    told = [m["content"] for m in provider.requests[1]["messages"] if m["role"] == "tool"]
+    assert sorted(told) == sorted(office.results()) == ["3 B", "3 bytes"]
+    assert office.texts() == ["three"]
+    assert sum((write.usage or Usage() for write in office.writes), Usage()).input_tokens == 200
+
+
+async def test_a_server_that_tells_no_usage_is_not_free(provider: Provider):
+    provider.replies.append({"content": "x" * 400})
+    provider.usage = None
+    office = served_by(provider)
+    await office.run(a_step(a_crew()))
+    usage = office.writes[0].usage
+    assert usage is not None
+    assert (usage.calls, usage.output_tokens) == (1, 100)
+    assert usage.cost_nanodollars > 100 * 600
+
+
+async def test_a_model_that_nobody_knows_is_called_by_its_name_and_unpriced(provider: Provider):
+    provider.replies.append({"content": "hello"})
+    office = served_by(provider, "acme/tiny-1")
+    await office.run(a_step(a_crew()))
+    assert provider.requests[0]["model"] == "acme/tiny-1"
+    assert [write.usage for write in office.writes] == [Usage(1, 100, 20, unpriced_calls=1)]
+
+
+@pytest.mark.parametrize("status", [401, 500])
+async def test_a_provider_that_fails_fails_the_step_and_no_key_is_shown(
+    provider: Provider, status: int
+):
+    provider.replies.append((status, {"error": {"message": "no: sk-0123456789"}}))
+    office = served_by(provider)
+    with pytest.raises(StepFailedError) as failed:
+        await office.run(a_step(a_crew()))
+    assert str(failed.value) == f"the model's provider answered {status}"
+    assert office.writes == []
+    assert len(provider.requests) == (1 if status == 401 else 3)  # the client retries what may pass
+
+
+async def test_a_prompt_that_is_too_long_fails_and_is_not_shortened_behind_the_scenes(
+    provider: Provider,
+):
+    error = {"message": "maximum context length is 10 tokens", "code": "context_length_exceeded"}
+    provider.replies.append((400, {"error": error}))
+    with pytest.raises(StepFailedError, match="longer than the model takes"):
+        await served_by(provider).run(a_step(a_crew(), what="x" * 100_000))
+    assert len(provider.requests) == 1
+
+
+async def test_a_provider_that_is_not_there_fails_the_step():
+    with a_provider() as gone:
+        office = served_by(gone)
+    with pytest.raises(StepFailedError, match="could not be reached"):
+        await office.run(a_step(a_crew()))
+
+
+async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+    provider.replies.append({"content": "hello"})
+    await an_office(llm=model_from("tiny", provider.url, None)).run(a_step(a_crew()))
+    assert provider.keys == ["Bearer none"]
+
+
+async def test_a_model_without_a_known_provider_fails_the_step():
+    office = an_office(llm=model_from("nobody/knows-this", None, None))
+    with pytest.raises(StepFailedError, match="ImportError"):
+        await office.run(a_step(a_crew()))
