@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_ports"]
+pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_ports", "tests.fixtures_api"]

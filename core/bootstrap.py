@@ -1,0 +1,172 @@
+"""Composition root: the one place that picks adapters.
+
+Each provider runs at most once per process, so a warm invocation reuses clients. Imports sit
+inside providers on purpose: a function pays at cold start only for what it asks for.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import cache, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from crewai.llms.base_llm import BaseLLM
+
+    from core.adapters.upstash.commands import Commands
+    from core.blobs import BlobStore
+    from core.config import Settings
+    from core.crews.definition import Registry
+    from core.crews.ledger import RunLedger, Wake
+    from core.crews.run import CrewRunner, Worker
+    from core.flows import FlowLog
+    from core.identity import Keys
+
+T = TypeVar("T")
+_replaced: dict[str, Any] = {}
+
+
+def _provider(make: Callable[[], T]) -> Callable[[], T]:
+    """Run `make` once per process, unless `replace` has put another part in its place."""
+    cached = cache(make)
+
+    @wraps(make)
+    def provide() -> T:
+        return _replaced[make.__name__] if make.__name__ in _replaced else cached()
+
+    return provide
+
+
+@contextmanager
+def replace(**parts: Any) -> Generator[None]:
+    """Put other parts in the place of providers, by name, for the length of a test."""
+    before = dict(_replaced)
+    _replaced.update(parts)
+    try:
+        yield
+    finally:
+        _replaced.clear()
+        _replaced.update(before)
+
+
+@_provider
+def settings() -> "Settings":
+    """Return the settings of this process. Raises SettingsError."""
+    from core.config import Settings
+
+    return Settings.from_environ(os.environ)
+
+
+@_provider
+def keys() -> "Keys":
+    """Return the keys that tokens are signed with."""
+    from core.identity import Keys
+
+    return Keys(settings().jwt_keys)
+
+
+@_provider
+def lean_redis() -> "Commands":
+    """Redis for the hot path and the worker: the lean keep-alive client."""
+    from core.adapters.upstash.commands import Patient
+    from core.adapters.upstash.lean import LeanCommands
+
+    return Patient(LeanCommands(settings().redis_url, settings().redis_token))
+
+
+@_provider
+def sdk_redis() -> "Commands":
+    """Redis for all the rest: Upstash's own client."""
+    from core.adapters.upstash.commands import Patient
+    from core.adapters.upstash.sdk import SdkCommands
+
+    return Patient(SdkCommands(settings().redis_url, settings().redis_token))
+
+
+@_provider
+def flow_log() -> "FlowLog":
+    """Return the log of flows, for polling and following."""
+    from core.adapters.upstash.lean import LeanSubscriber
+    from core.adapters.upstash.log import UpstashFlowLog
+
+    subscriber = LeanSubscriber(settings().redis_url, settings().redis_token)
+    return UpstashFlowLog(lean_redis(), subscriber)
+
+
+@_provider
+def ledger() -> "RunLedger":
+    """Return the run ledger for functions that launch and sweep."""
+    from core.adapters.upstash.ledger import UpstashRunLedger
+
+    return UpstashRunLedger(sdk_redis(), settings().flow_ttl_seconds)
+
+
+@_provider
+def worker_ledger() -> "RunLedger":
+    """Return the run ledger for the worker, which writes often."""
+    from core.adapters.upstash.ledger import UpstashRunLedger
+
+    return UpstashRunLedger(lean_redis(), settings().flow_ttl_seconds)
+
+
+@_provider
+def wake() -> "Wake":
+    """Return the way to a worker: the due set, which a local worker polls."""
+    from core.adapters.upstash.ledger import DueSetWake
+
+    return DueSetWake(sdk_redis())
+
+
+@_provider
+def blobs() -> "BlobStore":
+    """Return the object store."""
+    from core.adapters.s3 import S3Blobs
+
+    return S3Blobs(settings().bucket, settings().s3_endpoint)
+
+
+@_provider
+def registry() -> "Registry":
+    """Return the crews of this deployment."""
+    from core.crews.definition import Registry
+
+    return Registry(Path(__file__).parent.parent / "crews")
+
+
+@_provider
+def runner() -> "CrewRunner":
+    """Return CrewAI with the model of the settings. Takes seconds to load."""
+    from core.adapters.crewai.environ import prepare_environ
+
+    home = os.environ.get("HOME", "")
+    prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
+    from core.adapters.crewai.runner import CrewAIRunner
+    from core.adapters.genai_prices import GenaiPriceBook
+    from crews.tools import TOOLS
+
+    return CrewAIRunner(_model(), TOOLS, GenaiPriceBook(), blobs())
+
+
+def _model() -> "Callable[[], BaseLLM]":
+    """Return what makes a model for each step: the one of the settings, or the offline one."""
+    chosen = settings()
+    if chosen.model is None:
+        from core.adapters.offline_model import OfflineModel
+        from crews.tools import SKILLS
+
+        return lambda: OfflineModel(SKILLS)
+    from core.adapters.crewai.models import model_from
+
+    return model_from(chosen.model, chosen.model_base_url, chosen.model_api_key)
+
+
+@_provider
+def worker() -> "Worker":
+    """Return what takes flows forward."""
+    from core.crews.run import Timing, Worker
+
+    chosen = settings()
+    timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
+    return Worker(worker_ledger(), wake(), runner(), timing)

@@ -1,0 +1,93 @@
+"""Launching: from a request to a flow that a worker will find.
+
+A flow is created first and a worker woken second. A wake-up that fails loses nothing, because the
+flow is due from its creation on; failing the request instead would invite a second flow.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from core import events
+from core.crews import strategies
+from core.crews.definition import Definition, Registry
+from core.crews.ledger import Launch, RunLedger, Wake
+from core.errors import InvalidInputError, NotFoundError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: a crew by its name, and its inputs as they were sent."""
+
+    crew: str
+    inputs: dict[str, Any]
+
+    def digest(self) -> str:
+        """Tell this request from every other; a deploy that changes the crew does not change it."""
+        text = json.dumps([self.crew, self.inputs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def launch(
+    ledger: RunLedger,
+    wake: Wake,
+    registry: Registry,
+    *,
+    tenant: str,
+    request: Request,
+    idempotency_key: str | None,
+    new_id: Callable[[], str],
+    now_ms: int,
+) -> tuple[str, bool]:
+    """Create a flow and wake a worker; return the flow's id, and whether it is new.
+
+    The same key with the same request names the same flow. `new_id` returns 32 random hex digits.
+    Raises InvalidInputError for an unknown crew or inputs that do not fit it, ConflictError if
+    the key was used for another request, UnavailableError.
+    """
+    definition = _definition(registry, request.crew)
+    inputs = definition.fill(request.inputs)
+    flow = flow_id(tenant, idempotency_key, new_id)
+    created = await ledger.create(
+        tenant,
+        Launch(
+            flow=flow,
+            digest=request.digest(),
+            incarnation=new_id()[:8],
+            crew=definition.name,
+            definition=definition.model_dump(mode="json"),
+            inputs=inputs,
+            steps=strategies.steps(definition),
+            events=events.stamped(events.run_started(flow), now_ms),
+        ),
+    )
+    if created:
+        await _woken(wake, tenant, flow)
+    return flow, created
+
+
+def flow_id(tenant: str, idempotency_key: str | None, new_id: Callable[[], str]) -> str:
+    """Return the id that belongs to this tenant's key, or a random one where no key is sent."""
+    if idempotency_key is None:
+        return f"fl_{new_id()}"
+    # Neither part can hold a NUL, so no two pairs make the same text.
+    return "fl_" + hashlib.sha256(f"{tenant}\0{idempotency_key}".encode()).hexdigest()[:32]
+
+
+def _definition(registry: Registry, crew: str) -> Definition:
+    try:
+        return registry.get(crew)
+    except NotFoundError as error:
+        raise InvalidInputError(str(error), {"/crew": "must be one of the crews here"}) from error
+
+
+async def _woken(wake: Wake, tenant: str, flow: str) -> None:
+    try:
+        await wake.wake(tenant, flow)
+    except UnavailableError:
+        log.warning("no worker was woken for flow %s; the sweep will", flow)

@@ -1,0 +1,138 @@
+"""Identity: who is asking, told by a signed token that every request brings.
+
+A token is a JWT under one of at most two live HS256 keys, found by its key id in our own mapping
+and nowhere else. There is no list of revoked tokens, so none may live longer than a day: taking a
+key out of the settings ends at once all that it signed. What a token said is remembered while it
+is valid, since checking a signature costs more than the rest of a poll.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from core.errors import InvalidInputError, UnauthenticatedError
+
+FLOWS_READ = "flows:read"
+FLOWS_WRITE = "flows:write"
+INPUTS_WRITE = "inputs:write"
+CREWS_READ = "crews:read"
+SCOPES = frozenset({FLOWS_READ, FLOWS_WRITE, INPUTS_WRITE, CREWS_READ})
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants, subjects and flows
+AUDIENCE = "crewline"
+ALGORITHM = "HS256"
+LEEWAY_SECONDS = 30  # by which the issuer's clock may differ from ours
+LIFETIME_SECONDS = 24 * 3600
+REMEMBERED = 1024  # tokens
+
+# Times are checked here, against the caller's clock, and not by the library against its own.
+_OPTIONS: Any = {
+    "require": ["exp", "iat", "sub", "aud", "tenant"],
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, for which tenant, and what they may do."""
+
+    tenant: str
+    subject: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The live keys by key id, two while they are rotated; the first one signs."""
+
+    live: Mapping[str, str] = field(repr=False)
+    _verified: dict[str, tuple[Principal, int]] = field(
+        default_factory=dict[str, tuple[Principal, int]], init=False, repr=False, compare=False
+    )
+
+    def known(self, token: str) -> tuple[Principal, int] | None:
+        """Return whose token this is and when it expires, if it was verified before."""
+        return self._verified.get(token)
+
+    def remember(self, token: str, principal: Principal, expires: int) -> None:
+        """Keep the result of a verification; the oldest makes room."""
+        while len(self._verified) >= REMEMBERED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[token] = (principal, expires)
+
+
+def verify(token: str, keys: Keys, now: int) -> Principal:
+    """Return who brings this token. `now` is in seconds since 1970.
+
+    Raises UnauthenticatedError; why is told only for a token that we did sign.
+    """
+    known = keys.known(token)
+    if known is None:
+        claims = _claims(token, keys)
+        known = _principal(claims), _expires(claims, now)
+        keys.remember(token, *known)
+    principal, expires = known
+    if now >= expires + LEEWAY_SECONDS:
+        raise UnauthenticatedError("the token has expired")
+    return principal
+
+
+def _claims(token: str, keys: Keys) -> dict[str, Any]:
+    """Return what one of our keys has signed for this service."""
+    try:
+        secret = keys.live[jwt.get_unverified_header(token)["kid"]]
+        return jwt.decode(
+            token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, options=_OPTIONS
+        )
+    except (jwt.PyJWTError, KeyError, ValueError, RecursionError) as error:
+        raise UnauthenticatedError("the token is not one for this service") from error
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    tenant, subject, scope = claims["tenant"], claims["sub"], claims.get("scope", "")
+    if not all(isinstance(name, str) and ID.fullmatch(name) for name in (tenant, subject)):
+        raise UnauthenticatedError("the token must name a tenant and a subject")
+    if not isinstance(scope, str):
+        raise UnauthenticatedError("the token's scope must be words with spaces between them")
+    return Principal(tenant, subject, frozenset(scope.split()))
+
+
+def _expires(claims: dict[str, Any], now: int) -> int:
+    """Return the end of a token whose time has begun and is no longer than is allowed."""
+    issued, expires = claims["iat"], claims["exp"]
+    begins = claims.get("nbf", issued)
+    if not all(type(time) is int for time in (issued, expires, begins)):
+        raise UnauthenticatedError("the token's times must be whole seconds")
+    if max(issued, begins) > now + LEEWAY_SECONDS:
+        raise UnauthenticatedError("the token is not valid yet")
+    if expires - issued > LIFETIME_SECONDS:
+        raise UnauthenticatedError("the token lives longer than a day")
+    return expires
+
+
+def mint(
+    keys: Keys, tenant: str, subject: str, scopes: Iterable[str], *, ttl_seconds: int, now: int
+) -> str:
+    """Return a token good for `ttl_seconds`, at most a day. Raises InvalidInputError."""
+    asked = set(scopes)
+    if not (ID.fullmatch(tenant) and ID.fullmatch(subject)):
+        raise InvalidInputError(f"a tenant and a subject must match {ID.pattern}")
+    if unknown := sorted(asked - SCOPES):
+        raise InvalidInputError(f"no such scope: {unknown}; there are: {sorted(SCOPES)}")
+    if not 0 < ttl_seconds <= LIFETIME_SECONDS:
+        raise InvalidInputError(f"a token lives from 1 to {LIFETIME_SECONDS} seconds")
+    kid, secret = next(iter(keys.live.items()))
+    claims = {
+        "tenant": tenant,
+        "sub": subject,
+        "aud": AUDIENCE,
+        "scope": " ".join(sorted(asked)),
+        "iat": now,
+        "exp": now + ttl_seconds,
+    }
+    return jwt.encode(claims, secret, ALGORITHM, headers={"kid": kid})

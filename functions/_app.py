@@ -1,0 +1,160 @@
+"""Apps: what every HTTP function has around its routes, on every host.
+
+From the outside in: safe headers, problems, authentication, routing. Nothing is read or connected
+when an app is built, and Mangum is imported by the first Lambda event.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core import identity
+from core.errors import InvalidInputError, NotFoundError
+from functions import _auth, _problem
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+
+MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
+DIGITS = re.compile(r"[0-9]{1,16}")
+TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
+
+
+class SafeHeaders:
+    """ASGI: no answer is sniffed, or stored unless it says so; none to HEAD has a body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"] = list(message.get("headers", ()))
+                headers.append((b"x-content-type-options", b"nosniff"))
+                if all(name.lower() != b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+            elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        await self.app(scope, receive, safe)
+
+
+MIDDLEWARE = [
+    Middleware(SafeHeaders),
+    Middleware(_problem.Problems),
+    Middleware(_auth.Authenticated),
+]
+
+
+async def _problem_of(_: Request, error: Exception) -> Response:
+    return _problem.response(error)
+
+
+def starlette(routes: Sequence[_auth.GuardedRoute]) -> Starlette:
+    """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`."""
+    _require_guards(routes)
+    app = Starlette(
+        routes=routes, middleware=MIDDLEWARE, exception_handlers={HTTPException: _problem_of}
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def fastapi(router: "APIRouter") -> "FastAPI":
+    """Return an app for the functions that check typed input. Raises TypeError likewise."""
+    from fastapi import FastAPI  # noqa: PLC0415 -- the hot paths do without it
+    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 -- likewise
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
+        return _problem.response(_problem.invalid("a parameter is wrong", error.errors()))
+
+    _require_guards(router.routes)
+    app = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=MIDDLEWARE,
+        exception_handlers={HTTPException: _problem_of, RequestValidationError: invalid},
+    )
+    app.include_router(router)
+    return app
+
+
+def _require_guards(routes: Sequence[BaseRoute]) -> None:
+    """Default deny: refuse to build an app in which a route names no scope, with TypeError."""
+    for route in routes:
+        if not _auth.guards(route):
+            raise TypeError(f"{route} names no scope")
+
+
+def on_lambda(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Return the app as a Lambda handler for API Gateway's events, of version 1 and 2."""
+
+    @cache
+    def adapter() -> Callable[[Any, Any], dict[str, Any]]:
+        from mangum import Mangum
+
+        # Its protocol names the three parameters, which no other server relies on.
+        return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        asyncio.set_event_loop(_loop())
+        answer = adapter()(event, context)
+        if answer["statusCode"] == HTTPStatus.NOT_MODIFIED:
+            answer["headers"].pop("content-type", None)  # Mangum adds one
+        return answer
+
+    return handler
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the one loop of this process, to which cached clients belong."""
+    return asyncio.new_event_loop()
+
+
+def buffers(scope: Scope) -> bool:
+    """Tell whether the host hands an answer on only when it is complete, as Mangum does."""
+    return "aws.event" in scope
+
+
+def seconds_left(scope: Scope, at_most: float) -> Callable[[], float]:
+    """Return a clock of what is left of `at_most` seconds, or of the host's time if that is less."""
+    context = scope.get("aws.context")
+    if context is not None:
+        remaining = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+        at_most = min(at_most, remaining)
+    end = time.monotonic() + at_most
+    return lambda: end - time.monotonic()
+
+
+def flow_id(request: Request) -> str:
+    """Return the path's flow; an id that no flow can have is not found, without a look."""
+    flow: str = request.path_params["flow"]
+    if not identity.ID.fullmatch(flow):
+        raise NotFoundError("no such flow")
+    return flow
+
+
+def whole_number(request: Request, name: str, low: int, high: int) -> int | None:
+    """Return a parameter of the query, None if it is not there. Raises InvalidInputError."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not DIGITS.fullmatch(text) or not low <= int(text) <= high:
+        reason = f"must be a whole number from {low} to {high}"
+        raise InvalidInputError("a parameter is wrong", {f"/query/{name}": reason})
+    return int(text)

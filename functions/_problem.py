@@ -1,0 +1,239 @@
+"""Problems: what goes wrong, told as RFC 9457 wants it, and bodies read so that little can.
+
+One map leads from the errors of the core to HTTP. A problem says what to do in under 2 kB; it
+repeats nothing of the input but the names of fields, and shows no trace. What nobody expected is
+logged, and is a plain 500 to the caller.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.errors import (
+    ConflictError,
+    CrewlineError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+log = logging.getLogger(__name__)
+
+STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
+    InvalidInputError: (422, "invalid-input", "The request is wrong"),
+    UnauthenticatedError: (401, "unauthenticated", "Nobody we know"),
+    ForbiddenError: (403, "forbidden", "Not allowed"),
+    NotFoundError: (404, "not-found", "No such thing"),
+    ConflictError: (409, "conflict", "It contradicts what is there"),
+    UnavailableError: (503, "unavailable", "Not available at the moment"),
+}
+DOCUMENT_BYTES = 2000
+DETAIL_CHARACTERS = 300
+FIELD_CHARACTERS = 100
+
+DEPTH = 64
+INTEGER_LIMIT = 2**53  # beyond it JavaScript, and Lua in Redis, would change the number
+INTEGER_DIGITS = 16
+
+
+def response(error: Exception) -> Response:
+    """Return the problem document that tells of this error."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
+        error = NotFoundError()  # no path, no flow, another tenant's: they look alike
+    document, headers = _described(error)
+    return Response(
+        _encoded({name: value for name, value in document.items() if value}),
+        document["status"],
+        headers,
+        "application/problem+json",
+    )
+
+
+def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the document and the headers that go with it."""
+    if isinstance(error, HTTPException):
+        return _plain(error.status_code, error.detail), dict(error.headers or {})
+    kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
+    if kind is None:
+        return _plain(500, "the fault is ours; it was written down"), {}
+    status, name, title = kind
+    kind_id = f"urn:crewline:problem:{name}"
+    document: dict[str, Any] = {"type": kind_id, "title": title, "status": status}
+    if not isinstance(error, NotFoundError):
+        document["detail"] = str(error)[:DETAIL_CHARACTERS]
+    if isinstance(error, InvalidInputError):
+        document["errors"] = _fields(error.pointers)
+    return document, _headers(error)
+
+
+def _plain(status: int, detail: str) -> dict[str, Any]:
+    """Return a document that says no more than its status and a sentence."""
+    phrase = HTTPStatus(status).phrase
+    said = None if detail == phrase else detail[:DETAIL_CHARACTERS]
+    return {"type": "about:blank", "title": phrase, "status": status, "detail": said}
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, UnauthenticatedError):
+        return {"www-authenticate": "Bearer"}
+    if isinstance(error, UnavailableError):
+        return {"retry-after": str(error.retry_after_seconds)}
+    return {}
+
+
+def _fields(pointers: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        {"pointer": pointer[:FIELD_CHARACTERS], "detail": reason[:FIELD_CHARACTERS]}
+        for pointer, reason in pointers.items()
+    ]
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    """Return the document as JSON, with as many of its field errors as fit."""
+    while True:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        body = text.encode("utf-8", "replace")
+        if len(body) <= DOCUMENT_BYTES or not document.get("errors"):
+            return body
+        document["errors"].pop()
+
+
+def invalid(message: str, errors: Iterable[Mapping[str, Any]]) -> InvalidInputError:
+    """Return pydantic's complaints as an error of ours: which field and why, not what it held."""
+    return InvalidInputError(message, {_pointer(e["loc"]): e["msg"] for e in errors})
+
+
+def _pointer(location: Iterable[str | int]) -> str:
+    """Return the place as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+class Problems:
+    """ASGI: the last resort, so that every error of an app becomes a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return  # nobody is left to be told
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            if not isinstance(error, CrewlineError):
+                log.exception("unexpected: %s %r", scope["method"], scope["path"])
+            await response(error)(scope, receive, send)
+
+
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """Return the body, counting its bytes as they arrive. Raises HTTPException 413 and 415."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "send the body without a content-encoding")
+    declared = request.headers.get("content-length", "")
+    body = bytearray()
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        _too_large(limit)
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> NoReturn:
+    raise HTTPException(413, f"the body may have at most {limit} bytes")
+
+
+async def read_json(request: Request, limit: int) -> Any:
+    """Return the body as JSON of which every reader makes the same.
+
+    Raises HTTPException: 415 for another content type, 413 over `limit` bytes, and 400 for what
+    is not JSON in UTF-8, or has NaN, infinities, lone surrogates, an integer beyond 2^53, a key
+    twice in one object, or more than 64 levels.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        raise HTTPException(415, "send application/json")
+    body = await read_bytes(request, limit)
+    try:
+        return _parsed(body)
+    except _RefusedError as error:
+        raise HTTPException(400, f"the body has {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "the body is not JSON in UTF-8") from error
+
+
+class _RefusedError(ValueError):
+    """Readable, but another reader would make something else of it."""
+
+
+def _parsed(body: bytes) -> Any:
+    value = json.loads(
+        body.decode(),
+        parse_int=_integer,
+        parse_float=_float,
+        parse_constant=_float,
+        object_pairs_hook=_object,
+    )
+    _check_depth(value)
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise _RefusedError("a lone surrogate") from error
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > INTEGER_DIGITS or abs(int(digits)) > INTEGER_LIMIT:
+        raise _RefusedError("an integer beyond 2^53")
+    return int(digits)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _RefusedError("a number that is not finite")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _RefusedError("the same key twice in one object")
+    return members
+
+
+def _check_depth(value: Any) -> None:
+    """Go down level by level, so that depth costs no stack."""
+    level = [value]
+    for _ in range(DEPTH):
+        level = [child for node in level for child in _children(node)]
+    if any(isinstance(node, dict | list) for node in level):
+        raise _RefusedError(f"more than {DEPTH} levels")
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
+    return node if isinstance(node, list) else ()  # pyright: ignore[reportUnknownVariableType] -- JSON

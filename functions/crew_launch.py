@@ -1,0 +1,105 @@
+"""GET /v1/crews, POST /v1/flows and /v1/inputs -- what can run, making it run, and on what.
+
+Requests name crews and inputs and carry neither code nor paths. Bodies are read by
+`_problem.read_json`, never by FastAPI, which answers 500 to some of what people send.
+"""
+
+import asyncio
+import secrets
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import bootstrap
+from core.crews import launch
+from core.errors import InvalidInputError
+from core.flows import Status
+from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
+from functions import _app, _auth, _problem
+
+REQUEST_BYTES = 256 * 1024
+INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
+UPLOAD_BYTES = 512 * 1024**2
+UPLOAD_SECONDS = 900
+OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
+
+router = APIRouter()
+
+
+class FlowRequest(BaseModel):
+    """The body of POST /v1/flows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    crew: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    inputs: dict[str, Any] = {}
+
+
+async def flow_request(request: Request) -> launch.Request:
+    """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
+    body = await _problem.read_json(request, REQUEST_BYTES)
+    try:
+        asked = FlowRequest.model_validate(body)
+    except ValidationError as error:
+        complaints = error.errors(include_input=False, include_context=False, include_url=False)
+        raise _problem.invalid("the body is not a launch", complaints) from error
+    return launch.Request(asked.crew, asked.inputs)
+
+
+@router.get("/v1/crews")
+async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -> Response:
+    """Answer with the crews and the JSON Schemas of their inputs."""
+    registry = bootstrap.registry()
+    crews = [registry.get(name) for name in registry.names()]
+    shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
+    return JSONResponse({"crews": shown})
+
+
+@router.post("/v1/flows")
+async def flow_launch(
+    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    asked: Annotated[launch.Request, Depends(flow_request)],
+    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
+) -> Response:
+    """Launch a crew. A request sent again under its key gets the same answer."""
+    flow, _ = await launch.launch(
+        bootstrap.ledger(),
+        bootstrap.wake(),
+        bootstrap.registry(),
+        tenant=who.tenant,
+        request=asked,
+        idempotency_key=idempotency_key,
+        new_id=lambda: secrets.token_hex(16),
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    path = f"/v1/flows/{flow}"
+    links = {"self": path, "events": f"{path}/events"}
+    body = {"id": flow, "status": Status.QUEUED, "links": links}
+    return JSONResponse(body, 202, {"location": path})
+
+
+@router.post("/v1/inputs")
+async def input_create(
+    request: Request,
+    who: Annotated[Principal, Depends(_auth.scope(INPUTS_WRITE))],
+    size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
+) -> Response:
+    """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
+    data = await _problem.read_bytes(request, INLINE_BYTES)
+    if bool(data) == (size is not None):
+        raise InvalidInputError("send the bytes of the input, or else only their `size`")
+    blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()
+    if size is None:
+        await asyncio.to_thread(blobs.put, who.tenant, blob, data, OPAQUE)
+        return JSONResponse({"id": blob, "bytes": len(data)}, 201)
+    url = await asyncio.to_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
+    upload = {"url": url, "method": "PUT", "expires_seconds": UPLOAD_SECONDS}
+    return JSONResponse({"id": blob, "upload": upload}, 201)
+
+
+app = _app.fastapi(router)
+handler = _app.on_lambda(app)

@@ -1,0 +1,26 @@
+"""Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind."""
+
+import asyncio
+from typing import Any
+
+from core import bootstrap
+from core.crews.ledger import RunLedger, Wake
+from core.crews.run import due
+
+PER_TENANT = 100
+BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
+
+
+async def sweep(ledger: RunLedger, wake: Wake) -> int:
+    """Wake every flow that is due; return how many were."""
+    woken = 0
+    async for tenant, flow in due(ledger, PER_TENANT, BACK_OFF_MS):
+        await wake.wake(tenant, flow)
+        woken += 1
+    return woken
+
+
+def handler(event: Any, context: Any) -> dict[str, int]:
+    """AWS Lambda's entry, by schedule."""
+    del event, context
+    return {"woken": asyncio.run(sweep(bootstrap.ledger(), bootstrap.wake()))}

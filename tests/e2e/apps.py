@@ -1,0 +1,149 @@
+"""The real functions over ports in memory, called as an ASGI server or as Lambda calls them."""
+
+import base64
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from core import bootstrap, events
+from core.adapters.memory import MemoryBlobs, MemoryFlows
+from core.config import Settings
+from core.crews.definition import Registry
+from core.crews.ledger import Claim, Write
+from core.flows import Head, Status
+from core.identity import SCOPES, Keys, mint
+from tests.fixtures_ports import a_launch
+
+KEYS = {"test": "k" * 32}
+LEASE_MS = 30_000
+HAIKU = """
+name: haiku
+description: Writes a haiku on a topic.
+process: sequential
+inputs:
+  type: object
+  additionalProperties: false
+  required: [topic]
+  properties:
+    topic: {type: string, maxLength: 40}
+    season: {type: string, default: autumn}
+agents:
+  poet: {role: Poet, goal: Write, backstory: Wrote}
+tasks:
+  write: {description: "Write on {topic} in {season}", expected_output: A haiku, agent: poet}
+"""
+
+
+@dataclass(frozen=True)
+class House:
+    """What the functions find behind their ports, and ways to call them."""
+
+    flows: MemoryFlows
+    blobs: MemoryBlobs
+    keys: Keys
+
+    def bearer(self, tenant: str = "acme", scopes: Iterable[str] = SCOPES) -> dict[str, str]:
+        token = mint(self.keys, tenant, "ann", scopes, ttl_seconds=600, now=int(time.time()))
+        return {"authorization": f"Bearer {token}"}
+
+    def client(self, function: ModuleType, **who: Any) -> httpx.AsyncClient:
+        """Return a client of one function, as a tenant with scopes."""
+        transport = httpx.ASGITransport(function.app)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://test", headers=self.bearer(**who)
+        )
+
+
+@contextmanager
+def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> Iterator[House]:
+    """Put ports in memory in the place of the real ones; the crews are those under `folder`."""
+    (folder / "haiku").mkdir()
+    (folder / "haiku" / "crew.yaml").write_text(HAIKU)
+    house = House(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
+    chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
+    with bootstrap.replace(
+        settings=chosen,
+        keys=house.keys,
+        flow_log=house.flows,
+        ledger=house.flows,
+        wake=house.flows,
+        blobs=house.blobs,
+        registry=Registry(folder),
+    ):
+        yield house
+
+
+async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Claim:
+    """Create a flow and claim its first step: the log has two events, the flow runs."""
+    await flows.create(tenant, a_launch(flow))
+    step = (await flows.state(tenant, flow)).steps[0]
+    claim = await flows.claim(
+        tenant, flow, step, owner="w", lease_ms=LEASE_MS, events=events.step_started("one", 1)
+    )
+    assert isinstance(claim, Claim)
+    return claim
+
+
+async def tell(flows: MemoryFlows, claim: Claim, seq: int) -> Head:
+    await flows.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+    return await flows.head(claim.tenant, claim.flow)
+
+
+async def end(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Head:
+    finished = events.run_finished(flow, 1)
+    await flows.move(tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished, output="Oh")
+    return await flows.head(tenant, flow)
+
+
+def gateway_event(
+    method: str, url: str, headers: dict[str, str], body: bytes = b""
+) -> dict[str, Any]:
+    """Return an event of API Gateway's HTTP API, version 2.0."""
+    parts = urlsplit(url)
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": parts.path,
+        "rawQueryString": parts.query,
+        "headers": {"host": "api.example.com", "x-forwarded-proto": "https"} | headers,
+        "requestContext": {
+            "http": {"method": method, "path": parts.path, "sourceIp": "192.0.2.7"},
+            "stage": "$default",
+        },
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def rest_event(method: str, url: str, headers: dict[str, str], body: bytes = b"") -> dict[str, Any]:
+    """Return an event of API Gateway's REST API, version 1.0."""
+    parts = urlsplit(url)
+    query = [pair.partition("=") for pair in parts.query.split("&") if pair]
+    return {
+        "resource": "/{proxy+}",
+        "httpMethod": method,
+        "path": parts.path,
+        "multiValueQueryStringParameters": {name: [value] for name, _, value in query} or None,
+        "headers": {"Host": "api.example.com"} | headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "requestContext": {"identity": {"sourceIp": "192.0.2.7"}, "stage": "dev"},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """How long the invocation has, as Lambda tells it."""
+
+    seconds: float = 29.0
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)

@@ -1,0 +1,199 @@
+"""Every route of every function: who gets in, and what those learn who do not."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import Message
+
+from core.identity import SCOPES
+from functions import _app, _auth, crew_launch, flow_events, flow_status
+from tests.e2e.apps import House, begin
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in: a method on a route, and the scope it takes."""
+
+    function: ModuleType
+    method: str
+    path: str
+    scope: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def ways(function: ModuleType, routes: list[Any]) -> list[Way]:
+    return [
+        Way(function, method, route.path, guard.scope)
+        for route in routes
+        for method in sorted(route.methods)
+        for guard in _auth.guards(route)
+    ]
+
+
+WAYS = [
+    *ways(flow_status, flow_status.routes),
+    *ways(flow_events, flow_events.routes),
+    *ways(crew_launch, crew_launch.router.routes),
+]
+OF_A_FLOW = [way for way in WAYS if "{flow}" in way.path]
+every_way = pytest.mark.parametrize("way", WAYS, ids=str)
+every_way_to_a_flow = pytest.mark.parametrize("way", OF_A_FLOW, ids=str)
+
+
+async def tried(house: House, way: Way, flow: str = "f1", **who: Any) -> httpx.Response:
+    async with house.client(way.function, **who) as client:
+        return await client.request(way.method, way.path.format(flow=flow))
+
+
+def test_the_ways_in_are_those_we_know_of():
+    assert {(str(way), way.scope) for way in WAYS if way.method != "HEAD"} == {
+        ("GET /v1/flows", "flows:read"),
+        ("GET /v1/flows/{flow}", "flows:read"),
+        ("GET /v1/flows/{flow}/events", "flows:read"),
+        ("GET /v1/crews", "crews:read"),
+        ("POST /v1/flows", "flows:write"),
+        ("POST /v1/inputs", "inputs:write"),
+    }
+
+
+@every_way
+async def test_all_other_scopes_together_do_not_open_a_way(house: House, way: Way):
+    answer = await tried(house, way, scopes=SCOPES - {way.scope})
+    assert answer.status_code == 403
+    if way.method != "HEAD":
+        assert way.scope in answer.json()["detail"]
+
+
+@every_way
+async def test_its_own_scope_alone_opens_a_way(house: House, way: Way):
+    assert (await tried(house, way, scopes=[way.scope])).status_code not in (401, 403)
+
+
+@every_way
+@pytest.mark.usefixtures("house")
+async def test_nobody_gets_in_without_a_token(way: Way):
+    transport = httpx.ASGITransport(way.function.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.request(way.method, way.path.format(flow="f1"))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "Bearer ä", "Bearer " + "a" * 5000,
+     "Bearer a.b.c", "token"],
+)  # fmt: skip
+async def test_what_is_no_token_of_ours_is_told_so_in_few_words(house: House, value: str):
+    async with house.client(flow_status) as client:
+        headers = {b"authorization": value.encode("latin-1")}
+        answer = await client.get("/v1/flows", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.content) < 300
+
+
+async def test_two_tokens_are_none(house: House):
+    async with house.client(flow_status) as client:
+        del client.headers["authorization"]
+        lines = list(house.bearer().items()) * 2
+        assert (await client.get("/v1/flows", headers=lines)).status_code == 401
+
+
+async def test_the_scheme_may_be_written_in_small_letters(house: House):
+    token = house.bearer()["authorization"].replace("Bearer", "bearer")
+    async with house.client(flow_status) as client:
+        answer = await client.get("/v1/flows", headers={"authorization": token})
+    assert answer.status_code == 200
+
+
+async def test_a_path_that_is_not_there_does_not_say_so_to_strangers(house: House):
+    async with house.client(flow_status) as client:
+        answer = await client.get("/nowhere", headers={"authorization": ""})
+    assert answer.status_code == 401
+
+
+@every_way_to_a_flow
+async def test_another_tenants_flow_cannot_be_told_from_one_that_is_not_there(
+    house: House, way: Way
+):
+    await begin(house.flows, "f1", "acme")
+    await begin(house.flows, "f2", "rival")
+    strange = ["f2", "nowhere", "a.b", "{acme}:flow:f1", "x" * 65, "..%2Ff1", "%00", "f1%0A"]
+    answers = [await tried(house, way, flow) for flow in strange]
+    answers += [await tried(house, way, "f1", tenant="rival")]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+    assert len({str(sorted(answer.headers.items())) for answer in answers}) == 1
+
+
+async def test_a_tag_does_not_open_another_tenants_flow(house: House):
+    await begin(house.flows, "f1", "acme")
+    etag = (await house.flows.head("acme", "f1")).etag
+    for tag in (etag, "*"):
+        async with house.client(flow_status, tenant="rival") as client:
+            answer = await client.get("/v1/flows/f1", headers={"if-none-match": tag})
+        assert answer.status_code == 404
+
+
+async def test_a_list_shows_ones_own_flows_alone(house: House):
+    await begin(house.flows, "f1", "acme")
+    await begin(house.flows, "f2", "rival")
+    async with house.client(flow_status, tenant="rival") as client:
+        flows = (await client.get("/v1/flows")).json()["flows"]
+    assert [flow["id"] for flow in flows] == ["f2"]
+
+
+async def plain() -> Response:
+    return Response()
+
+
+def test_an_app_with_a_route_that_names_no_scope_is_not_built():
+    unguarded: Any = Route("/v1/flows", plain)
+    with pytest.raises(TypeError, match="no scope"):
+        _app.starlette([*flow_status.routes, unguarded])
+    hidden: Any = Mount("/v1", routes=[unguarded])
+    with pytest.raises(TypeError, match="no scope"):
+        _app.starlette([hidden])
+
+
+def test_nor_is_one_of_fastapi():
+    router = APIRouter()
+    router.add_api_route("/v1/crews", plain, dependencies=[Depends(_auth.scope("crews:read"))])
+    _app.fastapi(router)
+    router.add_api_route("/v1/more", plain)
+    with pytest.raises(TypeError, match="no scope"):
+        _app.fastapi(router)
+    outer = APIRouter()
+    outer.include_router(router)
+    with pytest.raises(TypeError, match="no scope"):
+        _app.fastapi(outer)
+
+
+def test_a_scope_that_no_token_can_have_is_refused():
+    with pytest.raises(ValueError, match="no such scope"):
+        _auth.scope("flows:reed")
+
+
+@pytest.mark.parametrize("function", [flow_status, flow_events, crew_launch])
+async def test_a_web_socket_is_closed_at_once(function: ModuleType):
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/v1/flows", "headers": [], "subprotocols": []}
+    await function.app(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]

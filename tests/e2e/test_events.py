@@ -1,0 +1,223 @@
+"""Watching a flow over server-sent events."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import EventSource, ServerSentEvent
+from starlette.types import Message
+
+from core.adapters.memory import MemoryFlows
+from core.errors import UnavailableError
+from core.flows import Batch, Head
+from functions import flow_events
+from tests.e2e.apps import House, begin, end, opened, tell
+from tests.fixtures_ports import a_launch
+
+PATH = "/v1/flows/f1/events"
+
+
+async def watched(house: House, cursor: str | None = None, path: str = PATH) -> httpx.Response:
+    headers = {"last-event-id": cursor} if cursor is not None else {}
+    async with house.client(flow_events) as client:
+        return await client.get(path, headers=headers)
+
+
+def read(answer: httpx.Response) -> list[ServerSentEvent]:
+    return [event for event in EventSource(answer).iter_sse() if event.data]
+
+
+def kinds(answer: httpx.Response) -> list[str]:
+    return [json.loads(event.data)["type"] for event in read(answer)]
+
+
+async def finished(house: House) -> Head:
+    await begin(house.flows)
+    return await end(house.flows)
+
+
+async def test_a_late_first_viewer_gets_the_whole_story(house: House):
+    head = await finished(house)
+    answer = await watched(house)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert "content-length" not in answer.headers
+    assert answer.text.startswith("retry: ")
+    assert [event.id for event in read(answer)] == [head.cursor(n) for n in (1, 2, 3)]
+    assert {event.event for event in read(answer)} == {"message"}
+    assert kinds(answer) == ["RUN_STARTED", "STEP_STARTED", "RUN_FINISHED"]
+
+
+async def test_what_happens_while_one_watches_arrives_and_the_end_ends_the_stream(house: House):
+    claim = await begin(house.flows)
+
+    async def work() -> None:
+        for seq in range(1, 6):
+            await asyncio.sleep(0.01)
+            await tell(house.flows, claim, seq)
+        await end(house.flows)
+
+    answer, _ = await asyncio.gather(watched(house), work())
+    values = [json.loads(event.data).get("value") for event in read(answer)]
+    assert values == [None, None, 1, 2, 3, 4, 5, None]
+
+
+@pytest.mark.parametrize("where", ["header", "query"])
+async def test_a_viewer_who_comes_back_goes_on_after_the_last_event_it_saw(
+    house: House, where: str
+):
+    head = await finished(house)
+    by_query = await watched(house, path=f"{PATH}?lastEventId={head.cursor(1)}")
+    answer = by_query if where == "query" else await watched(house, head.cursor(1))
+    assert [event.id for event in read(answer)] == [head.cursor(2), head.cursor(3)]
+
+
+async def test_the_header_counts_more_than_the_address_the_stream_was_opened_with(house: House):
+    head = await finished(house)
+    answer = await watched(house, head.cursor(2), f"{PATH}?lastEventId={head.cursor(1)}")
+    assert [event.id for event in read(answer)] == [head.cursor(3)]
+
+
+async def test_who_has_seen_the_end_is_told_not_to_come_back(house: House):
+    head = await finished(house)
+    answer = await watched(house, head.cursor())
+    assert answer.status_code == 204
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    "cursor", ["1", "-1", "00000000.1", "{incarnation}.99", "{incarnation}.01", "x" * 3000, "ä"]
+)
+async def test_a_cursor_of_no_use_gets_the_state_and_the_id_it_is_valid_at(
+    house: House, cursor: str
+):
+    head = await finished(house)
+    sent = cursor.format(incarnation=head.incarnation).encode("latin-1").decode("latin-1")
+    async with house.client(flow_events) as client:
+        answer = await client.get(PATH, headers={b"last-event-id": sent.encode("latin-1")})
+    (event,) = read(answer)
+    assert event.id == head.cursor()
+    state = await house.flows.snapshot("acme", "f1")
+    assert json.loads(event.data) == {"type": "STATE_SNAPSHOT", "snapshot": state.public()}
+
+
+async def test_after_a_snapshot_the_stream_goes_on(house: House):
+    claim = await begin(house.flows)
+    answer, *_ = await asyncio.gather(
+        watched(house, "00000000.1"), _later(lambda: tell(house.flows, claim, 1))
+    )
+    assert kinds(answer) == ["STATE_SNAPSHOT", "CUSTOM"]
+
+
+async def _later(work: Callable[[], Any]) -> None:
+    await asyncio.sleep(0.05)
+    await work()
+
+
+async def test_a_stream_ends_when_its_time_is_up_and_leaves_nobody_listening(tmp_path: Path):
+    with opened(tmp_path, stream_seconds=0.2) as house:
+        await begin(house.flows)
+        async with asyncio.timeout(2):
+            answer = await watched(house)
+        assert answer.text.endswith("\n\n")
+        assert kinds(answer) == ["RUN_STARTED", "STEP_STARTED"]
+        assert house.flows._records["acme", "f1"].viewers == []
+
+
+async def test_a_viewer_who_leaves_is_not_listened_for(house: House):
+    await begin(house.flows)
+    begun = asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if b"RUN_STARTED" in message.get("body", b""):
+            assert house.flows._records["acme", "f1"].viewers != []
+            begun.set()
+
+    lines = [(name.encode(), value.encode()) for name, value in house.bearer().items()]
+    scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
+    async with asyncio.timeout(1):
+        await flow_events.app(scope, receive, send)
+    assert house.flows._records["acme", "f1"].viewers == []
+
+
+async def test_head_does_not_wait_for_anything_to_happen(house: House):
+    await begin(house.flows)
+    async with house.client(flow_events) as client, asyncio.timeout(1):
+        answer = await client.head(PATH)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(house: House):
+    claim = await begin(house.flows)
+    for seq in range(1, 101):
+        await tell(house.flows, claim, seq)
+    head = await end(house.flows)
+    seen: list[str] = []
+    cuts = 0
+    while (answer := await watched(house, seen[-1] if seen else None)).status_code == 200:
+        cut = answer.text[: len("retry: 1999\n\n") + 60 + 97 * (cuts % 3)]
+        whole = cut[: cut.rindex("\n\n") + 2] if "data" in cut else ""
+        seen += [
+            event.id for event in read(httpx.Response(200, headers=answer.headers, text=whole))
+        ]
+        cuts += 1
+    assert cuts > 50
+    assert seen == [head.cursor(n) for n in range(1, 104)]
+
+
+class Outage(MemoryFlows):
+    """A store that stops answering after some reads of the log."""
+
+    reads_left = 0
+
+    async def head(self, tenant: str, flow: str) -> Head:
+        if self.reads_left < 0:
+            raise UnavailableError("the store does not answer", 3)
+        return await super().head(tenant, flow)
+
+    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+        self.reads_left -= 1
+        if self.reads_left < 0:
+            raise UnavailableError("the store does not answer", 3)
+        return await super().entries(tenant, flow, after, limit)
+
+
+async def test_an_outage_at_the_start_is_a_short_stream_so_the_viewer_comes_back(tmp_path: Path):
+    flows = Outage()
+    with opened(tmp_path, flows) as house:
+        flows.reads_left = -1
+        answer = await watched(house)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    wait = answer.text.removeprefix("retry: ").removesuffix("\n\n")
+    assert 3000 <= int(wait) < 6000
+
+
+async def test_an_outage_in_the_middle_ends_the_stream_after_a_whole_event(tmp_path: Path):
+    flows = Outage()
+    with opened(tmp_path, flows) as house:
+        await begin(flows)
+        flows.reads_left = 2  # one to place the viewer, one page of the log
+        answer = await watched(house)
+    assert answer.text.endswith("\n\n")
+    assert kinds(answer) == ["RUN_STARTED", "STEP_STARTED"]
+
+
+async def test_line_ends_in_what_an_agent_said_forge_no_event(house: House):
+    said = [{"type": "CUSTOM", "name": "x", "value": "\r\n\r\nid: 9\ndata: forged\n\n\u2028\0"}]
+    await house.flows.create("acme", a_launch(events=said))
+    await end(house.flows)
+    answer = await watched(house)
+    assert len([line for line in answer.text.split("\n") if line.startswith("id:")]) == 2
+    assert "forged" in answer.text

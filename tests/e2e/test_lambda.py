@@ -1,0 +1,211 @@
+"""On Lambda every function answers as it does on a server, to real events of API Gateway."""
+
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from core.adapters.memory import MemoryFlows
+from core.flows import Head
+from functions import crew_launch, flow_events, flow_status
+from tests.e2e.apps import (
+    House,
+    LambdaContext,
+    begin,
+    end,
+    gateway_event,
+    opened,
+    rest_event,
+)
+
+JSON = {"content-type": "application/json"}
+EVENTS = "/v1/flows/f1/events"
+MakeEvent = Callable[..., dict[str, Any]]
+both_gateways = pytest.mark.parametrize("make_event", [gateway_event, rest_event])
+
+
+def invoked(function: ModuleType, event: dict[str, Any], seconds: float = 29.0) -> dict[str, Any]:
+    answer = function.handler(event, LambdaContext(seconds))
+    if answer["isBase64Encoded"]:
+        answer["body"] = base64.b64decode(answer["body"]).decode()
+    return answer
+
+
+def served(
+    house: House, function: ModuleType, method: str, url: str, headers: dict[str, str], body: bytes
+) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        async with house.client(function) as client:
+            return await client.request(method, url, headers=headers, content=body)
+
+    return asyncio.run(ask())
+
+
+def prepared(house: House) -> str:
+    async def flow() -> str:
+        await begin(house.flows)
+        return (await end(house.flows)).etag
+
+    return asyncio.run(flow())
+
+
+@both_gateways
+@pytest.mark.parametrize(
+    ("function", "method", "url", "headers", "body"),
+    [
+        (flow_status, "GET", "/v1/flows", {}, b""),
+        (flow_status, "GET", "/v1/flows?limit=1", {}, b""),
+        (flow_status, "GET", "/v1/flows?limit=x", {}, b""),
+        (flow_status, "HEAD", "/v1/flows/f1", {}, b""),
+        (flow_status, "GET", "/v1/flows/f1", {}, b""),
+        (flow_status, "GET", "/v1/flows/f1", {"if-none-match": "*"}, b""),
+        (flow_status, "GET", "/v1/flows/f1", {"if-none-match": 'W/"x", "y"'}, b""),
+        (flow_status, "GET", "/v1/flows/f1", {"authorization": "Bearer x"}, b""),
+        (flow_status, "GET", "/v1/flows/none", {}, b""),
+        (flow_status, "PATCH", "/v1/flows/f1", {}, b""),
+        (flow_events, "GET", EVENTS, {"last-event-id": "none"}, b""),
+        (crew_launch, "GET", "/v1/crews", {}, b""),
+        (crew_launch, "POST", "/v1/flows", JSON | {"idempotency-key": "k"},
+         b'{"crew":"haiku","inputs":{"topic":"rain"}}'),
+        (crew_launch, "POST", "/v1/flows", JSON, b'{"crew":NaN}'),
+        (crew_launch, "POST", "/v1/flows", JSON, b'{"crew":"sonnet"}'),
+        (crew_launch, "POST", "/v1/inputs", {}, b""),
+    ],
+)  # fmt: skip
+def test_lambda_answers_as_a_server_does(
+    house: House,
+    make_event: MakeEvent,
+    function: ModuleType,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes,
+):
+    prepared(house)
+    expected = served(house, function, method, url, headers, body)
+    event = make_event(method, url, house.bearer() | headers, body)
+    answer = invoked(function, event)
+    assert answer["statusCode"] == expected.status_code
+    if function is flow_events:  # the wait is drawn anew each time
+        assert _frames(answer["body"]) == _frames(expected.text)
+    else:
+        assert answer["body"] == expected.text
+    assert answer["headers"] == dict(expected.headers)
+
+
+def _frames(stream: str) -> list[str]:
+    return stream.split("\n\n")[1:]
+
+
+@both_gateways
+def test_text_goes_through_as_text(house: House, make_event: MakeEvent):
+    prepared(house)
+    for function, url in (
+        (flow_status, "/v1/flows/f1"),
+        (flow_status, "/x"),
+        (flow_events, EVENTS),
+    ):
+        answer = function.handler(make_event("GET", url, house.bearer()), LambdaContext())
+        assert answer["isBase64Encoded"] is False
+
+
+@both_gateways
+def test_a_304_has_no_type_and_no_body(house: House, make_event: MakeEvent):
+    etag = prepared(house)
+    headers = house.bearer() | {"if-none-match": etag}
+    answer = invoked(flow_status, make_event("GET", "/v1/flows/f1", headers))
+    assert answer["statusCode"] == 304
+    assert answer["body"] == ""
+    assert answer["headers"]["etag"] == etag
+    assert "content-type" not in answer["headers"]
+
+
+@both_gateways
+def test_a_binary_input_arrives_byte_for_byte(house: House, make_event: MakeEvent):
+    content = bytes(range(256))
+    event = make_event("POST", "/v1/inputs", house.bearer(), content)
+    answer = invoked(crew_launch, event)
+    blob = json.loads(answer["body"])["id"]
+    with house.blobs.open("acme", blob) as stream:
+        assert stream.read() == content
+
+
+def test_a_stream_ends_with_its_first_batch_since_nothing_leaves_before_the_end(house: House):
+    asyncio.run(_begun(house))
+    before = time.monotonic()
+    answer = invoked(flow_events, gateway_event("GET", EVENTS, house.bearer()))
+    assert time.monotonic() - before < 1
+    assert answer["body"].count("\nid: ") + answer["body"].startswith("id: ") == 2
+    assert answer["body"].endswith("\n\n")
+
+
+async def _begun(house: House) -> None:
+    await begin(house.flows)
+
+
+def test_a_snapshot_alone_ends_it_too(house: House):
+    asyncio.run(_begun(house))
+    headers = house.bearer() | {"last-event-id": "none"}
+    answer = invoked(flow_events, gateway_event("GET", EVENTS, headers))
+    assert "STATE_SNAPSHOT" in answer["body"]
+
+
+def test_with_nothing_to_tell_it_holds_until_the_invocation_is_nearly_over(house: House):
+    cursor = asyncio.run(_cursor(house))
+    headers = house.bearer() | {"last-event-id": cursor}
+    before = time.monotonic()
+    answer = invoked(flow_events, gateway_event("GET", EVENTS, headers), seconds=2.5)
+    assert 0.3 < time.monotonic() - before < 2
+    assert answer["statusCode"] == 200
+    assert "data:" not in answer["body"]
+
+
+async def _cursor(house: House) -> str:
+    await begin(house.flows)
+    return (await house.flows.head("acme", "f1")).cursor()
+
+
+class Noting(MemoryFlows):
+    """Notes the event loops in which it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loops: set[asyncio.AbstractEventLoop] = set()
+
+    async def head(self, tenant: str, flow: str) -> Head:
+        self.loops.add(asyncio.get_running_loop())
+        return await super().head(tenant, flow)
+
+
+def test_all_invocations_of_a_process_share_one_event_loop(tmp_path: Path):
+    flows = Noting()
+    with opened(tmp_path, flows) as house:
+        headers = house.bearer() | {"if-none-match": "*"}
+        for function, url in ((flow_status, "/v1/flows/f1"), (flow_events, EVENTS)) * 2:
+            invoked(function, gateway_event("GET", url, headers))
+    assert len(flows.loops) == 1
+
+
+HEAVY = "fastapi httpx boto3 crewai numpy sklearn genai_prices pydantic mangum upstash_redis"
+
+
+@pytest.mark.parametrize("name", ["flow_status", "flow_events"])
+def test_a_hot_function_loads_nothing_heavy(name: str):
+    code = f"import sys, functions.{name}; print(*(set('{HEAVY}'.split()) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", ["flow_status", "flow_events", "crew_launch"])
+def test_importing_a_function_reads_no_settings(name: str):
+    code = f"import functions.{name}"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "."})

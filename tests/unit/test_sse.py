@@ -1,0 +1,81 @@
+"""Frames, read back by the rules of the HTML standard."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message
+
+from functions import _sse
+
+
+def read(stream: bytes) -> list[tuple[str, str]]:
+    """Return (id, data) of each event, as an EventSource would dispatch them."""
+    dispatched: list[tuple[str, str]] = []
+    last_id, data = "", list[str]()
+    for line in re.split(r"\r\n|\r|\n", stream.decode())[:-1]:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line and data:
+            dispatched.append((last_id, "\n".join(data)))
+            data = []
+        elif name == "data":
+            data.append(value)
+        elif name == "id" and "\0" not in value:
+            last_id = value
+    return dispatched
+
+
+def test_an_event_is_an_id_its_data_and_an_empty_line():
+    assert _sse.event('{"a":1}', "0f.7") == b'id: 0f.7\ndata: {"a":1}\n\n'
+    assert _sse.retry(1500) == b"retry: 1500\n\n"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_comes_out_as_it_went_in_but_for_the_kind_of_line_end(text: str):
+    stream = _sse.retry(1) + _sse.event(text, "a.1") + _sse.HEARTBEAT + _sse.event("end", "a.2")
+    seen = text.replace("\r\n", "\n").replace("\r", "\n")
+    assert read(stream) == [("a.1", seen), ("a.2", "end")]
+
+
+def test_data_cannot_forge_an_event():
+    forged = "x\n\nid: 9\rdata: forged\r\n\r\n"
+    assert [event_id for event_id, _ in read(_sse.event(forged, "a.1"))] == ["a.1"]
+
+
+def test_a_lone_surrogate_does_not_end_the_stream():
+    assert read(_sse.event("\ud800", "a.1")) == [("a.1", "?")]
+
+
+@pytest.mark.parametrize("event_id", ["", "a b", "a\n", "a\rdata: x", "a\0", "ä", "a" * 129])
+def test_an_id_that_would_break_the_cursor_is_refused(event_id: str):
+    with pytest.raises(ValueError, match="id"):
+        _sse.event("x", event_id)
+
+
+async def test_the_source_is_closed_as_soon_as_the_client_has_gone():
+    closed, begun = asyncio.Event(), asyncio.Event()
+
+    async def frames() -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                yield _sse.HEARTBEAT
+        finally:
+            closed.set()
+
+    async def receive() -> dict[str, str]:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            begun.set()
+        await asyncio.sleep(0)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    async with asyncio.timeout(2):
+        await _sse.EventStream(frames())(scope, receive, send)
+    assert closed.is_set()
