@@ -1,0 +1,90 @@
+"""`make demo`: the main job in a terminal -- a real CSV in, its columns mapped, watched live.
+
+Starts everything on this machine, uploads the file, launches `import_mapping`, follows the flow
+as a browser would, and prints the mapping with its confidence, tokens and cost.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from core import identity
+from core.config import Settings, SettingsError
+from infra.local import host
+from infra.local.demo_client import DemoClient
+from infra.local.demo_view import View, print_outcome
+from infra.local.processes import LocalError, Processes
+
+EXAMPLE = Path("crews/import_mapping/examples/us_ca_berkeley.csv")
+INPUT_BYTES = 512 * 1024**2
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demonstration; return 0 only if the flow succeeded."""
+    console = Console()
+    try:
+        csv = _csv(arguments)
+        port = host.chosen_port(os.environ)
+        with Processes(host.data_folder(os.environ)) as processes:
+            return _run(console, csv, port, processes)
+    except KeyboardInterrupt:
+        return 130
+    except (LocalError, SettingsError) as error:
+        print(f"crewline: {error}", file=sys.stderr)
+        return 1
+
+
+def _csv(arguments: list[str]) -> Path:
+    """Return the file to map. Raises LocalError if there is none to read."""
+    path = Path(arguments[0]) if arguments and arguments[0] else EXAMPLE
+    if not path.is_file():
+        raise LocalError(f"no such file: {path}; give one with make demo CSV=path")
+    if not 0 < path.stat().st_size <= INPUT_BYTES:
+        raise LocalError(f"{path} must have from 1 byte to 512 MiB")
+    return path
+
+
+def _run(console: Console, csv: Path, port: int, processes: Processes) -> int:
+    with console.status("starting Valkey, the gateway, S3, the API and a worker ..."):
+        environ = host.start(processes, port)
+    settings = Settings.from_environ(environ)
+    console.print(f"[bold]import_mapping[/] of {csv} with {_model(settings)}")
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=_auth(settings)) as http:
+            client = DemoClient(http, processes.check)
+            flow = client.launch("import_mapping", {"file": client.upload(csv.read_bytes())})
+            with View(console) as view:
+                for event in client.follow(flow):
+                    view.show(event)
+            state = client.state(flow)
+    except httpx.HTTPError as error:
+        processes.check()  # the child that died is the better explanation
+        raise LocalError(f"the API did not answer as it should: {error}") from error
+    print_outcome(console, state, csv, http.base_url)
+    return 0 if state["status"] == "succeeded" else 1
+
+
+def _model(settings: Settings) -> str:
+    if settings.model is None:
+        return "the offline model (no API key set: deterministic, no network)"
+    return settings.model
+
+
+def _auth(settings: Settings) -> dict[str, str]:
+    token = identity.mint(
+        identity.Keys(settings.jwt_keys),
+        "demo",
+        "demo",
+        identity.SCOPES,
+        ttl_seconds=3600,
+        now=int(time.time()),
+    )
+    return {"authorization": f"Bearer {token}"}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,55 @@
+"""The functions on one machine: the API on one port and a worker, with all that they reach."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.local import cloud
+from infra.local.processes import (
+    LocalError,
+    Processes,
+    answers_http,
+    require_free_port,
+)
+
+API, WORKER = "api", "worker"
+READY_SECONDS = 60
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """Return where everything is kept that survives a restart."""
+    return Path(environ.get("CREWLINE_DATA", ".data")).resolve()
+
+
+def chosen_port(environ: Mapping[str, str]) -> int:
+    """Return the port of the API. Raises LocalError for a wrong or taken one."""
+    text = environ.get("CREWLINE_PORT", "8787")
+    if not text.isdecimal() or not 0 < int(text) < 65536:  # noqa: PLR2004 -- TCP's limit
+        raise LocalError(f"CREWLINE_PORT must be a port number, not {text!r}")
+    require_free_port(int(text), "CREWLINE_PORT")
+    return int(text)
+
+
+def start(processes: Processes, port: int) -> dict[str, str]:
+    """Start servers, API and worker; return the functions' environment. Raises LocalError.
+
+    The API answers when this returns; the worker takes some seconds more to load CrewAI.
+    """
+    environ = cloud.start(processes, data_folder(os.environ), os.environ)
+    start_functions(processes, port, environ)
+    return environ
+
+
+def start_functions(processes: Processes, port: int, environ: Mapping[str, str]) -> None:
+    """Start API and worker; return when the API answers."""
+    processes.start(WORKER, [sys.executable, "-m", "functions.crew_worker"], environ=environ)
+    processes.start(API, _api_command(port), environ=environ)
+    processes.wait_until(API, lambda: answers_http(port), READY_SECONDS)
+
+
+def _api_command(port: int) -> list[str]:
+    options = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--no-server-header"]
+    # Streams stay open for a minute: without this, stopping would wait for them.
+    options += ["--timeout-graceful-shutdown", "1", "--lifespan", "off"]
+    return [sys.executable, "-m", "uvicorn", "infra.local.api:app", *options]

@@ -1,0 +1,160 @@
+"""`make demo` and `make dev` as a person runs them: real processes, real CrewAI, the offline model."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.local.processes import answers_http, free_port
+
+EXAMPLES = Path("crews/import_mapping/examples")
+ADDRESSES = "住所ID,都道府県,市区町村,番地,緯度,経度\n" + "".join(
+    f"{i},東京都,千代田区,{i + 1}番地,35.68{i},139.76{i}\n" for i in range(20)
+)
+
+
+def environ(tmp_path: Path, port: int) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "CREWLINE_DATA": str(tmp_path / "data"), "CREWLINE_PORT": str(port)}
+
+
+def demo(tmp_path: Path, csv: Path | str, port: int | None = None):
+    return subprocess.run(
+        [sys.executable, "-m", "infra.local.demo", str(csv)],
+        env=environ(tmp_path, port or free_port()),
+        capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+
+
+def left_running(tmp_path: Path) -> str:
+    """Processes that still name this test's data folder."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return "\n".join(line for line in listed.stdout.splitlines() if str(tmp_path) in line)
+
+
+@pytest.mark.parametrize("name", ["us_ca_berkeley.csv", "is_stadfang.dsv"])
+def test_the_demo_maps_a_real_file_and_says_how_right_it_is(tmp_path: Path, name: str):
+    run = demo(tmp_path, EXAMPLES / name)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"precision \d\.\d\d, recall \d\.\d\d, F1 \d\.\d\d", run.stdout)
+    assert "offline model" in run.stdout
+    assert "demonstration price" in " ".join(run.stdout.split())
+    assert re.search(r"/v1/flows/fl_[0-9a-f]{32}/events", run.stdout)
+    assert left_running(tmp_path) == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "shift-jis"])
+def test_the_demo_maps_a_file_nobody_has_seen_in_its_own_encoding(tmp_path: Path, encoding: str):
+    csv = tmp_path / "addresses.csv"
+    csv.write_bytes(ADDRESSES.encode(encoding))
+    run = demo(tmp_path, csv)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"緯度\s*│ lat", run.stdout)
+    assert re.search(r"経度\s*│ lon", run.stdout)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02\xff" * 500, b"no columns here"])
+def test_a_file_that_is_no_csv_is_told_in_a_line(tmp_path: Path, content: bytes):
+    csv = tmp_path / "bad.csv"
+    csv.write_bytes(content)
+    run = demo(tmp_path, csv)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stdout + run.stderr
+    assert left_running(tmp_path) == ""
+
+
+def test_a_missing_file_and_a_taken_port_are_told_before_anything_starts(tmp_path: Path):
+    run = demo(tmp_path, "nowhere.csv")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "crewline: no such file: nowhere.csv; give one with make demo CSV=path\n"
+    with subprocess.Popen(
+        [sys.executable, "-m", "http.server", "-b", "127.0.0.1", port_text := str(free_port())]
+    ) as other:
+        while not answers_http(int(port_text)):
+            time.sleep(0.05)
+        run = demo(tmp_path, EXAMPLES / "nl_bag.csv", int(port_text))
+        other.terminate()
+    assert run.returncode == 1
+    assert f"port {port_text} is taken" in run.stderr
+
+
+@contextmanager
+def dev(tmp_path: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.local.dev"],
+        env=environ(tmp_path, port), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def welcomed(process: subprocess.Popen[str]) -> dict[str, str]:
+    """Read the welcome; return the header of its token."""
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(4)]
+    token = next(line.split()[1] for line in lines if "token" in line)
+    return {"authorization": f"Bearer {token}"}
+
+
+def test_the_dev_server_stops_within_two_seconds_with_a_stream_open(tmp_path: Path):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        headers = welcomed(process)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
+            body = {"crew": "import_mapping", "inputs": {"file": f"in_{'0' * 32}"}}
+            flow = http.post("/v1/flows", json=body).json()["id"]
+            with http.stream("GET", f"/v1/flows/{flow}/events") as stream:
+                assert next(stream.iter_text())
+                began = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(10) == 0
+                assert time.monotonic() - began < 2
+    assert left_running(tmp_path) == ""
+
+
+def test_flows_survive_a_restart_of_the_dev_server(tmp_path: Path):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        headers = welcomed(process)
+        url = f"http://127.0.0.1:{port}/v1/flows"
+        body = {"crew": "import_mapping", "inputs": {"file": f"in_{'0' * 32}"}}
+        flow = httpx.post(url, json=body, headers=headers).json()["id"]
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    with dev(tmp_path, port) as process:
+        welcomed(process)
+        assert httpx.get(f"{url}/{flow}", headers=headers).json()["id"] == flow
+
+
+def test_a_dead_child_ends_the_dev_server_with_a_line_that_names_it(tmp_path: Path):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        welcomed(process)
+        subprocess.run(["pkill", "-KILL", "-f", f"{tmp_path}/data/s3"], check=True)
+        assert process.wait(10) == 1
+        assert process.stderr is not None
+        assert process.stderr.read().startswith("crewline: s3 ended by SIGKILL")
+    assert left_running(tmp_path) == ""
+
+
+def test_code_that_changes_is_loaded_again(tmp_path: Path):
+    port = free_port()
+    touched = Path("functions/sweep.py")
+    with dev(tmp_path, port) as process:
+        welcomed(process)
+        time.sleep(1)
+        touched.touch()
+        assert process.stdout is not None
+        assert "reloaded" in process.stdout.readline()
+        assert answers_http(port)
