@@ -4,10 +4,13 @@ Starts everything on this machine, uploads the file, launches `import_mapping`, 
 as a browser would, and prints the mapping with its confidence, tokens and cost.
 """
 
+import asyncio
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 from rich.console import Console
@@ -18,6 +21,8 @@ from infra.local import host
 from infra.local.demo_client import DemoClient
 from infra.local.demo_view import View, print_outcome
 from infra.local.processes import LocalError, Processes
+
+T = TypeVar("T")
 
 EXAMPLE = Path("crews/import_mapping/examples/us_ca_berkeley.csv")
 INPUT_BYTES = 512 * 1024**2
@@ -53,19 +58,38 @@ def _run(console: Console, csv: Path, port: int, processes: Processes) -> int:
         environ = host.start(processes, port)
     settings = Settings.from_environ(environ)
     console.print(f"[bold]import_mapping[/] of {csv} with {_model(settings)}")
+    url = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=_auth(settings)) as http:
-            client = DemoClient(http, processes.check)
-            flow = client.launch("import_mapping", {"file": client.upload(csv.read_bytes())})
-            with View(console) as view:
-                for event in client.follow(flow):
-                    view.show(event)
-            state = client.state(flow)
+        state = asyncio.run(_watched(processes, _mapped(console, csv, url, _auth(settings))))
     except httpx.HTTPError as error:
-        processes.check()  # the child that died is the better explanation
         raise LocalError(f"the API did not answer as it should: {error}") from error
-    print_outcome(console, state, csv, http.base_url)
-    return 0 if state["status"] == "succeeded" else 1
+    print_outcome(console, state, csv, url)
+    if state["status"] != "succeeded":
+        raise LocalError(f"the flow failed: {state['error']}")
+    return 0
+
+
+async def _watched(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
+    """Return what the job returns; a child that dies meanwhile ends it with LocalError."""
+    tasks = asyncio.create_task(job), asyncio.create_task(processes.watch())
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    processes.check()  # the child that died explains more than the error it led to
+    return done.pop().result()
+
+
+async def _mapped(console: Console, csv: Path, url: str, headers: dict[str, str]) -> dict[str, Any]:
+    """Upload, launch and follow; return the flow's state at its end."""
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        client = DemoClient(http)
+        file = await client.upload(await asyncio.to_thread(csv.read_bytes))
+        flow = await client.launch("import_mapping", {"file": file})
+        with View(console) as view:
+            async for event in client.follow(flow):
+                view.show(event)
+        return await client.state(flow)
 
 
 def _model(settings: Settings) -> str:

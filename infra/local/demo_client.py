@@ -1,12 +1,13 @@
 """The demonstration's way to the API: upload, launch, follow across reconnects."""
 
+import asyncio
+import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
-from httpx_sse import connect_sse
+from httpx_sse import ServerSentEvent, aconnect_sse
 
 INLINE_BYTES = 4 * 1024**2
 FINAL = ("RUN_FINISHED", "RUN_ERROR")
@@ -14,49 +15,49 @@ RETRY_SECONDS = 1.0
 
 
 class DemoClient:
-    """A few calls; `check` raises where a child of this run has died, so that no wait is endless."""
+    """A few calls over a client that knows the address and brings the token."""
 
-    def __init__(self, http: httpx.Client, check: Callable[[], None]) -> None:
-        self._http, self._check = http, check
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
 
-    def upload(self, data: bytes) -> str:
+    async def upload(self, data: bytes) -> str:
         """Store an input, a large one by a URL of its own; return its id."""
         if len(data) <= INLINE_BYTES:
-            return self._json("POST", "/v1/inputs", content=data)["id"]
-        created = self._json("POST", "/v1/inputs", params={"size": len(data)})
-        httpx.put(created["upload"]["url"], content=data, timeout=60).raise_for_status()
+            return (await self._json("POST", "/v1/inputs", content=data))["id"]
+        created = await self._json("POST", "/v1/inputs", params={"size": len(data)})
+        async with httpx.AsyncClient(timeout=60) as http:
+            (await http.put(created["upload"]["url"], content=data)).raise_for_status()
         return created["id"]
 
-    def launch(self, crew: str, inputs: dict[str, Any]) -> str:
+    async def launch(self, crew: str, inputs: dict[str, Any]) -> str:
         """Launch a crew; return the flow's id."""
-        return self._json("POST", "/v1/flows", json={"crew": crew, "inputs": inputs})["id"]
+        return (await self._json("POST", "/v1/flows", json={"crew": crew, "inputs": inputs}))["id"]
 
-    def state(self, flow: str) -> dict[str, Any]:
+    async def state(self, flow: str) -> dict[str, Any]:
         """Return the snapshot."""
-        return self._json("GET", f"/v1/flows/{flow}")
+        return await self._json("GET", f"/v1/flows/{flow}")
 
-    def follow(self, flow: str) -> Iterator[dict[str, Any]]:
+    async def follow(self, flow: str) -> AsyncGenerator[dict[str, Any]]:
         """Yield every event once until the flow ends, whatever happens to the connection."""
         cursor = ""
         while True:
-            try:
-                for event in self._stream(flow, cursor):
+            with contextlib.suppress(httpx.TransportError):
+                async for event in self._stream(flow, cursor):
                     cursor, told = event.id, json.loads(event.data)
                     yield told
                     if told["type"] in FINAL:
                         return
-            except httpx.TransportError:
-                pass
-            self._check()
-            time.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    def _stream(self, flow: str, cursor: str) -> Iterator[Any]:
+    async def _stream(self, flow: str, cursor: str) -> AsyncGenerator[ServerSentEvent]:
         headers = {"last-event-id": cursor} if cursor else {}
         path = f"/v1/flows/{flow}/events"
-        with connect_sse(self._http, "GET", path, headers=headers, timeout=30) as source:
-            yield from (event for event in source.iter_sse() if event.data)
+        async with aconnect_sse(self._http, "GET", path, headers=headers) as source:
+            async for event in source.aiter_sse():
+                if event.data:
+                    yield event
 
-    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        answer = self._http.request(method, path, timeout=30, **request)
+    async def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        answer = await self._http.request(method, path, **request)
         answer.raise_for_status()
         return answer.json()

@@ -58,9 +58,10 @@ class View:
             case {"type": "CUSTOM", "name": "model_call", "value": usage}:
                 self._tokens += usage["input_tokens"] + usage["output_tokens"]
                 self._nanodollars += usage["cost_nanodollars"]
-            case {"type": "RUN_ERROR", "message": message}:
+            case {"type": "RUN_ERROR"}:
+                for step in self._now or {"the flow"}:
+                    self._line(f"[red]✗ {step}[/]")
                 self._now.clear()
-                self._line(f"[red]✗ {escape(message)}[/]")
             case _:
                 pass
         self._draw()
@@ -82,15 +83,18 @@ def _short(text: str) -> str:
     return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..."
 
 
-def print_outcome(console: Console, state: dict[str, Any], csv: Path, base_url: Any) -> None:
+def print_outcome(console: Console, state: dict[str, Any], csv: Path, url: str) -> None:
     """Print the mapping, how right it is where that is known, the bill, and where to look."""
     if state["status"] == "succeeded":
         columns = state["output"]["columns"]
         console.print(_mapping(columns))
         _print_score(console, columns, csv)
     _print_usage(console, state["usage"])
-    url = f"{str(base_url).rstrip('/')}/v1/flows/{state['id']}"
-    console.print(f"status  {url}\nevents  {url}/events\n[dim](they answer while make dev runs)[/]")
+    flow = f"{url}/v1/flows/{state['id']}"
+    console.print(
+        f"status  {flow}\nevents  {flow}/events\n[dim](they answer while make dev runs)[/]",
+        soft_wrap=True,
+    )
 
 
 def _mapping(columns: list[dict[str, Any]]) -> Table:

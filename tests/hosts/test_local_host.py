@@ -68,6 +68,7 @@ def test_a_file_that_is_no_csv_is_told_in_a_line(tmp_path: Path, content: bytes)
     run = demo(tmp_path, csv)
     assert run.returncode == 1
     assert "Traceback" not in run.stdout + run.stderr
+    assert re.fullmatch(r"crewline: .+\n", run.stderr), run.stderr
     assert left_running(tmp_path) == ""
 
 
@@ -84,6 +85,22 @@ def test_a_missing_file_and_a_taken_port_are_told_before_anything_starts(tmp_pat
         other.terminate()
     assert run.returncode == 1
     assert f"port {port_text} is taken" in run.stderr
+
+
+def test_a_child_that_dies_ends_the_demo_with_a_line_that_names_it(tmp_path: Path):
+    command = [sys.executable, "-m", "infra.local.demo"]
+    with subprocess.Popen(
+        command, env=environ(tmp_path, free_port()), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        while subprocess.run(
+            ["pkill", "-KILL", "-f", f"{tmp_path}/data/s3"], check=False
+        ).returncode:
+            time.sleep(0.05)
+        assert process.wait(20) == 1
+        assert process.stderr is not None
+        assert process.stderr.read().startswith("crewline: s3 ended by SIGKILL")
+    assert left_running(tmp_path) == ""
 
 
 @contextmanager

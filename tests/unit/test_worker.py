@@ -18,7 +18,7 @@ from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep
 
-TIMING = Timing(lease_seconds=0.3, beat_seconds=0.05, step_seconds=1)
+TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
 AGENT = {"role": "r", "goal": "g", "backstory": "b"}
 
 
@@ -144,7 +144,7 @@ async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
     await launched(memory)
     first = asyncio.create_task(a_worker(memory, runner).advance("t", "f", NoLimit()))
     for _ in range(8):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         await a_worker(memory, runner).advance("t", "f", NoLimit())
     await first
     assert runner.began == ["one", "two", "three"]
