@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.crews.ledger import RunLedger, Wake
     from core.crews.run import CrewRunner, Worker
     from core.flows import FlowLog
+    from core.hub import Hub
     from core.identity import Keys
 
 T = TypeVar("T")
@@ -96,6 +97,14 @@ def flow_log() -> "FlowLog":
 
 
 @_provider
+def hub() -> "Hub":
+    """Return the hub of this process, through which flows are watched."""
+    from core.hub import Hub
+
+    return Hub(flow_log())
+
+
+@_provider
 def ledger() -> "RunLedger":
     """Return the run ledger for functions that launch and sweep."""
     from core.adapters.upstash.ledger import UpstashRunLedger
@@ -156,7 +165,7 @@ def _model() -> "Callable[[], BaseLLM]":
         from core.adapters.offline_model import OfflineModel
         from crews.tools import SKILLS
 
-        return lambda: OfflineModel(SKILLS)
+        return lambda: OfflineModel(SKILLS, stream=True)
     from core.adapters.crewai.models import model_from
 
     return model_from(chosen.model, chosen.model_base_url, chosen.model_api_key)

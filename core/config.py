@@ -4,10 +4,12 @@
 else in Crewline reads the environment. README.md lists the variables.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
 
@@ -25,6 +27,7 @@ class Settings:
     jwt_keys: Mapping[str, str] = field(repr=False)  # key id -> secret; two while keys are rotated
     bucket: str
     s3_endpoint: str | None = None
+    cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
     model_base_url: str | None = None
     model_api_key: str | None = field(default=None, repr=False)
@@ -46,6 +49,7 @@ class Settings:
             jwt_keys=jwt_keys(environ),
             bucket=_required(environ, "CREWLINE_BUCKET"),
             s3_endpoint=environ.get("CREWLINE_S3_ENDPOINT"),
+            cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=environ.get("CREWLINE_MODEL") or default_model,
             model_base_url=base_url,
             model_api_key=api_key,
@@ -67,6 +71,15 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set; README.md says what it should hold")
     return value
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    if wrong := [origin for origin in origins if not ORIGIN.fullmatch(origin)]:
+        raise SettingsError(
+            f"CREWLINE_CORS_ORIGINS: {wrong[0]} is not like https://app.example.com"
+        )
+    return origins
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -52,6 +52,33 @@ def text_message(message: str, text: str) -> list[Event]:
     ]
 
 
+def text_chunk(message: str, delta: str) -> list[Event]:
+    """Return a piece of a message that is still being written.
+
+    Nothing opens or closes it: AG-UI ends such a message with the next event of another kind.
+    """
+    return [
+        {"type": "TEXT_MESSAGE_CHUNK", "messageId": message, "role": "assistant", "delta": delta}
+    ]
+
+
+def is_text_chunk(event: Event) -> bool:
+    """Tell whether this is a piece of a message."""
+    return event["type"] == "TEXT_MESSAGE_CHUNK"
+
+
+def merged(events: list[Event]) -> list[Event]:
+    """Return the events with neighbouring pieces of one message put together."""
+    kept: list[Event] = []
+    for event in events:
+        last = kept[-1] if kept else None
+        if last and is_text_chunk(event) and last.get("messageId") == event["messageId"]:
+            kept[-1] = last | {"delta": last["delta"] + event["delta"]}
+        else:
+            kept.append(event)
+    return kept
+
+
 def tool_call(call: str, tool: str, arguments: str) -> list[Event]:
     """Return the start of a tool call, its arguments as JSON text."""
     return [
@@ -80,7 +107,7 @@ def model_call(step: str, model: str, usage: Usage) -> list[Event]:
 
 
 def state_snapshot(state: dict[str, Any]) -> Event:
-    """Return the whole state, for a follower whose cursor cannot be served. Never in the log."""
+    """Return the whole state: number 2 of every log, and for a cursor that cannot be served."""
     return {"type": "STATE_SNAPSHOT", "snapshot": state}
 
 
@@ -103,3 +130,8 @@ def encode(event: Event) -> str:
 def is_final(event: str) -> bool:
     """Tell whether this encoded event is a log's last."""
     return event.startswith(('{"type":"RUN_FINISHED"', '{"type":"RUN_ERROR"'))
+
+
+def changes_state(event: str) -> bool:
+    """Tell whether this encoded event is a change of the public state."""
+    return event.startswith('{"type":"STATE_DELTA"')

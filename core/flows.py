@@ -6,6 +6,7 @@ command and an empty 304. Every event, whether it changes the state or not, has 
 incarnation with that number is the cursor of whoever follows.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 
 from core.costs.usage import Usage
 
+CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})")  # incarnation and number
 SCHEMA = "1"  # bump when the JSON of a state changes its meaning: every cached ETag then misses
 
 
@@ -53,6 +55,11 @@ class Head:
     def cursor(self, sequence: int | None = None) -> str:
         """The id of an event in this flow's stream; of the last one if no number is given."""
         return f"{self.incarnation}.{self.sequence if sequence is None else sequence}"
+
+    def number(self, cursor: str) -> int | None:
+        """The number in a cursor of this incarnation; None for any other text."""
+        match = CURSOR.fullmatch(cursor)
+        return int(match[2]) if match and match[1] == self.incarnation else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +127,13 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One line of a tenant's list of flows; no two were created in the same microsecond."""
+    """One line of a tenant's list of flows; no two have the same place in its order."""
 
     id: str
     crew: str
     status: Status
-    created_us: int
+    created_ms: int
+    order: int
 
     def public(self) -> dict[str, Any]:
         """The line as JSON."""
@@ -133,7 +141,7 @@ class Summary:
             "id": self.id,
             "crew": self.crew,
             "status": self.status.value,
-            "created_ms": self.created_us // 1000,
+            "created_ms": self.created_ms,
         }
 
 
@@ -163,8 +171,8 @@ class FlowLog(Protocol):
         """Return the whole state, read at one moment."""
         ...
 
-    async def recent(self, tenant: str, limit: int, before_us: int | None = None) -> list[Summary]:
-        """Return at most `limit` flows created before `before_us`, newest first."""
+    async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
+        """Return at most `limit` flows that come before `before` in the order of creation, newest first."""
         ...
 
     async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:

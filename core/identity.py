@@ -39,11 +39,16 @@ _OPTIONS: Any = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking, for which tenant, and what they may do."""
+    """Who is asking, for which tenant, and what they may do.
+
+    `flows` are those whose streams a ticket opens (`core.tickets`); None for the holder of a token,
+    who may do what the scopes say to all flows of the tenant.
+    """
 
     tenant: str
     subject: str
     scopes: frozenset[str]
+    flows: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

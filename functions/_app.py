@@ -1,7 +1,7 @@
 """Apps: what every HTTP function has around its routes, on every host.
 
-From the outside in: safe headers, problems, authentication, routing. Nothing is read or connected
-when an app is built, and Mangum is imported by the first Lambda event.
+From the outside in: safe headers, CORS, compression, problems, authentication, routing. Nothing is
+read or connected when an app is built, and Mangum is imported by the first Lambda event.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import identity
+from core import bootstrap, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions import _auth, _problem
+from functions import _auth, _compress, _cors, _problem
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
 MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
+HOLD_SECONDS = 20.0  # of an answer that is buffered: under the 29 s that API Gateway waits
 DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
 
@@ -54,6 +55,8 @@ class SafeHeaders:
 
 MIDDLEWARE = [
     Middleware(SafeHeaders),
+    Middleware(_cors.CrossOrigin),
+    Middleware(_compress.Compressed),
     Middleware(_problem.Problems),
     Middleware(_auth.Authenticated),
 ]
@@ -67,7 +70,9 @@ def starlette(routes: Sequence[_auth.GuardedRoute]) -> Starlette:
     """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`."""
     _require_guards(routes)
     app = Starlette(
-        routes=routes, middleware=MIDDLEWARE, exception_handlers={HTTPException: _problem_of}
+        routes=routes,
+        middleware=MIDDLEWARE,
+        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False
     return app
@@ -87,7 +92,11 @@ def fastapi(router: "APIRouter") -> "FastAPI":
         openapi_url=None,
         redirect_slashes=False,
         middleware=MIDDLEWARE,
-        exception_handlers={HTTPException: _problem_of, RequestValidationError: invalid},
+        exception_handlers={
+            HTTPException: _problem_of,
+            RequestValidationError: invalid,
+            Exception: _problem_of,
+        },
     )
     app.include_router(router)
     return app
@@ -131,6 +140,11 @@ def buffers(scope: Scope) -> bool:
     return "aws.event" in scope
 
 
+def answer_seconds(scope: Scope) -> float:
+    """Return how long an answer may take on this host, if nothing else limits it."""
+    return HOLD_SECONDS if buffers(scope) else bootstrap.settings().stream_seconds
+
+
 def seconds_left(scope: Scope, at_most: float) -> Callable[[], float]:
     """Return a clock of what is left of `at_most` seconds, or of the host's time if that is less."""
     context = scope.get("aws.context")
@@ -142,8 +156,13 @@ def seconds_left(scope: Scope, at_most: float) -> Callable[[], float]:
 
 
 def flow_id(request: Request) -> str:
-    """Return the path's flow; an id that no flow can have is not found, without a look."""
+    """Return the path's flow. Raises NotFoundError."""
     flow: str = request.path_params["flow"]
+    return possible_id(flow)
+
+
+def possible_id(flow: str) -> str:
+    """Return the id; one that no flow can have is not found, without a look."""
     if not identity.ID.fullmatch(flow):
         raise NotFoundError("no such flow")
     return flow

@@ -6,13 +6,13 @@ and ends with an empty line, so a stream cut inside one never moves a reader's c
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 LINE_END = re.compile(r"\r\n|\r|\n")
-ID = re.compile(r"[!-~]{1,128}")  # an empty id would clear the cursor, one with NUL is ignored
+ID = re.compile(r"[!-~]{1,512}")  # an empty id would clear the cursor, one with NUL is ignored
 HEARTBEAT = b":\n\n"
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the last: nginx must not hold
@@ -32,11 +32,19 @@ def retry(milliseconds: int) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """An answer of frames. When the client goes, the source is closed at once, not some day."""
+    """An answer of frames, and what it holds open (a place, viewers) until it has been sent.
 
-    def __init__(self, frames: AsyncGenerator[bytes]) -> None:
+    When the client goes, the source is closed at once, not some day.
+    """
+
+    def __init__(self, frames: AsyncGenerator[bytes], held: AsyncExitStack | None = None) -> None:
         super().__init__(frames, headers=HEADERS, media_type=MEDIA_TYPE)
         self._frames = frames
+        self._held = held or AsyncExitStack()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._held:
+            await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
         """Send the frames."""

@@ -1,7 +1,7 @@
 """GET /v1/crews, POST /v1/flows and /v1/inputs -- what can run, making it run, and on what.
 
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
-`_problem.read_json`, never by FastAPI, which answers 500 to some of what people send.
+`_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from core.crews import launch
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
-from functions import _app, _auth, _problem
+from functions import _app, _auth, _body, _problem
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
@@ -41,7 +41,7 @@ class FlowRequest(BaseModel):
 
 async def flow_request(request: Request) -> launch.Request:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    body = await _problem.read_json(request, REQUEST_BYTES)
+    body = await _body.read_json(request, REQUEST_BYTES)
     try:
         asked = FlowRequest.model_validate(body)
     except ValidationError as error:
@@ -89,7 +89,7 @@ async def input_create(
     size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
 ) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
-    data = await _problem.read_bytes(request, INLINE_BYTES)
+    data = await _body.read_bytes(request, INLINE_BYTES)
     if bool(data) == (size is not None):
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()

@@ -1,43 +1,40 @@
-"""GET /v1/flows/{id}/events -- a flow as it happens, for an EventSource.
+"""GET /v1/flows/{id}/events, /v1/events -- flows as they happen: for an EventSource, or page by page.
 
-A stream is short-lived by design: it ends after a whole event, before the host would end it, and
-the reader comes back with the id of the last event it saw. Where the host buffers answers, it ends
-with its first batch or after a hold: the same words, as a long poll.
+POST /v1/flows/{id}/ticket, /v1/events/ticket -- a ticket for an EventSource, which sends no header.
+
+One log, read two ways: as a stream of server-sent events (`functions._watch`), or as JSON, for
+whoever would rather ask for what came after the last answer.
 """
 
-import logging
-import random
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import time
+from typing import Any, cast
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, events, follow
-from core.errors import NotFoundError, UnavailableError
-from core.flows import Batch, FlowLog, Head
+from core import bootstrap, catch_up, events, tickets
+from core.catch_up import Page
+from core.errors import InvalidInputError
+from core.flows import Batch, Flow
 from core.identity import FLOWS_READ, Principal
-from functions import _app, _auth, _sse
+from functions import _accept, _app, _auth, _body, _polling, _sse, _watch
 
-log = logging.getLogger(__name__)
-
-RETRY_MS = 1000
-HOLD_SECONDS = 20.0  # under the 29 s that API Gateway waits
+TICKET_BYTES = 4096  # of a request for one
 
 
 async def flow_events(request: Request, who: Principal) -> Response:
-    """Answer with the events after the caller's cursor; 204 when there will be no more."""
-    flow, flow_log = _app.flow_id(request), bootstrap.flow_log()
-    try:
-        start = await follow.start(flow_log, who.tenant, flow, _cursor(request))
-    except UnavailableError as error:
-        # Any status but 200 would end an EventSource for good.
-        return _sse.EventStream(_come_back(error.retry_after_seconds * 1000))
-    if start.ended:
-        return Response(status_code=204)
-    if request.method == "HEAD":
-        return Response(headers=_sse.HEADERS, media_type=_sse.MEDIA_TYPE)
-    return _sse.EventStream(_frames(request, flow_log, who.tenant, flow, start))
+    """Answer with the events of a flow after the caller's cursor."""
+    flow = _app.flow_id(request)
+    if _wants_pages(request):
+        return await _page(request, who.tenant, flow)
+    return await _watch.stream(request, who, {flow: _cursor(request)}, lambda _, event: event)
+
+
+def _wants_pages(request: Request) -> bool:
+    """Tell JSON from a stream; `after` alone asks for JSON, and a tie goes to it."""
+    weights = _accept.weights(",".join(request.headers.getlist("accept")))
+    pages, stream = weights.get("application/json", 0), weights.get(_sse.MEDIA_TYPE, 0)
+    return pages >= stream if pages else not stream and "after" in request.query_params
 
 
 def _cursor(request: Request) -> str | None:
@@ -46,44 +43,115 @@ def _cursor(request: Request) -> str | None:
     return header or request.query_params.get("lastEventId") or None
 
 
-def _retry(milliseconds: int) -> bytes:
-    """Return the wait, with as much again at most, so that readers cut together part."""
-    return _sse.retry(milliseconds + random.randrange(milliseconds))  # noqa: S311 -- no secret
+async def _page(request: Request, tenant: str, flow: str) -> Response:
+    """Answer with the next page; with an empty one only when the hold that was asked for is over."""
+    after = request.query_params.get("after") or "0"
+    page = await catch_up.page(bootstrap.flow_log(), tenant, flow, after)
+    held = _polling.hold(request)
+    if page.empty and held.seconds and not page.head.status.terminal:
+        page = await _awaited(request, tenant, flow, page, held)
+    headers = _polling.come_back(page.head) | held.headers
+    return Response(_written(page), headers=headers, media_type="application/json")
 
 
-async def _come_back(milliseconds: int) -> AsyncGenerator[bytes]:
-    yield _retry(milliseconds)
+async def _awaited(
+    request: Request, tenant: str, flow: str, empty: Page, held: _polling.Hold
+) -> Page:
+    """Return what comes while the answer is held."""
+    cursor = empty.head.cursor()
+
+    async def news(_: Batch | Flow) -> Page | None:
+        page = await catch_up.page(bootstrap.flow_log(), tenant, flow, cursor)
+        return None if page.empty else page
+
+    return await _polling.first(request, tenant, flow, cursor, held, news) or empty
 
 
-async def _frames(
-    request: Request, flow_log: FlowLog, tenant: str, flow: str, start: follow.Start
-) -> AsyncGenerator[bytes]:
-    """Yield the whole stream; a store that stops answering ends it, between two events."""
-    buffered = _app.buffers(request.scope)
-    yield _retry(RETRY_MS)
-    if start.snapshot is not None:
-        state = events.state_snapshot(start.snapshot.public())
-        yield _sse.event(events.encode(state), start.head.cursor())
-        if buffered or start.head.status.terminal:
-            return
-    life = HOLD_SECONDS if buffered else bootstrap.settings().stream_seconds
-    left = _app.seconds_left(request.scope, life)
-    following = follow.follow(flow_log, tenant, flow, start.number, left)
-    try:
-        async with aclosing(following) as batches:
-            async for batch in batches:
-                yield _batch(start.head, batch)
-                if buffered and batch:
-                    return
-    except (UnavailableError, NotFoundError) as error:
-        log.info("stream of flow %s ended early: %s", flow, error)
+def _written(page: Page) -> str:
+    """Return the page as JSON, in which the log's own JSON stands as it is."""
+    told = ",".join(entry.event for entry in page.entries)
+    rest: dict[str, Any] = {
+        "cursor": page.head.cursor(page.number),
+        "status": page.head.status,
+        "more": page.more,
+    }
+    if page.snapshot is not None:
+        rest["snapshot"] = page.snapshot.public()
+    return f'{{"events":[{told}],{events.encode(rest)[1:]}'
 
 
-def _batch(head: Head, batch: Batch) -> bytes:
-    frames = [_sse.event(entry.event, head.cursor(entry.number)) for entry in batch]
-    return b"".join(frames) or _sse.HEARTBEAT
+async def several_events(request: Request, who: Principal) -> Response:
+    """Answer with the events of several flows over one connection, each saying whose it is."""
+    flows = streamed_together(request)
+    return await _watch.stream(request, who, _cursors(flows, _cursor(request)), _named)
 
 
-routes = [_auth.GuardedRoute("/v1/flows/{flow}/events", flow_events, _auth.scope(FLOWS_READ))]
+def streamed_together(request: Request) -> list[str]:
+    """Return the flows that are asked for. Raises InvalidInputError, NotFoundError."""
+    listed = request.query_params.get("flows", "")
+    return _checked(listed.split(",") if listed else [], "/query/flows")
+
+
+def _checked(flows: Any, pointer: str) -> list[str]:
+    """Return the flows if it is a list of names, none twice, and not too many."""
+    names = cast("list[Any]", flows) if isinstance(flows, list) else []
+    are_names = all(isinstance(name, str) for name in names)
+    if not are_names or not 0 < len(names) == len(set(names)) <= tickets.FLOWS:
+        reason = f"must be a list of 1 to {tickets.FLOWS} flows, none of them twice"
+        raise InvalidInputError("name the flows", {pointer: reason})
+    return [_app.possible_id(name) for name in names]
+
+
+def _cursors(flows: list[str], composite: str | None) -> dict[str, str | None]:
+    """Take a composite cursor apart; one of another length is of no use to any of the flows."""
+    parts = [_watch.NOT_BEGUN] * len(flows) if composite is None else composite.split("~")
+    if len(parts) != len(flows):
+        parts = [""] * len(flows)
+    begun = [None if part == _watch.NOT_BEGUN else part for part in parts]
+    return dict(zip(flows, begun, strict=True))
+
+
+def _named(flow: str, event: str) -> str:
+    return f'{{"flow":"{flow}","event":{event}}}'
+
+
+async def flow_ticket(request: Request, who: Principal) -> Response:
+    """Answer with a ticket for the events of one flow."""
+    flow = _app.flow_id(request)
+    return await _ticket(who, [flow], f"/v1/flows/{flow}/events?")
+
+
+async def several_ticket(request: Request, who: Principal) -> Response:
+    """Answer with a ticket for the events of several flows on one connection."""
+    body = await _body.read_json(request, TICKET_BYTES)
+    if not isinstance(body, dict) or set(cast("dict[str, Any]", body)) != {"flows"}:
+        raise InvalidInputError("the body must have the member `flows` and no other")
+    flows = _checked(cast("dict[str, Any]", body)["flows"], "/flows")
+    return await _ticket(who, flows, f"/v1/events?flows={','.join(flows)}&")
+
+
+async def _ticket(who: Principal, flows: list[str], address: str) -> Response:
+    for flow in flows:
+        await bootstrap.flow_log().head(who.tenant, flow)  # or it is not found
+    ticket = tickets.issue(bootstrap.keys(), who, flows, int(time.time()))
+    return JSONResponse(
+        {
+            "ticket": ticket,
+            "expires_seconds": tickets.TTL_SECONDS,
+            "url": f"{address}ticket={ticket}",
+        },
+        201,
+    )
+
+
+_reads = _auth.scope(FLOWS_READ)
+_streams_one = _auth.scope(FLOWS_READ, lambda request: [_app.flow_id(request)])
+_streams_several = _auth.scope(FLOWS_READ, streamed_together)
+routes = [
+    _auth.GuardedRoute("/v1/flows/{flow}/events", flow_events, _streams_one),
+    _auth.GuardedRoute("/v1/events", several_events, _streams_several),
+    _auth.GuardedRoute("/v1/flows/{flow}/ticket", flow_ticket, _reads, "POST"),
+    _auth.GuardedRoute("/v1/events/ticket", several_ticket, _reads, "POST"),
+]
 app = _app.starlette(routes)
 handler = _app.on_lambda(app)

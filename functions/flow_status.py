@@ -2,32 +2,37 @@
 
 A poll by somebody who is up to date reads only the head of the flow, one command, and gets an
 empty 304; the state is read when it has changed, and the ETag is that of the state which is sent.
+With `Prefer: wait=N` that 304 is held back, in case the state changes meanwhile.
 """
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core import bootstrap, events
-from core.flows import Head, Status, Summary
+from core.flows import Batch, Flow, FlowLog, Head, Summary
 from core.identity import FLOWS_READ, Principal
-from functions import _app, _auth
+from functions import _app, _auth, _polling
 
 PAGE = 20
 PAGE_LIMIT = 100
-LATEST_US = 2**53
+LAST = 2**53
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
-POLL_SECONDS = {Status.QUEUED: 5, Status.RUNNING: 2, Status.WAITING: 30}  # not once it has ended
 
 
 async def flow_status(request: Request, who: Principal) -> Response:
-    """Answer with the state of a flow, or with 304 if the caller has it."""
+    """Answer with the state of a flow, or with 304 if the caller has it and it does not change."""
     flow, log = _app.flow_id(request), bootstrap.flow_log()
-    if known := ",".join(request.headers.getlist("if-none-match")):
-        head = await log.head(who.tenant, flow)
-        if matches(known, head.etag):
-            return Response(status_code=304, headers=_headers(head))
-    state = await log.snapshot(who.tenant, flow)
-    return _json(state.public(), _headers(state.head))
+    known = ",".join(request.headers.getlist("if-none-match"))
+    if not known:
+        return _state(await log.snapshot(who.tenant, flow))
+    head = await log.head(who.tenant, flow)
+    if not matches(known, head.etag):
+        return _state(await log.snapshot(who.tenant, flow))
+    held = _polling.hold(request)
+    state = await _change(request, log, who.tenant, flow, head, held) if held.seconds else None
+    answer = Response(status_code=304, headers=_headers(head)) if state is None else _state(state)
+    answer.headers.update(held.headers)
+    return answer
 
 
 def matches(if_none_match: str, etag: str) -> bool:
@@ -41,19 +46,39 @@ def matches(if_none_match: str, etag: str) -> bool:
     return etag in listed or f"W/{etag}" in listed
 
 
+async def _change(
+    request: Request, log: FlowLog, tenant: str, flow: str, head: Head, held: _polling.Hold
+) -> Flow | None:
+    """Return the state if it changes while the answer is held."""
+    if head.status.terminal:
+        return None
+
+    async def changed(item: Batch | Flow) -> Flow | None:
+        if isinstance(item, Flow):
+            state = item
+        elif any(events.changes_state(entry.event) for entry in item):
+            state = await log.snapshot(tenant, flow)
+        else:
+            return None
+        return state if state.head.etag != head.etag else None
+
+    return await _polling.first(request, tenant, flow, head.cursor(), held, changed)
+
+
+def _state(state: Flow) -> Response:
+    return _json(state.public(), _headers(state.head))
+
+
 def _headers(head: Head) -> dict[str, str]:
     """Return the headers of a state, the same on 200 and 304."""
-    headers = {**PRIVATE, "etag": head.etag}
-    if head.status in POLL_SECONDS:
-        headers["retry-after"] = str(POLL_SECONDS[head.status])
-    return headers
+    return {**PRIVATE, "etag": head.etag, **_polling.come_back(head)}
 
 
 async def flow_list(request: Request, who: Principal) -> Response:
     """Answer with the tenant's flows, newest first, and the path of the next page."""
     limit = _app.whole_number(request, "limit", 1, PAGE_LIMIT) or PAGE
-    before_us = _app.whole_number(request, "before", 0, LATEST_US)
-    flows = await bootstrap.flow_log().recent(who.tenant, limit, before_us)
+    before = _app.whole_number(request, "before", 0, LAST)
+    flows = await bootstrap.flow_log().recent(who.tenant, limit, before)
     body = {"flows": [flow.public() for flow in flows], "next": _next(flows, limit)}
     return _json(body, PRIVATE)
 
@@ -61,7 +86,7 @@ async def flow_list(request: Request, who: Principal) -> Response:
 def _next(flows: list[Summary], limit: int) -> str | None:
     if len(flows) < limit:
         return None
-    return f"/v1/flows?limit={limit}&before={flows[-1].created_us}"
+    return f"/v1/flows?limit={limit}&before={flows[-1].order}"
 
 
 def _json(body: events.Event, headers: dict[str, str]) -> Response:

@@ -149,7 +149,8 @@ class Office:
         return [event.get("name", event["type"]) for event in self.events]
 
     def texts(self) -> list[str]:
-        return [e["delta"] for e in self.events if e["type"] == "TEXT_MESSAGE_CONTENT"]
+        kinds = ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK")
+        return [e["delta"] for e in self.events if e["type"] in kinds]
 
     def results(self) -> list[str]:
         return [e["content"] for e in self.events if e["type"] == "TOOL_CALL_RESULT"]
@@ -210,9 +211,10 @@ def a_provider() -> Generator[Provider]:
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, body = provider.answer(request, self.headers["Authorization"])
-            data = json.dumps(body).encode()
+            streams = request.get("stream") and status == 200
+            data = _streamed(body) if streams else json.dumps(body).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/event-stream" if streams else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -228,3 +230,21 @@ def a_provider() -> Generator[Provider]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _streamed(body: dict[str, Any]) -> bytes:
+    """The same answer in pieces of two characters, the usage in a piece of its own at the end."""
+    message = body["choices"][0]["message"]
+    text = message["content"] or ""
+    deltas = [{"role": "assistant"}]
+    deltas += [{"content": text[at : at + 2]} for at in range(0, len(text), 2)]
+    for index, call in enumerate(message.get("tool_calls", ())):
+        deltas.append({"tool_calls": [{**call, "index": index}]})
+    finish = body["choices"][0]["finish_reason"]
+    pieces = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    pieces.append({"index": 0, "delta": {}, "finish_reason": finish})
+    whole = {**body, "object": "chat.completion.chunk", "usage": None}
+    chunks = [{**whole, "choices": [piece]} for piece in pieces]
+    chunks.append({**whole, "choices": [], "usage": body["usage"]})
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([*lines, "data: [DONE]\n\n"]).encode()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from core import events
 from core.adapters.memory import MemoryFlows
 from core.adapters.upstash.commands import Commands, Patient
 from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
@@ -61,6 +60,6 @@ def a_launch(flow: str = "f1", **changes: Any) -> Launch:
         "definition": {"name": "example"},
         "inputs": {"file": "in_1"},
         "steps": steps,
-        "events": events.run_started(flow),
+        "created_ms": 1_700_000_000_000,
     }
     return Launch(**given | changes)

@@ -6,7 +6,7 @@ The contract suites hold this adapter and the ones over Redis and S3 to the same
 import asyncio
 import io
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
@@ -27,30 +27,38 @@ class _Record:
 
     flow: Flow
     digest: str
-    created_us: int
+    order: int
+    published: dict[str, Any]
     log: list[Entry] = field(default_factory=list[Entry])
     viewers: list[asyncio.Queue[Batch]] = field(default_factory=list[asyncio.Queue[Batch]])
     owners: dict[str, str] = field(default_factory=dict[str, str])
     writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     def append(self, new: list[Event], *, bump: bool) -> int:
+        if bump:
+            new = [self._delta(), *new]
         head = self.flow.head
         batch = [Entry(head.sequence + i, events.encode(e)) for i, e in enumerate(new, 1)]
         self.log += batch
-        head = replace(head, sequence=head.sequence + len(new), version=head.version + bump)
-        updated_ms = _now_ms() if bump else self.flow.updated_ms
-        self.flow = replace(self.flow, head=head, updated_ms=updated_ms)
+        head = replace(head, sequence=head.sequence + len(new))
+        self.flow = replace(self.flow, head=head)
         for viewer in self.viewers if batch else ():
             viewer.put_nowait(batch)
         return head.sequence
+
+    def _delta(self) -> Event:
+        """Bump the version; return what has changed since the last time."""
+        head = replace(self.flow.head, version=self.flow.head.version + 1)
+        self.flow = replace(self.flow, head=head, updated_ms=_now_ms())
+        before, self.published = self.published, self.flow.public()
+        return {"type": "STATE_DELTA", "delta": list(_changes("", before, self.published))}
 
     def step(self, step: str) -> Step | None:
         return next((s for s in self.flow.steps if s.id == step), None)
 
     def put(self, step: Step) -> None:
-        known = self.step(step.id)
-        others = (*self.flow.steps, step) if known is None else self.flow.steps
-        self.flow = replace(self.flow, steps=tuple(step if s.id == step.id else s for s in others))
+        steps = tuple(step if known.id == step.id else known for known in self.flow.steps)
+        self.flow = replace(self.flow, steps=steps)
 
     def set_status(self, status: Status) -> None:
         self.flow = replace(self.flow, head=replace(self.flow.head, status=status))
@@ -77,11 +85,11 @@ class MemoryFlows:
     async def snapshot(self, tenant: str, flow: str) -> Flow:
         return self._record(tenant, flow).flow
 
-    async def recent(self, tenant: str, limit: int, before_us: int | None = None) -> list[Summary]:
+    async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
         listed = [
-            Summary(r.flow.id, r.flow.crew, r.flow.head.status, r.created_us)
+            Summary(r.flow.id, r.flow.crew, r.flow.head.status, r.flow.created_ms, r.order)
             for (owner, _), r in reversed(self._records.items())
-            if owner == tenant and (before_us is None or r.created_us < before_us)
+            if owner == tenant and (before is None or r.order < before)
         ]
         return listed[:limit]
 
@@ -106,15 +114,9 @@ class MemoryFlows:
             if known.digest != launch.digest:
                 raise ConflictError("this id belongs to another request")
             return False
-        now = self._now_ms()
-        head = Head(launch.incarnation, 0, 0, Status.QUEUED)
-        flow = Flow(
-            launch.flow, head, launch.crew, now, now, launch.definition, launch.inputs,
-            steps=launch.steps,
-        )  # fmt: skip
-        newest = max((r.created_us for r in self._records.values()), default=0)
-        record = _Record(flow, launch.digest, max(now * 1000, newest + 1))
-        record.append(launch.events, bump=True)
+        flow, now = launch.first_state(), self._now_ms()
+        record = _Record(flow, launch.digest, len(self._records), flow.public())
+        record.append(launch.first_events(), bump=False)
         self._records[tenant, launch.flow] = record
         self._due[tenant, launch.flow] = now
         return True
@@ -126,7 +128,9 @@ class MemoryFlows:
         self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
     ) -> Claim | Busy:
         record, now = self._record(tenant, flow), self._now_ms()
-        known = record.step(step.id) or replace(step, epoch=0, state="pending")
+        known = record.step(step.id)
+        if known is None:
+            raise FencedError
         if record.owners.get(step.id) == owner and known.state == "running":
             return Claim(tenant, flow, step.id, known.epoch)
         if record.flow.head.status.terminal or known.state == "done" or known.epoch != step.epoch:
@@ -224,6 +228,16 @@ class MemoryFlows:
         """Make a live flow due at once."""
         if (tenant, flow) in self._due:
             self._due[tenant, flow] = min(self._due[tenant, flow], self._now_ms())
+
+
+def _changes(path: str, before: Any, after: Any) -> Iterator[Event]:
+    """Yield the JSON Patch operations (RFC 6902) that lead from one public state to the next."""
+    for name in after:
+        if name == "steps":
+            for at, (old, new) in enumerate(zip(before[name], after[name], strict=True)):
+                yield from _changes(f"/steps/{at}", old, new)
+        elif before[name] != after[name]:
+            yield {"op": "replace", "path": f"{path}/{name}", "value": after[name]}
 
 
 class _Queued:

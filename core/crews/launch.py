@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from core import events
 from core.crews import strategies
 from core.crews.definition import Definition, Registry
 from core.crews.ledger import Launch, RunLedger, Wake
@@ -63,7 +62,7 @@ async def launch(
             definition=definition.model_dump(mode="json"),
             inputs=inputs,
             steps=strategies.steps(definition),
-            events=events.stamped(events.run_started(flow), now_ms),
+            created_ms=now_ms,
         ),
     )
     if created:

@@ -13,14 +13,18 @@ a worker that dies, or a wake-up that gets lost, costs time and nothing else.
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from core import events
 from core.costs.usage import Usage
 from core.events import Event
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Head, Status, Step
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a new flow is made of. `digest` tells one request from another under the same id."""
+    """What a new flow is made of. `digest` tells one request from another under the same id.
+
+    `created_ms` is the launching clock's, for show; no decision rests on it.
+    """
 
     flow: str
     digest: str
@@ -29,7 +33,20 @@ class Launch:
     definition: dict[str, Any]
     inputs: dict[str, Any]
     steps: tuple[Step, ...]
-    events: list[Event]
+    created_ms: int
+
+    def first_state(self) -> Flow:
+        """Return the state in which the flow will be when it is created."""
+        head = Head(self.incarnation, 0, 1, Status.QUEUED)
+        created, definition = self.created_ms, self.definition
+        return Flow(
+            self.flow, head, self.crew, created, created, definition, self.inputs, steps=self.steps
+        )
+
+    def first_events(self) -> list[Event]:
+        """Return how the log begins: the run, and the state from which all deltas lead on."""
+        state = events.state_snapshot(self.first_state().public())
+        return events.stamped([*events.run_started(self.flow), state], self.created_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,9 @@ class RunLedger(Protocol):
 
     async def create(self, tenant: str, launch: Launch) -> bool:
         """Create a flow. True if it is new, False if the same request made it before.
+
+        Its log begins with `launch.first_events()`. Every later change of the public state is a STATE_DELTA in
+        the log, first among the events that are written with it.
 
         Raises ConflictError if another request has this id.
         """

@@ -1,12 +1,14 @@
 """What a running step writes: events and usage in order, from any thread, and a beat in silence.
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
-gathered while the last write was under way. A write that got no answer is sent again as it was,
-with its number, until it is known to be in the log.
+gathered while the last write was under way. A model's text comes in pieces, many a second: alone
+they wait a little, and what has gathered becomes one event. A write that got no answer is sent
+again as it was, with its number, until it is known to be in the log.
 """
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,6 +24,7 @@ from core.flows import Flow
 T = TypeVar("T")
 
 AGAIN_SECONDS = 1.0
+TEXT_SECONDS = 0.2  # between two events of text: at most five a second
 PATIENCE_SECONDS = 120.0  # an outage may last that long before the step is given up
 
 
@@ -38,6 +41,7 @@ class StepWriter:
         self._posted = asyncio.Event()
         self._pending: list[Write] = []
         self._seq = 0
+        self._text_at = -math.inf  # when text was sent last
         self._closing = False
         self._fenced = False
 
@@ -74,8 +78,25 @@ class StepWriter:
                 async with asyncio.timeout(self._beat_seconds):
                     await self._posted.wait()
             self._posted.clear()
+            await self._text_may_wait()
             if not self._closing:
                 await self._emit(self._gathered())
+
+    async def _text_may_wait(self) -> None:
+        """Return when there is more than text to send, or the last text was sent long enough ago."""
+        while not self._closing and self._only_text():
+            left = self._text_at + TEXT_SECONDS - time.monotonic()
+            if left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._posted.wait()
+            self._posted.clear()
+
+    def _only_text(self) -> bool:
+        with self._lock:
+            posted = [event for write in self._pending for event in write.events]
+        return bool(posted) and all(events.is_text_chunk(event) for event in posted)
 
     async def _emit(self, write: Write) -> None:
         self._seq += 1
@@ -89,8 +110,11 @@ class StepWriter:
         with self._lock:
             writes, self._pending = self._pending, []
         used = [write.usage for write in writes if write.usage]
+        told = events.merged([event for write in writes for event in write.events])
+        if any(events.is_text_chunk(event) for event in told):
+            self._text_at = time.monotonic()
         return Write(
-            [event for write in writes for event in write.events],
+            told,
             sum(used, start=Usage()) if used else None,
         )
 

@@ -26,6 +26,7 @@ class View:
         self._done: list[Text] = []
         self._now: dict[str, tuple[float, str]] = {}
         self._tokens = self._nanodollars = 0
+        self._said = ""  # the message that is being written
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -53,9 +54,12 @@ class View:
                 self._line(f"[green]✓[/] {step} [dim]{time.monotonic() - began:.1f} s[/]")
             case {"type": "TOOL_CALL_START", "toolCallName": tool}:
                 self._line(f"  [cyan]tool[/] {escape(tool)}")
-            case {"type": "TEXT_MESSAGE_CONTENT", "delta": text}:
-                self._line(f"  [dim]{escape(_short(text))}[/]")
+            case {"type": "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK", "delta": text}:
+                self._said += text
+            case {"type": "TEXT_MESSAGE_END"}:
+                self._say()
             case {"type": "CUSTOM", "name": "model_call", "value": usage}:
+                self._say()
                 self._tokens += usage["input_tokens"] + usage["output_tokens"]
                 self._nanodollars += usage["cost_nanodollars"]
             case {"type": "RUN_ERROR"}:
@@ -65,6 +69,12 @@ class View:
             case _:
                 pass
         self._draw()
+
+    def _say(self) -> None:
+        """Keep a line of the message that is complete."""
+        if self._said:
+            self._line(f"  [dim]{escape(_short(self._said))}[/]")
+        self._said = ""
 
     def _line(self, markup: str) -> None:
         line = Text.from_markup(markup, overflow="ellipsis")

@@ -121,3 +121,19 @@ async def test_a_model_without_a_known_provider_fails_the_step():
     office = an_office(llm=model_from("nobody/knows-this", None, None))
     with pytest.raises(StepFailedError, match="ImportError"):
         await office.run(a_step(a_crew()))
+
+
+async def test_a_known_provider_streams_its_words_and_still_tells_the_usage(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
+    calls = [native_call("size", file=INPUT)]
+    provider.replies.extend([{"tool_calls": calls}, {"content": "three bytes"}])
+    office = an_office(llm=model_from("openai/gpt-4o-mini", None, "sk-0123456789"))
+    office.blobs.put("acme", INPUT, b"abc", "text/csv")
+    assert (await office.run(a_step(a_crew(tools=("size",)))))["raw"] == "three bytes"
+    assert all(request["stream"] for request in provider.requests)
+    assert office.texts() == ["th", "re", "e ", "by", "te", "s"]
+    assert sum((write.usage or Usage() for write in office.writes), Usage()) == Usage(
+        2, 200, 40, 2 * (100 * 150 + 20 * 600)
+    )

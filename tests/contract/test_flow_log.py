@@ -1,16 +1,16 @@
-"""What every FlowLog does, and following a flow over it."""
+"""What every FlowLog does, and watching a flow over it."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable
 
 import pytest
 
-from core import events, follow
+from core import events
 from core.crews.ledger import Claim, Write
 from core.errors import NotFoundError
-from core.flows import Entry, Status
+from core.flows import Status
+from core.hub import Hub
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 30_000
@@ -43,10 +43,11 @@ async def end(flows: Flows) -> None:
     )
 
 
-async def followed(flows: Flows, after: int = 0, total: float = 5.0) -> list[Entry]:
-    batches = follow.follow(flows.log, flows.tenant, "f1", after, seconds(total))
-    async with contextlib.aclosing(batches):
-        return [entry async for batch in batches for entry in batch]
+async def seen(flows: Flows, cursor: str | None = None, total: float = 5.0) -> list[int]:
+    """The numbers of the events that a viewer is handed until the flow or the time ends."""
+    async with Hub(flows.log).watch(flows.tenant, "f1", cursor) as viewer:
+        items = viewer.items(seconds(total))
+        return [entry.number async for item in items if isinstance(item, list) for entry in item]
 
 
 async def test_an_unknown_flow_and_another_tenants_look_alike(flows: Flows):
@@ -70,7 +71,7 @@ async def test_recent_flows_come_newest_first_in_pages(flows: Flows):
         await flows.ledger.create(flows.tenant, a_launch(name))
     page = await flows.log.recent(flows.tenant, 2)
     assert [summary.id for summary in page] == ["c", "b"]
-    rest = await flows.log.recent(flows.tenant, 2, page[-1].created_us)
+    rest = await flows.log.recent(flows.tenant, 2, page[-1].order)
     assert [summary.id for summary in rest] == ["a"]
     assert await flows.log.recent("somebody-else", 2) == []
 
@@ -78,87 +79,50 @@ async def test_recent_flows_come_newest_first_in_pages(flows: Flows):
 async def test_entries_come_in_pages_after_a_number(flows: Flows):
     claim = await begun(flows)
     await tell(flows, claim, range(1, 6))
-    page = await flows.log.entries(flows.tenant, "f1", 2, 3)
-    assert [entry.number for entry in page] == [3, 4, 5]
+    page = await flows.log.entries(flows.tenant, "f1", 4, 3)
+    assert [entry.number for entry in page] == [5, 6, 7]
     assert json.loads(page[0].event) == events.custom("count", 1)[0]
-    assert await flows.log.entries(flows.tenant, "f1", 7, 3) == []
+    assert await flows.log.entries(flows.tenant, "f1", 9, 3) == []
 
 
-async def test_a_late_follower_gets_the_whole_log_and_the_end(flows: Flows):
+async def test_a_late_viewer_gets_the_whole_log_and_the_end(flows: Flows):
     claim = await begun(flows)
     await tell(flows, claim, range(1, 6))
     await end(flows)
-    assert [entry.number for entry in await followed(flows)] == list(range(1, 9))
-    assert [entry.number for entry in await followed(flows, after=6)] == [7, 8]
+    head = await flows.log.head(flows.tenant, "f1")
+    assert await seen(flows) == list(range(1, 12))
+    assert await seen(flows, head.cursor(6)) == list(range(7, 12))
+    assert await seen(flows, head.cursor()) == []
 
 
-async def test_a_follower_sees_every_event_once_while_it_is_written(flows: Flows):
+async def test_a_viewer_sees_every_event_once_while_it_is_written(flows: Flows):
     claim = await begun(flows)
-    watching = asyncio.create_task(followed(flows, total=20))
+    watching = asyncio.create_task(seen(flows, total=20))
     for seq in range(1, 41):
         await tell(flows, claim, range(seq, seq + 1))
         await asyncio.sleep(0.002)
     await end(flows)
-    seen = await watching
-    assert [entry.number for entry in seen] == list(range(1, 44))
-    assert events.is_final(seen[-1].event)
+    assert await watching == list(range(1, 47))
 
 
-async def test_followers_that_come_and_go_lose_nothing(flows: Flows):
+async def test_a_viewer_that_comes_and_goes_loses_nothing(flows: Flows):
     claim = await begun(flows)
+    head = await flows.log.head(flows.tenant, "f1")
 
     async def hopping() -> list[int]:
-        seen: list[int] = []
-        while not seen or seen[-1] < 43:
-            part = await followed(flows, after=seen[-1] if seen else 0, total=0.03)
-            seen += [entry.number for entry in part]
-        return seen
+        found: list[int] = []
+        while not found or found[-1] < 46:
+            cursor = head.cursor(found[-1]) if found else None
+            found += await seen(flows, cursor, total=0.03)
+        return found
 
     watching = asyncio.create_task(hopping())
     await tell(flows, claim, range(1, 41))
     await end(flows)
-    assert await watching == list(range(1, 44))
+    assert await watching == list(range(1, 47))
 
 
-async def test_following_ends_with_the_time(flows: Flows):
+async def test_watching_ends_with_the_time(flows: Flows):
     await begun(flows)
     async with asyncio.timeout(5):
-        assert len(await followed(flows, total=0.1)) == 2
-
-
-async def test_silence_yields_an_empty_batch(flows: Flows, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(follow, "SILENCE_SECONDS", 0.05)
-    await begun(flows)
-    batches = follow.follow(flows.log, flows.tenant, "f1", 2, seconds(5))
-    async with contextlib.aclosing(batches):
-        assert await anext(batches) == []
-
-
-@pytest.mark.parametrize(
-    "cursor", ["", "x", "00000000.1", "{0}.99", "{0}.-1", "{0}.01", "{0}.1\n", "{0}"]
-)
-async def test_a_cursor_that_cannot_be_served_gets_the_whole_state(flows: Flows, cursor: str):
-    await begun(flows)
-    head = await flows.log.head(flows.tenant, "f1")
-    start = await follow.start(flows.log, flows.tenant, "f1", cursor.format(head.incarnation))
-    assert start.snapshot is not None
-    assert (start.number, start.ended) == (head.sequence, False)
-
-
-async def test_a_cursor_of_this_flow_is_served(flows: Flows):
-    await begun(flows)
-    head = await flows.log.head(flows.tenant, "f1")
-    for number in range(3):
-        start = await follow.start(flows.log, flows.tenant, "f1", head.cursor(number))
-        assert (start.number, start.snapshot) == (number, None)
-    first = await follow.start(flows.log, flows.tenant, "f1", None)
-    assert (first.number, first.snapshot, first.ended) == (0, None, False)
-
-
-async def test_only_the_last_cursor_of_an_ended_flow_has_nothing_left(flows: Flows):
-    await begun(flows)
-    await end(flows)
-    head = await flows.log.head(flows.tenant, "f1")
-    last = await follow.start(flows.log, flows.tenant, "f1", head.cursor())
-    late = await follow.start(flows.log, flows.tenant, "f1", head.cursor(2))
-    assert (last.ended, late.ended) == (True, False)
+        assert await seen(flows, total=0.1) == [1, 2, 3, 4]

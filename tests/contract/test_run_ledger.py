@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from typing import Any
 
+import jsonpatch
 import pytest
 
 from core import events
@@ -46,20 +48,20 @@ async def log_of(flows: Flows, flow: str = "f1") -> list[tuple[int, str]]:
 
 async def test_a_new_flow_is_queued_with_one_event_and_all_its_steps(flows: Flows):
     state = await launched(flows)
-    assert (state.head.status, state.head.sequence, state.head.version) == (Status.QUEUED, 1, 1)
+    assert (state.head.status, state.head.sequence, state.head.version) == (Status.QUEUED, 2, 1)
     assert [(s.id, s.state, s.epoch) for s in state.steps] == [
         ("one", "pending", 0),
         ("two", "pending", 0),
         ("three", "pending", 0),
     ]
-    assert await log_of(flows) == [(1, "RUN_STARTED")]
+    assert await log_of(flows) == [(1, "RUN_STARTED"), (2, "STATE_SNAPSHOT")]
 
 
 async def test_the_same_request_makes_one_flow(flows: Flows):
     launch = a_launch()
     assert await flows.ledger.create(flows.tenant, launch) is True
     assert await flows.ledger.create(flows.tenant, launch) is False
-    assert len(await log_of(flows)) == 1
+    assert len(await log_of(flows)) == 2
 
 
 async def test_another_request_under_the_same_id_is_refused(flows: Flows):
@@ -71,7 +73,7 @@ async def test_another_request_under_the_same_id_is_refused(flows: Flows):
 async def test_fifty_equal_requests_at_once_make_one_flow(flows: Flows):
     made = await asyncio.gather(*(flows.ledger.create(flows.tenant, a_launch()) for _ in range(50)))
     assert sorted(made) == [False] * 49 + [True]
-    assert len(await log_of(flows)) == 1
+    assert len(await log_of(flows)) == 2
 
 
 async def test_another_tenant_sees_nothing(flows: Flows):
@@ -92,7 +94,7 @@ async def test_the_first_claim_makes_the_flow_running(flows: Flows):
 async def test_a_claim_whose_reply_was_lost_is_granted_again_as_it_was(flows: Flows):
     state = await launched(flows)
     assert await held(flows, state.steps[0]) == await held(flows, state.steps[0])
-    assert len(await log_of(flows)) == 2
+    assert len(await log_of(flows)) == 4
 
 
 async def test_of_twenty_workers_racing_for_a_step_exactly_one_gets_it(flows: Flows):
@@ -105,7 +107,7 @@ async def test_of_twenty_workers_racing_for_a_step_exactly_one_gets_it(flows: Fl
             return False
 
     assert sum(await asyncio.gather(*(race(f"w{i}") for i in range(20)))) == 1
-    assert len(await log_of(flows)) == 2
+    assert len(await log_of(flows)) == 4
 
 
 async def test_a_held_step_is_busy_for_as_long_as_its_lease(flows: Flows):
@@ -143,11 +145,11 @@ async def test_a_write_sent_again_changes_nothing_and_returns_the_same_number(fl
     write = Write(events.custom("agent_insight", "ä\u2028\x1e{}"), Usage(calls=1, input_tokens=5))
     first = await flows.ledger.emit(claim, 1, LEASE_MS, write)
     later = await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("x", 1)))
-    assert (first, later) == (3, 4)
+    assert (first, later) == (6, 7)
     assert await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("x", 1))) == later
     after = await flows.ledger.state(flows.tenant, "f1")
     assert after.usage == Usage(calls=1, input_tokens=5)
-    assert [number for number, _ in await log_of(flows)] == [1, 2, 3, 4]
+    assert [number for number, _ in await log_of(flows)] == list(range(1, 8))
 
 
 async def test_usage_bumps_the_state_version_and_events_alone_do_not(flows: Flows):
@@ -166,7 +168,7 @@ async def test_a_heartbeat_renews_the_lease_and_writes_no_event(flows: Flows):
     before = (await flows.ledger.state(flows.tenant, "f1")).steps[0].lease_ms
     await flows.ledger.emit(claim, 1, LEASE_MS, Write())
     assert (await flows.ledger.state(flows.tenant, "f1")).steps[0].lease_ms > before
-    assert len(await log_of(flows)) == 2
+    assert len(await log_of(flows)) == 4
 
 
 async def test_a_commit_returns_the_state_after_it(flows: Flows):
@@ -287,7 +289,33 @@ async def test_eight_writers_at_once_leave_no_gap_and_no_repeat(flows: Flows):
 
     await asyncio.gather(*(write(step) for step in steps))
     entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
-    assert [entry.number for entry in entries] == list(range(1, 1 + 1 + 8 + 160))
+    assert [entry.number for entry in entries] == list(range(1, 1 + 2 + 2 * 8 + 160))
     customs = [json.loads(entry.event) for entry in entries if "CUSTOM" in entry.event]
     for step in steps:
         assert [e["value"] for e in customs if e["name"] == step.id] == list(range(1, 21))
+
+
+async def test_the_log_leads_to_the_state_by_snapshot_and_deltas(flows: Flows):
+    """What a viewer makes of the events is what a poller reads, at every version."""
+    state = await launched(flows)
+    for name, usage in (("one", Usage(calls=1, cost_nanodollars=150)), ("two", None)):
+        claim = await held(flows, next(s for s in state.steps if s.id == name), owner=name)
+        await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1), usage))
+        assert await viewed(flows) == (await flows.log.snapshot(flows.tenant, "f1")).public()
+        write = Write(events.step_finished(name), usage)
+        state = await flows.ledger.commit(claim, 2, {"output": name}, write)
+        assert await viewed(flows) == (await flows.log.snapshot(flows.tenant, "f1")).public()
+    await flows.ledger.move(
+        flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0,
+        events=events.run_finished("f1", {"ü": [1.5]}), output={"ü": [1.5], "/~": {}},
+    )  # fmt: skip
+    assert await viewed(flows) == (await flows.log.snapshot(flows.tenant, "f1")).public()
+
+
+async def viewed(flows: Flows) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    for entry in await flows.log.entries(flows.tenant, "f1", 0, 1000):
+        event = json.loads(entry.event)
+        state = event.get("snapshot", state)
+        state = jsonpatch.apply_patch(state, event.get("delta", []))
+    return state

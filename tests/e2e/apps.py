@@ -18,6 +18,7 @@ from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, Write
 from core.flows import Head, Status
+from core.hub import Hub
 from core.identity import SCOPES, Keys, mint
 from tests.fixtures_ports import a_launch
 
@@ -72,6 +73,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         settings=chosen,
         keys=house.keys,
         flow_log=house.flows,
+        hub=Hub(house.flows),
         ledger=house.flows,
         wake=house.flows,
         blobs=house.blobs,
@@ -81,7 +83,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
 
 
 async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Claim:
-    """Create a flow and claim its first step: the log has two events, the flow runs."""
+    """Create a flow and claim its first step: the log has four events, the flow runs."""
     await flows.create(tenant, a_launch(flow))
     step = (await flows.state(tenant, flow)).steps[0]
     claim = await flows.claim(

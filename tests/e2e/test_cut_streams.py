@@ -61,6 +61,6 @@ async def test_fifty_cuts_lose_nothing_and_repeat_nothing(api, gateway):
         ids, told, cuts = await read(url, api.auth(flows.tenant))
     await writing
     assert cuts >= CUTS
-    assert [int(event_id.split(".")[1]) for event_id in ids] == list(range(1, EVENTS + 4))
+    assert [int(event_id.split(".")[1]) for event_id in ids] == list(range(1, EVENTS + 7))
     assert [e["value"]["seq"] for e in told if e["type"] == "CUSTOM"] == list(range(1, EVENTS + 1))
     assert told[-1]["type"] == "RUN_FINISHED"

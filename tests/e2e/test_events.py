@@ -11,14 +11,16 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 from starlette.types import Message
 
+from core import events
 from core.adapters.memory import MemoryFlows
+from core.crews.ledger import Write
 from core.errors import UnavailableError
 from core.flows import Batch, Head
 from functions import flow_events
 from tests.e2e.apps import House, begin, end, opened, tell
-from tests.fixtures_ports import a_launch
 
 PATH = "/v1/flows/f1/events"
+BEGUN = ["RUN_STARTED", "STATE_SNAPSHOT", "STATE_DELTA", "STEP_STARTED"]
 
 
 async def watched(house: House, cursor: str | None = None, path: str = PATH) -> httpx.Response:
@@ -49,9 +51,9 @@ async def test_a_late_first_viewer_gets_the_whole_story(house: House):
     assert answer.headers["x-accel-buffering"] == "no"
     assert "content-length" not in answer.headers
     assert answer.text.startswith("retry: ")
-    assert [event.id for event in read(answer)] == [head.cursor(n) for n in (1, 2, 3)]
+    assert [event.id for event in read(answer)] == [head.cursor(n) for n in range(1, 7)]
     assert {event.event for event in read(answer)} == {"message"}
-    assert kinds(answer) == ["RUN_STARTED", "STEP_STARTED", "RUN_FINISHED"]
+    assert kinds(answer) == [*BEGUN, "STATE_DELTA", "RUN_FINISHED"]
 
 
 async def test_what_happens_while_one_watches_arrives_and_the_end_ends_the_stream(house: House):
@@ -65,7 +67,8 @@ async def test_what_happens_while_one_watches_arrives_and_the_end_ends_the_strea
 
     answer, _ = await asyncio.gather(watched(house), work())
     values = [json.loads(event.data).get("value") for event in read(answer)]
-    assert values == [None, None, 1, 2, 3, 4, 5, None]
+    assert [value for value in values if value] == [1, 2, 3, 4, 5]
+    assert kinds(answer)[-1] == "RUN_FINISHED"
 
 
 @pytest.mark.parametrize("where", ["header", "query"])
@@ -73,15 +76,15 @@ async def test_a_viewer_who_comes_back_goes_on_after_the_last_event_it_saw(
     house: House, where: str
 ):
     head = await finished(house)
-    by_query = await watched(house, path=f"{PATH}?lastEventId={head.cursor(1)}")
-    answer = by_query if where == "query" else await watched(house, head.cursor(1))
-    assert [event.id for event in read(answer)] == [head.cursor(2), head.cursor(3)]
+    by_query = await watched(house, path=f"{PATH}?lastEventId={head.cursor(4)}")
+    answer = by_query if where == "query" else await watched(house, head.cursor(4))
+    assert [event.id for event in read(answer)] == [head.cursor(5), head.cursor(6)]
 
 
 async def test_the_header_counts_more_than_the_address_the_stream_was_opened_with(house: House):
     head = await finished(house)
-    answer = await watched(house, head.cursor(2), f"{PATH}?lastEventId={head.cursor(1)}")
-    assert [event.id for event in read(answer)] == [head.cursor(3)]
+    answer = await watched(house, head.cursor(5), f"{PATH}?lastEventId={head.cursor(1)}")
+    assert [event.id for event in read(answer)] == [head.cursor(6)]
 
 
 async def test_who_has_seen_the_end_is_told_not_to_come_back(house: House):
@@ -126,7 +129,7 @@ async def test_a_stream_ends_when_its_time_is_up_and_leaves_nobody_listening(tmp
         async with asyncio.timeout(2):
             answer = await watched(house)
         assert answer.text.endswith("\n\n")
-        assert kinds(answer) == ["RUN_STARTED", "STEP_STARTED"]
+        assert kinds(answer) == BEGUN
         assert house.flows._records["acme", "f1"].viewers == []
 
 
@@ -166,14 +169,13 @@ async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(house
     seen: list[str] = []
     cuts = 0
     while (answer := await watched(house, seen[-1] if seen else None)).status_code == 200:
-        cut = answer.text[: len("retry: 1999\n\n") + 60 + 97 * (cuts % 3)]
-        whole = cut[: cut.rindex("\n\n") + 2] if "data" in cut else ""
-        seen += [
-            event.id for event in read(httpx.Response(200, headers=answer.headers, text=whole))
-        ]
+        frames = answer.text.split("\n\n")
+        whole = 2 + cuts % 3  # the first says when to come back
+        cut = "\n\n".join([*frames[:whole], "".join(frames[whole : whole + 1])[:20]])
+        seen += [event.id for event in read(httpx.Response(200, headers=answer.headers, text=cut))]
         cuts += 1
     assert cuts > 50
-    assert seen == [head.cursor(n) for n in range(1, 104)]
+    assert seen == [head.cursor(n) for n in range(1, head.sequence + 1)]
 
 
 class Outage(MemoryFlows):
@@ -204,20 +206,22 @@ async def test_an_outage_at_the_start_is_a_short_stream_so_the_viewer_comes_back
     assert 3000 <= int(wait) < 6000
 
 
-async def test_an_outage_in_the_middle_ends_the_stream_after_a_whole_event(tmp_path: Path):
+async def test_an_outage_in_the_middle_leaves_the_stream_whole(tmp_path: Path):
     flows = Outage()
-    with opened(tmp_path, flows) as house:
+    with opened(tmp_path, flows, stream_seconds=0.3) as house:
         await begin(flows)
-        flows.reads_left = 2  # one to place the viewer, one page of the log
+        flows.reads_left = 1
         answer = await watched(house)
     assert answer.text.endswith("\n\n")
-    assert kinds(answer) == ["RUN_STARTED", "STEP_STARTED"]
+    assert kinds(answer) == BEGUN
 
 
 async def test_line_ends_in_what_an_agent_said_forge_no_event(house: House):
-    said = [{"type": "CUSTOM", "name": "x", "value": "\r\n\r\nid: 9\ndata: forged\n\n\u2028\0"}]
-    await house.flows.create("acme", a_launch(events=said))
-    await end(house.flows)
+    claim = await begin(house.flows)
+    said = events.custom("x", "\r\n\r\nid: 9\ndata: forged\n\n\u2028\0")
+    await house.flows.emit(claim, 1, 30_000, Write(said))
+    head = await end(house.flows)
     answer = await watched(house)
-    assert len([line for line in answer.text.split("\n") if line.startswith("id:")]) == 2
+    ids = [line for line in answer.text.split("\n") if line.startswith("id:")]
+    assert len(ids) == head.sequence
     assert "forged" in answer.text

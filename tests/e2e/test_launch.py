@@ -48,10 +48,11 @@ async def test_a_launched_flow_is_whole_and_due(house: House):
     assert state.inputs == {"topic": "rain", "season": "autumn"}
     assert [step.id for step in state.steps] == ["write"]
     assert state.definition["tasks"]["write"]["agent"] == "poet"
-    (first,) = await house.flows.entries("acme", flow, 0, 10)
+    first, second = await house.flows.entries("acme", flow, 0, 10)
     event = json.loads(first.event)
     assert event.pop("timestamp") > 1_700_000_000_000
     assert event == {"type": "RUN_STARTED", "threadId": flow, "runId": flow}
+    assert json.loads(second.event)["snapshot"] == state.public()
     assert await house.flows.take("acme", 10, 0) == [flow]
 
 

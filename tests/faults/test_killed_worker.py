@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from core import events
 from core.adapters.upstash.lean import LeanCommands
 from core.crews import strategies
 from core.crews.definition import Definition
@@ -74,7 +73,7 @@ async def launched(flows: Flows) -> None:
     await flows.ledger.create(
         flows.tenant,
         Launch("f1", "d", "0" * 8, crew.name, crew.model_dump(mode="json"), {},
-               strategies.steps(crew), events.run_started("f1")),
+               strategies.steps(crew), 0),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ A_LOG = [
     *events.model_call("one", "crewline/offline", Usage(calls=1)),
     *events.text_message("one.1.1", "ü\n"),
     *events.text_message("one.1.2", ""),
+    *events.text_chunk("one.1.3", "so f"),
     *events.tool_call("c1", "profile_csv", '{"file": "in_1"}'),
     *events.tool_result("c1", "a profile"),
     *events.step_started("one", 2),
@@ -48,3 +49,16 @@ def test_numbers_that_are_not_json_are_refused():
 def test_only_the_end_of_a_run_is_final():
     final = [e["type"] for e in A_LOG if events.is_final(events.encode(e))]
     assert final == ["RUN_FINISHED", "RUN_ERROR"]
+
+
+def test_neighbouring_pieces_of_a_message_become_one():
+    pieces = [
+        *events.text_chunk("a", "so "),
+        *events.text_chunk("a", "far"),
+        *events.text_chunk("b", "."),
+        *events.custom("x", 1),
+        *events.text_chunk("b", "!"),
+    ]
+    merged = events.merged(pieces)
+    assert [e.get("delta") for e in merged] == ["so far", ".", None, "!"]
+    assert [e.get("delta") for e in pieces] == ["so ", "far", ".", None, "!"]

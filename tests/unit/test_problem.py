@@ -1,9 +1,7 @@
-"""What goes wrong, told in a few words; and bodies of which every reader makes the same."""
+"""What goes wrong, told in a few words."""
 
-import contextlib
 import json
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from core.errors import (
@@ -24,8 +22,6 @@ from core.errors import (
     UnavailableError,
 )
 from functions import _problem
-
-LIMIT = 4096
 
 
 def told(error: Exception) -> dict[str, Any]:
@@ -147,100 +143,3 @@ async def test_a_client_that_has_gone_is_told_nothing():
         raise ClientDisconnect
 
     assert await run(gone) == []
-
-
-def request(chunks: Sequence[bytes], **headers: str) -> Request:
-    given = {"content_type": "application/json"} | headers
-    messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
-    messages.append({"type": "http.request", "body": b"", "more_body": False})
-    arriving = iter(messages)
-
-    async def receive() -> Message:
-        return next(arriving)
-
-    lines = [(k.replace("_", "-").encode(), v.encode()) for k, v in given.items()]
-    return Request({"type": "http", "method": "POST", "headers": lines}, receive)
-
-
-async def refused(chunks: Sequence[bytes], **headers: str) -> tuple[int, str]:
-    with pytest.raises(HTTPException) as caught:
-        await _problem.read_json(request(chunks, **headers), LIMIT)
-    return caught.value.status_code, caught.value.detail
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b"", "not JSON"),
-        (b'{"a":', "not JSON"),
-        (b'{"a":1} x', "not JSON"),
-        (b'"\xff"', "not JSON"),
-        ('{"a":1}'.encode("utf-16"), "not JSON"),
-        (b'\xef\xbb\xbf{"a":1}', "not JSON"),
-        (b"NaN", "not finite"),
-        (b"[-Infinity]", "not finite"),
-        (b"1e999", "not finite"),
-        (b'"\\ud800"', "surrogate"),
-        (b'{"\\udfff":1}', "surrogate"),
-        (b"9007199254740993", "2^53"),
-        (b"-" + b"9" * 4000, "2^53"),
-        (b'{"a":1,"a":1}', "twice"),
-        (b'{"a":1,"\\u0061":2}', "twice"),
-        (b"[" * 65 + b"]" * 65, "64 levels"),
-        (b"[" * 2000 + b"]" * 2000, "levels|not JSON"),
-        (b'{"a":' * 600 + b"1" + b"}" * 600, "levels|not JSON"),
-    ],
-)
-async def test_a_body_that_readers_might_disagree_on_is_refused(body: bytes, reason: str):
-    status, said = await refused([body])
-    assert status == 400
-    assert any(word in said for word in reason.split("|"))
-
-
-@given(st.binary(max_size=200))
-async def test_any_bytes_are_read_or_refused(body: bytes):
-    with contextlib.suppress(HTTPException):
-        await _problem.read_json(request([body]), LIMIT)
-
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
-    ),
-    max_leaves=20,
-)
-
-
-@given(JSON, st.integers(1, 50))
-async def test_plain_json_is_read_as_it_was_meant_however_it_arrives(value: Any, size: int):
-    body = json.dumps(value).encode()
-    chunks = [body[start : start + size] for start in range(0, len(body), size)]
-    assert await _problem.read_json(request(chunks), 100_000) == value
-
-
-async def test_sixty_four_levels_are_fine():
-    assert await _problem.read_json(request([b"[" * 64 + b"]" * 64]), LIMIT)
-
-
-@pytest.mark.parametrize("headers", [{}, {"content_length": "17"}, {"content_length": "9" * 5000}])
-async def test_bytes_are_counted_whatever_the_length_says(headers: dict[str, str]):
-    assert (await refused([b"[" + b" " * 1000] * 5, **headers))[0] == 413
-
-
-@pytest.mark.parametrize("kind", ["", "text/plain", "application/xml", "text/json", "json"])
-async def test_another_content_type_is_refused(kind: str):
-    assert (await refused([b"{}"], content_type=kind))[0] == 415
-
-
-@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/LD+JSON"])
-async def test_json_by_another_name_is_read(kind: str):
-    assert await _problem.read_json(request([b"{}"], content_type=kind), LIMIT) == {}
-
-
-async def test_a_coded_body_is_refused_before_it_can_swell():
-    assert (await refused([b"\x1f\x8b"], content_encoding="gzip"))[0] == 415

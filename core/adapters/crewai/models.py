@@ -13,6 +13,8 @@ def model_from(name: str, base_url: str | None, api_key: str | None) -> Callable
     """Return what makes a fresh LLM per step: `provider/model`, or a model's name at `base_url`.
 
     Without `api_key`, a provider's own variable (OPENAI_API_KEY ...) counts; at a `base_url` none.
+    A provider's answers are streamed, with the usage at their end. A server at a `base_url` may
+    leave the usage out of a stream, so its answers come whole and no cost is lost.
     The LLM is made when it is called for, and raises ImportError then if the provider is unknown
     or has no key.
     """
@@ -20,4 +22,4 @@ def model_from(name: str, base_url: str | None, api_key: str | None) -> Callable
         return lambda: LLM(
             model=name, custom_openai=True, base_url=base_url, api_key=api_key or _NO_KEY
         )
-    return lambda: LLM(model=name, api_key=api_key)
+    return lambda: LLM(model=name, api_key=api_key, stream=True)

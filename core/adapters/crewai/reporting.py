@@ -13,6 +13,7 @@ from crewai.agents.parser import AgentFinish, OutputParserError, parse
 from crewai.events import (
     LLMCallCompletedEvent,
     LLMCallStartedEvent,
+    LLMStreamChunkEvent,
     ToolUsageErrorEvent,
     ToolUsageFinishedEvent,
     ToolUsageStartedEvent,
@@ -43,6 +44,7 @@ class StepReport:
         self._numbers = itertools.count(1)
         self._prompts: dict[str, int] = {}  # characters sent, by the id of an open call
         self._counted: set[str] = set()
+        self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
 
     def sink(self, source: Any, event: Any) -> None:
         """Take one event of CrewAI. Raises what stopped the step."""
@@ -65,6 +67,8 @@ class StepReport:
         match event:
             case LLMCallStartedEvent():
                 self._prompts[event.call_id] = _characters([event.messages, event.tools])
+            case LLMStreamChunkEvent() if event.chunk and event.tool_call is None:
+                return Write(events.text_chunk(self._streams(event.call_id), event.chunk))
             case LLMCallCompletedEvent() if event.call_id not in self._counted:
                 return self._answered(source, event)
             case ToolUsageStartedEvent():
@@ -98,13 +102,22 @@ class StepReport:
         return priced(self._prices, model, _tokens(sent), _tokens(received))
 
     def _said(self, event: LLMCallCompletedEvent) -> list[events.Event]:
-        """Return the answer as a message; a call of a tool alone is none."""
+        """Return the answer as a message; a call of a tool alone is none, nor what was streamed."""
         if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
             return []
         text = _spoken(event.response)
-        work = self._work
-        name = f"{work.step}.{work.attempt}.{next(self._numbers)}"
-        return events.text_message(name, text) if text else []
+        if not text or event.call_id in self._streamed:
+            return []
+        return events.text_message(self._message(), text)
+
+    def _streams(self, call: str) -> str:
+        if call not in self._streamed:
+            self._streamed[call] = self._message()
+        return self._streamed[call]
+
+    def _message(self) -> str:
+        """Return the id of a new message; another attempt at the step has other ids."""
+        return f"{self._work.step}.{self._work.attempt}.{next(self._numbers)}"
 
 
 def _spoken(text: str) -> str:

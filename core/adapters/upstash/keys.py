@@ -6,7 +6,7 @@
 | `{t}:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step |
 | `{t}:log:f` | stream | its events, the n-th with id `n-0` |
 | `{t}:live:f` | channel | the same, as they come |
-| `{t}:flows` | zset | flow -> created (us, so that no two are equal) |
+| `{t}:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
 | `{t}:due` | zset | every flow that is not terminal -> when to wake it (ms) |
 """
 

@@ -36,10 +36,13 @@ class UpstashRunLedger:
         arguments = {
             "flow": launch.flow,
             "digest": launch.digest,
+            "created_ms": launch.created_ms,
             "fields": [text for pair in fields.items() for text in pair],
         }
         kept = [keys.flows(tenant), keys.due(tenant)]
-        reply = await self._run("create", tenant, launch.flow, kept, arguments, launch.events)
+        reply = await self._run(
+            "create", tenant, launch.flow, kept, arguments, launch.first_events()
+        )
         if reply == "other":
             raise ConflictError("this id belongs to another request")
         return reply == "created"
@@ -67,7 +70,6 @@ class UpstashRunLedger:
             "seen": step.epoch,
             "owner": owner,
             "lease_ms": lease_ms,
-            "blank": records.blank(step, order=0),
         }
         verdict, *value = await self._run(
             "claim", tenant, flow, [keys.due(tenant)], arguments, events

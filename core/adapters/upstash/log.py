@@ -37,20 +37,23 @@ class UpstashFlowLog:
         """Return the whole state: one HGETALL."""
         return records.flow(flow, await self._redis.execute(["HGETALL", keys.flow(tenant, flow)]))
 
-    async def recent(self, tenant: str, limit: int, before_us: int | None = None) -> list[Summary]:
+    async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
         """Return the newest flows: one range of ids, then one HMGET for each in a pipeline."""
-        newest = "+inf" if before_us is None else f"({before_us}"
+        newest = "+inf" if before is None else f"({before}"
         flows: list[str] = await self._redis.execute(
             ["ZREVRANGEBYSCORE", keys.flows(tenant), newest, "-inf", "LIMIT", 0, limit]
         )
         if not flows:
             return []
         fields = await self._redis.pipeline(
-            [["HMGET", keys.flow(tenant, flow), "crew", "status", "created"] for flow in flows]
+            [
+                ["HMGET", keys.flow(tenant, flow), "crew", "status", "created", "order"]
+                for flow in flows
+            ]
         )
         return [
-            Summary(flow, crew, Status(status), int(created))
-            for flow, (crew, status, created) in zip(flows, fields, strict=True)
+            Summary(flow, crew, Status(status), int(created), int(order))
+            for flow, (crew, status, created, order) in zip(flows, fields, strict=True)
             if status  # a flow may have expired since
         ]
 

@@ -67,7 +67,7 @@ def flow(name: str, reply: Any) -> Flow:
         id=name,
         head=head(name, [fields.get(field) for field in HEAD_FIELDS]),
         crew=fields["crew"],
-        created_ms=int(fields["created"]) // 1000,
+        created_ms=int(fields["created"]),
         updated_ms=int(fields["updated"]),
         definition=json.loads(fields["definition"]),
         inputs=json.loads(fields["inputs"]),

@@ -16,14 +16,18 @@ if args.seq > step.seq then
     return {'fenced'}
   end
   local now = now_ms()
-  local sum = cjson.decode(flow[5] or '{}')
-  for name, value in pairs(args.usage or {}) do
-    sum[name] = (sum[name] or 0) + value
+  local at, version, changed = '/steps/' .. whole(step.order), flow[3] + 1, {}
+  if args.usage then
+    changed = {'/usage', added(flow[5], args.usage)}
+  end
+  for _, change in ipairs({at .. '/state', '"done"', at .. '/finished_ms', whole(now),
+    '/version', whole(version), '/updated_ms', whole(now)}) do
+    changed[#changed + 1] = change
   end
   step.state, step.lease, step.finished = 'done', 0, now
-  step.seq, step.last = args.seq, append(tonumber(flow[2]))
+  step.seq, step.last = args.seq, append(tonumber(flow[2]), delta(changed))
   redis.call('HSET', KEYS[1], field, cjson.encode(step), 'result:' .. args.step, args.result,
-    'usage', cjson.encode(sum), 'seq', step.last, 'ver', flow[3] + 1, 'updated', now)
+    'usage', added(flow[5], args.usage), 'seq', step.last, 'ver', version, 'updated', now)
   redis.call('ZADD', KEYS[3], 'XX', now, args.flow)
 end
 return {'ok', redis.call('HGETALL', KEYS[1])}

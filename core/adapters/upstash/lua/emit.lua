@@ -18,16 +18,15 @@ if terminal(flow[1]) or step.state ~= 'running' then
   return {'fenced'}
 end
 local now = now_ms()
-step.lease, step.seq, step.last = now + args.lease_ms, args.seq, append(tonumber(flow[2]))
-local changes = {field, cjson.encode(step), 'seq', step.last}
-if args.usage then
-  local sum = cjson.decode(flow[5] or '{}')
-  for name, value in pairs(args.usage) do
-    sum[name] = (sum[name] or 0) + value
-  end
-  for _, change in ipairs({'usage', cjson.encode(sum), 'ver', flow[3] + 1, 'updated', now}) do
-    changes[#changes + 1] = change
-  end
+step.lease, step.seq = now + args.lease_ms, args.seq
+if not args.usage then
+  step.last = append(tonumber(flow[2]))
+  redis.call('HSET', KEYS[1], field, cjson.encode(step), 'seq', step.last)
+  return {'ok', step.last}
 end
-redis.call('HSET', KEYS[1], unpack(changes))
+local usage, version = added(flow[5], args.usage), flow[3] + 1
+step.last = append(tonumber(flow[2]), delta({'/usage', usage,
+  '/version', whole(version), '/updated_ms', whole(now)}))
+redis.call('HSET', KEYS[1], field, cjson.encode(step), 'seq', step.last, 'usage', usage,
+  'ver', version, 'updated', now)
 return {'ok', step.last}

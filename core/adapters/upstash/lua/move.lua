@@ -13,9 +13,12 @@ end
 if terminal(status) or epoch ~= args.epoch then
   return 'fenced'
 end
-local last = append(tonumber(flow[2]))
-redis.call('HSET', KEYS[1], 'status', args.to, 'epoch', epoch + 1, 'seq', last, 'ver', flow[3] + 1,
-  'output', args.output or '', 'error', args.error or '', 'updated', now_ms())
+local now, version = now_ms(), flow[3] + 1
+local last = append(tonumber(flow[2]), delta({'/status', cjson.encode(args.to),
+  '/output', args.output or 'null', '/error', args.error and cjson.encode(args.error) or 'null',
+  '/version', whole(version), '/updated_ms', whole(now)}))
+redis.call('HSET', KEYS[1], 'status', args.to, 'epoch', epoch + 1, 'seq', last, 'ver', version,
+  'output', args.output or '', 'error', args.error or '', 'updated', now)
 if terminal(args.to) then
   redis.call('ZREM', KEYS[3], args.flow)
 end

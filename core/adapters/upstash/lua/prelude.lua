@@ -22,16 +22,46 @@ local function terminal(status)
   return status == 'succeeded' or status == 'failed' or status == 'cancelled'
 end
 
--- append: number the events after `last`, add them to the log, publish them as one message
--- (number, events; parted by the record separator, which JSON text never holds).
+-- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
+--   changes  path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
+local function delta(changes)
+  local operations = {}
+  for i = 1, #changes, 2 do
+    operations[#operations + 1] =
+      '{"op":"replace","path":"' .. changes[i] .. '","value":' .. changes[i + 1] .. '}'
+  end
+  return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
+end
+
+-- whole: a whole number as JSON, in all its digits
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- added: sums (JSON text, or nothing yet) with more added, as JSON text
+local function added(sums, more)
+  local total = cjson.decode(sums or '{}')
+  for name, value in pairs(more or {}) do
+    total[name] = (total[name] or 0) + value
+  end
+  return cjson.encode(total)
+end
+
+-- append: number the events after `last`, first one made here if there is one, add them to the
+-- log, publish them as one message (number, events; parted by the record separator, which JSON
+-- text never holds).
 --   returns  the number of the last event
-local function append(last)
-  local count = #ARGV - 3
-  for i = 1, count do
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', MAXLEN, string.format('%.0f-0', last + i), 'e', ARGV[i + 3])
+local function append(last, first)
+  local events = {first}
+  for i = 4, #ARGV do
+    events[#events + 1] = ARGV[i]
+  end
+  local count = #events
+  for i, event in ipairs(events) do
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', MAXLEN, whole(last + i) .. '-0', 'e', event)
   end
   if count > 0 then
-    redis.call('PUBLISH', channel, string.format('%.0f\30', last + 1) .. table.concat(ARGV, '\30', 4))
+    redis.call('PUBLISH', channel, whole(last + 1) .. '\30' .. table.concat(events, '\30'))
   end
   if math.floor((last + count) / REFRESH) > math.floor(last / REFRESH) then
     redis.call('EXPIRE', KEYS[1], ttl)

@@ -1,0 +1,72 @@
+"""Catching up: what somebody has not seen of a flow, page by page.
+
+One command tells those who are up to date that they are; a second one reads what they lack.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core import events
+from core.flows import Batch, Entry, Flow, FlowLog, Head
+
+PAGE_EVENTS = 500
+PAGE_CHARACTERS = 512 * 1024  # an event that is longer has a page of its own
+NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The events after a cursor, or the whole state where that cursor was no use.
+
+    `number` is that of the last event which is accounted for.
+    """
+
+    head: Head
+    number: int
+    entries: Batch
+    snapshot: Flow | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether this says nothing new."""
+        return not self.entries and self.snapshot is None
+
+    @property
+    def more(self) -> bool:
+        """Whether there were further events when the head was read."""
+        return self.number < self.head.sequence
+
+
+async def page(log: FlowLog, tenant: str, flow: str, after: str) -> Page:
+    """Return what comes after a cursor, or after an event's number in the present incarnation.
+
+    Raises NotFoundError, UnavailableError.
+    """
+    head = await log.head(tenant, flow)
+    number = int(after) if NUMBER.fullmatch(after) else head.number(after)
+    if number == head.sequence:
+        return Page(head, head.sequence, [])
+    if number is not None and number < head.sequence:
+        entries = await log.entries(tenant, flow, number, PAGE_EVENTS)
+        if entries and entries[0].number == number + 1:
+            return await _of(log, tenant, flow, head, list(_fitting(entries)))
+    state = await log.snapshot(tenant, flow)
+    return Page(state.head, state.head.sequence, [], state)
+
+
+async def _of(log: FlowLog, tenant: str, flow: str, head: Head, entries: Batch) -> Page:
+    """Return a page of these, whose head knows of the end if they do."""
+    if events.is_final(entries[-1].event) and not head.status.terminal:
+        head = await log.head(tenant, flow)
+    return Page(head, entries[-1].number, entries)
+
+
+def _fitting(entries: Batch) -> Iterator[Entry]:
+    """Yield the first, and as many more as fit into a page."""
+    characters = 0
+    for entry in entries:
+        characters += len(entry.event)
+        if characters > PAGE_CHARACTERS and entry is not entries[0]:
+            return
+        yield entry

@@ -1,0 +1,292 @@
+"""The hub: one subscription per flow and process, however many look on.
+
+A flow that is watched has a *feed*: a task that subscribes, reads the log's rest, and keeps the
+newest events in a bounded buffer, numbered without a gap. A viewer is no more than the number it
+has come to; it takes from the buffer what is after that, at its own pace. So a slow viewer holds
+nobody up and costs no memory: what it wants is no longer in the buffer one day, and it goes on
+from a snapshot.
+
+The order is subscribe, read, then hear; what was read already is dropped, a skipped number is
+filled from the log before anything later is handed on. A subscription can die without a word, so
+15 s of silence cost one read of the log, and a subscription that proves deaf is renewed. Where no
+subscription is to be had, the log is read at growing intervals, until there is one again.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from core import events
+from core.errors import UnavailableError
+from core.flows import Batch, Entry, Flow, FlowLog, Head
+
+log = logging.getLogger(__name__)
+
+PAGE = 500  # events read from the log at a time
+SILENCE_SECONDS = 15.0
+BUFFER_EVENTS, BUFFER_CHARACTERS = 1000, 1_000_000  # of a feed; a viewer further behind is too slow
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a feed waits where it has no subscription, in seconds."""
+
+    first: float = 0.5  # before the next read of the log, and before a lost subscription is renewed
+    growth: float = 1.5
+    longest: float = 5.0
+    subscribe_again: float = 30.0
+
+
+class Hub:
+    """Watches flows over a log; made once per process and used in one event loop."""
+
+    def __init__(self, flow_log: FlowLog, patience: Patience | None = None) -> None:
+        self._log = flow_log
+        self._patience = patience or Patience()
+        self._feeds: dict[tuple[str, str], _Feed] = {}
+
+    @asynccontextmanager
+    async def watch(self, tenant: str, flow: str, cursor: str | None) -> AsyncGenerator["Viewer"]:
+        """Join those who look on, from a cursor or from the beginning.
+
+        Raises NotFoundError, UnavailableError.
+        """
+        feed = self._feeds.get((tenant, flow))
+        if feed is None:
+            feed = self._feeds[tenant, flow] = _Feed(self._log, tenant, flow, self._patience)
+        feed.viewers += 1
+        try:
+            yield await feed.join(cursor)
+        finally:
+            feed.viewers -= 1
+            if not feed.viewers:
+                if self._feeds.get((tenant, flow)) is feed:
+                    del self._feeds[tenant, flow]
+                await feed.close()
+
+
+class Viewer:
+    """One who looks on. `head` is the flow's when the feed began: it names the incarnation."""
+
+    def __init__(self, feed: "_Feed", number: int | None) -> None:
+        self.head = feed.head
+        self._feed = feed
+        self._number = number  # of the last event seen; None: the cursor was no use
+        self._replaying = True  # what came before the buffer is read from the log, at first
+
+    @property
+    def ended(self) -> bool:
+        """Whether this viewer has seen the last event there will ever be."""
+        return self._feed.ended and (self._number or 0) >= self._feed.last
+
+    async def items(self, seconds_left: Callable[[], float]) -> AsyncGenerator[Batch | Flow]:
+        """Yield what comes, in batches, until the flow or the time ends.
+
+        An empty batch means that nothing happened for 15 s: the moment for a heartbeat. A Flow is
+        a snapshot: the cursor was no use, or this viewer was too slow; what follows is after it.
+        Raises UnavailableError.
+        """
+        while not self.ended:
+            news = self._feed.news  # before looking, or what comes meanwhile would be missed
+            item = await self._available()
+            if not item:
+                await _happens(news, min(SILENCE_SECONDS, seconds_left()))
+            if item or not news.is_set():
+                yield item
+            if seconds_left() <= 0:
+                return
+
+    async def _available(self) -> Batch | Flow:
+        """Return what this viewer has not seen, [] if there is nothing."""
+        if self._number is None:
+            return await self._snapshot()
+        fresh = self._feed.after(self._number)
+        if fresh is None and self._replaying:
+            fresh = await self._feed.page(self._number)
+        else:
+            self._replaying = False
+        if fresh is None:
+            return await self._snapshot()
+        if fresh:
+            self._number = fresh[-1].number
+        return fresh
+
+    async def _snapshot(self) -> Flow:
+        state = await self._feed.snapshot()
+        self._number = state.head.sequence
+        return state
+
+
+class _Feed:
+    """The newest events of one flow, as long as somebody looks on."""
+
+    head: Head
+
+    def __init__(self, flow_log: FlowLog, tenant: str, flow: str, patience: Patience) -> None:
+        self._log, self._tenant, self._flow, self._patience = flow_log, tenant, flow, patience
+        self.viewers = 0
+        self.last = 0
+        self.ended = False
+        self.news = asyncio.Event()  # set, and replaced, when something comes
+        self._failure: BaseException | None = None
+        self._buffer: deque[Entry] = deque()
+        self._characters = 0
+        self._start: asyncio.Task[None] | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    async def join(self, cursor: str | None) -> Viewer:
+        """Return a viewer at this cursor; the first one starts the feed where it has come to."""
+        if self._start is None:
+            self._start = asyncio.create_task(self._begin(cursor))
+        await asyncio.shield(self._start)
+        number = 0 if cursor is None else self.head.number(cursor)
+        return Viewer(self, None if number is None or number > self.last else number)
+
+    async def close(self) -> None:
+        """Stop: nobody looks on any more."""
+        tasks = [task for task in (self._start, self._pump) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def after(self, number: int) -> Batch | None:
+        """Return what came after this number; None if the buffer no longer reaches back to it."""
+        if self._failure:
+            raise UnavailableError("the flow cannot be followed") from self._failure
+        if number >= self.last:
+            return []
+        first = self._buffer[0].number if self._buffer else self.last + 1
+        if number + 1 < first:
+            return None
+        return list(itertools.islice(self._buffer, number + 1 - first, None))
+
+    async def page(self, number: int) -> Batch | None:
+        """Return what the log has after this number; None if what comes next was trimmed."""
+        page = await self._log.entries(self._tenant, self._flow, number, PAGE)
+        return page if page and page[0].number == number + 1 else None
+
+    async def snapshot(self) -> Flow:
+        """Return the whole state."""
+        return await self._log.snapshot(self._tenant, self._flow)
+
+    async def _begin(self, cursor: str | None) -> None:
+        """Return when the feed hears, or polls; at once for a flow that has ended."""
+        self.head = await self._log.head(self._tenant, self._flow)
+        self.ended = self.head.status.terminal
+        self.last = self.head.sequence if self.ended else self._floor(cursor)
+        if self.ended:
+            return
+        hears = asyncio.get_running_loop().create_future()
+        self._pump = asyncio.create_task(self._follow(hears))
+        self._pump.add_done_callback(self._stopped)
+        await asyncio.wait((self._pump, hears), return_when=asyncio.FIRST_COMPLETED)
+        if hears.done():
+            hears.result()
+
+    def _floor(self, cursor: str | None) -> int:
+        """Return where the buffer begins: where its first viewer has come to, if that is near."""
+        newest = self.head.sequence
+        known = 0 if cursor is None else self.head.number(cursor)
+        if known is None or known > newest:
+            return newest
+        return max(known, newest - BUFFER_EVENTS)
+
+    def _stopped(self, pump: asyncio.Task[None]) -> None:
+        """Let the viewers know if the feed broke; a fault of ours, so it is written down."""
+        if not pump.cancelled() and (error := pump.exception()):
+            log.error("the feed of flow %s broke", self._flow, exc_info=error)
+            self._failure = error
+            self.news.set()
+
+    async def _follow(self, hears: asyncio.Future[None]) -> None:
+        """Follow the log until it ends; tell `hears` of the first success or failure."""
+        while not self.ended:
+            try:
+                async with self._log.live(self._tenant, self._flow) as live:
+                    await self._catch_up()
+                    _tell(hears)
+                    await self._hear(live)
+                await asyncio.sleep(self._patience.first)
+            except UnavailableError as error:
+                log.info("no subscription to flow %s, polling: %s", self._flow, error)
+                await self._poll(hears)
+
+    async def _hear(self, live: AsyncIterator[Batch]) -> None:
+        """Take what arrives; return when the flow ends or the subscription is of no use."""
+        while not self.ended:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    batch = await anext(live, None)
+            except TimeoutError:
+                if await self._catch_up():
+                    return
+                continue
+            if batch is None:
+                return
+            if batch[0].number > self.last + 1:
+                await self._catch_up()
+            self._take(batch)
+
+    async def _poll(self, hears: asyncio.Future[None]) -> None:
+        """Read the log at growing intervals, until it is time to try a subscription again."""
+        wait, waited = self._patience.first, 0.0
+        while not self.ended and waited < self._patience.subscribe_again:
+            try:
+                found = await self._catch_up()
+                _tell(hears)
+            except UnavailableError as error:
+                if not hears.done():
+                    hears.set_exception(error)
+                found = False
+            wait = (
+                self._patience.first
+                if found
+                else min(wait * self._patience.growth, self._patience.longest)
+            )
+            await asyncio.sleep(wait)
+            waited += wait
+
+    async def _catch_up(self) -> bool:
+        """Read what the log holds after what was taken; tell whether there was anything."""
+        found = False
+        while not self.ended:
+            page = await self._log.entries(self._tenant, self._flow, self.last, PAGE)
+            found = self._take(page) or found
+            if len(page) < PAGE:
+                break
+        return found
+
+    def _take(self, batch: Batch) -> bool:
+        """Put what is new into the buffer and tell the viewers; return whether there was any."""
+        fresh = [entry for entry in batch if entry.number > self.last]
+        if not fresh:
+            return False
+        if fresh[0].number > self.last + 1:  # trimmed before it was read: the buffer begins anew
+            self._buffer.clear()
+            self._characters = 0
+        self._buffer += fresh
+        self._characters += sum(len(entry.event) for entry in fresh)
+        while len(self._buffer) > BUFFER_EVENTS or self._characters > BUFFER_CHARACTERS:
+            self._characters -= len(self._buffer.popleft().event)
+        self.last = fresh[-1].number
+        self.ended = events.is_final(fresh[-1].event)
+        self.news.set()
+        self.news = asyncio.Event()
+        return True
+
+
+def _tell(hears: asyncio.Future[None]) -> None:
+    if not hears.done():
+        hears.set_result(None)
+
+
+async def _happens(news: asyncio.Event, seconds: float) -> None:
+    """Return when there are news, or after this time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()

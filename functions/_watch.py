@@ -1,0 +1,139 @@
+"""Watching one flow or several over one stream of server-sent events.
+
+A stream is short-lived by design: it ends after a whole event, before the host would end it, and
+the reader comes back with the id of the last event it saw. Where the host buffers answers, it ends
+with its first batch or after a hold: the same words, as a long poll.
+
+The id of an event tells how far the reader has come in every flow of the stream: their cursors,
+in the order in which they were asked for, joined by `~`; `-` stands for a flow not begun.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core import bootstrap, events
+from core.errors import NotFoundError, UnavailableError
+from core.flows import CURSOR, Batch, Flow
+from core.hub import Viewer
+from core.identity import Principal
+from functions import _app, _sse, _streams
+
+log = logging.getLogger(__name__)
+
+RETRY_MS = 1000
+NOT_BEGUN = "-"
+Item = Batch | Flow
+Wrap = Callable[[str, str], str]  # of a flow and an event's JSON, what is sent
+
+
+@dataclass(slots=True)
+class Watched:
+    """One flow of a stream, and how far its reader has come."""
+
+    flow: str
+    viewer: Viewer
+    cursor: str
+
+
+async def stream(
+    request: Request, who: Principal, cursors: Mapping[str, str | None], wrap: Wrap
+) -> Response:
+    """Answer with what comes after these cursors; with 204 when there will be no more.
+
+    An outage is a stream that says when to come back, as any status but 200 would end an
+    EventSource for good. Raises NotFoundError.
+    """
+    async with AsyncExitStack() as held:
+        try:
+            held.enter_context(_streams.open_streams.one(who))
+            watched = [await _watched(held, who.tenant, *pair) for pair in cursors.items()]
+        except UnavailableError as error:
+            return _sse.EventStream(_come_back(error.retry_after_seconds * 1000))
+        if all(one.viewer.ended for one in watched):
+            return Response(status_code=204)
+        if request.method == "HEAD":
+            return Response(headers=_sse.HEADERS, media_type=_sse.MEDIA_TYPE)
+        return _sse.EventStream(_frames(request, watched, wrap), held.pop_all())
+
+
+async def _watched(held: AsyncExitStack, tenant: str, flow: str, cursor: str | None) -> Watched:
+    viewer = await held.enter_async_context(bootstrap.hub().watch(tenant, flow, cursor))
+    return Watched(flow, viewer, cursor if cursor and CURSOR.fullmatch(cursor) else NOT_BEGUN)
+
+
+def _retry(milliseconds: int) -> bytes:
+    """Return the wait, with as much again at most, so that readers cut together part."""
+    return _sse.retry(milliseconds + random.randrange(milliseconds))  # noqa: S311 -- no secret
+
+
+async def _come_back(milliseconds: int) -> AsyncGenerator[bytes]:
+    yield _retry(milliseconds)
+
+
+async def _frames(request: Request, watched: list[Watched], wrap: Wrap) -> AsyncGenerator[bytes]:
+    """Yield the whole stream; a store that stops answering ends it, between two events."""
+    yield _retry(RETRY_MS)
+    buffered = _app.buffers(request.scope)
+    left = _app.seconds_left(request.scope, _app.answer_seconds(request.scope))
+    try:
+        async with aclosing(merged([one.viewer.items(left) for one in watched])) as found:
+            async for items in found:
+                told = b"".join(
+                    frame for at, item in items for frame in _told(watched, at, item, wrap)
+                )
+                yield told or _sse.HEARTBEAT
+                if buffered and told:
+                    return
+    except (UnavailableError, NotFoundError) as error:
+        log.info("a stream of %s ended early: %s", [one.flow for one in watched], error)
+
+
+def _told(watched: list[Watched], at: int, item: Item, wrap: Wrap) -> Iterator[bytes]:
+    """Yield the frames of an item, and move the reader's cursor on with each."""
+    one = watched[at]
+    for cursor, event in _events(one.viewer, item):
+        one.cursor = cursor
+        yield _sse.event(wrap(one.flow, event), "~".join(each.cursor for each in watched))
+
+
+def _events(viewer: Viewer, item: Item) -> Iterator[tuple[str, str]]:
+    """Yield each event of an item after the cursor at which it is valid."""
+    if isinstance(item, Flow):
+        yield item.head.cursor(), events.encode(events.state_snapshot(item.public()))
+        return
+    for entry in item:
+        yield viewer.head.cursor(entry.number), entry.event
+
+
+async def merged(
+    sources: Sequence[AsyncGenerator[Item]],
+) -> AsyncGenerator[list[tuple[int, Item]]]:
+    """Yield what has come from any of these, each item with the place of its source.
+
+    One item of each source is asked for at a time, so a slow reader holds all of them back.
+    """
+    waiting = {asyncio.create_task(_next(source)): at for at, source in enumerate(sources)}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            found = [(waiting.pop(task), task.result()) for task in done]
+            if items := [(at, item) for at, item in found if item is not None]:
+                yield items
+            waiting |= {asyncio.create_task(_next(sources[at])): at for at, _ in items}
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for source in sources:
+            await source.aclose()
+
+
+async def _next(source: AsyncGenerator[Item]) -> Item | None:
+    return await anext(source, None)

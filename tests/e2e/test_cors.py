@@ -1,0 +1,113 @@
+"""Pages of other origins: those in the settings may call, and are told what they may see."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from functions import crew_launch, flow_events, flow_status
+from tests.e2e.apps import House, begin, opened
+
+OURS = "https://app.example.com"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with opened(tmp_path, cors_origins=(OURS, "http://localhost:3000")) as house:
+        yield house
+
+
+async def preflight(house: House, origin: str, method: str, headers: str) -> httpx.Response:
+    async with house.client(flow_events) as client:
+        del client.headers["authorization"]
+        asked = {
+            "origin": origin,
+            "access-control-request-method": method,
+            "access-control-request-headers": headers,
+        }
+        return await client.options("/v1/flows/f1/events", headers=asked)
+
+
+def words(answer: httpx.Response, name: str) -> set[str]:
+    return {word.strip().lower() for word in answer.headers.get(name, "").split(",")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "authorization",
+        "if-none-match",
+        "last-event-id",
+        "prefer",
+        "idempotency-key",
+        "content-type",
+    ],
+)
+async def test_a_preflight_needs_no_token(house: House, name: str):
+    answer = await preflight(house, OURS, "POST", name)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == OURS
+    assert name in words(answer, "access-control-allow-headers")
+    assert "access-control-allow-credentials" not in answer.headers
+    assert "origin" in words(answer, "vary")
+
+
+@pytest.mark.parametrize(
+    ("origin", "method", "headers"),
+    [
+        ("https://evil.example.com", "GET", "authorization"),
+        ("https://app.example.com.evil.com", "GET", "authorization"),
+        ("http://app.example.com", "GET", "authorization"),
+        ("null", "GET", "authorization"),
+        (OURS, "PATCH", "authorization"),
+        (OURS, "GET", "x-other"),
+    ],
+)
+async def test_another_origin_method_or_header_is_refused(
+    house: House, origin: str, method: str, headers: str
+):
+    answer = await preflight(house, origin, method, headers)
+    assert answer.status_code == 400
+    if origin != OURS:
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("function", [flow_status, flow_events, crew_launch])
+@pytest.mark.parametrize("path", ["/v1/flows", "/v1/flows/f1", "/v1/flows/f1/events?after=0", "/x"])
+async def test_a_page_may_read_every_answer_and_the_headers_it_needs(house: House, function, path):
+    await begin(house.flows)
+    for authorization in (house.bearer()["authorization"], "Bearer x"):
+        async with house.client(function) as client:
+            headers = {"origin": OURS, "authorization": authorization}
+            answer = await client.get(path, headers=headers)
+        assert answer.headers["access-control-allow-origin"] == OURS
+        assert words(answer, "access-control-expose-headers") == {
+            "etag", "location", "preference-applied", "retry-after",
+        }  # fmt: skip
+        assert "origin" in words(answer, "vary")
+
+
+async def test_a_304_may_be_read_too(house: House):
+    await begin(house.flows)
+    async with house.client(flow_status) as client:
+        answer = await client.get("/v1/flows/f1", headers={"origin": OURS, "if-none-match": "*"})
+    assert answer.status_code == 304
+    assert answer.headers["access-control-allow-origin"] == OURS
+    assert answer.headers.get_list("vary") == ["Authorization, Accept-Encoding, Origin"]
+
+
+async def test_for_an_answer_without_an_origin_vary_says_that_it_might_differ(house: House):
+    async with house.client(flow_status) as client:
+        answer = await client.get("/v1/flows")
+    assert "access-control-allow-origin" not in answer.headers
+    assert "origin" in words(answer, "vary")
+
+
+async def test_without_origins_in_the_settings_no_page_may_call(tmp_path: Path):
+    (tmp_path / "closed").mkdir()
+    with opened(tmp_path / "closed") as house:
+        assert (await preflight(house, OURS, "GET", "authorization")).status_code == 401
+        async with house.client(flow_status) as client:
+            answer = await client.get("/v1/flows", headers={"origin": OURS})
+    assert not [name for name in answer.headers if name.startswith("access-control")]

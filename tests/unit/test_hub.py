@@ -1,0 +1,298 @@
+"""Watching flows through the hub, whose subscriptions lose messages, go deaf, die, or never were."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from core import events, hub
+from core.adapters.memory import MemoryFlows
+from core.crews.ledger import Claim, Write
+from core.errors import NotFoundError, UnavailableError
+from core.flows import Batch, Flow, Status
+from tests.fixtures_ports import a_launch
+
+LEASE_MS = 60_000
+SOON = hub.Patience(first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
+
+
+class Counted(MemoryFlows):
+    """A log that counts what is asked of it, and whose subscriptions can be made to fail."""
+
+    def __init__(self, heard: Callable[[int], bool | None] = lambda _: True) -> None:
+        super().__init__()
+        self.heard, self.asked, self.open = heard, list[str](), 0
+        self.missing = self.away = False
+
+    async def head(self, tenant: str, flow: str):
+        self._ask("head")
+        return await super().head(tenant, flow)
+
+    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+        self._ask("entries")
+        return await super().entries(tenant, flow, after, limit)
+
+    async def snapshot(self, tenant: str, flow: str) -> Flow:
+        self._ask("snapshot")
+        return await super().snapshot(tenant, flow)
+
+    @asynccontextmanager
+    async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
+        self._ask("live")
+        if self.missing:
+            raise UnavailableError("no such endpoint")
+        self.open += 1
+        try:
+            async with super().live(tenant, flow) as live:
+                yield _Filtered(live, self.heard)
+        finally:
+            self.open -= 1
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.away:
+            raise UnavailableError("away")
+
+
+class _Filtered:
+    def __init__(self, live: AsyncIterator[Batch], heard: Callable[[int], bool | None]) -> None:
+        self.live, self.heard = live, heard
+
+    def __aiter__(self) -> "_Filtered":
+        return self
+
+    async def __anext__(self) -> Batch:
+        while True:
+            batch = await anext(self.live)
+            verdict = self.heard(batch[0].number)
+            if verdict is None:  # the connection is cut
+                raise StopAsyncIteration
+            if verdict:
+                return batch
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "SILENCE_SECONDS", 0.1)
+
+
+async def claimed(log: MemoryFlows) -> Claim:
+    step = (await log.state("t", "f1")).steps[0]
+    claim = await log.claim("t", "f1", step, owner="w", lease_ms=LEASE_MS, events=[])
+    assert isinstance(claim, Claim)
+    return claim
+
+
+async def written(log: MemoryFlows, claim: Claim, numbers: range, pause: float = 0.005) -> None:
+    for seq in numbers:
+        await asyncio.sleep(pause)
+        await log.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+
+
+async def ended(log: MemoryFlows) -> int:
+    """End the flow; return the number of its last event."""
+    await log.move("t", "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1))
+    return (await MemoryFlows.head(log, "t", "f1")).sequence
+
+
+def seconds(total: float) -> Callable[[], float]:
+    end = asyncio.get_running_loop().time() + total
+    return lambda: end - asyncio.get_running_loop().time()
+
+
+async def seen(watching: hub.Hub, cursor: str | None = None, total: float = 10) -> list[int | Flow]:
+    """Numbers of events, and snapshots between them, until the flow or the time ends."""
+    found: list[int | Flow] = []
+    async with watching.watch("t", "f1", cursor) as viewer:
+        async for item in viewer.items(seconds(total)):
+            found += [item] if isinstance(item, Flow) else [entry.number for entry in item]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("heard", "renewed"),
+    [
+        pytest.param(lambda number: number % 3 == 0, False, id="two of three messages lost"),
+        pytest.param(lambda number: False, True, id="half-open: nothing arrives"),  # noqa: ARG005
+        pytest.param(lambda number: None if number % 7 == 0 else True, True, id="cut"),
+    ],
+)
+async def test_nothing_is_lost_and_nothing_repeated(heard, renewed: bool):
+    log = Counted(heard)
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    await written(log, claim, range(1, 31))
+    last = await ended(log)
+    assert await watching == list(range(1, last + 1))
+    assert (log.asked.count("live") > 1) is renewed
+    assert log.open == 0
+
+
+async def test_where_there_is_no_subscription_the_log_is_polled_and_one_tried_again():
+    log = Counted()
+    log.missing = True
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    await written(log, claim, range(1, 31))
+    log.missing = False
+    await asyncio.sleep(SOON.subscribe_again + 0.2)
+    assert log.open == 1
+    await written(log, claim, range(31, 41))
+    last = await ended(log)
+    assert await watching == list(range(1, last + 1))
+
+
+async def test_an_outage_in_the_middle_loses_nothing():
+    log = Counted(lambda _: None if log.away else True)
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    await written(log, claim, range(1, 11))
+    log.away = True
+    await written(log, claim, range(11, 21))
+    await asyncio.sleep(0.2)
+    log.away = False
+    await written(log, claim, range(21, 31))
+    last = await ended(log)
+    assert await watching == list(range(1, last + 1))
+
+
+async def test_an_outage_at_the_start_is_told():
+    log = Counted()
+    await log.create("t", a_launch())
+    log.away = True
+    with pytest.raises(UnavailableError):
+        await seen(hub.Hub(log, SOON))
+    log.away = False
+    assert await seen(hub.Hub(log, SOON), total=0.05) == [1, 2]
+
+
+async def test_a_flow_that_is_not_there_is_not_found():
+    with pytest.raises(NotFoundError):
+        await seen(hub.Hub(Counted(), SOON))
+
+
+async def test_a_hundred_viewers_share_one_subscription_and_one_reading():
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    log.asked.clear()
+    watching = hub.Hub(log, SOON)
+    viewers = [asyncio.create_task(seen(watching)) for _ in range(100)]
+    await written(log, claim, range(1, 31))
+    late = asyncio.create_task(seen(watching))
+    await written(log, claim, range(31, 41))
+    last = await ended(log)
+    for viewer in [*viewers, late]:
+        assert await viewer == list(range(1, last + 1))
+    assert log.asked == ["head", "live", "entries"]
+    assert log.open == 0
+
+
+async def test_the_subscription_goes_with_the_last_viewer():
+    log = Counted()
+    await log.create("t", a_launch())
+    watching = hub.Hub(log, SOON)
+    viewers = [asyncio.create_task(seen(watching)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert log.open == 1
+    for viewer in viewers:
+        viewer.cancel()
+    await asyncio.wait(viewers)
+    assert log.open == 0
+    assert watching._feeds == {}
+
+
+async def test_a_flow_that_has_ended_is_replayed_without_a_subscription():
+    log = Counted()
+    await log.create("t", a_launch())
+    await written(log, await claimed(log), range(1, 11), pause=0)
+    last = await ended(log)
+    log.asked.clear()
+    assert await seen(hub.Hub(log, SOON)) == list(range(1, last + 1))
+    assert log.asked == ["head", "entries"]
+    head = await log.head("t", "f1")
+    async with hub.Hub(log, SOON).watch("t", "f1", head.cursor()) as viewer:
+        assert viewer.ended
+    async with hub.Hub(log, SOON).watch("t", "f1", head.cursor(last - 1)) as viewer:
+        assert not viewer.ended
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "00000000.1", "{0}.99", "{0}.-1", "{0}.01", "{0}.1\n", "{0}", "9" * 5000]
+)
+async def test_a_cursor_that_cannot_be_served_gets_a_snapshot_and_what_follows(cursor: str):
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    await written(log, claim, range(1, 4), pause=0)
+    head = await log.head("t", "f1")
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON), cursor.format(head.incarnation)))
+    await asyncio.sleep(0.05)
+    await written(log, claim, range(4, 6))
+    last = await ended(log)
+    snapshot, *rest = await watching
+    assert isinstance(snapshot, Flow)
+    assert snapshot.head.sequence == head.sequence
+    assert rest == list(range(head.sequence + 1, last + 1))
+
+
+async def test_what_was_trimmed_is_replaced_by_a_snapshot():
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    await written(log, claim, range(1, 11), pause=0)
+    del log._records["t", "f1"].log[:5]
+    snapshot, *_ = await seen(hub.Hub(log, SOON), total=0.05)
+    assert isinstance(snapshot, Flow)
+
+
+async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(hub, "BUFFER_EVENTS", 5)
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = hub.Hub(log, SOON)
+    quick = asyncio.create_task(seen(watching))
+    async with watching.watch("t", "f1", None) as slow:
+        items = slow.items(seconds(10))
+        first = await anext(items)
+        assert isinstance(first, list)
+        await written(log, claim, range(1, 31))
+        await asyncio.sleep(0.02)
+        assert len(next(iter(watching._feeds.values()))._buffer) == 5
+        snapshot = await anext(items)
+        assert isinstance(snapshot, Flow)
+        last = await ended(log)
+        rest = [entry.number async for item in items for entry in item]
+        assert rest == list(range(snapshot.head.sequence + 1, last + 1))
+    assert await quick == list(range(1, last + 1))
+
+
+async def test_silence_yields_an_empty_batch():
+    log = Counted()
+    await log.create("t", a_launch())
+    async with hub.Hub(log, SOON).watch("t", "f1", None) as viewer:
+        items = viewer.items(seconds(10))
+        assert len(await anext(items)) == 2
+        assert await anext(items) == []
+
+
+async def test_a_long_log_is_replayed_in_pages_and_joined_to_what_is_live(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(hub, "PAGE", 4)
+    monkeypatch.setattr(hub, "BUFFER_EVENTS", 10)
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    await written(log, claim, range(1, 41), pause=0)
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    await written(log, claim, range(41, 46))
+    last = await ended(log)
+    assert await watching == list(range(1, last + 1))
