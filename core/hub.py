@@ -145,6 +145,8 @@ class _Feed:
             self._start = asyncio.create_task(self._begin(cursor))
         await asyncio.shield(self._start)
         number = 0 if cursor is None else self.head.number(cursor)
+        if number is not None and number > self.last and not self.ended:
+            await self._catch_up()  # it was told more elsewhere than this feed has heard
         return Viewer(self, None if number is None or number > self.last else number)
 
     async def close(self) -> None:

@@ -74,8 +74,13 @@ def flow_id(tenant: str, idempotency_key: str | None, new_id: Callable[[], str])
     """Return the id that belongs to this tenant's key, or a random one where no key is sent."""
     if idempotency_key is None:
         return f"fl_{new_id()}"
-    # Neither part can hold a NUL, so no two pairs make the same text.
+    # No tenant has a NUL, so no two pairs make the same text.
     return "fl_" + hashlib.sha256(f"{tenant}\0{idempotency_key}".encode()).hexdigest()[:32]
+
+
+def run_key(thread: str, run: str) -> str:
+    """Return the key of an AG-UI run. It has a NUL, so it is the Idempotency-Key of no request."""
+    return "agui\0" + json.dumps([thread, run])
 
 
 def _definition(registry: Registry, crew: str) -> Definition:

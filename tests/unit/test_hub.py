@@ -296,3 +296,19 @@ async def test_a_long_log_is_replayed_in_pages_and_joined_to_what_is_live(
     await written(log, claim, range(41, 46))
     last = await ended(log)
     assert await watching == list(range(1, last + 1))
+
+
+async def test_a_viewer_that_was_told_more_elsewhere_loses_nothing_to_a_feed_that_lags():
+    log = Counted(lambda _: False)
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = hub.Hub(log, SOON)
+    first = asyncio.create_task(seen(watching))
+    await asyncio.sleep(0.02)
+    await written(log, claim, range(1, 4), pause=0)  # the feed is deaf to these, for a while
+    head = await log.head("t", "f1")
+    second = asyncio.create_task(seen(watching, head.cursor(head.sequence - 1)))
+    await asyncio.sleep(0.02)
+    last = await ended(log)
+    assert await second == list(range(head.sequence, last + 1))
+    assert await first == list(range(1, last + 1))
