@@ -1,8 +1,9 @@
 """Events: what happened in a flow, in the words of the AG-UI protocol.
 
-Events are JSON from the start, so whoever reads them needs no library. Each function returns
-events that are whole on their own: what belongs together, such as a message's start, content and
-end, is made together and written together, so a killed worker leaves none half open.
+Events are JSON from the start, so whoever reads them needs no library. What belongs together, such
+as the start of a tool call, its arguments and its end, is made and written together, so a killed
+worker leaves it whole or not at all. Only a message that a model is still writing may stay open:
+the ledger knows it, and ends it when its step is begun again.
 
 Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
 """
@@ -43,36 +44,45 @@ def step_finished(step: str) -> list[Event]:
 
 
 def text_message(message: str, text: str) -> list[Event]:
-    """Return a whole message of an agent; `message` is its id. AG-UI forbids empty content."""
-    content = [{"type": "TEXT_MESSAGE_CONTENT", "messageId": message, "delta": text}]
-    return [
-        {"type": "TEXT_MESSAGE_START", "messageId": message, "role": "assistant"},
-        *(content if text else []),
-        {"type": "TEXT_MESSAGE_END", "messageId": message},
-    ]
+    """Return a whole message of an agent; `message` is its id."""
+    return [*text_start(message), *text_content(message, text), *text_end(message)]
 
 
-def text_chunk(message: str, delta: str) -> list[Event]:
-    """Return a piece of a message that is still being written.
-
-    Nothing opens or closes it: AG-UI ends such a message with the next event of another kind.
-    """
-    return [
-        {"type": "TEXT_MESSAGE_CHUNK", "messageId": message, "role": "assistant", "delta": delta}
-    ]
+def text_start(message: str) -> list[Event]:
+    """Begin a message that a model is still writing."""
+    return [{"type": "TEXT_MESSAGE_START", "messageId": message, "role": "assistant"}]
 
 
-def is_text_chunk(event: Event) -> bool:
-    """Tell whether this is a piece of a message."""
-    return event["type"] == "TEXT_MESSAGE_CHUNK"
+def text_content(message: str, delta: str) -> list[Event]:
+    """Return a piece of a message; none for an empty one, which AG-UI forbids."""
+    return [{"type": "TEXT_MESSAGE_CONTENT", "messageId": message, "delta": delta}] if delta else []
+
+
+def text_end(message: str) -> list[Event]:
+    """End a message."""
+    return [{"type": "TEXT_MESSAGE_END", "messageId": message}]
+
+
+def is_text(event: Event) -> bool:
+    """Tell whether this is the beginning or a piece of a message, of which more will come."""
+    return event["type"] in ("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT")
+
+
+def open_message(events: list[Event], before: str | None) -> str | None:
+    """Return the id of the message that is being written after these events."""
+    for event in events:
+        if event["type"] in ("TEXT_MESSAGE_START", "TEXT_MESSAGE_END"):
+            before = event["messageId"] if event["type"] == "TEXT_MESSAGE_START" else None
+    return before
 
 
 def merged(events: list[Event]) -> list[Event]:
     """Return the events with neighbouring pieces of one message put together."""
     kept: list[Event] = []
     for event in events:
-        last = kept[-1] if kept else None
-        if last and is_text_chunk(event) and last.get("messageId") == event["messageId"]:
+        last = kept[-1] if kept else {}
+        pieces = last.get("type") == event["type"] == "TEXT_MESSAGE_CONTENT"
+        if pieces and last["messageId"] == event["messageId"]:
             kept[-1] = last | {"delta": last["delta"] + event["delta"]}
         else:
             kept.append(event)

@@ -36,11 +36,15 @@ class Hold:
         return {"preference-applied": f"wait={self.seconds}"} if self.seconds else {}
 
 
+NOT_HELD = Hold(0, lambda: 0.0)
+
+
 def hold(request: Request) -> Hold:
-    """Return what `Prefer: wait=N` asks for, as far as the host has the time; else 0 seconds."""
-    asked = _prefer.wait_seconds(",".join(request.headers.getlist("prefer"))) or 0
+    """Return what `Prefer: wait=N` asks for, as far as the host has the time."""
+    lines = request.headers.getlist("prefer")
+    asked = _prefer.wait_seconds(",".join(lines)) if lines else None
     if not asked:
-        return Hold(0, lambda: 0.0)
+        return NOT_HELD
     left = _app.seconds_left(request.scope, min(asked, _app.answer_seconds(request.scope)))
     return Hold(max(0, round(left())), left)
 

@@ -30,9 +30,9 @@ async def flow_status(request: Request, who: Principal) -> Response:
         return _state(await log.snapshot(who.tenant, flow))
     held = _polling.hold(request)
     state = await _change(request, log, who.tenant, flow, head, held) if held.seconds else None
-    answer = Response(status_code=304, headers=_headers(head)) if state is None else _state(state)
-    answer.headers.update(held.headers)
-    return answer
+    if state is None:
+        return Response(status_code=304, headers=_headers(head) | held.headers)
+    return _state(state, held)
 
 
 def matches(if_none_match: str, etag: str) -> bool:
@@ -65,8 +65,8 @@ async def _change(
     return await _polling.first(request, tenant, flow, head.cursor(), held, changed)
 
 
-def _state(state: Flow) -> Response:
-    return _json(state.public(), _headers(state.head))
+def _state(state: Flow, held: _polling.Hold = _polling.NOT_HELD) -> Response:
+    return _json(state.public(), _headers(state.head) | held.headers)
 
 
 def _headers(head: Head) -> dict[str, str]:

@@ -149,8 +149,7 @@ class Office:
         return [event.get("name", event["type"]) for event in self.events]
 
     def texts(self) -> list[str]:
-        kinds = ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK")
-        return [e["delta"] for e in self.events if e["type"] in kinds]
+        return [e["delta"] for e in self.events if e["type"] == "TEXT_MESSAGE_CONTENT"]
 
     def results(self) -> list[str]:
         return [e["content"] for e in self.events if e["type"] == "TOOL_CALL_RESULT"]

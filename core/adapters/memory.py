@@ -32,6 +32,7 @@ class _Record:
     log: list[Entry] = field(default_factory=list[Entry])
     viewers: list[asyncio.Queue[Batch]] = field(default_factory=list[asyncio.Queue[Batch]])
     owners: dict[str, str] = field(default_factory=dict[str, str])
+    messages: dict[str, str | None] = field(default_factory=dict[str, str | None])
     writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     def append(self, new: list[Event], *, bump: bool) -> int:
@@ -147,7 +148,7 @@ class MemoryFlows:
         )  # fmt: skip
         if record.flow.head.status is Status.QUEUED:
             record.set_status(Status.RUNNING)
-        record.append(events, bump=True)
+        record.append([*_message_end(record.messages.pop(step.id, None)), *events], bump=True)
         self._due[tenant, flow] = now + lease_ms
         return Claim(tenant, flow, step.id, known.epoch + 1)
 
@@ -159,6 +160,7 @@ class MemoryFlows:
         if record.flow.head.status.terminal or step.state == "done":
             raise FencedError
         record.put(replace(step, lease_ms=self._now_ms() + lease_ms))
+        record.messages[claim.step] = write.message
         return self._write(record, claim, seq, write, bump=write.usage is not None)
 
     async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
@@ -228,6 +230,10 @@ class MemoryFlows:
         """Make a live flow due at once."""
         if (tenant, flow) in self._due:
             self._due[tenant, flow] = min(self._due[tenant, flow], self._now_ms())
+
+
+def _message_end(message: str | None) -> list[Event]:
+    return events.text_end(message) if message else []
 
 
 def _changes(path: str, before: Any, after: Any) -> Iterator[Event]:

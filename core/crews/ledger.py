@@ -68,10 +68,14 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one emit carries: events in order, and what model calls used since the last one."""
+    """What one emit carries: events in order, and what model calls used since the last one.
+
+    `message` is the one that is still being written after these events.
+    """
 
     events: list[Event] = field(default_factory=list[Event])
     usage: Usage | None = None
+    message: str | None = None
 
 
 class FencedError(Exception):
@@ -105,7 +109,8 @@ class RunLedger(Protocol):
     ) -> Claim | Busy:
         """Claim `step` if its epoch is still the one given, and emit `events` with that.
 
-        `owner` is a nonce of this attempt. The first claim of a flow makes it running. Raises
+        `owner` is a nonce of this attempt. The first claim of a flow makes it running. A message
+        that an earlier attempt left open is ended first. Raises
         FencedError if the step has moved on since `step` was read or the flow is terminal.
         """
         ...

@@ -41,6 +41,7 @@ class StepWriter:
         self._posted = asyncio.Event()
         self._pending: list[Write] = []
         self._seq = 0
+        self._message: str | None = None  # that is being written
         self._text_at = -math.inf  # when text was sent last
         self._closing = False
         self._fenced = False
@@ -96,7 +97,7 @@ class StepWriter:
     def _only_text(self) -> bool:
         with self._lock:
             posted = [event for write in self._pending for event in write.events]
-        return bool(posted) and all(events.is_text_chunk(event) for event in posted)
+        return bool(posted) and all(events.is_text(event) for event in posted)
 
     async def _emit(self, write: Write) -> None:
         self._seq += 1
@@ -111,12 +112,10 @@ class StepWriter:
             writes, self._pending = self._pending, []
         used = [write.usage for write in writes if write.usage]
         told = events.merged([event for write in writes for event in write.events])
-        if any(events.is_text_chunk(event) for event in told):
+        if any(events.is_text(event) for event in told):
             self._text_at = time.monotonic()
-        return Write(
-            told,
-            sum(used, start=Usage()) if used else None,
-        )
+        self._message = events.open_message(told, self._message)
+        return Write(told, sum(used, start=Usage()) if used else None, self._message)
 
 
 async def _insist(write: Callable[[], Awaitable[T]]) -> T:

@@ -54,12 +54,11 @@ class View:
                 self._line(f"[green]✓[/] {step} [dim]{time.monotonic() - began:.1f} s[/]")
             case {"type": "TOOL_CALL_START", "toolCallName": tool}:
                 self._line(f"  [cyan]tool[/] {escape(tool)}")
-            case {"type": "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK", "delta": text}:
+            case {"type": "TEXT_MESSAGE_CONTENT", "delta": text}:
                 self._said += text
             case {"type": "TEXT_MESSAGE_END"}:
                 self._say()
             case {"type": "CUSTOM", "name": "model_call", "value": usage}:
-                self._say()
                 self._tokens += usage["input_tokens"] + usage["output_tokens"]
                 self._nanodollars += usage["cost_nanodollars"]
             case {"type": "RUN_ERROR"}:

@@ -37,7 +37,7 @@ async def test_an_answer_is_the_result_and_goes_out_as_one_message_with_its_usag
     assert office.texts() == ["done"]
     [write] = office.writes
     assert write.usage == Usage(1, 10, 2, 10 * 150 + 2 * 600)
-    assert write.events[0]["value"]["model"] == "openai/gpt-4o-mini"
+    assert write.events[-1]["value"]["model"] == "openai/gpt-4o-mini"
 
 
 @pytest.mark.parametrize(

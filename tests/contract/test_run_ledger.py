@@ -319,3 +319,23 @@ async def viewed(flows: Flows) -> dict[str, Any]:
         state = event.get("snapshot", state)
         state = jsonpatch.apply_patch(state, event.get("delta", []))
     return state
+
+
+async def test_a_message_that_a_lost_worker_left_open_is_ended_before_the_next_one_begins(
+    flows: Flows,
+):
+    state = await launched(flows)
+    dead = await held(flows, state.steps[0], lease_ms=1)
+    said = [*events.text_start("m1"), *events.text_content("m1", "so f")]
+    await flows.ledger.emit(dead, 1, 1, Write(said, message="m1"))
+    await asyncio.sleep(0.02)
+    now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
+    successor = await held(flows, now, "w2", lease_ms=1)
+    kinds = [kind for _, kind in await log_of(flows)]
+    assert kinds[-3:].count("TEXT_MESSAGE_END") == 1
+    await flows.ledger.emit(successor, 1, 1, Write(events.text_message("m2", "all")))
+    await asyncio.sleep(0.02)
+    now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
+    await held(flows, now, "w3")
+    kinds = [kind for _, kind in await log_of(flows)]
+    assert kinds.count("TEXT_MESSAGE_START") == kinds.count("TEXT_MESSAGE_END") == 2

@@ -17,7 +17,7 @@ A_LOG = [
     *events.model_call("one", "crewline/offline", Usage(calls=1)),
     *events.text_message("one.1.1", "ü\n"),
     *events.text_message("one.1.2", ""),
-    *events.text_chunk("one.1.3", "so f"),
+    *events.text_content("one.1.3", "so f"),
     *events.tool_call("c1", "profile_csv", '{"file": "in_1"}'),
     *events.tool_result("c1", "a profile"),
     *events.step_started("one", 2),
@@ -53,11 +53,11 @@ def test_only_the_end_of_a_run_is_final():
 
 def test_neighbouring_pieces_of_a_message_become_one():
     pieces = [
-        *events.text_chunk("a", "so "),
-        *events.text_chunk("a", "far"),
-        *events.text_chunk("b", "."),
+        *events.text_content("a", "so "),
+        *events.text_content("a", "far"),
+        *events.text_content("b", "."),
         *events.custom("x", 1),
-        *events.text_chunk("b", "!"),
+        *events.text_content("b", "!"),
     ]
     merged = events.merged(pieces)
     assert [e.get("delta") for e in merged] == ["so far", ".", None, "!"]

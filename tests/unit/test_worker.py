@@ -238,7 +238,7 @@ def test_a_lease_under_three_beats_is_refused():
 async def test_a_models_words_make_at_most_five_events_a_second_and_lose_none():
     async def talks(_work: StepWork, post: Post) -> None:
         for number in range(100):
-            post(Write(events.text_chunk("m", f"{number} ")))
+            post(Write(events.text_content("m", f"{number} ")))
             await asyncio.sleep(0.006)
 
     memory, runner = MemoryFlows(), Scripted(one=talks)
@@ -247,6 +247,6 @@ async def test_a_models_words_make_at_most_five_events_a_second_and_lose_none():
     await a_worker(memory, runner).advance("t", "f", NoLimit())
     took = time.monotonic() - began
     log = [json.loads(entry.event) for entry in await memory.entries("t", "f", 0, 1000)]
-    words = [event["delta"] for event in log if event["type"] == "TEXT_MESSAGE_CHUNK"]
+    words = [event["delta"] for event in log if event["type"] == "TEXT_MESSAGE_CONTENT"]
     assert "".join(words) == "".join(f"{number} " for number in range(100))
     assert 3 <= len(words) <= took * 5 + 2

@@ -12,6 +12,7 @@ from typing import Any
 from crewai.agents.parser import AgentFinish, OutputParserError, parse
 from crewai.events import (
     LLMCallCompletedEvent,
+    LLMCallFailedEvent,
     LLMCallStartedEvent,
     LLMStreamChunkEvent,
     ToolUsageErrorEvent,
@@ -67,26 +68,35 @@ class StepReport:
         match event:
             case LLMCallStartedEvent():
                 self._prompts[event.call_id] = _characters([event.messages, event.tools])
-            case LLMStreamChunkEvent() if event.chunk and event.tool_call is None:
-                return Write(events.text_chunk(self._streams(event.call_id), event.chunk))
             case LLMCallCompletedEvent() if event.call_id not in self._counted:
                 return self._answered(source, event)
-            case ToolUsageStartedEvent():
-                return Write(_tool_called(event))
-            case ToolUsageFinishedEvent() if event.started_event_id:
-                return Write(_tool_answered(event.started_event_id, event.output))
-            case ToolUsageErrorEvent() if event.started_event_id:
-                return Write(_tool_answered(event.started_event_id, event.error))
             case _:
-                pass
+                if told := self._told(event):
+                    return Write(told)
         return None
+
+    def _told(self, event: Any) -> list[events.Event]:
+        """Return what an event says that costs nothing."""
+        match event:
+            case LLMStreamChunkEvent() if event.chunk and event.tool_call is None:
+                return self._piece(event.call_id, event.chunk)
+            case LLMCallFailedEvent() if event.call_id in self._streamed:
+                return events.text_end(self._streamed.pop(event.call_id))
+            case ToolUsageStartedEvent():
+                return _tool_called(event)
+            case ToolUsageFinishedEvent() if event.started_event_id:
+                return _tool_answered(event.started_event_id, event.output)
+            case ToolUsageErrorEvent() if event.started_event_id:
+                return _tool_answered(event.started_event_id, event.error)
+            case _:
+                return []
 
     def _answered(self, source: Any, event: LLMCallCompletedEvent) -> Write:
         self._counted.add(event.call_id)
         model = _model(source, event)
         usage = self._usage(model, event)
         call = events.model_call(self._work.step, model, usage)
-        return Write([*call, *self._said(event)], usage)
+        return Write([*self._said(event), *call], usage)
 
     def _usage(self, model: str, event: LLMCallCompletedEvent) -> Usage:
         """Return the call's usage: the provider's, or an estimate.
@@ -102,18 +112,23 @@ class StepReport:
         return priced(self._prices, model, _tokens(sent), _tokens(received))
 
     def _said(self, event: LLMCallCompletedEvent) -> list[events.Event]:
-        """Return the answer as a message; a call of a tool alone is none, nor what was streamed."""
+        """Return the answer as a message, or the end of the one in which it was streamed.
+
+        A call of a tool alone is none.
+        """
+        if event.call_id in self._streamed:
+            return events.text_end(self._streamed.pop(event.call_id))
         if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
             return []
         text = _spoken(event.response)
-        if not text or event.call_id in self._streamed:
-            return []
-        return events.text_message(self._message(), text)
+        return events.text_message(self._message(), text) if text else []
 
-    def _streams(self, call: str) -> str:
-        if call not in self._streamed:
-            self._streamed[call] = self._message()
-        return self._streamed[call]
+    def _piece(self, call: str, text: str) -> list[events.Event]:
+        """Return a piece of what a call streams, the first one with the message's beginning."""
+        if call in self._streamed:
+            return events.text_content(self._streamed[call], text)
+        message = self._streamed[call] = self._message()
+        return [*events.text_start(message), *events.text_content(message, text)]
 
     def _message(self) -> str:
         """Return the id of a new message; another attempt at the step has other ids."""

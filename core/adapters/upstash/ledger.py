@@ -81,7 +81,8 @@ class UpstashRunLedger:
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
         """Append events."""
-        arguments = _written(claim, seq, write) | {"lease_ms": lease_ms}
+        arguments = _written(claim, seq, write)
+        arguments |= {"lease_ms": lease_ms, "message": write.message}
         verdict, *value = await self._run(
             "emit", claim.tenant, claim.flow, [], arguments, write.events
         )

@@ -1,4 +1,5 @@
--- claim: hold a step until its lease ends, if it is still as the worker saw it.
+-- claim: hold a step until its lease ends, if it is still as the worker saw it. A message that
+-- its last worker left open is ended.
 --   KEYS  {t}:flow:f  {t}:log:f  {t}:due
 --   args  flow, step, seen (epoch), owner (nonce of this attempt), lease_ms
 --   returns  {'claimed', epoch}, {'busy', milliseconds left}, {'fenced'}, {'gone'}
@@ -27,9 +28,15 @@ step.lease, step.started = now + args.lease_ms, step.started or now
 step.seq, step.last = 0, 0
 status = status == 'queued' and 'running' or status
 local at = '/steps/' .. whole(step.order)
-last = append(last, delta({'/status', cjson.encode(status), at .. '/state', '"running"',
+local changed = delta({'/status', cjson.encode(status), at .. '/state', '"running"',
   at .. '/attempt', whole(step.epoch), at .. '/started_ms', whole(step.started),
-  '/version', whole(version + 1), '/updated_ms', whole(now)}))
+  '/version', whole(version + 1), '/updated_ms', whole(now)})
+if step.message then
+  last = append(last, '{"type":"TEXT_MESSAGE_END","messageId":' .. cjson.encode(step.message) .. '}', changed)
+  step.message = nil
+else
+  last = append(last, changed)
+end
 redis.call('HSET', KEYS[1], field, cjson.encode(step), 'seq', last, 'ver', version + 1,
   'status', status, 'updated', now)
 redis.call('ZADD', KEYS[3], 'XX', step.lease, args.flow)

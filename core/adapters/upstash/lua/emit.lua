@@ -1,6 +1,7 @@
 -- emit: append what happened in a step, add what it used, renew its lease.
 --   KEYS  {t}:flow:f  {t}:log:f
---   args  step, epoch, seq, lease_ms, usage (sums to add, or nothing)
+--   args  step, epoch, seq, lease_ms, message (still open, or nothing), usage (sums to add, or
+--         nothing)
 --   returns  {'ok', number of the last event}, {'fenced'}, {'gone'}
 local field = 'step:' .. args.step
 local flow = redis.call('HMGET', KEYS[1], 'status', 'seq', 'ver', field, 'usage')
@@ -18,7 +19,7 @@ if terminal(flow[1]) or step.state ~= 'running' then
   return {'fenced'}
 end
 local now = now_ms()
-step.lease, step.seq = now + args.lease_ms, args.seq
+step.lease, step.seq, step.message = now + args.lease_ms, args.seq, args.message
 if not args.usage then
   step.last = append(tonumber(flow[2]))
   redis.call('HSET', KEYS[1], field, cjson.encode(step), 'seq', step.last)

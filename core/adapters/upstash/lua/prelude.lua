@@ -47,12 +47,12 @@ local function added(sums, more)
   return cjson.encode(total)
 end
 
--- append: number the events after `last`, first one made here if there is one, add them to the
--- log, publish them as one message (number, events; parted by the record separator, which JSON
--- text never holds).
+-- append: number the events after `last`, first those that were made here, add them to the log,
+-- publish them as one message (number, events; parted by the record separator, which JSON text
+-- never holds).
 --   returns  the number of the last event
-local function append(last, first)
-  local events = {first}
+local function append(last, ...)
+  local events = {...}
   for i = 4, #ARGV do
     events[#events + 1] = ARGV[i]
   end
