@@ -4,28 +4,48 @@ uvicorn infra.local.api:app
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from functions import crew_launch, flow_events, flow_status
+from functions import crew_agui, crew_launch, flow_events, flow_status
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class OnePort:
     """ASGI: hands each request to the function that has a route for it.
 
-    Where no function has one, the first answers, and says that there is no such thing.
+    Where no function has one, the first answers, and says that there is no such thing. Where one
+    has the path but not the method, the answer lists the methods of all functions.
     """
 
     def __init__(self, functions: Sequence[Starlette]) -> None:
         self._functions = functions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._function(scope)(scope, receive, send)
+        async def allowing(message: Message) -> None:
+            if message.get("status") == HTTPStatus.METHOD_NOT_ALLOWED:
+                kept = [line for line in message["headers"] if line[0] != b"allow"]
+                message["headers"] = kept + self._allow(scope)
+            await send(message)
+
+        await self._function(scope)(scope, receive, allowing)
 
     def _function(self, scope: Scope) -> Starlette:
         return max(self._functions, key=lambda function: _match(function, scope))
+
+    def _allow(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Return the methods that this path has in any function."""
+        asked = {method: {**scope, "method": method} for method in METHODS}
+        found = [
+            method
+            for method, as_if in asked.items()
+            if _match(self._function(as_if), as_if) == Match.FULL.value
+        ]
+        return [(b"allow", ", ".join(found).encode())]
 
 
 def _match(function: Starlette, scope: Scope) -> int:
@@ -35,4 +55,4 @@ def _match(function: Starlette, scope: Scope) -> int:
     return max(route.matches(scope)[0].value for route in function.routes)
 
 
-app = OnePort([flow_status.app, flow_events.app, crew_launch.app])
+app = OnePort([flow_status.app, flow_events.app, crew_launch.app, crew_agui.app])

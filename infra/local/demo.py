@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import httpx
 from rich.console import Console
 
+from clients.crewline import AsyncCrewline, CrewlineError
 from core import identity
 from core.config import Settings, SettingsError
 from infra.local import host
-from infra.local.demo_client import DemoClient
 from infra.local.demo_view import View, print_outcome
 from infra.local.processes import LocalError, Processes
 
@@ -60,8 +60,8 @@ def _run(console: Console, csv: Path, port: int, processes: Processes) -> int:
     console.print(f"[bold]import_mapping[/] of {csv} with {_model(settings)}")
     url = f"http://127.0.0.1:{port}"
     try:
-        state = asyncio.run(_watched(processes, _mapped(console, csv, url, _auth(settings))))
-    except httpx.HTTPError as error:
+        state = asyncio.run(_watched(processes, _mapped(console, csv, url, _token(settings))))
+    except (httpx.HTTPError, CrewlineError) as error:
         raise LocalError(f"the API did not answer as it should: {error}") from error
     print_outcome(console, state, csv, url)
     if state["status"] != "succeeded":
@@ -80,11 +80,10 @@ async def _watched(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
     return done.pop().result()
 
 
-async def _mapped(console: Console, csv: Path, url: str, headers: dict[str, str]) -> dict[str, Any]:
+async def _mapped(console: Console, csv: Path, url: str, token: str) -> dict[str, Any]:
     """Upload, launch and follow; return the flow's state at its end."""
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
-        client = DemoClient(http)
-        file = await client.upload(await asyncio.to_thread(csv.read_bytes))
+    async with AsyncCrewline(url, token) as client:
+        file = await client.upload(csv)
         flow = await client.launch("import_mapping", {"file": file})
         with View(console) as view:
             async for event in client.follow(flow):
@@ -98,8 +97,8 @@ def _model(settings: Settings) -> str:
     return settings.model
 
 
-def _auth(settings: Settings) -> dict[str, str]:
-    token = identity.mint(
+def _token(settings: Settings) -> str:
+    return identity.mint(
         identity.Keys(settings.jwt_keys),
         "demo",
         "demo",
@@ -107,7 +106,6 @@ def _auth(settings: Settings) -> dict[str, str]:
         ttl_seconds=3600,
         now=int(time.time()),
     )
-    return {"authorization": f"Bearer {token}"}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from starlette.types import Message
 
 from core.identity import SCOPES
 from functions import _app, _auth, crew_launch, flow_events, flow_status
+from infra.local import api
 from tests.e2e.apps import House, begin
 
 
@@ -154,6 +155,24 @@ async def test_a_list_shows_ones_own_flows_alone(house: House):
     async with house.client(flow_status, tenant="rival") as client:
         flows = (await client.get("/v1/flows")).json()["flows"]
     assert [flow["id"] for flow in flows] == ["f2"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/flows", "GET, HEAD, POST"),
+        ("POST", "/v1/flows/f1", "GET, HEAD"),
+        ("GET", "/v1/flows/f1/ticket", "POST"),
+        ("PUT", "/v1/inputs", "POST"),
+    ],
+)
+async def test_on_one_port_a_wrong_method_is_told_all_the_right_ones(
+    house: House, method: str, path: str, allowed: str
+):
+    async with house.client(api) as client:
+        answer = await client.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers.get_list("allow") == [allowed]
 
 
 async def plain() -> Response:

@@ -11,7 +11,7 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 from starlette.types import Message
 
-from core import events
+from core import events, hub
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import Write
 from core.errors import UnavailableError
@@ -225,3 +225,36 @@ async def test_line_ends_in_what_an_agent_said_forge_no_event(house: House):
     ids = [line for line in answer.text.split("\n") if line.startswith("id:")]
     assert len(ids) == head.sequence
     assert "forged" in answer.text
+
+
+async def test_a_reader_that_is_too_slow_gets_the_state_in_the_place_of_what_it_missed(
+    house: House,
+):
+    claim = await begin(house.flows)
+    begun, open_again, sent = asyncio.Event(), asyncio.Event(), list[bytes]()
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+        if b"RUN_STARTED" in sent[-1]:
+            begun.set()
+            await open_again.wait()
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    lines = [(name.encode(), value.encode()) for name, value in house.bearer().items()]
+    scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
+    reading = asyncio.create_task(flow_events.app(scope, receive, send))
+    await begun.wait()
+    for seq in range(1, hub.BUFFER_EVENTS + 500):
+        await tell(house.flows, claim, seq)
+    await asyncio.sleep(0.01)
+    open_again.set()
+    await asyncio.sleep(0.01)
+    await end(house.flows)
+    await reading
+    answer = httpx.Response(
+        200, headers={"content-type": "text/event-stream"}, content=b"".join(sent)
+    )
+    assert kinds(answer) == [*BEGUN, "STATE_SNAPSHOT", "STATE_DELTA", "RUN_FINISHED"]

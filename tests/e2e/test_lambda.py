@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import subprocess
 import sys
@@ -117,6 +118,17 @@ def test_text_goes_through_as_text(house: House, make_event: MakeEvent):
     ):
         answer = function.handler(make_event("GET", url, house.bearer()), LambdaContext())
         assert answer["isBase64Encoded"] is False
+
+
+@both_gateways
+def test_a_coded_body_goes_through_byte_for_byte(house: House, make_event: MakeEvent):
+    prepared(house)
+    plain = invoked(flow_status, make_event("GET", "/v1/flows/f1", house.bearer()))
+    headers = house.bearer() | {"accept-encoding": "gzip"}
+    coded = flow_status.handler(make_event("GET", "/v1/flows/f1", headers), LambdaContext())
+    assert coded["isBase64Encoded"]
+    assert coded["headers"]["content-encoding"] == "gzip"
+    assert gzip.decompress(base64.b64decode(coded["body"])).decode() == plain["body"]
 
 
 @both_gateways

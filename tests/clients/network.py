@@ -1,0 +1,102 @@
+"""A network between a client and the API that does to each request what the test wants."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+
+class Asked(NamedTuple):
+    """The head of a request, names of headers in small letters."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+    @property
+    def way(self) -> str:
+        """How this would read a flow."""
+        if not self.path.partition("?")[0].endswith("/events"):
+            return "state"
+        if self.headers.get("accept") == "text/event-stream":
+            return "stream"
+        return "page" if self.headers.get("prefer") == "wait=0" else "long-poll"
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Hand the request on; cut the connection after so many bytes of the reply, if any are named."""
+
+    reply_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Say:
+    """Answer in the API's place."""
+
+    status: int
+    headers: str = ""
+    body: str = "no"
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Take the request and never answer."""
+
+
+Fate = Pass | Say | Hang
+
+
+async def _asked(reader: asyncio.StreamReader) -> tuple[Asked, bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *lines = head.split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    closing = head.replace("\r\n", "\r\nConnection: close\r\n", 1)
+    closing = closing.replace("Connection: keep-alive\r\n", "")
+    return Asked(method, path, headers), closing.encode() + body
+
+
+@asynccontextmanager
+async def network(url: str, decide: Callable[[Asked], Fate]) -> AsyncIterator[str]:
+    """Yield the URL of a proxy to `url` that asks `decide` about every request."""
+    parts = urlsplit(url)
+
+    async def hand_on(
+        request: bytes, writer: asyncio.StreamWriter, reply_bytes: int | None
+    ) -> None:
+        upstream_reader, upstream = await asyncio.open_connection(parts.hostname, parts.port)
+        upstream.write(request)
+        left: Any = reply_bytes
+        try:
+            while chunk := await upstream_reader.read(65536):
+                writer.write(chunk[:left])
+                await writer.drain()
+                if left is not None and (left := left - len(chunk)) <= 0:
+                    writer.transport.abort()
+                    break
+        finally:
+            upstream.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            asked, request = await _asked(reader)
+            match decide(asked):
+                case Pass(reply_bytes):
+                    await hand_on(request, writer, reply_bytes)
+                case Say(status, headers, body):
+                    length = f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                    writer.write(f"HTTP/1.1 {status} X\r\n{headers}{length}{body}".encode())
+                case Hang():
+                    await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()

@@ -1,0 +1,273 @@
+"""Whatever a network forbids, a reader finds a way, remembers it, and loses nothing."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from clients.crewline import AsyncCrewline, Crewline, CrewlineError, FlowFailedError, Ladder
+from core import events
+from core.flows import Status
+from tests.clients.conftest import BUCKET, KEYS, Deployment
+from tests.clients.network import Asked, Fate, Hang, Pass, Say, network
+from tests.clients.stories import begun, ended, read, tell
+from tests.fixtures_api import Api
+from tests.fixtures_ports import Flows
+
+
+def token(api: Api, flows: Flows) -> str:
+    return api.auth(flows.tenant)["authorization"].removeprefix("Bearer ")
+
+
+class Rules:
+    """A network with a rule for each way of reading; it keeps a record of what was asked."""
+
+    def __init__(self, **fates: Fate | Iterator[Fate]) -> None:
+        self.fates = fates
+        self.asked: list[str] = []
+
+    def __call__(self, asked: Asked) -> Fate:
+        way = asked.way.replace("-", "_")
+        self.asked.append(way)
+        fate = self.fates.get(way, Pass())
+        return next(fate) if isinstance(fate, Iterator) else fate
+
+
+HTML = Say(200, "Content-Type: text/html\r\n", "<p>Our portal</p>")
+
+
+@pytest.mark.parametrize(
+    ("fates", "way"),
+    [
+        ({"stream": HTML}, "long_poll"),
+        ({"stream": Say(501)}, "long_poll"),
+        ({"stream": Pass(0)}, "long_poll"),
+        ({"stream": HTML, "long_poll": HTML}, "page"),
+        ({"stream": Say(504), "long_poll": Say(504)}, "page"),
+    ],
+)
+async def test_a_reader_steps_down_to_what_the_network_lets_through_and_loses_nothing(
+    api: Api, flows: Flows, fates: dict[str, Fate], way: str
+):
+    claim, rules = await begun(flows), Rules(**fates)
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        reading = asyncio.create_task(read(client))
+        await tell(flows, claim, range(1, 41), pause=0.02)
+        await ended(flows)
+        found = await reading
+        assert found.numbers == list(range(1, len(found.numbers) + 1))
+        assert found.counted == list(range(1, 41))
+        assert found.state == await client.state("f1")
+        asked = len(rules.asked)
+        again = await read(client)
+    assert again.events == found.events
+    assert set(rules.asked[asked:]) <= {way, "state"}
+
+
+async def test_where_only_the_state_can_be_read_its_changes_are_told_as_snapshots(
+    api: Api, flows: Flows
+):
+    claim, rules = await begun(flows), Rules(stream=HTML, long_poll=HTML, page=HTML)
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        reading = asyncio.create_task(read(client))
+        await tell(flows, claim, range(1, 6))
+        await asyncio.sleep(4)
+        await ended(flows)
+        found = await reading
+    assert {event["type"] for event in found.events} == {"STATE_SNAPSHOT"}
+    versions = [event["snapshot"]["version"] for event in found.events]
+    assert versions == sorted(set(versions))
+    assert found.state is not None
+    assert found.state["status"] == "succeeded"
+
+
+async def test_a_proxy_that_holds_a_stream_back_is_noticed(api: Api, flows: Flows):
+    await begun(flows)
+    await ended(flows)
+    rules = Rules(stream=Hang())
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        client.ladder = Ladder(strikes=1)  # one more, or it takes twice the time
+        found = await read(client)
+    assert found.numbers == [1, 2, 3, 4, 5, 6]
+    assert rules.asked.count("stream") == 1
+
+
+async def test_the_better_way_is_tried_again_when_its_time_has_come(api: Api, flows: Flows):
+    claim, rules = await begun(flows), Rules(stream=iter([HTML, *[Pass()] * 9]))
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        client.ladder = Ladder(strikes=1, climb_seconds=0.5)
+        reading = asyncio.create_task(read(client))
+        await tell(flows, claim, range(1, 151), pause=0.02)
+        await ended(flows)
+        found = await reading
+    assert found.counted == list(range(1, 151))
+    assert found.numbers == list(range(1, len(found.numbers) + 1))
+    assert rules.asked[:2] == ["stream", "long_poll"]
+    assert rules.asked[-1] == "stream"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_that_names_a_time_is_left_alone_for_so_long(
+    api: Api, flows: Flows, status: int
+):
+    await begun(flows)
+    await ended(flows)
+    refusal = Say(status, "Retry-After: 2\r\n")
+    rules = Rules(stream=iter([refusal, Pass()]), state=iter([refusal, Pass()]))
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        began = time.monotonic()
+        assert (await read(client)).numbers == [1, 2, 3, 4, 5, 6]
+        assert 2 <= time.monotonic() - began < 6
+        assert (await client.state("f1"))["status"] == "succeeded"
+        assert time.monotonic() - began >= 4
+    assert rules.asked == ["stream", "stream", "state", "state"]
+
+
+async def test_a_token_that_has_expired_is_asked_for_anew_once_for_all(api: Api, flows: Flows):
+    names = [f"f{n}" for n in range(5)]
+    for name in names:
+        await begun(flows, name)
+        await ended(flows, name)
+    handed_out: list[str] = []
+
+    async def fresh() -> str:
+        await asyncio.sleep(0.01)
+        handed_out.append("stale" if not handed_out else token(api, flows))
+        return handed_out[-1]
+
+    async with AsyncCrewline(api.url, fresh) as client:
+        found = await asyncio.gather(*(read(client, name) for name in names))
+    assert [reading.numbers for reading in found] == [[1, 2, 3, 4, 5, 6]] * 5
+    assert len(handed_out) == 2
+
+
+@pytest.mark.parametrize(("flow", "bearer", "status"), [("f1", "no", 401), ("nope", None, 404)])
+async def test_what_may_not_be_read_is_said_clearly(
+    api: Api, flows: Flows, flow: str, bearer: str | None, status: int
+):
+    await begun(flows)
+    async with AsyncCrewline(api.url, bearer or token(api, flows)) as client:
+        with pytest.raises(CrewlineError) as caught:
+            await read(client, flow)
+    assert caught.value.status == status
+    assert caught.value.problem["title"] in str(caught.value)
+
+
+async def test_an_outage_of_the_store_in_the_middle_costs_time_and_nothing_else(
+    flows: Flows, deployment: Deployment
+):
+    claim, api = await begun(flows), deployment.api
+    async with AsyncCrewline(api.url, token(api, flows)) as client:
+        reading = asyncio.create_task(read(client))
+        await tell(flows, claim, range(1, 31), pause=0.01)
+        deployment.kill_gateway()
+        await tell(flows, claim, range(31, 61), pause=0.1)
+        deployment.start_gateway()
+        await tell(flows, claim, range(61, 91), pause=0.01)
+        await ended(flows)
+        found = await reading
+        assert found.state == await client.state("f1")
+    assert found.counted == list(range(1, 91))
+    assert found.numbers == list(range(1, len(found.numbers) + 1))
+
+
+async def test_a_cursor_goes_on_where_it_was_kept_and_knows_the_state(api: Api, flows: Flows):
+    claim = await begun(flows)
+    await tell(flows, claim, range(1, 21))
+    async with AsyncCrewline(api.url, token(api, flows)) as client:
+        first = client.follow("f1")
+        told = []
+        async for event in first:
+            told.append(event)
+            if event.get("name") == "count" and event["value"]["number"] == 10:
+                break
+        await ended(flows)
+        rest = await read(client, cursor=first.cursor)
+        told += [event async for event in first]
+        assert rest.state == first.state == await client.state("f1")
+        assert (await read(client, cursor=rest.cursors[-1])).events == []
+        reset = await read(client, cursor="00000000.3")
+    assert [e["value"]["number"] for e in told if e.get("name") == "count"] == list(range(1, 21))
+    assert rest.counted == list(range(11, 21))
+    assert [event["type"] for event in reset.events] == ["STATE_SNAPSHOT"]
+
+
+async def test_a_state_that_has_not_changed_is_not_sent_again(api: Api, flows: Flows):
+    await begun(flows)
+    seen: list[str | None] = []
+
+    def notice(asked: Asked) -> Fate:
+        seen.append(asked.headers.get("if-none-match"))
+        return Pass()
+
+    async with network(api.url, notice) as url, AsyncCrewline(url, token(api, flows)) as client:
+        first = await client.state("f1")
+        assert await client.state("f1") == first
+    assert seen[0] is None
+    assert seen[1] is not None
+
+
+async def test_a_launch_whose_answer_is_lost_is_made_once(api: Api, flows: Flows):
+    keys: list[str] = []
+
+    def lossy(asked: Asked) -> Fate:
+        keys.append(asked.headers["idempotency-key"])
+        return Pass(0) if len(keys) == 1 else Pass()
+
+    async with network(api.url, lossy) as url, AsyncCrewline(url, token(api, flows)) as client:
+        flow = await client.launch("import_mapping", {"file": f"in_{'0' * 32}"})
+    assert len(set(keys)) == 1
+    assert [line.id for line in await flows.log.recent(flows.tenant, 10)] == [flow]
+
+
+async def test_the_result_is_the_output_or_the_reason_why_there_is_none(api: Api, flows: Flows):
+    await begun(flows)
+    await ended(flows)
+    await begun(flows, "f2")
+    failed = events.run_error("no luck", "step")
+    await flows.ledger.move(
+        flows.tenant, "f2", Status.FAILED, status_epoch=0, events=failed, error="no luck"
+    )
+    await begun(flows, "f3")
+    async with AsyncCrewline(api.url, token(api, flows)) as client:
+        assert await client.result("f1") == "done"
+        with pytest.raises(FlowFailedError, match="no luck"):
+            await client.result("f2")
+        with pytest.raises(TimeoutError):
+            await client.result("f3", timeout_seconds=0.5)
+
+
+async def test_the_blocking_face_does_the_same_while_a_loop_is_running(api: Api, flows: Flows):
+    claim = await begun(flows)
+    await tell(flows, claim, range(1, 6))
+    await ended(flows)
+    with Crewline(api.url, lambda: token(api, flows)) as client:
+        following = client.follow("f1")
+        some = list(itertools.islice(following, 3))
+        rest = list(following)
+        assert following.state == client.state("f1")
+        assert client.result("f1") == "done"
+        with pytest.raises(CrewlineError, match="404"):
+            list(client.follow("nope"))
+    assert [e["type"] for e in some] == ["RUN_STARTED", "STATE_SNAPSHOT", "STATE_DELTA"]
+    assert rest[-1]["type"] == "RUN_FINISHED"
+    assert len(some + rest) == 3 + 1 + 5 + 1 + 2
+
+
+@pytest.mark.parametrize("size", [10, 5 * 1024**2])
+async def test_an_input_is_stored_whole_from_memory_or_from_a_file(
+    tmp_path: Path, flows: Flows, deployment: Deployment, bucket: str, size: int
+):
+    data = bytes(range(10)) * (size // 10)
+    path = tmp_path / "input.csv"
+    path.write_bytes(data)
+    async with AsyncCrewline(deployment.api.url, token(deployment.api, flows)) as client:
+        names = [await client.upload(data), await client.upload(path)]
+    s3 = boto3.client("s3", endpoint_url=bucket, region_name="us-east-1", **KEYS)
+    for name in names:
+        stored = s3.get_object(Bucket=BUCKET, Key=f"{flows.tenant}/{name}")["Body"].read()
+        assert stored == data

@@ -1,0 +1,45 @@
+"""Every example crew, run for real on the offline model, tells a log that AG-UI finds in order."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ag_ui_validate.pytest_plugin import assert_valid_agui
+
+from core.adapters.memory import MemoryBlobs, MemoryFlows
+from core.crews import launch
+from core.crews.definition import Registry
+from core.crews.run import NoLimit, Timing, Worker
+from core.flows import Status
+from crews.tools import SKILLS, TOOLS
+from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+
+from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+
+CREWS = Registry(Path("crews"))
+FILE = "in_" + "1" * 32
+INPUTS: dict[str, dict[str, Any]] = {"import_mapping": {"file": FILE}}
+EXAMPLE = Path("crews/import_mapping/examples/nl_bag.csv")
+
+
+async def recorded(crew: str) -> list[dict[str, Any]]:
+    flows, blobs = MemoryFlows(), MemoryBlobs()
+    blobs.put("t", FILE, EXAMPLE.read_bytes(), "text/csv")
+    runner = CrewAIRunner(lambda: OfflineModel(SKILLS, stream=True), TOOLS, GenaiPriceBook(), blobs)
+    worker = Worker(flows, flows, runner, Timing(30, 10, 60))
+    flow, _ = await launch.launch(
+        flows, flows, CREWS, tenant="t", request=launch.Request(crew, INPUTS[crew]),
+        idempotency_key=None, new_id=lambda: "0" * 32, now_ms=1,
+    )  # fmt: skip
+    await worker.advance("t", flow, NoLimit())
+    assert (await flows.head("t", flow)).status is Status.SUCCEEDED
+    return [json.loads(entry.event) for entry in await flows.entries("t", flow, 0, 10_000)]
+
+
+@pytest.mark.parametrize("crew", CREWS.names())
+async def test_the_log_of_an_example_crew_is_valid_without_a_warning(crew: str):
+    log = await recorded(crew)
+    assert_valid_agui(log, features=["shared-state"], max_warnings=0)
+    kinds = {event["type"] for event in log}
+    assert {"TEXT_MESSAGE_CONTENT", "TOOL_CALL_RESULT", "STATE_DELTA"} <= kinds
