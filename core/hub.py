@@ -28,14 +28,14 @@ from core.flows import Batch, Entry, Flow, FlowLog, Head
 log = logging.getLogger(__name__)
 
 PAGE = 500  # events read from the log at a time
-SILENCE_SECONDS = 15.0
 BUFFER_EVENTS, BUFFER_CHARACTERS = 1000, 1_000_000  # of a feed; a viewer further behind is too slow
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a feed waits where it has no subscription, in seconds."""
+    """How long things wait, in seconds: a feed in silence, or where it has no subscription."""
 
+    silence: float = 15.0  # before the log is read, and before a viewer is given a heartbeat
     first: float = 0.5  # before the next read of the log, and before a lost subscription is renewed
     growth: float = 1.5
     longest: float = 5.0
@@ -95,7 +95,7 @@ class Viewer:
             news = self._feed.news  # before looking, or what comes meanwhile would be missed
             item = await self._available()
             if not item:
-                await _happens(news, min(SILENCE_SECONDS, seconds_left()))
+                await _happens(news, min(self._feed.patience.silence, seconds_left()))
             if item or not news.is_set():
                 yield item
             if seconds_left() <= 0:
@@ -128,7 +128,7 @@ class _Feed:
     head: Head
 
     def __init__(self, flow_log: FlowLog, tenant: str, flow: str, patience: Patience) -> None:
-        self._log, self._tenant, self._flow, self._patience = flow_log, tenant, flow, patience
+        self._log, self._tenant, self._flow, self.patience = flow_log, tenant, flow, patience
         self.viewers = 0
         self.last = 0
         self.ended = False
@@ -213,7 +213,7 @@ class _Feed:
                     await self._catch_up()
                     _tell(hears)
                     await self._hear(live)
-                await asyncio.sleep(self._patience.first)
+                await asyncio.sleep(self.patience.first)
             except UnavailableError as error:
                 log.info("no subscription to flow %s, polling: %s", self._flow, error)
                 await self._poll(hears)
@@ -222,7 +222,7 @@ class _Feed:
         """Take what arrives; return when the flow ends or the subscription is of no use."""
         while not self.ended:
             try:
-                async with asyncio.timeout(SILENCE_SECONDS):
+                async with asyncio.timeout(self.patience.silence):
                     batch = await anext(live, None)
             except TimeoutError:
                 if await self._catch_up():
@@ -236,8 +236,8 @@ class _Feed:
 
     async def _poll(self, hears: asyncio.Future[None]) -> None:
         """Read the log at growing intervals, until it is time to try a subscription again."""
-        wait, waited = self._patience.first, 0.0
-        while not self.ended and waited < self._patience.subscribe_again:
+        wait, waited = self.patience.first, 0.0
+        while not self.ended and waited < self.patience.subscribe_again:
             try:
                 found = await self._catch_up()
                 _tell(hears)
@@ -246,9 +246,9 @@ class _Feed:
                     hears.set_exception(error)
                 found = False
             wait = (
-                self._patience.first
+                self.patience.first
                 if found
-                else min(wait * self._patience.growth, self._patience.longest)
+                else min(wait * self.patience.growth, self.patience.longest)
             )
             await asyncio.sleep(wait)
             waited += wait

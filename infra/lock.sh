@@ -10,13 +10,22 @@ export_to() { # file, uv's options: the header would name the file, so it is lef
     "$uv" export --quiet --frozen --no-header --no-emit-project --no-default-groups "$@" -o "$file"
 }
 
+drifted() {
+    echo "$1 has drifted: run make lock" >&2
+    exit 1
+}
+
+container=infra/requirements/container.txt
 if [ "${1:-}" = --check ]; then
     "$uv" lock --check --quiet || { echo "uv.lock does not fit pyproject.toml: run make lock" >&2; exit 1; }
     exported=$(mktemp)
     trap 'rm -f "$exported"' EXIT
     export_to "$exported" >/dev/null
-    cmp -s "$exported" requirements.txt || { echo "requirements.txt has drifted: run make lock" >&2; exit 1; }
+    cmp -s "$exported" requirements.txt || drifted requirements.txt
+    export_to "$exported" --only-group container >/dev/null
+    cmp -s "$exported" "$container" || drifted "$container"
 else
     "$uv" lock --quiet
     export_to requirements.txt >/dev/null
+    export_to "$container" --only-group container >/dev/null
 fi

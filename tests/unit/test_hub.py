@@ -14,7 +14,7 @@ from core.flows import Batch, Flow, Status
 from tests.fixtures_ports import a_launch
 
 LEASE_MS = 60_000
-SOON = hub.Patience(first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
+SOON = hub.Patience(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
 
 
 class Counted(MemoryFlows):
@@ -70,11 +70,6 @@ class _Filtered:
                 raise StopAsyncIteration
             if verdict:
                 return batch
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "SILENCE_SECONDS", 0.1)
 
 
 async def claimed(log: MemoryFlows) -> Claim:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +13,7 @@ Command = Sequence[str | int]
 
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.05
+PATIENCE_SECONDS = 5.0  # a store that hangs is not asked again after this: somebody is waiting
 REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door, did
 FOR_GOOD = ("ERR", "NOSCRIPT", "WRONGTYPE", "CROSSSLOT", "NOPERM", "WRONGPASS", "NOAUTH")
 
@@ -69,9 +71,12 @@ class Patient:
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    give_up = time.monotonic() + PATIENCE_SECONDS
     for attempt in range(ATTEMPTS - 1):
         try:
             return await call()
         except UnavailableError:
+            if time.monotonic() > give_up:
+                raise
             await asyncio.sleep(random.uniform(0, FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 -- jitter
     return await call()

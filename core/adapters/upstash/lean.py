@@ -98,13 +98,16 @@ class _Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> bytes:
         """Send a request, return the body of its answer. Raises UnavailableError."""
         self._answer = self.loop.create_future()
-        self._parser = httptools.HttpResponseParser(self)
+        expiry = self.loop.call_later(TIMEOUT_SECONDS, self._expire)  # half of timeout()'s cost
         self.transport.write(request)
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await self._answer
-        except TimeoutError as error:
-            raise UnavailableError("the store does not answer") from error
+            return await self._answer
+        finally:
+            expiry.cancel()
+
+    def _expire(self) -> None:
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(UnavailableError("the store does not answer"))
 
     def close(self) -> None:
         self.closed = True
