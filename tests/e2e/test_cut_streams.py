@@ -53,7 +53,7 @@ async def read(url: str, headers: dict[str, str]) -> tuple[list[str], list[dict]
 
 
 async def test_fifty_cuts_lose_nothing_and_repeat_nothing(api, gateway):
-    print("seed", SEED)  # noqa: T201 -- a failure must be repeatable
+    print("seed", SEED)
     flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     writing = asyncio.create_task(written(flows))

@@ -103,7 +103,7 @@ async def test_a_worker_killed_in_its_second_step_costs_that_step_and_nothing_el
         await ended(flows, processes.check)
         model.over.set()
         processes.stop("successor")
-    print(f"ended {time.monotonic() - killed:.1f} s after the kill")  # noqa: T201
+    print(f"ended {time.monotonic() - killed:.1f} s after the kill")
 
     state = await flows.ledger.state(flows.tenant, "f1")
     entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)

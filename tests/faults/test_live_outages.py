@@ -14,7 +14,7 @@ import httpx
 import pytest
 import uvicorn
 
-from core import bootstrap, hub
+from core import bootstrap
 from core.adapters.upstash.commands import Patient
 from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
 from core.adapters.upstash.log import UpstashFlowLog
@@ -88,7 +88,7 @@ async def client_over(rest: Rest, tenant: str) -> AsyncIterator[httpx.AsyncClien
 
 @pytest.mark.timeout(60)
 async def test_a_flow_is_seen_whole_whatever_becomes_of_its_subscription(gateway: Rest):
-    print("seed", SEED)  # noqa: T201 -- a failure must be repeatable
+    print("seed", SEED)
     faults = Faults(subscriptions=judges(random.Random(SEED)))
     flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
     tellers = [await begun(flows, name) for name in faults.subscriptions] * 2
@@ -103,7 +103,7 @@ async def test_a_flow_is_seen_whole_whatever_becomes_of_its_subscription(gateway
         told = time.monotonic()
         seen = await asyncio.gather(*reading)
     late = {t.claim.flow: s.newest_at - told for t, s in zip(tellers, seen, strict=True)}
-    print({name: f"the end {seconds:.1f} s late" for name, seconds in late.items()})  # noqa: T201 -- figures
+    print({name: f"the end {seconds:.1f} s late" for name, seconds in late.items()})
     for teller, what in zip(tellers, seen, strict=True):
         assert what.is_whole(teller), (teller.claim.flow, what.numbers)
         assert what.connections == 2  # the second is told that there is no more
@@ -228,7 +228,7 @@ async def test_streams_and_polls_come_through_an_outage(outage: str, house: Hous
         polling.cancel()
     rate = house.faults.per_second(began, over)
     late = max(what.newest_at for what in seen) - told
-    print(f"{rate:.0f} requests/s, the end {late:.1f} s late, slowest poll {polls.slowest:.1f} s")  # noqa: T201 -- figures
+    print(f"{rate:.0f} requests/s, the end {late:.1f} s late, slowest poll {polls.slowest:.1f} s")
     for teller, what in zip(tellers * 2, seen, strict=True):
         assert what.is_whole(teller), (teller.claim.flow, what.numbers)
     assert polls.statuses[0] == polls.statuses[-1] == 200

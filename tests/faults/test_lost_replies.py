@@ -45,7 +45,7 @@ async def a_writer(flows: Flows, step: Step) -> Flow:
 @pytest.mark.parametrize("client", [LeanCommands, SdkCommands])
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_event_is_there_once_with_contiguous_numbers(client, seed: int, gateway):
-    print("seed", seed)  # noqa: T201 -- a failure must be repeatable
+    print("seed", seed)
     steps = tuple(Step(f"s{i}", "", "") for i in range(WRITERS))
     async with faulty(gateway.url, a_share_dropped(SHARE, seed)) as url:
         flows = over_redis(client(url, gateway.token), gateway.url, gateway.token)

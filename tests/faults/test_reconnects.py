@@ -109,7 +109,7 @@ async def looked_into(api: Api) -> dict[str, int]:
 async def test_reconnects_leave_nothing_behind_and_readers_miss_nothing(
     cuts: int, probed: Api, gateway: Rest
 ):
-    print("seed", SEED)  # noqa: T201 -- a failure must be repeatable
+    print("seed", SEED)
     rng = random.Random(SEED)
     redis = LeanCommands(gateway.url, gateway.token)
     flows = over_redis(redis, gateway.url, gateway.token)
@@ -118,7 +118,7 @@ async def test_reconnects_leave_nothing_behind_and_readers_miss_nothing(
     came_back = await reconnects(probed, flows, redis, "cut", Cuts(cuts, rng))
     after = await looked_into(probed)
     grown = {name: after[name] - before[name] for name in before}
-    print(f"{came_back} reconnects, grown by {grown} from {before}")  # noqa: T201 -- figures
+    print(f"{came_back} reconnects, grown by {grown} from {before}")
     assert came_back >= cuts
     assert grown["descriptors"] <= 0
     assert grown["objects"] < OBJECTS_PER_RECONNECT * came_back

@@ -131,7 +131,7 @@ async def polls(http: httpx.AsyncClient, seconds: list[float]) -> None:
 async def test_fifty_streams_share_a_connection_and_none_waits_for_another(
     http: httpx.AsyncClient, streams: list[httpx.Response], tellers: list[Teller]
 ):
-    print("seed", SEED)  # noqa: T201 -- a failure must be repeatable
+    print("seed", SEED)
     rng, seconds = random.Random(SEED), list[float]()
     polling = asyncio.create_task(polls(http, seconds))
     unread, *others = streams  # and the flow of the one that is not read is told most
@@ -144,7 +144,7 @@ async def test_fifty_streams_share_a_connection_and_none_waits_for_another(
         seen = await asyncio.gather(*reading)
     polling.cancel()
     p95 = sorted(seconds)[int(len(seconds) * 0.95)]
-    print(f"{len(seconds)} polls, p95 {p95 * 1000:.0f} ms")  # noqa: T201 -- a figure worth seeing
+    print(f"{len(seconds)} polls, p95 {p95 * 1000:.0f} ms")
     sockets = {s.extensions["network_stream"].get_extra_info("client_addr") for s in streams}
     assert len(sockets) == 1
     assert unread.status_code == 200
@@ -166,7 +166,7 @@ async def test_a_stop_takes_two_seconds_at_most_and_ends_streams_after_a_whole_e
     with pytest.raises(LocalError, match="exit code 0"):
         await asyncio.wait_for(processes.watch(), 5)
     took = time.monotonic() - took
-    print(f"stopped in {took:.2f} s")  # noqa: T201 -- a figure worth seeing
+    print(f"stopped in {took:.2f} s")
     assert took < 2
     assert all(text.startswith(b"retry: ") and text.endswith(b"\n\n") for text in texts)
     assert b"the last" in texts[0]
@@ -205,7 +205,7 @@ async def test_a_page_in_chromium_has_fifty_event_sources_on_one_connection(
         await telling
         await chromium.close()
     slowest = max(seen["polls"])
-    print(f"{len(seen['polls'])} polls, the slowest {slowest:.0f} ms")  # noqa: T201 -- a figure worth seeing
+    print(f"{len(seen['polls'])} polls, the slowest {slowest:.0f} ms")
     assert seen["ids"] == [list(range(1, FIRST_EVENTS + EVENTS + 3))] * STREAMS
     assert used["EventSource"] == used["Fetch"]
     assert [protocol for protocol, _ in used["EventSource"]] == ["h2"]
@@ -274,7 +274,7 @@ async def test_a_stream_that_is_not_read_takes_no_memory_and_holds_no_other_up(t
     await client.read(to=3)
     assert client.received[1] == 65_535
     assert client.received[3] > 1_000_000
-    print(f"{client.received[3] / 1e6:.1f} MB past a stream that stands still")  # noqa: T201 -- a figure
+    print(f"{client.received[3] / 1e6:.1f} MB past a stream that stands still")
 
 
 async def test_an_answer_that_waits_for_a_client_ends_when_that_hangs_up(talker):

@@ -125,7 +125,7 @@ async def test_events_come_through_as_they_happen(
                 await (teller.tell() if len(delays) < 10 else teller.end())
             if "RUN_FINISHED" in event.data:
                 break
-    print(f"{max(delays) * 1000:.0f} ms at most")  # noqa: T201 -- a figure worth seeing
+    print(f"{max(delays) * 1000:.0f} ms at most")
     assert len(delays) == 10
     assert max(delays) < 1
 
