@@ -34,7 +34,7 @@ TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is 
 
 
 class SafeHeaders:
-    """ASGI: no answer is sniffed, or stored unless it says so; none to HEAD has a body."""
+    """ASGI: no body is sniffed, no answer stored unless it says so; none to HEAD has a body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -43,7 +43,8 @@ class SafeHeaders:
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
-                headers.append((b"x-content-type-options", b"nosniff"))
+                if message["status"] != HTTPStatus.NOT_MODIFIED:  # it has no body
+                    headers.append((b"x-content-type-options", b"nosniff"))
                 if all(name.lower() != b"cache-control" for name, _ in headers):
                     headers.append((b"cache-control", b"no-store"))
             elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
@@ -66,12 +67,17 @@ async def _problem_of(_: Request, error: Exception) -> Response:
     return _problem.response(error)
 
 
-def starlette(routes: Sequence[_auth.GuardedRoute]) -> Starlette:
-    """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`."""
+def starlette(routes: Sequence[_auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
+    """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
+
+    A shortcut stands before all the rest. It answers what it can alike and quicker, hands on what
+    it cannot, and its errors become problems.
+    """
     _require_guards(routes)
+    first = [MIDDLEWARE[0], Middleware(_problem.Problems), *shortcuts] if shortcuts else []
     app = Starlette(
         routes=routes,
-        middleware=MIDDLEWARE,
+        middleware=[*first, *MIDDLEWARE[bool(shortcuts) :]],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False

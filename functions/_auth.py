@@ -47,7 +47,7 @@ def _principal(scope: Scope, now: int) -> Principal:
     lines = [value for name, value in scope["headers"] if name == b"authorization"]
     if not lines and (ticket := _ticket(scope)):
         return tickets.verify(ticket, bootstrap.keys(), now)
-    return identity.verify(_token(lines), bootstrap.keys(), now)
+    return identity.verify(bearer(lines), bootstrap.keys(), now)
 
 
 def _ticket(scope: Scope) -> str | None:
@@ -56,7 +56,8 @@ def _ticket(scope: Scope) -> str | None:
     return QueryParams(scope["query_string"]).get("ticket")
 
 
-def _token(lines: list[bytes]) -> str:
+def bearer(lines: list[bytes]) -> str:
+    """Return the token of the Authorization header. Raises UnauthenticatedError."""
     match = BEARER.fullmatch(lines[0]) if len(lines) == 1 else None
     if match is None or len(match[1]) > TOKEN_CHARACTERS:
         raise UnauthenticatedError("send one bearer token in the Authorization header")

@@ -112,7 +112,7 @@ class _Sender:
         headers = dict[bytes, bytes](message["headers"])  # none of ours comes twice
         is_json = headers.get(b"content-type") == b"application/json"
         if is_json or message["status"] == NOT_MODIFIED:
-            _negotiated(headers, weak=self._coding.name is not None)
+            negotiated(headers, weak=self._coding.name is not None)
             message["headers"] = list(headers.items())
         if is_json and self._coding.fits(headers):
             self._start = message
@@ -134,7 +134,7 @@ class _Sender:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _negotiated(headers: dict[bytes, bytes], *, weak: bool) -> None:
+def negotiated(headers: dict[bytes, bytes], *, weak: bool) -> None:
     """Say of an answer that it depends on Accept-Encoding."""
     vary = headers.get(b"vary")
     headers[b"vary"] = vary + b", Accept-Encoding" if vary else b"Accept-Encoding"

@@ -3,19 +3,30 @@
 A poll by somebody who is up to date reads only the head of the flow, one command, and gets an
 empty 304; the state is read when it has changed, and the ETag is that of the state which is sent.
 With `Prefer: wait=N` that 304 is held back, in case the state changes meanwhile.
+
+Nine of ten polls find nothing new, so these are answered in front of the framework, for half of
+the time (docs/performance.md): the shortcut decides nothing that the routes would not.
 """
 
+import re
+import time
+
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core import bootstrap, events
+from core import bootstrap, events, identity
 from core.flows import Batch, Flow, FlowLog, Head, Summary
 from core.identity import FLOWS_READ, Principal
-from functions import _app, _auth, _polling
+from functions import _app, _auth, _compress, _polling
 
 PAGE = 20
 PAGE_LIMIT = 100
 LAST = 2**53
+POLL = re.compile(rf"/v1/flows/({identity.ID.pattern})")
+POLLERS = {b"authorization", b"if-none-match"}  # what the shortcut needs, and
+BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
@@ -25,7 +36,7 @@ async def flow_status(request: Request, who: Principal) -> Response:
     known = ",".join(request.headers.getlist("if-none-match"))
     if not known:
         return _state(await log.snapshot(who.tenant, flow))
-    head = await log.head(who.tenant, flow)
+    head = getattr(request.state, "head", None) or await log.head(who.tenant, flow)
     if not matches(known, head.etag):
         return _state(await log.snapshot(who.tenant, flow))
     held = _polling.hold(request)
@@ -93,10 +104,55 @@ def _json(body: events.Event, headers: dict[str, str]) -> Response:
     return Response(events.encode(body), headers=headers, media_type="application/json")
 
 
+class Unchanged:
+    """ASGI: answers 304 to a plain poll by somebody who is up to date."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        poll = _plain_poll(scope)
+        head = await _unchanged(scope, *poll) if poll else None
+        if head is None or poll is None:
+            await self.app(scope, receive, send)
+            return
+        headers = {name.encode(): value.encode() for name, value in _headers(head).items()}
+        coding = _compress.chosen(poll[1].get(b"accept-encoding", b"").decode("latin-1"))
+        _compress.negotiated(headers, weak=coding.name is not None)
+        start = {"type": "http.response.start", "status": 304, "headers": list(headers.items())}
+        await send(start)
+        await send({"type": "http.response.body"})
+
+
+def _plain_poll(scope: Scope) -> tuple[str, dict[bytes, bytes]] | None:
+    """Return flow and headers of a poll that needs nothing but a tag compared."""
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
+        return None
+    match = POLL.fullmatch(scope["path"])
+    headers = dict[bytes, bytes](scope["headers"])
+    once = len(headers) == len(scope["headers"])
+    if match and once and headers.keys() >= POLLERS and headers.keys().isdisjoint(BEYOND):
+        return match[1], headers
+    return None
+
+
+async def _unchanged(scope: Scope, flow: str, headers: dict[bytes, bytes]) -> Head | None:
+    """Return the head if the caller has its state; else leave the head to the route."""
+    token = _auth.bearer([headers[b"authorization"]])
+    who = identity.verify(token, bootstrap.keys(), int(time.time()))
+    if FLOWS_READ not in who.scopes:
+        return None
+    head = await bootstrap.flow_log().head(who.tenant, flow)
+    if matches(headers[b"if-none-match"].decode("latin-1"), head.etag):
+        return head
+    scope.setdefault("state", {})["head"] = head
+    return None
+
+
 _reads = _auth.scope(FLOWS_READ)
 routes = [
     _auth.GuardedRoute("/v1/flows", flow_list, _reads),
     _auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
 ]
-app = _app.starlette(routes)
+app = _app.starlette(routes, Middleware(Unchanged))
 handler = _app.on_lambda(app)

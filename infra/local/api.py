@@ -1,4 +1,4 @@
-"""Every HTTP function on one port, as the routes of a deployment would spread them.
+"""Every HTTP function and the page on one port, as the routes of a deployment would spread them.
 
 uvicorn infra.local.api:app
 """
@@ -11,6 +11,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from functions import crew_agui, crew_launch, flow_events, flow_status
+from infra.local import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -55,4 +56,4 @@ def _match(function: Starlette, scope: Scope) -> int:
     return max(route.matches(scope)[0].value for route in function.routes)
 
 
-app = OnePort([flow_status.app, flow_events.app, crew_launch.app, crew_agui.app])
+app = OnePort([flow_status.app, flow_events.app, crew_launch.app, crew_agui.app, page.app])

@@ -98,7 +98,7 @@ class _Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> bytes:
         """Send a request, return the body of its answer. Raises UnavailableError."""
         self._answer = self.loop.create_future()
-        expiry = self.loop.call_later(TIMEOUT_SECONDS, self._expire)  # half of timeout()'s cost
+        expiry = self.loop.call_later(TIMEOUT_SECONDS, self._expire)  # 2 us less than timeout()
         self.transport.write(request)
         try:
             return await self._answer
