@@ -12,7 +12,6 @@ SERVED = (".html", ".css", ".js")
 HEADERS = {
     "cache-control": "no-cache",
     "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'self'",
 }
 
 
