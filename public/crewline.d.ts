@@ -1,0 +1,169 @@
+/**
+ * Launch crews and follow flows from a browser: one module, no dependencies, no build step.
+ *
+ * ```js
+ * import { follow, launch } from "/crewline.js";
+ *
+ * const token = () => sessionStorage.token;
+ * const { links } = await launch({ crew: "haiku", inputs: { topic: "rain" }, token });
+ * const flow = follow({ url: links.self, token, onState: (state) => show(state) });
+ * const state = await flow.done;
+ * ```
+ *
+ * ## What is promised
+ * Every event of a flow is handed on once and in order, whatever happens to the connection, and the
+ * state is the one these events add up to. What cannot be handed on, as the log was trimmed or the
+ * cursor was of another life of the flow, is replaced by one STATE_SNAPSHOT, and it goes on from there.
+ *
+ * ## How it is asked
+ * A stream of server-sent events where that works; else long polls of the log; else polls of the
+ * state with If-None-Match. A way is left when it failed three times while the next one worked, or
+ * when a new stream stays silent while polling proves that there is news: something buffers it. Left
+ * ways are tried again after five minutes; until then every page of the origin knows (localStorage).
+ * When everything fails, no way is to blame. Waits are full-jitter exponential back-off over the
+ * server's `retry:`, up to 30 s, and never shorter than its Retry-After. Two missed heartbeats end a
+ * connection. In `poll` mode, events that do not change the state arrive with the next one that does.
+ *
+ * ## Tabs
+ * For one flow, one tab of the origin asks and tells the others (Web Locks, BroadcastChannel). Closed
+ * or hidden, it leaves that to another, which goes on from what it was told. A tab that opens later,
+ * or was told too little, reads the log itself. Where there are no Web Locks (plain HTTP other than
+ * localhost), each tab asks for itself. A page that was hidden for `grace` seconds asks for nothing
+ * until it is seen again. Over HTTP/1.1 browsers open six connections to a host: to follow more flows
+ * than that at once, serve the API over HTTP/2.
+ */
+
+/** An AG-UI event, https://docs.ag-ui.com/concepts/events. */
+export interface FlowEvent {
+  type: string;
+  timestamp?: number;
+  [field: string]: unknown;
+}
+
+export type Status = "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled";
+
+export interface Step {
+  id: string;
+  title: string;
+  agent: string;
+  state: "pending" | "running" | "done";
+  /** How often it was started; 0 before the first time. */
+  attempt: number;
+  started_ms: number | null;
+  finished_ms: number | null;
+}
+
+export interface Usage {
+  calls: number;
+  input_tokens: number;
+  output_tokens: number;
+  /** 1e-9 USD. A lower bound if there are unpriced calls. */
+  cost_nanodollars: number;
+  unpriced_calls: number;
+  demo_calls: number;
+}
+
+/** What GET /v1/flows/{id} answers. Times are milliseconds since 1970. */
+export interface FlowState<Output = unknown> {
+  id: string;
+  crew: string;
+  status: Status;
+  /** Rises with every change. */
+  version: number;
+  created_ms: number;
+  updated_ms: number;
+  steps: Step[];
+  usage: Usage;
+  output: Output | null;
+  error: string | null;
+}
+
+export interface Connection {
+  /**
+   * `shared`: another tab asks. `waiting`: until `until`, after `error` if there was one.
+   * `paused`: the page is hidden. `ended` and `failed` are the last.
+   */
+  phase: "connecting" | "live" | "waiting" | "shared" | "paused" | "ended" | "failed";
+  mode: "stream" | "longpoll" | "poll";
+  /** The id of the last event; "" before the first. */
+  cursor: string;
+  /** Whether it is this tab that asks. */
+  leading: boolean;
+  /** When it is asked again, in milliseconds since 1970. */
+  until?: number;
+  error?: CrewlineError | Error;
+}
+
+/** The server said no. Other errors are the network's. */
+export interface CrewlineError extends Error {
+  status: number;
+  /** RFC 9457, `{}` if the answer was no problem document. */
+  problem: { type?: string; title?: string; detail?: string; [field: string]: unknown };
+  /** From Retry-After; 0 without. */
+  retryMs: number;
+}
+
+export interface Access {
+  /** Gives the bearer token; called again when the server refuses the one it gave before. */
+  token?: () => string | Promise<string>;
+  /** In the place of the global `fetch`. */
+  fetch?: typeof globalThis.fetch;
+}
+
+export interface FollowOptions<Output = unknown> extends Access {
+  /** Of the flow: `/v1/flows/{id}`. */
+  url: string | URL;
+  /** Called with each event and its id. What it throws is reported, and stops nothing. */
+  onEvent?: (event: FlowEvent, id: string) => void;
+  /** Called with each new state. None is ever changed later. */
+  onState?: (state: FlowState<Output>) => void;
+  /** Called when the connection changes. */
+  onConnection?: (connection: Connection) => void;
+  /**
+   * Hand on the whole log. Without it, a tab that was reloaded gets its last state at once and goes on
+   * after the last event that it saw (sessionStorage): right for pages that show the state, wrong for
+   * those that keep what the events told them only in memory.
+   */
+  replay?: boolean;
+  /** Seconds between two heartbeats of the server. Default 15. */
+  heartbeat?: number;
+  /** Seconds for which a hidden page stays connected. Default 30. */
+  grace?: number;
+}
+
+export interface Following<Output = unknown> {
+  /**
+   * Resolves with the last state when the flow has ended, or with the one so far when it is stopped.
+   * Rejects with a CrewlineError if the server refuses for good: 401 with a new token, 403, 404.
+   */
+  readonly done: Promise<FlowState<Output> | undefined>;
+  /** End following; nothing is handed on after it. */
+  stop(): void;
+}
+
+/** Follow a flow until it ends. */
+export function follow<Output = unknown>(options: FollowOptions<Output>): Following<Output>;
+
+export interface LaunchOptions extends Access {
+  crew: string;
+  /** As the crew's input schema wants them; files by the id that POST /v1/inputs gave. */
+  inputs?: Record<string, unknown>;
+  /** Default `/v1/flows`. */
+  url?: string | URL;
+  /** The Idempotency-Key: the same key launches once. Random by default. */
+  key?: string;
+  /** Ends the attempts, such as `AbortSignal.timeout(60_000)`. */
+  signal?: AbortSignal;
+}
+
+export interface Launched {
+  id: string;
+  status: Status;
+  links: { self: string; events: string };
+}
+
+/**
+ * Launch a crew. Sent again, with back-off and under the same key, until there is an answer: a lost
+ * one launches nothing twice. Rejects with a CrewlineError if the request is refused.
+ */
+export function launch(options: LaunchOptions): Promise<Launched>;

@@ -1,0 +1,130 @@
+"""The page: from a token to a result, while the test does a worker's work."""
+
+import asyncio
+import re
+
+import pytest
+from playwright.async_api import FilePayload, Page, expect
+
+from core import events
+from core.costs.usage import Usage
+from core.crews.ledger import Claim, Write
+from core.flows import Status
+from tests.browser.conftest import Viewer
+from tests.browser.network import PASS, STREAM, Fate, Network, Request, answer
+from tests.fixtures_ports import Flows
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
+COLUMNS = [{"column": HOSTILE, "field": "street", "confidence": 0.5, "reason": "its name says it"}]
+LEASE_MS = 60_000
+UPLOADED = answer("201 Created", "content-type: application/json", body=b'{"id":"in_1","bytes":3}')
+
+
+def uploads(request: Request) -> Fate:
+    """Take the input in the place of an object store."""
+    return UPLOADED if request.target == "/v1/inputs" else PASS
+
+
+async def launched(flows: Flows) -> str:
+    """Return the one flow of the tenant, once there is one."""
+    while True:
+        for recent in await flows.log.recent(flows.tenant, 1):
+            return recent.id
+        await asyncio.sleep(0.05)
+
+
+async def work(flows: Flows, flow: str) -> Claim:
+    """Do what a worker does, up to the end of the first step."""
+    step = (await flows.ledger.state(flows.tenant, flow)).steps[0]
+    begun = events.step_started(step.id, 1)
+    claim = await flows.ledger.claim(
+        flows.tenant, flow, step, owner="w", lease_ms=LEASE_MS, events=begun
+    )
+    assert isinstance(claim, Claim)
+    usage = Usage(calls=1, input_tokens=1200, output_tokens=34, cost_nanodollars=2_500_000)
+    told = [
+        *events.text_message("m1", HOSTILE),
+        *events.tool_call("c1", "profile_csv", "{}"),
+        *events.tool_result("c1", "25 columns"),
+        *events.model_call(step.id, "crewline/offline", usage),
+    ]
+    await flows.ledger.emit(claim, 1, LEASE_MS, Write(told, usage))
+    return claim
+
+
+async def finish(flows: Flows, flow: str) -> None:
+    output = {"columns": COLUMNS}
+    end = events.run_finished(flow, output)
+    await flows.ledger.move(
+        flows.tenant, flow, Status.SUCCEEDED, status_epoch=0, events=end, output=output
+    )
+
+
+async def opened(viewer: Viewer) -> Page:
+    """Open the page, give it the token, and order a mapping."""
+    page = await viewer.context.new_page()
+    await page.goto(viewer.net.url)
+    await page.get_by_label("Token").fill(viewer.token)
+    await page.get_by_label("Token").press("Tab")
+    csv = FilePayload(name="a.csv", mimeType="text/csv", buffer=b"a,b")
+    await page.get_by_label("file", exact=True).set_input_files(csv)
+    await page.get_by_role("button", name="Launch").click()
+    return page
+
+
+async def test_a_crew_is_launched_and_watched_to_its_result(
+    viewer: Viewer, net: Network, flows: Flows
+):
+    net.fate = uploads
+    page = await opened(viewer)
+    flow = await launched(flows)
+    await expect(page.locator("#phase")).to_have_text("live")
+    await expect(page.locator("#detail")).to_have_text(re.compile(r"streaming · at [0-9a-f]{8}\.2"))
+    await work(flows, flow)
+    await expect(page.locator("#status")).to_have_text("running")
+    await expect(page.locator("#steps li").first).to_contain_text("running")
+    await expect(page.locator("#cost")).to_have_text("$0.002500")
+    await expect(page.locator("#tokens-in")).to_have_text("1,200")
+    feed = page.get_by_role("log")
+    for text in (HOSTILE, "profile_csv {}", "25 columns", "crewline/offline: 1,200 in"):
+        await expect(feed).to_contain_text(text)
+    await finish(flows, flow)
+    await expect(page.locator("#status")).to_have_text("succeeded")
+    await expect(page.locator("#phase")).to_have_text("ended")
+    row = page.get_by_role("row").nth(1)
+    await expect(row.get_by_role("cell")).to_have_text(
+        [HOSTILE, "street", "0.50", "its name says it"]
+    )
+    await expect(page).to_have_title("Crewline")
+    assert await page.locator("script:not([src])").count() == 0
+    await page.reload()
+    await expect(feed).to_contain_text("25 columns")
+    await expect(page.locator("#status")).to_have_text("succeeded")
+
+
+async def test_the_connections_state_is_shown(viewer: Viewer, net: Network, flows: Flows):
+    net.fate = uploads
+    page = await opened(viewer)
+    flow = await launched(flows)
+    await expect(page.locator("#phase")).to_have_text("live")
+    net.fate = lambda request: (
+        answer("503 Unavailable", "retry-after: 2") if request.kind == STREAM else PASS
+    )
+    net.hang_up()
+    await expect(page.locator("#phase")).to_have_text("reconnecting")
+    await expect(page.locator("#detail")).to_have_text(
+        re.compile(r"in \d\.\d s · streaming · from [0-9a-f]{8}\.2")
+    )
+    net.fate = lambda _: PASS
+    await finish(flows, flow)
+    await expect(page.locator("#phase")).to_have_text("ended")
+
+
+async def test_a_wrong_token_is_said_to_be_wrong(viewer: Viewer):
+    page = await viewer.context.new_page()
+    await page.goto(f"{viewer.net.url}/#token=wrong")
+    await expect(page.locator("#problem")).to_contain_text("token")
+    assert "#" not in page.url
+    await expect(page.get_by_role("button", name="Launch")).to_be_disabled()

@@ -1,0 +1,142 @@
+"""What the client makes of the bytes it is sent."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from tests.browser.conftest import Tab, Viewer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+# Follow what a `fetch` of the test's own answers: these chunks of a stream, then 204.
+FED = """async ([name, chunks]) => {
+  const body = () => new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new Uint8Array(chunk));
+      controller.close();
+    },
+  });
+  const headers = { "content-type": "text/event-stream" };
+  const answers = [new Response(body(), { headers }), new Response(null, { status: 204 })];
+  const asked = [];
+  watch(name, {
+    fetch: async (_, request) => (asked.push(request.headers), answers.shift()),
+  });
+  await following[name].done;
+  return { ...seen[name], asked };
+}"""
+
+
+async def fed(tab: Tab, chunks: Sequence[bytes]) -> dict:
+    name = f"f{abs(hash(tuple(chunks)))}"
+    return await tab.page.evaluate(FED, [name, [list(chunk) for chunk in chunks]])
+
+
+def told(number: int, event: dict, line_end: str = "\n") -> str:
+    return f"id: 0a.{number}{line_end}data: {json.dumps(event)}{line_end}{line_end}"
+
+
+CUSTOM = [{"type": "CUSTOM", "value": text} for text in ("one", "zwei ü 本 \U0001f600", "<b>")]
+
+
+def variants() -> dict[str, bytes]:
+    plain = [told(number, event) for number, event in enumerate(CUSTOM, 1)]
+    pretty = [
+        f"id: 0a.{number}\n"
+        + "".join(f"data: {line}\n" for line in json.dumps(event, indent=1).split("\n"))
+        + "\n"
+        for number, event in enumerate(CUSTOM, 1)
+    ]
+    lines = {
+        end: "".join(told(n, event, end) for n, event in enumerate(CUSTOM, 1))
+        for end in ("\r", "\r\n")
+    }
+    noise = ":\n\n", ": a comment\n\n", "event: other\nnothing\n\n", "retry: soon\n\n", "\n\n\n"
+    texts = {
+        "LF": "".join(plain),
+        "CR": lines["\r"],
+        "CRLF": lines["\r\n"],
+        "a byte order mark": "\ufeff" + "".join(plain),
+        "several lines of data": "".join(pretty),
+        "no space after the colon": "".join(plain).replace(": ", ":", 1),
+        "comments, blanks and unknown fields": "".join(
+            map("".join, zip(noise, [*plain, "", ""], strict=True))
+        ),
+        "an id with NUL": "".join(plain).replace("data:", "id: 9\0\ndata:"),
+        "an event that was cut": "".join(plain) + 'id: 0a.4\ndata: {"type":"CUSTOM"}\n',
+        "an event told twice": plain[0] + "".join(plain),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("name", variants())
+async def test_a_stream_is_read_alike_however_it_is_written_and_cut_up(viewer: Viewer, name: str):
+    wire = variants()[name]
+    tab = await viewer.tab()
+    sizes = (1, 2, 3, 7, len(wire))
+    cut_up = [[wire[at : at + size] for at in range(0, len(wire), size)] for size in sizes]
+    for seen in await asyncio.gather(*(fed(tab, chunks) for chunks in cut_up)):
+        assert seen["events"] == CUSTOM
+        assert seen["ids"] == ["0a.1", "0a.2", "0a.3"]
+        assert seen["asked"][1]["last-event-id"] == "0a.3"
+
+
+STATE = {"version": 1, "steps": [{"id": "a"}, {"id": "b"}], "usage": {"calls": 1}, "a/b~c": 0}
+
+
+@pytest.mark.parametrize(
+    ("delta", "state"),
+    [
+        ([("replace", "/version", 2)], STATE | {"version": 2}),
+        ([("replace", "/usage/calls", 2)], STATE | {"usage": {"calls": 2}}),
+        ([("add", "/output", {"x": [1]})], STATE | {"output": {"x": [1]}}),
+        ([("add", "/output", None)], STATE | {"output": None}),
+        ([("replace", "/steps/1", 3)], STATE | {"steps": [{"id": "a"}, 3]}),
+        ([("add", "/steps/1", 3)], STATE | {"steps": [{"id": "a"}, 3, {"id": "b"}]}),
+        ([("add", "/steps/-", 3)], STATE | {"steps": [{"id": "a"}, {"id": "b"}, 3]}),
+        ([("remove", "/steps/0", ...)], STATE | {"steps": [{"id": "b"}]}),
+        ([("remove", "/usage/calls", ...)], STATE | {"usage": {}}),
+        ([("replace", "/a~1b~0c", 1)], STATE | {"a/b~c": 1}),
+        ([("replace", "", {"version": 3})], {"version": 3}),
+        (
+            [("remove", "/steps/0", ...), ("add", "/steps/0/x", 1)],
+            STATE | {"steps": [{"id": "b", "x": 1}]},
+        ),
+    ],
+)
+async def test_a_state_is_its_snapshot_and_the_deltas_since(
+    viewer: Viewer, delta: list[tuple], state: dict
+):
+    patch = [
+        {"op": op, "path": path} | ({} if value is ... else {"value": value})
+        for op, path, value in delta
+    ]
+    wire = told(1, {"type": "STATE_SNAPSHOT", "snapshot": STATE})
+    wire += told(2, {"type": "STATE_DELTA", "delta": patch})
+    seen = await fed(await viewer.tab(), [wire.encode()])
+    assert seen["state"] == state
+    assert seen["events"][0]["snapshot"] == STATE
+
+
+async def test_a_state_that_was_handed_on_is_never_changed_later(viewer: Viewer):
+    deltas = [
+        told(
+            n, {"type": "STATE_DELTA", "delta": [{"op": "replace", "path": "/version", "value": n}]}
+        )
+        for n in (2, 3)
+    ]
+    wire = [told(1, {"type": "STATE_SNAPSHOT", "snapshot": STATE}), *deltas]
+    seen = await fed(await viewer.tab(), [frame.encode() for frame in wire])
+    assert [state["version"] for state in seen["states"]] == [1, 2, 3]
+
+
+async def test_an_event_that_is_missing_is_asked_for_and_nothing_after_it_is_handed_on(
+    viewer: Viewer,
+):
+    wire = told(1, CUSTOM[0]) + told(3, CUSTOM[2])
+    seen = await fed(await viewer.tab(), [wire.encode()])
+    assert seen["ids"] == ["0a.1"]
+    assert seen["asked"][1]["last-event-id"] == "0a.1"
