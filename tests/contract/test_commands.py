@@ -76,8 +76,8 @@ async def test_a_cancelled_command_leaves_its_answer_to_nobody(gateway):
         assert await client.execute(["ECHO", "fresh"]) == "fresh"
 
 
-async def test_two_hundred_commands_at_once_get_their_own_answers(client: Commands):
-    texts = [f"text-{i}" for i in range(200)]
+async def test_many_commands_at_once_get_their_own_answers(client: Commands):
+    texts = [f"text-{i}" for i in range(60)]
     assert await asyncio.gather(*(client.execute(["ECHO", text]) for text in texts)) == texts
 
 
