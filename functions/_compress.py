@@ -8,10 +8,9 @@ agreed on, also where a body is too short to be worth it: a 304 knows nothing of
 
 import asyncio
 import importlib
-import importlib.util
 import zlib
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,20 +45,12 @@ def chosen(accept_encoding: str) -> Coding:
     """
     weights = _accept.weights(accept_encoding)
     others = weights.get("*", 0.0)
-    best = max(_coders(), key=lambda name: weights.get(name, others))
+    best = max(CODERS, key=lambda name: weights.get(name, others))
     weight = weights.get(best, others)
     plain = weights.get("identity", weights.get("*", UNNAMED))
     if not weight or weight < plain:
         return Coding(None)
     return Coding(best, WORTH_BYTES if plain else 0)
-
-
-@cache
-def _coders() -> dict[str, Callable[[bytes], bytes]]:
-    """Return what codes, the one with the shorter results first; `brotli` need not be there."""
-    if importlib.util.find_spec("brotli") is None:
-        return {"gzip": _gzip}
-    return {"br": _brotli, "gzip": _gzip}
 
 
 def _gzip(body: bytes) -> bytes:
@@ -68,7 +59,11 @@ def _gzip(body: bytes) -> bytes:
 
 
 def _brotli(body: bytes) -> bytes:
+    # By name: a function that only sends 304s need not load it, and it has no types.
     return importlib.import_module("brotli").compress(body, quality=BROTLI_QUALITY)
+
+
+CODERS: dict[str, Callable[[bytes], bytes]] = {"br": _brotli, "gzip": _gzip}  # the shorter first
 
 
 class Compressed:
@@ -121,7 +116,7 @@ class _Sender:
 
     async def _finish(self, start: Message) -> None:
         assert self._coding.name is not None  # noqa: S101 -- or nothing was held back
-        coder = _coders()[self._coding.name]
+        coder = CODERS[self._coding.name]
         long = len(self._body) > THREAD_BYTES
         body = await asyncio.to_thread(coder, self._body) if long else coder(self._body)
         kept = [line for line in start["headers"] if line[0] != b"content-length"]
