@@ -12,7 +12,7 @@ from benchmarks import course, naive, parts, report
 from benchmarks.load import Load
 from benchmarks.parts import TENANT, Parts, Server
 from benchmarks.report import Figure
-from benchmarks.traffic import HOLD_SECONDS, STREAM_SECONDS, Traffic
+from benchmarks.traffic import GZIP, HOLD_SECONDS, STREAM_SECONDS, Traffic
 from core.adapters.upstash import keys, records
 from core.adapters.upstash.ledger import UpstashRunLedger
 
@@ -54,7 +54,7 @@ async def traffic(running: Parts, effort: Effort, naive_server: Server) -> list[
     counts = Traffic(running, running.ledger())
     base = await counts.naive(naive_server)
     plain = await counts.conditional(status, {"Accept-Encoding": "identity"})
-    coded = await counts.conditional(status, {})
+    coded = await counts.conditional(status, GZIP)
     long = await counts.long_poll(held)
     stream = await counts.stream(events, effort.speed)
     running.processes.stop("events", "held", "status")

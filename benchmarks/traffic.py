@@ -117,8 +117,11 @@ class Traffic:
         return aclosing(course.changes(self.ledger, flow))
 
 
+GZIP = {"Accept-Encoding": "gzip"}  # not Chromium's whole list: with brotli it would be less
+
+
 async def _page(browser: Browser, flow: str, after: str) -> dict[str, Any]:
-    headers = {"Accept": "application/json", "Prefer": f"wait={HOLD_SECONDS}"}
+    headers = {"Accept": "application/json", "Prefer": f"wait={HOLD_SECONDS}", **GZIP}
     answer = await browser.get(f"/v1/flows/{flow}/events?after={after}", headers)
     coded = answer.headers.get("content-encoding") == "gzip"
     return json.loads(gzip.decompress(answer.body) if coded else answer.body)
