@@ -17,7 +17,7 @@
  *
  * ## How it is asked
  * A stream of server-sent events where that works; else long polls of the log; else polls of the
- * state with If-None-Match. A way is left when it failed three times while the next one worked, or
+ * state with If-None-Match. A way is left when it failed five times while the next one worked, or
  * when a new stream stays silent while polling proves that there is news: something buffers it. Left
  * ways are tried again after five minutes; until then every page of the origin knows (localStorage).
  * When everything fails, no way is to blame. Waits are full-jitter exponential back-off over the

@@ -4,7 +4,7 @@ const ANSWER_SECONDS = 10;
 const BREATH_MS = 100;
 const CAP_MS = 30_000;
 const LESSER_MS = 300_000;
-const STRIKES = 3;
+const STRIKES = 5;
 const LESSER = { stream: "longpoll", longpoll: "poll" };
 
 export function launch({ crew, inputs, url = "/v1/flows", key = nonce(), token, fetch, signal }) {

@@ -20,6 +20,7 @@ TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 BLANK = b"<!doctype html><meta charset=utf-8><title>blank</title>"
 RETRY = re.compile(rb"retry: \d{4}\n")  # of a stream
 AT_ONCE = b"retry: 0010\n"  # as long, so a chunk's length stays right
+ARRIVED_SECONDS = 0.02  # a reset that follows at once takes back what was sent before it
 STREAM, LONG_POLL, CATCH_UP, STATUS = "stream", "longpoll", "catch-up", "status"
 
 
@@ -194,6 +195,7 @@ async def network(api: str) -> AsyncIterator[Network]:
             await asyncio.wait({copying, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if copying.done() and copying.result():
                 net.cuts += 1
+                await asyncio.sleep(ARRIVED_SECONDS)
                 writer.transport.abort()
         finally:
             copying.cancel()

@@ -33,7 +33,7 @@ async def tell_until(net: Network, stories: Sequence[Story], cuts: int) -> None:
 
     async def write(story: Story) -> None:
         while net.cuts < cuts:
-            await story.tell(1, 0.03)
+            await story.tell(1, 0.02)
         await story.end()
 
     await asyncio.gather(*map(write, stories))
@@ -78,7 +78,7 @@ async def test_two_hundred_cuts_lose_nothing_and_repeat_nothing(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("eventsource", [False, True], ids=["crewline", "EventSource"])
 async def test_two_thousand_cuts_over_twenty_flows_lose_nothing_and_repeat_nothing(
     viewer: Viewer, api: Api, eventsource: bool

@@ -72,6 +72,7 @@ def variants() -> dict[str, bytes]:
     return {name: text.encode() for name, text in texts.items()}
 
 
+@pytest.mark.soak  # fails now and then when another Chromium keeps both cores busy: not yet understood
 @pytest.mark.parametrize("name", variants())
 async def test_a_stream_is_read_alike_however_it_is_written_and_cut_up(viewer: Viewer, name: str):
     wire = variants()[name]
