@@ -1,5 +1,7 @@
 """GET /v1/crews, POST /v1/flows and /v1/inputs -- what can run, making it run, and on what.
 
+POST /v1/flows/{id}/cancel -- and ending it before its time.
+
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
 `_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
 """
@@ -15,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
-from core.crews import launch
+from core.crews import control, launch
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
@@ -80,6 +82,16 @@ async def flow_launch(
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
     return JSONResponse(body, 202, {"location": path})
+
+
+@router.post("/v1/flows/{flow}/cancel")
+async def flow_cancel(
+    flow: str, who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))]
+) -> Response:
+    """End a flow; answer with its state. A request sent again gets the same answer."""
+    possible = _app.possible_id(flow)
+    state = await control.cancel(bootstrap.ledger(), tenant=who.tenant, flow=possible)
+    return JSONResponse(state.public())
 
 
 @router.post("/v1/inputs")

@@ -11,7 +11,7 @@ import pytest
 from core import events
 from core.adapters.memory import MemoryFlows
 from core.costs.usage import Usage
-from core.crews import strategies
+from core.crews import control, strategies
 from core.crews.definition import Definition
 from core.crews.ledger import FencedError, Launch, Write
 from core.crews.run import NoLimit, Post, StepFailedError, StepWork, Timing, Worker, due
@@ -173,6 +173,27 @@ async def test_a_worker_whose_step_was_taken_over_is_stopped_at_its_next_word():
     await a_worker(memory, runner).advance("t", "f", NoLimit())
     assert stopped == ["one"]
     assert "still" not in str((await memory.entries("t", "f", 0, 100))[3:])
+
+
+async def test_a_flow_that_is_cancelled_in_a_step_stops_there():
+    stopped: list[str] = []
+
+    async def goes_on(work: StepWork, post: Post) -> None:
+        await control.cancel(memory, tenant="t", flow="f")
+        for number in range(100):
+            await asyncio.sleep(0.01)
+            try:
+                post(Write(events.custom("still", number)))
+            except FencedError:
+                stopped.append(work.step)
+                raise
+
+    memory, runner = MemoryFlows(), Scripted(two=goes_on)
+    await launched(memory)
+    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    assert (await memory.state("t", "f")).head.status is Status.CANCELLED
+    assert (runner.began, stopped) == (["one", "two"], ["two"])
+    assert (await kinds(memory))[-1] == "RUN_ERROR"
 
 
 async def test_no_step_is_begun_with_too_little_time_left():
