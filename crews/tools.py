@@ -4,8 +4,11 @@ A tool is a plain function `tool(context, **arguments) -> str`; its signature an
 the model is told. A crew that names another tool is refused. Add yours here.
 """
 
+from collections.abc import Callable
+
 from crews.import_mapping.skill import map_columns
 from crews.import_mapping.tools import profile_csv
+from crews.insight import share_insight
 
-TOOLS = {"profile_csv": profile_csv}
+TOOLS: dict[str, Callable[..., str]] = {"profile_csv": profile_csv, "share_insight": share_insight}
 SKILLS = (map_columns,)

@@ -27,6 +27,9 @@ QUOTED_SENTENCES = 3
 LITTLE_WORD = 3  # up to this length words say little: of, the, and
 CONTEXT_MARK = "This is the context you're working with:"
 CLOSING = "Provide your complete response:"
+CRITERIA = "\n\nThis is the expected criteria"
+HEADING = re.compile(r"\n[A-Z][\w ]*:\n")
+SIGNATURE = f"The offline model ({MODEL}) quotes, it does not write: "
 
 Skill = Callable[[str], str | None]
 ToolCall = dict[str, Any]
@@ -171,15 +174,23 @@ def tool_calls(chat: Sequence[Any], tools: Sequence[dict[str, Any]]) -> list[Too
 
 
 def quote(prompt: str) -> str:
-    """Answer with the sentences of the context that share most words with the task."""
+    """Answer with the sentences of the context that share most words with the task.
+
+    A task that is told nothing may hold its material itself, under a heading on a line of its own.
+    """
     task, _, context = prompt.removesuffix(CLOSING).partition(CONTEXT_MARK)
+    if not context and (heading := HEADING.search(task)):
+        context = task[heading.end() :].partition(CRITERIA)[0]
+        task = task[: heading.start()]
+    context = context.replace(SIGNATURE, "")
     wanted = _words(task)
-    sentences = [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", context) if part.strip()]
+    parts = (part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", context))
+    sentences = list(dict.fromkeys(filter(None, parts)))  # several tasks may have quoted one
     shared = {sentence: len(wanted & _words(sentence)) for sentence in sentences}
     nearest = sorted(filter(shared.get, sentences), key=lambda sentence: -shared[sentence])
     quoted = [sentence for sentence in sentences if sentence in nearest[:QUOTED_SENTENCES]]
     found = " ".join(quoted) or "nothing in the context answers this."
-    return f"The offline model ({MODEL}) quotes, it does not write: {found}"
+    return f"{SIGNATURE}{found}"
 
 
 def _arguments(parameters: dict[str, Any], prompt: str) -> dict[str, str] | None:

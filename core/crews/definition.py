@@ -50,6 +50,7 @@ class Task(_Strict):
     context: list[Name] | None = None
     tools: list[Name] | None = None
     output_schema: dict[str, Any] | None = None
+    retries: Annotated[int, Field(ge=0, le=5)] = 0  # of a step that failed; each is paid for
 
 
 class Limits(_Strict):

@@ -82,7 +82,7 @@ Post = Callable[[Write], None]
 
 
 class StepFailedError(Exception):
-    """The step cannot succeed by trying again; the message is for the user."""
+    """This attempt at the step failed for good; the message is for the user."""
 
 
 class CrewRunner(Protocol):
@@ -99,10 +99,14 @@ class CrewRunner(Protocol):
 
 
 class ToolContext(Protocol):
-    """What a tool may reach: the inputs of its own tenant, nothing else."""
+    """What a tool may reach: the inputs of its own tenant and its user's eye, nothing else."""
 
     def open(self, input_id: str) -> BinaryIO:
         """Return the bytes of an uploaded input. Raises NotFoundError."""
+        ...
+
+    def tell(self, insight: str) -> None:
+        """Tell the user at once what was found on the way. Raises ValueError if it is too much."""
         ...
 
 
@@ -171,10 +175,20 @@ class Worker:
         )
         try:
             async with writer.writing():
-                result = await self.runner.run(_work(definition, state, claim), writer.post)
+                result = await self._result(_work(definition, state, claim), writer.post)
         except StepFailedError as error:
             return await self._fail(claim.tenant, state, f"{claim.step}: {error}", "step")
         return await writer.commit(result)
+
+    async def _result(self, work: StepWork, post: Post) -> dict[str, Any]:
+        """Run the step as often as its task allows. Raises StepFailedError of the last attempt."""
+        for left in range(work.definition.tasks[work.step].retries, 0, -1):
+            try:
+                return await self.runner.run(work, post)
+            except StepFailedError as error:
+                failed = {"step": work.step, "error": str(error), "retries_left": left - 1}
+                post(Write(events.custom("step_failed", failed)))
+        return await self.runner.run(work, post)
 
     async def _end(self, tenant: str, state: Flow, output: Any) -> None:
         await self.ledger.move(

@@ -7,13 +7,14 @@ from typing import BinaryIO, Protocol
 from crews.import_mapping.profile import profile_csv as profile
 
 
-class Inputs(Protocol):
-    """What a tool may touch: the uploaded inputs of its own flow."""
+class Context(Protocol):
+    """What this tool needs of its context: the uploaded file, and the user's eye."""
 
     def open(self, input_id: str) -> BinaryIO: ...
+    def tell(self, insight: str) -> None: ...
 
 
-def profile_csv(context: Inputs, file: str) -> str:
+def profile_csv(context: Context, file: str) -> str:
     """Read an uploaded CSV and return its profile as JSON.
 
     Takes the file's id. The profile names encoding, delimiter and rows, and for every column its
@@ -22,4 +23,7 @@ def profile_csv(context: Inputs, file: str) -> str:
     columns come from the same rows. A file that is no CSV is an error that says what to do.
     """
     with context.open(file) as stream:
-        return json.dumps(asdict(profile(stream)), ensure_ascii=False, separators=(",", ":"))
+        found = profile(stream)
+    columns = len(found.columns)
+    context.tell(f"The file holds {found.rows} rows of {columns} columns, in {found.encoding}.")
+    return json.dumps(asdict(found), ensure_ascii=False, separators=(",", ":"))

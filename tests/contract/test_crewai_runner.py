@@ -55,6 +55,24 @@ async def test_inputs_are_filled_in_and_braces_survive(what: Any, told: str):
     assert expected in office.script.asked[0]
 
 
+async def test_a_tool_may_tell_the_user_something_within_bounds():
+    def finds(context: ToolContext, text: str) -> str:
+        """Find something."""
+        for _ in range(21):
+            context.tell(f"{text}\x07")
+        return "never"
+
+    office = an_office(
+        [native_call("finds", text="a\nb")], [native_call("finds", text=" ")],
+        [native_call("finds", text="a" * 2001)], "Final Answer: x", native=True, finds=finds,
+    )  # fmt: skip
+    with pytest.raises(StepFailedError, match="1 to 2000 characters"):
+        await office.run(a_step(a_crew(tools=("finds",))))
+    told = [event["value"] for event in office.events if event.get("name") == "agent_insight"]
+    assert told == [{"step": "one", "agent": "Clerk", "text": "a\nb"}] * 20
+    assert "no more than 20 insights" in office.results()[0]
+
+
 async def test_a_task_is_told_what_a_crew_would_tell_it():
     office = an_office("ok", "ok")
     crew = a_crew(one={}, two={}, three={"context": ["one", "two"]})

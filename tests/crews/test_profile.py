@@ -159,6 +159,9 @@ def test_what_is_no_csv_is_refused_in_one_sentence_that_says_what_to_do(data: by
 
 def test_the_tool_opens_the_input_by_its_id_and_answers_in_json():
     class Inputs:
+        def tell(self, insight: str) -> None:
+            assert insight
+
         def open(self, input_id: str) -> io.BytesIO:
             return io.BytesIO({"in_1": b"a,b\n1,2\n"}[input_id])
 

@@ -19,7 +19,10 @@ from core.adapters.offline_model import OfflineModel  # isort: skip -- the envir
 
 CREWS = Registry(Path("crews"))
 FILE = "in_" + "1" * 32
-INPUTS: dict[str, dict[str, Any]] = {"import_mapping": {"file": FILE}}
+INPUTS: dict[str, dict[str, Any]] = {
+    "import_mapping": {"file": FILE},
+    "research_brief": json.loads(Path("crews/research_brief/examples/ferry.json").read_text()),
+}
 EXAMPLE = Path("crews/import_mapping/examples/nl_bag.csv")
 
 
@@ -42,4 +45,26 @@ async def test_the_log_of_an_example_crew_is_valid_without_a_warning(crew: str):
     log = await recorded(crew)
     assert_valid_agui(log, features=["shared-state"], max_warnings=0)
     kinds = {event["type"] for event in log}
-    assert {"TEXT_MESSAGE_CONTENT", "TOOL_CALL_RESULT", "STATE_DELTA"} <= kinds
+    assert {"TEXT_MESSAGE_CONTENT", "STATE_DELTA"} <= kinds
+
+
+async def test_a_tool_tells_the_user_what_it_found_before_the_step_is_done():
+    log = await recorded("import_mapping")
+    names = [event.get("name", event["type"]) for event in log]
+    assert names.index("agent_insight") < names.index("TOOL_CALL_RESULT")
+    insight = log[names.index("agent_insight")]["value"]
+    assert (insight["step"], insight["agent"]) == ("profile", "Data profiler")
+    assert insight["text"].startswith("The file holds ")
+
+
+async def test_the_brief_says_what_the_notes_say_and_nothing_else():
+    log = await recorded("research_brief")
+    notes = INPUTS["research_brief"]["notes"]
+    said = log[-1]["result"].removeprefix(
+        "The offline model (crewline/offline) quotes, it does not write: "
+    )
+    sentences = said.replace(". ", ".\n").splitlines()
+    assert 1 <= len(sentences) <= 3
+    assert all(sentence in notes for sentence in sentences)
+    assert "winter ferry" in said
+    assert "lighthouse" not in said

@@ -94,6 +94,24 @@ async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():
     assert runner.began == ["one", "two"]
 
 
+async def test_a_step_that_may_be_retried_is_and_the_log_says_why():
+    def fails_once(_work: StepWork, _post: Post) -> None:
+        if runner.began.count("two") == 1:
+            raise StepFailedError("the provider was busy")
+
+    crew = a_crew().model_dump()
+    crew["tasks"]["two"]["retries"] = 1
+    memory, runner = MemoryFlows(), Scripted(two=fails_once)
+    await launched(memory, Definition.model_validate(crew))
+    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    assert (await memory.head("t", "f")).status is Status.SUCCEEDED
+    assert runner.began == ["one", "two", "two", "three"]
+    log = [json.loads(entry.event) for entry in await memory.entries("t", "f", 0, 1000)]
+    assert [event["value"] for event in log if event.get("name") == "step_failed"] == [
+        {"step": "two", "error": "the provider was busy", "retries_left": 0}
+    ]
+
+
 async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_first_does_not():
     class KilledError(Exception):
         pass

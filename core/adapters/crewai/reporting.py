@@ -31,6 +31,7 @@ from core.crews.ledger import Write
 from core.crews.run import Post, StepWork
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
+_INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -44,6 +45,7 @@ class StepReport:
         self._standing = standing
         self._numbers = itertools.count(1)
         self._prompts: dict[str, int] = {}  # characters sent, by the id of an open call
+        self._insights = itertools.count(1)
         self._counted: set[str] = set()
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
 
@@ -51,8 +53,22 @@ class StepReport:
         """Take one event of CrewAI. Raises what stopped the step."""
         self._standing.raise_if_stopped()
         write = self._write(source, event)
-        if write is None:
-            return
+        if write is not None:
+            self._send(write)
+
+    def insight(self, text: str) -> None:
+        """Show the user what an agent found. Raises ValueError if that is too much in one step."""
+        words = "".join(c for c in text if c.isprintable() or c == "\n").strip()
+        if not words or len(words) > _INSIGHT_CHARACTERS:
+            raise ValueError(f"an insight has 1 to {_INSIGHT_CHARACTERS} characters")
+        if next(self._insights) > _INSIGHTS:
+            raise ValueError(f"no more than {_INSIGHTS} insights in one step")
+        task = self._work.definition.tasks[self._work.step]
+        agent = self._work.definition.agents[task.agent].role
+        told = {"step": self._work.step, "agent": agent, "text": words}
+        self._send(Write(events.custom("agent_insight", told)))
+
+    def _send(self, write: Write) -> None:
         try:
             self._post(write)
         except Exception as error:

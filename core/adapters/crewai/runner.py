@@ -20,7 +20,7 @@ from crewai.hooks.dispatch import InterceptionPoint, scoped_hooks
 from core.adapters.crewai import answers, prompts
 from core.adapters.crewai.failures import Standing, explain
 from core.adapters.crewai.reporting import StepReport
-from core.adapters.crewai.tools import TenantInputs, bind
+from core.adapters.crewai.tools import StepContext, bind
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
 from core.crews.ledger import FencedError
@@ -82,7 +82,7 @@ class CrewAIRunner:
         """Return what a new agent answers. Raises StepFailedError, or what stopped the step."""
         hooks = {InterceptionPoint.PRE_MODEL_CALL: [report.before_model_call]}
         try:
-            agent = self._agent(work, standing)
+            agent = self._agent(work, report, standing)
             with scoped_hooks(hooks), _sinks(report.sink, _rounds(agent, standing)):
                 answer = _task(work, agent).execute_sync(context=context or None)
         except StepFailedError:
@@ -93,17 +93,17 @@ class CrewAIRunner:
         standing.raise_if_failed()
         return answer.raw
 
-    def _agent(self, work: StepWork, standing: Standing) -> Agent:
+    def _agent(self, work: StepWork, report: StepReport, standing: Standing) -> Agent:
         task = work.definition.tasks[work.step]
         agent = work.definition.agents[task.agent]
         names = agent.tools if task.tools is None else task.tools
-        inputs = TenantInputs(self._blobs, work.tenant)
+        context = StepContext(self._blobs, work.tenant, report.insight)
         return Agent(
             role=agent.role,
             goal=agent.goal,
             backstory=agent.backstory,
             llm=self._model(),
-            tools=list(bind(names, self._tools, inputs, standing)),
+            tools=list(bind(names, self._tools, context, standing)),
             max_iter=agent.max_iter,
             executor_class=prompts.SinglePassExecutor,
             max_retry_limit=0,  # the provider's client retries; a whole task is paid for again

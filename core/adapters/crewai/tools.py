@@ -5,7 +5,7 @@ the agent could not get around that, and whatever it answers then is not taken f
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, get_type_hints
 
@@ -20,17 +20,22 @@ from core.errors import CrewlineError, NotFoundError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
-class TenantInputs:
+class StepContext:
     """A ToolContext: opens inputs of one tenant; a model cannot name any other blob."""
 
     blobs: BlobStore
     tenant: str
+    insight: Callable[[str], None]
 
     def open(self, input_id: str) -> BinaryIO:
         """Return the bytes of an uploaded input. Raises NotFoundError."""
         if not INPUT_ID.fullmatch(input_id):
             raise NotFoundError(f"there is no input {input_id[:64]!r}")
         return self.blobs.open(self.tenant, input_id)
+
+    def tell(self, insight: str) -> None:
+        """Tell the user something. Raises ValueError if it is too much."""
+        self.insight(insight)
 
 
 class AllowedTool(BaseTool):
