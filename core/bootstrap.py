@@ -122,7 +122,12 @@ def worker_ledger() -> "RunLedger":
 
 @_provider
 def wake() -> "Wake":
-    """Return the way to a worker: the due set, which a local worker polls."""
+    """Return the way to a worker: the queue of the settings, or the due set, which one polls."""
+    chosen = settings()
+    if chosen.queue_url is not None:
+        from core.adapters.sqs import SqsWake
+
+        return SqsWake(chosen.queue_url, chosen.queue_endpoint)
     from core.adapters.upstash.ledger import DueSetWake
 
     return DueSetWake(sdk_redis())

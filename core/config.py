@@ -27,6 +27,8 @@ class Settings:
     jwt_keys: Mapping[str, str] = field(repr=False)  # key id -> secret; two while keys are rotated
     bucket: str
     s3_endpoint: str | None = None
+    queue_url: str | None = None  # of SQS; without one, the due set is the queue
+    queue_endpoint: str | None = None
     cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
     model_base_url: str | None = None
@@ -49,6 +51,8 @@ class Settings:
             jwt_keys=jwt_keys(environ),
             bucket=_required(environ, "CREWLINE_BUCKET"),
             s3_endpoint=environ.get("CREWLINE_S3_ENDPOINT"),
+            queue_url=environ.get("CREWLINE_QUEUE_URL"),
+            queue_endpoint=environ.get("CREWLINE_QUEUE_ENDPOINT"),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=environ.get("CREWLINE_MODEL") or default_model,
             model_base_url=base_url,

@@ -2,20 +2,30 @@
 
 A worker holds nothing that its death would lose, so it may be killed at any time; what it was in
 the middle of is begun again by another one when its lease has run out.
+
+`main` serves where a process may stay, and polls the due set. `handler` is AWS Lambda's entry for a
+queue: each message names a flow to look at. A message is let go when its flow was looked at, also
+if another worker was busy with it: should that one die, the flow becomes due and the sweep sends
+another. Only what could not be looked at comes again, and in the end lies in the dead-letter queue.
 """
 
 import asyncio
+import json
 import logging
 import signal
 from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
 
 from core import bootstrap
+from core.config import SettingsError
 from core.crews.run import NoLimit, Worker, due
 from core.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # flows under way in one process; they wait for models most of the time
+MARGIN_SECONDS = 5.0  # of a Lambda invocation, for the last commit and the hand-over
 IDLE_SECONDS = (0.1, 2.0)  # between looks at the due set: soon after work, later when idle
 
 
@@ -52,6 +62,66 @@ async def _advance(worker: Worker, tenant: str, flow: str) -> None:
         await worker.advance(tenant, flow, NoLimit())
     except Exception:
         log.exception("flow %s of %s was left; it stays due", flow, tenant)
+
+
+class Remaining:
+    """The clock of a Lambda invocation."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def seconds_left(self) -> float:
+        """Return the time for steps: Lambda's, without what committing and handing over take."""
+        return self._context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """AWS Lambda's entry for SQS; answers with what of the batch is to come again.
+
+    Raises SettingsError if an invocation is too short for any step: the flow would be handed over
+    for ever.
+    """
+    worker, clock = bootstrap.worker(), Remaining(context)
+    if clock.seconds_left() < worker.timing.step_seconds:
+        raise SettingsError(
+            "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
+            f"{MARGIN_SECONDS:.0f} s to spare"
+        )
+    failed = _runner().run(_looked_at(worker, event["Records"], clock))
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    """Return what holds the one loop of this process, to which cached clients belong."""
+    return asyncio.Runner()
+
+
+async def _looked_at(worker: Worker, records: list[dict[str, Any]], clock: Remaining) -> list[str]:
+    """Advance the flow of each message; return the ids of the messages that failed."""
+    failed: list[str] = []
+    for record in records:
+        named = _named(record["body"])
+        if named is None:
+            log.warning("message %s names no flow; it is dropped", record["messageId"])
+            continue
+        try:
+            await worker.advance(*named, clock)
+        except Exception:
+            log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
+            failed.append(record["messageId"])
+    return failed
+
+
+def _named(body: str) -> tuple[str, str] | None:
+    """Return tenant and flow of a message; None if it is none of ours."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return None
+    message = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    tenant, flow = message.get("tenant"), message.get("flow")
+    return (tenant, flow) if isinstance(tenant, str) and isinstance(flow, str) else None
 
 
 async def main() -> None:

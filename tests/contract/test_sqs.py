@@ -1,0 +1,247 @@
+"""Flows that move from invocation to invocation over SQS: moto's server, and a pump like Lambda's."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from core import bootstrap
+from core.adapters.memory import MemoryFlows
+from core.adapters.sqs import SqsWake
+from core.config import Settings, SettingsError
+from core.crews import strategies
+from core.crews.definition import Definition
+from core.crews.ledger import Launch
+from core.crews.run import Post, StepWork, Timing, Worker
+from core.errors import UnavailableError
+from core.flows import Status
+from functions import crew_worker, sweep
+
+STEP_SECONDS = 1.0
+CREW = Definition.model_validate(
+    {
+        "name": "c",
+        "description": "d",
+        "process": "sequential",
+        "agents": {"a": {"role": "r", "goal": "g", "backstory": "b"}},
+        "tasks": {
+            name: {"description": "d", "expected_output": "o", "agent": "a"}
+            for name in ("one", "two", "three")
+        },
+    }
+)
+
+
+class Steps:
+    """A runner whose every step takes a moment, and that counts what it began."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+
+    async def run(self, work: StepWork, post: Post) -> dict[str, Any]:
+        del post
+        self.began.append(work.step)
+        await asyncio.sleep(0.3)
+        return {"output": work.step, "raw": work.step}
+
+
+@dataclass
+class Invocation:
+    """A Lambda context whose time runs down."""
+
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self.seconds - (time.monotonic() - self.began)) * 1000)
+
+
+@dataclass
+class Queue:
+    """A queue with a dead-letter queue, and what Lambda does between it and a handler."""
+
+    client: Any
+    url: str
+    dead_url: str
+    endpoint: str
+
+    def pump(self, seconds: float) -> bool:
+        """Hand one message to the handler; delete it unless it failed. False if there was none."""
+        messages = self.client.receive_message(QueueUrl=self.url).get("Messages", [])
+        for message in messages:
+            record = {"messageId": message["MessageId"], "body": message["Body"]}
+            answer = crew_worker.handler({"Records": [record]}, Invocation(seconds))
+            if not answer["batchItemFailures"]:
+                self.client.delete_message(
+                    QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"]
+                )
+        return bool(messages)
+
+    def waiting(self, url: str) -> int:
+        name = "ApproximateNumberOfMessages"
+        told = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+        return int(told["Attributes"][name])
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 -- its import takes a second
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        client: Any = boto3.client("sqs", endpoint_url=endpoint)
+        dead = client.create_queue(QueueName="dead")["QueueUrl"]
+        arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        policy = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 2}
+        attributes = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)}
+        url = client.create_queue(QueueName="wake", Attributes=attributes)["QueueUrl"]
+        yield Queue(client, url, dead, endpoint)
+    finally:
+        server.stop()
+
+
+@dataclass
+class Deployment:
+    flows: MemoryFlows
+    wake: SqsWake
+    steps: Steps
+
+
+@pytest.fixture
+def deployment(queue: Queue) -> Iterator[Deployment]:
+    flows, steps = MemoryFlows(), Steps()
+    wake = SqsWake(queue.url, queue.endpoint)
+    worker = Worker(flows, wake, steps, Timing(3, 1, STEP_SECONDS))
+    with bootstrap.replace(worker=worker, ledger=flows, wake=wake):
+        yield Deployment(flows, wake, steps)
+
+
+async def launched(flows: MemoryFlows) -> None:
+    definition = CREW.model_dump(mode="json")
+    await flows.create(
+        "t", Launch("f", "d", "0" * 8, "c", definition, {}, strategies.steps(CREW), 0)
+    )
+
+
+async def test_a_flow_that_takes_longer_than_an_invocation_goes_on_in_the_next(
+    queue: Queue, deployment: Deployment
+):
+    await launched(deployment.flows)
+    await deployment.wake.wake("t", "f")
+    enough_for_one = crew_worker.MARGIN_SECONDS + STEP_SECONDS + 0.2
+    invocations = 0
+    while await asyncio.to_thread(queue.pump, enough_for_one):
+        invocations += 1
+    assert (await deployment.flows.state("t", "f")).output == "three"
+    assert deployment.steps.began == ["one", "two", "three"]
+    assert invocations in (3, 4)  # the end is told with the last step, or just after it
+    assert queue.waiting(queue.url) == 0
+
+
+async def test_messages_that_come_twice_late_or_for_nobody_change_nothing(
+    queue: Queue, deployment: Deployment
+):
+    await launched(deployment.flows)
+    for flow in ("f", "f", "nowhere", "f"):
+        await deployment.wake.wake("t", flow)
+    while await asyncio.to_thread(queue.pump, 60.0):
+        pass
+    await deployment.wake.wake("t", "f")
+    head = await deployment.flows.head("t", "f")
+    assert await asyncio.to_thread(queue.pump, 60.0)
+    assert head.status is Status.SUCCEEDED
+    assert deployment.steps.began == ["one", "two", "three"]
+    assert await deployment.flows.head("t", "f") == head
+
+
+async def test_a_launch_that_died_before_its_message_is_found_by_the_sweep(
+    queue: Queue, deployment: Deployment
+):
+    await launched(deployment.flows)
+    assert not await asyncio.to_thread(queue.pump, 60.0)
+    assert await asyncio.to_thread(sweep.handler, {}, None) == {"woken": 1}
+    assert await asyncio.to_thread(queue.pump, 60.0)
+    assert (await deployment.flows.head("t", "f")).status is Status.SUCCEEDED
+
+
+async def test_in_an_outage_the_message_comes_again_and_in_the_end_is_set_aside(
+    queue: Queue, deployment: Deployment
+):
+    class Away(MemoryFlows):
+        async def state(self, tenant: str, flow: str) -> Any:
+            raise UnavailableError(f"{tenant}'s {flow} is away")
+
+    worker = Worker(Away(), deployment.wake, deployment.steps, Timing(3, 1, STEP_SECONDS))
+    await deployment.wake.wake("t", "f")
+    with bootstrap.replace(worker=worker):
+        for _ in range(2):
+            assert await asyncio.to_thread(queue.pump, 60.0)
+            await asyncio.sleep(1.1)
+        assert not await asyncio.to_thread(queue.pump, 60.0)
+    assert queue.waiting(queue.dead_url) == 1
+    assert deployment.steps.began == []
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"tenant": 1, "flow": "f"}', "\ud83d"])
+async def test_what_is_no_message_of_ours_is_dropped_and_not_retried(
+    deployment: Deployment, body: str
+):
+    record = {"messageId": "m1", "body": body}
+    answer = await asyncio.to_thread(crew_worker.handler, {"Records": [record]}, Invocation(60))
+    assert answer == {"batchItemFailures": []}
+    assert deployment.steps.began == []
+
+
+async def test_only_what_failed_of_a_batch_is_retried(deployment: Deployment):
+    class Half(MemoryFlows):
+        async def state(self, tenant: str, flow: str) -> Any:
+            if flow == "bad":
+                raise UnavailableError("away")
+            return await super().state(tenant, flow)
+
+    worker = Worker(Half(), deployment.wake, deployment.steps, Timing(3, 1, STEP_SECONDS))
+    records = [
+        {"messageId": flow, "body": json.dumps({"tenant": "t", "flow": flow})}
+        for flow in ("good", "bad", "fine")
+    ]
+    with bootstrap.replace(worker=worker):
+        answer = await asyncio.to_thread(crew_worker.handler, {"Records": records}, Invocation(60))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+
+
+async def test_an_invocation_that_could_never_run_a_step_says_what_to_change(
+    deployment: Deployment,
+):
+    record = {"messageId": "m1", "body": '{"tenant": "t", "flow": "f"}'}
+    too_short = crew_worker.MARGIN_SECONDS + STEP_SECONDS - 0.1
+    with pytest.raises(SettingsError, match="CREWLINE_STEP_SECONDS"):
+        await asyncio.to_thread(crew_worker.handler, {"Records": [record]}, Invocation(too_short))
+    assert deployment.steps.began == []
+
+
+async def test_a_queue_that_does_not_answer_is_unavailable(queue: Queue):
+    gone = SqsWake(queue.url.replace("/wake", "/gone"), queue.endpoint)
+    with pytest.raises(UnavailableError):
+        await gone.wake("t", "f")
+
+
+def test_a_queue_is_chosen_by_its_address():
+    environ = {
+        "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
+        "UPSTASH_REDIS_REST_TOKEN": "t",
+        "CREWLINE_BUCKET": "b",
+        "CREWLINE_JWT_KEYS": f"k:{'k' * 32}",
+    }
+    assert Settings.from_environ(environ).queue_url is None
+    chosen = Settings.from_environ(environ | {"CREWLINE_QUEUE_URL": "https://sqs.example/1/wake"})
+    assert chosen.queue_url == "https://sqs.example/1/wake"
