@@ -128,6 +128,10 @@ def wake() -> "Wake":
         from core.adapters.sqs import SqsWake
 
         return SqsWake(chosen.queue_url, chosen.queue_endpoint)
+    if (qstash := chosen.qstash) is not None:
+        from core.adapters.qstash import QStashWake
+
+        return QStashWake(qstash.url, qstash.token, qstash.worker_url)
     from core.adapters.upstash.ledger import DueSetWake
 
     return DueSetWake(sdk_redis())

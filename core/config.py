@@ -12,10 +12,21 @@ from typing import Self
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
+WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
 
 
 class SettingsError(Exception):
     """A setting is missing or cannot work; the message names the variable and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class QStash:
+    """How QStash is reached, and how it reaches the worker."""
+
+    worker_url: str
+    token: str = field(repr=False)
+    signing_keys: tuple[str, ...] = field(repr=False)  # the current one and the next
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,8 @@ class Settings:
     s3_endpoint: str | None = None
     queue_url: str | None = None  # of SQS; without one, the due set is the queue
     queue_endpoint: str | None = None
+    qstash: "QStash | None" = None
+    worker_seconds: float = 300.0
     cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
     model_base_url: str | None = None
@@ -53,6 +66,8 @@ class Settings:
             s3_endpoint=environ.get("CREWLINE_S3_ENDPOINT"),
             queue_url=environ.get("CREWLINE_QUEUE_URL"),
             queue_endpoint=environ.get("CREWLINE_QUEUE_ENDPOINT"),
+            qstash=_qstash(environ),
+            worker_seconds=_seconds(environ, "CREWLINE_WORKER_SECONDS", 300.0),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=environ.get("CREWLINE_MODEL") or default_model,
             model_base_url=base_url,
@@ -67,7 +82,27 @@ class Settings:
             raise SettingsError(
                 "CREWLINE_LEASE_SECONDS must be at least three times CREWLINE_BEAT_SECONDS"
             )
+        if settings.worker_seconds < settings.step_seconds + WORKER_MARGIN_SECONDS:
+            raise SettingsError(
+                "CREWLINE_WORKER_SECONDS must be more than CREWLINE_STEP_SECONDS, with "
+                f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
+            )
+        if settings.queue_url and settings.qstash:
+            raise SettingsError("set CREWLINE_QUEUE_URL or CREWLINE_WORKER_URL, not both")
         return settings
+
+
+def _qstash(environ: Mapping[str, str]) -> QStash | None:
+    if not (worker_url := environ.get("CREWLINE_WORKER_URL")):
+        return None
+    current = _required(environ, "QSTASH_CURRENT_SIGNING_KEY")
+    following = _required(environ, "QSTASH_NEXT_SIGNING_KEY")
+    return QStash(
+        worker_url=worker_url,
+        token=_required(environ, "QSTASH_TOKEN"),
+        signing_keys=(current, following),
+        url=environ.get("QSTASH_URL") or "https://qstash.upstash.io",
+    )
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

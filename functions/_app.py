@@ -84,6 +84,17 @@ def starlette(routes: Sequence[_auth.GuardedRoute], *shortcuts: Middleware) -> S
     return app
 
 
+def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
+    """Return an app without tokens, for routes that know by other means who is asking."""
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(SafeHeaders), Middleware(_problem.Problems)],
+        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
 def fastapi(router: "APIRouter") -> "FastAPI":
     """Return an app for the functions that check typed input. Raises TypeError likewise."""
     from fastapi import FastAPI  # noqa: PLC0415 -- the hot paths do without it

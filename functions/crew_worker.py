@@ -7,25 +7,33 @@ the middle of is begun again by another one when its lease has run out.
 queue: each message names a flow to look at. A message is let go when its flow was looked at, also
 if another worker was busy with it: should that one die, the flow becomes due and the sweep sends
 another. Only what could not be looked at comes again, and in the end lies in the dead-letter queue.
+
+`app` is the same for QStash, on a host that is reached by HTTP: POST /v1/worker, signed by it.
 """
 
 import asyncio
 import json
 import logging
 import signal
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
 
-from core import bootstrap
-from core.config import SettingsError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from core import bootstrap, signed_wake
+from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.run import NoLimit, Worker, due
-from core.errors import UnavailableError
+from core.errors import NotFoundError, UnavailableError
+from functions import _app, _body
 
 log = logging.getLogger(__name__)
 
+MESSAGE_BYTES = 4096
 AT_ONCE = 4  # flows under way in one process; they wait for models most of the time
-MARGIN_SECONDS = 5.0  # of a Lambda invocation, for the last commit and the hand-over
 IDLE_SECONDS = (0.1, 2.0)  # between looks at the due set: soon after work, later when idle
 
 
@@ -72,7 +80,7 @@ class Remaining:
 
     def seconds_left(self) -> float:
         """Return the time for steps: Lambda's, without what committing and handing over take."""
-        return self._context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+        return self._context.get_remaining_time_in_millis() / 1000 - WORKER_MARGIN_SECONDS
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -85,7 +93,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if clock.seconds_left() < worker.timing.step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
-            f"{MARGIN_SECONDS:.0f} s to spare"
+            f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
     failed = _runner().run(_looked_at(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
@@ -124,6 +132,33 @@ def _named(body: str) -> tuple[str, str] | None:
     return (tenant, flow) if isinstance(tenant, str) and isinstance(flow, str) else None
 
 
+class Deadline:
+    """The clock of a request that the host answers within so many seconds from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds - WORKER_MARGIN_SECONDS
+
+    def seconds_left(self) -> float:
+        """Return the time for steps."""
+        return self._end - time.monotonic()
+
+
+async def woken(request: Request) -> Response:
+    """Look at the flow that a signed message names; 503 has the message come again."""
+    chosen = bootstrap.settings()
+    if chosen.qstash is None:
+        raise NotFoundError("this worker is not woken over QStash")
+    body = await _body.read_bytes(request, MESSAGE_BYTES)
+    signature = request.headers.get("upstash-signature", "")
+    signed_wake.verify(signature, body, chosen.qstash.worker_url, chosen.qstash.signing_keys)
+    named = _named(body.decode("utf-8", "replace"))
+    if named is None:
+        log.warning("a message names no flow; it is dropped")
+    else:
+        await bootstrap.worker().advance(*named, Deadline(chosen.worker_seconds))
+    return Response(status_code=204)
+
+
 async def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
@@ -133,6 +168,8 @@ async def main() -> None:
     log.info("worker ready")
     await serve(worker, stopping.is_set)
 
+
+app = _app.unguarded([Route("/v1/worker", woken, methods=["POST"])])
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")

@@ -13,7 +13,7 @@ import pytest
 from core import bootstrap
 from core.adapters.memory import MemoryFlows
 from core.adapters.sqs import SqsWake
-from core.config import Settings, SettingsError
+from core.config import WORKER_MARGIN_SECONDS, Settings, SettingsError
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.ledger import Launch
@@ -138,7 +138,7 @@ async def test_a_flow_that_takes_longer_than_an_invocation_goes_on_in_the_next(
 ):
     await launched(deployment.flows)
     await deployment.wake.wake("t", "f")
-    enough_for_one = crew_worker.MARGIN_SECONDS + STEP_SECONDS + 0.2
+    enough_for_one = WORKER_MARGIN_SECONDS + STEP_SECONDS + 0.2
     invocations = 0
     while await asyncio.to_thread(queue.pump, enough_for_one):
         invocations += 1
@@ -223,7 +223,7 @@ async def test_an_invocation_that_could_never_run_a_step_says_what_to_change(
     deployment: Deployment,
 ):
     record = {"messageId": "m1", "body": '{"tenant": "t", "flow": "f"}'}
-    too_short = crew_worker.MARGIN_SECONDS + STEP_SECONDS - 0.1
+    too_short = WORKER_MARGIN_SECONDS + STEP_SECONDS - 0.1
     with pytest.raises(SettingsError, match="CREWLINE_STEP_SECONDS"):
         await asyncio.to_thread(crew_worker.handler, {"Records": [record]}, Invocation(too_short))
     assert deployment.steps.began == []
