@@ -325,6 +325,10 @@ class AsyncCrewline:
             del self._states[next(iter(self._states))]
         return answer.json()
 
+    async def cancel(self, flow: str) -> State:
+        """End a flow; return its state. Raises CrewlineError 409 if it has ended otherwise."""
+        return (await self.call("POST", f"{path_of(flow)}/cancel")).json()
+
     def follow(self, flow: str, cursor: str | None = None) -> "AsyncEvents":
         """Return the flow's events after a cursor, or from its beginning, until it ends."""
         return AsyncEvents(self, flow, cursor)
@@ -588,6 +592,10 @@ class Crewline:
     def state(self, flow: str) -> State:
         """See `AsyncCrewline.state`."""
         return self._run(self._client.state(flow))
+
+    def cancel(self, flow: str) -> State:
+        """See `AsyncCrewline.cancel`."""
+        return self._run(self._client.cancel(flow))
 
     def follow(self, flow: str, cursor: str | None = None) -> "Events":
         """See `AsyncCrewline.follow`; for a plain `for`."""

@@ -11,6 +11,7 @@ const PHASES = {
   ended: "ended",
   failed: "failed",
 };
+const ENDED = ["succeeded", "failed", "cancelled"];
 const WAYS = { stream: "streaming", longpoll: "long polling", poll: "polling" };
 
 const at = (id) => document.getElementById(id);
@@ -80,6 +81,7 @@ function control(name, schema) {
   if (schema.enum) {
     return element("select", {}, ...schema.enum.map((value) => element("option", { textContent: value })));
   }
+  if (schema.maxLength > 1000) return element("textarea", { rows: 3 });
   if (["object", "array"].includes(schema.type)) return element("textarea", { rows: 3, placeholder: "JSON" });
   return element("input", { type: ["number", "integer"].includes(schema.type) ? "number" : "text" });
 }
@@ -103,6 +105,10 @@ async function order() {
   const { id } = await launch({ crew: at("crew").value, inputs, token });
   location.hash = id;
   await showRecent();
+}
+
+async function cancel() {
+  await ask(`/v1/flows/${encodeURIComponent(location.hash.slice(1))}/cancel`, { method: "POST" });
 }
 
 async function showRecent() {
@@ -130,7 +136,7 @@ function watch() {
   if (!id || !token()) return;
   for (const name of ["feed", "steps", "output"]) at(name).replaceChildren();
   for (const name of ["error", "title", "status", "events"]) at(name).textContent = "";
-  at("result").hidden = true;
+  at("result").hidden = at("cancel").hidden = true;
   messages.clear();
   const url = `/v1/flows/${encodeURIComponent(id)}`;
   watching = follow({ url, token, replay: true, onEvent, onState, onConnection });
@@ -146,6 +152,7 @@ function onState(state) {
   at("title").replaceChildren(`${crew} `, element("small", { textContent: id }));
   at("status").className = `pill ${status}`;
   at("status").textContent = status;
+  at("cancel").hidden = ENDED.includes(status);
   const unpriced = usage.unpriced_calls ? ` + ${usage.unpriced_calls} unpriced calls` : "";
   at("cost").textContent = `$${(usage.cost_nanodollars / 1e9).toFixed(6)}${unpriced}`;
   at("tokens-in").textContent = number.format(usage.input_tokens);
@@ -203,6 +210,8 @@ const SHOWN = {
 };
 
 const CUSTOM = {
+  agent_insight: ({ agent, text }) => note("insight", `${agent}: ${text}`),
+  step_failed: ({ step: name, error }) => note("step", `${name} failed and is tried again: ${error}`),
   step_retried: ({ step: name, attempt: start }) => note("step", `${name} begins again, start ${start}`),
   model_call: ({ model, input_tokens: read, output_tokens: wrote, cost_nanodollars: cost }) =>
     note("model", `${model}: ${number.format(read)} in, ${number.format(wrote)} out, $${(cost / 1e9).toFixed(6)}`),
@@ -263,6 +272,7 @@ at("order").addEventListener("submit", async (event) => {
   await attempt(order);
   at("launch").disabled = false;
 });
+at("cancel").addEventListener("click", () => attempt(cancel));
 addEventListener("hashchange", watch);
 setInterval(showDetail, 200);
 takeToken();

@@ -104,6 +104,17 @@ async def test_a_crew_is_launched_and_watched_to_its_result(
     await expect(page.locator("#status")).to_have_text("succeeded")
 
 
+async def test_a_flow_that_is_watched_can_be_cancelled(viewer: Viewer, net: Network, flows: Flows):
+    net.fate = uploads
+    page = await opened(viewer)
+    flow = await launched(flows)
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#status")).to_have_text("cancelled")
+    await expect(page.locator("#error")).to_have_text("cancelled by request")
+    await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    assert (await flows.ledger.state(flows.tenant, flow)).head.status is Status.CANCELLED
+
+
 async def test_the_connections_state_is_shown(viewer: Viewer, net: Network, flows: Flows):
     net.fate = uploads
     page = await opened(viewer)

@@ -224,6 +224,16 @@ async def test_a_launch_whose_answer_is_lost_is_made_once(api: Api, flows: Flows
     assert [line.id for line in await flows.log.recent(flows.tenant, 10)] == [flow]
 
 
+async def test_a_flow_is_cancelled_once_and_whoever_follows_it_is_told(api: Api, flows: Flows):
+    await begun(flows)
+    async with AsyncCrewline(api.url, token(api, flows)) as client:
+        first = await client.cancel("f1")
+        assert first["status"] == "cancelled"
+        assert await client.cancel("f1") == first
+        with pytest.raises(FlowFailedError, match="cancelled by request"):
+            await client.result("f1")
+
+
 async def test_the_result_is_the_output_or_the_reason_why_there_is_none(api: Api, flows: Flows):
     await begun(flows)
     await ended(flows)
