@@ -114,7 +114,7 @@ async def test_a_connection_that_is_dead_and_looks_alive_is_noticed(
 ):
     net.fate = only(Fate(stall=1000), STREAM)
     tab = await viewer.tab()
-    await tab.watch(heartbeat=0.5)
+    await tab.watch(heartbeat=2)
     await tab.until("log.ids.length > 1")
     net.fate = only(PASS)
     await story.tell_all(20, 0)
