@@ -80,7 +80,9 @@ async def reconnects(api: Api, flows: Flows, redis: Commands, name: str, cuts: C
     ) as http:
         told_to = [tellers[i % FLOWS] for i in range(READERS)]
         reading = [asyncio.create_task(read(http, t.claim.flow, cuts)) for t in told_to]
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            while await subscriptions(redis, tellers) < FLOWS:  # noqa: ASYNC110 -- Redis tells nobody
+                await asyncio.sleep(0.05)
         assert await subscriptions(redis, tellers) == FLOWS
         await told_until(cuts, tellers)
         seen: list[Seen] = await asyncio.gather(*reading)
