@@ -12,7 +12,9 @@ from collections.abc import AsyncGenerator
 
 from benchmarks.parts import TENANT
 from core import events
+from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.ledger import UpstashRunLedger
+from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, Launch, Write
 from core.flows import Status, Step
@@ -68,7 +70,15 @@ async def launched(ledger: UpstashRunLedger, state_bytes: int) -> str:
     flow, now_ms = f"fl_{secrets.token_hex(16)}", int(time.time() * 1000)
     definition = {"name": "research"}
     launch = Launch(
-        flow, flow, secrets.token_hex(4), "research", definition, {}, steps(state_bytes), now_ms
+        flow=flow,
+        digest=flow,
+        incarnation=secrets.token_hex(4),
+        crew="research",
+        definition=definition,
+        definition_digest="d" * 64,
+        inputs={},
+        steps=steps(state_bytes),
+        created_ms=now_ms,
     )
     await ledger.create(TENANT, launch)
     return flow
@@ -84,24 +94,34 @@ async def claimed(ledger: UpstashRunLedger, flow: str, step: Step) -> Claim:
     return claim
 
 
-async def changes(ledger: UpstashRunLedger, flow: str) -> AsyncGenerator[None]:
+async def changes(
+    ledger: UpstashRunLedger, budgets: UpstashBudgetBook, flow: str
+) -> AsyncGenerator[None]:
     """Make the next of the 40 changes each time this is resumed."""
     for number, step in enumerate(steps(0)):
         claim = await claimed(ledger, flow, step)
         yield
         calls = 2 if number < 9 else 1  # noqa: PLR2004 -- of ten steps, the last
-        for seq in range(1, calls + 1):
-            used = Write(_now(events.model_call(step.id, "gpt-4o-mini", USAGE)), USAGE)
-            await ledger.emit(claim, seq, LEASE_MS, used)
+        for call in range(1, calls + 1):
+            await _use(budgets, claim, call)
             yield
         done = Write(_now(events.step_finished(step.id)))
-        await ledger.commit(claim, calls + 1, {"output": "done"}, done)
+        await ledger.commit(claim, 1, {"output": "done"}, done)
         yield
     end = _now(events.run_finished(flow, "All ten steps are done."))
     await ledger.move(
         TENANT, flow, Status.SUCCEEDED, status_epoch=0, events=end, output="All ten steps are done."
     )
     yield
+
+
+async def _use(budgets: UpstashBudgetBook, claim: Claim, number: int) -> None:
+    call = Call(
+        claim.tenant, claim.flow, claim.step, claim.epoch, number,
+        "gpt-4o-mini", "research", claim.step, USAGE,
+    )  # fmt: skip
+    await budgets.reserve(call)
+    await budgets.settle(call, USAGE, _now(events.model_call(claim.step, call.model, USAGE)))
 
 
 def _now(told: list[events.Event]) -> list[events.Event]:

@@ -57,7 +57,8 @@ class Writer:
         """Change the state; 2 kB of events."""
         self._seq += 1
         told = events.custom("finding", "x" * (CHANGE_BYTES - OVERHEAD_BYTES))
-        write = Write(events.stamped(told, int(time.time() * 1000)), course.USAGE)
+        stamped = events.stamped(told, int(time.time() * 1000))
+        write = Write(stamped, error=f"attempt {self._seq}")
         self.number = await self._ledger.emit(self._claim, self._seq, course.LEASE_MS, write)
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmarks import course, naive
 from benchmarks.browser import CONDITIONAL, Browser
-from benchmarks.parts import TENANT, Parts, Server
+from benchmarks.parts import TENANT, TTL_SECONDS, Parts, Server
+from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.ledger import UpstashRunLedger
 
 STATE_BYTES = 2048
@@ -114,7 +115,8 @@ class Traffic:
         return Browser(server.port, self.parts.bearer())
 
     def _changes(self, flow: str) -> aclosing[AsyncGenerator[None]]:
-        return aclosing(course.changes(self.ledger, flow))
+        budgets = UpstashBudgetBook(self.parts.redis(), TTL_SECONDS)
+        return aclosing(course.changes(self.ledger, budgets, flow))
 
 
 GZIP = {"Accept-Encoding": "gzip"}  # not Chromium's whole list: with brotli it would be less

@@ -329,6 +329,15 @@ class AsyncCrewline:
         """End a flow; return its state. Raises CrewlineError 409 if it has ended otherwise."""
         return (await self.call("POST", f"{path_of(flow)}/cancel")).json()
 
+    async def resume(self, flow: str, *, approve: bool, feedback: str = "") -> State:
+        """Answer a flow that waits for a person; return its state. Sent again, it is the same answer.
+
+        `state(flow)["waiting"]` says what it waits with. Raises CrewlineError: 409 if it does not.
+        """
+        waiting = (await self.state(flow)).get("waiting") or {}
+        said = {"approve": approve, "feedback": feedback, "review": waiting.get("review")}
+        return (await self.call("POST", f"{path_of(flow)}/resume", json=said)).json()
+
     def follow(self, flow: str, cursor: str | None = None) -> "AsyncEvents":
         """Return the flow's events after a cursor, or from its beginning, until it ends."""
         return AsyncEvents(self, flow, cursor)
@@ -596,6 +605,10 @@ class Crewline:
     def cancel(self, flow: str) -> State:
         """See `AsyncCrewline.cancel`."""
         return self._run(self._client.cancel(flow))
+
+    def resume(self, flow: str, *, approve: bool, feedback: str = "") -> State:
+        """See `AsyncCrewline.resume`."""
+        return self._run(self._client.resume(flow, approve=approve, feedback=feedback))
 
     def follow(self, flow: str, cursor: str | None = None) -> "Events":
         """See `AsyncCrewline.follow`; for a plain `for`."""

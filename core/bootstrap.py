@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from core.blobs import BlobStore
     from core.config import Settings
     from core.crews.definition import Registry
-    from core.crews.ledger import RunLedger, Wake
-    from core.crews.run import CrewRunner, Worker
+    from core.crews.ledger import RunLedger
+    from core.crews.run import Worker
+    from core.crews.wakeups import Bell, Wake
+    from core.crews.work import CrewRunner
+    from core.deliver import Deliverer
     from core.flows import FlowLog
     from core.hub import Hub
     from core.identity import Keys
+    from core.webhook_targets import Targets
+    from core.webhooks import Outbox
 
 T = TypeVar("T")
 _replaced: dict[str, Any] = {}
@@ -132,9 +137,18 @@ def wake() -> "Wake":
         from core.adapters.qstash import QStashWake
 
         return QStashWake(qstash.url, qstash.token, qstash.worker_url)
-    from core.adapters.upstash.ledger import DueSetWake
+    from core.adapters.upstash.wake import DueSetWake
 
     return DueSetWake(sdk_redis())
+
+
+@_provider
+def bell() -> "Bell":
+    """Return what a worker that polls the due set hears wake-ups by."""
+    from core.adapters.upstash.lean import LeanSubscriber
+    from core.adapters.upstash.wake import WakeBell
+
+    return WakeBell(LeanSubscriber(settings().redis_url, settings().redis_token))
 
 
 @_provider
@@ -162,9 +176,9 @@ def runner() -> "CrewRunner":
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
     from core.adapters.genai_prices import GenaiPriceBook
-    from crews.tools import TOOLS
+    from crews.tools import GUARDRAILS, TOOLS
 
-    return CrewAIRunner(_model(), TOOLS, GenaiPriceBook(), blobs())
+    return CrewAIRunner(_model(), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs())
 
 
 def _model() -> "Callable[[], BaseLLM]":
@@ -183,8 +197,38 @@ def _model() -> "Callable[[], BaseLLM]":
 @_provider
 def worker() -> "Worker":
     """Return what takes flows forward."""
+    from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.crews.lessons import NoLessons
     from core.crews.run import Timing, Worker
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    return Worker(worker_ledger(), wake(), runner(), timing)
+    budgets = UpstashBudgetBook(lean_redis(), chosen.flow_ttl_seconds)
+    return Worker(worker_ledger(), budgets, wake(), runner(), NoLessons(), timing)
+
+
+@_provider
+def webhook_targets() -> "Targets":
+    """Return where each tenant's webhooks may go. Raises ValueError for a list that is none."""
+    from core.webhook_targets import Targets
+
+    return Targets(settings().webhook_hosts)
+
+
+@_provider
+def outbox() -> "Outbox":
+    """Return the flows of which somebody is to be told."""
+    from core.adapters.upstash.outbox import UpstashOutbox
+
+    return UpstashOutbox(lean_redis(), settings().flow_ttl_seconds)
+
+
+@_provider
+def deliverer() -> "Deliverer":
+    """Return what delivers webhooks."""
+    from core.adapters.webhooks import HttpPoster
+    from core.deliver import Deliverer
+    from core.webhooks import Signer
+
+    signer = Signer(settings().webhook_secrets)
+    return Deliverer(outbox(), flow_log(), HttpPoster(), webhook_targets(), signer)

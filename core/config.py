@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
@@ -51,6 +52,8 @@ class Settings:
     step_seconds: float = 60.0
     stream_seconds: float = 55.0
     flow_ttl_seconds: int = 7 * 24 * 3600
+    webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -77,8 +80,10 @@ class Settings:
             step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
             stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
             flow_ttl_seconds=int(_seconds(environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600)),
+            webhook_hosts=webhook_hosts(environ),
+            webhook_secrets=webhook_secrets(environ),
         )
-        if settings.lease_seconds < 3 * settings.beat_seconds:
+        if round(settings.lease_seconds * 1000) < 3 * round(settings.beat_seconds * 1000):
             raise SettingsError(
                 "CREWLINE_LEASE_SECONDS must be at least three times CREWLINE_BEAT_SECONDS"
             )
@@ -89,6 +94,8 @@ class Settings:
             )
         if settings.queue_url and settings.qstash:
             raise SettingsError("set CREWLINE_QUEUE_URL or CREWLINE_WORKER_URL, not both")
+        if settings.webhook_hosts and not settings.webhook_secrets:
+            raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
         return settings
 
 
@@ -145,3 +152,30 @@ def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
     if DEV_KEY_ID in keys and environ.get("CREWLINE_HOST") != LOCAL_HOST:
         raise SettingsError("CREWLINE_JWT_KEYS holds the development key; make one of your own")
     return keys
+
+
+def webhook_hosts(environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Read `CREWLINE_WEBHOOK_HOSTS=tenant=host,host;tenant=host`. Raises SettingsError.
+
+    What an entry may be, `core.webhook_targets` says.
+    """
+    hosts: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, map(str.strip, environ.get("CREWLINE_WEBHOOK_HOSTS", "").split(";"))):
+        tenant, _, listed = (text.strip() for text in part.partition("="))
+        hosts[tenant] = tuple(host.strip() for host in listed.split(","))
+        if not tenant or not all(map(WEBHOOK_HOST.fullmatch, hosts[tenant])):
+            raise SettingsError(
+                "CREWLINE_WEBHOOK_HOSTS must be like tenant=hooks.example.com,other.example.com;tenant=..."
+            )
+    return hosts
+
+
+def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Read `CREWLINE_WEBHOOK_SECRET`: one, or two with the newer first. Raises SettingsError."""
+    listed = environ.get("CREWLINE_WEBHOOK_SECRET", "").split(",")
+    secrets = tuple(secret.strip() for secret in listed if secret.strip())
+    if len(secrets) > 2 or any(len(secret) < 32 for secret in secrets):  # noqa: PLR2004 -- 256 bits
+        raise SettingsError(
+            "CREWLINE_WEBHOOK_SECRET must be one or two, each of 32 characters or more"
+        )
+    return secrets

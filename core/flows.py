@@ -77,6 +77,7 @@ class Step:
     lease_ms: int = 0
     started_ms: int | None = None
     finished_ms: int | None = None
+    error: str | None = None  # of the last attempt that failed
 
     def public(self) -> dict[str, Any]:
         """What a viewer sees of the step."""
@@ -88,6 +89,7 @@ class Step:
             "attempt": self.epoch,
             "started_ms": self.started_ms,
             "finished_ms": self.finished_ms,
+            "error": self.error,
         }
 
 
@@ -102,7 +104,11 @@ class Flow:
     updated_ms: int
     definition: dict[str, Any]  # as it was at launch: a deploy does not change a running flow
     inputs: dict[str, Any]
+    definition_digest: str = ""
+    deadline_ms: int | None = None  # by the store's clock
+    webhooks: dict[str, Any] = field(default_factory=dict[str, Any])
     status_epoch: int = 0
+    waiting: dict[str, Any] | None = None  # what for, while the status is WAITING
     steps: tuple[Step, ...] = ()
     results: dict[str, Any] = field(default_factory=dict[str, Any])
     usage: Usage = field(default_factory=Usage)
@@ -114,12 +120,14 @@ class Flow:
         return {
             "id": self.id,
             "crew": self.crew,
+            "definition": self.definition_digest,
             "status": self.head.status.value,
             "version": self.head.version,
             "created_ms": self.created_ms,
             "updated_ms": self.updated_ms,
             "steps": [step.public() for step in self.steps],
             "usage": self.usage.public(),
+            "waiting": self.waiting,
             "output": self.output,
             "error": self.error,
         }

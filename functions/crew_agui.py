@@ -246,7 +246,7 @@ def _interrupted(run: Run, value: Any, cursor: str) -> Event:
     """Return the end of a run that waits. What is waited for is the interrupt's metadata."""
     asked = cast("dict[str, Any]", value) if isinstance(value, dict) else {"reason": value}
     interrupt = {
-        "id": str(asked.get("id", cursor)),
+        "id": str(asked.get("review", cursor)),
         "reason": str(asked.get("reason", "waiting")),
         "metadata": asked,
     }

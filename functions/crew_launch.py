@@ -1,6 +1,7 @@
 """GET /v1/crews, POST /v1/flows and /v1/inputs -- what can run, making it run, and on what.
 
-POST /v1/flows/{id}/cancel -- and ending it before its time.
+POST /v1/flows/{id}/cancel, /v1/flows/{id}/resume -- ending it before its time, and answering it
+where it waits for a person.
 
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
 `_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
@@ -9,7 +10,7 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 import asyncio
 import secrets
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,7 +30,20 @@ UPLOAD_BYTES = 512 * 1024**2
 UPLOAD_SECONDS = 900
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
 
+FEEDBACK_CHARACTERS = 20_000
+Model = TypeVar("Model", bound=BaseModel)
+
 router = APIRouter()
+
+
+class Answer(BaseModel):
+    """The body of POST /v1/flows/{id}/resume; `review` is the one that the flow's state names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    approve: bool
+    feedback: Annotated[str, Field(max_length=FEEDBACK_CHARACTERS)] = ""
+    review: Annotated[str | None, Field(max_length=256)] = None
 
 
 class FlowRequest(BaseModel):
@@ -43,13 +57,22 @@ class FlowRequest(BaseModel):
 
 async def flow_request(request: Request) -> launch.Request:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
+    asked = await _read(request, FlowRequest, "the body is not a launch")
+    return launch.Request(asked.crew, asked.inputs)
+
+
+async def answer(request: Request) -> Answer:
+    """Read what a person says. Raises as `flow_request`."""
+    return await _read(request, Answer, "the body is not an answer")
+
+
+async def _read(request: Request, model: type[Model], complaint: str) -> Model:
     body = await _body.read_json(request, REQUEST_BYTES)
     try:
-        asked = FlowRequest.model_validate(body)
+        return model.model_validate(body)
     except ValidationError as error:
         complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid("the body is not a launch", complaints) from error
-    return launch.Request(asked.crew, asked.inputs)
+        raise _problem.invalid(complaint, complaints) from error
 
 
 @router.get("/v1/crews")
@@ -91,6 +114,25 @@ async def flow_cancel(
     """End a flow; answer with its state. A request sent again gets the same answer."""
     possible = _app.possible_id(flow)
     state = await control.cancel(bootstrap.ledger(), tenant=who.tenant, flow=possible)
+    return JSONResponse(state.public())
+
+
+@router.post("/v1/flows/{flow}/resume")
+async def flow_resume(
+    flow: str,
+    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    said: Annotated[Answer, Depends(answer)],
+) -> Response:
+    """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
+    state = await control.resume(
+        bootstrap.ledger(),
+        bootstrap.wake(),
+        tenant=who.tenant,
+        flow=_app.possible_id(flow),
+        approve=said.approve,
+        feedback=said.feedback,
+        review=said.review,
+    )
     return JSONResponse(state.public())
 
 

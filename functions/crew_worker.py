@@ -3,7 +3,7 @@
 A worker holds nothing that its death would lose, so it may be killed at any time; what it was in
 the middle of is begun again by another one when its lease has run out.
 
-`main` serves where a process may stay, and polls the due set. `handler` is AWS Lambda's entry for a
+`main` serves where a process may stay: the due set is its queue. `handler` is AWS Lambda's entry for a
 queue: each message names a flow to look at. A message is let go when its flow was looked at, also
 if another worker was busy with it: should that one die, the flow becomes due and the sweep sends
 another. Only what could not be looked at comes again, and in the end lies in the dead-letter queue.
@@ -15,8 +15,6 @@ import asyncio
 import json
 import logging
 import signal
-import time
-from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
 
@@ -26,61 +24,15 @@ from starlette.routing import Route
 
 from core import bootstrap, signed_wake
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
-from core.crews.run import NoLimit, Worker, due
-from core.errors import NotFoundError, UnavailableError
-from functions import _app, _body
+from core.crews.run import Worker
+from core.errors import NotFoundError
+from functions import _app, _body, _telling
+from functions._serving import serve
+from functions._time import Deadline, Remaining
 
 log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 4096
-AT_ONCE = 4  # flows under way in one process; they wait for models most of the time
-IDLE_SECONDS = (0.1, 2.0)  # between looks at the due set: soon after work, later when idle
-
-
-async def serve(worker: Worker, stopped: Callable[[], bool]) -> None:
-    """Run what becomes due, on a host where a process may stay: the due set is the queue."""
-    under_way: set[asyncio.Task[None]] = set()
-    idle = IDLE_SECONDS[0]
-    while not stopped():
-        began = await _begin(worker, under_way)
-        idle = IDLE_SECONDS[0] if began or under_way else min(idle * 1.5, IDLE_SECONDS[1])
-        await asyncio.sleep(idle)
-
-
-async def _begin(worker: Worker, under_way: set[asyncio.Task[None]]) -> bool:
-    """Begin what is due as far as there is room; tell whether there was anything."""
-    room = AT_ONCE - len(under_way)
-    if room <= 0:
-        return False
-    began = False
-    try:
-        async for tenant, flow in due(worker.ledger, room, worker.timing.lease_ms):
-            task = asyncio.create_task(_advance(worker, tenant, flow))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            began = True
-    except UnavailableError as error:
-        log.warning("cannot look for work: %s", error)
-    return began
-
-
-async def _advance(worker: Worker, tenant: str, flow: str) -> None:
-    """Advance one flow; whatever goes wrong, it stays due and this worker goes on."""
-    try:
-        await worker.advance(tenant, flow, NoLimit())
-    except Exception:
-        log.exception("flow %s of %s was left; it stays due", flow, tenant)
-
-
-class Remaining:
-    """The clock of a Lambda invocation."""
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def seconds_left(self) -> float:
-        """Return the time for steps: Lambda's, without what committing and handing over take."""
-        return self._context.get_remaining_time_in_millis() / 1000 - WORKER_MARGIN_SECONDS
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -118,6 +70,7 @@ async def _looked_at(worker: Worker, records: list[dict[str, Any]], clock: Remai
         except Exception:
             log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
             failed.append(record["messageId"])
+    await _telling.tell_due(clock)
     return failed
 
 
@@ -132,17 +85,6 @@ def _named(body: str) -> tuple[str, str] | None:
     return (tenant, flow) if isinstance(tenant, str) and isinstance(flow, str) else None
 
 
-class Deadline:
-    """The clock of a request that the host answers within so many seconds from now."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds - WORKER_MARGIN_SECONDS
-
-    def seconds_left(self) -> float:
-        """Return the time for steps."""
-        return self._end - time.monotonic()
-
-
 async def woken(request: Request) -> Response:
     """Look at the flow that a signed message names; 503 has the message come again."""
     chosen = bootstrap.settings()
@@ -155,7 +97,9 @@ async def woken(request: Request) -> Response:
     if named is None:
         log.warning("a message names no flow; it is dropped")
     else:
-        await bootstrap.worker().advance(*named, Deadline(chosen.worker_seconds))
+        clock = Deadline(chosen.worker_seconds)
+        await bootstrap.worker().advance(*named, clock)
+        await _telling.tell_due(clock)
     return Response(status_code=204)
 
 
@@ -166,7 +110,10 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     worker = bootstrap.worker()
     log.info("worker ready")
-    await serve(worker, stopping.is_set)
+    await asyncio.gather(
+        serve(worker, bootstrap.bell(), stopping.is_set),
+        _telling.keep_telling(stopping.is_set),
+    )
 
 
 app = _app.unguarded([Route("/v1/worker", woken, methods=["POST"])])

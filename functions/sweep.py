@@ -1,11 +1,16 @@
-"""Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind."""
+"""Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind.
+
+What somebody is to be told of a flow by webhook is told here as well, if it was not before.
+"""
 
 import asyncio
 from typing import Any
 
 from core import bootstrap
-from core.crews.ledger import RunLedger, Wake
-from core.crews.run import due
+from core.crews.ledger import RunLedger
+from core.crews.run import Clock, due
+from core.crews.wakeups import Wake
+from functions import _telling, _time
 
 PER_TENANT = 100
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
@@ -22,5 +27,10 @@ async def sweep(ledger: RunLedger, wake: Wake) -> int:
 
 def handler(event: Any, context: Any) -> dict[str, int]:
     """AWS Lambda's entry, by schedule."""
-    del event, context
-    return {"woken": asyncio.run(sweep(bootstrap.ledger(), bootstrap.wake()))}
+    del event
+    return asyncio.run(_swept(_time.Remaining(context)))
+
+
+async def _swept(clock: Clock) -> dict[str, int]:
+    woken = await sweep(bootstrap.ledger(), bootstrap.wake())
+    return {"woken": woken, "told": await _telling.tell_due(clock)}

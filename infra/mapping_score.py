@@ -1,10 +1,13 @@
 """How right a mapping is: precision, recall and F1 over all columns of a file.
 
 `python -m infra.mapping_score` prints them for the example files, mapped by the offline model's
-skill without lessons.
+skill without lessons. With the name of a crew, such as `import_mapping_consensus`, that crew maps
+them, step by step through CrewAI on the offline model.
 """
 
+import asyncio
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from crews.import_mapping.evidence import column
 from crews.import_mapping.matching import propose, review
 from crews.import_mapping.profile import profile_csv
 
+FILE = "in_" + "0" * 32
 CREW = Path(__file__).parent.parent / "crews" / "import_mapping"
 
 
@@ -67,14 +71,33 @@ def map_file(path: Path, target: Mapping[str, Any]) -> list[dict[str, Any]]:
     return review(columns, target, propose(columns, target))
 
 
-def main() -> None:
+def play_file(crew: str, path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Have a crew map a file; return the mapping, and how it was come to."""
+    from infra.crew_play import play  # noqa: PLC0415 -- CrewAI takes seconds to load
+
+    results, output = asyncio.run(play(crew, {"file": FILE}, {FILE: path.read_bytes()}))
+    how = f"{len(results)} steps"
+    if "answer" in output:
+        how += f", agreement {output['agreement']:.2f} in round {output['rounds']}"
+        output = output["answer"]
+    return output["columns"], how
+
+
+def main(crew: str | None) -> None:
     target, scores = default_target(), list[Score]()
     for name, truth in truths().items():
-        scores.append(score(map_file(CREW / "examples" / name, target), truth))
+        path, how = CREW / "examples" / name, ""
+        if crew is None:
+            mapping = map_file(path, target)
+        else:
+            mapping, how = play_file(crew, path)
+        scores.append(score(mapping, truth))
         its = scores[-1]
-        print(f"{name:24} P {its.precision:.2f}  R {its.recall:.2f}  F1 {its.f1:.2f}")
+        print(
+            f"{name:24} P {its.precision:.2f}  R {its.recall:.2f}  F1 {its.f1:.2f}  {how}".rstrip()
+        )
     print(f"{'mean F1':24} {fmean(its.f1 for its in scores):.3f}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2] or [None])

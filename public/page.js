@@ -111,6 +111,14 @@ async function cancel() {
   await ask(`/v1/flows/${encodeURIComponent(location.hash.slice(1))}/cancel`, { method: "POST" });
 }
 
+async function answer(approve) {
+  const feedback = at("feedback").value.trim();
+  if (!approve && !feedback) throw new Error("say what should be different, or approve");
+  const body = JSON.stringify({ approve, feedback, review: at("review").dataset.asks });
+  await ask(`/v1/flows/${encodeURIComponent(location.hash.slice(1))}/resume`, { method: "POST", body });
+  at("feedback").value = "";
+}
+
 async function showRecent() {
   const { flows } = await ask("/v1/flows?limit=8");
   const lines = flows.map(({ id, crew, status, created_ms: created }) => {
@@ -136,7 +144,7 @@ function watch() {
   if (!id || !token()) return;
   for (const name of ["feed", "steps", "output"]) at(name).replaceChildren();
   for (const name of ["error", "title", "status", "events"]) at(name).textContent = "";
-  at("result").hidden = at("cancel").hidden = true;
+  at("result").hidden = at("cancel").hidden = at("review").hidden = true;
   messages.clear();
   const url = `/v1/flows/${encodeURIComponent(id)}`;
   watching = follow({ url, token, replay: true, onEvent, onState, onConnection });
@@ -148,7 +156,7 @@ function watch() {
 }
 
 function onState(state) {
-  const { crew, id, status, usage, steps, output, error } = state;
+  const { crew, id, status, usage, steps, output, error, waiting } = state;
   at("title").replaceChildren(`${crew} `, element("small", { textContent: id }));
   at("status").className = `pill ${status}`;
   at("status").textContent = status;
@@ -159,9 +167,19 @@ function onState(state) {
   at("tokens-out").textContent = number.format(usage.output_tokens);
   at("calls").textContent = number.format(usage.calls);
   at("error").textContent = error ?? "";
+  review(waiting);
   at("steps").replaceChildren(...steps.map(step));
   at("result").hidden = output === null;
   if (output !== null) at("output").replaceChildren(table(output));
+}
+
+// The flow waits for a word: what it would go on with, and a form to approve it or send it back.
+function review(waiting) {
+  at("review").hidden = !waiting;
+  if (!waiting || at("review").dataset.asks === waiting.review) return;
+  at("review").dataset.asks = waiting.review;
+  at("asked").textContent = `${waiting.agent} asks: is this right for ${waiting.task}?`;
+  at("draft").replaceChildren(table(waiting.output));
 }
 
 function step({ id, title, agent, state, attempt: start, started_ms: from, finished_ms: to }) {
@@ -211,6 +229,11 @@ const SHOWN = {
 
 const CUSTOM = {
   agent_insight: ({ agent, text }) => note("insight", `${agent}: ${text}`),
+  agent_started: ({ step: name, agent }) => note("agent", `${agent} works on ${name}`),
+  answer_refused: ({ step: name, reason }) => note("step", `${name}: the answer was sent back: ${reason}`),
+  delegation: ({ step: name, worker, description }) => note("manager", `gives ${name} to ${worker}: ${description}`),
+  resumed: ({ task, approved, feedback }) => note("you", approved ? `approved ${task}` : `sent ${task} back: ${feedback}`),
+  waiting: ({ task, agent }) => note("flow", `waits for your word on ${task} of ${agent}`),
   step_failed: ({ step: name, error }) => note("step", `${name} failed and is tried again: ${error}`),
   step_retried: ({ step: name, attempt: start }) => note("step", `${name} begins again, start ${start}`),
   model_call: ({ model, input_tokens: read, output_tokens: wrote, cost_nanodollars: cost }) =>
@@ -271,6 +294,10 @@ at("order").addEventListener("submit", async (event) => {
   at("launch").disabled = true;
   await attempt(order);
   at("launch").disabled = false;
+});
+at("review").addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(() => answer(event.submitter?.id !== "send-back"));
 });
 at("cancel").addEventListener("click", () => attempt(cancel));
 addEventListener("hashchange", watch);

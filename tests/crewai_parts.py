@@ -1,13 +1,10 @@
-"""Real parts for tests of the CrewAI adapter: crews, scripted models, a provider over HTTP."""
+"""Real parts for tests of the CrewAI adapter: crews, scripted models, a session that records."""
 
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 from core.adapters.crewai.environ import prepare_environ
@@ -21,12 +18,22 @@ from crewai.llms.base_llm import llm_call_context  # noqa: E402
 from crewai.tasks.task_output import TaskOutput  # noqa: E402
 from pydantic import Field, TypeAdapter  # noqa: E402
 
+from core.adapters.crewai.pace import Pace  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
+from core.costs.usage import Usage  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
-from core.crews.ledger import Write  # noqa: E402
-from core.crews.run import StepWork, Tool, ToolContext  # noqa: E402
+from core.crews.work import (  # noqa: E402
+    Assignment,
+    Guardrail,
+    Kind,
+    Told,
+    Tool,
+    ToolContext,
+    Work,
+)
+from core.events import Event  # noqa: E402
 
 INPUT = "in_" + "0" * 32
 __all__ = ["Agent", "Crew", "Task", "TaskOutput"]  # CrewAI's own, imported in the right order
@@ -41,7 +48,11 @@ def size(context: ToolContext, file: str, unit: str = "bytes") -> str:
 
 
 def a_crew(
-    *, tools: tuple[str, ...] = (), max_iter: int = 5, **tasks: dict[str, Any]
+    *,
+    tools: tuple[str, ...] = (),
+    max_iter: int = 5,
+    max_rpm: int | None = None,
+    **tasks: dict[str, Any],
 ) -> Definition:
     agent = {
         "role": "Clerk",
@@ -49,6 +60,7 @@ def a_crew(
         "backstory": "Long in service.",
         "tools": tools,
         "max_iter": max_iter,
+        "max_rpm": max_rpm,
     }
     text = {"description": "Do {what}.", "expected_output": "A word.", "agent": "clerk"}
     return Definition.model_validate(
@@ -63,9 +75,24 @@ def a_crew(
     )
 
 
-def a_step(crew: Definition, step: str = "one", what: Any = "it", **results: str) -> StepWork:
-    done = {name: {"output": raw, "raw": raw} for name, raw in results.items()}
-    return StepWork("acme", "f1", crew, step, 1, {"what": what}, done)
+def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -> Work:
+    """Return what a strategy would make of a task; `told` are the earlier tasks' answers."""
+    task = crew.tasks[step]
+    assert task.agent is not None
+    agent = crew.agents[task.agent]
+    assignment = Assignment(
+        step=step,
+        kind=Kind.TASK,
+        task=step,
+        agent=task.agent,
+        description=task.description.replace("{what}", what),
+        expected_output=task.expected_output,
+        context=tuple(Told(name, agent.role, text) for name, text in told.items()),
+        output_schema=task.output_schema,
+        tools=tuple(agent.tools if task.tools is None else task.tools),
+        guardrails=tuple(task.guardrails),
+    )
+    return Work("acme", "f1", crew, assignment, 1, {"what": what})
 
 
 @dataclass
@@ -118,35 +145,91 @@ class ScriptedLLM(BaseLLM):
         source = {"from_task": from_task, "from_agent": from_agent}
         with llm_call_context():
             self._emit_call_started_event(messages, tools=tools, **source)
-            reply = self.script.next(messages)
+            try:
+                reply = self.script.next(messages)
+            except Exception as error:
+                self._emit_call_failed_event(str(error), **source)
+                raise
             kind = LLMCallType.LLM_CALL if isinstance(reply, str) else LLMCallType.TOOL_CALL
             self._emit_call_completed_event(reply, kind, usage=self.script.usage, **source)
             return reply
 
 
 @dataclass
+class Recorder:
+    """A session that keeps everything, checks each event against AG-UI, and keeps the books.
+
+    `before` is called with the method's name at the beginning of each: to raise, or to wait.
+    """
+
+    events: list[Event] = field(default_factory=list[Event])
+    reserved: list[tuple[str, Usage]] = field(default_factory=list[tuple[str, Usage]])
+    settled: dict[str, Usage] = field(default_factory=dict[str, Usage])
+    calls: list[str] = field(default_factory=list[str])  # of its methods, in order
+    before: Callable[[str], None] = lambda _method: None
+
+    def post(self, told: list[Event]) -> None:
+        self._called("post")
+        self._keep(told)
+
+    def reserve(self, model: str, bound: Usage) -> str:
+        self._called("reserve")
+        self.reserved.append((model, bound))
+        return str(len(self.reserved) - 1)
+
+    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+        self._called("settle")
+        _, bound = self.reserved[int(call)]
+        assert call not in self.settled
+        assert usage.cost_nanodollars <= bound.cost_nanodollars
+        assert usage.input_tokens <= bound.input_tokens
+        assert usage.output_tokens <= bound.output_tokens
+        self.settled[call] = usage
+        self._keep(told)
+
+    @property
+    def usages(self) -> list[Usage]:
+        """What was settled, in the order of the reservations."""
+        return [self.settled[call] for call in sorted(self.settled, key=int)]
+
+    @property
+    def lost(self) -> int:
+        """How many reserved calls were never settled."""
+        return len(self.reserved) - len(self.settled)
+
+    def _called(self, method: str) -> None:
+        self.before(method)
+        self.calls.append(method)
+
+    def _keep(self, told: list[Event]) -> None:
+        for event in told:
+            AG_UI.validate_python(json.loads(json.dumps(event, allow_nan=False)))
+        self.events += told
+
+
+@dataclass
 class Office:
-    """A runner over a script, and what it posts, each event checked against AG-UI."""
+    """A runner over a script, and the session that its steps report to."""
 
     script: Script
     runner: CrewAIRunner
     blobs: MemoryBlobs
-    writes: list[Write] = field(default_factory=list)
+    session: Recorder = field(default_factory=Recorder)
 
-    async def run(self, work: StepWork) -> dict[str, Any]:
-        return await self.runner.run(work, self.post)
-
-    def post(self, write: Write) -> None:
-        for event in write.events:
-            AG_UI.validate_python(json.loads(json.dumps(event, allow_nan=False)))
-        self.writes.append(write)
+    async def run(self, work: Work) -> dict[str, Any]:
+        return await self.runner.run(work, self.session)
 
     @property
-    def events(self) -> list[dict[str, Any]]:
-        return [event for write in self.writes for event in write.events]
+    def events(self) -> list[Event]:
+        return self.session.events
 
-    def kinds(self) -> list[str]:
-        return [event.get("name", event["type"]) for event in self.events]
+    @property
+    def usages(self) -> list[Usage]:
+        return self.session.usages
+
+    def told(self, name: str) -> list[Any]:
+        """The values of the custom events of a name."""
+        return [event["value"] for event in self.events if event.get("name") == name]
 
     def texts(self) -> list[str]:
         return [e["delta"] for e in self.events if e["type"] == "TEXT_MESSAGE_CONTENT"]
@@ -160,11 +243,20 @@ def an_office(
     native: bool = False,
     model: str = "openai/gpt-4o-mini",
     llm: Callable[[], BaseLLM] | None = None,
+    guardrails: Mapping[str, Guardrail] | None = None,
+    minute_seconds: float = 60.0,
     **tools: Tool,
 ) -> Office:
     script, blobs = Script(deque(replies)), MemoryBlobs()
     scripted = lambda: ScriptedLLM(model=model, script=script, native=native)  # noqa: E731 -- a default
-    runner = CrewAIRunner(llm or scripted, {"size": size, **tools}, GenaiPriceBook(), blobs)
+    runner = CrewAIRunner(
+        llm or scripted,
+        {"size": size, **tools},
+        guardrails or {},
+        GenaiPriceBook(),
+        blobs,
+        pace=Pace(minute_seconds),
+    )
     return Office(script, runner, blobs)
 
 
@@ -175,75 +267,3 @@ def native_call(tool: str, **arguments: Any) -> dict[str, Any]:
 
 def react_call(tool: str, **arguments: Any) -> str:
     return f"Thought: I look.\nAction: {tool}\nAction Input: {json.dumps(arguments)}"
-
-
-@dataclass
-class Provider:
-    """An OpenAI-compatible server. A reply is a message of the model, or (status, error body)."""
-
-    url: str
-    replies: deque[Any] = field(default_factory=deque[Any])
-    requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    keys: list[str | None] = field(default_factory=list[str | None])
-    usage: dict[str, int] | None = field(
-        default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
-    )
-
-    def answer(self, request: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any]]:
-        self.requests.append(request)
-        self.keys.append(key)
-        reply = self.replies.popleft() if len(self.replies) > 1 else self.replies[0]
-        if isinstance(reply, tuple):
-            return reply
-        finish = "tool_calls" if "tool_calls" in reply else "stop"
-        message = {"role": "assistant", "content": None, **reply}
-        choice = {"index": 0, "message": message, "finish_reason": finish}
-        body = {"id": "c1", "object": "chat.completion", "created": 0, "model": request["model"]}
-        return 200, {**body, "choices": [choice], "usage": self.usage}
-
-
-@contextmanager
-def a_provider() -> Generator[Provider]:
-    provider = Provider("")
-
-    class Answering(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, body = provider.answer(request, self.headers["Authorization"])
-            streams = request.get("stream") and status == 200
-            data = _streamed(body) if streams else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/event-stream" if streams else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- as inherited
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    provider.url = f"http://127.0.0.1:{server.server_port}/v1"
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def _streamed(body: dict[str, Any]) -> bytes:
-    """The same answer in pieces of two characters, the usage in a piece of its own at the end."""
-    message = body["choices"][0]["message"]
-    text = message["content"] or ""
-    deltas = [{"role": "assistant"}]
-    deltas += [{"content": text[at : at + 2]} for at in range(0, len(text), 2)]
-    for index, call in enumerate(message.get("tool_calls", ())):
-        deltas.append({"tool_calls": [{**call, "index": index}]})
-    finish = body["choices"][0]["finish_reason"]
-    pieces = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
-    pieces.append({"index": 0, "delta": {}, "finish_reason": finish})
-    whole = {**body, "object": "chat.completion.chunk", "usage": None}
-    chunks = [{**whole, "choices": [piece]} for piece in pieces]
-    chunks.append({**whole, "choices": [], "usage": body["usage"]})
-    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
-    return "".join([*lines, "data: [DONE]\n\n"]).encode()

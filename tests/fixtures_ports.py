@@ -1,19 +1,27 @@
 """Every adapter of a port under the same name, so that one suite holds them all to the contract."""
 
+import json
 import secrets
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import jsonpatch
 import pytest
 
-from core.adapters.memory import MemoryFlows
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.upstash import scripts
+from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, Patient
 from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
-from core.adapters.upstash.ledger import DueSetWake, UpstashRunLedger
+from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.sdk import SdkCommands
-from core.crews.ledger import Launch, RunLedger, Wake
+from core.adapters.upstash.wake import DueSetWake
+from core.costs.budgets import BudgetBook
+from core.crews.ledger import Launch, RunLedger
+from core.crews.wakeups import Wake
 from core.flows import FlowLog, Step
 
 TTL_SECONDS = 3600
@@ -27,23 +35,31 @@ class Flows:
     ledger: RunLedger
     log: FlowLog
     wake: Wake
+    budgets: BudgetBook
 
 
-def over_redis(commands: Commands, url: str, token: str) -> Flows:
+def in_memory() -> Flows:
+    memory = MemoryFlows()
+    return Flows("t1", memory, memory, memory, MemoryBudgetBook(memory))
+
+
+def over_redis(
+    commands: Commands, url: str, token: str, lua_folder: Path = scripts.FOLDER
+) -> Flows:
     patient = Patient(commands)
     return Flows(
         f"t{uuid.uuid4().hex[:12]}",
-        UpstashRunLedger(patient, TTL_SECONDS),
+        UpstashRunLedger(patient, TTL_SECONDS, lua_folder),
         UpstashFlowLog(patient, LeanSubscriber(url, token)),
         DueSetWake(patient),
+        UpstashBudgetBook(patient, TTL_SECONDS, lua_folder),
     )
 
 
 @pytest.fixture(params=["memory", "upstash-sdk", "upstash-lean"])
 def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
-        memory = MemoryFlows()
-        return Flows("t1", memory, memory, memory)
+        return in_memory()
     rest = request.getfixturevalue("gateway")
     client = SdkCommands if request.param == "upstash-sdk" else LeanCommands
     return over_redis(client(rest.url, rest.token), rest.url, rest.token)
@@ -58,8 +74,24 @@ def a_launch(flow: str = "f1", **changes: Any) -> Launch:
         "incarnation": secrets.token_hex(4),
         "crew": "example",
         "definition": {"name": "example"},
+        "definition_digest": "digest-1",
         "inputs": {"file": "in_1"},
         "steps": steps,
         "created_ms": 1_700_000_000_000,
     }
     return Launch(**given | changes)
+
+
+async def viewed(flows: Flows, flow: str = "f1") -> dict[str, Any]:
+    """What a viewer makes of a flow's log."""
+    entries = await flows.log.entries(flows.tenant, flow, 0, 10_000)
+    return view([json.loads(entry.event) for entry in entries])
+
+
+def view(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """The state to which the first snapshot and all the deltas after it lead."""
+    state: dict[str, Any] = {}
+    for event in told:
+        state = event.get("snapshot", state)
+        state = jsonpatch.apply_patch(state, event.get("delta", []))
+    return state

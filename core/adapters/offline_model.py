@@ -2,9 +2,10 @@
 
 It is handed the prompt that any model would be handed, and nothing else. What it can do with it,
 in this order: call the tool that the task names when the prompt holds the arguments; hand on what
-the tool said; ask its skills, each a function of the prompt's text that answers or declines; and
-else quote the sentences of the context that are nearest to the task. It never makes text up, and
-its answers say whose they are.
+the tool said; plan, put together, vote and check as `offline_skills` says; ask the skills of crews,
+each a function of the prompt's text that answers or declines; and else quote the sentences of the
+context that are nearest to the task and to the agent's goal. It never makes text up, and its
+answers say whose they are.
 
 Tokens are counted as four characters each, rounded up, over the messages and the tools' schemas.
 """
@@ -19,17 +20,12 @@ from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError, llm_call_context
 from pydantic import BaseModel, Field
 
-MODEL = "crewline/offline"
+from core.adapters import offline_skills
+from core.adapters.offline_quotes import MODEL, goal, quote
+
 CHARS_PER_TOKEN = 4
 CONTEXT_TOKENS = 1_000_000  # a prompt is only read here; CrewAI's default of 4096 would cut it
 CHUNKS = 6
-QUOTED_SENTENCES = 3
-LITTLE_WORD = 3  # up to this length words say little: of, the, and
-CONTEXT_MARK = "This is the context you're working with:"
-CLOSING = "Provide your complete response:"
-CRITERIA = "\n\nThis is the expected criteria"
-HEADING = re.compile(r"\n[A-Z][\w ]*:\n")
-SIGNATURE = f"The offline model ({MODEL}) quotes, it does not write: "
 
 Skill = Callable[[str], str | None]
 ToolCall = dict[str, Any]
@@ -139,9 +135,15 @@ class OfflineModel(BaseLLM):
         observation = _observation(chat)
         if observation is not None:
             return observation
-        prompt = _text([message for message in chat if message["role"] == "user"])
-        answers = (skill(prompt) for skill in self.skills)
-        return next((answer for answer in answers if answer is not None), None) or quote(prompt)
+        prompt, system = _said_by("user", chat), _said_by("system", chat)
+
+        def own(asked: str) -> str:
+            whole = f"{system}\n\n{asked}" if system else asked
+            answers = (skill(whole) for skill in self.skills)
+            known = next((answer for answer in answers if answer is not None), None)
+            return known or quote(asked, goal(system))
+
+        return offline_skills.answer(prompt, own) or own(prompt)
 
     def _cut(self, text: str) -> tuple[str, str]:
         limit = int(self.max_tokens) * CHARS_PER_TOKEN if self.max_tokens else len(text)
@@ -164,33 +166,13 @@ def tool_calls(chat: Sequence[Any], tools: Sequence[dict[str, Any]]) -> list[Too
     """
     if _observation(chat) is not None:
         return []
-    prompt = _text([message for message in chat if message["role"] == "user"])
+    prompt = _said_by("user", chat)
     for tool in (tool["function"] for tool in tools):
         arguments = _arguments(tool.get("parameters", {}), prompt)
         if arguments is not None and re.search(rf"\b{re.escape(tool['name'])}\b", prompt):
             function = {"name": tool["name"], "arguments": json.dumps(arguments)}
             return [{"id": f"call_{len(chat)}", "type": "function", "function": function}]
     return []
-
-
-def quote(prompt: str) -> str:
-    """Answer with the sentences of the context that share most words with the task.
-
-    A task that is told nothing may hold its material itself, under a heading on a line of its own.
-    """
-    task, _, context = prompt.removesuffix(CLOSING).partition(CONTEXT_MARK)
-    if not context and (heading := HEADING.search(task)):
-        context = task[heading.end() :].partition(CRITERIA)[0]
-        task = task[: heading.start()]
-    context = context.replace(SIGNATURE, "")
-    wanted = _words(task)
-    parts = (part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", context))
-    sentences = list(dict.fromkeys(filter(None, parts)))  # several tasks may have quoted one
-    shared = {sentence: len(wanted & _words(sentence)) for sentence in sentences}
-    nearest = sorted(filter(shared.get, sentences), key=lambda sentence: -shared[sentence])
-    quoted = [sentence for sentence in sentences if sentence in nearest[:QUOTED_SENTENCES]]
-    found = " ".join(quoted) or "nothing in the context answers this."
-    return f"{SIGNATURE}{found}"
 
 
 def _arguments(parameters: dict[str, Any], prompt: str) -> dict[str, str] | None:
@@ -209,6 +191,10 @@ def _observation(chat: Sequence[Any]) -> str | None:
     return said[-1] if said else None
 
 
+def _said_by(role: str, chat: Sequence[Any]) -> str:
+    return _text([message for message in chat if message["role"] == role])
+
+
 def _text(messages: Sequence[Any]) -> str:
     return "\n\n".join(_content(message) for message in messages)
 
@@ -218,10 +204,6 @@ def _content(message: Any) -> str:
     if isinstance(content, str):
         return content
     return " ".join(str(block.get("text", "")) for block in content)
-
-
-def _words(text: str) -> set[str]:
-    return {word for word in re.findall(r"\w+", text.casefold()) if len(word) > LITTLE_WORD}
 
 
 def _tokens(text: str) -> int:

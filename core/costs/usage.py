@@ -12,6 +12,7 @@ class Usage:
 
     `unpriced_calls` counts calls whose price nobody knows: the cost is then a lower bound, and
     never silently zero. `demo_calls` counts calls at the offline model's demonstration price.
+    `lost_calls` counts those whose worker ended before it knew their price: their bound is counted.
     """
 
     calls: int = 0
@@ -20,6 +21,7 @@ class Usage:
     cost_nanodollars: int = 0
     unpriced_calls: int = 0
     demo_calls: int = 0
+    lost_calls: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -1,14 +1,22 @@
-"""Control: what a person may do to a flow that is under way."""
+"""Control: what a person may do to a flow that is under way, or that failed."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from core import events
-from core.crews.ledger import FencedError, RunLedger
-from core.errors import ConflictError
-from core.flows import Flow, Status
+from core.crews import strategies
+from core.crews.definition import Definition
+from core.crews.launch import flow_id, time_limit_ms, woken
+from core.crews.ledger import FencedError, Launch, RunLedger
+from core.crews.wakeups import Wake
+from core.errors import ConflictError, InvalidInputError
+from core.events import Event
+from core.flows import Flow, Status, Step
 
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"
+TOO_QUICK = "the flow changes too quickly: send the request again"
 
 
 async def cancel(ledger: RunLedger, *, tenant: str, flow: str) -> Flow:
@@ -29,16 +37,112 @@ async def cancel(ledger: RunLedger, *, tenant: str, flow: str) -> Flow:
         except FencedError:
             continue  # it ended, or began to wait, since it was read
         return await ledger.state(tenant, flow)
-    raise ConflictError("the flow changes too quickly: send the request again")
+    raise ConflictError(TOO_QUICK)
 
 
 async def _cancelled(ledger: RunLedger, tenant: str, state: Flow) -> None:
-    told = events.run_error(CANCELLED, Status.CANCELLED.value)
     await ledger.move(
         tenant,
         state.id,
         Status.CANCELLED,
         status_epoch=state.status_epoch,
-        events=events.stamped(told, time.time_ns() // 1_000_000),
+        events=_stamped(events.run_error(CANCELLED, Status.CANCELLED.value)),
         error=CANCELLED,
     )
+
+
+async def resume(
+    ledger: RunLedger,
+    wake: Wake,
+    *,
+    tenant: str,
+    flow: str,
+    approve: bool,
+    feedback: str,
+    review: str | None = None,
+) -> Flow:
+    """Answer a flow that waits for a person, have it go on, and return its state.
+
+    Approved, what the flow waits with stands; else it is done again with the feedback in mind.
+    `review` names the question that is answered: sent again with it, an answer changes nothing.
+    Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
+    if neither approval nor feedback is given; NotFoundError, UnavailableError.
+    """
+    if not approve and not feedback.strip():
+        reason = "say what should be different, or approve"
+        raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
+    answer = strategies.answered(approve, feedback)
+    state = await ledger.state(tenant, flow)
+    if review is not None and state.results.get(review) == answer:
+        return state
+    asked = state.waiting
+    if asked is None:
+        raise ConflictError("the flow waits for nobody")
+    if review not in (None, asked["review"]):
+        raise ConflictError(f"the flow waits for another answer: {asked['review']}")
+    told = {"review": asked["review"], "task": asked["task"], "approved": approve}
+    try:
+        await ledger.move(
+            tenant,
+            flow,
+            Status.RUNNING,
+            status_epoch=state.status_epoch,
+            events=_stamped(events.custom("resumed", told | {"feedback": feedback})),
+            answer=(asked["review"], answer),
+        )
+    except FencedError as error:
+        raise ConflictError("the flow was answered by somebody else, or has ended") from error
+    await woken(wake, tenant, flow)
+    return await ledger.state(tenant, flow)
+
+
+async def redrive(
+    ledger: RunLedger,
+    wake: Wake,
+    *,
+    tenant: str,
+    flow: str,
+    new_id: Callable[[], str],
+    now_ms: int,
+) -> str:
+    """Begin a flow that failed or was cancelled anew, and return the new flow's id.
+
+    Committed steps keep their results and do not run again; the definition is the old flow's, and
+    the time limit begins anew. Sent again for the same flow, it names the same new one. Raises
+    ConflictError if the flow did not fail, NotFoundError, UnavailableError.
+    """
+    old = await ledger.state(tenant, flow)
+    if old.head.status not in (Status.FAILED, Status.CANCELLED):
+        raise ConflictError("only a flow that failed or was cancelled can be driven again")
+    launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)
+    if await ledger.create(tenant, launch):
+        await woken(wake, tenant, launch.flow)
+    return launch.flow
+
+
+def _again(old: Flow, flow: str, incarnation: str, now_ms: int) -> Launch:
+    definition = Definition.model_validate(old.definition)
+    return Launch(
+        flow=flow,
+        digest=f"redrive {old.id}",
+        incarnation=incarnation,
+        crew=old.crew,
+        definition=old.definition,
+        definition_digest=old.definition_digest,
+        inputs=old.inputs,
+        steps=tuple(_kept(step, old.results) for step in old.steps),
+        created_ms=now_ms,
+        time_limit_ms=time_limit_ms(definition),
+        webhooks=old.webhooks,
+        results=old.results,
+    )
+
+
+def _kept(step: Step, results: dict[str, Any]) -> Step:
+    if step.id in results:
+        return step
+    return Step(step.id, step.title, step.agent)
+
+
+def _stamped(told: list[Event]) -> list[Event]:
+    return events.stamped(told, time.time_ns() // 1_000_000)

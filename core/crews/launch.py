@@ -8,12 +8,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.crews import strategies
 from core.crews.definition import Definition, Registry
-from core.crews.ledger import Launch, RunLedger, Wake
+from core.crews.ledger import Launch, RunLedger
+from core.crews.wakeups import Wake
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -21,14 +22,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for: a crew by its name, and its inputs as they were sent."""
+    """What is asked for: a crew by its name, its inputs as they were sent, and who is to be told."""
 
     crew: str
     inputs: dict[str, Any]
+    webhooks: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def digest(self) -> str:
         """Tell this request from every other; a deploy that changes the crew does not change it."""
-        text = json.dumps([self.crew, self.inputs], sort_keys=True)
+        asked = [self.crew, self.inputs, *([self.webhooks] if self.webhooks else [])]
+        text = json.dumps(asked, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -60,14 +63,23 @@ async def launch(
             incarnation=new_id()[:8],
             crew=definition.name,
             definition=definition.model_dump(mode="json"),
+            definition_digest=definition.digest(),
             inputs=inputs,
-            steps=strategies.steps(definition),
+            steps=strategies.first(definition),
             created_ms=now_ms,
+            time_limit_ms=time_limit_ms(definition),
+            webhooks=request.webhooks,
         ),
     )
     if created:
-        await _woken(wake, tenant, flow)
+        await woken(wake, tenant, flow)
     return flow, created
+
+
+def time_limit_ms(definition: Definition) -> int | None:
+    """Return how long a flow of this crew may take, None if as long as it likes."""
+    seconds = definition.limits.time_limit_seconds
+    return None if seconds is None else int(seconds * 1000)
 
 
 def flow_id(tenant: str, idempotency_key: str | None, new_id: Callable[[], str]) -> str:
@@ -90,7 +102,8 @@ def _definition(registry: Registry, crew: str) -> Definition:
         raise InvalidInputError(str(error), {"/crew": "must be one of the crews here"}) from error
 
 
-async def _woken(wake: Wake, tenant: str, flow: str) -> None:
+async def woken(wake: Wake, tenant: str, flow: str) -> None:
+    """Wake a worker, or leave that to the sweep: the flow is due in any case."""
     try:
         await wake.wake(tenant, flow)
     except UnavailableError:

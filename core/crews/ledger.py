@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core import events
-from core.costs.usage import Usage
 from core.events import Event
 from core.flows import Flow, Head, Status, Step
 
@@ -23,7 +22,9 @@ from core.flows import Flow, Head, Status, Step
 class Launch:
     """What a new flow is made of. `digest` tells one request from another under the same id.
 
-    `created_ms` is the launching clock's, for show; no decision rests on it.
+    `created_ms` is the launching clock's, for show; no decision rests on it. The flow may take
+    `time_limit_ms` from its creation, by the store's clock. `results` are of steps that need not
+    run again, as an earlier flow had them: their `steps` are done.
     """
 
     flow: str
@@ -31,16 +32,29 @@ class Launch:
     incarnation: str
     crew: str
     definition: dict[str, Any]
+    definition_digest: str
     inputs: dict[str, Any]
     steps: tuple[Step, ...]
     created_ms: int
+    time_limit_ms: int | None = None
+    webhooks: dict[str, Any] = field(default_factory=dict[str, Any])
+    results: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def first_state(self) -> Flow:
         """Return the state in which the flow will be when it is created."""
         head = Head(self.incarnation, 0, 1, Status.QUEUED)
-        created, definition = self.created_ms, self.definition
         return Flow(
-            self.flow, head, self.crew, created, created, definition, self.inputs, steps=self.steps
+            id=self.flow,
+            head=head,
+            crew=self.crew,
+            created_ms=self.created_ms,
+            updated_ms=self.created_ms,
+            definition=self.definition,
+            definition_digest=self.definition_digest,
+            inputs=self.inputs,
+            webhooks=self.webhooks,
+            steps=self.steps,
+            results=self.results,
         )
 
     def first_events(self) -> list[Event]:
@@ -68,18 +82,22 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one emit carries: events in order, and what model calls used since the last one.
+    """What one emit carries: events in order, and of what an attempt failed, if one did.
 
     `message` is the one that is still being written after these events.
     """
 
     events: list[Event] = field(default_factory=list[Event])
-    usage: Usage | None = None
     message: str | None = None
+    error: str | None = None
 
 
 class FencedError(Exception):
     """This worker no longer holds what it writes to: stop, and leave the flow to its successor."""
+
+
+class ExpiredError(Exception):
+    """The flow has taken as long as it may: end it."""
 
 
 class RunLedger(Protocol):
@@ -110,21 +128,39 @@ class RunLedger(Protocol):
         """Claim `step` if its epoch is still the one given, and emit `events` with that.
 
         `owner` is a nonce of this attempt. The first claim of a flow makes it running. A message
-        that an earlier attempt left open is ended first. Raises
-        FencedError if the step has moved on since `step` was read or the flow is terminal.
+        that an earlier attempt left open is ended first, and its calls that were never settled
+        count as lost. Raises FencedError if the step has moved on since `step` was read, or the flow
+        has ended or waits; ExpiredError if its time is over.
+        """
+        ...
+
+    async def extend(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+        """Add those of the steps that the flow does not have, in this order; return its state.
+
+        Changes nothing where it has them all. Raises FencedError if the flow has ended.
+        """
+        ...
+
+    async def put_off(self, tenant: str, flow: str, delay_ms: int) -> None:
+        """Have a flow looked at in `delay_ms`, or when its time is over if that is earlier.
+
+        A flow that has ended stays as it is. Raises ExpiredError if its time is over now.
         """
         ...
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
-        """Append events, add usage, renew the lease; return the number of the last event.
+        """Append events, renew the lease; return the number of the last event.
 
-        `seq` rises by one with each new write of a claim. Usage bumps the state version, events
-        alone do not. Raises FencedError.
+        `seq` rises by one with each new write of a claim. An error bumps the state version, events
+        alone do not. Raises FencedError, and ExpiredError when the flow's time is over.
         """
         ...
 
     async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
-        """Store the step's result, for good; return the whole state after it. Raises FencedError."""
+        """Store the step's result, for good; return the whole state after it. Raises FencedError.
+
+        A step that is done in time's last moment is done: its result was paid for.
+        """
         ...
 
     async def move(
@@ -137,10 +173,15 @@ class RunLedger(Protocol):
         events: list[Event],
         output: Any = None,
         error: str | None = None,
+        waiting: dict[str, Any] | None = None,
+        answer: tuple[str, dict[str, Any]] | None = None,
     ) -> None:
         """Change the status if the status epoch is still `status_epoch`.
 
-        Raises FencedError if it is not, or if the flow is terminal in another way.
+        A flow that waits says `waiting` for what, and is not looked at before its time is over or
+        it moves on. What it waited for is kept as one more result, `answer` (name, result), and the
+        flow is due at once. When it ends, calls that were never settled count as lost. Raises
+        FencedError if the epoch is another, or if the flow is terminal in another way.
         """
         ...
 
@@ -150,12 +191,4 @@ class RunLedger(Protocol):
 
     async def tenants(self) -> list[str]:
         """Return the tenants that may have a flow which is not terminal."""
-        ...
-
-
-class Wake(Protocol):
-    """Port: have a worker look at a flow soon. A wake-up may be lost, late or doubled."""
-
-    async def wake(self, tenant: str, flow: str) -> None:
-        """Ask for a worker."""
         ...

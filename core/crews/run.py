@@ -1,27 +1,38 @@
 """Running a flow: take steps that are ready until it ends, waits, or the time is up.
 
 A worker holds nothing that its death would lose: it claims a step, runs it, commits, and decides
-what is next from the state that the commit returned. While a step runs, one task beats and writes
-what happens; when the ledger says that the step is somebody else's now, the work stops there.
+what is next from the state that the commit returned. Of several steps that are ready it takes one
+and wakes another worker, which does the same, so what may run side by side does. While a step runs,
+one task beats and writes what happens; when the ledger says that the step is somebody else's now,
+or that the flow's time is over, the work stops there.
 """
 
+import asyncio
 import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from core import events
+from core.costs.budgets import BudgetBook
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.ledger import Busy, Claim, FencedError, RunLedger, Wake, Write
+from core.crews.launch import woken
+from core.crews.ledger import Busy, Claim, ExpiredError, FencedError, RunLedger
+from core.crews.lessons import Lessons
+from core.crews.wakeups import Wake
+from core.crews.work import CrewRunner, Kind, Session, StepFailedError, Work
 from core.crews.writer import StepWriter
-from core.errors import NotFoundError
-from core.flows import Flow, Status
+from core.errors import NotFoundError, UnavailableError
+from core.events import Event
+from core.flows import Flow, Status, Step
 
 log = logging.getLogger(__name__)
+
+WAIT_LOOK_MS = 24 * 3600 * 1000  # how often a flow that waits for a person is looked at
 
 
 class Clock(Protocol):
@@ -53,64 +64,13 @@ class Timing:
     step_seconds: float
 
     def __post_init__(self) -> None:
-        if self.lease_seconds < 3 * self.beat_seconds:
+        if self.lease_ms < 3 * round(self.beat_seconds * 1000):
             raise ValueError("the lease must be at least three heartbeats long")
 
     @property
     def lease_ms(self) -> int:
         """The lease as the ledger counts it."""
-        return int(self.lease_seconds * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class StepWork:
-    """All that running one step takes. `results` holds every committed step's result.
-
-    A result is `{"output": JSON or text, "raw": text as the model gave it}`.
-    """
-
-    tenant: str
-    flow: str
-    definition: Definition
-    step: str
-    attempt: int
-    inputs: dict[str, Any]
-    results: dict[str, Any]
-
-
-Post = Callable[[Write], None]
-
-
-class StepFailedError(Exception):
-    """This attempt at the step failed for good; the message is for the user."""
-
-
-class CrewRunner(Protocol):
-    """Port: runs one step to its result."""
-
-    async def run(self, work: StepWork, post: Post) -> dict[str, Any]:
-        """Run the step; hand every event and every model call's usage to `post` as it happens.
-
-        `post` may be called from any thread, returns at once, keeps the order, and raises
-        FencedError when the step is no longer this worker's; let that through. Raises
-        StepFailedError.
-        """
-        ...
-
-
-class ToolContext(Protocol):
-    """What a tool may reach: the inputs of its own tenant and its user's eye, nothing else."""
-
-    def open(self, input_id: str) -> BinaryIO:
-        """Return the bytes of an uploaded input. Raises NotFoundError."""
-        ...
-
-    def tell(self, insight: str) -> None:
-        """Tell the user at once what was found on the way. Raises ValueError if it is too much."""
-        ...
-
-
-Tool = Callable[..., str]  # called as tool(context, **arguments); its docstring tells the model
+        return round(self.lease_seconds * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,77 +78,166 @@ class Worker:
     """Takes flows forward. Holds nothing between two calls."""
 
     ledger: RunLedger
+    budgets: BudgetBook
     wake: Wake
     runner: CrewRunner
+    lessons: Lessons
     timing: Timing
 
     async def advance(self, tenant: str, flow: str, clock: Clock) -> None:
-        """Run steps of a flow until it ends, others hold what is ready, or the time is up.
+        """Run steps of a flow until it ends or waits, others hold what is ready, or the time is up.
 
         A flow that is gone is nothing to do. Raises UnavailableError; the flow stays due.
         """
         try:
             state: Flow | None = await self.ledger.state(tenant, flow)
             while state is not None and not state.head.status.terminal:
-                state = await self._next(tenant, state, clock)
+                state = await self._forward(tenant, state, clock)
         except FencedError:
             log.info("flow %s of %s is in other hands", flow, tenant)
         except NotFoundError:
             log.info("flow %s of %s is gone", flow, tenant)
 
-    async def _next(self, tenant: str, state: Flow, clock: Clock) -> Flow | None:
-        """Run one ready step; return the state after it, None if this worker is done."""
-        definition = Definition.model_validate(state.definition)
-        ready = strategies.ready(definition, state.results)
-        if isinstance(ready, strategies.End):
-            return await self._end(tenant, state, ready.output)
-        if clock.seconds_left() < self.timing.step_seconds:
-            return await self.wake.wake(tenant, state.id)
-        for step in ready:
-            claim = await self._claim(tenant, state, step)
-            if isinstance(claim, Claim):
-                return await self._run(definition, state, claim)
-        return None
+    async def _forward(self, tenant: str, state: Flow, clock: Clock) -> Flow | None:
+        try:
+            if state.head.status is Status.WAITING:
+                return await self.ledger.put_off(tenant, state.id, WAIT_LOOK_MS)
+            return await self._next(tenant, state, clock)
+        except ExpiredError:
+            state = await self.ledger.state(tenant, state.id)
+            return await self._fail(tenant, state, "the flow took longer than it may", "time_limit")
 
-    async def _claim(self, tenant: str, state: Flow, step: str) -> Claim | Busy:
-        seen = next(known for known in state.steps if known.id == step)
-        begun = events.step_started(step, seen.epoch + 1)
+    async def _next(self, tenant: str, state: Flow, clock: Clock) -> Flow | None:
+        """Do what is next; return the state after it, None if this worker is done."""
+        definition = Definition.model_validate(state.definition)
+        match strategies.ready(definition, state.results):
+            case strategies.End(output):
+                return await self._end(tenant, state, output)
+            case strategies.Wait() as wait:
+                return await self._wait(tenant, state, wait)
+            case strategies.Ready(steps):
+                if clock.seconds_left() < self.timing.step_seconds:
+                    return await self.wake.wake(tenant, state.id)
+                state = await self._known(tenant, state, steps)
+                return await self._take(tenant, definition, state, {step.id for step in steps})
+
+    async def _known(self, tenant: str, state: Flow, steps: tuple[Step, ...]) -> Flow:
+        known = {step.id for step in state.steps}
+        if all(step.id in known for step in steps):
+            return state
+        return await self.ledger.extend(tenant, state.id, steps)
+
+    async def _take(
+        self, tenant: str, definition: Definition, state: Flow, ready: set[str]
+    ) -> Flow | None:
+        """Run the first of these steps that nobody holds; those that nobody began come first.
+
+        A step that has moved on since the state was read is looked at anew.
+        """
+        free = [step for step in state.steps if step.id in ready and step.state == "pending"]
+        held = [step for step in state.steps if step.id in ready and step.state != "pending"]
+        moved = False
+        for at, step in enumerate([*free, *held]):
+            work = _work(tenant, definition, state, step)
+            try:
+                claim = await self._claim(work, step)
+            except FencedError:
+                moved = True
+                continue
+            if isinstance(claim, Claim):
+                if at + 1 < len(free):
+                    await woken(self.wake, tenant, state.id)
+                return await self._run(state, step, replace(work, attempt=claim.epoch), claim)
+        return await self.ledger.state(tenant, state.id) if moved else None
+
+    async def _claim(self, work: Work, step: Step) -> Claim | Busy:
         return await self.ledger.claim(
-            tenant,
-            state.id,
-            seen,
+            work.tenant,
+            work.flow,
+            step,
             owner=secrets.token_hex(8),
             lease_ms=self.timing.lease_ms,
-            events=events.stamped(begun, _now_ms()),
+            events=_stamped(_begun(work)),
         )
 
-    async def _run(self, definition: Definition, state: Flow, claim: Claim) -> Flow | None:
+    async def _run(self, state: Flow, step: Step, work: Work, claim: Claim) -> Flow | None:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
-        if claim.epoch > definition.limits.max_attempts:
-            message = f"step {claim.step} was started {claim.epoch - 1} times and never finished"
-            return await self._fail(claim.tenant, state, message, "attempts")
+        if claim.epoch > work.definition.limits.max_attempts:
+            return await self._fail(work.tenant, state, _poisoned(step, claim.epoch), "attempts")
         writer = StepWriter(
             self.ledger,
+            self.budgets,
             claim,
+            crew=work.definition.name,
+            task=work.assignment.task,
             lease_seconds=self.timing.lease_seconds,
             beat_seconds=self.timing.beat_seconds,
         )
+        work = replace(work, lessons=await self._lessons(work))
         try:
-            async with writer.writing():
-                result = await self._result(_work(definition, state, claim), writer.post)
+            result = await writer.during(self._attempts(work, writer))
         except StepFailedError as error:
-            return await self._fail(claim.tenant, state, f"{claim.step}: {error}", "step")
-        return await writer.commit(result)
+            await writer.note(str(error))
+            return await self._fail(work.tenant, state, f"{step.id}: {error}", "step")
+        except (FencedError, ExpiredError, NotFoundError, UnavailableError):
+            raise
+        except Exception as error:
+            await writer.note(f"the worker stopped with {type(error).__name__}")
+            raise
+        after = await writer.commit(result)
+        await self._learnt(work, result)
+        return after
 
-    async def _result(self, work: StepWork, post: Post) -> dict[str, Any]:
+    async def _attempts(self, work: Work, session: Session) -> dict[str, Any]:
         """Run the step as often as its task allows. Raises StepFailedError of the last attempt."""
-        for left in range(work.definition.tasks[work.step].retries, 0, -1):
+        for left in range(work.definition.tasks[work.assignment.task].retries, 0, -1):
             try:
-                return await self.runner.run(work, post)
+                return await self._attempt(work, session)
             except StepFailedError as error:
-                failed = {"step": work.step, "error": str(error), "retries_left": left - 1}
-                post(Write(events.custom("step_failed", failed)))
-        return await self.runner.run(work, post)
+                failed = {"step": work.assignment.step, "error": str(error)}
+                session.post(events.custom("step_failed", failed | {"retries_left": left - 1}))
+        return await self._attempt(work, session)
+
+    async def _attempt(self, work: Work, session: Session) -> dict[str, Any]:
+        seconds = work.definition.tasks[work.assignment.task].max_execution_time
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.runner.run(work, session)
+        except TimeoutError as error:
+            raise StepFailedError(f"it took longer than {seconds} s") from error
+
+    async def _lessons(self, work: Work) -> tuple[str, ...]:
+        try:
+            return await self.lessons.before(work)
+        except UnavailableError:
+            log.warning(
+                "step %s of flow %s begins without lessons", work.assignment.step, work.flow
+            )
+            return ()
+
+    async def _learnt(self, work: Work, result: dict[str, Any]) -> None:
+        try:
+            await self.lessons.after(work, result)
+        except UnavailableError:
+            log.warning("what came of %s in flow %s is lost", work.assignment.step, work.flow)
+
+    async def _wait(self, tenant: str, state: Flow, wait: strategies.Wait) -> None:
+        waiting = {
+            "review": wait.name,
+            "reason": "person",
+            "task": wait.task,
+            "step": wait.step,
+            "agent": wait.agent,
+            "output": wait.output,
+        }
+        await self.ledger.move(
+            tenant,
+            state.id,
+            Status.WAITING,
+            status_epoch=state.status_epoch,
+            events=_stamped(events.custom("waiting", waiting)),
+            waiting=waiting,
+        )
 
     async def _end(self, tenant: str, state: Flow, output: Any) -> None:
         await self.ledger.move(
@@ -196,7 +245,7 @@ class Worker:
             state.id,
             Status.SUCCEEDED,
             status_epoch=state.status_epoch,
-            events=events.stamped(events.run_finished(state.id, output), _now_ms()),
+            events=_stamped(events.run_finished(state.id, output)),
             output=output,
         )
 
@@ -206,7 +255,7 @@ class Worker:
             state.id,
             Status.FAILED,
             status_epoch=state.status_epoch,
-            events=events.stamped(events.run_error(message, code), _now_ms()),
+            events=_stamped(events.run_error(message, code)),
             error=message,
         )
 
@@ -221,17 +270,31 @@ async def due(ledger: RunLedger, limit: int, back_off_ms: int) -> AsyncGenerator
             yield tenant, flow
 
 
-def _work(definition: Definition, state: Flow, claim: Claim) -> StepWork:
-    return StepWork(
-        claim.tenant,
-        state.id,
-        definition,
-        claim.step,
-        claim.epoch,
-        state.inputs,
-        state.results,
-    )
+def _work(tenant: str, definition: Definition, state: Flow, step: Step) -> Work:
+    """Return the work of a step as it would be if it were begun now."""
+    assignment = strategies.assignment(definition, state.inputs, state.results, step.id)
+    return Work(tenant, state.id, definition, assignment, step.epoch + 1, state.inputs)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _begun(work: Work) -> list[Event]:
+    """Return the events of a step that begins; a manager's subtask is told as a delegation."""
+    assignment = work.assignment
+    told = events.step_started(assignment.step, work.attempt)
+    if assignment.kind is not Kind.SUBTASK or work.attempt > 1:
+        return told
+    delegated = {
+        "task": assignment.task,
+        "step": assignment.step,
+        "worker": work.definition.agents[assignment.agent].role,
+        "description": assignment.description,
+    }
+    return [*told, *events.custom("delegation", delegated)]
+
+
+def _poisoned(step: Step, epoch: int) -> str:
+    last = f"; the last time: {step.error}" if step.error else ""
+    return f"step {step.id} was started {epoch - 1} times and never finished{last}"
+
+
+def _stamped(told: list[Event]) -> list[Event]:
+    return events.stamped(told, time.time_ns() // 1_000_000)

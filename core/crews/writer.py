@@ -1,24 +1,28 @@
-"""What a running step writes: events and usage in order, from any thread, and a beat in silence.
+"""What a running step writes: events and money in order, from any thread, and a beat in silence.
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
 gathered while the last write was under way. A model's text comes in pieces, many a second: alone
 they wait a little, and what has gathered becomes one event. A write that got no answer is sent
-again as it was, with its number, until it is known to be in the log.
+again as it was, with its number, until it is known to be in the log. Only a reservation is waited
+for, since no model may be called before the money is held.
 """
 
 import asyncio
 import contextlib
+import itertools
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from core import events
+from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, FencedError, RunLedger, Write
-from core.errors import UnavailableError
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, Write
+from core.errors import NotFoundError, UnavailableError
+from core.events import Event
 from core.flows import Flow
 
 T = TypeVar("T")
@@ -28,60 +32,136 @@ TEXT_SECONDS = 0.2  # between two events of text: at most five a second
 PATIENCE_SECONDS = 120.0  # an outage may last that long before the step is given up
 
 
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A call whose price is known, with the events of its answer."""
+
+    call: Call
+    usage: Usage
+    told: list[Event]
+
+
 class StepWriter:
-    """The pen of one claim; made and used in the event loop, posted to from anywhere."""
+    """The pen of one claim, and its Session; made in the event loop, posted to from anywhere."""
 
     def __init__(
-        self, ledger: RunLedger, claim: Claim, *, lease_seconds: float, beat_seconds: float
+        self,
+        ledger: RunLedger,
+        budgets: BudgetBook,
+        claim: Claim,
+        *,
+        crew: str,
+        task: str,
+        lease_seconds: float,
+        beat_seconds: float,
     ) -> None:
-        self._ledger, self._claim = ledger, claim
-        self._lease_ms, self._beat_seconds = int(lease_seconds * 1000), beat_seconds
+        self._ledger, self._budgets, self._claim = ledger, budgets, claim
+        self._crew, self._task = crew, task  # for which money is spent
+        self._lease_ms, self._beat_seconds = round(lease_seconds * 1000), beat_seconds
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._posted = asyncio.Event()
-        self._pending: list[Write] = []
+        self._pending: list[Event | _Settled] = []
         self._seq = 0
-        self._message: str | None = None  # that is being written
+        self._message: str | None = None  # that is being written, as the ledger knows it
         self._text_at = -math.inf  # when text was sent last
+        self._lost: FencedError | ExpiredError | NotFoundError | None = None
+        self._numbers = itertools.count(1)
+        self._calls: dict[str, Call] = {}
         self._closing = False
-        self._fenced = False
 
-    def post(self, write: Write) -> None:
-        """Take what happened; returns at once. Raises FencedError if the step was lost."""
-        if self._fenced:
-            raise FencedError
-        stamped = events.stamped(write.events, time.time_ns() // 1_000_000)
-        with self._lock:
-            self._pending.append(Write(stamped, write.usage))
-        self._loop.call_soon_threadsafe(self._posted.set)
+    # The Session.
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[None]:
-        """Send and beat for as long as this is entered; what was begun is finished on leaving."""
-        sending = asyncio.create_task(self._send())
+    def post(self, told: list[Event]) -> None:
+        """Take what happened; returns at once. Raises what the step was lost by."""
+        self._take(_stamped(told))
+
+    def reserve(self, model: str, bound: Usage) -> str:
+        """Hold the bound of a call, and wait until it is held; return the call's id."""
+        self._raise_if_lost()
+        call = self._call(model, bound)
+        asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop).result()
+        self._calls[call.id] = call
+        return call.id
+
+    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+        """Take what a call cost; returns at once."""
+        self._take([_Settled(self._calls.pop(call), usage, _stamped(told))])
+
+    # What the worker does with it.
+
+    async def during(self, running: Coroutine[Any, Any, T]) -> T:
+        """Send and beat while this runs; end it at once when the step is lost, and raise that.
+
+        What was not sent when it ended is left for `note` or `commit`. Raises UnavailableError
+        when an outage lasts too long.
+        """
+        self._closing = False
+        work, sending = asyncio.create_task(running), asyncio.create_task(self._send())
         try:
-            yield
+            await asyncio.wait({work, sending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            work.cancel()
             self._closing = True
             self._posted.set()
-            with contextlib.suppress(FencedError):
-                await sending
+            await asyncio.gather(work, sending, return_exceptions=True)
+        self._raise_if_lost()
+        sending.result()
+        return work.result()
+
+    async def note(self, error: str) -> None:
+        """Write all that is unsent, and of what the attempt failed. Raises what `during` does."""
+        await self._emit(replace(await self._rest(), error=error))
+        self._raise_if_lost()
 
     async def commit(self, result: dict[str, Any]) -> Flow:
         """Store the result with all that is still unsent. Raises FencedError."""
-        self.post(Write(events.step_finished(self._claim.step)))
-        write, self._seq = self._gathered(), self._seq + 1
+        self.post(events.step_finished(self._claim.step))
+        write, self._seq = await self._rest(), self._seq + 1
         return await _insist(lambda: self._ledger.commit(self._claim, self._seq, result, write))
 
+    # Sending.
+
+    def _call(self, model: str, bound: Usage) -> Call:
+        held = self._claim
+        return Call(
+            held.tenant,
+            held.flow,
+            held.step,
+            held.epoch,
+            next(self._numbers),
+            model,
+            self._crew,
+            self._task,
+            bound,
+        )
+
+    def _take(self, items: Sequence[Event | _Settled]) -> None:
+        self._raise_if_lost()
+        with self._lock:
+            self._pending += items
+        self._loop.call_soon_threadsafe(self._posted.set)
+
+    def _raise_if_lost(self) -> None:
+        if self._lost is not None:
+            raise self._lost
+
+    async def _reserve(self, call: Call) -> None:
+        await self._unless_lost(lambda: self._budgets.reserve(call))
+        if self._lost is not None:
+            self._posted.set()
+            raise self._lost
+
     async def _send(self) -> None:
-        while not self._closing:
+        """Send until the step is done or lost."""
+        while not self._closing and self._lost is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._beat_seconds):
                     await self._posted.wait()
             self._posted.clear()
             await self._text_may_wait()
             if not self._closing:
-                await self._emit(self._gathered())
+                await self._emit(await self._rest())
 
     async def _text_may_wait(self) -> None:
         """Return when there is more than text to send, or the last text was sent long enough ago."""
@@ -96,26 +176,61 @@ class StepWriter:
 
     def _only_text(self) -> bool:
         with self._lock:
-            posted = [event for write in self._pending for event in write.events]
-        return bool(posted) and all(events.is_text(event) for event in posted)
+            pending = list(self._pending)
+        return bool(pending) and all(
+            not isinstance(item, _Settled) and events.is_text(item) for item in pending
+        )
 
-    async def _emit(self, write: Write) -> None:
-        self._seq += 1
-        try:
-            await _insist(lambda: self._ledger.emit(self._claim, self._seq, self._lease_ms, write))
-        except FencedError:
-            self._fenced = True
-            raise
-
-    def _gathered(self) -> Write:
+    async def _rest(self) -> Write:
+        """Settle the calls that were answered; return what is to be written after the last."""
         with self._lock:
-            writes, self._pending = self._pending, []
-        used = [write.usage for write in writes if write.usage]
-        told = events.merged([event for write in writes for event in write.events])
+            items, self._pending = self._pending, []
+        told: list[Event] = []
+        for item in items:
+            if isinstance(item, _Settled):
+                await self._settle(item, told)
+                told = []
+            else:
+                told.append(item)
+        return self._write(told)
+
+    async def _settle(self, item: _Settled, before: list[Event]) -> None:
+        """Count a call. What was told before it, and its answer, go with it where they may.
+
+        The ledger keeps with an emit which message is open, so the end of an open one is emitted.
+        """
+        told = [*before, *item.told]
+        if self._message is not None or events.open_message(told, None) is not None:
+            await self._emit(self._write(told))
+            told = []
+        await self._unless_lost(
+            lambda: self._budgets.settle(item.call, item.usage, events.merged(told))
+        )
+
+    def _write(self, told: list[Event]) -> Write:
+        told = events.merged(told)
         if any(events.is_text(event) for event in told):
             self._text_at = time.monotonic()
         self._message = events.open_message(told, self._message)
-        return Write(told, sum(used, start=Usage()) if used else None, self._message)
+        return Write(told, self._message)
+
+    async def _emit(self, write: Write) -> None:
+        self._seq += 1
+        seq = self._seq
+        await self._unless_lost(lambda: self._ledger.emit(self._claim, seq, self._lease_ms, write))
+
+    async def _unless_lost(self, write: Callable[[], Awaitable[T]]) -> None:
+        """Send a write, unless the step is lost; or learn from it that it is."""
+        if self._lost is not None:
+            return
+        try:
+            await _insist(write)
+        except (FencedError, ExpiredError, NotFoundError) as error:
+            self._lost = error
+
+
+def _stamped(told: list[Event]) -> list[Event]:
+    return events.stamped(told, time.time_ns() // 1_000_000)
 
 
 async def _insist(write: Callable[[], Awaitable[T]]) -> T:

@@ -1,35 +1,52 @@
 """The crew's skill for the offline model: finds what it needs in the prompt's text, as a model would.
 
 A prompt holds a profile (JSON with `columns` that have `samples`), a target schema (JSON with
-`properties`), perhaps a proposal (JSON with `columns` that have a `field`) and lessons (lines).
+`properties`), perhaps proposals (JSON with `columns` that have a `field`) and lessons (lines). Of
+several proposals each column takes what most of them say, then what is surest.
+
+An agent's words may narrow what it goes by: NAMES_ALONE leaves out what values look like, SURE_ONLY
+what is not nearly certain. Both stay within what the schema allows.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from crews.import_mapping.evidence import column
 from crews.import_mapping.matching import propose, review
 
 MODEL = "crewline/offline"
+NAMES_ALONE = "by names alone"
+SURE_ONLY = "only where it is nearly certain"
+SURE = 0.7
+
+Entries = list[dict[str, Any]]
 
 
 def map_columns(prompt: str) -> str | None:
-    """A proposal, or a review of the last proposal, as JSON; None if the prompt asks neither."""
+    """A proposal, or a review of the proposals, as JSON; None if the prompt asks neither."""
     blocks = list(json_objects(prompt))
-    profile = _last(blocks, "columns", "samples")
+    profile = next(reversed(_with(blocks, "columns", "samples")), None)
     target = next((block for block in blocks if isinstance(block.get("properties"), dict)), None)
     if profile is None or target is None:
         return None
     columns = [column(entry, int(profile["rows"])) for entry in profile["columns"]]
-    proposal = _last(blocks, "columns", "field")
+    proposals = [block["columns"] for block in _with(blocks, "columns", "field")]
     lessons = prompt.splitlines()
-    mapping = (
-        propose(columns, target, lessons)
-        if proposal is None
-        else review(columns, target, proposal["columns"], lessons)
-    )
+    if proposals:
+        mapping = review(columns, target, merged(proposals), lessons)
+    else:
+        mapping = _narrowed(propose(columns, _seen(target, prompt), lessons), prompt)
     return json.dumps({"columns": mapping, "model": MODEL}, ensure_ascii=False)
+
+
+def merged(proposals: Sequence[Entries]) -> Entries:
+    """Return one proposal of several: for each column what most say, then what is surest."""
+    entries: dict[str, Entries] = {}
+    for entry in (entry for proposal in proposals for entry in proposal):
+        entries.setdefault(str(entry.get("column")), []).append(entry)
+    return [_most_said(said) for said in entries.values()]
 
 
 def json_objects(text: str) -> Iterator[dict[str, Any]]:
@@ -46,10 +63,39 @@ def json_objects(text: str) -> Iterator[dict[str, Any]]:
         at = text.find("{", end)
 
 
-def _last(blocks: list[dict[str, Any]], key: str, inner: str) -> dict[str, Any] | None:
-    """The last object whose list under `key` holds objects that have `inner`."""
-    found = [block for block in blocks if _holds(block.get(key), inner)]
-    return found[-1] if found else None
+def _most_said(said: Entries) -> dict[str, Any]:
+    votes = Counter(entry.get("field") for entry in said)
+    return max(
+        said, key=lambda entry: (votes[entry.get("field")], float(entry.get("confidence") or 0))
+    )
+
+
+def _seen(target: dict[str, Any], prompt: str) -> dict[str, Any]:
+    """Return the target as the agent goes by it: without examples if it goes by names alone."""
+    if NAMES_ALONE not in prompt:
+        return target
+    fields: Mapping[str, Mapping[str, Any]] = target["properties"]
+    plain = {
+        name: {key: value for key, value in field.items() if key != "examples"}
+        for name, field in fields.items()
+    }
+    return {**target, "properties": plain}
+
+
+def _narrowed(mapping: Entries, prompt: str) -> Entries:
+    if SURE_ONLY not in prompt:
+        return mapping
+    return [
+        entry
+        if entry["field"] is None or entry["confidence"] >= SURE
+        else {**entry, "field": None, "reason": "not sure enough"}
+        for entry in mapping
+    ]
+
+
+def _with(blocks: list[dict[str, Any]], key: str, inner: str) -> list[dict[str, Any]]:
+    """The objects whose list under `key` holds objects that have `inner`."""
+    return [block for block in blocks if _holds(block.get(key), inner)]
 
 
 def _holds(items: object, inner: str) -> bool:

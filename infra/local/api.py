@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
-from functions import crew_agui, crew_launch, flow_events, flow_status
+from functions import crew_agui, crew_amp, crew_launch, flow_events, flow_status
 from infra.local import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -56,4 +56,6 @@ def _match(function: Starlette, scope: Scope) -> int:
     return max(route.matches(scope)[0].value for route in function.routes)
 
 
-app = OnePort([flow_status.app, flow_events.app, crew_launch.app, crew_agui.app, page.app])
+app = OnePort(
+    [flow_status.app, flow_events.app, crew_launch.app, crew_amp.app, crew_agui.app, page.app]
+)

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import FilePayload, Page, expect
 
 from core import events
+from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, Write
 from core.flows import Status
@@ -48,10 +49,26 @@ async def work(flows: Flows, flow: str) -> Claim:
         *events.text_message("m1", HOSTILE),
         *events.tool_call("c1", "profile_csv", "{}"),
         *events.tool_result("c1", "25 columns"),
-        *events.model_call(step.id, "crewline/offline", usage),
     ]
-    await flows.ledger.emit(claim, 1, LEASE_MS, Write(told, usage))
+    await flows.ledger.emit(claim, 1, LEASE_MS, Write(told))
+    call = Call(flows.tenant, flow, step.id, 1, 1, "crewline/offline", "c", step.id, usage)
+    await flows.budgets.reserve(call)
+    await flows.budgets.settle(call, usage, events.model_call(step.id, call.model, usage))
     return claim
+
+
+async def ask(flows: Flows, flow: str, review: str, draft: str) -> None:
+    """Have a flow wait for a person, as a worker does."""
+    state = await flows.ledger.state(flows.tenant, flow)
+    waiting = {"review": review, "task": "map", "step": "map", "agent": "Writer", "output": draft}
+    await flows.ledger.move(
+        flows.tenant,
+        flow,
+        Status.WAITING,
+        status_epoch=state.status_epoch,
+        events=events.custom("waiting", waiting),
+        waiting=waiting,
+    )
 
 
 async def finish(flows: Flows, flow: str) -> None:
@@ -113,6 +130,30 @@ async def test_a_flow_that_is_watched_can_be_cancelled(viewer: Viewer, net: Netw
     await expect(page.locator("#error")).to_have_text("cancelled by request")
     await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     assert (await flows.ledger.state(flows.tenant, flow)).head.status is Status.CANCELLED
+
+
+async def test_a_flow_that_waits_gets_its_answer_from_the_page(
+    viewer: Viewer, net: Network, flows: Flows
+):
+    net.fate = uploads
+    page = await opened(viewer)
+    flow = await launched(flows)
+    await work(flows, flow)
+    await ask(flows, flow, "map.review.1", HOSTILE)
+    await expect(page.locator("#draft")).to_have_text(HOSTILE)
+    await page.get_by_role("button", name="Send back").click()
+    await expect(page.locator("#problem")).to_contain_text("what should be different")
+    await page.get_by_label("What should be different").fill("fewer words")
+    await page.get_by_role("button", name="Send back").click()
+    await expect(page.locator("#review")).to_be_hidden()
+    feed = page.get_by_role("log")
+    await expect(feed).to_contain_text("sent map back: fewer words")
+    await ask(flows, flow, "map.review.2", "short")
+    await expect(page.locator("#draft")).to_have_text("short")
+    await page.get_by_role("button", name="Approve").click()
+    await expect(feed).to_contain_text("approved map")
+    results = (await flows.ledger.state(flows.tenant, flow)).results
+    assert set(results) == {"map.review.1", "map.review.2"}
 
 
 async def test_the_connections_state_is_shown(viewer: Viewer, net: Network, flows: Flows):

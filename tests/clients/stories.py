@@ -7,6 +7,7 @@ from typing import Any
 
 from clients.crewline import AsyncCrewline
 from core import events
+from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, Write
 from core.flows import Status
@@ -30,9 +31,19 @@ async def tell(flows: Flows, claim: Claim, numbers: Sequence[int], pause: float 
     """Count; each fifth time the state changes as well."""
     for number in numbers:
         told = events.custom("count", {"number": number, "text": "ünicode\n" * (number % 7)})
-        usage = Usage(calls=1, input_tokens=number) if number % 5 == 0 else None
-        await flows.ledger.emit(claim, number, LEASE_MS, Write(told, usage))
+        if number % 5 == 0:
+            await _use(flows, claim, number)
+        await flows.ledger.emit(claim, number, LEASE_MS, Write(told))
         await asyncio.sleep(pause)
+
+
+async def _use(flows: Flows, claim: Claim, number: int) -> None:
+    usage = Usage(calls=1, input_tokens=number)
+    call = Call(
+        claim.tenant, claim.flow, claim.step, claim.epoch, number, "m", "c", claim.step, usage
+    )
+    await flows.budgets.reserve(call)
+    await flows.budgets.settle(call, usage, [])
 
 
 async def ended(flows: Flows, flow: str = "f1") -> None:

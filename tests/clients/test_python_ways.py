@@ -234,6 +234,23 @@ async def test_a_flow_is_cancelled_once_and_whoever_follows_it_is_told(api: Api,
             await client.result("f1")
 
 
+async def test_a_flow_that_waits_is_answered_and_the_answer_is_known(api: Api, flows: Flows):
+    await begun(flows)
+    waiting = {"review": "one.review.1", "task": "one", "step": "one", "agent": "A", "output": "x"}
+    told = events.custom("waiting", waiting)
+    await flows.ledger.move(
+        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=told, waiting=waiting
+    )
+    async with AsyncCrewline(api.url, token(api, flows)) as client:
+        assert (await client.state("f1"))["waiting"] == waiting
+        state = await client.resume("f1", approve=False, feedback="shorter")
+        assert (state["status"], state["waiting"]) == ("running", None)
+        with pytest.raises(CrewlineError, match="409"):
+            await client.resume("f1", approve=True)
+    results = (await flows.ledger.state(flows.tenant, "f1")).results
+    assert results["one.review.1"]["raw"] == "shorter"
+
+
 async def test_the_result_is_the_output_or_the_reason_why_there_is_none(api: Api, flows: Flows):
     await begun(flows)
     await ended(flows)

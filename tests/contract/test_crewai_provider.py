@@ -6,17 +6,16 @@ import pytest
 
 from core.adapters.crewai.models import model_from
 from core.costs.usage import Usage
-from core.crews.run import StepFailedError
+from core.crews.work import StepFailedError
 from tests.crewai_parts import (
     INPUT,
     Office,
-    Provider,
     a_crew,
-    a_provider,
     a_step,
     an_office,
     native_call,
 )
+from tests.model_server import Provider, a_provider
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ async def test_an_answer_comes_with_the_usage_the_provider_told(provider: Provid
     provider.replies.append({"content": "hello"})
     office = served_by(provider)
     assert (await office.run(a_step(a_crew())))["raw"] == "hello"
-    assert [write.usage for write in office.writes] == [Usage(1, 100, 20, 100 * 150 + 20 * 600)]
+    assert office.usages == [Usage(1, 100, 20, 100 * 150 + 20 * 600)]
     assert (provider.requests[0]["model"], provider.keys) == (
         "gpt-4o-mini",
         ["Bearer sk-0123456789"],
@@ -56,7 +55,7 @@ async def test_tools_go_as_schemas_and_are_called_natively(provider: Provider):
     told = [m["content"] for m in provider.requests[1]["messages"] if m["role"] == "tool"]
     assert sorted(told) == sorted(office.results()) == ["3 B", "3 bytes"]
     assert office.texts() == ["three"]
-    assert sum((write.usage or Usage() for write in office.writes), Usage()).input_tokens == 200
+    assert sum(office.usages, Usage()).input_tokens == 200
 
 
 async def test_a_server_that_tells_no_usage_is_not_free(provider: Provider):
@@ -64,8 +63,7 @@ async def test_a_server_that_tells_no_usage_is_not_free(provider: Provider):
     provider.usage = None
     office = served_by(provider)
     await office.run(a_step(a_crew()))
-    usage = office.writes[0].usage
-    assert usage is not None
+    [usage] = office.usages
     assert (usage.calls, usage.output_tokens) == (1, 100)
     assert usage.cost_nanodollars > 100 * 600
 
@@ -75,7 +73,7 @@ async def test_a_model_that_nobody_knows_is_called_by_its_name_and_unpriced(prov
     office = served_by(provider, "acme/tiny-1")
     await office.run(a_step(a_crew()))
     assert provider.requests[0]["model"] == "acme/tiny-1"
-    assert [write.usage for write in office.writes] == [Usage(1, 100, 20, unpriced_calls=1)]
+    assert office.usages == [Usage(1, 100, 20, unpriced_calls=1)]
 
 
 @pytest.mark.parametrize("status", [401, 500])
@@ -87,8 +85,9 @@ async def test_a_provider_that_fails_fails_the_step_and_no_key_is_shown(
     with pytest.raises(StepFailedError) as failed:
         await office.run(a_step(a_crew()))
     assert str(failed.value) == f"the model's provider answered {status}"
-    assert office.writes == []
-    assert len(provider.requests) == (1 if status == 401 else 3)  # the client retries what may pass
+    tries = 1 if status == 401 else 3  # each with money of its own, not by the client
+    assert len(provider.requests) == len(office.session.reserved) == tries
+    assert office.session.lost == (0 if status == 401 else 3)
 
 
 async def test_a_prompt_that_is_too_long_fails_and_is_not_shortened_behind_the_scenes(
@@ -106,6 +105,7 @@ async def test_a_provider_that_is_not_there_fails_the_step():
         office = served_by(gone)
     with pytest.raises(StepFailedError, match="could not be reached"):
         await office.run(a_step(a_crew()))
+    assert office.usages == [Usage()] * 3  # nothing was sent
 
 
 async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
@@ -134,6 +134,4 @@ async def test_a_known_provider_streams_its_words_and_still_tells_the_usage(
     assert (await office.run(a_step(a_crew(tools=("size",)))))["raw"] == "three bytes"
     assert all(request["stream"] for request in provider.requests)
     assert office.texts() == ["th", "re", "e ", "by", "te", "s"]
-    assert sum((write.usage or Usage() for write in office.writes), Usage()) == Usage(
-        2, 200, 40, 2 * (100 * 150 + 20 * 600)
-    )
+    assert sum(office.usages, Usage()) == Usage(2, 200, 40, 2 * (100 * 150 + 20 * 600))

@@ -19,13 +19,13 @@ from core import bootstrap, signed_wake
 from core.adapters.memory import MemoryFlows
 from core.adapters.qstash import QStashWake
 from core.config import Settings, SettingsError
-from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.ledger import Launch
-from core.crews.run import Post, StepWork, Timing, Worker
+from core.crews.run import Timing, Worker
+from core.crews.work import Session, Work
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
 from functions import crew_worker
+from tests.worker_parts import a_worker, launched
 
 CURRENT, NEXT, OTHER = "c" * 32, "n" * 32, "o" * 32
 URL = "http://worker.test/v1/worker"
@@ -66,10 +66,10 @@ class Steps:
     def __init__(self) -> None:
         self.began: list[str] = []
 
-    async def run(self, work: StepWork, post: Post) -> dict[str, Any]:
-        del post
-        self.began.append(work.step)
-        return {"output": work.step, "raw": work.step}
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        del session
+        self.began.append(work.assignment.step)
+        return {"output": work.assignment.step, "raw": work.assignment.step}
 
 
 @dataclass
@@ -141,16 +141,9 @@ class Deployment:
 def deployment(qstash: Stub) -> Iterator[Deployment]:
     flows, steps = MemoryFlows(), Steps()
     wake = QStashWake(qstash.url, "q", URL)
-    worker = Worker(flows, wake, steps, Timing(3, 1, 60))
+    worker = a_worker(flows, steps, wake=wake, timing=Timing(3, 1, 60))
     with bootstrap.replace(settings=Settings.from_environ(ENVIRON), worker=worker):
         yield Deployment(flows, wake, steps, worker)
-
-
-async def launched(flows: MemoryFlows) -> None:
-    definition = CREW.model_dump(mode="json")
-    await flows.create(
-        "t", Launch("f", "d", "0" * 8, "c", definition, {}, strategies.steps(CREW), 0)
-    )
 
 
 async def knock(body: bytes, signed: str | None) -> httpx.Response:
@@ -164,7 +157,7 @@ async def knock(body: bytes, signed: str | None) -> httpx.Response:
 async def test_a_message_has_the_worker_run_the_flow_under_either_key(
     qstash: Stub, deployment: Deployment, key: str
 ):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     await deployment.wake.wake("t", "f")
     await qstash.deliver(key)
     assert (await deployment.flows.head("t", "f")).status is Status.SUCCEEDED
@@ -174,7 +167,7 @@ async def test_a_message_has_the_worker_run_the_flow_under_either_key(
 async def test_a_replay_or_a_message_for_nobody_changes_nothing(
     qstash: Stub, deployment: Deployment
 ):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     for flow in ("f", "nowhere", "f"):
         await deployment.wake.wake("t", flow)
     await qstash.deliver()
@@ -189,7 +182,7 @@ async def test_a_replay_or_a_message_for_nobody_changes_nothing(
 async def test_a_flow_that_takes_longer_than_a_request_goes_on_in_the_next(
     qstash: Stub, deployment: Deployment
 ):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     await deployment.flows.take("t", 1, 0)
     await deployment.worker.advance("t", "f", crew_worker.Deadline(30))  # too short for a step
     assert deployment.steps.began == []
@@ -205,7 +198,7 @@ async def test_in_an_outage_the_message_is_retried_and_in_the_end_set_aside(
         async def state(self, tenant: str, flow: str) -> Any:
             raise UnavailableError(f"{tenant}'s {flow} is away")
 
-    worker = Worker(Away(), deployment.wake, deployment.steps, Timing(3, 1, 60))
+    worker = a_worker(Away(), deployment.steps, wake=deployment.wake, timing=Timing(3, 1, 60))
     body = b'{"tenant": "t", "flow": "f"}'
     with bootstrap.replace(worker=worker):
         answer = await knock(body, signature(body))
@@ -237,7 +230,7 @@ BODY = b'{"tenant": "t", "flow": "f"}'
     ],
 )
 async def test_nobody_else_wakes_a_worker(deployment: Deployment, signed: str | None):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     answer = await knock(BODY, signed)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"

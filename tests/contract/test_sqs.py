@@ -14,15 +14,21 @@ from core import bootstrap
 from core.adapters.memory import MemoryFlows
 from core.adapters.sqs import SqsWake
 from core.config import WORKER_MARGIN_SECONDS, Settings, SettingsError
-from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.ledger import Launch
-from core.crews.run import Post, StepWork, Timing, Worker
+from core.crews.run import Timing
+from core.crews.work import Session, Work
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep
+from tests.worker_parts import a_worker, launched
 
 STEP_SECONDS = 1.0
+ENVIRON = {
+    "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
+    "UPSTASH_REDIS_REST_TOKEN": "t",
+    "CREWLINE_BUCKET": "b",
+    "CREWLINE_JWT_KEYS": f"k:{'k' * 32}",
+}
 CREW = Definition.model_validate(
     {
         "name": "c",
@@ -43,11 +49,11 @@ class Steps:
     def __init__(self) -> None:
         self.began: list[str] = []
 
-    async def run(self, work: StepWork, post: Post) -> dict[str, Any]:
-        del post
-        self.began.append(work.step)
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        del session
+        self.began.append(work.assignment.step)
         await asyncio.sleep(0.3)
-        return {"output": work.step, "raw": work.step}
+        return {"output": work.assignment.step, "raw": work.assignment.step}
 
 
 @dataclass
@@ -121,22 +127,16 @@ class Deployment:
 def deployment(queue: Queue) -> Iterator[Deployment]:
     flows, steps = MemoryFlows(), Steps()
     wake = SqsWake(queue.url, queue.endpoint)
-    worker = Worker(flows, wake, steps, Timing(3, 1, STEP_SECONDS))
-    with bootstrap.replace(worker=worker, ledger=flows, wake=wake):
+    worker = a_worker(flows, steps, wake=wake, timing=Timing(3, 1, STEP_SECONDS))
+    settings = Settings.from_environ(ENVIRON)
+    with bootstrap.replace(settings=settings, worker=worker, ledger=flows, wake=wake):
         yield Deployment(flows, wake, steps)
-
-
-async def launched(flows: MemoryFlows) -> None:
-    definition = CREW.model_dump(mode="json")
-    await flows.create(
-        "t", Launch("f", "d", "0" * 8, "c", definition, {}, strategies.steps(CREW), 0)
-    )
 
 
 async def test_a_flow_that_takes_longer_than_an_invocation_goes_on_in_the_next(
     queue: Queue, deployment: Deployment
 ):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     await deployment.wake.wake("t", "f")
     enough_for_one = WORKER_MARGIN_SECONDS + STEP_SECONDS + 0.2
     invocations = 0
@@ -151,7 +151,7 @@ async def test_a_flow_that_takes_longer_than_an_invocation_goes_on_in_the_next(
 async def test_messages_that_come_twice_late_or_for_nobody_change_nothing(
     queue: Queue, deployment: Deployment
 ):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     for flow in ("f", "f", "nowhere", "f"):
         await deployment.wake.wake("t", flow)
     while await asyncio.to_thread(queue.pump, 60.0):
@@ -167,9 +167,9 @@ async def test_messages_that_come_twice_late_or_for_nobody_change_nothing(
 async def test_a_launch_that_died_before_its_message_is_found_by_the_sweep(
     queue: Queue, deployment: Deployment
 ):
-    await launched(deployment.flows)
+    await launched(deployment.flows, CREW)
     assert not await asyncio.to_thread(queue.pump, 60.0)
-    assert await asyncio.to_thread(sweep.handler, {}, None) == {"woken": 1}
+    assert await asyncio.to_thread(sweep.handler, {}, None) == {"woken": 1, "told": 0}
     assert await asyncio.to_thread(queue.pump, 60.0)
     assert (await deployment.flows.head("t", "f")).status is Status.SUCCEEDED
 
@@ -181,14 +181,17 @@ async def test_in_an_outage_the_message_comes_again_and_in_the_end_is_set_aside(
         async def state(self, tenant: str, flow: str) -> Any:
             raise UnavailableError(f"{tenant}'s {flow} is away")
 
-    worker = Worker(Away(), deployment.wake, deployment.steps, Timing(3, 1, STEP_SECONDS))
+    worker = a_worker(
+        Away(), deployment.steps, wake=deployment.wake, timing=Timing(3, 1, STEP_SECONDS)
+    )
     await deployment.wake.wake("t", "f")
     with bootstrap.replace(worker=worker):
-        for _ in range(2):
-            assert await asyncio.to_thread(queue.pump, 60.0)
-            await asyncio.sleep(1.1)
-        assert not await asyncio.to_thread(queue.pump, 60.0)
-    assert queue.waiting(queue.dead_url) == 1
+        assert await asyncio.to_thread(queue.pump, 60.0)
+        async with asyncio.timeout(30):
+            while not queue.waiting(queue.dead_url):
+                await asyncio.sleep(1.1)
+                await asyncio.to_thread(queue.pump, 60.0)
+    assert queue.waiting(queue.url) == 0
     assert deployment.steps.began == []
 
 
@@ -209,7 +212,9 @@ async def test_only_what_failed_of_a_batch_is_retried(deployment: Deployment):
                 raise UnavailableError("away")
             return await super().state(tenant, flow)
 
-    worker = Worker(Half(), deployment.wake, deployment.steps, Timing(3, 1, STEP_SECONDS))
+    worker = a_worker(
+        Half(), deployment.steps, wake=deployment.wake, timing=Timing(3, 1, STEP_SECONDS)
+    )
     records = [
         {"messageId": flow, "body": json.dumps({"tenant": "t", "flow": flow})}
         for flow in ("good", "bad", "fine")
@@ -236,12 +241,6 @@ async def test_a_queue_that_does_not_answer_is_unavailable(queue: Queue):
 
 
 def test_a_queue_is_chosen_by_its_address():
-    environ = {
-        "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
-        "UPSTASH_REDIS_REST_TOKEN": "t",
-        "CREWLINE_BUCKET": "b",
-        "CREWLINE_JWT_KEYS": f"k:{'k' * 32}",
-    }
-    assert Settings.from_environ(environ).queue_url is None
-    chosen = Settings.from_environ(environ | {"CREWLINE_QUEUE_URL": "https://sqs.example/1/wake"})
+    assert Settings.from_environ(ENVIRON).queue_url is None
+    chosen = Settings.from_environ(ENVIRON | {"CREWLINE_QUEUE_URL": "https://sqs.example/1/wake"})
     assert chosen.queue_url == "https://sqs.example/1/wake"

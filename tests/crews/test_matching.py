@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.crews.definition import Registry
 from crews.import_mapping.evidence import column
 from crews.import_mapping.matching import lesson_line, propose, review
 from crews.import_mapping.names import likeness
 from crews.import_mapping.profile import profile_csv
-from crews.import_mapping.skill import json_objects, map_columns
+from crews.import_mapping.skill import (
+    NAMES_ALONE,
+    SURE_ONLY,
+    json_objects,
+    map_columns,
+    merged,
+)
 from infra.mapping_score import CREW, default_target, map_file, score, truths
 
 TARGET = default_target()
@@ -192,3 +199,34 @@ def test_a_score_counts_pairs_over_all_columns():
     ]
     found = score(claimed, {"a": "id", "c": "unit"})
     assert (found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5)
+
+
+def prompted(words: str, text: str) -> dict[str, str | None]:
+    """What the skill maps, asked by an agent of these words."""
+    profile = json.dumps(asdict(profile_csv(io.BytesIO(text.encode()))))
+    answer = map_columns(f"{words}\n{json.dumps(TARGET)}\n{profile}")
+    assert answer is not None
+    return {entry["column"]: entry["field"] for entry in json.loads(answer)["columns"]}
+
+
+def test_an_agent_may_go_by_names_alone_or_only_by_what_is_sure():
+    text = "a,zip\nGalvanistraat,94704\nHoofdstraat,94705\nKerkstraat,94706\nXyzzy,94707\n"
+    by_its_values = {"a": "street", "zip": "postcode"}
+    assert prompted("", text) == by_its_values
+    assert prompted(NAMES_ALONE, text) == by_its_values | {"a": None}
+    assert prompted(SURE_ONLY, text) == by_its_values | {"a": None}
+
+
+def test_the_goals_of_the_crews_say_what_their_agents_go_by():
+    registry = Registry(CREW.parent)
+    agents = registry.get("import_mapping_consensus").agents
+    assert NAMES_ALONE in agents["name_reader"].goal
+    assert SURE_ONLY in agents["sceptic"].goal
+
+
+def test_of_several_proposals_a_column_takes_what_most_say_then_what_is_surest():
+    def say(field: str | None, confidence: float):
+        return [{"column": "c", "field": field, "confidence": confidence}]
+
+    assert merged([say("zip", 0.6), say(None, 0.9), say("zip", 0.7)])[0]["field"] == "zip"
+    assert merged([say("zip", 0.6), say(None, 0.9)])[0]["field"] is None

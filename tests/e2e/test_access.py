@@ -51,7 +51,8 @@ every_way_to_a_flow = pytest.mark.parametrize("way", OF_A_FLOW, ids=str)
 
 async def tried(house: House, way: Way, flow: str = "f1", **who: Any) -> httpx.Response:
     async with house.client(way.function, **who) as client:
-        return await client.request(way.method, way.path.format(flow=flow))
+        body = {"json": {"approve": True}} if way.method == "POST" else {}
+        return await client.request(way.method, way.path.format(flow=flow), **body)
 
 
 def test_the_ways_in_are_those_we_know_of():
@@ -65,6 +66,7 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /v1/crews", "crews:read"),
         ("POST /v1/flows", "flows:write"),
         ("POST /v1/flows/{flow}/cancel", "flows:write"),
+        ("POST /v1/flows/{flow}/resume", "flows:write"),
         ("POST /v1/inputs", "inputs:write"),
     }
 

@@ -166,7 +166,9 @@ async def test_a_flow_that_fails_is_a_run_that_fails(house: House):
     assert cursor.endswith(".4")
 
 
-WAITING = events.custom("waiting", {"id": "w1", "reason": "person", "message": "Shall it rhyme?"})
+WAITING = events.custom(
+    "waiting", {"review": "w1", "reason": "person", "message": "Shall it rhyme?"}
+)
 
 
 async def test_a_flow_that_waits_ends_the_run_with_an_interrupt(house: House):

@@ -7,36 +7,50 @@ from typing import Any
 import pytest
 from ag_ui_validate.pytest_plugin import assert_valid_agui
 
-from core.adapters.memory import MemoryBlobs, MemoryFlows
-from core.crews import launch
+from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows
+from core.crews import control, launch
 from core.crews.definition import Registry
+from core.crews.lessons import NoLessons
 from core.crews.run import NoLimit, Timing, Worker
 from core.flows import Status
-from crews.tools import SKILLS, TOOLS
+from crews.tools import GUARDRAILS, SKILLS, TOOLS
 from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
 
 CREWS = Registry(Path("crews"))
 FILE = "in_" + "1" * 32
-INPUTS: dict[str, dict[str, Any]] = {
-    "import_mapping": {"file": FILE},
-    "research_brief": json.loads(Path("crews/research_brief/examples/ferry.json").read_text()),
-}
+BRIEF = json.loads(Path("crews/research_brief/examples/ferry.json").read_text())
 EXAMPLE = Path("crews/import_mapping/examples/nl_bag.csv")
 
 
+def inputs_of(crew: str) -> dict[str, Any]:
+    return {"file": FILE} if crew.startswith("import_mapping") else BRIEF
+
+
 async def recorded(crew: str) -> list[dict[str, Any]]:
+    """Run a crew to its end; a person who is asked sends the first draft back."""
     flows, blobs = MemoryFlows(), MemoryBlobs()
     blobs.put("t", FILE, EXAMPLE.read_bytes(), "text/csv")
-    runner = CrewAIRunner(lambda: OfflineModel(SKILLS, stream=True), TOOLS, GenaiPriceBook(), blobs)
-    worker = Worker(flows, flows, runner, Timing(30, 10, 60))
+    runner = CrewAIRunner(
+        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs
+    )
+    book = MemoryBudgetBook(flows)
+    worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
     flow, _ = await launch.launch(
-        flows, flows, CREWS, tenant="t", request=launch.Request(crew, INPUTS[crew]),
+        flows, flows, CREWS, tenant="t", request=launch.Request(crew, inputs_of(crew)),
         idempotency_key=None, new_id=lambda: "0" * 32, now_ms=1,
     )  # fmt: skip
     await worker.advance("t", flow, NoLimit())
-    assert (await flows.head("t", flow)).status is Status.SUCCEEDED
+    for approve in (False, True):
+        if (await flows.head("t", flow)).status is Status.WAITING:
+            await control.resume(
+                flows, flows, tenant="t", flow=flow, approve=approve, feedback="Say when."
+            )
+            await worker.advance("t", flow, NoLimit())
+    state = await flows.state("t", flow)
+    assert (state.head.status, state.error) == (Status.SUCCEEDED, None)
+    assert state.usage.lost_calls == 0 < state.usage.calls
     return [json.loads(entry.event) for entry in await flows.entries("t", flow, 0, 10_000)]
 
 
@@ -46,6 +60,9 @@ async def test_the_log_of_an_example_crew_is_valid_without_a_warning(crew: str):
     assert_valid_agui(log, features=["shared-state"], max_warnings=0)
     kinds = {event["type"] for event in log}
     assert {"TEXT_MESSAGE_CONTENT", "STATE_DELTA"} <= kinds
+    names = {event.get("name") for event in log}
+    assert ("delegation" in names) == crew.endswith("hierarchical")
+    assert ({"waiting", "resumed"} <= names) == crew.endswith("approved")
 
 
 async def test_a_tool_tells_the_user_what_it_found_before_the_step_is_done():
@@ -59,7 +76,7 @@ async def test_a_tool_tells_the_user_what_it_found_before_the_step_is_done():
 
 async def test_the_brief_says_what_the_notes_say_and_nothing_else():
     log = await recorded("research_brief")
-    notes = INPUTS["research_brief"]["notes"]
+    notes = BRIEF["notes"]
     said = log[-1]["result"].removeprefix(
         "The offline model (crewline/offline) quotes, it does not write: "
     )

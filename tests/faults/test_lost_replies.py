@@ -8,6 +8,7 @@ import pytest
 from core import events
 from core.adapters.upstash.lean import LeanCommands
 from core.adapters.upstash.sdk import SdkCommands
+from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, Write
 from core.errors import UnavailableError
@@ -15,7 +16,7 @@ from core.flows import Flow, Step
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, a_launch, over_redis
 
-WRITERS, WRITES, SHARE = 8, 40, 0.2
+WRITERS, WRITES, SHARE = 8, 20, 0.2
 
 
 async def insist(call):
@@ -36,10 +37,19 @@ async def a_writer(flows: Flows, step: Step) -> Flow:
     )  # fmt: skip
     assert isinstance(claim, Claim)
     for seq in range(1, WRITES + 1):
-        write = Write(events.custom(step.id, seq), Usage(calls=1))
+        write = Write(events.custom(step.id, seq))
         await insist(lambda seq=seq, write=write: flows.ledger.emit(claim, seq, 60_000, write))
+        await use(flows, claim, seq)
     done = Write(events.step_finished(step.id))
     return await insist(lambda: flows.ledger.commit(claim, WRITES + 1, {"output": step.id}, done))
+
+
+async def use(flows: Flows, claim: Claim, number: int) -> None:
+    call = Call(
+        claim.tenant, claim.flow, claim.step, claim.epoch, number, "m", "c", "t", Usage(calls=9)
+    )
+    await insist(lambda: flows.budgets.reserve(call))
+    await insist(lambda: flows.budgets.settle(call, Usage(calls=1), []))
 
 
 @pytest.mark.parametrize("client", [LeanCommands, SdkCommands])
@@ -53,7 +63,7 @@ async def test_every_event_is_there_once_with_contiguous_numbers(client, seed: i
         await asyncio.gather(*(a_writer(flows, step) for step in steps))
         state = await insist(lambda: flows.ledger.state(flows.tenant, "f1"))
         entries = await insist(lambda: flows.log.entries(flows.tenant, "f1", 0, 10_000))
-    total = 2 + WRITERS * (2 + 2 * WRITES + 2)  # the state changes with each write
+    total = 2 + WRITERS * (2 + 2 * WRITES + 2)  # each write, and each call
     assert [entry.number for entry in entries] == list(range(1, total + 1))
     assert (state.head.sequence, state.usage.calls) == (total, WRITERS * WRITES)
     assert {step.state for step in state.steps} == {"done"}

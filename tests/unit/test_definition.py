@@ -1,4 +1,4 @@
-"""What a crew's definition may say, and how a sequential one is run through."""
+"""What a crew's definition may say, and where crews are found."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from core.crews import strategies
-from core.crews.definition import Registry, parse
+from core.crews.definition import Agent, Consensus, Definition, Limits, Registry, Task, parse
+from core.crews.definition.registry import patched
 from core.errors import InvalidInputError, NotFoundError
 
 CREW: dict[str, Any] = {
@@ -32,6 +32,33 @@ CREW: dict[str, Any] = {
 }  # fmt: skip
 
 
+WRITER = CREW["agents"]["writer"]
+EDITOR = {"role": "Editor", "goal": "Edit", "backstory": "Edited"}
+DRAFT = {"description": "Draft {topic}", "expected_output": "A draft"}
+AGREE: dict[str, Any] = {"agents": ["writer", "editor"]}
+
+
+def in_parallel(*names: str) -> dict[str, Any]:
+    tasks = CREW["tasks"]
+    return tasks | {name: tasks[name] | {"async_execution": True} for name in names}
+
+
+def managed(**changes: Any) -> str:
+    parts: dict[str, Any] = {
+        "process": "hierarchical", "manager": "writer", "tasks": {"draft": DRAFT},
+        "agents": {"writer": WRITER, "editor": EDITOR},
+    }  # fmt: skip
+    return written(**parts | changes)
+
+
+def agreeing(**changes: Any) -> str:
+    parts: dict[str, Any] = {
+        "process": "consensus", "consensus": AGREE, "tasks": {"draft": DRAFT},
+        "agents": {"writer": WRITER, "editor": EDITOR},
+    }  # fmt: skip
+    return written(**parts | changes)
+
+
 def written(**changes: Any) -> str:
     return yaml.safe_dump(CREW | changes, sort_keys=False)
 
@@ -49,6 +76,26 @@ def with_task(**changes: Any) -> str:
         (with_task(output_schema={"type": "strnig"}), "not a JSON Schema"),
         (with_task(code="import os"), "Extra inputs"),
         (written(process="consensual"), "sequential"),
+        (with_task(agent=None), "task draft: no agent"),
+        (with_task(max_execution_time=0), "greater than 0"),
+        (with_task(guardrails=[""]), "at least 1"),
+        (written(manager="writer"), "a sequential crew has no manager"),
+        (written(extends="other"), "Extra inputs"),
+        (written(tasks=in_parallel("check", "final")), "may end with one task"),
+        (written(agents={"writer": WRITER | {"allow_delegation": True}}), "hierarchical delegates"),
+        (managed(manager=None), "names its manager"),
+        (managed(manager="nobody"), "manager: no such agent: nobody"),
+        (managed(agents={"writer": WRITER}), "needs another agent"),
+        (managed(tasks={"draft": DRAFT | {"agent": "writer"}}), "who does not work"),
+        (managed(tasks={"draft": DRAFT | {"async_execution": True}}), "for sequential crews"),
+        (managed(consensus=AGREE), "has no consensus"),
+        (agreeing(consensus=None), "who proposes"),
+        (agreeing(consensus={"agents": ["writer"]}), "at least 2"),
+        (agreeing(consensus={"agents": ["writer", "writer"]}), "named twice"),
+        (agreeing(consensus={"agents": ["writer", "ghost"]}), "no such agent: ghost"),
+        (agreeing(consensus=AGREE | {"judge": "editor"}), "does not propose"),
+        (agreeing(consensus=AGREE | {"tie": "judge"}), "needs a judge"),
+        (agreeing(tasks={"draft": DRAFT | {"agent": "editor"}}), "name none here"),
         (written(tasks={}), "at least 1"),
         (written(name="No Name"), "pattern"),
         ("- a list", "not a crew"),
@@ -78,21 +125,6 @@ def test_the_digest_tells_one_text_from_another():
     assert parse(written()).digest() != parse(with_task(expected_output="Else")).digest()
 
 
-def test_a_sequential_crew_is_a_chain_to_the_last_output():
-    crew, results = parse(written()), dict[str, Any]()
-    for name in ("draft", "check", "final"):
-        assert strategies.ready(crew, results) == [name]
-        results[name] = {"output": name.upper()}
-    assert strategies.ready(crew, results) == strategies.End("FINAL")
-
-
-def test_a_task_is_told_its_context_or_else_all_that_was_before():
-    crew = parse(written())
-    assert strategies.context(crew, "draft") == []
-    assert strategies.context(crew, "check") == ["draft"]
-    assert strategies.context(crew, "final") == ["draft"]
-
-
 def test_the_registry_knows_the_crews_in_its_folder(tmp_path: Path):
     (tmp_path / "brief").mkdir()
     (tmp_path / "brief" / "crew.yaml").write_text(written())
@@ -105,8 +137,107 @@ def test_the_registry_knows_the_crews_in_its_folder(tmp_path: Path):
             registry.get(name)
 
 
+def test_the_three_processes_are_read_with_their_parts():
+    assert parse(managed()).manager == "writer"
+    agreed = parse(agreeing()).consensus
+    assert agreed is not None
+    assert (agreed.threshold, agreed.max_rounds, agreed.tie) == (0.66, 2, "first")
+    assert parse(written()).consensus is None
+
+
+def test_a_definition_that_an_older_release_stored_is_still_read():
+    """As a flow had it that was launched before guardrails, limits of time and other processes."""
+    stored = {
+        "name": "brief", "description": "d", "process": "sequential",
+        "inputs": {"type": "object", "additionalProperties": False},
+        "agents": {"a": {**WRITER, "tools": [], "max_iter": 20}},
+        "tasks": {
+            "t": {"description": "d", "expected_output": "o", "agent": "a", "context": None,
+                  "tools": None, "output_schema": None, "retries": 0},
+        },
+        "limits": {"max_attempts": 5},
+    }  # fmt: skip
+    assert Definition.model_validate(stored).tasks["t"].guardrails == []
+
+
+def test_a_pinned_definition_is_the_same_when_it_is_read_again():
+    for text in (written(), managed(), agreeing()):
+        crew = parse(text)
+        again = Definition.model_validate(crew.model_dump(mode="json"))
+        assert again == crew
+        assert again.digest() == crew.digest()
+
+
+def crews(tmp_path: Path, **texts: str) -> Registry:
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "crew.yaml").write_text(text)
+    return Registry(tmp_path)
+
+
+VARIANT = """
+extends: brief
+name: short
+inputs: {properties: {words: {default: 5}}}
+tasks: {check: null, final: {context: null}}
+"""
+
+
+def test_a_crew_that_extends_another_is_that_one_with_its_own_words(tmp_path: Path):
+    registry = crews(tmp_path, brief=written(), short=VARIANT)
+    assert registry.names() == ["brief", "short"]
+    short = registry.get("short")
+    assert list(short.tasks) == ["draft", "final"]
+    assert short.tasks["final"].context is None
+    assert short.fill({"topic": "rain"}) == {"topic": "rain", "words": 5}
+    assert short.agents == registry.get("brief").agents
+
+
+def test_the_digest_is_of_the_whole_crew_so_it_changes_with_what_is_extended(tmp_path: Path):
+    crew = {"brief": written(), "short": VARIANT}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    before = crews(tmp_path / "a", **crew).get("short")
+    after = crews(tmp_path / "b", **crew | {"brief": with_task(description="Else")}).get("short")
+    assert before.digest() != after.digest()
+
+
+@pytest.mark.parametrize("base", ["short", "nobody", "loop", "../brief"])
+def test_a_crew_extends_no_crew_that_is_not_there_or_leads_back_to_it(tmp_path: Path, base: str):
+    registry = crews(
+        tmp_path,
+        brief=written(),
+        short=VARIANT.replace("extends: brief", f"extends: {base}"),
+        loop="{extends: short, name: loop}",
+    )
+    with pytest.raises(InvalidInputError, match="cannot extend"):
+        registry.get("short")
+
+
+def test_a_patch_is_the_one_of_rfc_7396():
+    assert patched({"a": "b", "c": {"d": "e", "f": "g"}}, {"a": "z", "c": {"f": None}}) == {
+        "a": "z",
+        "c": {"d": "e"},
+    }
+    assert patched({"a": [1, 2], "e": None}, {"a": [3]}) == {"a": [3], "e": None}
+    assert patched([1], {"a": {"b": None}}) == {"a": {}}
+
+
 def test_every_crew_of_this_repository_is_well_written():
     registry = Registry(Path("crews"))
     assert "import_mapping" in registry.names()
     for name in registry.names():
         assert registry.get(name).name == name
+
+
+def test_the_crew_in_the_documentation_is_one():
+    text = Path("docs/crews.md").read_text("utf-8")
+    crew = parse(text.partition("```yaml\n")[2].partition("```")[0])
+    assert crew.fill({"topic": "rain"}) == {"topic": "rain"}
+
+
+def test_the_documentation_names_every_field():
+    text = Path("docs/crews.md").read_text("utf-8")
+    for words in (Agent, Task, Consensus, Limits):
+        for name in words.model_fields:
+            assert f"`{name}`" in text or f"`{words.__name__.lower()}.{name}`" in text, name

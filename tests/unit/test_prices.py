@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.adapters.genai_prices import GenaiPriceBook
-from core.costs.prices import OFFLINE_MODEL, priced
+from core.costs.prices import DEFAULT_OUTPUT_TOKENS, OFFLINE_MODEL, WRAPPING_TOKENS, bound, priced
 from core.costs.usage import Usage
 
 BOOK = GenaiPriceBook()
@@ -53,6 +53,37 @@ def test_a_price_is_exact_for_any_number_of_tokens(sent: int, received: int):
 
 def test_the_offline_model_has_a_demonstration_price_that_says_so():
     assert priced(BOOK, OFFLINE_MODEL, 10, 2) == Usage(1, 10, 2, 10 * 100 + 2 * 400, demo_calls=1)
+
+
+def test_tokens_in_the_cache_have_their_own_price():
+    cost = BOOK.cost_nanodollars(
+        "anthropic/claude-sonnet-4-5", 1000, 10, cache_read_tokens=600, cache_write_tokens=300
+    )
+    assert cost == 100 * 3000 + 600 * 300 + 300 * 3750 + 10 * 15_000
+
+
+@given(
+    st.sampled_from(["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-pro"]),
+    st.text(), st.integers(0, 10_000), st.data(),
+)  # fmt: skip
+def test_no_call_costs_more_than_its_bound(
+    model: str, prompt: str, longest: int, data: st.DataObject
+):
+    most = bound(BOOK, model, len(prompt.encode("utf-8", "surrogatepass")), longest)
+    sent = data.draw(st.integers(0, most.input_tokens))
+    written = data.draw(st.integers(0, sent))
+    received = data.draw(st.integers(0, longest))
+    real = priced(BOOK, model, sent, received, cache_write_tokens=written)
+    assert real.cost_nanodollars <= most.cost_nanodollars
+    assert most.input_tokens >= len(prompt)
+
+
+def test_a_bound_is_as_unpriced_or_pretended_as_its_model():
+    sent, received = 100 + WRAPPING_TOKENS, DEFAULT_OUTPUT_TOKENS
+    assert bound(BOOK, "nobody/knows", 100) == Usage(1, sent, received, unpriced_calls=1)
+    assert bound(BOOK, OFFLINE_MODEL, 100, 7) == Usage(
+        1, sent, 7, sent * 100 + 7 * 400, demo_calls=1
+    )
 
 
 def test_pricing_connects_to_nothing():

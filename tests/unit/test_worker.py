@@ -1,71 +1,18 @@
 """How a worker takes a flow forward, over the memory adapter and a runner that calls no model."""
 
 import asyncio
-import json
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from core import events
 from core.adapters.memory import MemoryFlows
-from core.costs.usage import Usage
-from core.crews import control, strategies
-from core.crews.definition import Definition
-from core.crews.ledger import FencedError, Launch, Write
-from core.crews.run import NoLimit, Post, StepFailedError, StepWork, Timing, Worker, due
-from core.errors import UnavailableError
+from core.crews import control
+from core.crews.ledger import FencedError
+from core.crews.run import NoLimit, Timing
+from core.crews.work import Session, StepFailedError, Work
 from core.flows import Status
-from functions import crew_worker, sweep
-
-TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
-AGENT = {"role": "r", "goal": "g", "backstory": "b"}
-
-
-def a_crew(**limits: int) -> Definition:
-    tasks = {
-        name: {"description": "d", "expected_output": name.title(), "agent": "a"}
-        for name in ("one", "two", "three")
-    }
-    return Definition.model_validate(
-        {"name": "c", "description": "d", "process": "sequential", "agents": {"a": AGENT},
-         "tasks": tasks, "limits": limits}
-    )  # fmt: skip
-
-
-class Scripted:
-    """A runner that does what each step's function says, and counts what it began."""
-
-    def __init__(self, **steps: Callable[[StepWork, Post], Any]) -> None:
-        self.steps, self.began = steps, list[str]()
-
-    async def run(self, work: StepWork, post: Post) -> dict[str, Any]:
-        self.began.append(work.step)
-        post(Write(events.custom("at", work.step), Usage(calls=1)))
-        if work.step in self.steps:
-            done = self.steps[work.step](work, post)
-            if asyncio.iscoroutine(done):
-                await done
-        return {"output": f"{work.step} after {len(work.results)}", "raw": ""}
-
-
-async def launched(memory: MemoryFlows, crew: Definition | None = None) -> None:
-    crew = crew or a_crew()
-    await memory.create(
-        "t",
-        Launch("f", "d", "0" * 8, "c", crew.model_dump(mode="json"), {}, strategies.steps(crew),
-               0),
-    )  # fmt: skip
-
-
-def a_worker(memory: MemoryFlows, runner: Scripted) -> Worker:
-    return Worker(memory, memory, runner, TIMING)
-
-
-async def kinds(memory: MemoryFlows) -> list[str]:
-    log = await memory.entries("t", "f", 0, 1000)
-    return [json.loads(entry.event)["type"] for entry in log]
+from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of
 
 
 async def test_a_flow_runs_its_steps_in_order_and_ends_with_the_last_output():
@@ -82,7 +29,7 @@ async def test_a_flow_runs_its_steps_in_order_and_ends_with_the_last_output():
 
 
 async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():
-    def fails(_work: StepWork, _post: Post) -> None:
+    def fails(_work: Work, _session: Session) -> None:
         raise StepFailedError("the file is no CSV")
 
     memory, runner = MemoryFlows(), Scripted(two=fails)
@@ -95,18 +42,16 @@ async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():
 
 
 async def test_a_step_that_may_be_retried_is_and_the_log_says_why():
-    def fails_once(_work: StepWork, _post: Post) -> None:
+    def fails_once(_work: Work, _session: Session) -> None:
         if runner.began.count("two") == 1:
             raise StepFailedError("the provider was busy")
 
-    crew = a_crew().model_dump()
-    crew["tasks"]["two"]["retries"] = 1
     memory, runner = MemoryFlows(), Scripted(two=fails_once)
-    await launched(memory, Definition.model_validate(crew))
+    await launched(memory, a_crew({"two": {"retries": 1}}))
     await a_worker(memory, runner).advance("t", "f", NoLimit())
     assert (await memory.head("t", "f")).status is Status.SUCCEEDED
     assert runner.began == ["one", "two", "two", "three"]
-    log = [json.loads(entry.event) for entry in await memory.entries("t", "f", 0, 1000)]
+    log = await log_of(memory)
     assert [event["value"] for event in log if event.get("name") == "step_failed"] == [
         {"step": "two", "error": "the provider was busy", "retries_left": 0}
     ]
@@ -116,7 +61,7 @@ async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_firs
     class KilledError(Exception):
         pass
 
-    def dies(work: StepWork, _post: Post) -> None:
+    def dies(work: Work, _session: Session) -> None:
         if work.attempt == 1:
             raise KilledError
 
@@ -130,8 +75,7 @@ async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_firs
     await asyncio.sleep(TIMING.lease_seconds)
     await worker.advance("t", "f", NoLimit())
     assert runner.began == ["one", "two", "two", "three"]
-    log = await memory.entries("t", "f", 0, 1000)
-    retried = [json.loads(e.event) for e in log if "step_retried" in e.event]
+    retried = [event for event in await log_of(memory) if event.get("name") == "step_retried"]
     assert [e["value"] for e in retried] == [{"step": "two", "attempt": 2}]
 
 
@@ -139,7 +83,7 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
     class KilledError(Exception):
         pass
 
-    def dies(_work: StepWork, _post: Post) -> None:
+    def dies(_work: Work, _session: Session) -> None:
         raise KilledError
 
     memory, runner = MemoryFlows(), Scripted(one=dies)
@@ -152,11 +96,14 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
     await worker.advance("t", "f", NoLimit())
     flow = await memory.state("t", "f")
     assert runner.began == ["one", "one"]
-    assert flow.error == "step one was started 2 times and never finished"
+    assert flow.error == (
+        "step one was started 2 times and never finished; "
+        "the last time: the worker stopped with KilledError"
+    )
 
 
 async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
-    async def long(_work: StepWork, _post: Post) -> None:
+    async def long(_work: Work, _session: Session) -> None:
         await asyncio.sleep(TIMING.lease_seconds * 3)
 
     memory, runner = MemoryFlows(), Scripted(one=long)
@@ -169,22 +116,22 @@ async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
     assert runner.began == ["one", "two", "three"]
 
 
-async def test_a_worker_whose_step_was_taken_over_is_stopped_at_its_next_word():
+async def test_a_worker_whose_step_was_taken_over_is_stopped_there():
     stopped: list[str] = []
 
-    async def stalls(work: StepWork, post: Post) -> None:
+    async def stalls(work: Work, session: Session) -> None:
         if work.attempt > 1:
             return
         taken = (await memory.state("t", "f")).steps[0]
         memory._now_ms = lambda: taken.lease_ms + 1_000_000  # the lease is over
         await memory.claim("t", "f", taken, owner="other", lease_ms=1, events=[])
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-            try:
-                post(Write(events.custom("still", 1)))
-            except FencedError:
-                stopped.append(work.step)
-                raise
+        try:
+            for _ in range(100):
+                await asyncio.sleep(0.01)
+                session.post(events.custom("still", 1))
+        except (FencedError, asyncio.CancelledError):
+            stopped.append(work.assignment.step)
+            raise
 
     memory, runner = MemoryFlows(), Scripted(one=stalls)
     await launched(memory)
@@ -196,15 +143,15 @@ async def test_a_worker_whose_step_was_taken_over_is_stopped_at_its_next_word():
 async def test_a_flow_that_is_cancelled_in_a_step_stops_there():
     stopped: list[str] = []
 
-    async def goes_on(work: StepWork, post: Post) -> None:
+    async def goes_on(work: Work, session: Session) -> None:
         await control.cancel(memory, tenant="t", flow="f")
-        for number in range(100):
-            await asyncio.sleep(0.01)
-            try:
-                post(Write(events.custom("still", number)))
-            except FencedError:
-                stopped.append(work.step)
-                raise
+        try:
+            for number in range(100):
+                await asyncio.sleep(0.01)
+                session.post(events.custom("still", number))
+        except (FencedError, asyncio.CancelledError):
+            stopped.append(work.assignment.step)
+            raise
 
     memory, runner = MemoryFlows(), Scripted(two=goes_on)
     await launched(memory)
@@ -240,44 +187,15 @@ async def test_two_workers_run_each_step_once():
     assert runner.began == ["one", "two", "three"]
 
 
-async def test_a_serving_worker_finds_what_is_due_and_survives_an_outage():
-    class Shaky(MemoryFlows):
-        outages = 2
-
-        async def tenants(self) -> list[str]:
-            if self.outages:
-                self.outages -= 1
-                raise UnavailableError("away")
-            return await super().tenants()
-
-    memory, runner = Shaky(), Scripted()
-    await launched(memory)
-    serving = asyncio.create_task(
-        crew_worker.serve(a_worker(memory, runner), lambda: len(runner.began) == 3)
-    )
-    async with asyncio.timeout(5):
-        await serving
-    assert (await memory.head("t", "f")).status is Status.SUCCEEDED
-
-
-async def test_a_sweep_wakes_what_is_due_and_nothing_else():
-    memory = MemoryFlows()
-    await launched(memory)
-    assert await sweep.sweep(memory, memory) == 1
-    await memory.take("t", 10, 60_000)
-    assert await sweep.sweep(memory, memory) == 0
-    assert [flow async for flow in due(memory, 10, 1)] == []
-
-
 def test_a_lease_under_three_beats_is_refused():
     with pytest.raises(ValueError, match="three heartbeats"):
         Timing(lease_seconds=10, beat_seconds=5, step_seconds=1)
 
 
 async def test_a_models_words_make_at_most_five_events_a_second_and_lose_none():
-    async def talks(_work: StepWork, post: Post) -> None:
+    async def talks(_work: Work, session: Session) -> None:
         for number in range(100):
-            post(Write(events.text_content("m", f"{number} ")))
+            session.post(events.text_content("m", f"{number} "))
             await asyncio.sleep(0.006)
 
     memory, runner = MemoryFlows(), Scripted(one=talks)
@@ -285,7 +203,7 @@ async def test_a_models_words_make_at_most_five_events_a_second_and_lose_none():
     began = time.monotonic()
     await a_worker(memory, runner).advance("t", "f", NoLimit())
     took = time.monotonic() - began
-    log = [json.loads(entry.event) for entry in await memory.entries("t", "f", 0, 1000)]
+    log = await log_of(memory)
     words = [event["delta"] for event in log if event["type"] == "TEXT_MESSAGE_CONTENT"]
     assert "".join(words) == "".join(f"{number} " for number in range(100))
     assert 3 <= len(words) <= took * 5 + 2

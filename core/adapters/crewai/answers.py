@@ -15,6 +15,8 @@ _COMPLAINT_CHARACTERS = 300
 class InvalidAnswerError(Exception):
     """The answer does not fit; the message says where and why, for the model and for a person."""
 
+    fault = "the answer does not fit the output_schema"
+
 
 def instructions(schema: dict[str, Any]) -> str:
     """Return what asks a model for an answer that `read` takes."""

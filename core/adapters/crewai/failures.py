@@ -1,27 +1,49 @@
 """Failures: how a step stands, and what went wrong with it in words that may be shown."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from threading import Event
 
 from crewai.utilities.exceptions.context_window_exceeding_exception import (
     LLMContextLengthExceededError,
 )
 
-from core.crews.run import StepFailedError
+from core.crews.work import StepFailedError
 
-_UNREACHABLE = ("APIConnectionError", "APITimeoutError", "ConnectError", "TimeoutError")
+# Each provider's client has classes of its own for these.
+_UNCONNECTED = frozenset({"ConnectError", "ConnectTimeout", "EndpointConnectionError"})
+_UNREACHABLE = _UNCONNECTED | {"APIConnectionError", "APITimeoutError", "TimeoutError"}
+_NEVER_SENT = _UNCONNECTED | {"HookAborted"}
+_CUT_OFF = frozenset(
+    {"ReadError", "ReadTimeout", "ReadTimeoutError", "RemoteProtocolError", "WriteError"}
+)
+# Answers by which a provider says that it did not begin to work. 408 and 409 say nothing of that.
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 429})
+_CONFLICTS = frozenset({408, 409})
+_SERVER_ERRORS = 500
 
 
-@dataclass(slots=True)
 class Standing:
     """What the parts that watch a running step share.
 
     CrewAI swallows some of what tools, hooks and sinks raise, so what must end the step is kept in
-    `stopped`. `tool_failure` is the last word of a tool, if that was an error.
+    `stopped`: the first that came. `tool_failure` is the last word of a tool, if that was an error.
     """
 
-    stopped: Exception | None = None
-    tool_failure: str | None = None
+    def __init__(self) -> None:
+        self.stopped: Exception | None = None
+        self.tool_failure: str | None = None
+        self._halt = Event()
+
+    def stop(self, error: Exception) -> None:
+        """End the step with `error`; wakes whoever pauses."""
+        self.stopped = self.stopped or error
+        self._halt.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises what stopped the step meanwhile, at once."""
+        self._halt.wait(seconds)
+        self.raise_if_stopped()
 
     def raise_if_stopped(self) -> None:
         """Raise what must end the step."""
@@ -34,6 +56,26 @@ class Standing:
         if self.tool_failure is not None:
             raise StepFailedError(self.tool_failure)
 
+    @contextmanager
+    def stopping(self) -> Generator[None]:
+        """Have whatever is raised in here end the step, even where CrewAI swallows it."""
+        try:
+            yield
+        except Exception as error:
+            self.stop(error)
+            raise
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
+        """Raise what stopped the step, or StepFailedError in place of what CrewAI raises."""
+        try:
+            yield
+        except StepFailedError:
+            raise
+        except (Exception, SystemExit) as error:  # CrewAI exits when a prompt is too long
+            self.raise_if_stopped()
+            raise StepFailedError(explain(error)) from error
+
 
 def explain(error: BaseException) -> str:
     """Say why CrewAI gave up. Its own texts are not repeated: they quote prompts and keys."""
@@ -43,9 +85,31 @@ def explain(error: BaseException) -> str:
     for cause in chain:
         if isinstance(status := getattr(cause, "status_code", None), int):
             return f"the model's provider answered {status}"
-        if type(cause).__name__ in _UNREACHABLE:  # each provider's client has its own class
+        if type(cause).__name__ in _UNREACHABLE:
             return "the model's provider could not be reached"
     return f"the agent stopped with {type(error).__name__}"
+
+
+def cost_nothing(error: BaseException | None) -> bool:
+    """Tell whether the provider surely did not work for a call that failed like this."""
+    for cause in _chain(error):  # an earlier request of the call may stand further down in it
+        if type(cause).__name__ in _NEVER_SENT:
+            return True
+        if type(cause).__name__ in _CUT_OFF:
+            return False
+        if isinstance(status := getattr(cause, "status_code", None), int):
+            return status in _REFUSALS
+    return False
+
+
+def may_pass(error: BaseException) -> bool:
+    """Tell whether the same call may well succeed a moment later. CrewAI itself waits after 429."""
+    for cause in _chain(error):
+        if isinstance(status := getattr(cause, "status_code", None), int):
+            return status >= _SERVER_ERRORS or status in _CONFLICTS
+        if type(cause).__name__ in _UNREACHABLE:
+            return True
+    return False
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

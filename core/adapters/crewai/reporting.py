@@ -1,4 +1,4 @@
-"""Reporting: what CrewAI emits while a step runs, as AG-UI events and usage.
+"""Reporting: what CrewAI emits while a step runs, as AG-UI events and as money.
 
 CrewAI calls a sink synchronously, in the order of emission, in whichever thread it happens. It
 swallows some of what a sink raises, so what stops a step is kept in its Standing: once that is
@@ -21,40 +21,59 @@ from crewai.events import (
 )
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
-from crewai.types.usage_metrics import UsageMetrics
 
 from core import events
 from core.adapters.crewai.failures import Standing
-from core.costs.prices import PriceBook, priced
-from core.costs.usage import Usage
-from core.crews.ledger import Write
-from core.crews.run import Post, StepWork
+from core.adapters.crewai.money import Purse
+from core.costs.prices import PriceBook
+from core.crews.work import Session, Work
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
 _INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
-_CHARACTERS_PER_TOKEN = 4
+_REASON_CHARACTERS = 1_000
 
 
 class StepReport:
-    """Turns one step's CrewAI events into writes, each as it happens."""
+    """Tells a session of one attempt at a step, each thing as it happens."""
 
-    def __init__(self, work: StepWork, post: Post, prices: PriceBook, standing: Standing) -> None:
+    def __init__(self, work: Work, session: Session, prices: PriceBook, standing: Standing) -> None:
         self._work = work
-        self._post = post
-        self._prices = prices
+        self._session = session
         self._standing = standing
+        self._purse = Purse(work.assignment.step, session, prices, standing)
         self._numbers = itertools.count(1)
-        self._prompts: dict[str, int] = {}  # characters sent, by the id of an open call
         self._insights = itertools.count(1)
-        self._counted: set[str] = set()
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
 
     def sink(self, source: Any, event: Any) -> None:
         """Take one event of CrewAI. Raises what stopped the step."""
+        self._pay(source, event, speaks=True)
         self._standing.raise_if_stopped()
-        write = self._write(source, event)
-        if write is not None:
-            self._send(write)
+        if told := self._told(event):
+            self._post(told)
+
+    def silent_sink(self, source: Any, event: Any) -> None:
+        """Take an event of a call whose answer is no message to anybody; it costs all the same."""
+        self._pay(source, event, speaks=False)
+        self._standing.raise_if_stopped()
+
+    def before_model_call(self, _context: Any) -> None:
+        """Refuse the call if the step was stopped; CrewAI lets no other exception through here."""
+        if self._standing.stopped is not None:
+            raise HookAborted("the step was stopped")
+
+    def begun(self) -> None:
+        """Say that an agent begins to work."""
+        self._agent("agent_started")
+
+    def done(self) -> None:
+        """Say that the agent has answered."""
+        self._agent("agent_finished")
+
+    def refused(self, reason: str) -> None:
+        """Say that an answer was not taken, and why."""
+        told = {"step": self._work.assignment.step, "reason": reason[:_REASON_CHARACTERS]}
+        self._post(events.custom("answer_refused", told))
 
     def insight(self, text: str) -> None:
         """Show the user what an agent found. Raises ValueError if that is too much in one step."""
@@ -63,33 +82,28 @@ class StepReport:
             raise ValueError(f"an insight has 1 to {_INSIGHT_CHARACTERS} characters")
         if next(self._insights) > _INSIGHTS:
             raise ValueError(f"no more than {_INSIGHTS} insights in one step")
-        task = self._work.definition.tasks[self._work.step]
-        agent = self._work.definition.agents[task.agent].role
-        told = {"step": self._work.step, "agent": agent, "text": words}
-        self._send(Write(events.custom("agent_insight", told)))
+        self._agent("agent_insight", text=words)
 
-    def _send(self, write: Write) -> None:
-        try:
-            self._post(write)
-        except Exception as error:
-            self._standing.stopped = error
-            raise
+    def _agent(self, name: str, **more: str) -> None:
+        assignment = self._work.assignment
+        role = self._work.definition.agents[assignment.agent].role
+        self._post(events.custom(name, {"step": assignment.step, "agent": role, **more}))
 
-    def before_model_call(self, _context: Any) -> None:
-        """Refuse the call if the step was stopped; CrewAI lets no other exception through here."""
-        if self._standing.stopped is not None:
-            raise HookAborted("the step was stopped")
+    def _post(self, told: list[events.Event]) -> None:
+        with self._standing.stopping():
+            self._session.post(told)
 
-    def _write(self, source: Any, event: Any) -> Write | None:
+    def _pay(self, source: Any, event: Any, *, speaks: bool) -> None:
         match event:
             case LLMCallStartedEvent():
-                self._prompts[event.call_id] = _characters([event.messages, event.tools])
-            case LLMCallCompletedEvent() if event.call_id not in self._counted:
-                return self._answered(source, event)
+                self._standing.raise_if_stopped()
+                self._purse.reserve(source, event)
+            case LLMCallCompletedEvent():
+                self._purse.settle(event, self._said(event) if speaks else [])
+            case LLMCallFailedEvent():
+                self._purse.failed(event)
             case _:
-                if told := self._told(event):
-                    return Write(told)
-        return None
+                pass
 
     def _told(self, event: Any) -> list[events.Event]:
         """Return what an event says that costs nothing."""
@@ -106,26 +120,6 @@ class StepReport:
                 return _tool_answered(event.started_event_id, event.error)
             case _:
                 return []
-
-    def _answered(self, source: Any, event: LLMCallCompletedEvent) -> Write:
-        self._counted.add(event.call_id)
-        model = _model(source, event)
-        usage = self._usage(model, event)
-        call = events.model_call(self._work.step, model, usage)
-        return Write([*self._said(event), *call], usage)
-
-    def _usage(self, model: str, event: LLMCallCompletedEvent) -> Usage:
-        """Return the call's usage: the provider's, or an estimate.
-
-        Some providers tell none, such as OpenAI-compatible servers. A call is never free for
-        that: four characters then count as a token, which is about right for English.
-        """
-        sent = self._prompts.pop(event.call_id, 0)
-        told = UsageMetrics.from_provider_dict(event.usage or {})
-        if told is not None and told.prompt_tokens + told.completion_tokens > 0:
-            return priced(self._prices, model, told.prompt_tokens, told.completion_tokens)
-        received = _characters(event.response)
-        return priced(self._prices, model, _tokens(sent), _tokens(received))
 
     def _said(self, event: LLMCallCompletedEvent) -> list[events.Event]:
         """Return the answer as a message, or the end of the one in which it was streamed.
@@ -148,7 +142,7 @@ class StepReport:
 
     def _message(self) -> str:
         """Return the id of a new message; another attempt at the step has other ids."""
-        return f"{self._work.step}.{self._work.attempt}.{next(self._numbers)}"
+        return f"{self._work.assignment.step}.{self._work.attempt}.{next(self._numbers)}"
 
 
 def _spoken(text: str) -> str:
@@ -165,12 +159,6 @@ def _spoken(text: str) -> str:
     return step.thought.removeprefix("Thought:").strip()
 
 
-def _model(source: Any, event: LLMCallCompletedEvent) -> str:
-    """Return `provider/model`."""
-    model, provider = event.model or "unknown", getattr(source, "provider", None)
-    return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
-
-
 def _tool_called(event: ToolUsageStartedEvent) -> list[events.Event]:
     arguments = event.tool_args
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
@@ -181,11 +169,3 @@ def _tool_answered(call: str, result: Any) -> list[events.Event]:
     text = str(result)
     cut = f"{text[:_RESULT_CHARACTERS]}…" if len(text) > _RESULT_CHARACTERS else text
     return events.tool_result(call, cut)
-
-
-def _characters(value: Any) -> int:
-    return len(value) if isinstance(value, str) else len(json.dumps(value, default=str))
-
-
-def _tokens(characters: int) -> int:
-    return -(-characters // _CHARACTERS_PER_TOKEN)

@@ -5,7 +5,7 @@ the agent could not get around that, and whatever it answers then is not taken f
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, get_type_hints
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, create_model
 
 from core.adapters.crewai.failures import Standing
 from core.blobs import INPUT_ID, BlobStore
-from core.crews.run import StepFailedError, Tool, ToolContext
+from core.crews.work import StepFailedError, Tool, ToolContext
 from core.errors import CrewlineError, NotFoundError, UnavailableError
 
 
@@ -50,7 +50,7 @@ class AllowedTool(BaseTool):
         try:
             text = self.function(self.context, **arguments)
         except UnavailableError as error:
-            self.standing.stopped = error
+            self.standing.stop(error)
             return self._failed(str(error))
         except Exception as error:  # noqa: BLE001 -- tools are the deployment's; any may come
             return self._failed(_reason(error))
@@ -63,7 +63,7 @@ class AllowedTool(BaseTool):
 
 
 def bind(
-    names: list[str], allowed: Mapping[str, Tool], context: ToolContext, standing: Standing
+    names: Sequence[str], allowed: Mapping[str, Tool], context: ToolContext, standing: Standing
 ) -> list[AllowedTool]:
     """Return the named tools, bound. Raises StepFailedError if one is not on the list."""
     if missing := [name for name in names if name not in allowed]:

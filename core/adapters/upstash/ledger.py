@@ -2,57 +2,63 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
-from core import events as agui
 from core.adapters.upstash import keys, records, scripts
 from core.adapters.upstash.commands import Commands
-from core.costs.usage import Usage
-from core.crews.ledger import Busy, Claim, FencedError, Launch, Write
-from core.errors import ConflictError, NotFoundError
+from core.crews.ledger import Busy, Claim, Launch, Write
+from core.errors import ConflictError
 from core.events import Event
 from core.flows import Flow, Status, Step
 
 
 class UpstashRunLedger:
-    """Changes flows. A flow's keys live for `ttl_seconds` after it last changed."""
+    """Changes flows. A flow's keys live for `ttl_seconds` after it last changed.
 
-    def __init__(self, redis: Commands, ttl_seconds: int) -> None:
+    Those of one that waits live for that long after the end of its time, or after it was last
+    looked at.
+    """
+
+    def __init__(
+        self, redis: Commands, ttl_seconds: int, lua_folder: Path = scripts.FOLDER
+    ) -> None:
         self._redis = redis
         self._ttl_seconds = ttl_seconds
+        self._lua_folder = lua_folder
+        self._scripts = scripts.FlowScripts(redis, ttl_seconds, lua_folder)
 
     async def create(self, tenant: str, launch: Launch) -> bool:
         """Begin a flow, its tenant first: a sweeper must know of every live flow."""
-        await self._register(tenant)
-        fields = {
-            "inc": launch.incarnation,
-            "crew": launch.crew,
-            "definition": json.dumps(launch.definition),
-            "inputs": json.dumps(launch.inputs),
-        } | {
-            f"step:{step.id}": json.dumps(records.blank(step, order))
-            for order, step in enumerate(launch.steps)
-        }
+        await self._register(tenant, -(-(launch.time_limit_ms or 0) // 1000))
         arguments = {
             "flow": launch.flow,
             "digest": launch.digest,
             "created_ms": launch.created_ms,
-            "fields": [text for pair in fields.items() for text in pair],
+            "limit_ms": launch.time_limit_ms,
+            "told": bool(launch.webhooks),
+            "fields": records.launched(launch),
         }
-        kept = [keys.flows(tenant), keys.due(tenant)]
-        reply = await self._run(
-            "create", tenant, launch.flow, kept, arguments, launch.first_events()
+        more_keys = [keys.flows(tenant), keys.due(tenant), keys.outbox(tenant)]
+        reply = await self._scripts.on_flow(
+            "create", tenant, launch.flow, more_keys, arguments, launch.first_events()
         )
-        if reply == "other":
+        if reply[0] == "other":
             raise ConflictError("this id belongs to another request")
-        return reply == "created"
+        return reply[0] == "created"
 
-    async def _register(self, tenant: str) -> None:
-        live_until = int((time.time() + self._ttl_seconds) * 1000)
+    async def _register(self, tenant: str, seconds: int = 0) -> None:
+        """Have sweepers look at a tenant for `seconds` and a flow's time to live.
+
+        NX gives a time to a new key, GT then only lengthens it.
+        """
+        live = self._ttl_seconds + seconds
+        until = int((time.time() + live) * 1000)
         await self._redis.pipeline(
             [
-                ["ZADD", keys.TENANTS, "GT", live_until, tenant],
-                ["EXPIRE", keys.TENANTS, self._ttl_seconds],
+                ["ZADD", keys.TENANTS, "GT", until, tenant],
+                ["EXPIRE", keys.TENANTS, live, "NX"],
+                ["EXPIRE", keys.TENANTS, live, "GT"],
             ]
         )
 
@@ -71,36 +77,52 @@ class UpstashRunLedger:
             "owner": owner,
             "lease_ms": lease_ms,
         }
-        verdict, *value = await self._run(
+        verdict, value = await self._scripts.counting(
             "claim", tenant, flow, [keys.due(tenant)], arguments, events
         )
-        if verdict == "busy":
-            return Busy(value[0])
-        _check(verdict, flow)
-        return Claim(tenant, flow, step.id, value[0])
+        return Busy(value) if verdict == "busy" else Claim(tenant, flow, step.id, value)
+
+    async def extend(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+        """Add steps."""
+        new = [
+            {"id": s.id, "record": records.step_fields(s), "public": json.dumps(s.public())}
+            for s in steps
+        ]
+        _, state = await self._scripts.on_flow("extend", tenant, flow, [], {"steps": new})
+        return records.flow(flow, state)
+
+    async def put_off(self, tenant: str, flow: str, delay_ms: int) -> None:
+        """Have a flow looked at later."""
+        _, status = await self._scripts.on_flow(
+            "put_off",
+            tenant,
+            flow,
+            [keys.due(tenant), keys.outbox(tenant)],
+            {"flow": flow, "delay_ms": delay_ms},
+        )
+        if status == Status.WAITING:
+            await self._register(tenant)
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
         """Append events."""
-        arguments = _written(claim, seq, write)
-        arguments |= {"lease_ms": lease_ms, "message": write.message}
-        verdict, *value = await self._run(
+        arguments = {
+            **_written(claim, seq),
+            "lease_ms": lease_ms,
+            "message": write.message,
+            "error": write.error,
+        }
+        _, number = await self._scripts.on_flow(
             "emit", claim.tenant, claim.flow, [], arguments, write.events
         )
-        _check(verdict, claim.flow)
-        return value[0]
+        return number
 
     async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
         """Store a step's result."""
-        arguments = _written(claim, seq, write) | {
-            "flow": claim.flow,
-            "result": json.dumps(result, allow_nan=False),
-        }
-        due = [keys.due(claim.tenant)]
-        verdict, *value = await self._run(
-            "commit", claim.tenant, claim.flow, due, arguments, write.events
+        arguments = {**_written(claim, seq), "flow": claim.flow, "result": _json(result)}
+        _, state = await self._scripts.on_flow(
+            "commit", claim.tenant, claim.flow, [keys.due(claim.tenant)], arguments, write.events
         )
-        _check(verdict, claim.flow)
-        return records.flow(claim.flow, value[0])
+        return records.flow(claim.flow, state)
 
     async def move(
         self,
@@ -112,71 +134,40 @@ class UpstashRunLedger:
         events: list[Event],
         output: Any = None,
         error: str | None = None,
+        waiting: dict[str, Any] | None = None,
+        answer: tuple[str, dict[str, Any]] | None = None,
     ) -> None:
         """Change the status."""
+        if not to.terminal:
+            await self._register(tenant)
         arguments = {
             "flow": flow,
             "to": to.value,
             "epoch": status_epoch,
-            "output": None if output is None else json.dumps(output, allow_nan=False),
+            "output": None if output is None else _json(output),
             "error": error,
+            "waiting": None if waiting is None else _json(waiting),
+            "answer": answer and [answer[0], _json(answer[1])],
         }
-        verdict = await self._run("move", tenant, flow, [keys.due(tenant)], arguments, events)
-        _check(verdict, flow)
+        more_keys = [keys.due(tenant), keys.outbox(tenant)]
+        await self._scripts.counting("move", tenant, flow, more_keys, arguments, events)
 
     async def take(self, tenant: str, limit: int, back_off_ms: int) -> list[str]:
         """Return flows that are due."""
         arguments = {"limit": limit, "back_off_ms": back_off_ms}
-        return await scripts.run(self._redis, "take", [keys.due(tenant)], arguments)
+        return await scripts.run(
+            self._redis, "take", [keys.due(tenant)], arguments, folder=self._lua_folder
+        )
 
     async def tenants(self) -> list[str]:
         """Return the tenants whose latest flow has not expired."""
         now_ms = int(time.time() * 1000)
         return await self._redis.execute(["ZRANGEBYSCORE", keys.TENANTS, now_ms, "+inf"])
 
-    async def _run(
-        self,
-        script: str,
-        tenant: str,
-        flow: str,
-        more_keys: list[str],
-        arguments: dict[str, Any],
-        events: list[Event],
-    ) -> Any:
-        return await scripts.run(
-            self._redis,
-            script,
-            [keys.flow(tenant, flow), keys.log(tenant, flow), *more_keys],
-            arguments,
-            channel=keys.live(tenant, flow),
-            ttl_seconds=self._ttl_seconds,
-            events=[agui.encode(event) for event in events],
-        )
+
+def _written(claim: Claim, seq: int) -> dict[str, Any]:
+    return {"step": claim.step, "epoch": claim.epoch, "seq": seq}
 
 
-def _written(claim: Claim, seq: int, write: Write) -> dict[str, Any]:
-    usage: Usage | None = write.usage
-    return {
-        "step": claim.step,
-        "epoch": claim.epoch,
-        "seq": seq,
-        "usage": usage and usage.public(),
-    }
-
-
-def _check(verdict: str, flow: str) -> None:
-    if verdict == "gone":
-        raise NotFoundError(f"no flow {flow}")
-    if verdict == "fenced":
-        raise FencedError
-
-
-class DueSetWake:
-    """Wake over the due set itself: the flow becomes due, and a worker that polls the set sees it."""
-
-    def __init__(self, redis: Commands) -> None:
-        self._redis = redis
-
-    async def wake(self, tenant: str, flow: str) -> None:
-        """Make a live flow due since ever; one that has ended stays out of the set."""
-        await self._redis.execute(["ZADD", keys.due(tenant), "XX", "LT", 0, flow])
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)

@@ -5,7 +5,7 @@
 --   ARGV[2]           time to live of a flow's keys, in seconds
 --   ARGV[3]           the operation's arguments, as JSON
 --   ARGV[4..]         events, encoded, one each
-local MAXLEN, REFRESH = 10000, 32
+local MAXLEN, REFRESH, DAY_MS = 10000, 32, 86400000
 local channel, ttl, args = ARGV[1], tonumber(ARGV[2]), cjson.decode(ARGV[3])
 
 -- The one place where a clock is read: leases are Redis' own time, so no worker's clock matters.
@@ -18,19 +18,45 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
+-- over: whether a flow's time is over; one without a deadline has all the time
+local function over(deadline, now)
+  return deadline and now >= tonumber(deadline)
+end
+
 local function terminal(status)
   return status == 'succeeded' or status == 'failed' or status == 'cancelled'
 end
 
--- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
---   changes  path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
-local function delta(changes)
-  local operations = {}
-  for i = 1, #changes, 2 do
-    operations[#operations + 1] =
-      '{"op":"replace","path":"' .. changes[i] .. '","value":' .. changes[i + 1] .. '}'
+-- put: append values to a list
+local function put(list, ...)
+  for _, value in ipairs({...}) do
+    list[#list + 1] = value
   end
-  return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
+end
+
+-- fields: the reply to HGETALL as a table; flat: the way back
+local function fields(reply)
+  local hash = {}
+  for i = 1, #reply, 2 do
+    hash[reply[i]] = reply[i + 1]
+  end
+  return hash
+end
+
+local function flat(hash)
+  local reply = {}
+  for name, value in pairs(hash) do
+    put(reply, name, value)
+  end
+  return reply
+end
+
+-- set: write fields of the flow, name and value in turn; into `hash` too, where it is given
+local function set(written, hash)
+  redis.call('HSET', KEYS[1], unpack(written))
+  for i = 1, hash and #written or 0, 2 do
+    hash[written[i]] = tostring(written[i + 1])
+  end
 end
 
 -- whole: a whole number as JSON, in all its digits
@@ -38,13 +64,18 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- added: sums (JSON text, or nothing yet) with more added, as JSON text
-local function added(sums, more)
-  local total = cjson.decode(sums or '{}')
-  for name, value in pairs(more or {}) do
-    total[name] = (total[name] or 0) + value
+-- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
+--   changes    path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
+--   new_steps  the JSON texts of steps to add, or nothing
+local function delta(changes, new_steps)
+  local operations = {}
+  for i = 1, #changes, 2 do
+    put(operations, '{"op":"replace","path":"' .. changes[i] .. '","value":' .. changes[i + 1] .. '}')
   end
-  return cjson.encode(total)
+  for _, step in ipairs(new_steps or {}) do
+    put(operations, '{"op":"add","path":"/steps/-","value":' .. step .. '}')
+  end
+  return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
 end
 
 -- append: number the events after `last`, first those that were made here, add them to the log,
@@ -68,4 +99,20 @@ local function append(last, ...)
     redis.call('EXPIRE', KEYS[2], ttl)
   end
   return last + count
+end
+
+-- keep: have a key live for so many seconds at least; a quarter more, so that not every call of
+-- this has to write
+local function keep(key, seconds)
+  if redis.call('TTL', key) < seconds then
+    redis.call('EXPIRE', key, math.ceil(seconds * 1.25))
+  end
+end
+
+-- keep_waiting: a flow that waits writes nothing, and is to outlive the end of its time
+local function keep_waiting(deadline, now, keys)
+  local left = deadline and math.max(0, math.ceil((deadline - now) / 1000)) or 0
+  for _, key in ipairs(keys) do
+    keep(key, ttl + left)
+  end
 end

@@ -1,0 +1,158 @@
+"""One attempt at a step: as one CrewAI task, with an agent and an LLM of its own.
+
+An agent or LLM that two tasks share fails or mixes up their usage, so both are made anew for each
+answer. The task runs by `Task.execute_sync`: a Crew around a single task takes longer and adds
+nothing; prompts, scoped hooks and usage events are the same. What a Crew would tell a task of the
+earlier ones is handed to it as its context.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from crewai import Agent, BaseLLM, Task
+from crewai.events import LLMCallStartedEvent
+from crewai.events.stream_context import StreamSink, add_stream_sink, reset_stream_sinks
+from crewai.events.utils.console_formatter import set_suppress_console_output
+from crewai.hooks.dispatch import InterceptionPoint, scoped_hooks
+
+from core.adapters.crewai import answers, guardrails, prompts
+from core.adapters.crewai.failures import Standing
+from core.adapters.crewai.models import patient
+from core.adapters.crewai.pace import Pace
+from core.adapters.crewai.reporting import StepReport
+from core.adapters.crewai.tools import StepContext, bind
+from core.blobs import BlobStore
+from core.costs.prices import PriceBook
+from core.crews.work import Guardrail, Session, StepFailedError, Tool, Work
+
+_REPAIRS = 2  # how often an answer that does not fit, or is refused, is sent back
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a deployment runs its steps with."""
+
+    model: Callable[[], BaseLLM]
+    tools: Mapping[str, Tool]
+    guardrails: Mapping[str, Guardrail]
+    prices: PriceBook
+    blobs: BlobStore
+    pace: Pace
+
+
+class Attempt:
+    """Runs in a thread of its own, until the step has its result or `standing` is stopped."""
+
+    def __init__(self, work: Work, session: Session, parts: Parts, standing: Standing) -> None:
+        self._work = work
+        self._parts = parts
+        self._standing = standing
+        self._report = StepReport(work, session, parts.prices, standing)
+        self._guard = guardrails.Guard(work, parts.guardrails, standing, self._ask)
+
+    def run(self) -> dict[str, Any]:
+        """Return the result; an answer that is not taken is told to a new agent, a few times.
+
+        CrewAI's own guardrails would forget the context of the earlier tasks when they retry.
+        """
+        set_suppress_console_output(True)  # in this thread's context; CrewAI draws boxes otherwise
+        checks = self._guard.checks()
+        self._report.begun()
+        context, error = prompts.context(self._work), answers.InvalidAnswerError()
+        for _ in range(1 + _REPAIRS):
+            raw = self._answer(context)
+            try:
+                output = answers.read(raw, self._work.assignment.output_schema)
+                guardrails.refuse(checks, self._work.assignment.answer(output))
+            except answers.InvalidAnswerError as refusal:
+                error = refusal
+                self._report.refused(str(error))
+                context = prompts.with_complaint(prompts.context(self._work), raw, str(error))
+            else:
+                self._report.done()
+                return {"output": output, "raw": raw}
+        raise StepFailedError(f"{error.fault}: {error}")
+
+    def _answer(self, context: str) -> str:
+        """Return what a new agent answers. Raises StepFailedError, or what stopped the step."""
+        with self._standing.explained():
+            agent = self._agent()
+            with self._watching(_rounds(agent, self._standing), self._paced, self._report.sink):
+                answer = _task(self._work, agent).execute_sync(context=context or None)
+        self._standing.raise_if_failed()
+        return answer.raw
+
+    def _ask(self, messages: list[dict[str, str]]) -> Any:
+        """Return what a new model answers; nobody is shown it. Raises as `_answer` does."""
+        with self._standing.explained(), self._watching(self._paced, self._report.silent_sink):
+            return guardrails.asking(self._llm())(messages)
+
+    def _agent(self) -> Agent:
+        assignment = self._work.assignment
+        agent = self._work.definition.agents[assignment.agent]
+        context = StepContext(self._parts.blobs, self._work.tenant, self._report.insight)
+        tools = bind(assignment.tools, self._parts.tools, context, self._standing)
+        return Agent(
+            role=agent.role,
+            goal=agent.goal,
+            backstory=agent.backstory,
+            llm=self._llm(),
+            tools=list(tools),
+            max_iter=agent.max_iter,
+            executor_class=prompts.SinglePassExecutor,
+            max_retry_limit=0,  # the model's call is repeated; a whole task is paid for again
+            # What is too long fails. CrewAI would have the model summarise it, or put it in files
+            # with a tool of its own to read them, and guesses 8,192 tokens for models it does not
+            # know: the answer would rest on data that the agent never saw.
+            respect_context_window=False,
+            use_better_compaction=False,
+        )
+
+    def _llm(self) -> BaseLLM:
+        return patient(self._parts.model(), self._standing.pause)
+
+    def _paced(self, _source: object, event: object) -> None:
+        """Wait before a model call for the agent's turn; before its money is held, not after."""
+        if isinstance(event, LLMCallStartedEvent):
+            work, name = self._work, self._work.assignment.agent
+            per_minute = work.definition.agents[name].max_rpm
+            seconds = self._parts.pace.wait_seconds((work.tenant, work.flow, name), per_minute)
+            self._standing.pause(seconds)
+
+    @contextmanager
+    def _watching(self, *sinks: StreamSink) -> Generator[None]:
+        """Have the sinks told what happens in this context and the threads started from it."""
+        hooks = {InterceptionPoint.PRE_MODEL_CALL: [self._report.before_model_call]}
+        tokens = [add_stream_sink(sink) for sink in sinks]
+        try:
+            with scoped_hooks(hooks):
+                yield
+        finally:
+            for token in reversed(tokens):
+                reset_stream_sinks(token)
+
+
+def _task(work: Work, agent: Agent) -> Task:
+    return Task(
+        name=work.assignment.step,
+        description=work.assignment.description,
+        expected_output=prompts.expected_output(work.assignment),
+        agent=agent,
+    )
+
+
+def _rounds(agent: Agent, standing: Standing) -> StreamSink:
+    """Return a sink that ends the step where CrewAI would force an answer out of its agent."""
+
+    def sink(_source: object, event: object) -> None:
+        executor = agent.agent_executor
+        if isinstance(event, LLMCallStartedEvent) and executor is not None:
+            if executor.iterations < agent.max_iter:
+                return
+            message = f"the agent gave no answer in {agent.max_iter} rounds (max_iter)"
+            standing.stop(StepFailedError(message))
+            standing.raise_if_stopped()
+
+    return sink

@@ -1,0 +1,124 @@
+"""Money: every model call of a step is reserved before it is made and settled once it is over.
+
+Both hang on CrewAI's events of a call started, completed or failed: an LLM emits them once for each
+call, repeated ones included, in the calling thread and before it sends anything, and they tell the
+whole prompt with its tools. The hook before a model call knows neither tools nor repetitions.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
+from crewai.types.usage_metrics import UsageMetrics
+
+from core import events
+from core.adapters.crewai.failures import Standing, cost_nothing
+from core.adapters.crewai.limits import max_output_tokens
+from core.costs.prices import PriceBook, bound, priced
+from core.costs.usage import Usage
+from core.crews.work import Session, StepFailedError
+from core.events import Event
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A call that was reserved: its id in the session, and what was asked of whom."""
+
+    id: str
+    model: str
+    prompt_characters: int
+
+
+class Purse:
+    """Pays for the model calls of one attempt at a step."""
+
+    def __init__(self, step: str, session: Session, prices: PriceBook, standing: Standing) -> None:
+        self._step = step
+        self._session = session
+        self._prices = prices
+        self._standing = standing
+        self._open: dict[str, _Open] = {}  # by CrewAI's call_id
+        self._settled = set[str]()
+
+    def reserve(self, source: Any, event: LLMCallStartedEvent) -> None:
+        """Hold what the call may cost at most. Raises what the session raises; that stops the step.
+
+        A step that was stopped meanwhile makes no call, and gives the money back.
+        """
+        model = _model(source, event)
+        text = _text([event.messages, event.tools])
+        limit = max_output_tokens(model, event.max_tokens)
+        most = bound(self._prices, model, len(text.encode("utf-8", "surrogatepass")), limit)
+        with self._standing.stopping():
+            call = self._session.reserve(model, most)
+        self._open[event.call_id] = _Open(call, model, len(text))
+        if self._standing.stopped is not None:
+            self._settle(event.call_id, Usage(), [])
+            raise self._standing.stopped
+
+    def settle(self, event: LLMCallCompletedEvent, said: list[Event]) -> None:
+        """Count what an answered call cost, once, with the events of its answer.
+
+        Also in a step that was stopped, where the session still takes it.
+        """
+        if event.call_id in self._settled:
+            return
+        if event.call_id not in self._open:
+            self._standing.stop(StepFailedError("the model was called without being paid"))
+            self._standing.raise_if_stopped()
+        call = self._open[event.call_id]
+        usage = self._usage(call, event)
+        told = events.model_call(self._step, call.model, usage)
+        self._settle(event.call_id, usage, [*said, *told])
+
+    def failed(self, event: LLMCallFailedEvent) -> None:
+        """Give the money back where the provider surely did not work; else the bound stays lost.
+
+        CrewAI tells of a failure while it is handled, and of its text only. The error itself is
+        what Python handles right now.
+        """
+        if event.call_id in self._open and cost_nothing(sys.exc_info()[1]):
+            self._settle(event.call_id, Usage(), [])
+
+    def _settle(self, call_id: str, usage: Usage, told: list[Event]) -> None:
+        call = self._open.pop(call_id)
+        self._settled.add(call_id)
+        with self._standing.stopping():
+            self._session.settle(call.id, usage, told)
+
+    def _usage(self, call: _Open, event: LLMCallCompletedEvent) -> Usage:
+        """Return the call's usage: the provider's, or an estimate.
+
+        Some providers tell none, such as OpenAI-compatible servers. A call is never free for
+        that: four characters then count as a token, which is about right for English.
+        """
+        told = UsageMetrics.from_provider_dict(event.usage or {})
+        if told is not None and told.prompt_tokens + told.completion_tokens > 0:
+            return priced(
+                self._prices,
+                call.model,
+                told.prompt_tokens,
+                told.completion_tokens,
+                cache_read_tokens=told.cached_prompt_tokens,
+                cache_write_tokens=told.cache_creation_tokens,
+            )
+        received = _tokens(len(_text(event.response)))
+        return priced(self._prices, call.model, _tokens(call.prompt_characters), received)
+
+
+def _model(source: Any, event: LLMCallStartedEvent) -> str:
+    """Return `provider/model`."""
+    model, provider = event.model or "unknown", getattr(source, "provider", None)
+    return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _tokens(characters: int) -> int:
+    return -(-characters // _CHARACTERS_PER_TOKEN)

@@ -1,0 +1,10 @@
+"""All ports in one process' memory: for tests, and as the plainest statement of the contracts.
+
+The contract suites hold this adapter and the ones over Redis and S3 to the same behaviour.
+"""
+
+from core.adapters.memory.blobs import MemoryBlobs
+from core.adapters.memory.budgets import MemoryBudgetBook
+from core.adapters.memory.flows import MemoryFlows
+
+__all__ = ["MemoryBlobs", "MemoryBudgetBook", "MemoryFlows"]

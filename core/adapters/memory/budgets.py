@@ -1,0 +1,40 @@
+"""The money of model calls in memory."""
+
+from core.adapters.memory.flows import MemoryFlows
+from core.costs.budgets import Call, Spending
+from core.costs.usage import Usage
+from core.crews.ledger import FencedError
+from core.events import Event
+
+
+class MemoryBudgetBook:
+    """BudgetBook over the flows it shares with the ledger."""
+
+    def __init__(self, flows: MemoryFlows) -> None:
+        self._flows = flows
+
+    async def reserve(self, call: Call) -> None:
+        record = self._flows.record(call.tenant, call.flow)
+        step = record.held(call.step, call.epoch)
+        if record.ended or step.state != "running":
+            raise FencedError
+        if call.number in record.numbers[call.step]:
+            return
+        record.check_time(self._flows.now_ms())
+        record.numbers[call.step].add(call.number)
+        record.calls[call.id] = call
+
+    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+        record = self._flows.record(call.tenant, call.flow)
+        known = record.calls.pop(call.id, None)
+        if known is not None:
+            self._flows.count(record, known, usage, call.tenant)
+            record.change(told, self._flows.now_ms())
+            return
+        record.held(call.step, call.epoch)
+        if record.ended:
+            raise FencedError
+
+    async def spending(self, tenant: str, day: str) -> list[Spending]:
+        spent = self._flows.spent.get((tenant, day), {})
+        return [Spending(*of, usage) for of, usage in sorted(spent.items(), key=lambda s: s[0])]

@@ -1,0 +1,62 @@
+"""Reading flows in memory."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from core.adapters.memory.records import Record
+from core.errors import NotFoundError
+from core.flows import Batch, Flow, Head, Summary
+
+
+class MemoryLog:
+    """FlowLog in memory."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], Record] = {}
+
+    def record(self, tenant: str, flow: str) -> Record:
+        """Return what is kept of a flow. Raises NotFoundError."""
+        if (tenant, flow) not in self._records:
+            raise NotFoundError(f"no flow {flow}")
+        return self._records[tenant, flow]
+
+    async def head(self, tenant: str, flow: str) -> Head:
+        return self.record(tenant, flow).flow.head
+
+    async def snapshot(self, tenant: str, flow: str) -> Flow:
+        return self.record(tenant, flow).flow
+
+    async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
+        listed = [
+            Summary(r.flow.id, r.flow.crew, r.flow.head.status, r.flow.created_ms, r.order)
+            for (owner, _), r in reversed(self._records.items())
+            if owner == tenant and (before is None or r.order < before)
+        ]
+        return listed[:limit]
+
+    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+        log = self.record(tenant, flow).log
+        return [entry for entry in log if entry.number > after][:limit]
+
+    @asynccontextmanager
+    async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
+        record, queue = self.record(tenant, flow), asyncio.Queue[Batch]()
+        record.viewers.append(queue)
+        try:
+            yield _Queued(queue)
+        finally:
+            record.viewers.remove(queue)
+
+
+class _Queued:
+    """Batches from a queue; a wait may be cancelled without losing one."""
+
+    def __init__(self, queue: asyncio.Queue[Batch]) -> None:
+        self._queue = queue
+
+    def __aiter__(self) -> "_Queued":
+        return self
+
+    async def __anext__(self) -> Batch:
+        return await self._queue.get()

@@ -1,0 +1,100 @@
+"""One flow in memory: its state, its log, who listens, who wrote last, and its calls under way."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from core import events
+from core.costs.budgets import Call
+from core.costs.usage import Usage
+from core.crews.ledger import ExpiredError, FencedError
+from core.events import Event
+from core.flows import Batch, Entry, Flow, Status, Step
+
+
+@dataclass(slots=True)
+class Record:
+    """A flow as the store keeps it; nothing here knows of tenants or of other flows."""
+
+    flow: Flow
+    digest: str
+    order: int
+    published: dict[str, Any]
+    log: list[Entry] = field(default_factory=list[Entry])
+    viewers: list[asyncio.Queue[Batch]] = field(default_factory=list[asyncio.Queue[Batch]])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
+    messages: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    calls: dict[str, Call] = field(default_factory=dict[str, Call])  # reserved, not yet counted
+    numbers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])  # of calls, ever
+
+    @property
+    def ended(self) -> bool:
+        return self.flow.head.status.terminal
+
+    def append(self, new: list[Event]) -> int:
+        """Number the events, tell the viewers; return the last number."""
+        head = self.flow.head
+        batch = [Entry(head.sequence + i, events.encode(e)) for i, e in enumerate(new, 1)]
+        self.log += batch
+        head = replace(head, sequence=head.sequence + len(new))
+        self.flow = replace(self.flow, head=head)
+        for viewer in self.viewers if batch else ():
+            viewer.put_nowait(batch)
+        return head.sequence
+
+    def change(self, new: list[Event], now_ms: int) -> int:
+        """Bump the version; append what has changed since the last time, then the events."""
+        head = replace(self.flow.head, version=self.flow.head.version + 1)
+        self.flow = replace(self.flow, head=head, updated_ms=now_ms)
+        before, self.published = self.published, self.flow.public()
+        delta = {"type": "STATE_DELTA", "delta": list(_changes("", before, self.published))}
+        return self.append([delta, *new])
+
+    def step(self, step: str) -> Step | None:
+        return next((s for s in self.flow.steps if s.id == step), None)
+
+    def held(self, step: str, epoch: int) -> Step:
+        """Return the step if this is still its epoch. Raises FencedError."""
+        known = self.step(step)
+        if known is None or known.epoch != epoch:
+            raise FencedError
+        return known
+
+    def check_time(self, now_ms: int) -> None:
+        """Raise ExpiredError if the flow's time is over."""
+        if self.flow.deadline_ms is not None and now_ms >= self.flow.deadline_ms:
+            raise ExpiredError
+
+    def put(self, step: Step) -> None:
+        steps = tuple(step if known.id == step.id else known for known in self.flow.steps)
+        self.flow = replace(self.flow, steps=steps)
+
+    def set_status(self, status: Status) -> None:
+        self.flow = replace(self.flow, head=replace(self.flow.head, status=status))
+
+    def use(self, usage: Usage) -> None:
+        self.flow = replace(self.flow, usage=self.flow.usage + usage)
+
+    def lose(self, step: str | None = None) -> list[Call]:
+        """Take the calls under way of a step, or all, out of the book."""
+        lost = [call for call in self.calls.values() if step in (None, call.step)]
+        self.calls = {name: call for name, call in self.calls.items() if call not in lost}
+        return lost
+
+
+def _changes(path: str, before: Any, after: Any) -> Iterator[Event]:
+    """Yield the JSON Patch operations (RFC 6902) that lead from one public state to the next."""
+    for name in after:
+        if name == "steps":
+            yield from _of_steps(before[name], after[name])
+        elif before[name] != after[name]:
+            yield {"op": "replace", "path": f"{path}/{name}", "value": after[name]}
+
+
+def _of_steps(before: list[Any], after: list[Any]) -> Iterator[Event]:
+    for at, (old, new) in enumerate(zip(before, after, strict=False)):  # new ones come last
+        yield from _changes(f"/steps/{at}", old, new)
+    for step in after[len(before) :]:
+        yield {"op": "add", "path": "/steps/-", "value": step}

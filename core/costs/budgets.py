@@ -1,0 +1,70 @@
+"""Budgets: money is held before a model call and settled to its real price after it.
+
+A reserved call is counted once, whatever happens: at its price when it is settled; at the bound it
+was reserved with, as a *lost* call, when its step is begun again or its flow ends first, since nobody
+can know then whether the provider was paid. What was counted is in the flow's usage and in the
+tenant's roll-up of the day.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.costs.usage import Usage
+from core.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model call of a step's attempt. `number` counts the calls of the attempt from 1.
+
+    `bound` is the most it may consume; its cost is 0 where nobody knows the model's price.
+    """
+
+    tenant: str
+    flow: str
+    step: str
+    epoch: int
+    number: int
+    model: str
+    crew: str
+    task: str
+    bound: Usage
+
+    @property
+    def id(self) -> str:
+        """No two calls of a tenant's flows have the same."""
+        return f"{self.flow}.{self.step}.{self.epoch}.{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one model consumed in one task of one crew on one day."""
+
+    model: str
+    crew: str
+    task: str
+    usage: Usage
+
+
+class BudgetBook(Protocol):
+    """Port: the money of model calls.
+
+    Both writes may be sent again after a reply was lost, and then change nothing. They raise
+    FencedError when the call's step is somebody else's or its flow has ended, NotFoundError,
+    UnavailableError.
+    """
+
+    async def reserve(self, call: Call) -> None:
+        """Hold the call's bound. Raises ExpiredError when the flow's time is over."""
+        ...
+
+    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+        """Count what a reserved call consumed, append `told` to the log, renew no lease.
+
+        Bumps the state version: the usage is part of the state.
+        """
+        ...
+
+    async def spending(self, tenant: str, day: str) -> list[Spending]:
+        """Return what was counted on a day (`2026-11-25`, UTC by the store's clock)."""
+        ...

@@ -1,0 +1,86 @@
+"""The words of a crew: agents, tasks, limits, and how a consensus is found."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Text = Annotated[str, Field(min_length=1)]
+Process = Literal["sequential", "hierarchical", "consensus"]
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+GUARDRAIL_NAME = re.compile(r"[a-z][a-z0-9_]*")  # any other guardrail is a sentence
+
+
+class Strict(BaseModel):
+    """Refuses what it does not know, and never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Agent(Strict):
+    """Who works: CrewAI's role, goal and backstory, and the tools it may use.
+
+    An agent makes at most `max_iter` model calls for one answer, and `max_rpm` in a minute.
+    """
+
+    role: Text
+    goal: Text
+    backstory: Text
+    tools: list[Name] = []
+    max_iter: Annotated[int, Field(ge=1, le=50)] = 20
+    max_rpm: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _delegates_by_process(cls, given: object) -> object:
+        if isinstance(given, Mapping) and "allow_delegation" in given:
+            raise ValueError("allow_delegation is not supported; process: hierarchical delegates")
+        return cast("object", given)
+
+
+class Task(Strict):
+    """What is to be done. Without `context` a task is told the output of all earlier ones.
+
+    `{name}` in a description stands for the input of that name. With an `output_schema` (JSON
+    Schema) the answer must be JSON that fits it. Every one of `guardrails` must let the answer
+    pass: a name on the deployment's list, or a sentence that a model checks. `max_execution_time`
+    is in seconds and of one attempt.
+    """
+
+    description: Text
+    expected_output: Text
+    agent: Name | None = None
+    context: list[Name] | None = None
+    tools: list[Name] | None = None
+    output_schema: dict[str, Any] | None = None
+    retries: Annotated[int, Field(ge=0, le=5)] = 0  # of a step that failed; each is paid for
+    async_execution: bool = False  # runs beside the tasks after it
+    guardrails: list[Text] = []
+    max_execution_time: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    human_input: bool = False  # a person approves the answer, or says what to change
+
+
+class Limits(Strict):
+    """How far a flow may go before it is given up, and how much a manager may ask for."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5  # starts of one step, kills included
+    time_limit_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = None  # of a flow
+    max_subtasks: Annotated[int, Field(ge=1, le=20)] = 6
+    max_rejections: Annotated[int, Field(ge=0, le=5)] = 1  # rounds in which work is sent back
+
+
+class Consensus(Strict):
+    """How agents come to one answer: all propose, then all vote, or the judge alone decides.
+
+    A winner with `threshold` of the votes ends it, otherwise the agents propose anew, at most
+    `max_rounds` times in all. Votes that are tied then go to the agent named first, or with
+    `tie: judge` to the judge, who decides nothing else.
+    """
+
+    agents: Annotated[list[Name], Field(min_length=2, max_length=10)]
+    judge: Name | None = None
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.66
+    max_rounds: Annotated[int, Field(ge=1, le=5)] = 2
+    tie: Literal["first", "judge"] = "first"

@@ -1,0 +1,70 @@
+"""Human input: a person approves a task's answer, or says what to change and gets it again.
+
+`write` is reviewed as the result `write.review.1`; after feedback `write.2` is written by the
+agent whose answer it was, and reviewed as `write.review.2`. What the last feedback led to stands.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from core.crews.definition import Definition
+from core.crews.strategies.parts import Brief, Draft, Results, Wait, step
+from core.crews.work import Assignment, Kind, Told
+from core.flows import Step
+
+ROUNDS = 5  # of feedback
+_REVISE = """
+
+A person read your draft of this, which is in the context, and wants it changed. Write it again, \
+whole: do what the feedback asks and leave the rest as it is. The feedback: """
+_NO_WORDS = "The draft is not approved; no reason was given."
+
+
+def answered(approve: bool, feedback: str) -> dict[str, Any]:
+    """Return the result that is kept of a person's answer."""
+    return {"output": {"approve": approve, "feedback": feedback}, "raw": feedback}
+
+
+def reviewed(
+    definition: Definition, results: Results, task: str, draft: Draft
+) -> Draft | Wait | tuple[Step, ...]:
+    """Return what stands after the reviews so far, or what is missing for the next."""
+    for review in range(1, ROUNDS + 1):
+        role = definition.agents[draft.agent].role
+        name = f"{task}.review.{review}"
+        if name not in results:
+            return Wait(name, task, role, draft.step, draft.output)
+        if results[name]["output"]["approve"]:
+            return draft
+        again = f"{task}.{review + 1}"
+        if again not in results:
+            return (step(definition, again, definition.tasks[task].expected_output, draft.agent),)
+        draft = _rewritten(results, draft, again)
+    return draft
+
+
+def assignment(brief: Brief, draft: Draft, version: int) -> Assignment:
+    """Return the order to write version `version` (2, 3, ...) of a draft."""
+    task = brief.name
+    if version > 2:  # noqa: PLR2004 -- version 2 is written on the draft itself
+        draft = _rewritten(brief.results, draft, f"{task}.{version - 1}")
+    reviews = [brief.results[f"{task}.review.{n}"]["output"] for n in range(1, version)]
+    said = [review["feedback"].strip() or _NO_WORDS for review in reviews]
+    role = brief.agent(draft.agent).role
+    mine = Told(f"draft {version - 1} of {task}", role, f"Your draft:\n{draft.raw}")
+    earlier = [
+        Told(f"feedback {n} on {task}", "A person", f"Earlier feedback, done already:\n{words}")
+        for n, words in enumerate(said[:-1], 1)
+    ]
+    return brief.whole_task(
+        f"{task}.{version}",
+        Kind.TASK,
+        draft.agent,
+        brief.description + _REVISE + said[-1],
+        (*brief.context, *earlier, mine),
+    )
+
+
+def _rewritten(results: Results, draft: Draft, version: str) -> Draft:
+    answer = results[version]
+    return replace(draft, step=version, output=answer["output"], raw=answer["raw"])

@@ -1,0 +1,134 @@
+"""Work: what a worker hands to whoever runs a step, and what it gets back.
+
+A step is one agent asked for one thing. A strategy writes it down as an `Assignment`, ready to be
+run; a `CrewRunner` knows agents and models, and nothing of strategies, ledgers or queues. What
+happens meanwhile goes to the `Session`: what is to be seen, and the money of every model call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, BinaryIO, Protocol
+
+from core.costs.usage import Usage
+from core.crews.definition import Definition
+from core.events import Event
+
+
+class Kind(StrEnum):
+    """What a step is for."""
+
+    TASK = "task"  # a task as it is written, or written again after a person's feedback
+    PLAN = "plan"  # a manager's subtasks
+    SUBTASK = "subtask"
+    AGGREGATE = "aggregate"  # a manager's answer made of its workers', or what it sends back
+    PROPOSAL = "proposal"
+    VERDICT = "verdict"  # a vote among proposals, or a judge's word
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An earlier answer that an agent is told: whose it is, and its text as the model gave it."""
+
+    title: str
+    agent: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one agent is asked for in one step; all texts have their inputs filled in.
+
+    `task` is the task of the crew that the step belongs to: its limits hold, its money is counted
+    there. `agent` is a name in the definition. With `output_schema` the answer must be JSON that
+    fits it. `guardrails` are names on the deployment's list, or sentences that a model checks.
+    """
+
+    step: str
+    kind: Kind
+    task: str
+    agent: str
+    description: str
+    expected_output: str
+    context: tuple[Told, ...] = ()
+    output_schema: dict[str, Any] | None = None
+    tools: tuple[str, ...] = ()
+    guardrails: tuple[str, ...] = ()
+
+    def answer(self, output: Any) -> Any | None:
+        """Return what an output says to the task; None where a manager sends work back instead."""
+        if self.kind is not Kind.AGGREGATE:
+            return output
+        return None if output.get("send_back") else output["output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that running one step takes; `lessons` is what the agent is told of earlier flows."""
+
+    tenant: str
+    flow: str
+    definition: Definition
+    assignment: Assignment
+    attempt: int
+    inputs: dict[str, Any]
+    lessons: tuple[str, ...] = ()
+
+
+class StepFailedError(Exception):
+    """This attempt at the step failed for good; the message is for the user."""
+
+
+class Session(Protocol):
+    """Port: where a running step says what happens. For use from any thread; keeps the order.
+
+    Every method raises FencedError when the step is no longer this worker's, and ExpiredError when
+    the flow's time is over: let them through. After either, no model call may be begun.
+    """
+
+    def post(self, told: list[Event]) -> None:
+        """Take what happened; returns at once."""
+        ...
+
+    def reserve(self, model: str, bound: Usage) -> str:
+        """Hold at most `bound` for a model call; return the call's id.
+
+        Waits for the store, so not for use in the event loop's thread. Only what was reserved may
+        be called; if its worker dies before it says what the call cost, the bound is what counts.
+        Raises UnavailableError.
+        """
+        ...
+
+    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+        """Say what a reserved call cost, with the events of its answer; returns at once."""
+        ...
+
+
+class CrewRunner(Protocol):
+    """Port: runs one step to its result."""
+
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        """Return `{"output": JSON or text, "raw": text as the model gave it}`.
+
+        When it is cancelled, no further model call is begun. Raises StepFailedError,
+        UnavailableError, and what the session raises.
+        """
+        ...
+
+
+class ToolContext(Protocol):
+    """What a tool may reach: the inputs of its own tenant and its user's eye, nothing else."""
+
+    def open(self, input_id: str) -> BinaryIO:
+        """Return the bytes of an uploaded input. Raises NotFoundError."""
+        ...
+
+    def tell(self, insight: str) -> None:
+        """Tell the user at once what was found on the way. Raises ValueError if it is too much."""
+        ...
+
+
+Tool = Callable[..., str]  # called as tool(context, **arguments); its docstring tells the model
+# Called with the output (JSON, or text where there is no schema) and the inputs of the flow; returns
+# what is wrong, for the agent, or None.
+Guardrail = Callable[[Any, dict[str, Any]], str | None]

@@ -1,0 +1,127 @@
+"""Where webhooks may go: only to origins that the deployment lists for the tenant.
+
+A URL comes from a request, so it is not trusted: without a list nothing is called. An entry is
+
+- `hooks.example.com` or `hooks.example.com:8443`: that host over https, on that port, as long as
+  all of its addresses are public;
+- `http://127.0.0.1:9000` or `https://localhost:9000`: exactly this origin, for local runs. It alone
+  may be plain http, and it may lie in a private network or on this machine.
+
+Addresses are judged when a name was resolved for a connection, which then goes to what was judged:
+a name that means something else the next moment gains nothing. Link-local addresses, where clouds
+keep their metadata, are refused whatever is listed.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from core.errors import InvalidInputError
+
+ENTRY = re.compile(
+    r"(?:(?P<scheme>https?)://(?=.*:\d{1,5}\Z))?"
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>\d{1,5}))?"
+)
+URL = re.compile(r"[!-\[\]-~]{1,2048}")  # printable ASCII without spaces and backslashes
+PORTS = {"https": 443, "http": 80}
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+TUNNELS = [ipaddress.ip_network(text) for text in ("2001::/32", "2002::/16")]  # Teredo, 6to4
+AZURE_HOST = ipaddress.ip_address("168.63.129.16")  # looks public, is the cloud's own
+
+REFUSED = "must be an https address on a host that this deployment allows your tenant"
+Origin = tuple[str, str, int]  # scheme, host, port
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one POST goes. A `local` one may lie in a private network."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str  # with the query
+    local: bool = False
+
+
+class Targets:
+    """The origins of each tenant, from entries as above. Raises ValueError for what is none."""
+
+    def __init__(self, entries: Mapping[str, Sequence[str]]) -> None:
+        self._allowed = {
+            tenant: dict(_origin(entry) for entry in listed) for tenant, listed in entries.items()
+        }
+
+    def target(self, tenant: str, url: str) -> Target:
+        """Return where a URL leads. Raises InvalidInputError if the tenant may not call it."""
+        (scheme, host, port), path = _split(url)
+        local = self._allowed.get(tenant, {}).get((scheme, host, port))
+        if local is None:
+            raise InvalidInputError(REFUSED)
+        return Target(scheme, host, port, path, local)
+
+    def check(self, tenant: str, urls: Mapping[str, str]) -> None:
+        """Raise InvalidInputError that names the pointers whose URLs the tenant may not call."""
+        wrong = {pointer: REFUSED for pointer, url in urls.items() if not self._may(tenant, url)}
+        if wrong:
+            raise InvalidInputError("a webhook cannot be called", wrong)
+
+    def _may(self, tenant: str, url: str) -> bool:
+        try:
+            self.target(tenant, url)
+        except InvalidInputError:
+            return False
+        return True
+
+
+def _origin(entry: str) -> tuple[Origin, bool]:
+    """Return the origin that an entry means, and whether it is a local one."""
+    match = ENTRY.fullmatch(entry.lower())
+    if match is None:
+        raise ValueError(f"{entry} is neither a host nor a local origin")
+    scheme, host = match["scheme"] or "https", match["host"].strip("[]")
+    port = int(match["port"]) if match["port"] else PORTS[scheme]
+    return (scheme, host, port), match["scheme"] is not None
+
+
+def _split(url: str) -> tuple[Origin, str]:
+    """Return the origin and the path of a URL. Raises InvalidInputError for what is none of ours."""
+    if not URL.fullmatch(url):
+        raise InvalidInputError(REFUSED)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidInputError(REFUSED) from error
+    if parts.scheme not in PORTS or not parts.hostname or "@" in parts.netloc or "#" in url:
+        raise InvalidInputError(REFUSED)
+    origin = (parts.scheme, parts.hostname, PORTS[parts.scheme] if port is None else port)
+    return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def reachable(address: str, *, local: bool) -> bool:
+    """Tell whether a connection may go to this resolved address."""
+    ip = ipaddress.ip_address(address)
+    if local:
+        return _is_near(ip) or _is_public(ip)
+    return _is_public(ip)
+
+
+def _is_near(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    odd = ip.is_link_local or ip.is_multicast or ip.is_unspecified or _disguised(ip)
+    return ip.is_loopback or (ip.is_private and not ip.is_reserved and not odd)
+
+
+def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether everybody means the same machine by it, and none that is close to us."""
+    if not ip.is_global or ip.is_multicast or ip.is_reserved or ip == AZURE_HOST:
+        return False
+    return ip.version == 4 or (ip in GLOBAL_UNICAST and not _disguised(ip))  # noqa: PLR2004 -- IPv4
+
+
+def _disguised(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether an IPv6 address is another way to write an IPv4 one (`::ffff:`, tunnels)."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return False
+    return ip.ipv4_mapped is not None or any(ip in network for network in TUNNELS)

@@ -1,0 +1,65 @@
+"""A crew on the offline model in this process: no flow, no store, no money; its steps in order."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.adapters.crewai.environ import prepare_environ
+from core.costs.usage import Usage
+from core.crews import strategies
+from core.crews.definition import Registry
+from core.crews.strategies import Ready, Wait
+from core.crews.work import CrewRunner, Work
+from core.events import Event
+
+CREWS = Path(__file__).parent.parent / "crews"
+
+
+class Unheard:
+    """A session in which what happens is told to nobody, and calls cost nothing."""
+
+    def post(self, told: list[Event]) -> None: ...
+
+    def reserve(self, model: str, bound: Usage) -> str:
+        del model, bound
+        return "call"
+
+    def settle(self, call: str, usage: Usage, told: list[Event]) -> None: ...
+
+
+async def play(
+    crew: str, inputs: Mapping[str, Any], files: Mapping[str, bytes]
+) -> tuple[dict[str, Any], Any]:
+    """Run a crew; return its results by step, and its output. A person approves every draft.
+
+    `files` are uploaded inputs by id.
+    """
+    definition, runner = Registry(CREWS).get(crew), _runner(files)
+    filled, results = definition.fill(dict(inputs)), dict[str, Any]()
+    while True:
+        match strategies.ready(definition, results):
+            case Ready(steps):
+                for step in steps:
+                    order = strategies.assignment(definition, filled, results, step.id)
+                    work = Work("t", "f", definition, order, 1, filled)
+                    results[step.id] = await runner.run(work, Unheard())
+            case Wait(name):
+                results[name] = strategies.answered(approve=True, feedback="")
+            case strategies.End(output):
+                return results, output
+
+
+def _runner(files: Mapping[str, bytes]) -> CrewRunner:
+    prepare_environ(os.environ, os.environ.get("HOME") or tempfile.mkdtemp())
+    from core.adapters.crewai.runner import CrewAIRunner  # noqa: PLC0415 -- the environment first
+    from core.adapters.genai_prices import GenaiPriceBook  # noqa: PLC0415
+    from core.adapters.memory import MemoryBlobs  # noqa: PLC0415
+    from core.adapters.offline_model import OfflineModel  # noqa: PLC0415
+    from crews.tools import GUARDRAILS, SKILLS, TOOLS  # noqa: PLC0415
+
+    blobs = MemoryBlobs()
+    for name, data in files.items():
+        blobs.put("t", name, data, "application/octet-stream")
+    return CrewAIRunner(lambda: OfflineModel(SKILLS), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs)

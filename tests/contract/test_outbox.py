@@ -1,0 +1,134 @@
+"""What every Outbox does. Each test runs over memory and over Redis with both clients."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import pytest
+
+from core.adapters.memory import MemoryFlows
+from core.adapters.memory_outbox import MemoryOutbox
+from core.adapters.upstash import keys
+from core.adapters.upstash.commands import Patient
+from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.outbox import UpstashOutbox
+from core.adapters.upstash.sdk import SdkCommands
+from core.crews.ledger import FencedError
+from core.webhooks import Due, Kind, Outbox, Place
+from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, in_memory, over_redis
+
+HOLD_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Post:
+    """An outbox and the flows it is filled by."""
+
+    flows: Flows
+    outbox: Outbox
+
+    async def launched(self, *names: str) -> None:
+        for name in names:
+            launch = a_launch(name, webhooks={"crew": "https://h"})
+            await self.flows.ledger.create(self.flows.tenant, launch)
+
+    async def taken(self, limit: int = 10, hold_ms: int = HOLD_MS) -> list[Due]:
+        return await self.outbox.take(self.flows.tenant, limit, hold_ms)
+
+    async def kept(self, due: Due, delay_ms: int) -> None:
+        await self.outbox.keep(self.flows.tenant, due, delay_ms)
+
+
+@pytest.fixture(params=["memory", "upstash-sdk", "upstash-lean"])
+def post(request: pytest.FixtureRequest) -> Post:
+    if request.param == "memory":
+        flows = in_memory()
+        assert isinstance(flows.ledger, MemoryFlows)
+        return Post(flows, MemoryOutbox(flows.ledger))
+    rest = request.getfixturevalue("gateway")
+    client = SdkCommands if request.param == "upstash-sdk" else LeanCommands
+    commands = client(rest.url, rest.token)
+    flows = over_redis(commands, rest.url, rest.token)
+    return Post(flows, UpstashOutbox(Patient(commands), TTL_SECONDS))
+
+
+async def test_a_flow_with_webhooks_is_in_the_outbox_from_its_launch(post: Post):
+    await post.launched("f1")
+    await post.flows.ledger.create(post.flows.tenant, a_launch("quiet"))
+    assert post.flows.tenant in await post.outbox.tenants()
+    assert await post.taken() == [Due("f1", 1)]
+
+
+async def test_what_is_taken_is_nobody_elses_while_it_is_held(post: Post):
+    await post.launched("f1", "f2", "f3")
+    first, second = await post.taken(2), await post.taken(2)
+    assert sorted(due.flow for due in [*first, *second]) == ["f1", "f2", "f3"]
+    assert await post.taken() == []
+
+
+async def test_of_ten_that_take_at_once_each_flow_goes_to_one(post: Post):
+    await post.launched(*(f"f{n}" for n in range(5)))
+    taken = await asyncio.gather(*(post.taken() for _ in range(10)))
+    assert sorted(due.flow for some in taken for due in some) == [f"f{n}" for n in range(5)]
+
+
+async def test_how_far_a_flow_is_told_is_there_for_the_next(post: Post):
+    await post.launched("f1")
+    (due,) = await post.taken()
+    far = replace(
+        due, place=Place(12, 2), failures=3, dead=frozenset({Kind.STEP, Kind.TASK}), wait_ms=700
+    )
+    await post.kept(far, 0)
+    assert await post.taken() == [replace(far, hold=2)]
+
+
+async def test_a_flow_that_is_kept_is_due_after_its_delay(post: Post):
+    await post.launched("f1")
+    (due,) = await post.taken()
+    await post.kept(due, 150)
+    assert await post.taken() == []
+    await asyncio.sleep(0.2)
+    assert len(await post.taken()) == 1
+
+
+async def test_whoever_held_it_too_long_is_fenced(post: Post):
+    await post.launched("f1")
+    (slow,) = await post.taken(hold_ms=1)
+    await asyncio.sleep(0.02)
+    (quick,) = await post.taken()
+    with pytest.raises(FencedError):
+        await post.kept(replace(slow, place=Place(1, 1)), 0)
+    with pytest.raises(FencedError):
+        await post.outbox.leave(post.flows.tenant, slow)
+    await post.kept(quick, 0)
+
+
+async def test_a_write_sent_again_is_the_same_write(post: Post):
+    await post.launched("f1")
+    (due,) = await post.taken()
+    for _ in range(2):
+        await post.kept(due, 0)
+    (due,) = await post.taken()
+    for _ in range(2):
+        await post.outbox.leave(post.flows.tenant, due)
+
+
+async def test_a_flow_that_left_does_not_come_again(post: Post):
+    await post.launched("f1")
+    (due,) = await post.taken(hold_ms=1)
+    await post.outbox.leave(post.flows.tenant, due)
+    await asyncio.sleep(0.02)
+    assert await post.taken() == []
+    with pytest.raises(FencedError):
+        await post.kept(due, 0)
+
+
+async def test_every_key_has_a_time_to_live_and_a_slot_of_the_tenant(cluster_gateway):
+    rest = cluster_gateway
+    commands = LeanCommands(rest.url, rest.token)
+    post = Post(over_redis(commands, rest.url, rest.token), UpstashOutbox(commands, TTL_SECONDS))
+    await post.launched("f1", "f2")
+    one, two = await post.taken()
+    await post.kept(one, 0)
+    await post.outbox.leave(post.flows.tenant, two)
+    for key in await commands.execute(["KEYS", f"{keys.outbox(post.flows.tenant)}*"]):
+        assert await commands.execute(["TTL", key]) > 0, key

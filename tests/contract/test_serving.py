@@ -1,0 +1,104 @@
+"""A worker that may stay, over the real due set and its bell."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.commands import Patient
+from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
+from core.adapters.upstash.wake import WakeBell
+from core.crews.lessons import NoLessons
+from core.crews.run import Timing, Worker
+from core.crews.work import Session, Work
+from core.errors import UnavailableError
+from core.flows import Status
+from functions import _serving, sweep
+from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
+from tests.fixtures_servers import Rest
+from tests.worker_parts import a_crew
+
+TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
+
+
+class Quick:
+    """Answers at once."""
+
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        del session
+        return {"output": work.assignment.step, "raw": work.assignment.step}
+
+
+class Deaf:
+    """A bell that rings for nobody."""
+
+    def listening(self) -> contextlib.AbstractAsyncContextManager[AsyncIterator[object]]:
+        raise UnavailableError("no subscriptions here")
+
+
+@pytest.fixture
+def flows(gateway: Rest) -> Flows:
+    return over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+
+
+def a_worker(flows: Flows, gateway: Rest) -> Worker:
+    book = UpstashBudgetBook(Patient(LeanCommands(gateway.url, gateway.token)), TTL_SECONDS)
+    return Worker(flows.ledger, book, flows.wake, Quick(), NoLessons(), TIMING)
+
+
+async def ended_after(flows: Flows, flow: str) -> float:
+    began = time.monotonic()
+    async with asyncio.timeout(10):
+        while not (await flows.log.head(flows.tenant, flow)).status.terminal:  # noqa: ASYNC110 -- the store tells no event
+            await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+def launch(flow: str) -> Any:
+    return a_launch(flow, definition=a_crew().model_dump(mode="json"))
+
+
+async def test_a_wake_up_is_heard_at_once_however_long_the_worker_was_idle(
+    flows: Flows, gateway: Rest, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_serving, "IDLE_SECONDS", (5.0, 5.0))
+    bell = WakeBell(LeanSubscriber(gateway.url, gateway.token))
+    stopping = asyncio.Event()
+    serving = asyncio.create_task(_serving.serve(a_worker(flows, gateway), bell, stopping.is_set))
+    await asyncio.sleep(0.5)
+    await flows.ledger.create(flows.tenant, launch("f1"))
+    await flows.wake.wake(flows.tenant, "f1")
+    took = await ended_after(flows, "f1")
+    print(f"{took * 1000:.0f} ms from the wake-up to the end")
+    assert took < 2
+    serving.cancel()
+
+
+async def test_a_worker_that_hears_nothing_finds_what_is_due(flows: Flows, gateway: Rest):
+    stopping = asyncio.Event()
+    serving = asyncio.create_task(_serving.serve(a_worker(flows, gateway), Deaf(), stopping.is_set))
+    await flows.ledger.create(flows.tenant, launch("f1"))
+    await ended_after(flows, "f1")
+    assert (await flows.log.head(flows.tenant, "f1")).status is Status.SUCCEEDED
+    stopping.set()
+    async with asyncio.timeout(5):
+        await serving
+
+
+async def test_a_sweep_wakes_what_is_due_and_nothing_else(flows: Flows):
+    class Counting:
+        def __init__(self) -> None:
+            self.woken: list[tuple[str, str]] = []
+
+        async def wake(self, tenant: str, flow: str) -> None:
+            self.woken.append((tenant, flow))
+
+    wake = Counting()
+    await flows.ledger.create(flows.tenant, launch("f1"))
+    await sweep.sweep(flows.ledger, wake)
+    await sweep.sweep(flows.ledger, wake)
+    assert wake.woken.count((flows.tenant, "f1")) == 1

@@ -1,0 +1,348 @@
+"""A ledger and its budget book under any sequence of calls, beside a model of what they promise.
+
+The model knows a flow only by what the ports say: who holds a step, what was reserved, settled and
+lost. After every call the store is compared with it. Time passes where a rule says so: a short lease
+is over when the call returns, and a flow's time ends by the world's lever.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from core import events
+from core.costs.budgets import Call
+from core.costs.usage import Usage
+from core.crews.ledger import Busy, Claim, ExpiredError, FencedError, Write
+from core.flows import Flow, Status, Step
+from tests.fixtures_ports import Flows, a_launch, view
+
+T = TypeVar("T")
+LONG_MS, SHORT_MS = 600_000, 1
+ENDS = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+CALL_NUMBERS = st.integers(1, 4)
+ANY = st.integers(0, 10**6)  # one of however many there are
+
+
+class World(Protocol):
+    """Where a machine runs: the ports, a loop, and the clock's levers."""
+
+    flows: Flows
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Wait for a call, sent again until it has an answer."""
+        ...
+
+    def pass_time(self) -> None:
+        """Let short leases run out."""
+        ...
+
+    def end_time(self, flow: str) -> None:
+        """Have the flow's time be over."""
+        ...
+
+    def today(self) -> str:
+        """Return the store's day."""
+        ...
+
+
+@dataclass
+class Held:
+    """A step as the model knows it."""
+
+    epoch: int = 0
+    state: str = "pending"
+    owner: str = ""
+    long: bool = False
+    seq: int = 0
+    reserved: set[int] = field(default_factory=set[int])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """One flow, several workers of which some are late, and a person who answers."""
+
+    names = itertools.count(1)
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world, self.flows, self.flow = world, world.flows, f"f{next(self.names)}"
+        self.steps: dict[str, Held] = {}
+        self.claims: list[Claim] = []
+        self.sent: list[Callable[[], Awaitable[Any]]] = []  # and answered
+        self.open: dict[str, Call] = {}
+        self.counted = Usage()
+        self.results: dict[str, Any] = {}
+        self.status, self.status_epoch, self.over = Status.QUEUED, 0, False
+        self.spent_before: dict[tuple[str, str, str], Usage] = {}
+
+    # How calls are made
+
+    def call(self, call: Callable[[], Awaitable[T]], refused: type[Exception] | None) -> T | None:
+        """Call; it must be refused in that way, or not at all."""
+        try:
+            reply = self.world.run(_coroutine(call))
+        except (FencedError, ExpiredError) as error:
+            if type(error) is not refused:
+                raise AssertionError(f"refused, instead of {refused}") from error
+            return None
+        assert refused is None, f"{reply} instead of {refused}"
+        self.sent.append(call)
+        return reply
+
+    def whole(self) -> Flow:
+        return self.world.run(self.flows.ledger.state(self.flows.tenant, self.flow))
+
+    @property
+    def ended(self) -> bool:
+        return self.status.terminal
+
+    def holds(self, claim: Claim) -> bool:
+        held = self.steps[claim.step]
+        return held.epoch == claim.epoch and held.state == "running" and not self.ended
+
+    def lose(self, step: str | None = None) -> None:
+        for name, call in list(self.open.items()):
+            if step in (None, call.step):
+                del self.open[name]
+                self.counted += call.bound + Usage(lost_calls=1)
+
+    # What may happen
+
+    @initialize(count=st.integers(1, 3))
+    def launch(self, count: int) -> None:
+        steps = tuple(Step(f"s{n}", f"S{n}", "worker") for n in range(count))
+        launch = a_launch(self.flow, steps=steps)
+        create = self.flows.ledger.create
+        self.call(lambda: create(self.flows.tenant, launch), None)
+        self.steps = {step.id: Held() for step in steps}
+        self.spent_before = self.spent()
+
+    @rule(count=st.integers(1, 3))
+    def extend(self, count: int) -> None:
+        more = range(len(self.steps) - 1, len(self.steps) - 1 + count)  # one of them is there
+        steps = tuple(Step(f"s{n}", f"S{n}", "worker") for n in more)
+        extend = self.flows.ledger.extend
+        refused = FencedError if self.ended else None
+        state = self.call(lambda: extend(self.flows.tenant, self.flow, steps), refused)
+        if state is not None:
+            self.steps |= {s.id: Held() for s in steps if s.id not in self.steps}
+            assert [step.id for step in state.steps] == list(self.steps)
+
+    @rule(which=ANY, long=st.booleans(), late=st.booleans())
+    def claim(self, which: int, long: bool, late: bool) -> None:
+        name = list(self.steps)[which % len(self.steps)]
+        held = self.steps[name]
+        late = late and held.epoch > 0
+        seen = Step(name, "", "", epoch=held.epoch - late)
+        owner, lease = f"w{len(self.sent)}", LONG_MS if long else SHORT_MS
+        told = events.custom("begun", name)
+        refused = None
+        if self.ended or self.status is Status.WAITING or held.state == "done" or late:
+            refused = FencedError
+        elif self.over:
+            refused = ExpiredError
+        reply = self.call(
+            lambda: self.flows.ledger.claim(
+                self.flows.tenant, self.flow, seen, owner=owner, lease_ms=lease, events=told
+            ),
+            refused,
+        )
+        if refused:
+            return
+        if held.state == "running" and held.long:
+            assert isinstance(reply, Busy)
+            self.sent.pop()  # it may be granted when it is sent again
+            return
+        assert isinstance(reply, Claim)
+        assert reply == Claim(self.flows.tenant, self.flow, name, held.epoch + 1)
+        self.steps[name] = Held(held.epoch + 1, "running", owner, long)
+        self.claims.append(reply)
+        self.lose(name)
+        self.status = Status.RUNNING
+        self.world.pass_time()
+
+    @precondition(lambda self: self.claims)
+    @rule(which=ANY, count=st.integers(0, 2), long=st.booleans(), error=st.booleans())
+    def emit(self, which: int, count: int, long: bool, error: bool) -> None:
+        claim = self.claims[which % len(self.claims)]
+        held, seq = self.steps[claim.step], self.steps[claim.step].seq + 1
+        told = [event for n in range(count) for event in events.custom("told", n)]
+        message = f"m{len(self.sent)}" if count else None
+        write = Write([*told, *(events.text_start(message) if message else [])], message)
+        write = replace(write, error=f"e{len(self.sent)}" if error else None)
+        refused = FencedError if not self.holds(claim) else ExpiredError if self.over else None
+        lease = LONG_MS if long else SHORT_MS
+        number = self.call(lambda: self.flows.ledger.emit(claim, seq, lease, write), refused)
+        if refused is None:
+            held.seq, held.long = seq, long
+            assert number == self.whole().head.sequence
+            self.world.pass_time()
+
+    @precondition(lambda self: self.claims)
+    @rule(which=ANY)
+    def commit(self, which: int) -> None:
+        claim = self.claims[which % len(self.claims)]
+        held, result = self.steps[claim.step], {"output": len(self.sent)}
+        seq, done = held.seq + 1, Write(events.step_finished(claim.step))
+        refused = None if self.holds(claim) else FencedError
+        state = self.call(lambda: self.flows.ledger.commit(claim, seq, result, done), refused)
+        if state is not None:
+            held.seq, held.state = seq, "done"
+            self.results[claim.step] = result
+            assert state == self.whole()
+
+    @precondition(lambda self: self.claims)
+    @rule(which=ANY, number=CALL_NUMBERS, model=st.sampled_from("ab"))
+    def reserve(self, which: int, number: int, model: str) -> None:
+        claim = self.claims[which % len(self.claims)]
+        held, call = self.steps[claim.step], self.a_call(claim, number, model)
+        again = number in held.reserved
+        refused = None
+        if not self.holds(claim):
+            refused = FencedError
+        elif self.over and not again:
+            refused = ExpiredError
+        self.call(lambda: self.flows.budgets.reserve(call), refused)
+        if refused is None and not again:
+            held.reserved.add(number)
+            self.open[call.id] = call
+
+    @precondition(lambda self: self.claims)
+    @rule(which=ANY, number=CALL_NUMBERS, cost=st.integers(0, 10**12))
+    def settle(self, which: int, number: int, cost: int) -> None:
+        claim = self.claims[which % len(self.claims)]
+        call, usage = self.a_call(claim, number), Usage(1, number, 1, cost)
+        ours = self.steps[claim.step].epoch == claim.epoch and not self.ended
+        refused = None if ours or call.id in self.open else FencedError
+        told = events.model_call(claim.step, call.model, usage)
+        self.call(lambda: self.flows.budgets.settle(call, usage, told), refused)
+        if self.open.pop(call.id, None):
+            self.counted += usage
+
+    def a_call(self, claim: Claim, number: int, model: str = "a") -> Call:
+        bound = Usage(1, 1000, 100, 10**9 + number)
+        return Call(
+            claim.tenant, claim.flow, claim.step, claim.epoch, number, model, "c", "t", bound
+        )
+
+    @rule(to=st.sampled_from([Status.WAITING, Status.RUNNING]), late=st.booleans())
+    def wait_or_answer(self, to: Status, late: bool) -> None:
+        self.move(to, late)
+
+    @rule(to=st.sampled_from(ENDS), late=st.booleans(), really=st.integers(0, 3))
+    def end(self, to: Status, late: bool, really: int) -> None:
+        if not really:  # a flow that has ended tells little more
+            self.move(to, late)
+
+    def move(self, to: Status, late: bool) -> None:
+        epoch = self.status_epoch - late
+        name, result = f"review.{self.status_epoch}", {"approve": True}
+        answered = to is Status.RUNNING and self.status is Status.WAITING
+        refused = FencedError if self.ended or late else None
+        if late and self.status is to:
+            refused = None  # it was this move, whose reply was lost
+        before = self.whole().head.sequence
+        self.call(
+            lambda: self.flows.ledger.move(
+                self.flows.tenant, self.flow, to, status_epoch=epoch,
+                events=events.custom("moved", to.value),
+                output={"ü": 1} if to is Status.SUCCEEDED else None,
+                waiting={"name": name} if to is Status.WAITING else None,
+                answer=(name, result) if answered else None,
+            ),
+            refused,
+        )  # fmt: skip
+        if refused or late:
+            assert self.whole().head.sequence == before
+            return
+        self.status, self.status_epoch = to, self.status_epoch + 1
+        if answered:
+            self.results[name] = result
+        if self.ended:
+            self.lose()
+
+    @precondition(lambda self: not self.over)
+    @rule(really=st.integers(0, 3))
+    def time_is_over(self, really: int) -> None:
+        if not really:
+            self.world.end_time(self.flow)
+            self.over = True
+
+    @rule(delay_ms=st.sampled_from([0, LONG_MS]))
+    def put_off(self, delay_ms: int) -> None:
+        refused = ExpiredError if self.over and not self.ended else None
+        put_off = self.flows.ledger.put_off
+        self.call(lambda: put_off(self.flows.tenant, self.flow, delay_ms), refused)
+
+    @precondition(lambda self: self.sent)
+    @rule(which=ANY)
+    def a_late_duplicate(self, which: int) -> None:
+        """What was done once is never done again, however late it comes."""
+        call, before = self.sent[which % len(self.sent)], self.whole()
+        with contextlib.suppress(FencedError, ExpiredError):
+            self.world.run(_coroutine(call))
+        assert self.whole() == before
+
+    @rule()
+    def an_auditor_comes(self) -> None:
+        """What was counted is in the roll-up, and a live flow, and no other, is due."""
+        tenant = self.flows.tenant
+        since = sum(self.spent().values(), start=Usage())
+        assert since == sum(self.spent_before.values(), start=self.counted)
+        self.world.run(self.flows.wake.wake(tenant, self.flow))
+        take = self.flows.ledger.take(tenant, 1000, 0)  # not put off: a lost reply takes again
+        assert (self.flow in self.world.run(take)) is not self.ended
+
+    # What must hold
+
+    @invariant()
+    def the_flow_is_whole(self) -> None:
+        state = self.whole()
+        entries = self.world.run(self.flows.log.entries(self.flows.tenant, self.flow, 0, 10_000))
+        assert [entry.number for entry in entries] == list(range(1, state.head.sequence + 1))
+        told = [json.loads(entry.event) for entry in entries]
+        assert _versions(told) == list(range(2, state.head.version + 1))
+        assert view(told) == state.public()
+        self.model_is_right(state)
+
+    def model_is_right(self, state: Flow) -> None:
+        assert (state.head.status, state.status_epoch) == (self.status, self.status_epoch)
+        assert (state.results, state.usage) == (self.results, self.counted)
+        assert [(s.id, s.state, s.epoch) for s in state.steps] == [
+            (name, held.state, held.epoch) for name, held in self.steps.items()
+        ]
+
+    def spent(self) -> dict[tuple[str, str, str], Usage]:
+        book = self.flows.budgets
+        spent = self.world.run(book.spending(self.flows.tenant, self.world.today()))
+        return {(of.model, of.crew, of.task): of.usage for of in spent}
+
+    def teardown(self) -> None:
+        """In the end every reserved call has been counted: as settled, or as lost."""
+        if self.steps and not self.ended:
+            self.move(Status.FAILED, late=False)
+            assert not self.open
+        if self.steps:
+            self.the_flow_is_whole()
+            self.an_auditor_comes()
+
+
+def _versions(told: list[dict[str, Any]]) -> list[int]:
+    """The state's versions as the deltas tell them: each change is one delta."""
+    deltas = [event["delta"] for event in told if event["type"] == "STATE_DELTA"]
+    return [change["value"] for delta in deltas for change in delta if change["path"] == "/version"]
+
+
+async def _coroutine(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
+
+
+async def settled_down() -> None:
+    """Let short leases run out, by a real clock."""
+    await asyncio.sleep(0.004)

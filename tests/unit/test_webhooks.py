@@ -1,0 +1,51 @@
+"""Signatures as Standard Webhooks checks them, and secrets that no two tenants share."""
+
+import base64
+
+from core.webhooks import Kind, Place, Signer, signature, tenant_secret
+
+SECRETS = ("n" * 32, "o" * 32)
+
+
+def test_a_signature_is_the_one_of_the_specification():
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    body = b'{"test": 2432232314}'
+    made = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", body, 1614265330)
+    assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_while_secrets_are_rotated_both_sign():
+    headers = Signer(SECRETS).headers("acme", "f.1.2.task", b"{}", 1_700_000_000)
+    each = [
+        signature(
+            base64.b64decode(tenant_secret(secret, "acme").removeprefix("whsec_")),
+            "f.1.2.task",
+            b"{}",
+            1_700_000_000,
+        )
+        for secret in SECRETS
+    ]
+    assert headers["webhook-signature"].split(" ") == each
+    assert headers["webhook-id"] == "f.1.2.task"
+    assert headers["webhook-timestamp"] == "1700000000"
+
+
+def test_no_two_tenants_and_no_two_deployments_share_a_secret():
+    made = {tenant_secret(secret, tenant) for secret in SECRETS for tenant in ("a", "b", "ab")}
+    assert len(made) == 6
+    assert all(len(base64.b64decode(each.removeprefix("whsec_"))) == 32 for each in made)
+
+
+def test_a_signer_does_not_show_its_secrets():
+    assert "nnnn" not in repr(Signer(SECRETS))
+
+
+def test_places_follow_the_log_and_within_an_event_the_kinds():
+    places = [
+        Place(),
+        *(Place(3, kind.part) for kind in (Kind.STEP, Kind.TASK, Kind.CREW)),
+        Place.after(3),
+        Place(4, Kind.STEP.part),
+    ]
+    assert places == sorted(places)
+    assert len(set(places)) == len(places)

@@ -1,0 +1,99 @@
+"""A worker over the memory adapters, with a runner that calls no model."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core import events
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.costs.usage import Usage
+from core.crews import strategies
+from core.crews.definition import Definition
+from core.crews.launch import time_limit_ms
+from core.crews.ledger import Launch
+from core.crews.lessons import Lessons, NoLessons
+from core.crews.run import Timing, Worker
+from core.crews.wakeups import Wake
+from core.crews.work import CrewRunner, Session, Work
+
+TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
+AGENT = {"role": "r", "goal": "g", "backstory": "b"}
+BOUND = Usage(calls=1, output_tokens=100, cost_nanodollars=1000)
+CALL = Usage(calls=1, output_tokens=10, cost_nanodollars=100)
+Script = Callable[[Work, Session], Any]
+
+
+def a_crew(
+    tasks: Mapping[str, Mapping[str, Any]] | None = None, **limits: int | None
+) -> Definition:
+    """A sequential crew of three tasks; `tasks` changes single fields of them."""
+    made = {
+        name: {
+            "description": "d", "expected_output": name.title(), "agent": "a",
+            **(tasks or {}).get(name, {}),
+        }
+        for name in ("one", "two", "three")
+    }  # fmt: skip
+    return Definition.model_validate(
+        {"name": "c", "description": "d", "process": "sequential", "agents": {"a": AGENT},
+         "tasks": made, "limits": limits}
+    )  # fmt: skip
+
+
+class Scripted:
+    """A runner that does what each step's function says, and counts what it began."""
+
+    def __init__(self, **steps: Script) -> None:
+        self.steps, self.began = steps, list[str]()
+
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        step = work.assignment.step
+        self.began.append(step)
+        call = await asyncio.to_thread(session.reserve, "m", BOUND)
+        session.settle(call, CALL, events.custom("at", step))
+        if step in self.steps:
+            done = self.steps[step](work, session)
+            if asyncio.iscoroutine(done):
+                await done
+        told = len(work.assignment.context)
+        return {"output": f"{step} after {told}", "raw": f"{step} after {told}"}
+
+
+async def launched(memory: MemoryFlows, crew: Definition | None = None, flow: str = "f") -> None:
+    crew = crew or a_crew()
+    await memory.create(
+        "t",
+        Launch(
+            flow=flow,
+            digest="d",
+            incarnation="0" * 8,
+            crew=crew.name,
+            definition=crew.model_dump(mode="json"),
+            definition_digest=crew.digest(),
+            inputs={},
+            steps=strategies.first(crew),
+            created_ms=0,
+            time_limit_ms=time_limit_ms(crew),
+        ),
+    )
+
+
+def a_worker(
+    memory: MemoryFlows,
+    runner: CrewRunner,
+    lessons: Lessons | None = None,
+    *,
+    wake: Wake | None = None,
+    timing: Timing = TIMING,
+) -> Worker:
+    book = MemoryBudgetBook(memory)
+    return Worker(memory, book, wake or memory, runner, lessons or NoLessons(), timing)
+
+
+async def log_of(memory: MemoryFlows, flow: str = "f") -> list[dict[str, Any]]:
+    return [json.loads(entry.event) for entry in await memory.entries("t", flow, 0, 10_000)]
+
+
+async def kinds(memory: MemoryFlows) -> list[str]:
+    return [event["type"] for event in await log_of(memory)]
