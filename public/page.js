@@ -115,7 +115,9 @@ async function answer(approve) {
   const feedback = at("feedback").value.trim();
   if (!approve && !feedback) throw new Error("say what should be different, or approve");
   const body = JSON.stringify({ approve, feedback, review: at("review").dataset.asks });
-  await ask(`/v1/flows/${encodeURIComponent(location.hash.slice(1))}/resume`, { method: "POST", body });
+  const headers = { "content-type": "application/json" };
+  const path = `/v1/flows/${encodeURIComponent(location.hash.slice(1))}/resume`;
+  await ask(path, { method: "POST", headers, body });
   at("feedback").value = "";
 }
 

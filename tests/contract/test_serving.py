@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from core.crews.work import Session, Work
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import _serving, sweep
+from infra.local.processes import LocalError, Processes, free_port
 from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
-from tests.fixtures_servers import Rest
+from tests.fixtures_servers import Rest, start_gateway, start_valkey, unavailable
 from tests.worker_parts import a_crew
 
 TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
@@ -38,6 +40,15 @@ class Deaf:
 
     def listening(self) -> contextlib.AbstractAsyncContextManager[AsyncIterator[object]]:
         raise UnavailableError("no subscriptions here")
+
+
+@pytest.fixture
+def gateway(processes: Processes, tmp_path: Path) -> Rest:
+    """A store without the flows that other tests leave behind: workers look at all of them."""
+    try:
+        return start_gateway(processes, start_valkey(processes, tmp_path, free_port()))
+    except LocalError as error:
+        unavailable(error)
 
 
 @pytest.fixture

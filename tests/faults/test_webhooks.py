@@ -38,7 +38,10 @@ async def stories(flows: Flows, receiver: Receiver) -> None:
 def of(receiver: Receiver, flow: str) -> list[Posted]:
     """The first time that each thing was told of a flow."""
     told = [post for post in receiver.posts if post.body["kickoff_id"] == flow]
-    return list({post.id: post for post in reversed(told)}.values())[::-1]
+    first: dict[str, Posted] = {}
+    for post in told:
+        first.setdefault(post.id, post)
+    return list(first.values())
 
 
 async def until_all_is_told(receiver: Receiver) -> None:
