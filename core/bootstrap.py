@@ -139,7 +139,7 @@ def wake() -> "Wake":
         return QStashWake(qstash.url, qstash.token, qstash.worker_url)
     from core.adapters.upstash.wake import DueSetWake
 
-    return DueSetWake(sdk_redis())
+    return DueSetWake(lean_redis())
 
 
 @_provider

@@ -14,6 +14,7 @@ prepare_environ(os.environ, os.path.expanduser("~"))  # noqa: PTH111 -- HOME sta
 from ag_ui.core import Event as AgUiEvent  # noqa: E402 -- the environment comes first
 from crewai import Agent, BaseLLM, Crew, Task  # noqa: E402
 from crewai.events.types.llm_events import LLMCallType  # noqa: E402
+from crewai.flow.runtime import FlowState  # noqa: E402
 from crewai.llms.base_llm import llm_call_context  # noqa: E402
 from crewai.tasks.task_output import TaskOutput  # noqa: E402
 from pydantic import Field, TypeAdapter  # noqa: E402
@@ -36,7 +37,13 @@ from core.crews.work import (  # noqa: E402
 from core.events import Event  # noqa: E402
 
 INPUT = "in_" + "0" * 32
-__all__ = ["Agent", "Crew", "Task", "TaskOutput"]  # CrewAI's own, imported in the right order
+__all__ = [
+    "Agent",
+    "Crew",
+    "FlowState",
+    "Task",
+    "TaskOutput",
+]  # CrewAI's own, imported in the right order
 
 AG_UI: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 

@@ -127,7 +127,8 @@ class RunLedger(Protocol):
     ) -> Claim | Busy:
         """Claim `step` if its epoch is still the one given, and emit `events` with that.
 
-        `owner` is a nonce of this attempt. The first claim of a flow makes it running. A message
+        `owner` is a nonce of this attempt. The first claim of a flow makes it running. While somebody
+        else holds the step, the flow is due when that lease ends, or earlier. A message
         that an earlier attempt left open is ended first, and its calls that were never settled
         count as lost. Raises FencedError if the step has moved on since `step` was read, or the flow
         has ended or waits; ExpiredError if its time is over.

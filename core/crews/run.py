@@ -18,13 +18,13 @@ from typing import Any, Protocol
 
 from core import events
 from core.costs.budgets import BudgetBook
-from core.crews import strategies
+from core.crews import begin, strategies
 from core.crews.definition import Definition
 from core.crews.launch import woken
 from core.crews.ledger import Busy, Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
 from core.crews.wakeups import Wake
-from core.crews.work import CrewRunner, Kind, Session, StepFailedError, Work
+from core.crews.work import CrewRunner, Session, StepFailedError, Work
 from core.crews.writer import StepWriter
 from core.errors import NotFoundError, UnavailableError
 from core.events import Event
@@ -138,7 +138,7 @@ class Worker:
         held = [step for step in state.steps if step.id in ready and step.state != "pending"]
         moved = False
         for at, step in enumerate([*free, *held]):
-            work = _work(tenant, definition, state, step)
+            work = begin.work(tenant, definition, state, step)
             try:
                 claim = await self._claim(work, step)
             except FencedError:
@@ -157,13 +157,15 @@ class Worker:
             step,
             owner=secrets.token_hex(8),
             lease_ms=self.timing.lease_ms,
-            events=_stamped(_begun(work)),
+            events=_stamped(begin.told(work)),
         )
 
     async def _run(self, state: Flow, step: Step, work: Work, claim: Claim) -> Flow | None:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
         if claim.epoch > work.definition.limits.max_attempts:
-            return await self._fail(work.tenant, state, _poisoned(step, claim.epoch), "attempts")
+            return await self._fail(
+                work.tenant, state, begin.given_up(step, claim.epoch), "attempts"
+            )
         writer = StepWriter(
             self.ledger,
             self.budgets,
@@ -184,6 +186,7 @@ class Worker:
         except Exception as error:
             await writer.note(f"the worker stopped with {type(error).__name__}")
             raise
+        writer.post(events.custom("agent_finished", work.who()))
         after = await writer.commit(result)
         await self._learnt(work, result)
         return after
@@ -268,32 +271,6 @@ async def due(ledger: RunLedger, limit: int, back_off_ms: int) -> AsyncGenerator
     for tenant in await ledger.tenants():
         for flow in await ledger.take(tenant, limit, back_off_ms):
             yield tenant, flow
-
-
-def _work(tenant: str, definition: Definition, state: Flow, step: Step) -> Work:
-    """Return the work of a step as it would be if it were begun now."""
-    assignment = strategies.assignment(definition, state.inputs, state.results, step.id)
-    return Work(tenant, state.id, definition, assignment, step.epoch + 1, state.inputs)
-
-
-def _begun(work: Work) -> list[Event]:
-    """Return the events of a step that begins; a manager's subtask is told as a delegation."""
-    assignment = work.assignment
-    told = events.step_started(assignment.step, work.attempt)
-    if assignment.kind is not Kind.SUBTASK or work.attempt > 1:
-        return told
-    delegated = {
-        "task": assignment.task,
-        "step": assignment.step,
-        "worker": work.definition.agents[assignment.agent].role,
-        "description": assignment.description,
-    }
-    return [*told, *events.custom("delegation", delegated)]
-
-
-def _poisoned(step: Step, epoch: int) -> str:
-    last = f"; the last time: {step.error}" if step.error else ""
-    return f"step {step.id} was started {epoch - 1} times and never finished{last}"
 
 
 def _stamped(told: list[Event]) -> list[Event]:

@@ -74,6 +74,11 @@ class Work:
     inputs: dict[str, Any]
     lessons: tuple[str, ...] = ()
 
+    def who(self) -> dict[str, str]:
+        """Return which step this is, and whose, as events tell it."""
+        role = self.definition.agents[self.assignment.agent].role
+        return {"step": self.assignment.step, "agent": role}
+
 
 class StepFailedError(Exception):
     """This attempt at the step failed for good; the message is for the user."""

@@ -28,6 +28,7 @@ from core.flows import Flow
 T = TypeVar("T")
 
 AGAIN_SECONDS = 1.0
+GATHER_SECONDS = 0.02  # what happens so close together goes in one write
 TEXT_SECONDS = 0.2  # between two events of text: at most five a second
 PATIENCE_SECONDS = 120.0  # an outage may last that long before the step is given up
 
@@ -65,6 +66,7 @@ class StepWriter:
         self._seq = 0
         self._message: str | None = None  # that is being written, as the ledger knows it
         self._text_at = -math.inf  # when text was sent last
+        self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
         self._numbers = itertools.count(1)
         self._calls: dict[str, Call] = {}
@@ -155,13 +157,29 @@ class StepWriter:
     async def _send(self) -> None:
         """Send until the step is done or lost."""
         while not self._closing and self._lost is None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._beat_seconds):
-                    await self._posted.wait()
-            self._posted.clear()
+            await self._posted_within(self._beat_at + self._beat_seconds - time.monotonic())
             await self._text_may_wait()
+            await self._gathered()
             if not self._closing:
-                await self._emit(await self._rest())
+                await self._beat(await self._rest())
+
+    async def _posted_within(self, seconds: float) -> None:
+        """Return when something was posted, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._posted.wait()
+        self._posted.clear()
+
+    async def _gathered(self) -> None:
+        """Wait for what comes right after; the end of the step above all, whose commit takes it."""
+        until = time.monotonic() + GATHER_SECONDS
+        while not self._closing and (left := until - time.monotonic()) > 0:
+            await self._posted_within(left)
+
+    async def _beat(self, write: Write) -> None:
+        """Emit what there is; where there is nothing, only if the lease is to be renewed."""
+        if write.events or time.monotonic() >= self._beat_at + self._beat_seconds:
+            await self._emit(write)
 
     async def _text_may_wait(self) -> None:
         """Return when there is more than text to send, or the last text was sent long enough ago."""
@@ -169,10 +187,7 @@ class StepWriter:
             left = self._text_at + TEXT_SECONDS - time.monotonic()
             if left <= 0:
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._posted.wait()
-            self._posted.clear()
+            await self._posted_within(left)
 
     def _only_text(self) -> bool:
         with self._lock:
@@ -216,7 +231,7 @@ class StepWriter:
 
     async def _emit(self, write: Write) -> None:
         self._seq += 1
-        seq = self._seq
+        seq, self._beat_at = self._seq, time.monotonic()
         await self._unless_lost(lambda: self._ledger.emit(self._claim, seq, self._lease_ms, write))
 
     async def _unless_lost(self, write: Callable[[], Awaitable[T]]) -> None:

@@ -24,8 +24,10 @@ async def test_a_flow_runs_its_steps_in_order_and_ends_with_the_last_output():
     assert (flow.head.status, flow.output) == (Status.SUCCEEDED, "three after 2")
     assert flow.usage.calls == 3
     assert [kind for kind in await kinds(memory) if not kind.startswith("STATE_")] == [
-        "RUN_STARTED", *["STEP_STARTED", "CUSTOM", "STEP_FINISHED"] * 3, "RUN_FINISHED",
+        "RUN_STARTED", *["STEP_STARTED", *["CUSTOM"] * 3, "STEP_FINISHED"] * 3, "RUN_FINISHED",
     ]  # fmt: skip
+    names = [event["name"] for event in await log_of(memory) if event["type"] == "CUSTOM"]
+    assert names == ["agent_started", "at", "agent_finished"] * 3
 
 
 async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():

@@ -59,7 +59,6 @@ class Attempt:
         """
         set_suppress_console_output(True)  # in this thread's context; CrewAI draws boxes otherwise
         checks = self._guard.checks()
-        self._report.begun()
         context, error = prompts.context(self._work), answers.InvalidAnswerError()
         for _ in range(1 + _REPAIRS):
             raw = self._answer(context)
@@ -71,7 +70,6 @@ class Attempt:
                 self._report.refused(str(error))
                 context = prompts.with_complaint(prompts.context(self._work), raw, str(error))
             else:
-                self._report.done()
                 return {"output": output, "raw": raw}
         raise StepFailedError(f"{error.fault}: {error}")
 

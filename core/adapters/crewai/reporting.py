@@ -62,14 +62,6 @@ class StepReport:
         if self._standing.stopped is not None:
             raise HookAborted("the step was stopped")
 
-    def begun(self) -> None:
-        """Say that an agent begins to work."""
-        self._agent("agent_started")
-
-    def done(self) -> None:
-        """Say that the agent has answered."""
-        self._agent("agent_finished")
-
     def refused(self, reason: str) -> None:
         """Say that an answer was not taken, and why."""
         told = {"step": self._work.assignment.step, "reason": reason[:_REASON_CHARACTERS]}
@@ -82,12 +74,7 @@ class StepReport:
             raise ValueError(f"an insight has 1 to {_INSIGHT_CHARACTERS} characters")
         if next(self._insights) > _INSIGHTS:
             raise ValueError(f"no more than {_INSIGHTS} insights in one step")
-        self._agent("agent_insight", text=words)
-
-    def _agent(self, name: str, **more: str) -> None:
-        assignment = self._work.assignment
-        role = self._work.definition.agents[assignment.agent].role
-        self._post(events.custom(name, {"step": assignment.step, "agent": role, **more}))
+        self._post(events.custom("agent_insight", {**self._work.who(), "text": words}))
 
     def _post(self, told: list[events.Event]) -> None:
         with self._standing.stopping():

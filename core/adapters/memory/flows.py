@@ -77,6 +77,7 @@ class MemoryFlows(MemoryLog):
             raise FencedError
         record.check_time(now)
         if known.state == "running" and known.lease_ms > now:
+            self._due[tenant, flow] = min(self._due[tenant, flow], known.lease_ms)
             return Busy(known.lease_ms - now)
         self._begin(record, known, owner, now, now + lease_ms)
         self.count_lost(tenant, record, step.id)

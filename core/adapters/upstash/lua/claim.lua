@@ -25,6 +25,7 @@ if over(flow[5], now) then
   return {'expired'}
 end
 if step.state == 'running' and step.lease > now then
+  redis.call('ZADD', KEYS[4], 'XX', 'LT', step.lease, args.flow)
   return {'busy', step.lease - now}
 end
 local gone, left = lost(flow[7], args.step)
