@@ -24,13 +24,24 @@
  * server's `retry:`, up to 30 s, and never shorter than its Retry-After. Two missed heartbeats end a
  * connection. In `poll` mode, events that do not change the state arrive with the next one that does.
  *
- * ## Tabs
- * For one flow, one tab of the origin asks and tells the others (Web Locks, BroadcastChannel). Closed
- * or hidden, it leaves that to another, which goes on from what it was told. A tab that opens later,
- * or was told too little, reads the log itself. Where there are no Web Locks (plain HTTP other than
- * localhost), each tab asks for itself. A page that was hidden for `grace` seconds asks for nothing
- * until it is seen again. Over HTTP/1.1 browsers open six connections to a host: to follow more flows
- * than that at once, serve the API over HTTP/2.
+ * ## One connection
+ * All flows that all tabs of an origin follow at one API share one connection. One follower, in some
+ * tab, leads: it holds a Web Lock, asks for all of them, `GET /v1/events?flows=a,b`, and tells the
+ * others over a BroadcastChannel. Before it connects it calls the roll, and everybody answers with
+ * their flow and the last event they saw; so who has left, or whose tab has closed, is left out by
+ * itself. Who comes later speaks up and is taken in. Who lacks events that were told already is sent
+ * a page of the log. When the leader's flow ends, or its tab is closed or hidden, another one leads.
+ *
+ * The server streams 20 flows together. Of more than these, 20 are drawn by lot, anew every five
+ * seconds. Long polls and polls go through the flows one after the other, and only a flow that is
+ * alone is held.
+ *
+ * The leader asks with its own token, so tabs of one origin see for each other. What it may not read
+ * is asked for by those who want it, over a connection of their own. A refused flow fails alone.
+ *
+ * Where there are no Web Locks (plain HTTP other than localhost), each flow asks for itself, and as
+ * browsers open six connections to a host over HTTP/1.1, serve the API over HTTP/2 there. A page that
+ * was hidden for `grace` seconds asks for nothing until it is seen again.
  */
 
 /** An AG-UI event, https://docs.ag-ui.com/concepts/events. */
@@ -80,18 +91,19 @@ export interface FlowState<Output = unknown> {
 
 export interface Connection {
   /**
-   * `shared`: another tab asks. `waiting`: until `until`, after `error` if there was one.
-   * `paused`: the page is hidden. `ended` and `failed` are the last.
+   * `waiting`: until `until`, after `error` if there was one. `paused`: the page is hidden, or what
+   * the leader may not read is about to be asked for by this follower. `ended` and `failed` are last.
    */
-  phase: "connecting" | "live" | "waiting" | "shared" | "paused" | "ended" | "failed";
+  phase: "connecting" | "live" | "waiting" | "paused" | "ended" | "failed";
+  /** In which way the leader asks. Says nothing in `paused`, `ended` and `failed`. */
   mode: "stream" | "longpoll" | "poll";
   /** The id of the last event; "" before the first. */
   cursor: string;
-  /** Whether it is this tab that asks. */
+  /** Whether it is this follower that asks, for all. */
   leading: boolean;
   /** When it is asked again, in milliseconds since 1970. */
   until?: number;
-  error?: CrewlineError | Error;
+  error?: CrewlineError | Error | "silence";
 }
 
 /** The server said no. Other errors are the network's. */
@@ -106,12 +118,12 @@ export interface CrewlineError extends Error {
 export interface Access {
   /** Gives the bearer token; called again when the server refuses the one it gave before. */
   token?: () => string | Promise<string>;
-  /** In the place of the global `fetch`. */
+  /** In the place of the global `fetch`; called with a string. */
   fetch?: typeof globalThis.fetch;
 }
 
 export interface FollowOptions<Output = unknown> extends Access {
-  /** Of the flow: `/v1/flows/{id}`. */
+  /** Of the flow: `/v1/flows/{id}`. What stands before `{id}` names the API that is shared. */
   url: string | URL;
   /** Called with each event and its id. What it throws is reported, and stops nothing. */
   onEvent?: (event: FlowEvent, id: string) => void;
@@ -125,7 +137,7 @@ export interface FollowOptions<Output = unknown> extends Access {
    * those that keep what the events told them only in memory.
    */
   replay?: boolean;
-  /** Seconds between two heartbeats of the server. Default 15. */
+  /** Seconds between two heartbeats of the server. Default 15; the leader's counts. */
   heartbeat?: number;
   /** Seconds for which a hidden page stays connected. Default 30. */
   grace?: number;

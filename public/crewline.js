@@ -1,297 +1,292 @@
-// Launch and follow Crewline flows: crewline.d.ts says what, and why.
+// Follow flows: see crewline.d.ts.
 const HOLD_SECONDS = 25;
 const ANSWER_SECONDS = 10;
-const BREATH_MS = 100;
+const BREATH_MS = 50;
+const TURN_MS = 5000;
 const CAP_MS = 30_000;
-const LESSER_MS = 300_000;
+const LONG_SECONDS = 300;
 const STRIKES = 5;
+const TOGETHER = 20;
 const LESSER = { stream: "longpoll", longpoll: "poll" };
 
-export function launch({ crew, inputs, url = "/v1/flows", key = nonce(), token, fetch, signal }) {
+export async function launch({ crew, inputs, url = "/v1/flows", key = uid(), token, fetch, signal }) {
   const ask = requester(token, fetch);
+  signal ??= AbortSignal.any([]);
   const headers = { "content-type": "application/json", "idempotency-key": key };
   const body = JSON.stringify({ crew, inputs });
-  const attempt = async () => (await ask(url, { method: "POST", headers, body, signal })).json();
-  return insist(attempt, signal);
+  for (let failures = 1; ; failures++) {
+    try {
+      return await (await ask(url, { method: "POST", headers, body, signal })).json();
+    } catch (error) {
+      if (refused(error) || signal.aborted) throw error;
+      await sleep(backOff(failures, 1000, error.retryMs), signal);
+    }
+  }
 }
 
 export function follow({ url, token, fetch, replay, heartbeat = 15, grace = 30, ...listeners }) {
   const { href } = new URL(url, location);
+  const base = new URL(".", href).href;
+  const flow = href.slice(base.length);
   const key = `crewline:${href}`;
   const ask = requester(token, fetch);
-  const channel = new BroadcastChannel(key);
   const { promise: done, resolve, reject } = Promise.withResolvers();
   const life = new AbortController();
-  const ways = { stream, longpoll, poll };
-  let [cursor, state] = (!replay && stored("sessionStorage", key)) || [""];
-  let active, behind, etag, filling, heard, hiding, lesser, moved, shown, silent, version;
-  let leading = false;
+  const etags = {};
+  let [cursor, state, ended] = (!replay && stored("sessionStorage", key)) || [""];
+  let active, asked, channel, connection, flows, hiding, id, last, signs, wants;
+  let lesser = [];
   let mode = "stream";
   let retryMs = 1000;
+  let strikes = 0;
 
-  function take(entries, mayLeap) {
+  const hear = {
+    want(one, from) {
+      if (!one) return post("want", flow, cursor);
+      if (!wants) return;
+      if (connection) post("connection", last);
+      if (from === wants[one] || distance(from, wants[one] ?? "") <= 0) return;
+      if (!connection) wants[one] = from;
+      else if (!flows.includes(one)) end("changed");
+      else page(one, from, connection.signal, 0).catch(() => connection && end("changed"));
+    },
+
+    entries(one, entries, from) {
+      if (one !== flow) return;
+      if (take(entries, from) && asked !== cursor) post("want", flow, (asked = cursor));
+      if (ended) finish();
+    },
+
+    refused(one) {
+      if (one !== flow || wants) return;
+      leave("paused");
+      share(uid());
+    },
+
+    connection(told) {
+      call(listeners.onConnection, { mode, cursor, leading: !!wants, ...told });
+    },
+  };
+
+  function take(entries, from) {
     const before = state;
-    const fresh = [];
-    let gap;
     for (const [id, event] of entries) {
       const steps = distance(cursor, id);
       if (steps <= 0 || life.signal.aborted) continue;
-      gap = steps !== 1 && !(mayLeap && event.snapshot);
-      if (gap) break;
-      if (isNaN(steps)) version = 0;
+      if (steps !== 1 && (from !== cursor || !event.snapshot)) return true;
       cursor = id;
       if (event.snapshot) state = event.snapshot;
       if (event.type === "STATE_DELTA" && state) state = patched(state, event.delta);
-      fresh.push([id, event]);
+      const news = event.snapshot?.status ?? event.type;
+      ended = /RUN_(FINISHED|ERROR)|succeeded|failed|cancelled/.test(news);
       call(listeners.onEvent, event, id);
     }
-    if (fresh.length) {
-      moved = true;
-      stored("sessionStorage", key, [cursor, state]);
-      if (leading) channel.postMessage({ entries: fresh });
-    }
-    if (state !== before) show(state);
-    if (/^RUN_(FINISHED|ERROR)/.test(fresh.at(-1)?.[1].type)) finish();
-    if (gap) throw new Error("event missing");
-  }
-
-  function show(next) {
-    if (!next || next.version < version) return;
-    version = next.version;
-    call(listeners.onState, (shown = next));
-  }
-
-  function tell(phase, more) {
-    const connection = { phase, mode, cursor, ...more };
-    call(listeners.onConnection, { ...connection, leading });
-    if (leading) channel.postMessage({ connection });
+    stored("sessionStorage", key, [cursor, state, ended]);
+    if (state !== before) call(listeners.onState, state);
   }
 
   function finish(error) {
     if (life.signal.aborted) return;
-    leading = false;
-    tell(error ? "failed" : "ended", { error });
+    leave(error ? "failed" : "ended", error);
     life.abort();
-    active?.abort();
-    channel.close();
-    error ? reject(error) : resolve(shown);
+    error ? reject(error) : resolve(state);
   }
 
-  function turn({ type }) {
+  function leave(phase, error) {
+    active?.abort();
+    connection?.abort();
+    channel?.close();
+    active = wants = undefined;
+    hear.connection({ phase, error });
+  }
+
+  function turn() {
+    const pause = () => active && leave("paused");
     clearTimeout(hiding);
-    if (type === "pagehide") pause();
-    else if (document.hidden) hiding = setTimeout(pause, grace * 1000);
-    else if (!active && !life.signal.aborted) share((active = new AbortController()).signal);
+    if (document.hidden) hiding = setTimeout(pause, grace * 1000);
+    else if (!active && !life.signal.aborted) share(navigator.locks ? base : uid());
   }
 
-  function pause() {
-    if (life.signal.aborted) return;
-    active?.abort();
-    active = undefined;
-    leading = false;
-    tell("paused");
-  }
-
-  async function share(signal) {
+  function share(name) {
+    const { signal } = (active = new AbortController());
+    channel = new BroadcastChannel(name);
+    channel.onmessage = ({ data: [name, ...values] }) => hear[name](...values);
     const run = () => lead(signal);
-    (navigator.locks?.request(key, { signal }, run) ?? run()).catch(() => {});
-    await sleep(100, signal);
-    if (leading || signal.aborted) return;
-    tell("shared");
-    fill(signal);
+    (navigator.locks?.request(name, { signal }, run) ?? run()).catch(() => {});
+    hear.want();
   }
 
-  channel.onmessage = ({ data: { entries, connection } }) => {
-    if (!active) return;
-    if (connection && !leading) call(listeners.onConnection, { ...connection, leading: false });
-    try {
-      if (entries) take(entries);
-    } catch {
-      fill(active.signal);
-    }
-  };
-
-  async function fill(signal) {
-    behind = true;
-    if (filling) return;
-    filling = true;
-    while (behind && !leading && !signal.aborted) {
-      behind = false;
-      await insist(() => longpoll(signal, 0), signal).catch((error) => signal.aborted || finish(error));
-    }
-    filling = false;
+  function post(name, ...values) {
+    channel.postMessage([name, ...values]);
+    hear[name](...values);
   }
+
+  const announce = (phase, more) => post("connection", (last = { phase, mode, ...more }));
+
+  const end = (reason, ms) => setTimeout((one) => one.abort(reason), ms, connection);
 
   async function lead(signal) {
-    leading = true;
-    for (let failures = 0, strikes = 0; ; ) {
-      let error, waitMs;
-      const [kept, until] = stored("localStorage", "crewline") ?? lesser ?? [];
+    for (let failures = 0, waitMs = 0; !signal.aborted; ) {
+      wants = {};
+      connection = undefined;
+      post("want");
+      await sleep(waitMs + BREATH_MS, signal);
+      if (signal.aborted) return;
+      const [kept, until] = stored("localStorage", "crewline") ?? lesser;
       mode = Date.now() < until ? kept : "stream";
-      heard = moved = silent = false;
-      tell("connecting");
+      flows = Object.keys(wants).sort(() => Math.random() - 0.5);
+      connection = new AbortController();
+      if (flows.splice(TOGETHER).length) end("changed", TURN_MS);
+      signs = waitMs = 0;
+      let error;
+      announce("connecting");
       try {
-        waitMs = await ways[mode](signal, HOLD_SECONDS);
+        waitMs = await connect(mode, connection.signal, HOLD_SECONDS);
       } catch (caught) {
-        error = caught;
+        error = connection.signal.reason ?? caught;
       }
-      if (refused(error)) finish(error);
-      if (!signal.aborted) strikes = await judge(error, strikes, signal);
+      connection.abort();
+      if (error === "changed") continue;
+      await judge(error, signal).catch(() => {});
       if (signal.aborted) return;
-      failures = moved ? 0 : failures + 1;
+      failures = signs > 1 ? 0 : failures + 1;
       waitMs ||= backOff(failures, retryMs, error?.retryMs);
-      tell("waiting", { until: Date.now() + waitMs, error });
-      await sleep(waitMs, signal);
-      if (signal.aborted) return;
+      announce("waiting", { until: Date.now() + waitMs, error });
     }
   }
 
-  async function judge(error, strikes, signal) {
+  async function judge(error, signal) {
     const next = LESSER[mode];
-    const [worked, before] = [heard, cursor];
-    if (!next || !error || error.retryMs || (worked && !silent)) return 0;
-    try {
-      await ways[next](signal, 0);
-    } catch {
-      return strikes;
+    const silent = error === "silence";
+    const heard = signs;
+    const before = wants[flow];
+    if (!next || !error || error.retryMs || (heard && !silent)) return (strikes = 0);
+    await connect(next, signal, 0);
+    if (silent && !heard && wants[flow] !== before) strikes = STRIKES;
+    if (++strikes < STRIKES) return;
+    strikes = 0;
+    stored("localStorage", "crewline", (lesser = [next, Date.now() + LONG_SECONDS * 1000]));
+  }
+
+  function pass(one, entries, from) {
+    if (!entries.length) return;
+    signs += 2;
+    wants[one] = entries.at(-1)[0];
+    post("entries", one, entries, from);
+  }
+
+  async function connect(way, signal, seconds) {
+    if (way === "stream") return stream(signal);
+    const waits = [CAP_MS];
+    for (const one of flows) {
+      try {
+        const headers = { "if-none-match": etags[one] };
+        const state = way === "poll" && (await get(one, headers, signal, 0));
+        if (state || flows.length > 1) seconds = 0;
+        if (state.status === 304) waits.push(state.retryMs);
+        else waits.push(await page(one, wants[one], signal, seconds));
+        etags[one] = state.headers?.get("etag");
+        signs += 2;
+      } catch (error) {
+        if (!refused(error)) throw error;
+        if (one === flow) finish(error);
+        else post("refused", one);
+      }
     }
-    const buffered = silent && !worked && cursor !== before;
-    if (!buffered && ++strikes < STRIKES) return strikes;
-    stored("localStorage", "crewline", (lesser = [next, Date.now() + LESSER_MS]));
-    return 0;
+    return Math.min(...waits);
   }
 
   async function stream(signal) {
-    const cut = new AbortController();
-    let timer;
-    const expect = (seconds) => {
+    let rest = "";
+    let timer = end("silence", heartbeat * 500);
+    const headers = { "last-event-id": flows.map((one) => wants[one] || "-").join("~") };
+    const answer = await get(`../events?flows=${flows}`, headers, signal, LONG_SECONDS);
+    if (!/event-stream/.test(answer.headers.get("content-type"))) throw new Error("no stream");
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
       clearTimeout(timer);
-      timer = setTimeout(() => cut.abort((silent = true)), seconds * 1000);
-    };
-    expect(heartbeat / 2);
-    try {
-      const headers = { accept: "text/event-stream", ...(cursor && { "last-event-id": cursor }) };
-      const answer = await get("/events", headers, signal, cut.signal);
-      if (answer.status === 204) return finish();
-      if (!/event-stream/.test(answer.headers.get("content-type"))) throw new Error("no stream");
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      const parse = parser((ms) => (retryMs = ms));
-      for (let reads = 0; ; reads++) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        expect(heartbeat * 2);
-        heard = true;
-        if (reads) moved = true;
-        else tell("live");
-        take(parse(value), true);
-      }
-    } finally {
-      clearTimeout(timer);
-      cut.abort();
+      timer = end("silence", heartbeat * 2000);
+      if (!signs++) announce("live");
+      const blocks = (rest + value).split(/(?:\r\n|\n|\r(?!\n)){2}/);
+      rest = blocks.pop();
+      blocks.forEach(parse);
     }
   }
 
-  async function longpoll(signal, seconds) {
-    const headers = { accept: "application/json", prefer: `wait=${seconds}` };
-    const answer = await get(`/events?after=${cursor || 0}`, headers, signal, limit(seconds));
-    const { events, snapshot, status, more, cursor: id } = await answer.json();
-    const [incarnation, last] = id.split(".");
-    const before = last - events.length;
-    const entries = events.map((event, at) => [`${incarnation}.${before + at + 1}`, event]);
+  function parse(block) {
+    const data = [];
+    for (const line of block.split(/\r\n?|\n/)) {
+      const [name, value = ""] = line.split(/: ?(.*)/s);
+      if (name === "data") data.push(value);
+      if (name === "id" && !value.includes("\0")) id = value;
+      if (name === "retry") retryMs = +value || retryMs;
+    }
+    if (!data[0]) return;
+    const { flow: one, event } = JSON.parse(data.join("\n"));
+    pass(one, [[id.split("~")[flows.indexOf(one)], event]], wants[one]);
+  }
+
+  async function page(one, from, signal, seconds) {
+    const headers = { prefer: `wait=${seconds}` };
+    const answer = await get(`${one}/events?after=${from || 0}`, headers, signal, seconds);
+    const { events, snapshot, more, cursor: id } = await answer.json();
+    let [incarnation, number] = id.split(".");
+    number -= events.length;
+    const entries = events.map((event) => [`${incarnation}.${++number}`, event]);
     if (snapshot) entries.push([id, { type: "STATE_SNAPSHOT", snapshot }]);
-    heard = moved = true;
-    take(entries, true);
-    if (more) return longpoll(signal, seconds);
-    if (/succeeded|failed|cancelled/.test(status)) finish();
+    pass(one, entries, from);
+    if (more) return page(one, id, signal, seconds);
     return answer.headers.has("preference-applied") ? BREATH_MS : answer.retryMs;
   }
 
-  async function poll(signal) {
-    const headers = etag && { "if-none-match": etag };
-    const answer = await get("", headers, signal, limit(0));
-    moved = true;
-    if (answer.status === 200) {
-      show(await answer.json());
-      await longpoll(signal, 0);
-      etag = answer.headers.get("etag");
-    }
-    return answer.retryMs;
-  }
-
-  const get = (path, headers, ...signals) =>
-    ask(href + path, { headers, signal: AbortSignal.any(signals) });
+  const get = (path, headers, signal, seconds) =>
+    ask(base + path, { headers, signal: limit(signal, (seconds + ANSWER_SECONDS) * 1000) });
 
   done.catch(() => {});
-  for (const type of ["visibilitychange", "pagehide"]) addEventListener(type, turn, life);
+  addEventListener("visibilitychange", turn, life);
   queueMicrotask(() => {
-    show(state);
-    turn({});
+    if (state) call(listeners.onState, state);
+    if (ended) finish();
+    turn();
   });
   return { done, stop: () => finish() };
 }
 
-const limit = (seconds) => AbortSignal.timeout((seconds + ANSWER_SECONDS) * 1000);
+const limit = (signal, ms) => AbortSignal.any([signal, AbortSignal.timeout(ms)]);
 
-const nonce = () => crypto.getRandomValues(new Uint32Array(4)).join();
+const sleep = (ms, signal) => new Promise((resolve) => (limit(signal, ms).onabort = resolve));
+
+const uid = () => `${Date.now()}-${Math.random()}`;
 
 const refused = (error) => error?.status < 500 && ![408, 429].includes(error.status);
 
 const backOff = (failures, base, least = 0) =>
   Math.max(least, Math.random() * Math.min(CAP_MS, base * 2 ** failures));
 
-async function insist(attempt, signal) {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (refused(error) || signal?.aborted) throw error;
-      await sleep(backOff(failures, 1000, error.retryMs), signal);
-    }
-  }
-}
-
 function distance(cursor, id) {
-  const [from, last] = cursor.split(".");
+  const [from, last = 0] = cursor.split(".");
   const [incarnation, number] = id.split(".");
-  return cursor && from !== incarnation ? NaN : number - (last ?? 0);
+  return cursor && from !== incarnation ? NaN : number - last;
 }
 
 function requester(token, fetch = globalThis.fetch) {
   let bearer;
   return async function ask(url, request, again = token) {
     bearer ??= await token?.();
-    const authorization = bearer && { authorization: `Bearer ${bearer}` };
-    const answer = await fetch(url, { ...request, headers: { ...request.headers, ...authorization } });
+    const headers = { ...request.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) };
+    const answer = await fetch(url, { ...request, headers });
     const { ok, status } = answer;
-    const retryMs = answer.headers.get("retry-after") * 1000;
-    if (ok || status === 304) return Object.assign(answer, { retryMs });
-    if (status === 401) bearer = undefined;
-    if (status === 401 && again) return ask(url, request, false);
-    const problem = await answer.json().catch(() => ({}));
-    throw Object.assign(new Error(problem.detail ?? `HTTP ${status}`), { status, problem, retryMs });
-  };
-}
-
-function parser(onRetry) {
-  let rest = "";
-  let id = "";
-  let returned;
-  const event = (block) => {
-    const data = [];
-    for (const line of block.split("\n")) {
-      const [name, value = ""] = line.split(/: ?(.*)/s);
-      if (name === "data") data.push(value);
-      if (name === "id" && !value.includes("\0")) id = value;
-      if (name === "retry" && /^\d+$/.test(value)) onRetry(+value);
+    const retryMs = (answer.retryMs = answer.headers.get("retry-after") * 1000);
+    if (ok || status === 304) return answer;
+    if (status === 401 && again) {
+      bearer = undefined;
+      return ask(url, request, false);
     }
-    return data[0] ? [[id, JSON.parse(data.join("\n"))]] : [];
-  };
-  return (text) => {
-    const more = returned ? text.replace(/^\n/, "") : text;
-    const blocks = (rest + more.replace(/\r\n?/g, "\n")).split("\n\n");
-    returned = text.endsWith("\r");
-    rest = blocks.pop();
-    return blocks.flatMap(event);
+    const problem = await answer.json().catch(() => ({}));
+    const error = new Error(problem.detail ?? `HTTP ${status}`);
+    throw Object.assign(error, { status, problem, retryMs });
   };
 }
 
@@ -301,25 +296,13 @@ function patched(state, operations) {
     const keys = path.split("/").map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
     const last = keys.pop();
     const parent = keys.reduce((node, part) => node[part], root);
-    const values = op === "remove" ? [] : [value];
-    if (Array.isArray(parent) && op !== "replace") {
-      parent.splice(last === "-" ? Infinity : last, 1 - values.length, ...values);
-    } else if (values.length) parent[last] = value;
+    const list = Array.isArray(parent);
+    if (list && op === "add") parent.splice(last === "-" ? Infinity : last, 0, value);
+    else if (op !== "remove") parent[last] = value;
+    else if (list) parent.splice(last, 1);
     else delete parent[last];
   }
   return root[""];
-}
-
-function sleep(ms, signal) {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal?.addEventListener("abort", wake);
-  });
 }
 
 function call(listener, ...values) {

@@ -6,7 +6,6 @@ const PHASES = {
   connecting: "connecting",
   live: "live",
   waiting: "reconnecting",
-  shared: "live through another tab",
   paused: "paused while hidden",
   ended: "ended",
   failed: "failed",
@@ -274,7 +273,7 @@ function showDetail() {
     phase === "waiting" && `in ${seconds} s`,
     ["live", "waiting", "connecting"].includes(phase) && (leading ? WAYS[mode] : "through another tab"),
     cursor && `${phase === "waiting" ? "from" : "at"} ${cursor}`,
-    error?.message,
+    error?.message ?? error,
   ];
   at("detail").textContent = details.filter(Boolean).join(" · ");
 }

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 PUBLIC = Path(__file__).parents[2] / "public"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -38,9 +38,18 @@ class Request:
         path = urlsplit(self.target).path
         if path.endswith("/events"):
             waits = self.headers.get("prefer", "wait=0") != "wait=0"
-            paged = "application/json" in self.headers.get("accept", "")
-            return (LONG_POLL if waits else CATCH_UP) if paged else STREAM
+            return (LONG_POLL if waits else CATCH_UP) if "after" in self.query else STREAM
         return STATUS if path.startswith("/v1/flows/") and self.method == "GET" else None
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    @property
+    def flows(self) -> set[str]:
+        """The flows of a stream: several by their names in the query, or the one of the path."""
+        path = urlsplit(self.target).path
+        return set(self.query["flows"].split(",")) if path == "/v1/events" else {path.split("/")[3]}
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,19 @@ class Network:
     authorization: str | None = None  # for requests without one: an EventSource sends none
     requests: list[Request] = field(default_factory=list)
     open: Counter[str | None] = field(default_factory=Counter)
+    most: Counter[str | None] = field(default_factory=Counter)  # that were open at once
     cuts: int = 0
     live: set[asyncio.StreamWriter] = field(default_factory=set)
     down: bool = False
 
     def asked(self, kind: str) -> list[Request]:
         return [request for request in self.requests if request.kind == kind]
+
+    async def until_closed(self, kind: str) -> None:
+        """Wait until nothing of a kind is open; that somebody has left is noticed a little later."""
+        async with asyncio.timeout(10):
+            while self.open[kind]:  # noqa: ASYNC110 -- a counter has no event
+                await asyncio.sleep(0.02)
 
     def hang_up(self) -> None:
         """Cut all that is open now."""
@@ -178,6 +194,7 @@ async def network(api: str) -> AsyncIterator[Network]:
                 writer.transport.abort()
             return
         net.open[request.kind] += 1
+        net.most[request.kind] = max(net.most[request.kind], net.open[request.kind])
         net.live.add(writer)
         try:
             await forward(request, reader, writer, fate)

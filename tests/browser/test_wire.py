@@ -10,38 +10,47 @@ from tests.browser.conftest import Tab, Viewer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+FLOW = "f1"
 
-# Follow what a `fetch` of the test's own answers: these chunks of a stream, then 204. On a machine
-# that is busy, a tab that is not yet known to lead also asks for a page.
-FED = """async ([name, chunks]) => {
-  const body = () => new ReadableStream({
+# Follow what a `fetch` of the test's own answers: these chunks of a stream and then nothing, and to
+# who asks for a page these `pages`. Each has an API of its own, or all would share one connection.
+FED = """async ([name, chunks, pages]) => {
+  const body = new ReadableStream({
     start(controller) {
       for (const chunk of chunks) controller.enqueue(new Uint8Array(chunk));
       controller.close();
     },
   });
   const headers = { "content-type": "text/event-stream" };
-  const answers = [new Response(body(), { headers }), new Response(null, { status: 204 })];
   const asked = [];
-  const nothing = { events: [], cursor: "0a.0", status: "running" };
-  const fetch = async (_, request) => {
-    if (request.headers.accept !== "text/event-stream") return Response.json(nothing);
+  const paged = [];
+  const fetch = async (url, request) => {
+    const [, after] = /after=(.*)/.exec(url) ?? [];
+    if (after) {
+      paged.push(after);
+      return Response.json(pages.shift() ?? { events: [], cursor: "0a.0", status: "running" });
+    }
     asked.push(request.headers);
-    return answers.shift();
+    return asked.length > 1 ? new Promise(() => {}) : new Response(body, { headers });
   };
   watch(name, { fetch });
-  await following[name].done;
-  return { ...seen[name], asked };
+  while (asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  following[name].stop();
+  return { ...seen[name], state: seen[name].states.at(-1), asked, paged };
 }"""
 
 
-async def fed(tab: Tab, chunks: Sequence[bytes]) -> dict:
-    name = f"f{abs(hash(tuple(chunks)))}"
-    return await tab.page.evaluate(FED, [name, [list(chunk) for chunk in chunks]])
+async def fed(tab: Tab, chunks: Sequence[bytes], pages: Sequence[dict] = ()) -> dict:
+    name = f"api{abs(hash(tuple(chunks)))}/{FLOW}"
+    return await tab.page.evaluate(FED, [name, [list(chunk) for chunk in chunks], list(pages)])
 
 
 def told(number: int, event: dict, line_end: str = "\n") -> str:
-    return f"id: 0a.{number}{line_end}data: {json.dumps(event)}{line_end}{line_end}"
+    return f"id: 0a.{number}{line_end}data: {json.dumps(named(event))}{line_end}{line_end}"
+
+
+def named(event: dict) -> dict:
+    return {"flow": FLOW, "event": event}
 
 
 CUSTOM = [{"type": "CUSTOM", "value": text} for text in ("one", "zwei ü 本 \U0001f600", "<b>")]
@@ -51,7 +60,7 @@ def variants() -> dict[str, bytes]:
     plain = [told(number, event) for number, event in enumerate(CUSTOM, 1)]
     pretty = [
         f"id: 0a.{number}\n"
-        + "".join(f"data: {line}\n" for line in json.dumps(event, indent=1).split("\n"))
+        + "".join(f"data: {line}\n" for line in json.dumps(named(event), indent=1).split("\n"))
         + "\n"
         for number, event in enumerate(CUSTOM, 1)
     ]
@@ -71,7 +80,7 @@ def variants() -> dict[str, bytes]:
             map("".join, zip(noise, [*plain, "", ""], strict=True))
         ),
         "an id with NUL": "".join(plain).replace("data:", "id: 9\0\ndata:"),
-        "an event that was cut": "".join(plain) + 'id: 0a.4\ndata: {"type":"CUSTOM"}\n',
+        "an event that was cut": "".join(plain) + 'id: 0a.4\ndata: {"flow":"f1"}\n',
         "an event told twice": plain[0] + "".join(plain),
     }
     return {name: text.encode() for name, text in texts.items()}
@@ -138,10 +147,12 @@ async def test_a_state_that_was_handed_on_is_never_changed_later(viewer: Viewer)
     assert [state["version"] for state in seen["states"]] == [1, 2, 3]
 
 
-async def test_an_event_that_is_missing_is_asked_for_and_nothing_after_it_is_handed_on(
+async def test_an_event_that_is_missing_is_asked_for_and_nothing_is_handed_on_before_it(
     viewer: Viewer,
 ):
     wire = told(1, CUSTOM[0]) + told(3, CUSTOM[2])
-    seen = await fed(await viewer.tab(), [wire.encode()])
-    assert seen["ids"] == ["0a.1"]
-    assert seen["asked"][1]["last-event-id"] == "0a.1"
+    page = {"events": CUSTOM[1:], "cursor": "0a.3", "status": "running"}
+    seen = await fed(await viewer.tab(), [wire.encode()], [page])
+    assert seen["paged"] == ["0a.1"]
+    assert seen["ids"] == ["0a.1", "0a.2", "0a.3"]
+    assert seen["events"] == CUSTOM
