@@ -9,7 +9,6 @@ The first is filled by `create.lua`, so that a launch and its webhooks are one.
 """
 
 import json
-import time
 from typing import Any
 
 from core.adapters.upstash import keys, scripts
@@ -31,8 +30,7 @@ class UpstashOutbox:
 
     async def tenants(self) -> list[str]:
         """Return the tenants that launched something while it may still be kept."""
-        now_ms = int(time.time() * 1000)
-        return await self._redis.execute(["ZRANGEBYSCORE", keys.TENANTS, now_ms, "+inf"])
+        return await self._redis.execute(["ZRANGE", keys.TENANTS, 0, -1])
 
     async def take(self, tenant: str, limit: int, hold_ms: int) -> list[Due]:
         """Return flows that are due, held."""
