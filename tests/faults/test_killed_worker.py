@@ -1,8 +1,7 @@
-"""A worker process is killed in the middle of a step, for real, and another one is started."""
+"""A worker process with real CrewAI is killed in a step of each strategy, and another one started."""
 
 import asyncio
 import collections
-import json
 import os
 import sys
 import threading
@@ -12,44 +11,55 @@ from pathlib import Path
 import pytest
 
 from core.adapters.upstash.lean import LeanCommands
-from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.ledger import Launch
-from core.flows import Status
+from core.flows import Flow, Status
+from tests import crewai_answers, fault_crews
 from tests.fixtures_ports import Flows, over_redis
 from tests.model_server import serving
 
 LEASE_SECONDS = 3
-AGENT = {"role": "Writer", "goal": "Write.", "backstory": "You write."}
-
-
-def a_crew() -> Definition:
-    tasks = {
-        name: {"description": f"TASK-{name.upper()}", "expected_output": "text", "agent": "writer"}
-        for name in ("one", "two", "three")
-    }
-    return Definition.model_validate(
-        {"name": "texts", "description": "d", "process": "sequential",
-         "agents": {"writer": AGENT}, "tasks": tasks}
-    )  # fmt: skip
+PATIENCE_SECONDS = 120
 
 
 class Model:
-    """Counts calls by task; holds the first call for task two until the test is over."""
+    """Counts calls by flow and what they ask; holds the first of each kind in `holding`."""
 
-    def __init__(self) -> None:
-        self.calls: collections.Counter[str] = collections.Counter()
-        self.second_begun = threading.Event()
-        self.over = threading.Event()
+    def __init__(self, holding: set[tuple[str, str]]) -> None:
+        self.calls: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.holding, self.held = holding, set[tuple[str, str]]()
+        self.all_held, self.over = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
 
     def __call__(self, prompt: str) -> str:
-        current = prompt.rsplit("Current Task: ", maxsplit=1)[-1]
-        task = next(name for name in ("one", "two", "three") if f"TASK-{name.upper()}" in current)
-        self.calls[task] += 1
-        if task == "two" and self.calls[task] == 1:
-            self.second_begun.set()
-            self.over.wait(60)
-        return f"answer {task}"
+        asked = crewai_answers.asked(prompt)
+        with self._lock:
+            self.calls[asked] += 1
+            hold = asked in self.holding - self.held
+            self.held |= {asked} & self.holding
+            if self.held == self.holding:
+                self.all_held.set()
+        if hold:
+            self.over.wait(PATIENCE_SECONDS)
+        return crewai_answers.answer(prompt)
+
+
+def a_crew(process: str, *tasks: str) -> Definition:
+    """The crew of this process, its tasks called by these names."""
+    crew = fault_crews.a_crew(process).model_dump(mode="json")
+    agent = {"agent": "ana"} if process == "sequential" else {}
+    crew["tasks"] = {
+        name: {"description": f"TASK-{name.upper()}.", "expected_output": "text", **agent}
+        for name in tasks
+    }
+    return Definition.model_validate(crew)
+
+
+CREWS = {
+    "sequential": a_crew("sequential", "one", "two", "three"),
+    "hierarchical": a_crew("hierarchical", "manage"),
+    "consensus": a_crew("consensus", "agree"),
+}
+HOLDING = {("two", "task"), ("manage", "subtask"), ("agree", "verdict")}
 
 
 def worker_environ(rest, model_url: str, home: Path) -> dict[str, str]:
@@ -68,50 +78,60 @@ def worker_environ(rest, model_url: str, home: Path) -> dict[str, str]:
     }
 
 
-async def launched(flows: Flows) -> None:
-    crew = a_crew()
-    await flows.ledger.create(
-        flows.tenant,
-        Launch("f1", "d", "0" * 8, crew.name, crew.model_dump(mode="json"), {},
-               strategies.steps(crew), 0),
-    )  # fmt: skip
+async def ended(flows: Flows, check) -> dict[str, Flow]:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for flow in CREWS:
+            while not (await flows.log.head(flows.tenant, flow)).status.terminal:
+                check()
+                await asyncio.sleep(0.1)
+    return {flow: await flows.ledger.state(flows.tenant, flow) for flow in CREWS}
 
 
-async def ended(flows: Flows, check) -> None:
-    async with asyncio.timeout(90):
-        while not (await flows.log.head(flows.tenant, "f1")).status.terminal:
-            check()
-            await asyncio.sleep(0.1)
-
-
-@pytest.mark.timeout(180)
-async def test_a_worker_killed_in_its_second_step_costs_that_step_and_nothing_else(
-    gateway, processes, tmp_path: Path
-):
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
-    model = Model()
+@pytest.fixture
+async def story(store, processes, tmp_path: Path):
+    """Kill a worker in a step of each strategy, have another one finish; what came of it."""
+    await LeanCommands(store.url, store.token).execute(["FLUSHALL"])
+    flows = over_redis(LeanCommands(store.url, store.token), store.url, store.token)
+    model = Model(HOLDING)
     with serving(model) as url:
-        environ = worker_environ(gateway, url, tmp_path)
+        environ = worker_environ(store, url, tmp_path)
         command = [sys.executable, "-m", "functions.crew_worker"]
-        await launched(flows)
+        for flow, crew in CREWS.items():
+            await flows.ledger.create(flows.tenant, fault_crews.a_launch(crew, flow))
         processes.start("doomed", command, environ=environ)
-        assert await asyncio.to_thread(model.second_begun.wait, 90)
+        assert await asyncio.to_thread(model.all_held.wait, PATIENCE_SECONDS)
         await asyncio.sleep(0.2)
         processes.kill("doomed")
         killed = time.monotonic()
         processes.start("successor", command, environ=environ)
-        await ended(flows, processes.check)
+        states = await ended(flows, processes.check)
         model.over.set()
         processes.stop("successor")
     print(f"ended {time.monotonic() - killed:.1f} s after the kill")
+    logs = {f: [e.event for e in await flows.log.entries(flows.tenant, f, 0, 1000)] for f in CREWS}
+    return model, states, logs
 
-    state = await flows.ledger.state(flows.tenant, "f1")
-    entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
-    kinds = [json.loads(entry.event)["type"] for entry in entries]
-    assert (state.head.status, state.output) == (Status.SUCCEEDED, "answer three")
-    assert model.calls == {"one": 1, "two": 2, "three": 1}
-    assert [step.epoch for step in state.steps] == [1, 2, 1]
-    assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
-    assert kinds.count("STEP_STARTED") == kinds.count("STEP_FINISHED") == 3
-    assert (kinds.count("RUN_FINISHED"), kinds[-1]) == (1, "RUN_FINISHED")
-    assert sum("step_retried" in entry.event for entry in entries) == 1
+
+@pytest.mark.timeout(300)
+async def test_a_worker_killed_in_a_step_of_each_strategy_costs_those_steps_and_no_other(story):
+    model, states, logs = story
+    assert {state.head.status for state in states.values()} == {Status.SUCCEEDED}
+    assert states["sequential"].output == "answer three by ana"
+    assert states["hierarchical"].output == "answer manage"
+    assert states["consensus"].output["agreement"] == 1.0
+    for kind in HOLDING:
+        assert model.calls[kind] >= 2
+    for flow, state in states.items():
+        assert [step.epoch for step in state.steps].count(2) >= 1, flow
+        assert max(step.epoch for step in state.steps) == 2
+        retried = sum("step_retried" in event for event in logs[flow])
+        assert retried == sum(step.epoch - 1 for step in state.steps)
+        ends = [e for e in logs[flow] if e.startswith(('{"type":"RUN_FIN', '{"type":"RUN_ERR'))]
+        assert ends == logs[flow][-1:]
+        finished = sum(event.startswith('{"type":"STEP_FINISHED"') for event in logs[flow])
+        assert finished == len(state.steps)
+    starts = sum(step.epoch for state in states.values() for step in state.steps)
+    calls = sum(state.usage.calls for state in states.values())
+    assert model.calls.total() <= calls <= starts  # a call for each start of a step, and no other
+    assert (model.calls["one", "task"], model.calls["manage", "plan"]) == (1, 1)
+    assert sum(state.usage.lost_calls for state in states.values()) >= len(HOLDING)

@@ -1,0 +1,72 @@
+"""A CrewRunner that is light enough to be killed hundreds of times: two model calls for each step.
+
+It keeps the contract of a runner as CrewAI's does: money is held before each call and settled after
+it, and once the session says that the step is lost no further call is begun.
+"""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from core import events
+from core.costs.usage import Usage
+from core.crews.work import Session, Work
+from core.events import Event
+from tests.fault_crews import CALLS_PER_STEP
+
+MODEL = "counted"
+BOUND = Usage(calls=1, input_tokens=1000, output_tokens=100, cost_nanodollars=11_000)
+PRICE = Usage(calls=1, input_tokens=100, output_tokens=10, cost_nanodollars=1_100)
+TIMEOUT_SECONDS = 90.0
+Passed = Callable[[str, str], None]
+
+
+class BrokenError(Exception):
+    """What a step that cannot work stops with."""
+
+
+class LightRunner:
+    """Asks the model at `url`; tells `passed` of each boundary. A step in `broken` always raises."""
+
+    def __init__(self, url: str, passed: Passed, broken: str = "") -> None:
+        self._url, self._passed, self._broken = f"{url}/chat/completions", passed, broken
+
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        """Return the last answer as the step's result."""
+        text = ""
+        if work.assignment.step == self._broken:
+            raise BrokenError
+        for number in range(1, CALLS_PER_STEP + 1):
+            text = await self._call(work, session, number)
+        schema = work.assignment.output_schema
+        return {"output": text if schema is None else json.loads(text), "raw": text}
+
+    async def _call(self, work: Work, session: Session, number: int) -> str:
+        held = await asyncio.to_thread(session.reserve, MODEL, BOUND)
+        text = await asyncio.to_thread(self._asked, work, number)
+        self._passed("called", work.assignment.step)
+        session.settle(held, PRICE, _told(work, number, text))
+        return text
+
+    def _asked(self, work: Work, number: int) -> str:
+        asked = work.assignment
+        about = {"tenant": work.tenant, "flow": work.flow, "step": asked.step,
+                 "attempt": work.attempt, "number": number}  # fmt: skip
+        messages = [{"role": "user", "content": asked.description}]
+        body = json.dumps({"model": MODEL, "messages": messages, "metadata": about}).encode()
+        request = urllib.request.Request(self._url, body, {"content-type": "application/json"})  # noqa: S310 -- the test's own server
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310 -- likewise
+            return json.load(reply)["choices"][0]["message"]["content"]
+
+
+def _told(work: Work, number: int, text: str) -> list[Event]:
+    step = work.assignment.step
+    name = f"{step}-{work.attempt}-{number}"
+    told = {"step": step, "attempt": work.attempt, "number": number}
+    return [
+        *events.text_message(name, text),
+        *events.custom("counted", told),
+        *events.model_call(step, MODEL, PRICE),
+    ]
