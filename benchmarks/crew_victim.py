@@ -1,0 +1,39 @@
+"""A worker that will be killed: it launches a flow, claims its step, and never ends it.
+
+    python -m benchmarks.crew_victim FLOW
+
+Its lease, beats and claim are the real worker's; only its runner waits instead of calling a model.
+"""
+
+import asyncio
+import sys
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.crew_flows import a_launch, short_crew
+from benchmarks.parts import TENANT
+from core import bootstrap
+from core.crews.run import NoLimit
+from core.crews.work import Session, Work
+
+
+class Endless:
+    """A runner whose model does not answer."""
+
+    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+        """Wait for ever."""
+        del work, session
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def main(flow: str) -> None:
+    """Launch and hold the flow."""
+    with bootstrap.replace(runner=Endless()):
+        worker = bootstrap.worker()
+    await worker.ledger.create(TENANT, replace(a_launch(short_crew()), flow=flow))
+    await worker.advance(TENANT, flow, NoLimit())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
