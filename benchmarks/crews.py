@@ -49,7 +49,7 @@ async def one_process(running: Parts, effort: Effort) -> list[Figure]:
         await crew_overhead.overhead(
             running, "overhead_real_latency", "<= 1.05", effort.call_seconds, effort.slow_pairs
         ),
-        await crew_commands.commands(running),
+        *await crew_commands.commands(running),
     ]
 
 

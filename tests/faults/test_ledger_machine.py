@@ -19,7 +19,8 @@ from core.adapters.upstash.lean import LeanCommands
 from core.adapters.upstash.scripts import date
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, over_redis
-from tests.ledger_machine import LedgerMachine, World, settled_down
+from tests.ledger_machine import LedgerMachine
+from tests.ledger_world import World, settled_down
 
 T = TypeVar("T")
 LONG = settings(

@@ -20,6 +20,9 @@ from tests.contract import (
     test_budget_book as book,
 )
 from tests.contract import (
+    test_ledger_due as due,
+)
+from tests.contract import (
     test_ledger_steps as steps,
 )
 from tests.contract import (
@@ -136,7 +139,7 @@ MUTANTS = [
     ),
     Mutant(
         "commit: no once-guard", "commit", "if args.seq <= step.seq then", "if false then",
-        ledger.test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again,
+        ledger.test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again, any_order=False,
     ),
     Mutant(
         "commit: a result is replaced", "commit", " or step.state ~= 'running'", "",
@@ -164,7 +167,7 @@ MUTANTS = [
     ),
     Mutant(
         "move: a flow that ended stays due", "move", "redis.call('ZREM', KEYS[4], args.flow)",
-        "", ledger.test_a_flow_that_ended_is_never_due_again,
+        "", due.test_a_flow_that_ended_is_never_due_again,
     ),
     Mutant(
         "extend: a step is added twice", "extend", "if not flow[field] then", "if true then",
@@ -184,7 +187,7 @@ MUTANTS = [
     ),
     Mutant(
         "take: a flow is taken twice", "take", "if #due > 0 then", "if false then",
-        ledger.test_of_many_due_flows_no_two_workers_take_the_same, any_order=False,
+        due.test_of_many_due_flows_no_two_workers_take_the_same, any_order=False,
     ),
     Mutant(
         "reserve: no fence", "reserve", " or step.epoch ~= call.epoch", "",

@@ -9,7 +9,7 @@ import pytest
 AT_MOST = {
     "crews": {
         "overhead_zero_latency": 10, "overhead_real_latency": 10, "parallel_efficiency": 1,
-        "resume_ms_p50": 60_000, "redis_commands_per_step": 200,
+        "resume_ms_p50": 60_000, "redis_commands_per_step": 200, "redis_commands_per_step_of_a_flow": 200,
     },
     "polling": {
         "saved_total": 1, "saved_total_longpoll": 1, "saved_response_poll_1s": 1,
