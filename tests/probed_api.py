@@ -3,6 +3,7 @@
 uvicorn tests.probed_api:app
 """
 
+import asyncio
 import ctypes
 import gc
 import json
@@ -11,7 +12,10 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
+from core import bootstrap
 from infra.local.api import app as api
+
+MOST_AT_ONCE = 64  # commands; more than the readers of any test send
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -19,10 +23,17 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] != "/probe":
         await api(scope, receive, send)
         return
+    await fill_the_pool()
     body = json.dumps(probe()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def fill_the_pool() -> None:
+    """Have as many connections to the store as there ever are: their number tells no leak then."""
+    redis = bootstrap.lean_redis()
+    await asyncio.gather(*(redis.execute(["PING"]) for _ in range(MOST_AT_ONCE)))
 
 
 def probe() -> dict[str, int]:
