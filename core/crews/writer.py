@@ -160,6 +160,7 @@ class StepWriter:
             await self._posted_within(self._beat_at + self._beat_seconds - time.monotonic())
             await self._text_may_wait()
             await self._gathered()
+            await self._text_may_wait()  # if that is all that came
             if not self._closing:
                 await self._beat(await self._rest())
 
