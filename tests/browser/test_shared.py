@@ -156,6 +156,7 @@ async def test_a_tab_of_another_tenant_reads_what_the_leader_may_not(viewer: Vie
     stories = await begin_all(viewer.flows, 1)
     leader, other = await viewer.tab(), await viewer.tab()
     await leader.watch("f0", token=_bearer(api, "elsewhere"))
+    await leader.until("log.connections.some(({ leading }) => leading)", "f0")
     await other.watch("f0")
     await leader.until_done("f0")
     assert (await leader.seen("f0"))["status"] == 404
