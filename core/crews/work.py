@@ -84,6 +84,19 @@ class StepFailedError(Exception):
     """This attempt at the step failed for good; the message is for the user."""
 
 
+class StepDeferredError(Exception):
+    """This attempt cannot go on now, through no fault of its own: put the step off.
+
+    For what may pass by itself: a provider that asks to come back later, a store that is away, a
+    rate that is used up. Costs no attempt and holds no worker meanwhile. `reason` is for the user.
+    """
+
+    def __init__(self, reason: str, retry_after_seconds: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Session(Protocol):
     """Port: where a running step says what happens. For use from any thread; keeps the order.
 
