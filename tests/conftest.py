@@ -1,1 +1,6 @@
-pytest_plugins = ["tests.fixtures_js", "tests.fixtures_servers", "tests.fixtures_ports", "tests.fixtures_api"]
+pytest_plugins = [
+    "tests.fixtures_js",
+    "tests.fixtures_servers",
+    "tests.fixtures_ports",
+    "tests.fixtures_api",
+]
