@@ -26,7 +26,7 @@ from core import events
 from core.adapters.crewai.failures import Standing
 from core.adapters.crewai.money import Purse
 from core.costs.prices import PriceBook
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
 _INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
@@ -36,11 +36,13 @@ _REASON_CHARACTERS = 1_000
 class StepReport:
     """Tells a session of one attempt at a step, each thing as it happens."""
 
-    def __init__(self, work: Work, session: Session, prices: PriceBook, standing: Standing) -> None:
+    def __init__(
+        self, work: StepTask, session: Session, prices: PriceBook, standing: Standing
+    ) -> None:
         self._work = work
         self._session = session
         self._standing = standing
-        self._purse = Purse(work.assignment.step, session, prices, standing)
+        self._purse = Purse(work.prompt.step, session, prices, standing)
         self._numbers = itertools.count(1)
         self._insights = itertools.count(1)
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
@@ -64,7 +66,7 @@ class StepReport:
 
     def refused(self, reason: str) -> None:
         """Say that an answer was not taken, and why."""
-        told = {"step": self._work.assignment.step, "reason": reason[:_REASON_CHARACTERS]}
+        told = {"step": self._work.prompt.step, "reason": reason[:_REASON_CHARACTERS]}
         self._post(events.custom("answer_refused", told))
 
     def insight(self, text: str) -> None:
@@ -129,7 +131,7 @@ class StepReport:
 
     def _message(self) -> str:
         """Return the id of a new message; another attempt at the step has other ids."""
-        return f"{self._work.assignment.step}.{self._work.attempt}.{next(self._numbers)}"
+        return f"{self._work.prompt.step}.{self._work.attempt}.{next(self._numbers)}"
 
 
 def _spoken(text: str) -> str:

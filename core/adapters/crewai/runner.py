@@ -13,7 +13,7 @@ from core.adapters.crewai.threads import in_thread
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
 from core.crews.ledger import FencedError
-from core.crews.work import Guardrail, Session, Tool, Work
+from core.crews.work import Guardrail, Session, StepTask, Tool
 
 
 class CrewAIRunner:
@@ -37,7 +37,7 @@ class CrewAIRunner:
     ) -> None:
         self._parts = Parts(model, tools, guardrails, prices, blobs, pace or Pace())
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Run the step; see the port.
 
         A thread cannot be cancelled: after a cancellation it ends before its next model call.
@@ -45,7 +45,7 @@ class CrewAIRunner:
         standing = Standing()
         attempt = Attempt(work, session, self._parts, standing)
         try:
-            return await asyncio.wrap_future(in_thread(work.assignment.step, attempt.run))
+            return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
         except asyncio.CancelledError:
             standing.stop(FencedError("the step was cancelled"))
             raise
