@@ -16,7 +16,7 @@ WAITING = {"review": "one.review.1", "task": "one", "step": "one", "agent": "A",
 async def waits(house: House, flow: str = "f1") -> None:
     await begin(house.flows, flow)
     state = await house.flows.state("acme", flow)
-    await house.flows.move(
+    await house.flows.transition(
         "acme",
         flow,
         Status.WAITING,
