@@ -16,7 +16,7 @@ from core import bootstrap, events
 from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.config import Settings
 from core.crews.definition import Registry
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Head, Status
 from core.hub import Hub
 from core.identity import SCOPES, Keys, mint
@@ -36,7 +36,7 @@ inputs:
     topic: {type: string, maxLength: 40}
     season: {type: string, default: autumn}
 agents:
-  poet: {role: Poet, goal: Write, backstory: Wrote}
+  poet: {role: Poet, goal: StepWrite, backstory: Wrote}
 tasks:
   write: {description: "Write on {topic} in {season}", expected_output: A haiku, agent: poet}
 """
@@ -94,13 +94,15 @@ async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> C
 
 
 async def tell(flows: MemoryFlows, claim: Claim, seq: int) -> Head:
-    await flows.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+    await flows.emit(claim, seq, LEASE_MS, StepWrite(events.custom("count", seq)))
     return await flows.head(claim.tenant, claim.flow)
 
 
 async def end(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Head:
     finished = events.run_finished(flow, 1)
-    await flows.move(tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished, output="Oh")
+    await flows.transition(
+        tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished, output="Oh"
+    )
     return await flows.head(tenant, flow)
 
 

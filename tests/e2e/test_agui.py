@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from core import events
 from core.adapters.memory import MemoryFlows
 from core.crews.definition import Definition, parse
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.hub import BUFFER_EVENTS
@@ -88,7 +88,9 @@ async def claimed(flows: MemoryFlows) -> Claim:
 
 async def move(flows: MemoryFlows, to: Status, told: list[events.Event], **more: Any) -> None:
     state = await flows.state("acme", await launched(flows))
-    await flows.move("acme", state.id, to, status_epoch=state.status_epoch, events=told, **more)
+    await flows.transition(
+        "acme", state.id, to, status_epoch=state.status_epoch, events=told, **more
+    )
 
 
 async def work(flows: MemoryFlows) -> None:
@@ -103,8 +105,8 @@ async def work(flows: MemoryFlows) -> None:
         *events.tool_result("c1", "1"),
         *events.text_message("m2", "rain falls"),
     ]
-    await flows.emit(claim, 1, LEASE_MS, Write(said))
-    await flows.commit(claim, 2, {"output": "Oh"}, Write(events.step_finished("write")))
+    await flows.emit(claim, 1, LEASE_MS, StepWrite(said))
+    await flows.commit(claim, 2, {"output": "Oh"}, StepWrite(events.step_finished("write")))
     await move(flows, Status.SUCCEEDED, events.run_finished(claim.flow, "Oh"), output="Oh")
 
 
@@ -340,7 +342,7 @@ async def test_a_reader_who_is_too_slow_for_the_hub_still_misses_nothing(app: Ap
         cursors = [(await anext(log))[0]]
         for seq in range(1, 4):
             await app.flows.emit(
-                claim, seq, LEASE_MS, Write(events.custom("count", seq) * (BUFFER_EVENTS // 2))
+                claim, seq, LEASE_MS, StepWrite(events.custom("count", seq) * (BUFFER_EVENTS // 2))
             )
             await asyncio.sleep(0.01)  # the hub takes these; nobody reads them
         await end(app.flows)

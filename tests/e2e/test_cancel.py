@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from core.crews.ledger import FencedError, Write
+from core.crews.ledger import FencedError, StepWrite
 from core.flows import Status
 from functions import crew_launch, flow_status
 from tests.e2e.apps import App, begin, end
@@ -53,9 +53,9 @@ async def test_the_worker_of_a_cancelled_flow_can_write_nothing_more(app: App):
     claim = await begin(app.flows)
     await cancelled(app)
     with pytest.raises(FencedError):
-        await app.flows.emit(claim, 1, 1000, Write())
+        await app.flows.emit(claim, 1, 1000, StepWrite())
     with pytest.raises(FencedError):
-        await app.flows.commit(claim, 1, {"output": 1, "raw": "1"}, Write())
+        await app.flows.commit(claim, 1, {"output": 1, "raw": "1"}, StepWrite())
     assert await app.flows.take("acme", 10, 0) == []
 
 

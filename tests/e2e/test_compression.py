@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from core import events
-from core.crews.ledger import Write
+from core.crews.ledger import StepWrite
 from functions import flow_events, flow_status
 from tests.e2e.apps import App, begin, end
 
@@ -73,7 +73,7 @@ async def test_a_short_body_goes_as_it_is_unless_that_is_refused(app: App):
 async def test_a_long_body_is_coded_whole(app: App):
     claim = await begin(app.flows)
     said = events.custom("x", "many words " * 20_000)
-    await app.flows.emit(claim, 1, 30_000, Write(said))
+    await app.flows.emit(claim, 1, 30_000, StepWrite(said))
     plain, body = await got(app, "/v1/flows/f1/events?after=0", accept_encoding="identity")
     _, short = await got(app, "/v1/flows/f1/events?after=0", accept_encoding="gzip")
     assert plain.status_code == 200

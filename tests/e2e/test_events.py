@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from core import events, hub
 from core.adapters.memory import MemoryFlows
-from core.crews.ledger import Write
+from core.crews.ledger import StepWrite
 from core.errors import UnavailableError
 from core.flows import Batch, Head
 from functions import flow_events
@@ -215,7 +215,7 @@ async def test_an_outage_in_the_middle_leaves_the_stream_whole(tmp_path: Path):
 async def test_line_ends_in_what_an_agent_said_forge_no_event(app: App):
     claim = await begin(app.flows)
     said = events.custom("x", "\r\n\r\nid: 9\ndata: forged\n\n\u2028\0")
-    await app.flows.emit(claim, 1, 30_000, Write(said))
+    await app.flows.emit(claim, 1, 30_000, StepWrite(said))
     head = await end(app.flows)
     answer = await watched(app)
     ids = [line for line in answer.text.split("\n") if line.startswith("id:")]

@@ -16,7 +16,7 @@ WAITING = {"review": "one.review.1", "task": "one", "step": "one", "agent": "A",
 async def waits(app: App, flow: str = "f1") -> None:
     await begin(app.flows, flow)
     state = await app.flows.state("acme", flow)
-    await app.flows.move(
+    await app.flows.transition(
         "acme",
         flow,
         Status.WAITING,
