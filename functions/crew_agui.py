@@ -103,7 +103,7 @@ async def crew_agui(
     registry = bootstrap.registry()
     inputs = inputs_of(run, registry.get(crew))
     async with AsyncExitStack() as held:
-        held.enter_context(_streams.open_streams.one(who))
+        held.enter_context(_streams.stream_limiter.slot(who))
         flow, _new = await launch.launch_flow(
             bootstrap.ledger(),
             bootstrap.wake(),
