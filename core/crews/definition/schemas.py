@@ -25,6 +25,9 @@ from core.blobs import INPUT_ID
 INPUT_FORMAT = "crewline-input"
 PATTERN_CHARACTERS = 1_000
 PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
+_DATA = frozenset({"const", "default", "enum", "examples"})  # keywords whose values are no schemas
+_BY_NAME = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+_REASON_CHARACTERS = 200
 _UNICODE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))")
 
 
@@ -57,15 +60,38 @@ def check(schema: Any) -> None:
     """Raise ValueError for what is no JSON Schema, or has a pattern that cannot be matched."""
     try:
         Draft202012Validator.check_schema(schema)
-        for pattern in _patterns(schema):
-            compiled(pattern)
+        patterns = list(_patterns(schema))
     except SchemaError as error:
         raise ValueError(f"not a JSON Schema: {error.message}") from error
+    for pattern in patterns:
+        compiled(pattern)
 
 
 def validator(schema: Any) -> Any:
     """Return jsonschema's validator for a schema, with the rules of this module."""
     return _Validator(schema, format_checker=_FORMATS)
+
+
+def pointer(error: ValidationError, root: str) -> str:
+    """Return the JSON pointer (RFC 6901) of what is wrong."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in error.absolute_path)
+    return root + "".join(f"/{step}" for step in steps)
+
+
+def reason(error: ValidationError) -> str:
+    """Say which rule was broken; the offending value is not repeated."""
+    rule: Any = error.validator_value
+    match error.validator:
+        case "required":
+            missing = [name for name in rule if name not in cast("Any", error.instance)]
+            return f"required: {', '.join(missing)}"
+        case "additionalProperties":
+            known: Any = cast("Any", error.schema).get("properties", {})
+            return f"no other properties than: {', '.join(known)}"
+        case "format" if error.cause is not None:
+            return str(error.cause)
+        case _:
+            return f"must fit {error.validator}: {json.dumps(rule)[:_REASON_CHARACTERS]}"
 
 
 def input_ids(schema: dict[str, Any], inputs: dict[str, Any]) -> dict[str, str]:
@@ -89,9 +115,11 @@ def _patterns(schema: Any) -> Iterator[str]:
     for key, value in cast("dict[str, Any]", schema).items():
         if key == "pattern" and isinstance(value, str):
             yield value
-        elif key == "patternProperties" and isinstance(value, dict):
-            yield from cast("dict[str, Any]", value)
-        if key not in ("default", "const", "enum", "examples"):
+        elif key == "patternProperties":
+            yield from value
+        if key in _BY_NAME:
+            yield from _patterns(list(value.values()))
+        elif key not in _DATA:
             yield from _patterns(value)
 
 
