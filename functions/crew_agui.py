@@ -14,8 +14,6 @@ stream can serve this; on the others POST /v1/flows and a poll do.
 
 import json
 import logging
-import secrets
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any, cast
@@ -104,15 +102,8 @@ async def crew_agui(
     inputs = inputs_of(run, registry.get(crew))
     async with AsyncExitStack() as held:
         held.enter_context(_streams.open_streams.one(who))
-        flow, _new = await launch.launch(
-            bootstrap.ledger(),
-            bootstrap.wake(),
-            registry,
-            tenant=who.tenant,
-            request=launch.Request(crew, inputs),
-            idempotency_key=launch.run_key(run.thread_id, run.run_id),
-            new_id=lambda: secrets.token_hex(16),
-            now_ms=time.time_ns() // 1_000_000,
+        flow, _new = await bootstrap.launcher().launch(
+            who.tenant, launch.Request(crew, inputs), launch.run_key(run.thread_id, run.run_id)
         )
         return _sse.EventStream(_frames(request, who.tenant, flow, run), held.pop_all())
 

@@ -18,10 +18,10 @@ from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.sdk import SdkCommands
-from core.adapters.upstash.wake import DueSetWake
+from core.adapters.upstash.wake import RedisWakeQueue
 from core.costs.budgets import BudgetBook
 from core.crews.ledger import Launch, RunLedger
-from core.crews.wakeups import Wake
+from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
 
 TTL_SECONDS = 3600
@@ -34,7 +34,7 @@ class Flows:
     tenant: str
     ledger: RunLedger
     log: FlowLog
-    wake: Wake
+    wake_queue: WakeQueue
     budgets: BudgetBook
 
 
@@ -51,7 +51,7 @@ def over_redis(
         f"t{uuid.uuid4().hex[:12]}",
         UpstashRunLedger(patient, TTL_SECONDS, lua_folder),
         UpstashFlowLog(patient, LeanSubscriber(url, token)),
-        DueSetWake(patient),
+        RedisWakeQueue(patient),
         UpstashBudgetBook(patient, TTL_SECONDS, lua_folder),
     )
 

@@ -75,7 +75,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         flow_log=house.flows,
         hub=Hub(house.flows),
         ledger=house.flows,
-        wake=house.flows,
+        wake_queue=house.flows,
         blobs=house.blobs,
         registry=Registry(folder),
     ):
