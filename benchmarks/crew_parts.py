@@ -40,7 +40,7 @@ from core.crews.definition import Definition  # noqa: E402
 from core.crews.lessons import NoLessons  # noqa: E402
 from core.crews.run import Worker  # noqa: E402
 from core.crews.run_step import Timing  # noqa: E402
-from core.crews.wakeups import request_wake_up  # noqa: E402
+from core.crews.wakeups import wake_worker  # noqa: E402
 from core.flows import Flow  # noqa: E402
 
 USAGE = {"prompt_tokens": 400, "completion_tokens": 100}
@@ -189,7 +189,7 @@ class Office:
         """Create a flow and ring for a worker; return its id."""
         launch = a_launch(definition)
         await self.ledger.create(TENANT, launch)
-        await request_wake_up(self.wake_queue, TENANT, launch.flow)
+        await wake_worker(self.wake_queue, TENANT, launch.flow)
         return launch.flow
 
     async def run(self, flow: str) -> None:

@@ -101,9 +101,11 @@ async def crew_agui(
     registry = bootstrap.registry()
     inputs = inputs_of(run, registry.get(crew))
     async with AsyncExitStack() as held:
-        held.enter_context(_streams.open_streams.one(who))
+        held.enter_context(_streams.stream_limiter.slot(who))
         flow, _new = await bootstrap.launcher().launch(
-            who.tenant, launch.Request(crew, inputs), launch.run_key(run.thread_id, run.run_id)
+            who.tenant,
+            launch.LaunchRequest(crew, inputs),
+            launch.run_key(run.thread_id, run.run_id),
         )
         return _sse.EventStream(_frames(request, who.tenant, flow, run), held.pop_all())
 

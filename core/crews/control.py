@@ -8,7 +8,7 @@ from core.crews import clock, strategies
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
-from core.crews.wakeups import WakeQueue, request_wake_up
+from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status, Step
 
@@ -72,7 +72,7 @@ async def resume(
     if not approve and not feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-    answer = strategies.answered(approve, feedback)
+    answer = strategies.review_answer(approve, feedback)
     state = await ledger.state(tenant, flow)
     if review is not None and state.results.get(review) == answer:
         return state
@@ -95,7 +95,7 @@ async def resume(
         )
     except FencedError as error:
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
-    await request_wake_up(wake_queue, tenant, flow)
+    await wake_worker(wake_queue, tenant, flow)
     return await ledger.state(tenant, flow)
 
 
@@ -119,7 +119,7 @@ async def redrive(
         raise ConflictError("only a flow that failed or was cancelled can be driven again")
     launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)
     if await ledger.create(tenant, launch):
-        await request_wake_up(wake_queue, tenant, launch.flow)
+        await wake_worker(wake_queue, tenant, launch.flow)
     return launch.flow
 
 

@@ -1,6 +1,6 @@
 """Launching: from a request to a flow that a worker will find.
 
-A flow is created first and a worker woken second. A wake-up that fails loses nothing, because the
+A flow is created first and a worker wake_worker second. A wake-up that fails loses nothing, because the
 flow is due from its creation on; failing the request instead would invite a second flow.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 from core.crews import clock, strategies
 from core.crews.definition import Definition, Registry
 from core.crews.ledger import Launch, RunLedger
-from core.crews.wakeups import WakeQueue, request_wake_up
+from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import InvalidInputError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LaunchRequest:
     """What is asked for: a crew by its name, its inputs as they were sent, and who is to be told."""
 
     crew: str
@@ -33,13 +33,13 @@ class Request:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def launch(
+async def launch_flow(
     ledger: RunLedger,
     wake_queue: WakeQueue,
     registry: Registry,
     *,
     tenant: str,
-    request: Request,
+    request: LaunchRequest,
     idempotency_key: str | None,
     new_id: Callable[[], str],
     now_ms: int,
@@ -63,14 +63,14 @@ async def launch(
             definition=definition.model_dump(mode="json"),
             definition_digest=definition.digest(),
             inputs=inputs,
-            steps=strategies.first(definition),
+            steps=strategies.initial_steps(definition),
             created_ms=now_ms,
             time_limit_ms=time_limit_ms(definition),
             webhooks=request.webhooks,
         ),
     )
     if created:
-        await request_wake_up(wake_queue, tenant, flow)
+        await wake_worker(wake_queue, tenant, flow)
     return flow, created
 
 
@@ -115,10 +115,10 @@ class Launcher:
     now_ms: Callable[[], int] = clock.now_ms
 
     async def launch(
-        self, tenant: str, request: Request, idempotency_key: str | None
+        self, tenant: str, request: LaunchRequest, idempotency_key: str | None
     ) -> tuple[str, bool]:
-        """Create a flow and wake a worker; see `launch`."""
-        return await launch(
+        """Create a flow and wake a worker; see `launch_flow`."""
+        return await launch_flow(
             self.ledger,
             self.wake_queue,
             self.registry,

@@ -20,8 +20,8 @@ from core.crews.definition import Definition
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.run_step import StepError, Timing
-from core.crews.wakeups import WakeQueue, request_wake_up
-from core.crews.work import CrewRunner, Work
+from core.crews.wakeups import WakeQueue, wake_worker
+from core.crews.work import CrewRunner, StepTask
 from core.errors import NotFoundError
 from core.flows import Flow, Status, Step
 
@@ -84,7 +84,7 @@ class Worker:
 
     async def _dispatch(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
         definition = Definition.model_validate(state.definition)
-        match strategies.ready(definition, state.results):
+        match strategies.next_action(definition, state.results):
             case strategies.End(output):
                 return await self._end(tenant, state, output)
             case strategies.Wait() as wait:
@@ -122,11 +122,11 @@ class Worker:
                 continue
             if isinstance(claim, Claim):
                 if at + 1 < len(free):
-                    await request_wake_up(self.wake_queue, tenant, state.id)
+                    await wake_worker(self.wake_queue, tenant, state.id)
                 return await self._run(state, step, replace(work, attempt=claim.epoch), claim)
         return await self.ledger.state(tenant, state.id) if moved else Outcome.BUSY
 
-    async def _claim(self, work: Work, step: Step) -> Claim | StepBusy:
+    async def _claim(self, work: StepTask, step: Step) -> Claim | StepBusy:
         return await self.ledger.claim(
             work.tenant,
             work.flow,
@@ -136,7 +136,7 @@ class Worker:
             events=events.stamped(run_step.step_started_events(work), self.now_ms()),
         )
 
-    async def _run(self, state: Flow, step: Step, work: Work, claim: Claim) -> Flow | Outcome:
+    async def _run(self, state: Flow, step: Step, work: StepTask, claim: Claim) -> Flow | Outcome:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
         if claim.epoch > work.definition.limits.max_attempts:
             message = run_step.attempts_exceeded_message(step, claim.epoch)

@@ -17,7 +17,7 @@ from core.crews.definition import Definition
 from core.crews.event_buffer import EventBuffer
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
-from core.crews.work import CrewRunner, Kind, Session, StepFailedError, Work
+from core.crews.work import CrewRunner, Kind, Session, StepFailedError, StepTask
 from core.errors import NotFoundError, UnavailableError
 from core.events import Event
 from core.flows import Flow, Step
@@ -63,24 +63,24 @@ class StepError(Exception):
     """The step cannot succeed, and so the flow cannot; the message is for the user."""
 
 
-def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> Work:
+def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
-    assignment = strategies.assignment(definition, state.inputs, state.results, step.id)
-    return Work(tenant, state.id, definition, assignment, step.epoch + 1, state.inputs)
+    prompt = strategies.prompt(definition, state.inputs, state.results, step.id)
+    return StepTask(tenant, state.id, definition, prompt, step.epoch + 1, state.inputs)
 
 
-def step_started_events(work: Work) -> list[Event]:
+def step_started_events(work: StepTask) -> list[Event]:
     """Return the events of a step that begins; a manager's subtask is shown as a delegation."""
-    assignment = work.assignment
-    begun = events.step_started(assignment.step, work.attempt)
+    prompt = work.prompt
+    begun = events.step_started(prompt.step, work.attempt)
     begun += events.custom("agent_started", work.who())
-    if assignment.kind is not Kind.SUBTASK or work.attempt > 1:
+    if prompt.kind is not Kind.SUBTASK or work.attempt > 1:
         return begun
     delegated = {
-        "task": assignment.task,
-        "step": assignment.step,
+        "task": prompt.task,
+        "step": prompt.step,
         "worker": work.who()["agent"],
-        "description": assignment.description,
+        "description": prompt.description,
     }
     return [*begun, *events.custom("delegation", delegated)]
 
@@ -91,7 +91,7 @@ def attempts_exceeded_message(step: Step, epoch: int) -> str:
     return f"step {step.id} was started {epoch - 1} times and never finished{last}"
 
 
-async def run(parts: Parts, work: Work, claim: Claim) -> Flow:
+async def run(parts: Parts, work: StepTask, claim: Claim) -> Flow:
     """Run a claimed step and commit its result; return the state after it.
 
     Raises StepError if it cannot succeed; FencedError, ExpiredError, NotFoundError and
@@ -102,7 +102,7 @@ async def run(parts: Parts, work: Work, claim: Claim) -> Flow:
         parts.budgets,
         claim,
         crew=work.definition.name,
-        task=work.assignment.task,
+        task=work.prompt.task,
         lease_seconds=parts.timing.lease_seconds,
         beat_seconds=parts.timing.beat_seconds,
         now_ms=parts.now_ms,
@@ -124,19 +124,19 @@ async def run(parts: Parts, work: Work, claim: Claim) -> Flow:
     return after
 
 
-async def _run_attempts(runner: CrewRunner, work: Work, session: Session) -> dict[str, Any]:
+async def _run_attempts(runner: CrewRunner, work: StepTask, session: Session) -> dict[str, Any]:
     """Run the step as often as its task allows. Raises StepFailedError of the last attempt."""
-    for left in range(work.definition.tasks[work.assignment.task].retries, 0, -1):
+    for left in range(work.definition.tasks[work.prompt.task].retries, 0, -1):
         try:
             return await _run_attempt(runner, work, session)
         except StepFailedError as error:
-            failed = {"step": work.assignment.step, "error": str(error)}
+            failed = {"step": work.prompt.step, "error": str(error)}
             session.post(events.custom("step_failed", failed | {"retries_left": left - 1}))
     return await _run_attempt(runner, work, session)
 
 
-async def _run_attempt(runner: CrewRunner, work: Work, session: Session) -> dict[str, Any]:
-    seconds = work.definition.tasks[work.assignment.task].max_execution_time
+async def _run_attempt(runner: CrewRunner, work: StepTask, session: Session) -> dict[str, Any]:
+    seconds = work.definition.tasks[work.prompt.task].max_execution_time
     try:
         async with asyncio.timeout(seconds):
             return await runner.run(work, session)
@@ -144,16 +144,16 @@ async def _run_attempt(runner: CrewRunner, work: Work, session: Session) -> dict
         raise StepFailedError(f"it took longer than {seconds} s") from error
 
 
-async def _lessons(lessons: Lessons, work: Work) -> tuple[str, ...]:
+async def _lessons(lessons: Lessons, work: StepTask) -> tuple[str, ...]:
     try:
         return await lessons.before(work)
     except UnavailableError:
-        log.warning("step %s of flow %s begins without lessons", work.assignment.step, work.flow)
+        log.warning("step %s of flow %s begins without lessons", work.prompt.step, work.flow)
         return ()
 
 
-async def _record_outcome(lessons: Lessons, work: Work, result: dict[str, Any]) -> None:
+async def _record_outcome(lessons: Lessons, work: StepTask, result: dict[str, Any]) -> None:
     try:
         await lessons.after(work, result)
     except UnavailableError:
-        log.warning("what came of %s in flow %s is lost", work.assignment.step, work.flow)
+        log.warning("what came of %s in flow %s is lost", work.prompt.step, work.flow)

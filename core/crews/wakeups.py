@@ -41,7 +41,7 @@ class WakeVerifier(Protocol):
         ...
 
 
-async def request_wake_up(wake_queue: WakeQueue, tenant: str, flow: str) -> None:
+async def wake_worker(wake_queue: WakeQueue, tenant: str, flow: str) -> None:
     """Send a wake-up, or leave that to the sweep: the flow is due in any case."""
     try:
         await wake_queue.enqueue(tenant, flow)
