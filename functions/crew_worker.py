@@ -26,7 +26,7 @@ from core import bootstrap
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.run import Worker
 from core.errors import NotFoundError
-from functions import _app, _body, _telling
+from functions import _app, _body, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
 
@@ -72,7 +72,7 @@ async def _run_batch(
         except Exception:
             log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
             failed.append(record["messageId"])
-    await _telling.tell_due(clock)
+    await _webhooks.deliver_due(clock)
     return failed
 
 
@@ -101,7 +101,7 @@ async def run_message(request: Request) -> Response:
     else:
         clock = DeadlineClock(chosen.worker_seconds)
         await bootstrap.worker().run_flow(*named, clock)
-        await _telling.tell_due(clock)
+        await _webhooks.deliver_due(clock)
     return Response(status_code=204)
 
 
@@ -114,7 +114,7 @@ async def main() -> None:
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), stopping.is_set),
-        _telling.keep_telling(stopping.is_set),
+        _webhooks.run_dispatcher(stopping.is_set),
     )
 
 

@@ -1,6 +1,6 @@
 """Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind.
 
-What somebody is to be told of a flow by webhook is told here as well, if it was not before.
+Webhooks that are due are sent here as well.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
 from core.crews.run import poll_due_flows
 from core.crews.wakeups import WakeQueue
-from functions import _clocks, _telling
+from functions import _clocks, _webhooks
 
 PER_TENANT = 100
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
@@ -34,4 +34,4 @@ def handler(event: Any, context: Any) -> dict[str, int]:
 
 async def _swept(clock: Clock) -> dict[str, int]:
     woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue())
-    return {"woken": woken, "told": await _telling.tell_due(clock)}
+    return {"woken": woken, "told": await _webhooks.deliver_due(clock)}
