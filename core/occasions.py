@@ -12,8 +12,8 @@ from typing import Any
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.parts import as_text, filled
-from core.events import Event
 from core.flows import Entry, Flow, Status
+from core.flows.events import Event
 from core.webhooks import META, Kind, Occasion, Place
 
 BEGINNINGS = (

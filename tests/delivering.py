@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.webhooks import HttpPoster
@@ -20,7 +20,7 @@ PACE = Pace(again=(0.05,) * 20, hold=1.0, look=(0.02, 0.1), look_waiting=0.05, i
 class OneTenant(UpstashOutbox):
     """The outbox of one test, which leaves the other tests' tenants alone."""
 
-    def __init__(self, redis: Patient, tenant: str) -> None:
+    def __init__(self, redis: RetryingClient, tenant: str) -> None:
         super().__init__(redis, TTL_SECONDS)
         self._tenant = tenant
 
@@ -30,10 +30,10 @@ class OneTenant(UpstashOutbox):
 
 def deliverer(url: str, token: str, tenant: str, receiver: str) -> Deliverer:
     """What delivers one tenant's webhooks to one service, quickly."""
-    redis = Patient(LeanCommands(url, token))
+    redis = RetryingClient(HttpRedis(url, token))
     return Deliverer(
         OneTenant(redis, tenant),
-        UpstashFlowLog(redis, LeanSubscriber(url, token)),
+        UpstashFlowLog(redis, HttpPubSub(url, token)),
         HttpPoster(timeout_seconds=0.8),
         Targets({tenant: (receiver,)}),
         Signer((SECRET,)),

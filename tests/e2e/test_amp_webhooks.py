@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from core import events
 from core.adapters.memory import MemoryFlows
 from core.adapters.memory_outbox import MemoryOutbox
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.webhooks import HttpPoster
 from core.deliver import Deliverer, Pace, deliver_due, keep_delivering
+from core.flows import events
 from core.webhook_targets import Targets
 from core.webhooks import Signer
 from tests.fixtures_ports import TTL_SECONDS, Flows, in_memory, over_redis
@@ -38,7 +38,7 @@ def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
         return in_memory()
     rest = request.getfixturevalue("gateway")
-    return over_redis(LeanCommands(rest.url, rest.token), rest.url, rest.token)
+    return over_redis(HttpRedis(rest.url, rest.token), rest.url, rest.token)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def outbox(flows: Flows, request: pytest.FixtureRequest):
     if isinstance(flows.ledger, MemoryFlows):
         return MemoryOutbox(flows.ledger)
     rest = request.getfixturevalue("gateway")
-    return UpstashOutbox(Patient(LeanCommands(rest.url, rest.token)), TTL_SECONDS)
+    return UpstashOutbox(RetryingClient(HttpRedis(rest.url, rest.token)), TTL_SECONDS)
 
 
 @pytest.fixture

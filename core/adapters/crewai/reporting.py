@@ -22,11 +22,11 @@ from crewai.events import (
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 
-from core import events
 from core.adapters.crewai.failures import Standing
 from core.adapters.crewai.money import Purse
 from core.costs.prices import PriceBook
 from core.crews.work import Session, Work
+from core.flows import events
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
 _INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
