@@ -103,7 +103,7 @@ async def crew_agui(
     registry = bootstrap.registry()
     inputs = inputs_of(run, registry.get(crew))
     async with AsyncExitStack() as held:
-        held.enter_context(_streams.open_streams.one(who))
+        held.enter_context(_streams.stream_limiter.slot(who))
         flow, _new = await launch.launch(
             bootstrap.ledger(),
             bootstrap.wake(),
@@ -193,14 +193,14 @@ async def _log(
     while skipped:
         skipped, joining = False, True
         async with (
-            bootstrap.hub().subscribe(tenant, flow, cursor) as viewer,
-            aclosing(viewer.items(left)) as items,
+            bootstrap.hub().subscribe(tenant, flow, cursor) as subscriber,
+            aclosing(subscriber.items(left)) as items,
         ):
             async for item in items:
                 if skipped := isinstance(item, Flow) and not joining:
                     break
                 joining = False
-                for at, event in told(viewer.head, item, first=cursor is None):
+                for at, event in told(subscriber.head, item, first=cursor is None):
                     cursor = at or cursor
                     yield at, event
 

@@ -140,7 +140,9 @@ async def amp_status(
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, _app.possible_id(flow)), crew)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
     body = events.encode(_amp.status(state))
-    return Response(body, 200, headers | _polling.come_back(state.head), "application/json")
+    return Response(
+        body, 200, headers | _polling.retry_after_header(state.head), "application/json"
+    )
 
 
 def _of_crew(state: Flow, crew: str) -> Flow:

@@ -19,7 +19,7 @@ from crewai.llms.base_llm import llm_call_context  # noqa: E402
 from crewai.tasks.task_output import TaskOutput  # noqa: E402
 from pydantic import Field, TypeAdapter  # noqa: E402
 
-from core.adapters.crewai.pace import Pace  # noqa: E402
+from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
@@ -215,7 +215,7 @@ class Recorder:
 
 
 @dataclass
-class Office:
+class RunnerHarness:
     """A runner over a script, and the session that its steps report to."""
 
     script: Script
@@ -245,7 +245,7 @@ class Office:
         return [e["content"] for e in self.events if e["type"] == "TOOL_CALL_RESULT"]
 
 
-def an_office(
+def a_harness(
     *replies: Any,
     native: bool = False,
     model: str = "openai/gpt-4o-mini",
@@ -253,7 +253,7 @@ def an_office(
     guardrails: Mapping[str, Guardrail] | None = None,
     minute_seconds: float = 60.0,
     **tools: Tool,
-) -> Office:
+) -> RunnerHarness:
     script, blobs = Script(deque(replies)), MemoryBlobs()
     scripted = lambda: ScriptedLLM(model=model, script=script, native=native)  # noqa: E731 -- a default
     runner = CrewAIRunner(
@@ -262,9 +262,9 @@ def an_office(
         guardrails or {},
         GenaiPriceBook(),
         blobs,
-        pace=Pace(minute_seconds),
+        rate_limiter=RateLimiter(minute_seconds),
     )
-    return Office(script, runner, blobs)
+    return RunnerHarness(script, runner, blobs)
 
 
 def native_call(tool: str, **arguments: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from core.webhooks import tenant_secret
 from tests.fixtures_ports import Flows, a_launch
@@ -66,13 +66,13 @@ class Story:
         ledger, tenant = self.flows.ledger, self.flows.tenant
         ready = strategies.ready(CREW, (await ledger.state(tenant, self.flow)).results)
         assert isinstance(ready, strategies.Ready)
-        state = await ledger.extend(tenant, self.flow, ready.steps)
+        state = await ledger.add_steps(tenant, self.flow, ready.steps)
         seen = next(s for s in state.steps if s.id == step)
         claim = await ledger.claim(tenant, self.flow, seen, owner=step, lease_ms=9000, events=[])
         assert isinstance(claim, Claim)
         raw = output if isinstance(output, str) else json.dumps(output)
         result = {"output": output, "raw": raw}
-        await ledger.commit(claim, 1, result, Write(events.step_finished(step)))
+        await ledger.commit(claim, 1, result, StepWrite(events.step_finished(step)))
 
     async def waits(self, review: str, output: str) -> None:
         asked = {
@@ -98,7 +98,7 @@ class Story:
     async def _move(self, to: Status, told: list[events.Event], **more: Any) -> None:
         state = await self.flows.ledger.state(self.flows.tenant, self.flow)
         epoch = state.status_epoch
-        await self.flows.ledger.move(
+        await self.flows.ledger.transition(
             self.flows.tenant, self.flow, to, status_epoch=epoch, events=told, **more
         )
 

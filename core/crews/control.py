@@ -40,7 +40,7 @@ async def cancel(ledger: RunLedger, *, tenant: str, flow: str) -> Flow:
 
 
 async def _cancelled(ledger: RunLedger, tenant: str, state: Flow) -> None:
-    await ledger.move(
+    await ledger.transition(
         tenant,
         state.id,
         Status.CANCELLED,
@@ -81,7 +81,7 @@ async def resume(
         raise ConflictError(f"the flow waits for another answer: {asked['review']}")
     told = {"review": asked["review"], "task": asked["task"], "approved": approve}
     try:
-        await ledger.move(
+        await ledger.transition(
             tenant,
             flow,
             Status.RUNNING,

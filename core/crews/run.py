@@ -20,7 +20,7 @@ from core.costs.budgets import BudgetBook
 from core.crews import begin, strategies
 from core.crews.definition import Definition
 from core.crews.launch import woken
-from core.crews.ledger import Busy, Claim, ExpiredError, FencedError, RunLedger
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.wakeups import Wake
 from core.crews.work import CrewRunner, Session, StepFailedError, Work
@@ -100,7 +100,7 @@ class Worker:
     async def _forward(self, tenant: str, state: Flow, clock: Clock) -> Flow | None:
         try:
             if state.head.status is Status.WAITING:
-                return await self.ledger.put_off(tenant, state.id, WAIT_LOOK_MS)
+                return await self.ledger.reschedule(tenant, state.id, WAIT_LOOK_MS)
             return await self._next(tenant, state, clock)
         except ExpiredError:
             state = await self.ledger.state(tenant, state.id)
@@ -124,7 +124,7 @@ class Worker:
         known = {step.id for step in state.steps}
         if all(step.id in known for step in steps):
             return state
-        return await self.ledger.extend(tenant, state.id, steps)
+        return await self.ledger.add_steps(tenant, state.id, steps)
 
     async def _take(
         self, tenant: str, definition: Definition, state: Flow, ready: set[str]
@@ -149,7 +149,7 @@ class Worker:
                 return await self._run(state, step, replace(work, attempt=claim.epoch), claim)
         return await self.ledger.state(tenant, state.id) if moved else None
 
-    async def _claim(self, work: Work, step: Step) -> Claim | Busy:
+    async def _claim(self, work: Work, step: Step) -> Claim | StepBusy:
         return await self.ledger.claim(
             work.tenant,
             work.flow,
@@ -232,7 +232,7 @@ class Worker:
             "agent": wait.agent,
             "output": wait.output,
         }
-        await self.ledger.move(
+        await self.ledger.transition(
             tenant,
             state.id,
             Status.WAITING,
@@ -242,7 +242,7 @@ class Worker:
         )
 
     async def _end(self, tenant: str, state: Flow, output: Any) -> None:
-        await self.ledger.move(
+        await self.ledger.transition(
             tenant,
             state.id,
             Status.SUCCEEDED,
@@ -252,7 +252,7 @@ class Worker:
         )
 
     async def _fail(self, tenant: str, state: Flow, message: str, code: str) -> None:
-        await self.ledger.move(
+        await self.ledger.transition(
             tenant,
             state.id,
             Status.FAILED,

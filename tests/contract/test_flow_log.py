@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError
 from core.flows import Status, events
 from core.flows.live import Hub
@@ -33,19 +33,19 @@ async def begun(flows: Flows) -> Claim:
 
 async def tell(flows: Flows, claim: Claim, numbers: range) -> None:
     for seq in numbers:
-        await flows.ledger.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+        await flows.ledger.emit(claim, seq, LEASE_MS, StepWrite(events.custom("count", seq)))
 
 
 async def end(flows: Flows) -> None:
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1)
     )
 
 
 async def seen(flows: Flows, cursor: str | None = None, total: float = 5.0) -> list[int]:
-    """The numbers of the events that a viewer is handed until the flow or the time ends."""
-    async with Hub(flows.log).subscribe(flows.tenant, "f1", cursor) as viewer:
-        items = viewer.items(seconds(total))
+    """The numbers of the events that a subscriber is handed until the flow or the time ends."""
+    async with Hub(flows.log).subscribe(flows.tenant, "f1", cursor) as subscriber:
+        items = subscriber.items(seconds(total))
         return [entry.number async for item in items if isinstance(item, list) for entry in item]
 
 

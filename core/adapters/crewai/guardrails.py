@@ -13,7 +13,7 @@ from crewai import BaseLLM
 
 from core.adapters.crewai import answers
 from core.adapters.crewai.answers import InvalidAnswerError
-from core.adapters.crewai.failures import Standing
+from core.adapters.crewai.stop_signal import StopSignal
 from core.crews.definition.words import GUARDRAIL_NAME
 from core.crews.work import Guardrail, StepFailedError, Work
 from core.errors import UnavailableError
@@ -40,12 +40,12 @@ Check = Callable[[Any, str], str | None]  # of the output and its text; says wha
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class GuardrailRunner:
     """Checks one step's answers; `ask` calls a fresh model in the step's name and for its money."""
 
     work: Work
     allowed: Mapping[str, Guardrail]
-    standing: Standing
+    stop_signal: StopSignal
     ask: Callable[[list[dict[str, str]]], Any]
 
     def checks(self) -> list[Check]:
@@ -64,7 +64,7 @@ class Guard:
         try:
             return self.allowed[name](output, self.work.inputs)
         except UnavailableError as error:
-            self.standing.stop(error)
+            self.stop_signal.stop(error)
             raise
         except Exception as error:
             raise StepFailedError(f"the guardrail {name} broke: {type(error).__name__}") from error
