@@ -105,12 +105,12 @@ async def amp_kickoff(
     """Launch a crew. A request sent again under its key gets the same answer."""
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
-    flow, _new = await launch.launch(
+    flow, _new = await launch.launch_flow(
         bootstrap.ledger(),
         bootstrap.wake(),
         registry,
         tenant=who.tenant,
-        request=launch.Request(crew, asked.inputs, _webhooks(who.tenant, asked)),
+        request=launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
         idempotency_key=idempotency_key,
         new_id=lambda: secrets.token_hex(16),
         now_ms=time.time_ns() // 1_000_000,
