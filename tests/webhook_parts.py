@@ -16,7 +16,7 @@ from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
-from core.webhooks import tenant_secret
+from core.webhooks.signing import tenant_secret
 from tests.fixtures_ports import Flows, a_launch
 
 SECRET = "a-secret-for-webhooks-0123456789-abcdef"
