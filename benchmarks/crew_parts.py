@@ -32,7 +32,7 @@ from core.adapters.crewai.threads import in_thread  # noqa: E402
 from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: E402
-from core.adapters.upstash.commands import Patient  # noqa: E402
+from core.adapters.upstash.commands import RetryingClient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
 from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
 from core.crews.clock import NoLimit  # noqa: E402
@@ -173,7 +173,7 @@ class Office:
     """A worker in this process, over the store of `running`, with the clients of a deployment."""
 
     def __init__(self, running: Parts, model: Callable[[], BaseLLM]) -> None:
-        redis = Patient(running.redis())
+        redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
         self.wake_queue = RedisWakeQueue(redis)
         self.worker = Worker(

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core import events
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import strategies
@@ -17,6 +16,7 @@ from core.crews.run import Worker
 from core.crews.run_step import Timing
 from core.crews.wakeups import WakeQueue
 from core.crews.work import CrewRunner, Session, StepTask
+from core.flows import events
 
 TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
 AGENT = {"role": "r", "goal": "g", "backstory": "b"}

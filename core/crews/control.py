@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from core import events
 from core.crews import clock, strategies
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from core import events
 from core.costs.budgets import BudgetBook
 from core.crews import clock, run_step, strategies
 from core.crews.clock import Clock
@@ -23,7 +22,7 @@ from core.crews.run_step import StepError, Timing
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.crews.work import CrewRunner, StepTask
 from core.errors import NotFoundError
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 
 log = logging.getLogger(__name__)
 

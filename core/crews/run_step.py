@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core import events
 from core.costs.budgets import BudgetBook
 from core.crews import strategies
 from core.crews.definition import Definition
@@ -19,8 +18,8 @@ from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
 from core.crews.work import CrewRunner, Kind, Session, StepFailedError, StepTask
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Flow, Step
+from core.flows import Flow, Step, events
+from core.flows.events import Event
 
 log = logging.getLogger(__name__)
 
