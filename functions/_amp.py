@@ -14,7 +14,7 @@ from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text
 from core.flows import Flow, Status, Step
-from core.occasions import PENDING, structured
+from core.webhooks.events import PENDING, structured
 from functions import _problem
 
 Answer = dict[str, Any]

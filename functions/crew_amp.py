@@ -16,12 +16,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
-from core.flows import Flow
+from core.flows import Flow, events
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
-from core.webhooks import META, Kind
+from core.webhooks.outbox import META_KEY, WebhookKind
 from functions import _amp, _app, _auth, _models, _polling, _problem
 
 REQUEST_BYTES = 256 * 1024
@@ -41,12 +41,12 @@ class Hooks(BaseModel):
     step_webhook_url: str | None = None
     crew_webhook_url: str | None = None
 
-    def urls(self) -> dict[Kind, str]:
+    def urls(self) -> dict[WebhookKind, str]:
         """Return the addresses that are given."""
         named = {
-            Kind.TASK: self.task_webhook_url,
-            Kind.STEP: self.step_webhook_url,
-            Kind.CREW: self.crew_webhook_url,
+            WebhookKind.TASK: self.task_webhook_url,
+            WebhookKind.STEP: self.step_webhook_url,
+            WebhookKind.CREW: self.crew_webhook_url,
         }
         return {kind: url for kind, url in named.items() if url}
 
@@ -115,10 +115,10 @@ def _webhooks(tenant: str, asked: Kickoff) -> dict[str, Any]:
         targets = bootstrap.webhook_targets()
         targets.check(tenant, {_pointer(kind): url for kind, url in urls.items()})
     kept: dict[str, Any] = {kind.value: url for kind, url in urls.items()}
-    return kept | {META: asked.meta} if kept and asked.meta is not None else kept
+    return kept | {META_KEY: asked.meta} if kept and asked.meta is not None else kept
 
 
-def _pointer(kind: Kind) -> str:
+def _pointer(kind: WebhookKind) -> str:
     return f"/{kind}WebhookUrl"
 
 
