@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from core.crews.run import Worker
     from core.crews.wakeups import Bell, Wake
     from core.crews.work import CrewRunner
-    from core.deliver import Deliverer
     from core.flows import FlowLog
     from core.hub import Hub
     from core.identity import Keys
-    from core.webhook_targets import Targets
-    from core.webhooks import Outbox
+    from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.outbox import Outbox
+    from core.webhooks.targets import Targets
 
 T = TypeVar("T")
 _replaced: dict[str, Any] = {}
@@ -210,25 +210,26 @@ def worker() -> "Worker":
 @_provider
 def webhook_targets() -> "Targets":
     """Return where each tenant's webhooks may go. Raises ValueError for a list that is none."""
-    from core.webhook_targets import Targets
+    from core.webhooks.targets import Targets
 
     return Targets(settings().webhook_hosts)
 
 
 @_provider
 def outbox() -> "Outbox":
-    """Return the flows of which somebody is to be told."""
+    """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
     return UpstashOutbox(lean_redis(), settings().flow_ttl_seconds)
 
 
 @_provider
-def deliverer() -> "Deliverer":
-    """Return what delivers webhooks."""
-    from core.adapters.webhooks import HttpPoster
-    from core.deliver import Deliverer
-    from core.webhooks import Signer
+def webhook_dispatcher() -> "WebhookDispatcher":
+    """Return what sends webhooks."""
+    from core.adapters.http_webhooks import HttpWebhookSender
+    from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.signing import Signer
 
     signer = Signer(settings().webhook_secrets)
-    return Deliverer(outbox(), flow_log(), HttpPoster(), webhook_targets(), signer)
+    sender, targets = HttpWebhookSender(), webhook_targets()
+    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer)

@@ -21,7 +21,7 @@ from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
-from core.webhooks import META, Kind
+from core.webhooks.outbox import META_KEY, WebhookKind
 from functions import _amp, _app, _auth, _body, _polling, _problem
 
 REQUEST_BYTES = 256 * 1024
@@ -42,12 +42,12 @@ class Hooks(BaseModel):
     step_webhook_url: str | None = None
     crew_webhook_url: str | None = None
 
-    def urls(self) -> dict[Kind, str]:
+    def urls(self) -> dict[WebhookKind, str]:
         """Return the addresses that are given."""
         named = {
-            Kind.TASK: self.task_webhook_url,
-            Kind.STEP: self.step_webhook_url,
-            Kind.CREW: self.crew_webhook_url,
+            WebhookKind.TASK: self.task_webhook_url,
+            WebhookKind.STEP: self.step_webhook_url,
+            WebhookKind.CREW: self.crew_webhook_url,
         }
         return {kind: url for kind, url in named.items() if url}
 
@@ -105,12 +105,12 @@ async def amp_kickoff(
     """Launch a crew. A request sent again under its key gets the same answer."""
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
-    flow, _new = await launch.launch(
+    flow, _new = await launch.launch_flow(
         bootstrap.ledger(),
         bootstrap.wake(),
         registry,
         tenant=who.tenant,
-        request=launch.Request(crew, asked.inputs, _webhooks(who.tenant, asked)),
+        request=launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
         idempotency_key=idempotency_key,
         new_id=lambda: secrets.token_hex(16),
         now_ms=time.time_ns() // 1_000_000,
@@ -125,10 +125,10 @@ def _webhooks(tenant: str, asked: Kickoff) -> dict[str, Any]:
         targets = bootstrap.webhook_targets()
         targets.check(tenant, {_pointer(kind): url for kind, url in urls.items()})
     kept: dict[str, Any] = {kind.value: url for kind, url in urls.items()}
-    return kept | {META: asked.meta} if kept and asked.meta is not None else kept
+    return kept | {META_KEY: asked.meta} if kept and asked.meta is not None else kept
 
 
-def _pointer(kind: Kind) -> str:
+def _pointer(kind: WebhookKind) -> str:
     return f"/{kind}WebhookUrl"
 
 
@@ -140,7 +140,9 @@ async def amp_status(
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, _app.possible_id(flow)), crew)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
     body = events.encode(_amp.status(state))
-    return Response(body, 200, headers | _polling.come_back(state.head), "application/json")
+    return Response(
+        body, 200, headers | _polling.retry_after_header(state.head), "application/json"
+    )
 
 
 def _of_crew(state: Flow, crew: str) -> Flow:

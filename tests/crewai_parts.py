@@ -26,13 +26,13 @@ from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
 from core.crews.work import (  # noqa: E402
-    Assignment,
+    ContextItem,
     Guardrail,
     Kind,
-    Told,
+    Prompt,
+    StepTask,
     Tool,
     ToolContext,
-    Work,
 )
 from core.events import Event  # noqa: E402
 
@@ -82,24 +82,24 @@ def a_crew(
     )
 
 
-def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -> Work:
+def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -> StepTask:
     """Return what a strategy would make of a task; `told` are the earlier tasks' answers."""
     task = crew.tasks[step]
     assert task.agent is not None
     agent = crew.agents[task.agent]
-    assignment = Assignment(
+    prompt = Prompt(
         step=step,
         kind=Kind.TASK,
         task=step,
         agent=task.agent,
         description=task.description.replace("{what}", what),
         expected_output=task.expected_output,
-        context=tuple(Told(name, agent.role, text) for name, text in told.items()),
+        context=tuple(ContextItem(name, agent.role, text) for name, text in told.items()),
         output_schema=task.output_schema,
         tools=tuple(agent.tools if task.tools is None else task.tools),
         guardrails=tuple(task.guardrails),
     )
-    return Work("acme", "f1", crew, assignment, 1, {"what": what})
+    return StepTask("acme", "f1", crew, prompt, 1, {"what": what})
 
 
 @dataclass
@@ -239,7 +239,7 @@ class RunnerHarness:
     blobs: MemoryBlobs
     session: Recorder = field(default_factory=Recorder)
 
-    async def run(self, work: Work) -> dict[str, Any]:
+    async def run(self, work: StepTask) -> dict[str, Any]:
         return await self.runner.run(work, self.session)
 
     @property

@@ -17,7 +17,7 @@ from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
-from core.webhooks import tenant_secret
+from core.webhooks.signing import tenant_secret
 from tests.fixtures_ports import Flows, a_launch
 
 SECRET = "a-secret-for-webhooks-0123456789-abcdef"
@@ -57,7 +57,7 @@ class Story:
             crew="haiku",
             definition=CREW.model_dump(mode="json"),
             inputs={"topic": "rain"},
-            steps=strategies.first(CREW),
+            steps=strategies.initial_steps(CREW),
             webhooks={**urls, "meta": META},
         )
         await self.flows.ledger.create(self.flows.tenant, launch)
@@ -65,7 +65,7 @@ class Story:
 
     async def finished(self, step: str, output: Any) -> None:
         ledger, tenant = self.flows.ledger, self.flows.tenant
-        ready = strategies.ready(CREW, (await ledger.state(tenant, self.flow)).results)
+        ready = strategies.next_action(CREW, (await ledger.state(tenant, self.flow)).results)
         assert isinstance(ready, strategies.Ready)
         state = await ledger.add_steps(tenant, self.flow, ready.steps)
         seen = next(s for s in state.steps if s.id == step)
@@ -87,7 +87,7 @@ class Story:
 
     async def answered(self, review: str, *, approve: bool, feedback: str = "") -> None:
         told = events.custom("resumed", {"review": review, "task": "write", "approved": approve})
-        answer = (review, strategies.answered(approve, feedback))
+        answer = (review, strategies.review_answer(approve, feedback))
         await self._move(Status.RUNNING, told, answer=answer)
 
     async def ended(self, output: Any = "Oh") -> None:

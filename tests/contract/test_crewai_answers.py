@@ -45,8 +45,8 @@ async def test_a_manager_is_checked_on_its_answer_and_not_on_what_it_sends_back(
         '{"output": "ok"}',
         guardrails={"short": short},
     )
-    managed = replace(work.assignment, kind=Kind.AGGREGATE, output_schema={"type": "object"})
-    work = replace(work, assignment=managed)
+    managed = replace(work.prompt, kind=Kind.AGGREGATE, output_schema={"type": "object"})
+    work = replace(work, prompt=managed)
     assert "send_back" in (await harness.run(work))["output"]
     assert (await harness.run(work))["output"] == {"output": "ok"}
     assert harness.told("answer_refused") == [{"step": "one", "reason": "longer than it"}]

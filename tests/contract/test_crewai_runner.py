@@ -49,8 +49,8 @@ async def test_braces_survive_in_every_text_of_an_assignment():
     harness = a_harness("ok")
     text = 'As {"x": {what}}, not {What} or {{Y}} or {tool-names} {input} {tools}'
     step = a_step(a_crew(tools=("size",)), earlier=f"told {text}")
-    assignment = replace(step.assignment, description=text, expected_output=f"expect {text}")
-    await harness.run(replace(step, assignment=assignment, lessons=(f"learnt {text}",)))
+    prompt = replace(step.prompt, description=text, expected_output=f"expect {text}")
+    await harness.run(replace(step, prompt=prompt, lessons=(f"learnt {text}",)))
     asked = harness.script.asked[0]
     assert all(f"{told}{text}" in asked for told in ("", "told ", "expect ", "learnt "))
 

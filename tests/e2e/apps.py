@@ -43,7 +43,7 @@ tasks:
 
 
 @dataclass(frozen=True)
-class House:
+class App:
     """What the functions find behind their ports, and ways to call them."""
 
     flows: MemoryFlows
@@ -63,23 +63,23 @@ class House:
 
 
 @contextmanager
-def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> Iterator[House]:
+def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> Iterator[App]:
     """Put ports in memory in the place of the real ones; the crews are those under `folder`."""
     (folder / "haiku").mkdir()
     (folder / "haiku" / "crew.yaml").write_text(HAIKU)
-    house = House(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
+    app = App(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
-        keys=house.keys,
-        flow_log=house.flows,
-        hub=Hub(house.flows),
-        ledger=house.flows,
-        wake=house.flows,
-        blobs=house.blobs,
+        keys=app.keys,
+        flow_log=app.flows,
+        hub=Hub(app.flows),
+        ledger=app.flows,
+        wake=app.flows,
+        blobs=app.blobs,
         registry=Registry(folder),
     ):
-        yield house
+        yield app
 
 
 async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Claim:

@@ -25,7 +25,7 @@ from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.tools import StepContext, bind
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
-from core.crews.work import Guardrail, Session, StepFailedError, Tool, Work
+from core.crews.work import Guardrail, Session, StepFailedError, StepTask, Tool
 
 _REPAIRS = 2  # how often an answer that does not fit, or is refused, is sent back
 
@@ -46,7 +46,7 @@ class Attempt:
     """Runs in a thread of its own, until the step has its result or `stop_signal` is stopped."""
 
     def __init__(
-        self, work: Work, session: Session, deps: RunnerDeps, stop_signal: StopSignal
+        self, work: StepTask, session: Session, deps: RunnerDeps, stop_signal: StopSignal
     ) -> None:
         self._work = work
         self._deps = deps
@@ -76,8 +76,8 @@ class Attempt:
         for _ in range(1 + _REPAIRS):
             raw = self._answer(context)
             try:
-                output = answers.read(raw, self._work.assignment.output_schema)
-                guardrails.refuse(checks, self._work.assignment.answer(output))
+                output = answers.read(raw, self._work.prompt.output_schema)
+                guardrails.refuse(checks, self._work.prompt.answer(output))
             except answers.InvalidAnswerError as refusal:
                 error = refusal
                 self._reporter.refused(str(error))
@@ -106,7 +106,7 @@ class Attempt:
             return guardrails.asking(self._llm())(messages)
 
     def _agent(self) -> Agent:
-        assignment = self._work.assignment
+        assignment = self._work.prompt
         agent = self._work.definition.agents[assignment.agent]
         context = StepContext(self._deps.blobs, self._work.tenant, self._reporter.insight)
         tools = bind(assignment.tools, self._deps.tools, context, self._stop_signal)
@@ -132,7 +132,7 @@ class Attempt:
     def _paced(self, _source: object, event: object) -> None:
         """Wait before a model call for the agent's turn; before its money is held, not after."""
         if isinstance(event, LLMCallStartedEvent):
-            work, name = self._work, self._work.assignment.agent
+            work, name = self._work, self._work.prompt.agent
             per_minute = work.definition.agents[name].max_rpm
             seconds = self._deps.rate_limiter.wait_seconds(
                 (work.tenant, work.flow, name), per_minute
@@ -152,11 +152,11 @@ class Attempt:
                 reset_stream_sinks(token)
 
 
-def _task(work: Work, agent: Agent) -> Task:
+def _task(work: StepTask, agent: Agent) -> Task:
     return Task(
-        name=work.assignment.step,
-        description=work.assignment.description,
-        expected_output=prompts.expected_output(work.assignment),
+        name=work.prompt.step,
+        description=work.prompt.description,
+        expected_output=prompts.expected_output(work.prompt),
         agent=agent,
     )
 

@@ -29,7 +29,7 @@ from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prices import PriceBook
 from core.crews.ledger import ExpiredError, FencedError
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 from core.errors import NotFoundError
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
@@ -41,12 +41,12 @@ class EventReporter:
     """Writes what CrewAI emits in one attempt at a step to the session, each thing as it happens."""
 
     def __init__(
-        self, work: Work, session: Session, prices: PriceBook, stop_signal: StopSignal
+        self, work: StepTask, session: Session, prices: PriceBook, stop_signal: StopSignal
     ) -> None:
         self._work = work
         self._session = session
         self._stop_signal = stop_signal
-        self._meter = UsageMeter(work.assignment.step, session, prices, stop_signal)
+        self._meter = UsageMeter(work.prompt.step, session, prices, stop_signal)
         self._insights = itertools.count(1)
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class EventReporter:
 
     def refused(self, reason: str) -> None:
         """Say that an answer was not taken, and why."""
-        told = {"step": self._work.assignment.step, "reason": reason[:_REASON_CHARACTERS]}
+        told = {"step": self._work.prompt.step, "reason": reason[:_REASON_CHARACTERS]}
         self._post(events.custom("answer_refused", told))
 
     def insight(self, text: str) -> None:

@@ -13,7 +13,7 @@ from core.adapters.crewai.threads import in_thread
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
 from core.crews.ledger import FencedError
-from core.crews.work import Guardrail, Session, Tool, Work
+from core.crews.work import Guardrail, Session, StepTask, Tool
 
 
 class CrewAIRunner:
@@ -39,7 +39,7 @@ class CrewAIRunner:
             model, tools, guardrails, prices, blobs, rate_limiter or RateLimiter()
         )
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Run the step; see the port.
 
         A thread cannot be cancelled: after a cancellation it ends before its next model call.
@@ -47,7 +47,7 @@ class CrewAIRunner:
         stop_signal = StopSignal()
         attempt = Attempt(work, session, self._deps, stop_signal)
         try:
-            return await asyncio.wrap_future(in_thread(work.assignment.step, attempt.run))
+            return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
         except asyncio.CancelledError:
             stop_signal.stop(FencedError("the step was cancelled"))
             attempt.close()

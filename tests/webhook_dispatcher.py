@@ -1,20 +1,22 @@
-"""A deliverer as a process of its own, for tests that kill it: url, token, tenant, receiver's url."""
+"""A dispatcher as a process of its own, for tests that kill it: url, token, tenant, receiver's url."""
 
 import asyncio
 import sys
 
+from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.upstash.commands import Patient
 from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
-from core.adapters.webhooks import HttpPoster
-from core.deliver import Deliverer, Pace, keep_delivering
-from core.webhook_targets import Targets
-from core.webhooks import Signer
+from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
+from core.webhooks.signing import Signer
+from core.webhooks.targets import Targets
 from tests.fixtures_ports import TTL_SECONDS
 from tests.webhook_parts import SECRET
 
-PACE = Pace(again=(0.05,) * 20, hold=1.0, look=(0.02, 0.1), look_waiting=0.05, idle=(0.02, 0.1))
+POLICY = RetryPolicy(
+    delays=(0.05,) * 20, lease=1.0, poll=(0.02, 0.1), poll_waiting=0.05, idle=(0.02, 0.1)
+)
 
 
 class OneTenant(UpstashOutbox):
@@ -28,18 +30,18 @@ class OneTenant(UpstashOutbox):
         return [self._tenant]
 
 
-def deliverer(url: str, token: str, tenant: str, receiver: str) -> Deliverer:
+def dispatcher(url: str, token: str, tenant: str, receiver: str) -> WebhookDispatcher:
     """What delivers one tenant's webhooks to one service, quickly."""
     redis = Patient(LeanCommands(url, token))
-    return Deliverer(
+    return WebhookDispatcher(
         OneTenant(redis, tenant),
         UpstashFlowLog(redis, LeanSubscriber(url, token)),
-        HttpPoster(timeout_seconds=0.8),
+        HttpWebhookSender(timeout_seconds=0.8),
         Targets({tenant: (receiver,)}),
         Signer((SECRET,)),
-        PACE,
+        POLICY,
     )
 
 
 if __name__ == "__main__":
-    asyncio.run(keep_delivering(deliverer(*sys.argv[1:5]), lambda: False))
+    asyncio.run(dispatcher(*sys.argv[1:5]).run_forever(lambda: False))
