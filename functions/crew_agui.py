@@ -27,12 +27,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import launch
 from core.crews.definition import Definition
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Batch, Flow, Head, Status
+from core.flows import Batch, Flow, Head, Status, events
+from core.flows.events import Event
 from core.identity import FLOWS_READ, FLOWS_WRITE, Principal
 from functions import _app, _auth, _body, _problem, _sse, _streams
 
@@ -193,14 +193,14 @@ async def _log(
     while skipped:
         skipped, joining = False, True
         async with (
-            bootstrap.hub().watch(tenant, flow, cursor) as viewer,
-            aclosing(viewer.items(left)) as items,
+            bootstrap.hub().subscribe(tenant, flow, cursor) as subscriber,
+            aclosing(subscriber.items(left)) as items,
         ):
             async for item in items:
                 if skipped := isinstance(item, Flow) and not joining:
                     break
                 joining = False
-                for at, event in told(viewer.head, item, first=cursor is None):
+                for at, event in told(subscriber.head, item, first=cursor is None):
                     cursor = at or cursor
                     yield at, event
 

@@ -16,10 +16,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
-from core.flows import Flow
+from core.flows import Flow, events
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import META_KEY, WebhookKind
 from functions import _amp, _app, _auth, _body, _polling, _problem

@@ -12,7 +12,7 @@ from core.crews import strategies
 from core.crews.definition import Registry
 from core.crews.strategies import Ready, Wait
 from core.crews.work import CrewRunner, StepTask
-from core.events import Event
+from core.flows.events import Event
 
 CREWS = Path(__file__).parent.parent / "crews"
 

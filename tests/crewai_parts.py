@@ -34,7 +34,7 @@ from core.crews.work import (  # noqa: E402
     Tool,
     ToolContext,
 )
-from core.events import Event  # noqa: E402
+from core.flows.events import Event  # noqa: E402
 
 INPUT = "in_" + "0" * 32
 __all__ = [

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 
 from core.costs.usage import Usage
 from core.crews.definition import Definition
-from core.events import Event
+from core.flows.events import Event
 
 
 class Kind(StrEnum):

@@ -17,13 +17,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from core import events
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Flow
+from core.flows import Flow, events
+from core.flows.events import Event
 
 T = TypeVar("T")
 

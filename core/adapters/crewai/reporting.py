@@ -24,13 +24,13 @@ from crewai.events import (
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 
-from core import events
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prices import PriceBook
 from core.crews.ledger import ExpiredError, FencedError
 from core.crews.work import Session, StepTask
 from core.errors import NotFoundError
+from core.flows import events
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
 _INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
