@@ -5,10 +5,10 @@ of the flow: all of /v1 works on it too. docs/amp.md says what is as in AMP and 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow, events
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import META_KEY, WebhookKind
-from functions import _amp, _app, _auth, _body, _polling, _problem
+from functions import _amp, _app, _auth, _models, _polling, _problem
 
 REQUEST_BYTES = 256 * 1024
 FEEDBACK_CHARACTERS = 20_000
@@ -28,7 +28,6 @@ READ = ["GET", "HEAD"]
 CHANGED = "must be as it was at the kickoff, or left out"
 
 router = APIRouter(prefix="/amp/{crew}")
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class Hooks(BaseModel):
@@ -68,21 +67,12 @@ class Resume(Hooks):
 
 async def kickoff_request(request: Request) -> Kickoff:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    return await _read(request, Kickoff, "the body is not a kickoff")
+    return await _models.read(request, REQUEST_BYTES, Kickoff, "the body is not a kickoff")
 
 
 async def resume_request(request: Request) -> Resume:
     """Read what a person says. Raises likewise."""
-    return await _read(request, Resume, "the body is not an answer")
-
-
-async def _read(request: Request, model: type[Model], complaint: str) -> Model:
-    body = await _body.read_json(request, REQUEST_BYTES)
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid(complaint, complaints) from error
+    return await _models.read(request, REQUEST_BYTES, Resume, "the body is not an answer")
 
 
 @router.api_route("/inputs", methods=READ)

@@ -22,6 +22,9 @@ class NullSession:
 
     def post(self, told: list[Event]) -> None: ...
 
+    def message_id(self) -> str:
+        return "message"
+
     def reserve(self, model: str, bound: Usage) -> str:
         del model, bound
         return "call"

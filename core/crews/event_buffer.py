@@ -72,6 +72,7 @@ class EventBuffer:
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
         self._numbers = itertools.count(1)
+        self._messages = itertools.count(1)
         self._calls: dict[str, Call] = {}
         self._closing = False
 
@@ -80,6 +81,11 @@ class EventBuffer:
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
         self._append(events.stamped(told, self._now_ms()))
+
+    def message_id(self) -> str:
+        """Return `{flow}.{step}.{epoch}.{n}`; all attempts within the claim count on."""
+        claim = self._claim
+        return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages)}"
 
     def reserve(self, model: str, bound: Usage) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""

@@ -108,6 +108,10 @@ class Session(Protocol):
         """Take what happened; returns at once."""
         ...
 
+    def message_id(self) -> str:
+        """Return an id for a new message: no other message of any flow, attempt or retry has it."""
+        ...
+
     def reserve(self, model: str, bound: Usage) -> str:
         """Hold at most `bound` for a model call; return the call's id.
 
