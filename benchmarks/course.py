@@ -16,7 +16,7 @@ from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, Launch, Write
+from core.crews.ledger import Claim, Launch, StepWrite
 from core.flows import Status, Step
 
 STEP_BYTES = 167  # of the public state
@@ -105,11 +105,11 @@ async def changes(
         for call in range(1, calls + 1):
             await _use(budgets, claim, call)
             yield
-        done = Write(_now(events.step_finished(step.id)))
+        done = StepWrite(_now(events.step_finished(step.id)))
         await ledger.commit(claim, 1, {"output": "done"}, done)
         yield
     end = _now(events.run_finished(flow, "All ten steps are done."))
-    await ledger.move(
+    await ledger.transition(
         TENANT, flow, Status.SUCCEEDED, status_epoch=0, events=end, output="All ten steps are done."
     )
     yield

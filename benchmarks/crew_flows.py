@@ -10,7 +10,7 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.wake import DueSetWake
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.launch import woken
+from core.crews.launch import wake_worker
 from core.crews.ledger import Launch
 from core.flows import Flow, Status
 
@@ -50,7 +50,7 @@ def a_launch(definition: Definition) -> Launch:
         definition=definition.model_dump(mode="json"),
         definition_digest=definition.digest(),
         inputs={},
-        steps=strategies.first(definition),
+        steps=strategies.initial_steps(definition),
         created_ms=int(time.time() * 1000),
     )
 
@@ -59,7 +59,7 @@ async def launched(running: Parts, definition: Definition) -> str:
     """Create a flow and ring for a worker; return its id."""
     redis, launch = running.redis(), a_launch(definition)
     await UpstashRunLedger(redis, TTL_SECONDS).create(TENANT, launch)
-    await woken(DueSetWake(redis), TENANT, launch.flow)
+    await wake_worker(DueSetWake(redis), TENANT, launch.flow)
     return launch.flow
 
 

@@ -36,7 +36,7 @@ from core.adapters.upstash.commands import Patient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
 from core.adapters.upstash.wake import DueSetWake  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
-from core.crews.launch import woken  # noqa: E402
+from core.crews.launch import wake_worker  # noqa: E402
 from core.crews.lessons import NoLessons  # noqa: E402
 from core.crews.run import NoLimit, Timing, Worker  # noqa: E402
 from core.flows import Flow  # noqa: E402
@@ -187,7 +187,7 @@ class Office:
         """Create a flow and ring for a worker; return its id."""
         launch = a_launch(definition)
         await self.ledger.create(TENANT, launch)
-        await woken(self.wake, TENANT, launch.flow)
+        await wake_worker(self.wake, TENANT, launch.flow)
         return launch.flow
 
     async def run(self, flow: str) -> None:

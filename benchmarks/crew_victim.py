@@ -14,13 +14,13 @@ from benchmarks.crew_flows import a_launch, short_crew
 from benchmarks.parts import TENANT
 from core import bootstrap
 from core.crews.run import NoLimit
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 
 
 class Endless:
     """A runner whose model does not answer."""
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Wait for ever."""
         del work, session
         await asyncio.Event().wait()

@@ -17,7 +17,7 @@ from benchmarks.parts import Parts, Server
 from benchmarks.report import Figure
 from core import events
 from core.adapters.upstash.ledger import UpstashRunLedger
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 
 API = "functions.flow_events:app"
 CHANGE_BYTES = 2048
@@ -58,7 +58,7 @@ class Writer:
         self._seq += 1
         told = events.custom("finding", "x" * (CHANGE_BYTES - OVERHEAD_BYTES))
         stamped = events.stamped(told, int(time.time() * 1000))
-        write = Write(stamped, error=f"attempt {self._seq}")
+        write = StepWrite(stamped, error=f"attempt {self._seq}")
         self.number = await self._ledger.emit(self._claim, self._seq, course.LEASE_MS, write)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.strategies.parts import as_text, filled
+from core.crews.strategies.types import as_text, render
 from core.events import Event
 from core.flows import Entry, Flow, Status
 from core.webhooks import META, Kind, Occasion, Place
@@ -86,7 +86,7 @@ class _Story:
 
     def _step(self, step: str) -> Body:
         flow = self._flow
-        asked = strategies.assignment(self._definition, flow.inputs, self._results, step)
+        asked = strategies.prompt(self._definition, flow.inputs, self._results, step)
         result = flow.results[step]
         return {
             "prompt": asked.description,
@@ -101,7 +101,7 @@ class _Story:
 
     def _task(self, result: strategies.TaskResult) -> Body:
         task = self._definition.tasks[result.task]
-        description = filled(self._definition, self._flow.inputs, task.description)
+        description = render(self._definition, self._flow.inputs, task.description)
         return {
             "name": result.task,
             "task_id": result.task,

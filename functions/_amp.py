@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.strategies.parts import as_text
+from core.crews.strategies.types import as_text
 from core.flows import Flow, Status, Step
 from core.occasions import PENDING, structured
 

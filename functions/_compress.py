@@ -95,7 +95,7 @@ class _Sender:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            await self._begin(message)
+            await self._start_response(message)
         elif self._start is None:
             await self._send(message)
         else:
@@ -103,7 +103,7 @@ class _Sender:
             if not message.get("more_body", False):
                 await self._finish(self._start)
 
-    async def _begin(self, message: Message) -> None:
+    async def _start_response(self, message: Message) -> None:
         headers = dict[bytes, bytes](message["headers"])  # none of ours comes twice
         is_json = headers.get(b"content-type") == b"application/json"
         if is_json or message["status"] == NOT_MODIFIED:

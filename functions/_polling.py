@@ -1,6 +1,7 @@
 """Polling: when to come back, and answers that are held until there is something to say."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -10,21 +11,28 @@ from starlette.requests import Request
 
 from core import bootstrap
 from core.flows import Batch, Flow, Head, Status
-from functions import _app, _prefer
+from functions import _app
 
 T = TypeVar("T")
 
 POLL_SECONDS = {Status.QUEUED: 5, Status.RUNNING: 2, Status.WAITING: 30}  # not once it has ended
 
+PREFER_CHARACTERS = 512  # a longer Prefer field is not looked at
+TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+MEMBER = re.compile(rf'(?:[^",]|{QUOTED})+')
+PREFERENCE = re.compile(rf"[ \t]*({TCHARS})[ \t]*(?:=[ \t]*({TCHARS}|{QUOTED})?[ \t]*)?(?:;.*)?")
+SECONDS = re.compile(r"[0-9]{1,9}")
 
-def come_back(head: Head) -> dict[str, str]:
+
+def retry_after_header(head: Head) -> dict[str, str]:
     """Return the header that tells a poller when to ask again; none once nothing can change."""
     seconds = POLL_SECONDS.get(head.status)
     return {} if seconds is None else {"retry-after": str(seconds)}
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LongPoll:
     """For how long an answer may be held, and what is left of that."""
 
     seconds: int
@@ -36,33 +44,46 @@ class Hold:
         return {"preference-applied": f"wait={self.seconds}"} if self.seconds else {}
 
 
-NOT_HELD = Hold(0, lambda: 0.0)
+NO_LONG_POLL = LongPoll(0, lambda: 0.0)
 
 
-def hold(request: Request) -> Hold:
+def requested_long_poll(request: Request) -> LongPoll:
     """Return what `Prefer: wait=N` asks for, as far as the host has the time."""
     lines = request.headers.getlist("prefer")
-    asked = _prefer.wait_seconds(",".join(lines)) if lines else None
+    asked = wait_seconds(",".join(lines)) if lines else None
     if not asked:
-        return NOT_HELD
+        return NO_LONG_POLL
     left = _app.seconds_left(request.scope, min(asked, _app.answer_seconds(request.scope)))
-    return Hold(max(0, round(left())), left)
+    return LongPoll(max(0, round(left())), left)
 
 
-async def first(
+def wait_seconds(field: str) -> int | None:
+    """Return what the first `wait` of a Prefer field asks for (RFC 7240); None without a number.
+
+    Several lines of the header are joined by commas. Members that are malformed are passed over.
+    """
+    if len(field) > PREFER_CHARACTERS:
+        return None
+    members = (PREFERENCE.fullmatch(member) for member in MEMBER.findall(field))
+    asked = next((m[2] for m in members if m and m[1].lower() == "wait"), None)
+    value = re.sub(r"\\(.)", r"\1", (asked or "").strip('"'))
+    return int(value) if SECONDS.fullmatch(value) else None
+
+
+async def first_answer(
     request: Request,
     tenant: str,
     flow: str,
     cursor: str,
-    held: Hold,
+    poll: LongPoll,
     answer: Callable[[Batch | Flow], Awaitable[T | None]],
 ) -> T | None:
     """Return the first answer that is made of what comes after a cursor.
 
     None when the time is over, or the client has gone. Raises NotFoundError, UnavailableError.
     """
-    watching = asyncio.create_task(_first(tenant, flow, cursor, held, answer))
-    gone = asyncio.create_task(_gone(request))
+    watching = asyncio.create_task(_watch(tenant, flow, cursor, poll, answer))
+    gone = asyncio.create_task(_disconnected(request))
     try:
         await asyncio.wait((watching, gone), return_when=asyncio.FIRST_COMPLETED)
         return watching.result() if watching.done() else None
@@ -72,16 +93,16 @@ async def first(
         await asyncio.gather(watching, gone, return_exceptions=True)
 
 
-async def _first(
+async def _watch(
     tenant: str,
     flow: str,
     cursor: str,
-    held: Hold,
+    poll: LongPoll,
     answer: Callable[[Batch | Flow], Awaitable[T | None]],
 ) -> T | None:
     async with (
         bootstrap.hub().watch(tenant, flow, cursor) as viewer,
-        aclosing(viewer.items(held.left)) as items,
+        aclosing(viewer.items(poll.left)) as items,
     ):
         async for item in items:
             if item and (found := await answer(item)) is not None:
@@ -89,6 +110,6 @@ async def _first(
     return None
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

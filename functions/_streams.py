@@ -11,7 +11,7 @@ STREAMS_PER_SUBJECT = 100
 RETRY_SECONDS = 5
 
 
-class OpenStreams:
+class StreamLimiter:
     """Counts the streams of each subject."""
 
     def __init__(self, limit: int) -> None:
@@ -19,7 +19,7 @@ class OpenStreams:
         self._open = Counter[tuple[str, str]]()
 
     @contextmanager
-    def one(self, who: Principal) -> Generator[None]:
+    def slot(self, who: Principal) -> Generator[None]:
         """Take a place for a stream. Raises UnavailableError if the subject has no more."""
         subject = (who.tenant, who.subject)
         if self._open[subject] >= self._limit:
@@ -33,4 +33,4 @@ class OpenStreams:
                 del self._open[subject]
 
 
-open_streams = OpenStreams(STREAMS_PER_SUBJECT)
+stream_limiter = StreamLimiter(STREAMS_PER_SUBJECT)

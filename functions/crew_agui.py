@@ -103,13 +103,13 @@ async def crew_agui(
     registry = bootstrap.registry()
     inputs = inputs_of(run, registry.get(crew))
     async with AsyncExitStack() as held:
-        held.enter_context(_streams.open_streams.one(who))
-        flow, _new = await launch.launch(
+        held.enter_context(_streams.stream_limiter.slot(who))
+        flow, _new = await launch.launch_flow(
             bootstrap.ledger(),
             bootstrap.wake(),
             registry,
             tenant=who.tenant,
-            request=launch.Request(crew, inputs),
+            request=launch.LaunchRequest(crew, inputs),
             idempotency_key=launch.run_key(run.thread_id, run.run_id),
             new_id=lambda: secrets.token_hex(16),
             now_ms=time.time_ns() // 1_000_000,

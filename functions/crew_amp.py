@@ -105,12 +105,12 @@ async def amp_kickoff(
     """Launch a crew. A request sent again under its key gets the same answer."""
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
-    flow, _new = await launch.launch(
+    flow, _new = await launch.launch_flow(
         bootstrap.ledger(),
         bootstrap.wake(),
         registry,
         tenant=who.tenant,
-        request=launch.Request(crew, asked.inputs, _webhooks(who.tenant, asked)),
+        request=launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
         idempotency_key=idempotency_key,
         new_id=lambda: secrets.token_hex(16),
         now_ms=time.time_ns() // 1_000_000,
@@ -140,7 +140,9 @@ async def amp_status(
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, _app.possible_id(flow)), crew)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
     body = events.encode(_amp.status(state))
-    return Response(body, 200, headers | _polling.come_back(state.head), "application/json")
+    return Response(
+        body, 200, headers | _polling.retry_after_header(state.head), "application/json"
+    )
 
 
 def _of_crew(state: Flow, crew: str) -> Flow:

@@ -55,10 +55,10 @@ class FlowRequest(BaseModel):
     inputs: dict[str, Any] = {}
 
 
-async def flow_request(request: Request) -> launch.Request:
+async def flow_request(request: Request) -> launch.LaunchRequest:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
     asked = await _read(request, FlowRequest, "the body is not a launch")
-    return launch.Request(asked.crew, asked.inputs)
+    return launch.LaunchRequest(asked.crew, asked.inputs)
 
 
 async def answer(request: Request) -> Answer:
@@ -87,11 +87,11 @@ async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -
 @router.post("/v1/flows")
 async def flow_launch(
     who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
-    asked: Annotated[launch.Request, Depends(flow_request)],
+    asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    flow, _ = await launch.launch(
+    flow, _ = await launch.launch_flow(
         bootstrap.ledger(),
         bootstrap.wake(),
         bootstrap.registry(),

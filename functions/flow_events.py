@@ -2,7 +2,7 @@
 
 POST /v1/flows/{id}/ticket, /v1/events/ticket -- a ticket for an EventSource, which sends no header.
 
-One log, read two ways: as a stream of server-sent events (`functions._watch`), or as JSON, for
+One log, read two ways: as a stream of server-sent events (`functions._sse_stream`), or as JSON, for
 whoever would rather ask for what came after the last answer.
 """
 
@@ -17,7 +17,7 @@ from core.catch_up import Page
 from core.errors import InvalidInputError
 from core.flows import Batch, Flow
 from core.identity import FLOWS_READ, Principal
-from functions import _accept, _app, _auth, _body, _polling, _sse, _watch
+from functions import _accept, _app, _auth, _body, _polling, _sse, _sse_stream
 
 TICKET_BYTES = 4096  # of a request for one
 
@@ -27,7 +27,7 @@ async def flow_events(request: Request, who: Principal) -> Response:
     flow = _app.flow_id(request)
     if _wants_pages(request):
         return await _page(request, who.tenant, flow)
-    return await _watch.stream(request, who, {flow: _cursor(request)}, lambda _, event: event)
+    return await _sse_stream.stream(request, who, {flow: _cursor(request)}, lambda _, event: event)
 
 
 def _wants_pages(request: Request) -> bool:
@@ -47,15 +47,15 @@ async def _page(request: Request, tenant: str, flow: str) -> Response:
     """Answer with the next page; with an empty one only when the hold that was asked for is over."""
     after = request.query_params.get("after") or "0"
     page = await catch_up.page(bootstrap.flow_log(), tenant, flow, after)
-    held = _polling.hold(request)
-    if page.empty and held.seconds and not page.head.status.terminal:
-        page = await _awaited(request, tenant, flow, page, held)
-    headers = _polling.come_back(page.head) | held.headers
-    return Response(_written(page), headers=headers, media_type="application/json")
+    poll = _polling.requested_long_poll(request)
+    if page.empty and poll.seconds and not page.head.status.terminal:
+        page = await _next_page(request, tenant, flow, page, poll)
+    headers = _polling.retry_after_header(page.head) | poll.headers
+    return Response(_page_json(page), headers=headers, media_type="application/json")
 
 
-async def _awaited(
-    request: Request, tenant: str, flow: str, empty: Page, held: _polling.Hold
+async def _next_page(
+    request: Request, tenant: str, flow: str, empty: Page, poll: _polling.LongPoll
 ) -> Page:
     """Return what comes while the answer is held."""
     cursor = empty.head.cursor()
@@ -64,10 +64,10 @@ async def _awaited(
         page = await catch_up.page(bootstrap.flow_log(), tenant, flow, cursor)
         return None if page.empty else page
 
-    return await _polling.first(request, tenant, flow, cursor, held, news) or empty
+    return await _polling.first_answer(request, tenant, flow, cursor, poll, news) or empty
 
 
-def _written(page: Page) -> str:
+def _page_json(page: Page) -> str:
     """Return the page as JSON, in which the log's own JSON stands as it is."""
     told = ",".join(entry.event for entry in page.entries)
     rest: dict[str, Any] = {
@@ -83,7 +83,7 @@ def _written(page: Page) -> str:
 async def several_events(request: Request, who: Principal) -> Response:
     """Answer with the events of several flows over one connection, each saying whose it is."""
     flows = streamed_together(request)
-    return await _watch.stream(request, who, _cursors(flows, _cursor(request)), _named)
+    return await _sse_stream.stream(request, who, _cursors(flows, _cursor(request)), _with_flow)
 
 
 def streamed_together(request: Request) -> list[str]:
@@ -104,14 +104,14 @@ def _checked(flows: Any, pointer: str) -> list[str]:
 
 def _cursors(flows: list[str], composite: str | None) -> dict[str, str | None]:
     """Take a composite cursor apart; one of another length is of no use to any of the flows."""
-    parts = [_watch.NOT_BEGUN] * len(flows) if composite is None else composite.split("~")
+    parts = [_sse_stream.NOT_BEGUN] * len(flows) if composite is None else composite.split("~")
     if len(parts) != len(flows):
         parts = [""] * len(flows)
-    begun = [None if part == _watch.NOT_BEGUN else part for part in parts]
+    begun = [None if part == _sse_stream.NOT_BEGUN else part for part in parts]
     return dict(zip(flows, begun, strict=True))
 
 
-def _named(flow: str, event: str) -> str:
+def _with_flow(flow: str, event: str) -> str:
     return f'{{"flow":"{flow}","event":{event}}}'
 
 

@@ -39,11 +39,11 @@ async def flow_status(request: Request, who: Principal) -> Response:
     head = getattr(request.state, "head", None) or await log.head(who.tenant, flow)
     if not matches(known, head.etag):
         return _state(await log.snapshot(who.tenant, flow))
-    held = _polling.hold(request)
-    state = await _change(request, log, who.tenant, flow, head, held) if held.seconds else None
+    poll = _polling.requested_long_poll(request)
+    state = await _change(request, log, who.tenant, flow, head, poll) if poll.seconds else None
     if state is None:
-        return Response(status_code=304, headers=_headers(head) | held.headers)
-    return _state(state, held)
+        return Response(status_code=304, headers=_headers(head) | poll.headers)
+    return _state(state, poll)
 
 
 def matches(if_none_match: str, etag: str) -> bool:
@@ -58,7 +58,7 @@ def matches(if_none_match: str, etag: str) -> bool:
 
 
 async def _change(
-    request: Request, log: FlowLog, tenant: str, flow: str, head: Head, held: _polling.Hold
+    request: Request, log: FlowLog, tenant: str, flow: str, head: Head, poll: _polling.LongPoll
 ) -> Flow | None:
     """Return the state if it changes while the answer is held."""
     if head.status.terminal:
@@ -73,16 +73,16 @@ async def _change(
             return None
         return state if state.head.etag != head.etag else None
 
-    return await _polling.first(request, tenant, flow, head.cursor(), held, changed)
+    return await _polling.first_answer(request, tenant, flow, head.cursor(), poll, changed)
 
 
-def _state(state: Flow, held: _polling.Hold = _polling.NOT_HELD) -> Response:
-    return _json(state.public(), _headers(state.head) | held.headers)
+def _state(state: Flow, poll: _polling.LongPoll = _polling.NO_LONG_POLL) -> Response:
+    return _json(state.public(), _headers(state.head) | poll.headers)
 
 
 def _headers(head: Head) -> dict[str, str]:
     """Return the headers of a state, the same on 200 and 304."""
-    return {**PRIVATE, "etag": head.etag, **_polling.come_back(head)}
+    return {**PRIVATE, "etag": head.etag, **_polling.retry_after_header(head)}
 
 
 async def flow_list(request: Request, who: Principal) -> Response:
@@ -104,7 +104,7 @@ def _json(body: events.Event, headers: dict[str, str]) -> Response:
     return Response(events.encode(body), headers=headers, media_type="application/json")
 
 
-class Unchanged:
+class NotModifiedShortcut:
     """ASGI: answers 304 to a plain poll by somebody who is up to date."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -154,5 +154,5 @@ routes = [
     _auth.GuardedRoute("/v1/flows", flow_list, _reads),
     _auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
 ]
-app = _app.starlette(routes, Middleware(Unchanged))
+app = _app.starlette(routes, Middleware(NotModifiedShortcut))
 handler = _app.on_lambda(app)

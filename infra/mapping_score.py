@@ -73,9 +73,9 @@ def map_file(path: Path, target: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def play_file(crew: str, path: Path) -> tuple[list[dict[str, Any]], str]:
     """Have a crew map a file; return the mapping, and how it was come to."""
-    from infra.crew_play import play  # noqa: PLC0415 -- CrewAI takes seconds to load
+    from infra.dry_run import dry_run  # noqa: PLC0415 -- CrewAI takes seconds to load
 
-    results, output = asyncio.run(play(crew, {"file": FILE}, {FILE: path.read_bytes()}))
+    results, output = asyncio.run(dry_run(crew, {"file": FILE}, {FILE: path.read_bytes()}))
     how = f"{len(results)} steps"
     if "answer" in output:
         how += f", agreement {output['agreement']:.2f} in round {output['rounds']}"

@@ -19,20 +19,20 @@ from crewai.llms.base_llm import llm_call_context  # noqa: E402
 from crewai.tasks.task_output import TaskOutput  # noqa: E402
 from pydantic import Field, TypeAdapter  # noqa: E402
 
-from core.adapters.crewai.pace import Pace  # noqa: E402
+from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
 from core.crews.work import (  # noqa: E402
-    Assignment,
+    ContextItem,
     Guardrail,
     Kind,
-    Told,
+    Prompt,
+    StepTask,
     Tool,
     ToolContext,
-    Work,
 )
 from core.events import Event  # noqa: E402
 
@@ -82,24 +82,24 @@ def a_crew(
     )
 
 
-def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -> Work:
+def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -> StepTask:
     """Return what a strategy would make of a task; `told` are the earlier tasks' answers."""
     task = crew.tasks[step]
     assert task.agent is not None
     agent = crew.agents[task.agent]
-    assignment = Assignment(
+    prompt = Prompt(
         step=step,
         kind=Kind.TASK,
         task=step,
         agent=task.agent,
         description=task.description.replace("{what}", what),
         expected_output=task.expected_output,
-        context=tuple(Told(name, agent.role, text) for name, text in told.items()),
+        context=tuple(ContextItem(name, agent.role, text) for name, text in told.items()),
         output_schema=task.output_schema,
         tools=tuple(agent.tools if task.tools is None else task.tools),
         guardrails=tuple(task.guardrails),
     )
-    return Work("acme", "f1", crew, assignment, 1, {"what": what})
+    return StepTask("acme", "f1", crew, prompt, 1, {"what": what})
 
 
 @dataclass
@@ -215,7 +215,7 @@ class Recorder:
 
 
 @dataclass
-class Office:
+class RunnerHarness:
     """A runner over a script, and the session that its steps report to."""
 
     script: Script
@@ -223,7 +223,7 @@ class Office:
     blobs: MemoryBlobs
     session: Recorder = field(default_factory=Recorder)
 
-    async def run(self, work: Work) -> dict[str, Any]:
+    async def run(self, work: StepTask) -> dict[str, Any]:
         return await self.runner.run(work, self.session)
 
     @property
@@ -245,7 +245,7 @@ class Office:
         return [e["content"] for e in self.events if e["type"] == "TOOL_CALL_RESULT"]
 
 
-def an_office(
+def a_harness(
     *replies: Any,
     native: bool = False,
     model: str = "openai/gpt-4o-mini",
@@ -253,7 +253,7 @@ def an_office(
     guardrails: Mapping[str, Guardrail] | None = None,
     minute_seconds: float = 60.0,
     **tools: Tool,
-) -> Office:
+) -> RunnerHarness:
     script, blobs = Script(deque(replies)), MemoryBlobs()
     scripted = lambda: ScriptedLLM(model=model, script=script, native=native)  # noqa: E731 -- a default
     runner = CrewAIRunner(
@@ -262,9 +262,9 @@ def an_office(
         guardrails or {},
         GenaiPriceBook(),
         blobs,
-        pace=Pace(minute_seconds),
+        rate_limiter=RateLimiter(minute_seconds),
     )
-    return Office(script, runner, blobs)
+    return RunnerHarness(script, runner, blobs)
 
 
 def native_call(tool: str, **arguments: Any) -> dict[str, Any]:

@@ -89,16 +89,16 @@ def _answer(task: str, *words: str) -> Any:
 def result(definition: Definition, results: dict[str, Any], step: str) -> dict[str, Any]:
     """Return the result of a step as a runner makes it of the model's answer."""
     text = answer(step)
-    schema = strategies.assignment(definition, {}, results, step).output_schema
+    schema = strategies.prompt(definition, {}, results, step).output_schema
     return {"output": text if schema is None else json.loads(text), "raw": text}
 
 
 def expected(definition: Definition, results: dict[str, Any] | None = None) -> Expected:
     """Return what a flow comes to: the strategy played through by hand. Every person approves."""
     done = dict(results or {})
-    while not isinstance(ready := strategies.ready(definition, done), strategies.End):
+    while not isinstance(ready := strategies.next_action(definition, done), strategies.End):
         if isinstance(ready, strategies.Wait):
-            done[ready.name] = strategies.answered(True, "")
+            done[ready.name] = strategies.review_answer(True, "")
         else:
             done |= {step.id: result(definition, done, step.id) for step in ready.steps}
     steps = frozenset(step for step in done if ".review." not in step)
@@ -115,7 +115,7 @@ def a_launch(definition: Definition, flow: str) -> Launch:
         definition=definition.model_dump(mode="json"),
         definition_digest=definition.digest(),
         inputs={},
-        steps=strategies.first(definition),
+        steps=strategies.initial_steps(definition),
         created_ms=0,
         time_limit_ms=time_limit_ms(definition),
     )

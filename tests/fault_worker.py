@@ -72,12 +72,12 @@ def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
     """Launch a crew as the function does; with a trip, not to the end."""
     _begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
-    asked = launch.launch(
+    asked = launch.launch_flow(
         ledger,
         bootstrap.wake(),
         Registry(crews),
         tenant=tenant,
-        request=launch.Request(crew, {}),
+        request=launch.LaunchRequest(crew, {}),
         idempotency_key="once",
         new_id=lambda: os.urandom(16).hex(),
         now_ms=0,

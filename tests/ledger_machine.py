@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Busy, Claim, ExpiredError, FencedError, Write
+from core.crews.ledger import Claim, ExpiredError, FencedError, StepBusy, StepWrite
 from core.flows import Flow, Status, Step
 from tests.fixtures_ports import a_launch, view
 from tests.ledger_world import Held, World, coroutine, versions
@@ -94,12 +94,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.steps) < 4)
     @rule(count=st.integers(1, 2))
-    def extend(self, count: int) -> None:
+    def add_steps(self, count: int) -> None:
         more = range(len(self.steps) - 1, len(self.steps) - 1 + count)  # one of them is there
         steps = tuple(Step(f"s{n}", f"S{n}", "worker") for n in more)
-        extend = self.flows.ledger.extend
+        add_steps = self.flows.ledger.add_steps
         refused = FencedError if self.ended else None
-        state = self.call(lambda: extend(self.flows.tenant, self.flow, steps), refused)
+        state = self.call(lambda: add_steps(self.flows.tenant, self.flow, steps), refused)
         if state is not None:
             self.steps |= {s.id: Held() for s in steps if s.id not in self.steps}
             assert [step.id for step in state.steps] == list(self.steps)
@@ -126,7 +126,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if refused:
             return
         if held.state == "running" and held.long:
-            assert isinstance(reply, Busy)
+            assert isinstance(reply, StepBusy)
             self.sent.pop()  # it may be granted when it is sent again
             return
         assert isinstance(reply, Claim)
@@ -153,7 +153,7 @@ class LedgerMachine(RuleBasedStateMachine):
         held, seq = self.steps[claim.step], self.steps[claim.step].seq + 1
         told = [event for n in range(count) for event in events.custom("told", n)]
         message = f"m{len(self.sent)}" if count else None
-        write = Write([*told, *(events.text_start(message) if message else [])], message)
+        write = StepWrite([*told, *(events.text_start(message) if message else [])], message)
         write = replace(write, error=f"e{len(self.sent)}" if error else None)
         refused = FencedError if not self.holds(claim) else ExpiredError if self.over else None
         lease = LONG_MS if long else SHORT_MS
@@ -168,7 +168,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def commit(self, which: int) -> None:
         claim = self.claims[-1 - which % len(self.claims)]
         held, result = self.steps[claim.step], {"output": len(self.sent)}
-        seq, done = held.seq + 1, Write(events.step_finished(claim.step))
+        seq, done = held.seq + 1, StepWrite(events.step_finished(claim.step))
         refused = None if self.holds(claim) else FencedError
         state = self.call(lambda: self.flows.ledger.commit(claim, seq, result, done), refused)
         if state is not None:
@@ -229,7 +229,7 @@ class LedgerMachine(RuleBasedStateMachine):
             refused = None  # it was this move, whose reply was lost
         before = self.whole().head.sequence
         self.call(
-            lambda: self.flows.ledger.move(
+            lambda: self.flows.ledger.transition(
                 self.flows.tenant, self.flow, to, status_epoch=epoch,
                 events=events.custom("moved", to.value),
                 output={"ü": 1} if to is Status.SUCCEEDED else None,
@@ -259,10 +259,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.over or self.ended or self.status is Status.WAITING)
     @rule(delay_ms=st.sampled_from([0, LONG_MS]))
-    def put_off(self, delay_ms: int) -> None:
+    def reschedule(self, delay_ms: int) -> None:
         refused = ExpiredError if self.over and not self.ended else None
-        put_off = self.flows.ledger.put_off
-        self.call(lambda: put_off(self.flows.tenant, self.flow, delay_ms), refused)
+        reschedule = self.flows.ledger.reschedule
+        self.call(lambda: reschedule(self.flows.tenant, self.flow, delay_ms), refused)
 
     @precondition(lambda self: self.sent)
     @rule(which=st.integers(0, 10**6))

@@ -12,7 +12,7 @@ from typing import Any
 
 from core import events
 from core.costs.usage import Usage
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 from core.events import Event
 from tests.fault_crews import CALLS_PER_STEP
 
@@ -33,25 +33,25 @@ class LightRunner:
     def __init__(self, url: str, passed: Passed, broken: str = "") -> None:
         self._url, self._passed, self._broken = f"{url}/chat/completions", passed, broken
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Return the last answer as the step's result."""
         text = ""
-        if work.assignment.step == self._broken:
+        if work.prompt.step == self._broken:
             raise BrokenError
         for number in range(1, CALLS_PER_STEP + 1):
             text = await self._call(work, session, number)
-        schema = work.assignment.output_schema
+        schema = work.prompt.output_schema
         return {"output": text if schema is None else json.loads(text), "raw": text}
 
-    async def _call(self, work: Work, session: Session, number: int) -> str:
+    async def _call(self, work: StepTask, session: Session, number: int) -> str:
         held = await asyncio.to_thread(session.reserve, MODEL, BOUND)
         text = await asyncio.to_thread(self._asked, work, number)
-        self._passed("called", work.assignment.step)
+        self._passed("called", work.prompt.step)
         session.settle(held, PRICE, _told(work, number, text))
         return text
 
-    def _asked(self, work: Work, number: int) -> str:
-        asked = work.assignment
+    def _asked(self, work: StepTask, number: int) -> str:
+        asked = work.prompt
         about = {"tenant": work.tenant, "flow": work.flow, "step": asked.step,
                  "attempt": work.attempt, "number": number}  # fmt: skip
         messages = [{"role": "user", "content": asked.description}]
@@ -61,8 +61,8 @@ class LightRunner:
             return json.load(reply)["choices"][0]["message"]["content"]
 
 
-def _told(work: Work, number: int, text: str) -> list[Event]:
-    step = work.assignment.step
+def _told(work: StepTask, number: int, text: str) -> list[Event]:
+    step = work.prompt.step
     name = f"{step}-{work.attempt}-{number}"
     told = {"step": step, "attempt": work.attempt, "number": number}
     return [

@@ -12,7 +12,7 @@ import httpx
 import httpx_sse
 
 from core import events
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
 from core.flows import Status
 from tests.fixtures_ports import Flows, a_launch
@@ -42,7 +42,7 @@ class Teller:
     async def tell(self, text: str = "") -> None:
         """Append the next event: its value is its place and `text`."""
         self.told += 1
-        write = Write(events.custom("told", {"seq": self.told, "text": text}))
+        write = StepWrite(events.custom("told", {"seq": self.told, "text": text}))
         await insist(lambda: self.flows.ledger.emit(self.claim, self.told, LEASE_MS, write))
 
     async def end(self) -> None:
@@ -50,7 +50,7 @@ class Teller:
         tenant, flow = self.claim.tenant, self.claim.flow
         finished = events.run_finished(flow, self.told)
         await insist(
-            lambda: self.flows.ledger.move(
+            lambda: self.flows.ledger.transition(
                 tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished
             )
         )

@@ -60,8 +60,8 @@ class WiredLedger(_Wired):
             self._wire.passed("claimed", claim.step)
         return claim
 
-    async def extend(self, tenant: str, flow: str, steps: Any) -> Any:
-        state = await self._port.extend(tenant, flow, steps)
+    async def add_steps(self, tenant: str, flow: str, steps: Any) -> Any:
+        state = await self._port.add_steps(tenant, flow, steps)
         self._wire.passed("extended")
         return state
 
@@ -71,8 +71,8 @@ class WiredLedger(_Wired):
         self._wire.passed("committed", claim.step)
         return state
 
-    async def move(self, *given: Any, **more: Any) -> None:
-        await self._port.move(*given, **more)
+    async def transition(self, *given: Any, **more: Any) -> None:
+        await self._port.transition(*given, **more)
         self._wire.passed("moved")
 
 

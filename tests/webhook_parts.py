@@ -15,7 +15,7 @@ from typing import Any
 from core import events
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
 from core.webhooks import tenant_secret
 from tests.fixtures_ports import Flows, a_launch
@@ -57,7 +57,7 @@ class Story:
             crew="haiku",
             definition=CREW.model_dump(mode="json"),
             inputs={"topic": "rain"},
-            steps=strategies.first(CREW),
+            steps=strategies.initial_steps(CREW),
             webhooks={**urls, "meta": META},
         )
         await self.flows.ledger.create(self.flows.tenant, launch)
@@ -65,15 +65,15 @@ class Story:
 
     async def finished(self, step: str, output: Any) -> None:
         ledger, tenant = self.flows.ledger, self.flows.tenant
-        ready = strategies.ready(CREW, (await ledger.state(tenant, self.flow)).results)
+        ready = strategies.next_action(CREW, (await ledger.state(tenant, self.flow)).results)
         assert isinstance(ready, strategies.Ready)
-        state = await ledger.extend(tenant, self.flow, ready.steps)
+        state = await ledger.add_steps(tenant, self.flow, ready.steps)
         seen = next(s for s in state.steps if s.id == step)
         claim = await ledger.claim(tenant, self.flow, seen, owner=step, lease_ms=9000, events=[])
         assert isinstance(claim, Claim)
         raw = output if isinstance(output, str) else json.dumps(output)
         result = {"output": output, "raw": raw}
-        await ledger.commit(claim, 1, result, Write(events.step_finished(step)))
+        await ledger.commit(claim, 1, result, StepWrite(events.step_finished(step)))
 
     async def waits(self, review: str, output: str) -> None:
         asked = {
@@ -87,7 +87,7 @@ class Story:
 
     async def answered(self, review: str, *, approve: bool, feedback: str = "") -> None:
         told = events.custom("resumed", {"review": review, "task": "write", "approved": approve})
-        answer = (review, strategies.answered(approve, feedback))
+        answer = (review, strategies.review_answer(approve, feedback))
         await self._move(Status.RUNNING, told, answer=answer)
 
     async def ended(self, output: Any = "Oh") -> None:
@@ -99,7 +99,7 @@ class Story:
     async def _move(self, to: Status, told: list[events.Event], **more: Any) -> None:
         state = await self.flows.ledger.state(self.flows.tenant, self.flow)
         epoch = state.status_epoch
-        await self.flows.ledger.move(
+        await self.flows.ledger.transition(
             self.flows.tenant, self.flow, to, status_epoch=epoch, events=told, **more
         )
 

@@ -15,13 +15,13 @@ from core.crews.ledger import Launch
 from core.crews.lessons import Lessons, NoLessons
 from core.crews.run import Timing, Worker
 from core.crews.wakeups import Wake
-from core.crews.work import CrewRunner, Session, Work
+from core.crews.work import CrewRunner, Session, StepTask
 
 TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
 AGENT = {"role": "r", "goal": "g", "backstory": "b"}
 BOUND = Usage(calls=1, output_tokens=100, cost_nanodollars=1000)
 CALL = Usage(calls=1, output_tokens=10, cost_nanodollars=100)
-Script = Callable[[Work, Session], Any]
+Script = Callable[[StepTask, Session], Any]
 
 
 def a_crew(
@@ -47,8 +47,8 @@ class Scripted:
     def __init__(self, **steps: Script) -> None:
         self.steps, self.began = steps, list[str]()
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
-        step = work.assignment.step
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
+        step = work.prompt.step
         self.began.append(step)
         call = await asyncio.to_thread(session.reserve, "m", BOUND)
         session.settle(call, CALL, events.custom("at", step))
@@ -56,7 +56,7 @@ class Scripted:
             done = self.steps[step](work, session)
             if asyncio.iscoroutine(done):
                 await done
-        told = len(work.assignment.context)
+        told = len(work.prompt.context)
         return {"output": f"{step} after {told}", "raw": f"{step} after {told}"}
 
 
@@ -72,7 +72,7 @@ async def launched(memory: MemoryFlows, crew: Definition | None = None, flow: st
             definition=crew.model_dump(mode="json"),
             definition_digest=crew.digest(),
             inputs={},
-            steps=strategies.first(crew),
+            steps=strategies.initial_steps(crew),
             created_ms=0,
             time_limit_ms=time_limit_ms(crew),
         ),

@@ -3,29 +3,29 @@
 from core import events
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.work import Kind, Work
+from core.crews.work import Kind, StepTask
 from core.events import Event
 from core.flows import Flow, Step
 
 
-def work(tenant: str, definition: Definition, state: Flow, step: Step) -> Work:
+def work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
-    assignment = strategies.assignment(definition, state.inputs, state.results, step.id)
-    return Work(tenant, state.id, definition, assignment, step.epoch + 1, state.inputs)
+    prompt = strategies.prompt(definition, state.inputs, state.results, step.id)
+    return StepTask(tenant, state.id, definition, prompt, step.epoch + 1, state.inputs)
 
 
-def told(work: Work) -> list[Event]:
+def told(work: StepTask) -> list[Event]:
     """Return the events of a step that begins; a manager's subtask is told as a delegation."""
-    assignment = work.assignment
-    begun = events.step_started(assignment.step, work.attempt)
+    prompt = work.prompt
+    begun = events.step_started(prompt.step, work.attempt)
     begun += events.custom("agent_started", work.who())
-    if assignment.kind is not Kind.SUBTASK or work.attempt > 1:
+    if prompt.kind is not Kind.SUBTASK or work.attempt > 1:
         return begun
     delegated = {
-        "task": assignment.task,
-        "step": assignment.step,
+        "task": prompt.task,
+        "step": prompt.step,
         "worker": work.who()["agent"],
-        "description": assignment.description,
+        "description": prompt.description,
     }
     return [*begun, *events.custom("delegation", delegated)]
 

@@ -7,7 +7,7 @@ from typing import Any
 from core import events
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.launch import flow_id, time_limit_ms, woken
+from core.crews.launch import flow_id, time_limit_ms, wake_worker
 from core.crews.ledger import FencedError, Launch, RunLedger
 from core.crews.wakeups import Wake
 from core.errors import ConflictError, InvalidInputError
@@ -41,7 +41,7 @@ async def cancel(ledger: RunLedger, *, tenant: str, flow: str) -> Flow:
 
 
 async def _cancelled(ledger: RunLedger, tenant: str, state: Flow) -> None:
-    await ledger.move(
+    await ledger.transition(
         tenant,
         state.id,
         Status.CANCELLED,
@@ -71,7 +71,7 @@ async def resume(
     if not approve and not feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-    answer = strategies.answered(approve, feedback)
+    answer = strategies.review_answer(approve, feedback)
     state = await ledger.state(tenant, flow)
     if review is not None and state.results.get(review) == answer:
         return state
@@ -82,7 +82,7 @@ async def resume(
         raise ConflictError(f"the flow waits for another answer: {asked['review']}")
     told = {"review": asked["review"], "task": asked["task"], "approved": approve}
     try:
-        await ledger.move(
+        await ledger.transition(
             tenant,
             flow,
             Status.RUNNING,
@@ -92,7 +92,7 @@ async def resume(
         )
     except FencedError as error:
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
-    await woken(wake, tenant, flow)
+    await wake_worker(wake, tenant, flow)
     return await ledger.state(tenant, flow)
 
 
@@ -116,7 +116,7 @@ async def redrive(
         raise ConflictError("only a flow that failed or was cancelled can be driven again")
     launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)
     if await ledger.create(tenant, launch):
-        await woken(wake, tenant, launch.flow)
+        await wake_worker(wake, tenant, launch.flow)
     return launch.flow
 
 

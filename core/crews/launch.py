@@ -1,6 +1,6 @@
 """Launching: from a request to a flow that a worker will find.
 
-A flow is created first and a worker woken second. A wake-up that fails loses nothing, because the
+A flow is created first and a worker wake_worker second. A wake-up that fails loses nothing, because the
 flow is due from its creation on; failing the request instead would invite a second flow.
 """
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LaunchRequest:
     """What is asked for: a crew by its name, its inputs as they were sent, and who is to be told."""
 
     crew: str
@@ -35,13 +35,13 @@ class Request:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def launch(
+async def launch_flow(
     ledger: RunLedger,
     wake: Wake,
     registry: Registry,
     *,
     tenant: str,
-    request: Request,
+    request: LaunchRequest,
     idempotency_key: str | None,
     new_id: Callable[[], str],
     now_ms: int,
@@ -65,14 +65,14 @@ async def launch(
             definition=definition.model_dump(mode="json"),
             definition_digest=definition.digest(),
             inputs=inputs,
-            steps=strategies.first(definition),
+            steps=strategies.initial_steps(definition),
             created_ms=now_ms,
             time_limit_ms=time_limit_ms(definition),
             webhooks=request.webhooks,
         ),
     )
     if created:
-        await woken(wake, tenant, flow)
+        await wake_worker(wake, tenant, flow)
     return flow, created
 
 
@@ -102,9 +102,9 @@ def _definition(registry: Registry, crew: str) -> Definition:
         raise InvalidInputError(str(error), {"/crew": "must be one of the crews here"}) from error
 
 
-async def woken(wake: Wake, tenant: str, flow: str) -> None:
+async def wake_worker(wake: Wake, tenant: str, flow: str) -> None:
     """Wake a worker, or leave that to the sweep: the flow is due in any case."""
     try:
         await wake.wake(tenant, flow)
     except UnavailableError:
-        log.warning("no worker was woken for flow %s; the sweep will", flow)
+        log.warning("no worker was wake_worker for flow %s; the sweep will", flow)

@@ -74,14 +74,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class StepBusy:
     """Somebody else holds the step for `remaining_ms` more."""
 
     remaining_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class StepWrite:
     """What one emit carries: events in order, and of what an attempt failed, if one did.
 
     `message` is the one that is still being written after these events.
@@ -124,7 +124,7 @@ class RunLedger(Protocol):
 
     async def claim(
         self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
-    ) -> Claim | Busy:
+    ) -> Claim | StepBusy:
         """Claim `step` if its epoch is still the one given, and emit `events` with that.
 
         `owner` is a nonce of this attempt. The first claim of a flow makes it running. While somebody
@@ -135,21 +135,21 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def extend(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+    async def add_steps(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
         """Add those of the steps that the flow does not have, in this order; return its state.
 
         Changes nothing where it has them all. Raises FencedError if the flow has ended.
         """
         ...
 
-    async def put_off(self, tenant: str, flow: str, delay_ms: int) -> None:
+    async def reschedule(self, tenant: str, flow: str, delay_ms: int) -> None:
         """Have a flow looked at in `delay_ms`, or when its time is over if that is earlier.
 
         A flow that has ended stays as it is. Raises ExpiredError if its time is over now.
         """
         ...
 
-    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
+    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         """Append events, renew the lease; return the number of the last event.
 
         `seq` rises by one with each new write of a claim. An error bumps the state version, events
@@ -157,14 +157,16 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
+    async def commit(
+        self, claim: Claim, seq: int, result: dict[str, Any], write: StepWrite
+    ) -> Flow:
         """Store the step's result, for good; return the whole state after it. Raises FencedError.
 
         A step that is done in time's last moment is done: its result was paid for.
         """
         ...
 
-    async def move(
+    async def transition(
         self,
         tenant: str,
         flow: str,

@@ -2,17 +2,17 @@
 
 from typing import Any, Protocol
 
-from core.crews.work import Work
+from core.crews.work import StepTask
 
 
 class Lessons(Protocol):
     """Port: the memory of a tenant's crews. What fails here must not fail a step."""
 
-    async def before(self, work: Work) -> tuple[str, ...]:
+    async def before(self, work: StepTask) -> tuple[str, ...]:
         """Return what this agent should know for this step, the most telling first."""
         ...
 
-    async def after(self, work: Work, result: dict[str, Any]) -> None:
+    async def after(self, work: StepTask, result: dict[str, Any]) -> None:
         """Take the result of a step that is committed; may be told twice."""
         ...
 
@@ -20,10 +20,10 @@ class Lessons(Protocol):
 class NoLessons:
     """Nothing was learnt, and nothing is kept."""
 
-    async def before(self, work: Work) -> tuple[str, ...]:
+    async def before(self, work: StepTask) -> tuple[str, ...]:
         """Return nothing."""
         del work
         return ()
 
-    async def after(self, work: Work, result: dict[str, Any]) -> None:
+    async def after(self, work: StepTask, result: dict[str, Any]) -> None:
         """Forget it."""

@@ -20,11 +20,11 @@ from core import events
 from core.costs.budgets import BudgetBook
 from core.crews import begin, strategies
 from core.crews.definition import Definition
-from core.crews.launch import woken
-from core.crews.ledger import Busy, Claim, ExpiredError, FencedError, RunLedger
+from core.crews.launch import wake_worker
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.wakeups import Wake
-from core.crews.work import CrewRunner, Session, StepFailedError, Work
+from core.crews.work import CrewRunner, Session, StepFailedError, StepTask
 from core.crews.writer import StepWriter
 from core.errors import NotFoundError, UnavailableError
 from core.events import Event
@@ -101,7 +101,7 @@ class Worker:
     async def _forward(self, tenant: str, state: Flow, clock: Clock) -> Flow | None:
         try:
             if state.head.status is Status.WAITING:
-                return await self.ledger.put_off(tenant, state.id, WAIT_LOOK_MS)
+                return await self.ledger.reschedule(tenant, state.id, WAIT_LOOK_MS)
             return await self._next(tenant, state, clock)
         except ExpiredError:
             state = await self.ledger.state(tenant, state.id)
@@ -110,7 +110,7 @@ class Worker:
     async def _next(self, tenant: str, state: Flow, clock: Clock) -> Flow | None:
         """Do what is next; return the state after it, None if this worker is done."""
         definition = Definition.model_validate(state.definition)
-        match strategies.ready(definition, state.results):
+        match strategies.next_action(definition, state.results):
             case strategies.End(output):
                 return await self._end(tenant, state, output)
             case strategies.Wait() as wait:
@@ -125,7 +125,7 @@ class Worker:
         known = {step.id for step in state.steps}
         if all(step.id in known for step in steps):
             return state
-        return await self.ledger.extend(tenant, state.id, steps)
+        return await self.ledger.add_steps(tenant, state.id, steps)
 
     async def _take(
         self, tenant: str, definition: Definition, state: Flow, ready: set[str]
@@ -146,11 +146,11 @@ class Worker:
                 continue
             if isinstance(claim, Claim):
                 if at + 1 < len(free):
-                    await woken(self.wake, tenant, state.id)
+                    await wake_worker(self.wake, tenant, state.id)
                 return await self._run(state, step, replace(work, attempt=claim.epoch), claim)
         return await self.ledger.state(tenant, state.id) if moved else None
 
-    async def _claim(self, work: Work, step: Step) -> Claim | Busy:
+    async def _claim(self, work: StepTask, step: Step) -> Claim | StepBusy:
         return await self.ledger.claim(
             work.tenant,
             work.flow,
@@ -160,7 +160,7 @@ class Worker:
             events=_stamped(begin.told(work)),
         )
 
-    async def _run(self, state: Flow, step: Step, work: Work, claim: Claim) -> Flow | None:
+    async def _run(self, state: Flow, step: Step, work: StepTask, claim: Claim) -> Flow | None:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
         if claim.epoch > work.definition.limits.max_attempts:
             return await self._fail(
@@ -171,7 +171,7 @@ class Worker:
             self.budgets,
             claim,
             crew=work.definition.name,
-            task=work.assignment.task,
+            task=work.prompt.task,
             lease_seconds=self.timing.lease_seconds,
             beat_seconds=self.timing.beat_seconds,
         )
@@ -191,38 +191,36 @@ class Worker:
         await self._learnt(work, result)
         return after
 
-    async def _attempts(self, work: Work, session: Session) -> dict[str, Any]:
+    async def _attempts(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Run the step as often as its task allows. Raises StepFailedError of the last attempt."""
-        for left in range(work.definition.tasks[work.assignment.task].retries, 0, -1):
+        for left in range(work.definition.tasks[work.prompt.task].retries, 0, -1):
             try:
                 return await self._attempt(work, session)
             except StepFailedError as error:
-                failed = {"step": work.assignment.step, "error": str(error)}
+                failed = {"step": work.prompt.step, "error": str(error)}
                 session.post(events.custom("step_failed", failed | {"retries_left": left - 1}))
         return await self._attempt(work, session)
 
-    async def _attempt(self, work: Work, session: Session) -> dict[str, Any]:
-        seconds = work.definition.tasks[work.assignment.task].max_execution_time
+    async def _attempt(self, work: StepTask, session: Session) -> dict[str, Any]:
+        seconds = work.definition.tasks[work.prompt.task].max_execution_time
         try:
             async with asyncio.timeout(seconds):
                 return await self.runner.run(work, session)
         except TimeoutError as error:
             raise StepFailedError(f"it took longer than {seconds} s") from error
 
-    async def _lessons(self, work: Work) -> tuple[str, ...]:
+    async def _lessons(self, work: StepTask) -> tuple[str, ...]:
         try:
             return await self.lessons.before(work)
         except UnavailableError:
-            log.warning(
-                "step %s of flow %s begins without lessons", work.assignment.step, work.flow
-            )
+            log.warning("step %s of flow %s begins without lessons", work.prompt.step, work.flow)
             return ()
 
-    async def _learnt(self, work: Work, result: dict[str, Any]) -> None:
+    async def _learnt(self, work: StepTask, result: dict[str, Any]) -> None:
         try:
             await self.lessons.after(work, result)
         except UnavailableError:
-            log.warning("what came of %s in flow %s is lost", work.assignment.step, work.flow)
+            log.warning("what came of %s in flow %s is lost", work.prompt.step, work.flow)
 
     async def _wait(self, tenant: str, state: Flow, wait: strategies.Wait) -> None:
         waiting = {
@@ -233,7 +231,7 @@ class Worker:
             "agent": wait.agent,
             "output": wait.output,
         }
-        await self.ledger.move(
+        await self.ledger.transition(
             tenant,
             state.id,
             Status.WAITING,
@@ -243,7 +241,7 @@ class Worker:
         )
 
     async def _end(self, tenant: str, state: Flow, output: Any) -> None:
-        await self.ledger.move(
+        await self.ledger.transition(
             tenant,
             state.id,
             Status.SUCCEEDED,
@@ -253,7 +251,7 @@ class Worker:
         )
 
     async def _fail(self, tenant: str, state: Flow, message: str, code: str) -> None:
-        await self.ledger.move(
+        await self.ledger.transition(
             tenant,
             state.id,
             Status.FAILED,

@@ -1,6 +1,6 @@
 """Work: what a worker hands to whoever runs a step, and what it gets back.
 
-A step is one agent asked for one thing. A strategy writes it down as an `Assignment`, ready to be
+A step is one agent asked for one thing. A strategy writes it down as an `Prompt`, ready to be
 run; a `CrewRunner` knows agents and models, and nothing of strategies, ledgers or queues. What
 happens meanwhile goes to the `Session`: what is to be seen, and the money of every model call.
 """
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ContextItem:
     """An earlier answer that an agent is told: whose it is, and its text as the model gave it."""
 
     title: str
@@ -36,7 +36,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class Prompt:
     """What one agent is asked for in one step; all texts have their inputs filled in.
 
     `task` is the task of the crew that the step belongs to: its limits hold, its money is counted
@@ -50,7 +50,7 @@ class Assignment:
     agent: str
     description: str
     expected_output: str
-    context: tuple[Told, ...] = ()
+    context: tuple[ContextItem, ...] = ()
     output_schema: dict[str, Any] | None = None
     tools: tuple[str, ...] = ()
     guardrails: tuple[str, ...] = ()
@@ -63,21 +63,21 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepTask:
     """All that running one step takes; `lessons` is what the agent is told of earlier flows."""
 
     tenant: str
     flow: str
     definition: Definition
-    assignment: Assignment
+    prompt: Prompt
     attempt: int
     inputs: dict[str, Any]
     lessons: tuple[str, ...] = ()
 
     def who(self) -> dict[str, str]:
         """Return which step this is, and whose, as events tell it."""
-        role = self.definition.agents[self.assignment.agent].role
-        return {"step": self.assignment.step, "agent": role}
+        role = self.definition.agents[self.prompt.agent].role
+        return {"step": self.prompt.step, "agent": role}
 
 
 class StepFailedError(Exception):
@@ -104,7 +104,7 @@ class Session(Protocol):
     the flow's time is over: let them through. After either, no model call may be begun.
     """
 
-    def post(self, told: list[Event]) -> None:
+    def post(self, new_events: list[Event], /) -> None:
         """Take what happened; returns at once."""
         ...
 
@@ -117,7 +117,7 @@ class Session(Protocol):
         """
         ...
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+    def settle(self, call: str, usage: Usage, new_events: list[Event], /) -> None:
         """Say what a reserved call cost, with the events of its answer; returns at once."""
         ...
 
@@ -125,7 +125,7 @@ class Session(Protocol):
 class CrewRunner(Protocol):
     """Port: runs one step to its result."""
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Return `{"output": JSON or text, "raw": text as the model gave it}`.
 
         When it is cancelled, no further model call is begun. Raises StepFailedError,

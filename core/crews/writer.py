@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from core import events
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, Write
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.errors import NotFoundError, UnavailableError
 from core.events import Event
 from core.flows import Flow
@@ -177,7 +177,7 @@ class StepWriter:
         while not self._closing and (left := until - time.monotonic()) > 0:
             await self._posted_within(left)
 
-    async def _beat(self, write: Write) -> None:
+    async def _beat(self, write: StepWrite) -> None:
         """Emit what there is; where there is nothing, only if the lease is to be renewed."""
         if write.events or time.monotonic() >= self._beat_at + self._beat_seconds:
             await self._emit(write)
@@ -197,7 +197,7 @@ class StepWriter:
             not isinstance(item, _Settled) and events.is_text(item) for item in pending
         )
 
-    async def _rest(self) -> Write:
+    async def _rest(self) -> StepWrite:
         """Settle the calls that were answered; return what is to be written after the last."""
         with self._lock:
             items, self._pending = self._pending, []
@@ -223,14 +223,14 @@ class StepWriter:
             lambda: self._budgets.settle(item.call, item.usage, events.merged(told))
         )
 
-    def _write(self, told: list[Event]) -> Write:
+    def _write(self, told: list[Event]) -> StepWrite:
         told = events.merged(told)
         if any(events.is_text(event) for event in told):
             self._text_at = time.monotonic()
         self._message = events.open_message(told, self._message)
-        return Write(told, self._message)
+        return StepWrite(told, self._message)
 
-    async def _emit(self, write: Write) -> None:
+    async def _emit(self, write: StepWrite) -> None:
         self._seq += 1
         seq, self._beat_at = self._seq, time.monotonic()
         await self._unless_lost(lambda: self._ledger.emit(self._claim, seq, self._lease_ms, write))

@@ -18,9 +18,8 @@ from types import FrameType
 import hiredis
 import uvicorn
 
-from infra.local import answers, commands, requests
-from infra.local.answers import Answer, Encode, Send
-from infra.local.requests import Receive, Refused, Request, Scope
+from infra.local import admission, commands, responses
+from infra.local.admission import Receive, Refused, Request, Scope
 from infra.local.resp import (
     Command,
     Connection,
@@ -29,6 +28,7 @@ from infra.local.resp import (
     Unreachable,
     exchange_bytes,
 )
+from infra.local.responses import Answer, Encode, Send
 from infra.local.scripts import Scripts
 
 TOKEN_VARIABLE = "UPSTASH_REDIS_REST_TOKEN"  # noqa: S105 -- the variable's name, not a token
@@ -46,18 +46,18 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            request = await requests.admit(scope, receive, self._token)
+            request = await admission.admit(scope, receive, self._token)
             if request.is_stream:
                 await self._stream(request.command(), receive, send)
                 return
             answer = await self._answer(request)
         except Refused as refused:
-            answer = answers.failure(refused.status, refused.message)
+            answer = responses.failure(refused.status, refused.message)
         except commands.Malformed as error:
-            answer = answers.failure(400, f"ERR {error}")
+            answer = responses.failure(400, f"ERR {error}")
         except Unreachable as error:
-            answer = answers.failure(503, f"ERR the Redis server is not reachable: {error}")
-        await answers.respond(send, answer)
+            answer = responses.failure(503, f"ERR the Redis server is not reachable: {error}")
+        await responses.respond(send, answer)
 
     def close_streams(self) -> None:
         """End every subscription, which would otherwise keep a server from stopping."""
@@ -65,7 +65,7 @@ class Gateway:
             subscription.close()
 
     async def _answer(self, request: Request) -> Answer:
-        encode = answers.base64 if request.in_base64 else answers.plain
+        encode = responses.base64 if request.in_base64 else responses.plain
         if request.path == b"/multi-exec":
             return await self._transaction(commands.batch_from_json(request.body), encode)
         if request.path == b"/pipeline":
@@ -76,7 +76,7 @@ class Gateway:
 
     async def _single(self, command: Command, encode: Encode) -> Answer:
         [reply] = await self._redis.execute([self._prepare(command)])
-        return answers.of_reply(reply, encode)
+        return responses.of_reply(reply, encode)
 
     async def _pipeline(self, batch: list[Command], encode: Encode) -> Answer:
         """Answer each command for itself: one that is refused or fails leaves the others alone."""
@@ -87,7 +87,7 @@ class Gateway:
             if refused is None
         ]
         replies = iter(await self._redis.execute(served) if served else [])
-        return answers.of_batch(
+        return responses.of_batch(
             [
                 next(replies) if refused is None else hiredis.ReplyError(refused)
                 for refused in refusals
@@ -100,14 +100,14 @@ class Gateway:
         queued = [self._prepare(command) for command in batch]
         outcome = (await self._redis.execute([[b"MULTI"], *queued, [b"EXEC"]]))[-1]
         if isinstance(outcome, hiredis.ReplyError):
-            return answers.of_reply(outcome, encode)
-        return answers.of_batch(outcome, encode)
+            return responses.of_reply(outcome, encode)
+        return responses.of_batch(outcome, encode)
 
     async def _raw(self, batch: list[Command]) -> Answer:
         """RESP2 as the server wrote it."""
         body = await exchange_bytes(*self._address, [self._prepare(command) for command in batch])
         failed = len(batch) == 1 and body.startswith(b"-")
-        return Answer(400 if failed else 200, body, answers.RESP2)
+        return Answer(400 if failed else 200, body, responses.RESP2)
 
     def _prepare(self, command: Command) -> Command:
         if refused := commands.refusal(command):
@@ -135,11 +135,11 @@ async def _relay(replies: AsyncGenerator[Reply, None], send: Send) -> None:
         raise Unreachable("the server closed the connection")
     if isinstance(acknowledgement, hiredis.ReplyError):
         raise Refused(400, str(acknowledgement))
-    await answers.start_events(send)
-    await answers.send_event(send, acknowledgement)
+    await responses.start_events(send)
+    await responses.send_event(send, acknowledgement)
     async for reply in replies:
-        await answers.send_event(send, reply)
-    await answers.end_events(send)
+        await responses.send_event(send, reply)
+    await responses.end_events(send)
 
 
 async def _close_on_disconnect(receive: Receive, subscription: Subscription) -> None:

@@ -1,7 +1,7 @@
 """Child processes of a local run: started by name, watched, and gone when their parent is.
 
 Each child leads a process group of its own, so that Ctrl-C in a terminal reaches the parent alone
-and stopping reaches grandchildren. `tether.py` sees to it that none survives a killed parent.
+and stopping reaches grandchildren. `kill_with_parent.py` sees to it that none survives a killed parent.
 Whatever goes wrong is a LocalError whose message is the one line a person needs.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-_TETHER = Path(__file__).with_name("tether.py")
+_SUPERVISOR = Path(__file__).with_name("kill_with_parent.py")
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _WATCH_SECONDS = 0.1
@@ -38,7 +38,7 @@ class LocalError(Exception):
 class _Child:
     process: subprocess.Popen[bytes]
     log: Path
-    lifeline: int  # the write end of the tether's pipe
+    parent_pipe: int  # the write end; the child is killed when it closes
 
     def signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -49,10 +49,10 @@ class _Child:
             self.process.wait(max(0.0, deadline - time.monotonic()))
 
     def end(self) -> None:
-        """Kill what is left of the group; its guard goes when the lifeline closes."""
+        """Kill what is left of the group; its guard goes when the parent_pipe closes."""
         self.signal_group(signal.SIGKILL)
         self.process.wait()
-        os.close(self.lifeline)
+        os.close(self.parent_pipe)
 
 
 class Processes:
@@ -89,7 +89,7 @@ class Processes:
         `environ` is its whole environment, by default this process's. Raises LocalError where the
         name's child still runs.
         """
-        self._bury(name)
+        self._reap(name)
         self._logs.mkdir(parents=True, exist_ok=True)
         child = _spawn(command, self._logs / f"{name}.log", environ, folder)
         self._children[name] = child
@@ -136,7 +136,7 @@ class Processes:
         """End a child as a crash would: SIGKILL, without a word."""
         self._children.pop(name).end()
 
-    def _bury(self, name: str) -> None:
+    def _reap(self, name: str) -> None:
         child = self._children.get(name)
         if child is None:
             return
@@ -197,12 +197,12 @@ def answers_http(port: int, path: str = "/") -> bool:
 def _spawn(
     command: Sequence[str], log: Path, environ: Mapping[str, str] | None, folder: Path | None
 ) -> _Child:
-    held, lifeline = os.pipe()
-    tethered = [sys.executable, "-I", "-S", str(_TETHER), str(held), *command]
+    held, parent_pipe = os.pipe()
+    supervised = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(held), *command]
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                tethered,
+                supervised,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -212,11 +212,11 @@ def _spawn(
                 start_new_session=True,
             )
     except BaseException:
-        os.close(lifeline)
+        os.close(parent_pipe)
         raise
     finally:
         os.close(held)
-    return _Child(process, log, lifeline)
+    return _Child(process, log, parent_pipe)
 
 
 def _how(code: int) -> str:

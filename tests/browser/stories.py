@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import events
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
 from tests.fixtures_ports import Flows, a_launch
 
@@ -28,13 +28,13 @@ class Story:
             self.told += 1
             text = "ünicode 本\r\n\u2028<script>" * (self.told % 7)
             written = events.custom("count", {"seq": self.told, "text": text})
-            await self.flows.ledger.emit(self.claim, self.told, LEASE_MS, Write(written))
+            await self.flows.ledger.emit(self.claim, self.told, LEASE_MS, StepWrite(written))
             await asyncio.sleep(pause_seconds)
 
     async def end(self) -> None:
         """Let the flow succeed."""
         end = events.run_finished(self.flow, 1)
-        await self.flows.ledger.move(
+        await self.flows.ledger.transition(
             self.flows.tenant, self.flow, Status.SUCCEEDED, status_epoch=0, events=end, output=1
         )
 

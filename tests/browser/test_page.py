@@ -9,7 +9,7 @@ from playwright.async_api import FilePayload, Page, expect
 from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
 from tests.browser.conftest import Viewer
 from tests.browser.network import PASS, STREAM, Fate, Network, Request, answer
@@ -50,7 +50,7 @@ async def work(flows: Flows, flow: str) -> Claim:
         *events.tool_call("c1", "profile_csv", "{}"),
         *events.tool_result("c1", "25 columns"),
     ]
-    await flows.ledger.emit(claim, 1, LEASE_MS, Write(told))
+    await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(told))
     call = Call(flows.tenant, flow, step.id, 1, 1, "crewline/offline", "c", step.id, usage)
     await flows.budgets.reserve(call)
     await flows.budgets.settle(call, usage, events.model_call(step.id, call.model, usage))
@@ -61,7 +61,7 @@ async def ask(flows: Flows, flow: str, review: str, draft: str) -> None:
     """Have a flow wait for a person, as a worker does."""
     state = await flows.ledger.state(flows.tenant, flow)
     waiting = {"review": review, "task": "map", "step": "map", "agent": "Writer", "output": draft}
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant,
         flow,
         Status.WAITING,
@@ -74,7 +74,7 @@ async def ask(flows: Flows, flow: str, review: str, draft: str) -> None:
 async def finish(flows: Flows, flow: str) -> None:
     output = {"columns": COLUMNS}
     end = events.run_finished(flow, output)
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, flow, Status.SUCCEEDED, status_epoch=0, events=end, output=output
     )
 

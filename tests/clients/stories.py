@@ -9,7 +9,7 @@ from clients.crewline import AsyncCrewline
 from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
 from tests.fixtures_ports import Flows, a_launch
 
@@ -33,7 +33,7 @@ async def tell(flows: Flows, claim: Claim, numbers: Sequence[int], pause: float 
         told = events.custom("count", {"number": number, "text": "ünicode\n" * (number % 7)})
         if number % 5 == 0:
             await _use(flows, claim, number)
-        await flows.ledger.emit(claim, number, LEASE_MS, Write(told))
+        await flows.ledger.emit(claim, number, LEASE_MS, StepWrite(told))
         await asyncio.sleep(pause)
 
 
@@ -48,7 +48,7 @@ async def _use(flows: Flows, claim: Claim, number: int) -> None:
 
 async def ended(flows: Flows, flow: str = "f1") -> None:
     finished = events.run_finished(flow, 1)
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished, output="done"
     )
 

@@ -238,7 +238,7 @@ async def test_a_flow_that_waits_is_answered_and_the_answer_is_known(api: Api, f
     await begun(flows)
     waiting = {"review": "one.review.1", "task": "one", "step": "one", "agent": "A", "output": "x"}
     told = events.custom("waiting", waiting)
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.WAITING, status_epoch=0, events=told, waiting=waiting
     )
     async with AsyncCrewline(api.url, token(api, flows)) as client:
@@ -256,7 +256,7 @@ async def test_the_result_is_the_output_or_the_reason_why_there_is_none(api: Api
     await ended(flows)
     await begun(flows, "f2")
     failed = events.run_error("no luck", "step")
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f2", Status.FAILED, status_epoch=0, events=failed, error="no luck"
     )
     await begun(flows, "f3")

@@ -10,7 +10,7 @@ import pytest
 from core import events
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, ExpiredError, FencedError, Write
+from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status
 from tests.fixtures_ports import Flows, a_launch, viewed
@@ -58,7 +58,7 @@ async def spent(flows: Flows) -> list[Spending]:
 
 
 async def end(flows: Flows) -> None:
-    await flows.ledger.move(flows.tenant, "f1", Status.CANCELLED, status_epoch=0, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.CANCELLED, status_epoch=0, events=[])
 
 
 async def test_a_reserved_call_is_seen_by_nobody_until_it_is_settled(flows: Flows):
@@ -180,7 +180,7 @@ async def test_at_the_end_all_calls_under_way_are_lost_for_good(flows: Flows):
 async def test_a_flow_that_waits_loses_no_call(flows: Flows):
     claim = await begun(flows)
     await flows.budgets.reserve(call(claim))
-    await flows.ledger.move(flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[])
     assert (await state_of(flows)).usage == Usage()
     await flows.budgets.settle(call(claim), USED, [])
     assert (await state_of(flows)).usage == USED
@@ -189,7 +189,7 @@ async def test_a_flow_that_waits_loses_no_call(flows: Flows):
 async def test_a_committed_step_reserves_nothing_but_may_settle(flows: Flows):
     claim = await begun(flows)
     await flows.budgets.reserve(call(claim))
-    await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
     with pytest.raises(FencedError):
         await flows.budgets.reserve(call(claim, 2))
     await flows.budgets.settle(call(claim), USED, [])

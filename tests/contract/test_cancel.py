@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core.crews import control
-from core.crews.ledger import Claim, FencedError, Write
+from core.crews.ledger import Claim, FencedError, StepWrite
 from core.errors import ConflictError, NotFoundError
 from core.flows import Status
 from tests.fixtures_ports import Flows, a_launch
@@ -46,7 +46,7 @@ async def test_many_who_cancel_at_once_end_it_once(flows: Flows):
 
 async def test_a_commit_and_a_cancel_race_and_both_leave_a_whole_log(flows: Flows):
     claim = await a_claim(flows)
-    commit = flows.ledger.commit(claim, 1, {"output": 1, "raw": "1"}, Write())
+    commit = flows.ledger.commit(claim, 1, {"output": 1, "raw": "1"}, StepWrite())
     cancel = control.cancel(flows.ledger, tenant=flows.tenant, flow="f1")
     committed, state = await asyncio.gather(commit, cancel, return_exceptions=True)
     assert not isinstance(state, BaseException)
@@ -60,7 +60,7 @@ async def test_a_commit_and_a_cancel_race_and_both_leave_a_whole_log(flows: Flow
 
 async def test_an_end_that_came_first_stands(flows: Flows):
     await flows.ledger.create(flows.tenant, a_launch())
-    await flows.ledger.move(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     with pytest.raises(ConflictError, match="failed already"):
         await control.cancel(flows.ledger, tenant=flows.tenant, flow="f1")
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.crews.work import Kind, StepFailedError
 from core.errors import UnavailableError
-from tests.crewai_parts import a_crew, a_step, an_office
+from tests.crewai_parts import a_crew, a_harness, a_step
 
 SCHEMA = {"type": "object", "required": ["n"], "properties": {"n": {"type": "number"}}}
 SENTENCE = "Name a colour, nothing else."
@@ -24,48 +24,48 @@ def a_guarded_step(*rules: str, **task: Any):
 
 
 async def test_an_answer_that_does_not_fit_is_told_to_the_model_and_repaired():
-    office = an_office('{"n": "x"}', '```json\n{"n": 1}\n```')
+    harness = a_harness('{"n": "x"}', '```json\n{"n": 1}\n```')
     crew = a_crew(one={}, two={"output_schema": SCHEMA})
-    result = await office.run(a_step(crew, "two", one="kept"))
+    result = await harness.run(a_step(crew, "two", one="kept"))
     assert result == {"output": {"n": 1}, "raw": '```json\n{"n": 1}\n```'}
-    first, second = office.script.asked
+    first, second = harness.script.asked
     assert json.dumps(SCHEMA) in first
     assert "at $.n: 'x' is not of type 'number'" in second
     assert "kept" in second
-    [refused] = office.told("answer_refused")
+    [refused] = harness.told("answer_refused")
     assert refused == {"step": "two", "reason": "at $.n: 'x' is not of type 'number'"}
-    assert len(office.usages) == 2
+    assert len(harness.usages) == 2
 
 
 async def test_a_manager_is_checked_on_its_answer_and_not_on_what_it_sends_back():
     work = a_guarded_step("short")
-    office = an_office(
+    harness = a_harness(
         '{"send_back": [{"subtask": 1, "reason": "far too long"}]}',
         '{"output": "far too long"}',
         '{"output": "ok"}',
         guardrails={"short": short},
     )
-    managed = replace(work.assignment, kind=Kind.AGGREGATE, output_schema={"type": "object"})
-    work = replace(work, assignment=managed)
-    assert "send_back" in (await office.run(work))["output"]
-    assert (await office.run(work))["output"] == {"output": "ok"}
-    assert office.told("answer_refused") == [{"step": "one", "reason": "longer than it"}]
+    managed = replace(work.prompt, kind=Kind.AGGREGATE, output_schema={"type": "object"})
+    work = replace(work, prompt=managed)
+    assert "send_back" in (await harness.run(work))["output"]
+    assert (await harness.run(work))["output"] == {"output": "ok"}
+    assert harness.told("answer_refused") == [{"step": "one", "reason": "longer than it"}]
 
 
 async def test_an_answer_that_never_fits_fails_the_step():
-    office = an_office('{"n": NaN}', '{"n": 1e999}', "{}")
+    harness = a_harness('{"n": NaN}', '{"n": 1e999}', "{}")
     with pytest.raises(StepFailedError, match=r"output_schema: at \$: 'n' is a required property"):
-        await office.run(a_step(a_crew(one={"output_schema": SCHEMA})))
-    assert "NaN is not JSON" in office.script.asked[1]
-    assert "1e999 is not JSON" in office.script.asked[2]
+        await harness.run(a_step(a_crew(one={"output_schema": SCHEMA})))
+    assert "NaN is not JSON" in harness.script.asked[1]
+    assert "1e999 is not JSON" in harness.script.asked[2]
 
 
 async def test_a_function_that_refuses_an_answer_is_told_to_the_model_until_it_agrees():
-    office = an_office("far too long", "ok", guardrails={"short": short})
-    assert await office.run(a_guarded_step("short")) == {"output": "ok", "raw": "ok"}
-    assert "longer than it" in office.script.asked[1]
-    assert "far too long" in office.script.asked[1]
-    assert office.told("answer_refused") == [{"step": "one", "reason": "longer than it"}]
+    harness = a_harness("far too long", "ok", guardrails={"short": short})
+    assert await harness.run(a_guarded_step("short")) == {"output": "ok", "raw": "ok"}
+    assert "longer than it" in harness.script.asked[1]
+    assert "far too long" in harness.script.asked[1]
+    assert harness.told("answer_refused") == [{"step": "one", "reason": "longer than it"}]
 
 
 async def test_a_guardrail_gets_the_json_and_only_once_it_fits_the_schema():
@@ -74,52 +74,52 @@ async def test_a_guardrail_gets_the_json_and_only_once_it_fits_the_schema():
     def note(output: Any, _inputs: dict[str, Any]) -> None:
         seen.append(output)
 
-    office = an_office("{}", '{"n": 1}', guardrails={"note": note})
-    await office.run(a_guarded_step("note", output_schema=SCHEMA))
+    harness = a_harness("{}", '{"n": 1}', guardrails={"note": note})
+    await harness.run(a_guarded_step("note", output_schema=SCHEMA))
     assert seen == [{"n": 1}]
 
 
 async def test_an_answer_that_is_refused_to_the_end_fails_the_step_with_the_last_reason():
-    office = an_office("one too long", "two too long", "tri too long", guardrails={"short": short})
+    harness = a_harness("one too long", "two too long", "tri too long", guardrails={"short": short})
     with pytest.raises(StepFailedError, match=r"^a guardrail refused the answer: longer than it$"):
-        await office.run(a_guarded_step("short"))
-    assert len(office.told("answer_refused")) == len(office.usages) == 3
+        await harness.run(a_guarded_step("short"))
+    assert len(harness.told("answer_refused")) == len(harness.usages) == 3
 
 
 async def test_a_sentence_is_checked_by_a_model_whose_call_is_paid_for_and_not_shown():
     no = json.dumps({"valid": False, "reason": "a number is no colour"})
-    office = an_office("7", no, "red", '```json\n{"valid": true}\n```')
-    assert (await office.run(a_guarded_step(SENTENCE)))["raw"] == "red"
+    harness = a_harness("7", no, "red", '```json\n{"valid": true}\n```')
+    assert (await harness.run(a_guarded_step(SENTENCE)))["raw"] == "red"
 
-    question, repaired = office.script.asked[1], office.script.asked[2]
+    question, repaired = harness.script.asked[1], harness.script.asked[2]
     assert all(part in question for part in (SENTENCE, "Do it.", "\n7\n", '"valid"'))
     assert "a number is no colour" in repaired
-    assert office.texts() == ["7", "red"]
-    assert len(office.told("model_call")) == len(office.usages) == 4
-    assert office.session.lost == 0
+    assert harness.texts() == ["7", "red"]
+    assert len(harness.told("model_call")) == len(harness.usages) == 4
+    assert harness.session.lost == 0
 
 
 async def test_a_verdict_that_cannot_be_read_is_asked_for_again_and_then_given_up():
-    office = an_office("red", "sure!", '{"valid": true}')
-    assert (await office.run(a_guarded_step(SENTENCE)))["raw"] == "red"
-    assert "not JSON" in office.script.asked[2]
+    harness = a_harness("red", "sure!", '{"valid": true}')
+    assert (await harness.run(a_guarded_step(SENTENCE)))["raw"] == "red"
+    assert "not JSON" in harness.script.asked[2]
 
-    office = an_office("red", "sure!", "sure!", "sure!")
+    harness = a_harness("red", "sure!", "sure!", "sure!")
     with pytest.raises(StepFailedError, match="no verdict"):
-        await office.run(a_guarded_step(SENTENCE))
+        await harness.run(a_guarded_step(SENTENCE))
 
 
 async def test_guardrails_are_asked_in_order_up_to_the_first_that_refuses():
-    office = an_office("far too long", "ok", '{"valid": true}', guardrails={"short": short})
-    await office.run(a_guarded_step("short", SENTENCE))
-    assert len(office.script.prompts) == 3
+    harness = a_harness("far too long", "ok", '{"valid": true}', guardrails={"short": short})
+    await harness.run(a_guarded_step("short", SENTENCE))
+    assert len(harness.script.prompts) == 3
 
 
 async def test_a_guardrail_that_is_not_on_the_list_fails_the_step_before_it_costs_anything():
-    office = an_office(guardrails={"short": short})
+    harness = a_harness(guardrails={"short": short})
     with pytest.raises(StepFailedError, match="no guardrail polite here; there are: short"):
-        await office.run(a_guarded_step("polite"))
-    assert office.session.reserved == []
+        await harness.run(a_guarded_step("polite"))
+    assert harness.session.reserved == []
 
 
 async def test_a_guardrail_that_breaks_fails_the_step_and_its_words_are_not_shown():
@@ -129,8 +129,8 @@ async def test_a_guardrail_that_breaks_fails_the_step_and_its_words_are_not_show
     def away(_output: Any, _inputs: dict[str, Any]) -> None:
         raise UnavailableError("the store does not answer")
 
-    office = an_office("ok", "ok", guardrails={"broken": broken, "away": away})
+    harness = a_harness("ok", "ok", guardrails={"broken": broken, "away": away})
     with pytest.raises(StepFailedError, match=r"^the guardrail broken broke: KeyError$"):
-        await office.run(a_guarded_step("broken"))
+        await harness.run(a_guarded_step("broken"))
     with pytest.raises(UnavailableError):
-        await office.run(a_guarded_step("away"))
+        await harness.run(a_guarded_step("away"))

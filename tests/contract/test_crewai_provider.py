@@ -9,10 +9,10 @@ from core.costs.usage import Usage
 from core.crews.work import StepFailedError
 from tests.crewai_parts import (
     INPUT,
-    Office,
+    RunnerHarness,
     a_crew,
+    a_harness,
     a_step,
-    an_office,
     native_call,
 )
 from tests.model_server import Provider, a_provider
@@ -24,15 +24,15 @@ def provider() -> Generator[Provider]:
         yield running
 
 
-def served_by(provider: Provider, name: str = "openai/gpt-4o-mini") -> Office:
-    return an_office(llm=model_from(name, provider.url, "sk-0123456789"))
+def served_by(provider: Provider, name: str = "openai/gpt-4o-mini") -> RunnerHarness:
+    return a_harness(llm=model_from(name, provider.url, "sk-0123456789"))
 
 
 async def test_an_answer_comes_with_the_usage_the_provider_told(provider: Provider):
     provider.replies.append({"content": "hello"})
-    office = served_by(provider)
-    assert (await office.run(a_step(a_crew())))["raw"] == "hello"
-    assert office.usages == [Usage(1, 100, 20, 100 * 150 + 20 * 600)]
+    harness = served_by(provider)
+    assert (await harness.run(a_step(a_crew())))["raw"] == "hello"
+    assert harness.usages == [Usage(1, 100, 20, 100 * 150 + 20 * 600)]
     assert (provider.requests[0]["model"], provider.keys) == (
         "gpt-4o-mini",
         ["Bearer sk-0123456789"],
@@ -45,35 +45,35 @@ async def test_tools_go_as_schemas_and_are_called_natively(provider: Provider):
         native_call("size", file=INPUT, unit="B") | {"id": "2"},
     ]
     provider.replies.extend([{"tool_calls": calls}, {"content": "three"}])
-    office = served_by(provider)
-    office.blobs.put("acme", INPUT, b"abc", "text/csv")
-    assert (await office.run(a_step(a_crew(tools=("size",)))))["raw"] == "three"
+    harness = served_by(provider)
+    harness.blobs.put("acme", INPUT, b"abc", "text/csv")
+    assert (await harness.run(a_step(a_crew(tools=("size",)))))["raw"] == "three"
 
     [schema] = [tool["function"] for tool in provider.requests[0]["tools"]]
     assert (schema["name"], schema["description"]) == ("size", "Tell how large an input is.")
     assert set(schema["parameters"]["properties"]) == {"file", "unit"}
     told = [m["content"] for m in provider.requests[1]["messages"] if m["role"] == "tool"]
-    assert sorted(told) == sorted(office.results()) == ["3 B", "3 bytes"]
-    assert office.texts() == ["three"]
-    assert sum(office.usages, Usage()).input_tokens == 200
+    assert sorted(told) == sorted(harness.results()) == ["3 B", "3 bytes"]
+    assert harness.texts() == ["three"]
+    assert sum(harness.usages, Usage()).input_tokens == 200
 
 
 async def test_a_server_that_tells_no_usage_is_not_free(provider: Provider):
     provider.replies.append({"content": "x" * 400})
     provider.usage = None
-    office = served_by(provider)
-    await office.run(a_step(a_crew()))
-    [usage] = office.usages
+    harness = served_by(provider)
+    await harness.run(a_step(a_crew()))
+    [usage] = harness.usages
     assert (usage.calls, usage.output_tokens) == (1, 100)
     assert usage.cost_nanodollars > 100 * 600
 
 
 async def test_a_model_that_nobody_knows_is_called_by_its_name_and_unpriced(provider: Provider):
     provider.replies.append({"content": "hello"})
-    office = served_by(provider, "acme/tiny-1")
-    await office.run(a_step(a_crew()))
+    harness = served_by(provider, "acme/tiny-1")
+    await harness.run(a_step(a_crew()))
     assert provider.requests[0]["model"] == "acme/tiny-1"
-    assert office.usages == [Usage(1, 100, 20, unpriced_calls=1)]
+    assert harness.usages == [Usage(1, 100, 20, unpriced_calls=1)]
 
 
 @pytest.mark.parametrize("status", [401, 500])
@@ -81,13 +81,13 @@ async def test_a_provider_that_fails_fails_the_step_and_no_key_is_shown(
     provider: Provider, status: int
 ):
     provider.replies.append((status, {"error": {"message": "no: sk-0123456789"}}))
-    office = served_by(provider)
+    harness = served_by(provider)
     with pytest.raises(StepFailedError) as failed:
-        await office.run(a_step(a_crew()))
+        await harness.run(a_step(a_crew()))
     assert str(failed.value) == f"the model's provider answered {status}"
     tries = 1 if status == 401 else 3  # each with money of its own, not by the client
-    assert len(provider.requests) == len(office.session.reserved) == tries
-    assert office.session.lost == (0 if status == 401 else 3)
+    assert len(provider.requests) == len(harness.session.reserved) == tries
+    assert harness.session.lost == (0 if status == 401 else 3)
 
 
 async def test_a_prompt_that_is_too_long_fails_and_is_not_shortened_behind_the_scenes(
@@ -102,10 +102,10 @@ async def test_a_prompt_that_is_too_long_fails_and_is_not_shortened_behind_the_s
 
 async def test_a_provider_that_is_not_there_fails_the_step():
     with a_provider() as gone:
-        office = served_by(gone)
+        harness = served_by(gone)
     with pytest.raises(StepFailedError, match="could not be reached"):
-        await office.run(a_step(a_crew()))
-    assert office.usages == [Usage()] * 3  # nothing was sent
+        await harness.run(a_step(a_crew()))
+    assert harness.usages == [Usage()] * 3  # nothing was sent
 
 
 async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
@@ -113,14 +113,14 @@ async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
 ):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     provider.replies.append({"content": "hello"})
-    await an_office(llm=model_from("tiny", provider.url, None)).run(a_step(a_crew()))
+    await a_harness(llm=model_from("tiny", provider.url, None)).run(a_step(a_crew()))
     assert provider.keys == ["Bearer none"]
 
 
 async def test_a_model_without_a_known_provider_fails_the_step():
-    office = an_office(llm=model_from("nobody/knows-this", None, None))
+    harness = a_harness(llm=model_from("nobody/knows-this", None, None))
     with pytest.raises(StepFailedError, match="ImportError"):
-        await office.run(a_step(a_crew()))
+        await harness.run(a_step(a_crew()))
 
 
 async def test_a_known_provider_streams_its_words_and_still_tells_the_usage(
@@ -129,9 +129,9 @@ async def test_a_known_provider_streams_its_words_and_still_tells_the_usage(
     monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
     calls = [native_call("size", file=INPUT)]
     provider.replies.extend([{"tool_calls": calls}, {"content": "three bytes"}])
-    office = an_office(llm=model_from("openai/gpt-4o-mini", None, "sk-0123456789"))
-    office.blobs.put("acme", INPUT, b"abc", "text/csv")
-    assert (await office.run(a_step(a_crew(tools=("size",)))))["raw"] == "three bytes"
+    harness = a_harness(llm=model_from("openai/gpt-4o-mini", None, "sk-0123456789"))
+    harness.blobs.put("acme", INPUT, b"abc", "text/csv")
+    assert (await harness.run(a_step(a_crew(tools=("size",)))))["raw"] == "three bytes"
     assert all(request["stream"] for request in provider.requests)
-    assert office.texts() == ["th", "re", "e ", "by", "te", "s"]
-    assert sum(office.usages, Usage()) == Usage(2, 200, 40, 2 * (100 * 150 + 20 * 600))
+    assert harness.texts() == ["th", "re", "e ", "by", "te", "s"]
+    assert sum(harness.usages, Usage()) == Usage(2, 200, 40, 2 * (100 * 150 + 20 * 600))

@@ -14,12 +14,12 @@ from core.crews.work import StepFailedError, ToolContext
 from core.errors import UnavailableError
 from tests.crewai_parts import (
     INPUT,
-    Office,
+    RunnerHarness,
     Script,
     ScriptedLLM,
     a_crew,
+    a_harness,
     a_step,
-    an_office,
     native_call,
     react_call,
 )
@@ -46,20 +46,20 @@ async def test_what_the_session_raises_stops_the_step_wherever_it_comes(
     allowed: int, native: bool, error: type[Exception]
 ):
     call = [native_call("size", file=INPUT)] if native else react_call("size", file=INPUT)
-    office = an_office(call, "unused", native=native)
-    office.blobs.put("acme", INPUT, b"abc", "text/csv")
+    harness = a_harness(call, "unused", native=native)
+    harness.blobs.put("acme", INPUT, b"abc", "text/csv")
     asked_before = list[int]()
 
     def before(_method: str) -> None:
-        if len(office.session.calls) == allowed:
-            asked_before.append(len(office.script.prompts))
+        if len(harness.session.calls) == allowed:
+            asked_before.append(len(harness.script.prompts))
             raise error("no")
 
-    office.session.before = before
+    harness.session.before = before
     with pytest.raises(error):
-        await office.run(a_step(a_crew(tools=("size",))))
-    assert len(office.script.prompts) == asked_before[0]  # none after it
-    assert len(office.session.calls) == allowed
+        await harness.run(a_step(a_crew(tools=("size",))))
+    assert len(harness.script.prompts) == asked_before[0]  # none after it
+    assert len(harness.session.calls) == allowed
 
 
 async def test_a_cancelled_step_calls_its_model_no_more_and_settles_the_call_under_way():
@@ -70,33 +70,33 @@ async def test_a_cancelled_step_calls_its_model_no_more_and_settles_the_call_und
         assert cancelled.wait(20)
         return react_call("size", file=INPUT)
 
-    office = an_office(reply, "unused")
-    task = asyncio.create_task(office.run(a_step(a_crew(tools=("size",)))))
+    harness = a_harness(reply, "unused")
+    task = asyncio.create_task(harness.run(a_step(a_crew(tools=("size",)))))
     await asked.wait()
     await cancel(task)
     cancelled.set()
     await ended("one")
-    assert len(office.script.prompts) == 1
-    assert (office.session.calls[-1], office.session.lost) == ("settle", 0)
+    assert len(harness.script.prompts) == 1
+    assert (harness.session.calls[-1], harness.session.lost) == ("settle", 0)
 
 
 async def test_a_step_cancelled_while_its_money_is_held_gives_it_back_and_makes_no_call():
     loop, holding, cancelled = asyncio.get_running_loop(), asyncio.Event(), Event()
-    office = an_office("unused")
+    harness = a_harness("unused")
 
     def before(method: str) -> None:
         if method == "reserve":
             loop.call_soon_threadsafe(holding.set)
             assert cancelled.wait(20)
 
-    office.session.before = before
-    task = asyncio.create_task(office.run(a_step(a_crew())))
+    harness.session.before = before
+    task = asyncio.create_task(harness.run(a_step(a_crew())))
     await holding.wait()
     await cancel(task)
     cancelled.set()
     await ended("one")
-    assert office.script.prompts == []
-    assert office.usages == [Usage()]
+    assert harness.script.prompts == []
+    assert harness.usages == [Usage()]
 
 
 async def test_after_a_cancellation_no_tool_and_no_guardrail_calls_a_model():
@@ -106,9 +106,9 @@ async def test_after_a_cancellation_no_tool_and_no_guardrail_calls_a_model():
         loop.call_soon_threadsafe(begun.set)
         assert cancelled.wait(20)
 
-    office = an_office("ok", "unused", guardrails={"wait": wait})
+    harness = a_harness("ok", "unused", guardrails={"wait": wait})
     guarded = a_crew(one={"guardrails": ["wait", "Be polite to everybody."]})
-    task = asyncio.create_task(office.run(a_step(guarded)))
+    task = asyncio.create_task(harness.run(a_step(guarded)))
     await begun.wait()
     await cancel(task)
     cancelled.set()
@@ -116,20 +116,20 @@ async def test_after_a_cancellation_no_tool_and_no_guardrail_calls_a_model():
 
     begun.clear()
     cancelled.clear()
-    inner = Office(Script(deque(["unused"])), office.runner, office.blobs)
+    inner = RunnerHarness(Script(deque(["unused"])), harness.runner, harness.blobs)
 
     def asks(_context: ToolContext) -> str:
         """Ask a model oneself."""
         wait(None, {})
         return str(ScriptedLLM(model="m", script=inner.script).call([]))
 
-    outer = an_office([native_call("asks")], "unused", native=True, asks=asks)
+    outer = a_harness([native_call("asks")], "unused", native=True, asks=asks)
     task = asyncio.create_task(outer.run(a_step(a_crew(tools=("asks",)))))
     await begun.wait()
     await cancel(task)
     cancelled.set()
     await ended("one")
-    assert [len(o.script.prompts) for o in (office, inner, outer)] == [1, 0, 1]
+    assert [len(o.script.prompts) for o in (harness, inner, outer)] == [1, 0, 1]
 
 
 async def test_a_tool_that_calls_a_model_itself_pays_for_it():
@@ -139,19 +139,19 @@ async def test_a_tool_that_calls_a_model_itself_pays_for_it():
         """Ask a model oneself."""
         return str(ScriptedLLM(model="openai/gpt-4o", script=script).call([]))
 
-    office = an_office([native_call("asks")], "ok", native=True, asks=asks)
-    await office.run(a_step(a_crew(tools=("asks",))))
-    models = [model for model, _ in office.session.reserved]
+    harness = a_harness([native_call("asks")], "ok", native=True, asks=asks)
+    await harness.run(a_step(a_crew(tools=("asks",))))
+    models = [model for model, _ in harness.session.reserved]
     assert models == ["openai/gpt-4o-mini", "openai/gpt-4o", "openai/gpt-4o-mini"]
-    assert office.session.lost == 0
+    assert harness.session.lost == 0
 
 
 async def test_an_agent_that_never_answers_is_stopped_before_it_is_forced_to():
-    office = an_office(*[react_call("size", file=INPUT)] * 9)
-    office.blobs.put("acme", INPUT, b"abc", "text/csv")
+    harness = a_harness(*[react_call("size", file=INPUT)] * 9)
+    harness.blobs.put("acme", INPUT, b"abc", "text/csv")
     with pytest.raises(StepFailedError, match="no answer in 3 rounds"):
-        await office.run(a_step(a_crew(tools=("size",), max_iter=3)))
-    assert (len(office.usages), office.session.lost) == (3, 0)
+        await harness.run(a_step(a_crew(tools=("size",), max_iter=3)))
+    assert (len(harness.usages), harness.session.lost) == (3, 0)
 
 
 async def test_steps_beyond_the_cores_run_at_once_and_leave_the_default_pool_alone():
@@ -162,8 +162,8 @@ async def test_steps_beyond_the_cores_run_at_once_and_leave_the_default_pool_alo
         all_wait.wait()
         return "ok"
 
-    offices = [an_office(reply) for _ in range(many)]
+    harnesses = [a_harness(reply) for _ in range(many)]
     loop = asyncio.get_running_loop()
-    results = await asyncio.gather(*(office.run(a_step(a_crew())) for office in offices))
+    results = await asyncio.gather(*(harness.run(a_step(a_crew())) for harness in harnesses))
     assert [result["raw"] for result in results] == ["ok"] * many
     assert getattr(loop, "_default_executor", None) is None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from core import events
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError
 from core.flows import Status
 from core.hub import Hub
@@ -34,11 +34,11 @@ async def begun(flows: Flows) -> Claim:
 
 async def tell(flows: Flows, claim: Claim, numbers: range) -> None:
     for seq in numbers:
-        await flows.ledger.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+        await flows.ledger.emit(claim, seq, LEASE_MS, StepWrite(events.custom("count", seq)))
 
 
 async def end(flows: Flows) -> None:
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1)
     )
 

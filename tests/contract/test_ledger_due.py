@@ -3,7 +3,7 @@
 import asyncio
 
 from core import events
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Flow, Status, Step
 from tests.fixtures_ports import Flows, a_launch
 
@@ -45,13 +45,13 @@ async def test_a_claimed_flow_is_due_after_its_lease_and_a_committed_one_at_once
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
     assert await flows.ledger.take(flows.tenant, 10, 1) == []
-    await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
     assert await flows.ledger.take(flows.tenant, 10, 1) == ["f1"]
 
 
 async def test_a_flow_that_ended_is_never_due_again(flows: Flows):
     await launched(flows)
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
     )
     await flows.wake.wake(flows.tenant, "f1")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core import events
-from core.crews.ledger import Claim, FencedError, Write
+from core.crews.ledger import Claim, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status, Step
 from tests.fixtures_ports import Flows, a_launch, viewed
@@ -29,7 +29,7 @@ async def held(flows: Flows, step: Step, lease_ms: int = LEASE_MS) -> Claim:
 
 async def test_new_steps_come_last_in_the_order_they_were_given(flows: Flows):
     before = await launched(flows)
-    state = await flows.ledger.extend(flows.tenant, "f1", PLAN)
+    state = await flows.ledger.add_steps(flows.tenant, "f1", PLAN)
     assert state.steps == (*before.steps, *PLAN)
     assert state == await flows.ledger.state(flows.tenant, "f1")
     assert await viewed(flows) == state.public()
@@ -37,9 +37,9 @@ async def test_new_steps_come_last_in_the_order_they_were_given(flows: Flows):
 
 async def test_steps_are_added_once(flows: Flows):
     await launched(flows)
-    first = await flows.ledger.extend(flows.tenant, "f1", PLAN[:2])
-    assert await flows.ledger.extend(flows.tenant, "f1", PLAN[:2]) == first
-    more = await flows.ledger.extend(flows.tenant, "f1", (*PLAN, PLAN[2]))
+    first = await flows.ledger.add_steps(flows.tenant, "f1", PLAN[:2])
+    assert await flows.ledger.add_steps(flows.tenant, "f1", PLAN[:2]) == first
+    more = await flows.ledger.add_steps(flows.tenant, "f1", (*PLAN, PLAN[2]))
     assert [step.id for step in more.steps[3:]] == [step.id for step in PLAN]
     assert more.head.version == first.head.version + 1
     assert await viewed(flows) == more.public()
@@ -48,22 +48,24 @@ async def test_steps_are_added_once(flows: Flows):
 async def test_a_step_that_runs_is_not_begun_again_by_adding_it(flows: Flows):
     state = await launched(flows)
     await held(flows, state.steps[0])
-    after = await flows.ledger.extend(flows.tenant, "f1", state.steps)
+    after = await flows.ledger.add_steps(flows.tenant, "f1", state.steps)
     assert (after.steps[0].state, after.steps[0].epoch) == ("running", 1)
 
 
 async def test_eight_who_add_the_same_steps_add_them_once(flows: Flows):
     await launched(flows)
-    added = await asyncio.gather(*(flows.ledger.extend(flows.tenant, "f1", PLAN) for _ in range(8)))
+    added = await asyncio.gather(
+        *(flows.ledger.add_steps(flows.tenant, "f1", PLAN) for _ in range(8))
+    )
     assert {len(state.steps) for state in added} == {6}
     assert {state.head.version for state in added} == {2}
 
 
 async def test_a_new_step_is_run_like_any_other(flows: Flows):
     await launched(flows)
-    state = await flows.ledger.extend(flows.tenant, "f1", PLAN)
+    state = await flows.ledger.add_steps(flows.tenant, "f1", PLAN)
     claim = await held(flows, state.steps[4])
-    after = await flows.ledger.commit(claim, 1, {"output": 2}, Write())
+    after = await flows.ledger.commit(claim, 1, {"output": 2}, StepWrite())
     assert after.results == {"one.work.1.2": {"output": 2}}
     assert [step.state for step in after.steps] == [*["pending"] * 4, "done", "pending"]
     assert await viewed(flows) == after.public()
@@ -71,17 +73,17 @@ async def test_a_new_step_is_run_like_any_other(flows: Flows):
 
 async def test_a_flow_that_has_ended_gets_no_steps(flows: Flows):
     await launched(flows)
-    await flows.ledger.move(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     with pytest.raises(FencedError):
-        await flows.ledger.extend(flows.tenant, "f1", PLAN)
+        await flows.ledger.add_steps(flows.tenant, "f1", PLAN)
     with pytest.raises(NotFoundError):
-        await flows.ledger.extend(flows.tenant, "nowhere", PLAN)
+        await flows.ledger.add_steps(flows.tenant, "nowhere", PLAN)
 
 
 async def test_a_step_keeps_the_error_of_its_last_attempt_until_it_is_done(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0], lease_ms=1)
-    await flows.ledger.emit(claim, 1, 1, Write(events.custom("x", 1), error='no "JSON"\n'))
+    await flows.ledger.emit(claim, 1, 1, StepWrite(events.custom("x", 1), error='no "JSON"\n'))
     await asyncio.sleep(0.02)
     failed = await flows.ledger.state(flows.tenant, "f1")
     assert failed.steps[0].error == 'no "JSON"\n'
@@ -89,7 +91,7 @@ async def test_a_step_keeps_the_error_of_its_last_attempt_until_it_is_done(flows
     again = await flows.ledger.state(flows.tenant, "f1")
     assert again.steps[0].error == 'no "JSON"\n'
     assert await viewed(flows) == again.public()
-    done = await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    done = await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
     assert done.steps[0].error is None
     assert await viewed(flows) == done.public()
 
@@ -105,7 +107,7 @@ async def test_what_an_earlier_flow_found_need_not_be_done_again(flows: Flows):
     with pytest.raises(FencedError):
         await held(flows, state.steps[0])
     claim = await held(flows, state.steps[1])
-    after = await flows.ledger.commit(claim, 1, {"output": 2}, Write())
+    after = await flows.ledger.commit(claim, 1, {"output": 2}, StepWrite())
     assert after.results == {**results, "two": {"output": 2}}
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from core import events
-from core.crews.ledger import Claim, ExpiredError, FencedError, Write
+from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status
 from tests.fixtures_ports import Flows, a_launch, viewed
@@ -32,14 +32,14 @@ async def held(flows: Flows, number: int = 0, lease_ms: int = LEASE_MS) -> Claim
 
 
 async def wait(flows: Flows, epoch: int = 0) -> None:
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.WAITING, status_epoch=epoch,
         events=events.custom("waiting", QUESTION), waiting=QUESTION,
     )  # fmt: skip
 
 
 async def answer(flows: Flows, epoch: int = 1) -> None:
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.RUNNING, status_epoch=epoch,
         events=events.custom("resumed", {}), answer=("one.review.1", {"approve": True}),
     )  # fmt: skip
@@ -75,9 +75,9 @@ async def test_nothing_is_begun_told_or_put_off_when_the_time_is_over(flows: Flo
     with pytest.raises(ExpiredError):
         await held(flows, 1)
     with pytest.raises(ExpiredError):
-        await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1)))
+        await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1)))
     with pytest.raises(ExpiredError):
-        await flows.ledger.put_off(flows.tenant, "f1", 1000)
+        await flows.ledger.reschedule(flows.tenant, "f1", 1000)
     assert (await flows.log.head(flows.tenant, "f1")).version == version
 
 
@@ -90,35 +90,35 @@ async def test_a_held_step_is_no_excuse_when_the_time_is_over(flows: Flows):
 async def test_what_was_sent_in_time_may_be_sent_again_after_it(flows: Flows):
     await launched(flows, limit_ms=150)
     claim = await held(flows)
-    number = await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1)))
+    number = await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1)))
     await asyncio.sleep(0.16)
-    assert await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1))) == number
+    assert await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1))) == number
 
 
 async def test_a_result_that_comes_too_late_is_kept_all_the_same(flows: Flows):
     claim = await over(flows)
-    state = await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    state = await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
     assert state.results == {"one": {"output": 1}}
 
 
 async def test_a_flow_whose_time_is_over_can_be_ended(flows: Flows):
     await over(flows)
-    await flows.ledger.move(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     assert (await flows.ledger.state(flows.tenant, "f1")).head.status is Status.FAILED
 
 
 async def test_a_flow_that_is_put_off_is_due_after_the_delay(flows: Flows):
     await launched(flows)
-    await flows.ledger.put_off(flows.tenant, "f1", HOUR_MS)
+    await flows.ledger.reschedule(flows.tenant, "f1", HOUR_MS)
     assert await due(flows) == []
-    await flows.ledger.put_off(flows.tenant, "f1", 1)
+    await flows.ledger.reschedule(flows.tenant, "f1", 1)
     await asyncio.sleep(0.02)
     assert await due(flows) == ["f1"]
 
 
 async def test_a_flow_is_not_put_off_beyond_the_end_of_its_time(flows: Flows):
     await launched(flows, limit_ms=150)
-    await flows.ledger.put_off(flows.tenant, "f1", HOUR_MS)
+    await flows.ledger.reschedule(flows.tenant, "f1", HOUR_MS)
     assert await due(flows) == []
     await asyncio.sleep(0.16)
     assert await due(flows) == ["f1"]
@@ -126,11 +126,11 @@ async def test_a_flow_is_not_put_off_beyond_the_end_of_its_time(flows: Flows):
 
 async def test_a_flow_that_has_ended_is_not_put_off(flows: Flows):
     await launched(flows)
-    await flows.ledger.move(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
-    await flows.ledger.put_off(flows.tenant, "f1", 0)
+    await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
+    await flows.ledger.reschedule(flows.tenant, "f1", 0)
     assert await due(flows) == []
     with pytest.raises(NotFoundError):
-        await flows.ledger.put_off(flows.tenant, "nowhere", 0)
+        await flows.ledger.reschedule(flows.tenant, "nowhere", 0)
 
 
 async def test_a_flow_that_waits_says_for_what_and_is_not_due(flows: Flows):
@@ -192,7 +192,7 @@ async def test_of_two_answers_the_first_counts(flows: Flows):
 async def test_a_flow_that_waits_can_be_ended(flows: Flows):
     await launched(flows)
     await wait(flows)
-    await flows.ledger.move(flows.tenant, "f1", Status.CANCELLED, status_epoch=1, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.CANCELLED, status_epoch=1, events=[])
     state = await flows.ledger.state(flows.tenant, "f1")
     assert (state.head.status, state.waiting) == (Status.CANCELLED, None)
     assert await viewed(flows) == state.public()

@@ -11,7 +11,7 @@ from core.adapters.crewai.environ import prepare_environ
 from core.crews import strategies
 from core.crews.definition import Registry
 from crews.import_mapping import skill
-from infra.crew_play import play
+from infra.dry_run import dry_run
 from infra.mapping_score import CREW, FILE, score, truths
 
 prepare_environ(os.environ, os.path.expanduser("~"))  # noqa: PTH111 -- HOME stays as it is
@@ -37,7 +37,7 @@ def of_step(crew: str, step: str, results: dict[str, Any], **inputs: Any) -> Any
     """What the model answers in a step of an example crew."""
     definition = Registry(Path("crews")).get(crew)
     filled = definition.fill(inputs)
-    order = strategies.assignment(definition, filled, results, step)
+    order = strategies.prompt(definition, filled, results, step)
     goal = definition.agents[order.agent].goal
     context = [told.text for told in order.context]
     return ordered(order.output_schema or {}, order.description, *context, goal=goal)
@@ -91,7 +91,7 @@ def test_it_votes_for_what_it_would_have_answered_itself():
     texts = ("It rained.", "The ship Vasa sank.", "A lighthouse is white.")
     results = {f"write.proposal.1.{a}": said(t) for a, t in zip(agents, texts, strict=True)}
     crew = Registry(Path("crews")).get("research_brief_consensus")
-    order = strategies.assignment(crew, BRIEF, results, "write.verdict.1.analyst")
+    order = strategies.prompt(crew, BRIEF, results, "write.verdict.1.analyst")
     vote = of_step("research_brief_consensus", "write.verdict.1.analyst", results, **BRIEF)
     assert order.context[vote["choice"] - 1].text.endswith("The ship Vasa sank.")
 
@@ -142,7 +142,7 @@ def test_labels_of_a_context_are_nobodys_sentence():
 )
 async def test_the_other_crews_map_a_real_file_too(crew: str, steps: int):
     data = (CREW / "examples" / "us_va_grayson.csv").read_bytes()
-    results, output = await play(crew, {"file": FILE}, {FILE: data})
+    results, output = await dry_run(crew, {"file": FILE}, {FILE: data})
     mapping = output.get("answer", output)["columns"]
     assert score(mapping, truths()["us_va_grayson.csv"]).f1 == 1
     assert len(results) == steps
@@ -158,7 +158,7 @@ async def test_the_other_crews_map_a_real_file_too(crew: str, steps: int):
 )
 async def test_the_other_briefs_say_what_the_notes_say(crew: str, last: str):
     ferry = json.loads(Path("crews/research_brief/examples/ferry.json").read_text("utf-8"))
-    results, output = await play(crew, ferry, {})
+    results, output = await dry_run(crew, ferry, {})
     text = output if isinstance(output, str) else output["answer"]
     said_so = text.partition(": ")[2].replace(". ", ".\n").splitlines()
     assert said_so

@@ -21,7 +21,7 @@ from core.adapters.qstash import QStashWake
 from core.config import Settings, SettingsError
 from core.crews.definition import Definition
 from core.crews.run import Timing, Worker
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
 from functions import crew_worker
@@ -66,10 +66,10 @@ class Steps:
     def __init__(self) -> None:
         self.began: list[str] = []
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         del session
-        self.began.append(work.assignment.step)
-        return {"output": work.assignment.step, "raw": work.assignment.step}
+        self.began.append(work.prompt.step)
+        return {"output": work.prompt.step, "raw": work.prompt.step}
 
 
 @dataclass

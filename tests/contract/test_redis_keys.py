@@ -15,7 +15,7 @@ from core.adapters.upstash.lean import LeanCommands
 from core.adapters.upstash.scripts import DAY_MS, FOLDER, FlowScripts, date
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, Step
 from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
 
@@ -26,21 +26,21 @@ async def a_whole_flow(flows: Flows) -> None:
     await flows.ledger.take(flows.tenant, 1, 1)
     claim = await held(flows)
     for seq in range(1, 40):
-        await flows.ledger.emit(claim, seq, 1000, Write(events.custom("x", 1), error="e"))
+        await flows.ledger.emit(claim, seq, 1000, StepWrite(events.custom("x", 1), error="e"))
     await used(flows, claim, 1)
     await flows.budgets.reserve(a_call(claim, 2))
-    await flows.ledger.extend(flows.tenant, "f1", (Step("four", "Four", "worker"),))
-    await flows.ledger.commit(claim, 40, {"output": 1}, Write(events.step_finished("one")))
+    await flows.ledger.add_steps(flows.tenant, "f1", (Step("four", "Four", "worker"),))
+    await flows.ledger.commit(claim, 40, {"output": 1}, StepWrite(events.step_finished("one")))
     await flows.wake.wake(flows.tenant, "f1")
     await flows.log.recent(flows.tenant, 10)
     await flows.log.entries(flows.tenant, "f1", 0, 10)
     await wait(flows)
-    await flows.ledger.put_off(flows.tenant, "f1", 1000)
+    await flows.ledger.reschedule(flows.tenant, "f1", 1000)
     answer = ("one.review.1", {"approve": True})
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.RUNNING, status_epoch=1, events=[], answer=answer
     )
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=2, events=events.run_finished("f1", 1)
     )
 
@@ -65,7 +65,7 @@ async def used(flows: Flows, claim: Claim, number: int) -> None:
 
 
 async def wait(flows: Flows) -> None:
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting={"name": "review"}
     )
 
@@ -114,7 +114,7 @@ async def test_a_flow_that_waits_outlives_the_end_of_its_time(gateway):
     assert await commands.execute(["TTL", keys.TENANTS]) > limit_seconds
     live_until = float(await commands.execute(["ZSCORE", keys.TENANTS, flows.tenant]))
     assert live_until > (time.time() + limit_seconds) * 1000
-    await flows.ledger.move(flows.tenant, "f1", Status.RUNNING, status_epoch=1, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.RUNNING, status_epoch=1, events=[])
     assert await commands.execute(["TTL", keys.flow(flows.tenant, "f1")]) <= TTL_SECONDS
 
 
@@ -126,7 +126,7 @@ async def test_a_flow_that_waits_for_ever_lives_on_whenever_it_is_looked_at(gate
     kept = [keys.flow(flows.tenant, "f1"), keys.log(flows.tenant, "f1"), keys.due(flows.tenant)]
     for key in kept:
         await commands.execute(["EXPIRE", key, 60])
-    await flows.ledger.put_off(flows.tenant, "f1", 1000)
+    await flows.ledger.reschedule(flows.tenant, "f1", 1000)
     for key in kept:
         assert await commands.execute(["TTL", key]) >= TTL_SECONDS
 
@@ -217,11 +217,11 @@ async def test_what_each_operation_costs_in_billed_commands(gateway, valkey):
     assert await counted(
         ledger.claim(tenant, "f2", step, owner="w", lease_ms=1, events=x)
     ) == write(2, **due)
-    assert await counted(ledger.emit(claim, 1, 1, Write(x))) == write(1)
-    assert await counted(ledger.emit(claim, 2, 1, Write())) == {
+    assert await counted(ledger.emit(claim, 1, 1, StepWrite(x))) == write(1)
+    assert await counted(ledger.emit(claim, 2, 1, StepWrite())) == {
         "evalsha": 1, "hmget": 1, "time": 1, "hset": 1,
     }  # fmt: skip
-    assert await counted(ledger.emit(claim, 3, 1, Write(x, error="e"))) == write(2)
+    assert await counted(ledger.emit(claim, 3, 1, StepWrite(x, error="e"))) == write(2)
     assert await counted(budgets.reserve(a_call(claim, 1))) == {"evalsha": 1, "hmget": 1, "hset": 1}
     await used(
         flows, claim, 2
@@ -235,17 +235,17 @@ async def test_what_each_operation_costs_in_billed_commands(gateway, valkey):
     assert await counted(again) == write(2, hmget=2, hset=2, **due)
     claim = Claim(tenant, "f2", "one", 2)
     new = (Step("four", "Four", "worker"),)
-    assert await counted(ledger.extend(tenant, "f2", new)) == whole | {
+    assert await counted(ledger.add_steps(tenant, "f2", new)) == whole | {
         "time": 1, "xadd": 1, "publish": 1, "hset": 1,
     }  # fmt: skip
-    assert await counted(ledger.extend(tenant, "f2", new)) == whole
-    assert await counted(ledger.put_off(tenant, "f2", 1)) == {
+    assert await counted(ledger.add_steps(tenant, "f2", new)) == whole
+    assert await counted(ledger.reschedule(tenant, "f2", 1)) == {
         "evalsha": 1, "hmget": 1, "time": 1, "zadd": 1,
     }  # fmt: skip
-    assert await counted(ledger.commit(claim, 1, {"output": 1}, Write(x))) == whole | {
+    assert await counted(ledger.commit(claim, 1, {"output": 1}, StepWrite(x))) == whole | {
         "time": 1, "xadd": 2, "publish": 1, "hset": 1, "zadd": 1,
     }  # fmt: skip
-    end = ledger.move(tenant, "f2", Status.SUCCEEDED, status_epoch=0, events=x)
+    end = ledger.transition(tenant, "f2", Status.SUCCEEDED, status_epoch=0, events=x)
     assert await counted(end) == write(2, zrem=1)
     taken = {"evalsha": 1, "time": 1, "zrange": 1}
     assert await counted(ledger.take(tenant, 10, 60_000)) == taken | due

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from core import events
-from core.crews.ledger import Busy, Claim, FencedError, Write
+from core.crews.ledger import Claim, FencedError, StepBusy, StepWrite
 from core.errors import ConflictError, NotFoundError
 from core.flows import Flow, Status, Step
 from tests.fixtures_ports import Flows, a_launch, viewed
@@ -21,7 +21,7 @@ async def launched(flows: Flows, flow: str = "f1") -> Flow:
 
 async def claimed(
     flows: Flows, step: Step, owner: str = "w1", lease_ms: int = LEASE_MS, flow: str = "f1"
-) -> Claim | Busy:
+) -> Claim | StepBusy:
     return await flows.ledger.claim(
         flows.tenant,
         flow,
@@ -112,7 +112,7 @@ async def test_a_held_step_is_busy_for_as_long_as_its_lease(flows: Flows):
     await held(flows, state.steps[0])
     now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
     busy = await claimed(flows, now, "w2")
-    assert isinstance(busy, Busy)
+    assert isinstance(busy, StepBusy)
     assert 0 < busy.remaining_ms <= LEASE_MS
 
 
@@ -124,9 +124,9 @@ async def test_after_the_lease_the_next_worker_gets_the_next_epoch(flows: Flows)
     successor = await held(flows, now, "w2")
     assert successor.epoch == 2
     with pytest.raises(FencedError):
-        await flows.ledger.emit(dead, 1, LEASE_MS, Write())
+        await flows.ledger.emit(dead, 1, LEASE_MS, StepWrite())
     with pytest.raises(FencedError):
-        await flows.ledger.commit(dead, 2, {"output": "late"}, Write())
+        await flows.ledger.commit(dead, 2, {"output": "late"}, StepWrite())
 
 
 async def test_a_worker_that_read_the_step_before_it_moved_on_is_fenced(flows: Flows):
@@ -139,11 +139,11 @@ async def test_a_worker_that_read_the_step_before_it_moved_on_is_fenced(flows: F
 async def test_a_write_sent_again_changes_nothing_and_returns_the_same_number(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
-    write = Write(events.custom("agent_insight", "ä\u2028\x1e{}"), error="ö\ud800")
+    write = StepWrite(events.custom("agent_insight", "ä\u2028\x1e{}"), error="ö\ud800")
     first = await flows.ledger.emit(claim, 1, LEASE_MS, write)
-    later = await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("x", 1)))
+    later = await flows.ledger.emit(claim, 2, LEASE_MS, StepWrite(events.custom("x", 1)))
     assert (first, later) == (6, 7)
-    assert await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("x", 1))) == later
+    assert await flows.ledger.emit(claim, 2, LEASE_MS, StepWrite(events.custom("x", 1))) == later
     after = await flows.ledger.state(flows.tenant, "f1")
     assert after.steps[0].error == "ö?"
     assert [number for number, _ in await log_of(flows)] == list(range(1, 8))
@@ -153,9 +153,9 @@ async def test_an_error_bumps_the_state_version_and_events_alone_do_not(flows: F
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
     before = (await flows.log.head(flows.tenant, "f1")).version
-    await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1)))
+    await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1)))
     assert (await flows.log.head(flows.tenant, "f1")).version == before
-    await flows.ledger.emit(claim, 2, LEASE_MS, Write(error="too long"))
+    await flows.ledger.emit(claim, 2, LEASE_MS, StepWrite(error="too long"))
     assert (await flows.log.head(flows.tenant, "f1")).version == before + 1
 
 
@@ -163,7 +163,7 @@ async def test_a_heartbeat_renews_the_lease_and_writes_no_event(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0], lease_ms=1_000)
     before = (await flows.ledger.state(flows.tenant, "f1")).steps[0].lease_ms
-    await flows.ledger.emit(claim, 1, LEASE_MS, Write())
+    await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite())
     assert (await flows.ledger.state(flows.tenant, "f1")).steps[0].lease_ms > before
     assert len(await log_of(flows)) == 4
 
@@ -171,7 +171,7 @@ async def test_a_heartbeat_renews_the_lease_and_writes_no_event(flows: Flows):
 async def test_a_commit_returns_the_state_after_it(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
-    write = Write(events.step_finished("one"))
+    write = StepWrite(events.step_finished("one"))
     after = await flows.ledger.commit(claim, 1, {"output": {"ü": [1.5, None]}}, write)
     assert after.results == {"one": {"output": {"ü": [1.5, None]}}}
     assert (after.steps[0].state, after.steps[0].error) == ("done", None)
@@ -181,7 +181,7 @@ async def test_a_commit_returns_the_state_after_it(flows: Flows):
 async def test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
-    write = Write(events.step_finished("one"))
+    write = StepWrite(events.step_finished("one"))
     first = await flows.ledger.commit(claim, 1, {"output": 1}, write)
     assert await flows.ledger.commit(claim, 1, {"output": 1}, write) == first
 
@@ -189,12 +189,12 @@ async def test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again(flo
 async def test_a_committed_step_is_never_claimed_again(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0], lease_ms=1)
-    after = await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    after = await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
     await asyncio.sleep(0.02)
     with pytest.raises(FencedError):
         await claimed(flows, after.steps[0], "w2")
     with pytest.raises(FencedError):
-        await flows.ledger.emit(claim, 2, LEASE_MS, Write(events.custom("late", 1)))
+        await flows.ledger.emit(claim, 2, LEASE_MS, StepWrite(events.custom("late", 1)))
 
 
 async def test_a_result_of_a_worker_that_was_succeeded_is_refused(flows: Flows):
@@ -203,42 +203,44 @@ async def test_a_result_of_a_worker_that_was_succeeded_is_refused(flows: Flows):
     await asyncio.sleep(0.02)
     await held(flows, (await flows.ledger.state(flows.tenant, "f1")).steps[0], "w2")
     with pytest.raises(FencedError):
-        await flows.ledger.commit(dead, 1, {"output": "late"}, Write())
+        await flows.ledger.commit(dead, 1, {"output": "late"}, StepWrite())
     assert (await flows.ledger.state(flows.tenant, "f1")).results == {}
 
 
 async def test_a_result_is_never_replaced(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
-    first = await flows.ledger.commit(claim, 1, {"output": 1}, Write())
+    first = await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
     with pytest.raises(FencedError):
-        await flows.ledger.commit(claim, 2, {"output": 2}, Write())
+        await flows.ledger.commit(claim, 2, {"output": 2}, StepWrite())
     assert await flows.ledger.state(flows.tenant, "f1") == first
 
 
 async def test_an_end_is_not_replaced_by_one_that_knew_of_it(flows: Flows):
     await launched(flows)
-    await flows.ledger.move(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
+    await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     with pytest.raises(FencedError):
-        await flows.ledger.move(flows.tenant, "f1", Status.CANCELLED, status_epoch=1, events=[])
+        await flows.ledger.transition(
+            flows.tenant, "f1", Status.CANCELLED, status_epoch=1, events=[]
+        )
 
 
 async def test_the_end_is_final_and_comes_once(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
     for _ in range(2):  # the second is a reply that was lost
-        await flows.ledger.move(
+        await flows.ledger.transition(
             flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0,
             events=events.run_finished("f1", {"a": 1}), output={"a": 1},
         )  # fmt: skip
     with pytest.raises(FencedError):
-        await flows.ledger.move(
+        await flows.ledger.transition(
             flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
         )
     with pytest.raises(FencedError):
-        await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("late", 1)))
+        await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("late", 1)))
     with pytest.raises(FencedError):
-        await flows.ledger.commit(claim, 1, {"output": "late"}, Write())
+        await flows.ledger.commit(claim, 1, {"output": "late"}, StepWrite())
     with pytest.raises(FencedError):
         await claimed(flows, state.steps[1], "w2")
     after = await flows.ledger.state(flows.tenant, "f1")
@@ -249,23 +251,25 @@ async def test_the_end_is_final_and_comes_once(flows: Flows):
 async def test_a_write_from_before_the_end_may_still_ask_for_its_number(flows: Flows):
     state = await launched(flows)
     claim = await held(flows, state.steps[0])
-    number = await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1)))
-    await flows.ledger.move(
+    number = await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1)))
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
     )
-    assert await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1))) == number
+    assert await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1))) == number
 
 
 async def test_writing_to_a_flow_that_is_gone_is_refused(flows: Flows):
     claim = Claim(flows.tenant, "nowhere", "one", 1)
     with pytest.raises(NotFoundError):
-        await flows.ledger.emit(claim, 1, LEASE_MS, Write())
+        await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite())
     with pytest.raises(NotFoundError):
-        await flows.ledger.commit(claim, 1, {}, Write())
+        await flows.ledger.commit(claim, 1, {}, StepWrite())
     with pytest.raises(NotFoundError):
         await claimed(flows, Step("one", "", ""), flow="nowhere")
     with pytest.raises(NotFoundError):
-        await flows.ledger.move(flows.tenant, "nowhere", Status.FAILED, status_epoch=0, events=[])
+        await flows.ledger.transition(
+            flows.tenant, "nowhere", Status.FAILED, status_epoch=0, events=[]
+        )
 
 
 async def test_eight_writers_at_once_leave_no_gap_and_no_repeat(flows: Flows):
@@ -275,7 +279,7 @@ async def test_eight_writers_at_once_leave_no_gap_and_no_repeat(flows: Flows):
     async def write(step: Step) -> None:
         claim = await held(flows, step, owner=step.id)
         for seq in range(1, 21):
-            await flows.ledger.emit(claim, seq, LEASE_MS, Write(events.custom(step.id, seq)))
+            await flows.ledger.emit(claim, seq, LEASE_MS, StepWrite(events.custom(step.id, seq)))
 
     await asyncio.gather(*(write(step) for step in steps))
     entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
@@ -290,12 +294,12 @@ async def test_the_log_leads_to_the_state_by_snapshot_and_deltas(flows: Flows):
     state = await launched(flows)
     for name, error in (("one", "no answer"), ("two", None)):
         claim = await held(flows, next(s for s in state.steps if s.id == name), owner=name)
-        await flows.ledger.emit(claim, 1, LEASE_MS, Write(events.custom("x", 1), error=error))
+        await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(events.custom("x", 1), error=error))
         assert await viewed(flows) == (await flows.log.snapshot(flows.tenant, "f1")).public()
-        write = Write(events.step_finished(name))
+        write = StepWrite(events.step_finished(name))
         state = await flows.ledger.commit(claim, 2, {"output": name}, write)
         assert await viewed(flows) == (await flows.log.snapshot(flows.tenant, "f1")).public()
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0,
         events=events.run_finished("f1", {"ü": [1.5]}), output={"ü": [1.5], "/~": {}},
     )  # fmt: skip
@@ -308,13 +312,13 @@ async def test_a_message_that_a_lost_worker_left_open_is_ended_before_the_next_o
     state = await launched(flows)
     dead = await held(flows, state.steps[0], lease_ms=1)
     said = [*events.text_start("m1"), *events.text_content("m1", "so f")]
-    await flows.ledger.emit(dead, 1, 1, Write(said, message="m1"))
+    await flows.ledger.emit(dead, 1, 1, StepWrite(said, message="m1"))
     await asyncio.sleep(0.02)
     now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
     successor = await held(flows, now, "w2", lease_ms=1)
     kinds = [kind for _, kind in await log_of(flows)]
     assert kinds[-3:].count("TEXT_MESSAGE_END") == 1
-    await flows.ledger.emit(successor, 1, 1, Write(events.text_message("m2", "all")))
+    await flows.ledger.emit(successor, 1, 1, StepWrite(events.text_message("m2", "all")))
     await asyncio.sleep(0.02)
     now = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
     await held(flows, now, "w3")

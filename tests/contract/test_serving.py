@@ -15,7 +15,7 @@ from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
 from core.adapters.upstash.wake import WakeBell
 from core.crews.lessons import NoLessons
 from core.crews.run import Timing, Worker
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import _serving, sweep
@@ -30,9 +30,9 @@ TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
 class Quick:
     """Answers at once."""
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         del session
-        return {"output": work.assignment.step, "raw": work.assignment.step}
+        return {"output": work.prompt.step, "raw": work.prompt.step}
 
 
 class Deaf:

@@ -16,7 +16,7 @@ from core.adapters.sqs import SqsWake
 from core.config import WORKER_MARGIN_SECONDS, Settings, SettingsError
 from core.crews.definition import Definition
 from core.crews.run import Timing
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep
@@ -49,11 +49,11 @@ class Steps:
     def __init__(self) -> None:
         self.began: list[str] = []
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         del session
-        self.began.append(work.assignment.step)
+        self.began.append(work.prompt.step)
         await asyncio.sleep(0.3)
-        return {"output": work.assignment.step, "raw": work.assignment.step}
+        return {"output": work.prompt.step, "raw": work.prompt.step}
 
 
 @dataclass

@@ -16,7 +16,7 @@ from core import bootstrap, events
 from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.config import Settings
 from core.crews.definition import Registry
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Head, Status
 from core.hub import Hub
 from core.identity import SCOPES, Keys, mint
@@ -36,14 +36,14 @@ inputs:
     topic: {type: string, maxLength: 40}
     season: {type: string, default: autumn}
 agents:
-  poet: {role: Poet, goal: Write, backstory: Wrote}
+  poet: {role: Poet, goal: StepWrite, backstory: Wrote}
 tasks:
   write: {description: "Write on {topic} in {season}", expected_output: A haiku, agent: poet}
 """
 
 
 @dataclass(frozen=True)
-class House:
+class App:
     """What the functions find behind their ports, and ways to call them."""
 
     flows: MemoryFlows
@@ -63,23 +63,23 @@ class House:
 
 
 @contextmanager
-def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> Iterator[House]:
+def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> Iterator[App]:
     """Put ports in memory in the place of the real ones; the crews are those under `folder`."""
     (folder / "haiku").mkdir()
     (folder / "haiku" / "crew.yaml").write_text(HAIKU)
-    house = House(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
+    app = App(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
-        keys=house.keys,
-        flow_log=house.flows,
-        hub=Hub(house.flows),
-        ledger=house.flows,
-        wake=house.flows,
-        blobs=house.blobs,
+        keys=app.keys,
+        flow_log=app.flows,
+        hub=Hub(app.flows),
+        ledger=app.flows,
+        wake=app.flows,
+        blobs=app.blobs,
         registry=Registry(folder),
     ):
-        yield house
+        yield app
 
 
 async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Claim:
@@ -94,13 +94,15 @@ async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> C
 
 
 async def tell(flows: MemoryFlows, claim: Claim, seq: int) -> Head:
-    await flows.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+    await flows.emit(claim, seq, LEASE_MS, StepWrite(events.custom("count", seq)))
     return await flows.head(claim.tenant, claim.flow)
 
 
 async def end(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Head:
     finished = events.run_finished(flow, 1)
-    await flows.move(tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished, output="Oh")
+    await flows.transition(
+        tenant, flow, Status.SUCCEEDED, status_epoch=0, events=finished, output="Oh"
+    )
     return await flows.head(tenant, flow)
 
 

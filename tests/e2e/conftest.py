@@ -1,14 +1,14 @@
-"""Every end-to-end test has a house of its own."""
+"""Every end-to-end test has an app of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.apps import House, opened
+from tests.e2e.apps import App, opened
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with opened(tmp_path, stream_seconds=2.0) as house:
-        yield house
+def app(tmp_path: Path) -> Iterator[App]:
+    with opened(tmp_path, stream_seconds=2.0) as app:
+        yield app

@@ -14,7 +14,7 @@ from starlette.types import Message
 from core.identity import SCOPES
 from functions import _app, _auth, crew_launch, flow_events, flow_status
 from infra.local import api
-from tests.e2e.apps import House, begin
+from tests.e2e.apps import App, begin
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ every_way = pytest.mark.parametrize("way", WAYS, ids=str)
 every_way_to_a_flow = pytest.mark.parametrize("way", OF_A_FLOW, ids=str)
 
 
-async def tried(house: House, way: Way, flow: str = "f1", **who: Any) -> httpx.Response:
-    async with house.client(way.function, **who) as client:
+async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Response:
+    async with app.client(way.function, **who) as client:
         body = {"json": {"approve": True}} if way.method == "POST" else {}
         return await client.request(way.method, way.path.format(flow=flow), **body)
 
@@ -72,20 +72,20 @@ def test_the_ways_in_are_those_we_know_of():
 
 
 @every_way
-async def test_all_other_scopes_together_do_not_open_a_way(house: House, way: Way):
-    answer = await tried(house, way, scopes=SCOPES - {way.scope})
+async def test_all_other_scopes_together_do_not_open_a_way(app: App, way: Way):
+    answer = await tried(app, way, scopes=SCOPES - {way.scope})
     assert answer.status_code == 403
     if way.method != "HEAD":
         assert way.scope in answer.json()["detail"]
 
 
 @every_way
-async def test_its_own_scope_alone_opens_a_way(house: House, way: Way):
-    assert (await tried(house, way, scopes=[way.scope])).status_code not in (401, 403)
+async def test_its_own_scope_alone_opens_a_way(app: App, way: Way):
+    assert (await tried(app, way, scopes=[way.scope])).status_code not in (401, 403)
 
 
 @every_way
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("app")
 async def test_nobody_gets_in_without_a_token(way: Way):
     transport = httpx.ASGITransport(way.function.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -100,8 +100,8 @@ async def test_nobody_gets_in_without_a_token(way: Way):
     ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "Bearer ä", "Bearer " + "a" * 5000,
      "Bearer a.b.c", "token"],
 )  # fmt: skip
-async def test_what_is_no_token_of_ours_is_told_so_in_few_words(house: House, value: str):
-    async with house.client(flow_status) as client:
+async def test_what_is_no_token_of_ours_is_told_so_in_few_words(app: App, value: str):
+    async with app.client(flow_status) as client:
         headers = {b"authorization": value.encode("latin-1")}
         answer = await client.get("/v1/flows", headers=headers)
     assert answer.status_code == 401
@@ -109,53 +109,51 @@ async def test_what_is_no_token_of_ours_is_told_so_in_few_words(house: House, va
     assert len(answer.content) < 300
 
 
-async def test_two_tokens_are_none(house: House):
-    async with house.client(flow_status) as client:
+async def test_two_tokens_are_none(app: App):
+    async with app.client(flow_status) as client:
         del client.headers["authorization"]
-        lines = list(house.bearer().items()) * 2
+        lines = list(app.bearer().items()) * 2
         assert (await client.get("/v1/flows", headers=lines)).status_code == 401
 
 
-async def test_the_scheme_may_be_written_in_small_letters(house: House):
-    token = house.bearer()["authorization"].replace("Bearer", "bearer")
-    async with house.client(flow_status) as client:
+async def test_the_scheme_may_be_written_in_small_letters(app: App):
+    token = app.bearer()["authorization"].replace("Bearer", "bearer")
+    async with app.client(flow_status) as client:
         answer = await client.get("/v1/flows", headers={"authorization": token})
     assert answer.status_code == 200
 
 
-async def test_a_path_that_is_not_there_does_not_say_so_to_strangers(house: House):
-    async with house.client(flow_status) as client:
+async def test_a_path_that_is_not_there_does_not_say_so_to_strangers(app: App):
+    async with app.client(flow_status) as client:
         answer = await client.get("/nowhere", headers={"authorization": ""})
     assert answer.status_code == 401
 
 
 @every_way_to_a_flow
-async def test_another_tenants_flow_cannot_be_told_from_one_that_is_not_there(
-    house: House, way: Way
-):
-    await begin(house.flows, "f1", "acme")
-    await begin(house.flows, "f2", "rival")
+async def test_another_tenants_flow_cannot_be_told_from_one_that_is_not_there(app: App, way: Way):
+    await begin(app.flows, "f1", "acme")
+    await begin(app.flows, "f2", "rival")
     strange = ["f2", "nowhere", "a.b", "{acme}:flow:f1", "x" * 65, "..%2Ff1", "%00", "f1%0A"]
-    answers = [await tried(house, way, flow) for flow in strange]
-    answers += [await tried(house, way, "f1", tenant="rival")]
+    answers = [await tried(app, way, flow) for flow in strange]
+    answers += [await tried(app, way, "f1", tenant="rival")]
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
     assert len({str(sorted(answer.headers.items())) for answer in answers}) == 1
 
 
-async def test_a_tag_does_not_open_another_tenants_flow(house: House):
-    await begin(house.flows, "f1", "acme")
-    etag = (await house.flows.head("acme", "f1")).etag
+async def test_a_tag_does_not_open_another_tenants_flow(app: App):
+    await begin(app.flows, "f1", "acme")
+    etag = (await app.flows.head("acme", "f1")).etag
     for tag in (etag, "*"):
-        async with house.client(flow_status, tenant="rival") as client:
+        async with app.client(flow_status, tenant="rival") as client:
             answer = await client.get("/v1/flows/f1", headers={"if-none-match": tag})
         assert answer.status_code == 404
 
 
-async def test_a_list_shows_ones_own_flows_alone(house: House):
-    await begin(house.flows, "f1", "acme")
-    await begin(house.flows, "f2", "rival")
-    async with house.client(flow_status, tenant="rival") as client:
+async def test_a_list_shows_ones_own_flows_alone(app: App):
+    await begin(app.flows, "f1", "acme")
+    await begin(app.flows, "f2", "rival")
+    async with app.client(flow_status, tenant="rival") as client:
         flows = (await client.get("/v1/flows")).json()["flows"]
     assert [flow["id"] for flow in flows] == ["f2"]
 
@@ -170,9 +168,9 @@ async def test_a_list_shows_ones_own_flows_alone(house: House):
     ],
 )
 async def test_on_one_port_a_wrong_method_is_told_all_the_right_ones(
-    house: House, method: str, path: str, allowed: str
+    app: App, method: str, path: str, allowed: str
 ):
-    async with house.client(api) as client:
+    async with app.client(api) as client:
         answer = await client.request(method, path)
     assert answer.status_code == 405
     assert answer.headers.get_list("allow") == [allowed]

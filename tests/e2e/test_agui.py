@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from core import events
 from core.adapters.memory import MemoryFlows
 from core.crews.definition import Definition, parse
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.hub import BUFFER_EVENTS
@@ -27,7 +27,7 @@ from functions.crew_agui import Run, inputs_of, is_waiting, told, translated
 from tests.e2e.apps import (
     HAIKU,
     LEASE_MS,
-    House,
+    App,
     LambdaContext,
     begin,
     end,
@@ -57,8 +57,8 @@ def asked(run: str = "r1", **more: Any) -> dict[str, Any]:
     return body
 
 
-async def ran(house: House, body: Any, path: str = PATH) -> httpx.Response:
-    async with house.client(crew_agui) as client:
+async def ran(app: App, body: Any, path: str = PATH) -> httpx.Response:
+    async with app.client(crew_agui) as client:
         return await client.post(path, json=body, headers={"accept": "text/event-stream"})
 
 
@@ -88,7 +88,9 @@ async def claimed(flows: MemoryFlows) -> Claim:
 
 async def move(flows: MemoryFlows, to: Status, told: list[events.Event], **more: Any) -> None:
     state = await flows.state("acme", await launched(flows))
-    await flows.move("acme", state.id, to, status_epoch=state.status_epoch, events=told, **more)
+    await flows.transition(
+        "acme", state.id, to, status_epoch=state.status_epoch, events=told, **more
+    )
 
 
 async def work(flows: MemoryFlows) -> None:
@@ -103,17 +105,17 @@ async def work(flows: MemoryFlows) -> None:
         *events.tool_result("c1", "1"),
         *events.text_message("m2", "rain falls"),
     ]
-    await flows.emit(claim, 1, LEASE_MS, Write(said))
-    await flows.commit(claim, 2, {"output": "Oh"}, Write(events.step_finished("write")))
+    await flows.emit(claim, 1, LEASE_MS, StepWrite(said))
+    await flows.commit(claim, 2, {"output": "Oh"}, StepWrite(events.step_finished("write")))
     await move(flows, Status.SUCCEEDED, events.run_finished(claim.flow, "Oh"), output="Oh")
 
 
-async def test_a_run_is_a_flow_told_in_the_words_of_the_client(house: House):
-    answer, _ = await asyncio.gather(ran(house, asked()), work(house.flows))
+async def test_a_run_is_a_flow_told_in_the_words_of_the_client(app: App):
+    answer, _ = await asyncio.gather(ran(app, asked()), work(app.flows))
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
     found = read(answer)
-    head = await house.flows.head("acme", await launched(house.flows))
+    head = await app.flows.head("acme", await launched(app.flows))
     assert [cursor for cursor, _ in found] == [head.cursor(n) for n in range(1, len(found) + 1)]
     kinds = [event["type"] for _, event in found]
     assert kinds[:3] == ["RUN_STARTED", "STATE_SNAPSHOT", "STATE_DELTA"]
@@ -123,43 +125,43 @@ async def test_a_run_is_a_flow_told_in_the_words_of_the_client(house: House):
     assert found[-1][1]["result"] == "Oh"
 
 
-async def test_the_validator_of_the_protocol_finds_nothing(house: House):
-    answer, _ = await asyncio.gather(ran(house, asked()), work(house.flows))
+async def test_the_validator_of_the_protocol_finds_nothing(app: App):
+    answer, _ = await asyncio.gather(ran(app, asked()), work(app.flows))
     told = [event for _, event in read(answer)]
     assert_valid_agui(told, features=["shared-state"], max_warnings=0)
 
 
-async def test_a_run_that_is_sent_again_is_the_same_flow_from_its_beginning(house: House):
-    answer, _ = await asyncio.gather(ran(house, asked()), work(house.flows))
-    again = await ran(house, asked())
+async def test_a_run_that_is_sent_again_is_the_same_flow_from_its_beginning(app: App):
+    answer, _ = await asyncio.gather(ran(app, asked()), work(app.flows))
+    again = await ran(app, asked())
     assert read(again) == read(answer)
-    assert len(await house.flows.recent("acme", 10)) == 1
+    assert len(await app.flows.recent("acme", 10)) == 1
 
 
 async def test_another_run_thread_or_tenant_is_another_flow(tmp_path: Path):
-    with opened(tmp_path, stream_seconds=0.05) as house:
+    with opened(tmp_path, stream_seconds=0.05) as app:
         for run in (asked(), asked("r2"), asked(threadId="t2"), asked("1", threadId="t1 r")):
-            await ran(house, run)
-        assert len(await house.flows.recent("acme", 10)) == 4
-        async with house.client(crew_agui, tenant="rival") as client:
+            await ran(app, run)
+        assert len(await app.flows.recent("acme", 10)) == 4
+        async with app.client(crew_agui, tenant="rival") as client:
             await client.post(PATH, json=asked())
-        assert len(await house.flows.recent("rival", 10)) == 1
+        assert len(await app.flows.recent("rival", 10)) == 1
 
 
 async def test_the_same_run_with_other_inputs_is_a_conflict(tmp_path: Path):
-    with opened(tmp_path, stream_seconds=0.05) as house:
-        await ran(house, asked())
-        answer = await ran(house, asked(forwardedProps={"inputs": {"topic": "snow"}}))
+    with opened(tmp_path, stream_seconds=0.05) as app:
+        await ran(app, asked())
+        answer = await ran(app, asked(forwardedProps={"inputs": {"topic": "snow"}}))
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_flow_that_fails_is_a_run_that_fails(house: House):
+async def test_a_flow_that_fails_is_a_run_that_fails(app: App):
     async def fail() -> None:
-        await launched(house.flows)
-        await move(house.flows, Status.FAILED, events.run_error("no luck", "step"), error="no luck")
+        await launched(app.flows)
+        await move(app.flows, Status.FAILED, events.run_error("no luck", "step"), error="no luck")
 
-    answer, _ = await asyncio.gather(ran(house, asked()), fail())
+    answer, _ = await asyncio.gather(ran(app, asked()), fail())
     cursor, last = read(answer)[-1]
     assert last["type"] == "RUN_ERROR"
     assert (last["message"], last["code"], last["runId"]) == ("no luck", "step", "r1")
@@ -171,12 +173,12 @@ WAITING = events.custom(
 )
 
 
-async def test_a_flow_that_waits_ends_the_run_with_an_interrupt(house: House):
+async def test_a_flow_that_waits_ends_the_run_with_an_interrupt(app: App):
     async def wait() -> None:
-        await claimed(house.flows)
-        await move(house.flows, Status.WAITING, WAITING)
+        await claimed(app.flows)
+        await move(app.flows, Status.WAITING, WAITING)
 
-    answer, _ = await asyncio.gather(ran(house, asked()), wait())
+    answer, _ = await asyncio.gather(ran(app, asked()), wait())
     finished = RunFinishedEvent.model_validate(read(answer)[-1][1])
     assert finished.outcome is not None
     assert finished.outcome.type == "interrupt"
@@ -186,31 +188,31 @@ async def test_a_flow_that_waits_ends_the_run_with_an_interrupt(house: House):
     assert interrupt.metadata == WAITING[0]["value"]
 
 
-async def test_a_wait_that_is_over_does_not_end_the_run(house: House):
+async def test_a_wait_that_is_over_does_not_end_the_run(app: App):
     async def wait_and_go_on() -> None:
-        claim = await claimed(house.flows)
-        await move(house.flows, Status.WAITING, WAITING)
-        await move(house.flows, Status.RUNNING, events.custom("resumed", {}))
-        await move(house.flows, Status.SUCCEEDED, events.run_finished(claim.flow, 1), output=1)
+        claim = await claimed(app.flows)
+        await move(app.flows, Status.WAITING, WAITING)
+        await move(app.flows, Status.RUNNING, events.custom("resumed", {}))
+        await move(app.flows, Status.SUCCEEDED, events.run_finished(claim.flow, 1), output=1)
 
-    await asyncio.gather(ran(house, asked()), wait_and_go_on())
-    kinds = [event["type"] for _, event in read(await ran(house, asked()))]
+    await asyncio.gather(ran(app, asked()), wait_and_go_on())
+    kinds = [event["type"] for _, event in read(await ran(app, asked()))]
     assert kinds.count("RUN_FINISHED") == 1
     assert kinds.count("CUSTOM") == 2
     assert kinds[-1] == "RUN_FINISHED"
 
 
 async def test_a_stream_whose_time_is_up_says_that_the_flow_goes_on(tmp_path: Path):
-    with opened(tmp_path, stream_seconds=0.2) as house:
-        found = read(await ran(house, asked()))
-        flow = await launched(house.flows)
-        assert not (await house.flows.head("acme", flow)).status.terminal
+    with opened(tmp_path, stream_seconds=0.2) as app:
+        found = read(await ran(app, asked()))
+        flow = await launched(app.flows)
+        assert not (await app.flows.head("acme", flow)).status.terminal
     assert [event["type"] for _, event in found] == ["RUN_STARTED", "STATE_SNAPSHOT", "RUN_ERROR"]
     assert found[-1][1]["code"] == "stream_over"
     assert found[-1][0] == found[-2][0]
 
 
-async def test_a_client_that_leaves_does_not_end_the_flow(house: House):
+async def test_a_client_that_leaves_does_not_end_the_flow(app: App):
     begun = asyncio.Event()
     body = json.dumps(asked()).encode()
     sent = iter([{"type": "http.request", "body": body, "more_body": False}])
@@ -225,7 +227,7 @@ async def test_a_client_that_leaves_does_not_end_the_flow(house: House):
         if b"RUN_STARTED" in message.get("body", b""):
             begun.set()
 
-    headers = house.bearer() | {"content-type": "application/json"}
+    headers = app.bearer() | {"content-type": "application/json"}
     lines = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {
         "type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(),
@@ -234,11 +236,11 @@ async def test_a_client_that_leaves_does_not_end_the_flow(house: House):
     }  # fmt: skip
     async with asyncio.timeout(1):
         await crew_agui.app(scope, receive, send)
-    flow = await launched(house.flows)
-    assert (await house.flows.head("acme", flow)).status is Status.QUEUED
-    assert house.flows._records["acme", flow].viewers == []
-    await work(house.flows)
-    assert read(await ran(house, asked()))[-1][1]["type"] == "RUN_FINISHED"
+    flow = await launched(app.flows)
+    assert (await app.flows.head("acme", flow)).status is Status.QUEUED
+    assert app.flows._records["acme", flow].viewers == []
+    await work(app.flows)
+    assert read(await ran(app, asked()))[-1][1]["type"] == "RUN_FINISHED"
 
 
 @pytest.mark.parametrize(
@@ -310,50 +312,50 @@ RESUME = [{"interruptId": "w1", "status": "resolved", "payload": True}]
         (PATH, asked(forwardedProps={"inputs": {"topic": "x" * 41}}), 422),
     ],
 )
-async def test_what_cannot_be_run_is_a_problem(house: House, path: str, body: Any, status: int):
-    answer = await ran(house, body, path)
+async def test_what_cannot_be_run_is_a_problem(app: App, path: str, body: Any, status: int):
+    answer = await ran(app, body, path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    assert await house.flows.recent("acme", 1) == []
+    assert await app.flows.recent("acme", 1) == []
 
 
 @pytest.mark.parametrize("scope", ["flows:read", "flows:write"])
-async def test_it_takes_the_right_to_launch_and_to_read(house: House, scope: str):
-    async with house.client(crew_agui, scopes=[scope]) as client:
+async def test_it_takes_the_right_to_launch_and_to_read(app: App, scope: str):
+    async with app.client(crew_agui, scopes=[scope]) as client:
         assert (await client.post(PATH, json=asked())).status_code == 403
-    assert await house.flows.recent("acme", 1) == []
+    assert await app.flows.recent("acme", 1) == []
 
 
-def test_a_host_that_does_not_stream_says_so(house: House):
+def test_a_host_that_does_not_stream_says_so(app: App):
     from functions._app import on_lambda  # noqa: PLC0415 -- what no deployment does with this function
 
-    headers = house.bearer() | {"content-type": "application/json"}
+    headers = app.bearer() | {"content-type": "application/json"}
     event = gateway_event("POST", PATH, headers, json.dumps(asked()).encode())
     answer = on_lambda(crew_agui.app)(event, LambdaContext())
     assert answer["statusCode"] == 501
     assert "POST /v1/flows" in json.loads(answer["body"])["detail"]
 
 
-async def test_a_reader_who_is_too_slow_for_the_hub_still_misses_nothing(house: House):
-    claim = await begin(house.flows)
+async def test_a_reader_who_is_too_slow_for_the_hub_still_misses_nothing(app: App):
+    claim = await begin(app.flows)
     async with aclosing(crew_agui._log("acme", "f1", lambda: 5.0)) as log:
         cursors = [(await anext(log))[0]]
         for seq in range(1, 4):
-            await house.flows.emit(
-                claim, seq, LEASE_MS, Write(events.custom("count", seq) * (BUFFER_EVENTS // 2))
+            await app.flows.emit(
+                claim, seq, LEASE_MS, StepWrite(events.custom("count", seq) * (BUFFER_EVENTS // 2))
             )
             await asyncio.sleep(0.01)  # the hub takes these; nobody reads them
-        await end(house.flows)
+        await end(app.flows)
         rest = [(cursor, event) async for cursor, event in log]
     cursors += [cursor for cursor, _ in rest]
-    head = await house.flows.head("acme", "f1")
+    head = await app.flows.head("acme", "f1")
     assert cursors == [head.cursor(n) for n in range(1, head.sequence + 1)]
     assert sum('"STATE_SNAPSHOT"' in event for _, event in rest) == 1
 
 
-async def test_a_log_whose_beginning_is_gone_is_given_one(house: House):
-    await asyncio.gather(ran(house, asked()), work(house.flows))
-    flow = await house.flows.snapshot("acme", await launched(house.flows))
+async def test_a_log_whose_beginning_is_gone_is_given_one(app: App):
+    await asyncio.gather(ran(app, asked()), work(app.flows))
+    flow = await app.flows.snapshot("acme", await launched(app.flows))
     found = [json.loads(event) for _, event in told(flow.head, flow, first=True)]
     assert [event["type"] for event in found] == ["RUN_STARTED", "STATE_SNAPSHOT", "RUN_FINISHED"]
     assert {cursor for cursor, _ in told(flow.head, flow, first=True)} == {flow.head.cursor()}

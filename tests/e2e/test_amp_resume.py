@@ -7,7 +7,7 @@ import pytest
 
 from core.flows import Status
 from functions import crew_amp
-from tests.e2e.apps import House
+from tests.e2e.apps import App
 from tests.fixtures_ports import Flows
 from tests.webhook_parts import Story
 
@@ -19,8 +19,8 @@ ANSWER: dict[str, Any] = {
 }
 
 
-async def waiting(house: House) -> Story:
-    flows = Flows("acme", house.flows, house.flows, house.flows, None)  # pyright: ignore[reportArgumentType] -- no money moves here
+async def waiting(app: App) -> Story:
+    flows = Flows("acme", app.flows, app.flows, app.flows, None)  # pyright: ignore[reportArgumentType] -- no money moves here
     story = await Story(flows).launched("https://h")
     await story.finished("find", "drop")
     await story.finished("write", "Ah")
@@ -28,14 +28,14 @@ async def waiting(house: House) -> Story:
     return story
 
 
-async def answered(house: House, crew: str = "haiku", **changes: Any) -> httpx.Response:
-    async with house.client(crew_amp) as client:
+async def answered(app: App, crew: str = "haiku", **changes: Any) -> httpx.Response:
+    async with app.client(crew_amp) as client:
         return await client.post(f"/amp/{crew}/resume", json=ANSWER | changes)
 
 
-async def test_an_execution_that_waits_says_for_what(house: House):
-    await waiting(house)
-    async with house.client(crew_amp) as client:
+async def test_an_execution_that_waits_says_for_what(app: App):
+    await waiting(app)
+    async with app.client(crew_amp) as client:
         answer = (await client.get("/amp/haiku/status/f1")).json()
     assert answer == {
         "status": "pending_human_input",
@@ -48,10 +48,10 @@ async def test_an_execution_that_waits_says_for_what(house: House):
     }
 
 
-async def test_feedback_has_the_task_done_again(house: House):
-    await waiting(house)
-    answer = await answered(house)
-    state = await house.flows.state("acme", "f1")
+async def test_feedback_has_the_task_done_again(app: App):
+    await waiting(app)
+    answer = await answered(app)
+    state = await app.flows.state("acme", "f1")
     assert (answer.status_code, answer.json()["status"]) == (200, "retrying")
     assert state.head.status is Status.RUNNING
     assert state.results["write.review.1"]["output"] == {
@@ -60,42 +60,42 @@ async def test_feedback_has_the_task_done_again(house: House):
     }
 
 
-async def test_approval_has_the_execution_go_on(house: House):
-    await waiting(house)
-    answer = await answered(house, is_approve=True, human_feedback="")
+async def test_approval_has_the_execution_go_on(app: App):
+    await waiting(app)
+    answer = await answered(app, is_approve=True, human_feedback="")
     assert answer.json() == {"status": "resumed", "message": "the execution goes on"}
 
 
-async def test_an_answer_sent_twice_is_one_answer(house: House):
-    await waiting(house)
-    first = await answered(house)
-    sequence = (await house.flows.head("acme", "f1")).sequence
-    assert (await answered(house)).json() == first.json()
-    assert (await house.flows.head("acme", "f1")).sequence == sequence
-    assert (await answered(house, is_approve=True)).status_code == 409
+async def test_an_answer_sent_twice_is_one_answer(app: App):
+    await waiting(app)
+    first = await answered(app)
+    sequence = (await app.flows.head("acme", "f1")).sequence
+    assert (await answered(app)).json() == first.json()
+    assert (await app.flows.head("acme", "f1")).sequence == sequence
+    assert (await answered(app, is_approve=True)).status_code == 409
 
 
-async def test_an_answer_on_another_task_is_a_conflict(house: House):
-    await waiting(house)
-    assert (await answered(house, task_id="find")).status_code == 409
-    assert (await house.flows.head("acme", "f1")).status is Status.WAITING
+async def test_an_answer_on_another_task_is_a_conflict(app: App):
+    await waiting(app)
+    assert (await answered(app, task_id="find")).status_code == 409
+    assert (await app.flows.head("acme", "f1")).status is Status.WAITING
 
 
-async def test_nothing_is_answered_where_nobody_waits_or_nothing_is(house: House):
-    story = await waiting(house)
-    assert (await answered(house, crew="sonnet")).status_code == 404
-    assert (await answered(house, execution_id="f2")).status_code == 404
+async def test_nothing_is_answered_where_nobody_waits_or_nothing_is(app: App):
+    story = await waiting(app)
+    assert (await answered(app, crew="sonnet")).status_code == 404
+    assert (await answered(app, execution_id="f2")).status_code == 404
     await story.answered("write.review.1", approve=True)
     await story.ended()
-    assert (await answered(house)).status_code == 409
+    assert (await answered(app)).status_code == 409
 
 
-async def test_webhooks_may_be_repeated_but_not_changed(house: House):
-    await waiting(house)
-    other = await answered(house, crewWebhookUrl="https://h/other")
+async def test_webhooks_may_be_repeated_but_not_changed(app: App):
+    await waiting(app)
+    other = await answered(app, crewWebhookUrl="https://h/other")
     assert other.status_code == 422
     assert [error["pointer"] for error in other.json()["errors"]] == ["/crewWebhookUrl"]
-    same = await answered(house, crewWebhookUrl="https://h/crew", taskWebhookUrl="https://h/task")
+    same = await answered(app, crewWebhookUrl="https://h/crew", taskWebhookUrl="https://h/task")
     assert same.status_code == 200
 
 
@@ -109,9 +109,9 @@ async def test_webhooks_may_be_repeated_but_not_changed(house: House):
     ],
 )
 async def test_an_answer_that_is_none_is_told_where(
-    house: House, changes: dict[str, Any], pointer: str
+    app: App, changes: dict[str, Any], pointer: str
 ):
-    await waiting(house)
-    answer = await answered(house, **changes)
+    await waiting(app)
+    answer = await answered(app, **changes)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

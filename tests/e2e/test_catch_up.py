@@ -11,27 +11,27 @@ import pytest
 
 from core import catch_up, events
 from core.adapters.memory import MemoryFlows
-from core.crews.ledger import Write
+from core.crews.ledger import StepWrite
 from functions import flow_events
-from tests.e2e.apps import House, begin, end, opened, tell
+from tests.e2e.apps import App, begin, end, opened, tell
 from tests.e2e.test_long_poll import Counting, meanwhile
 
 JSON = {"accept": "application/json"}
 
 
-async def page(house: House, after: str | None = None, **headers: str) -> httpx.Response:
+async def page(app: App, after: str | None = None, **headers: str) -> httpx.Response:
     query = {} if after is None else {"after": after}
-    async with house.client(flow_events) as client:
+    async with app.client(flow_events) as client:
         return await client.get("/v1/flows/f1/events", params=query, headers=JSON | headers)
 
 
-async def test_all_that_happened_comes_in_order_with_the_cursor_after_it(house: House):
-    await begin(house.flows)
-    head = await end(house.flows)
-    answer = await page(house)
+async def test_all_that_happened_comes_in_order_with_the_cursor_after_it(app: App):
+    await begin(app.flows)
+    head = await end(app.flows)
+    answer = await page(app)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
-    log = await house.flows.entries("acme", "f1", 0, 100)
+    log = await app.flows.entries("acme", "f1", 0, 100)
     assert answer.json() == {
         "events": [json.loads(entry.event) for entry in log],
         "cursor": head.cursor(),
@@ -41,26 +41,26 @@ async def test_all_that_happened_comes_in_order_with_the_cursor_after_it(house: 
 
 
 @pytest.mark.parametrize("form", ["{number}", "{cursor}"])
-async def test_only_what_comes_after_is_told(house: House, form: str):
-    await begin(house.flows)
-    head = await house.flows.head("acme", "f1")
-    answer = await page(house, form.format(number=3, cursor=head.cursor(3)))
+async def test_only_what_comes_after_is_told(app: App, form: str):
+    await begin(app.flows)
+    head = await app.flows.head("acme", "f1")
+    answer = await page(app, form.format(number=3, cursor=head.cursor(3)))
     assert [event["type"] for event in answer.json()["events"]] == ["STEP_STARTED"]
     assert answer.json()["cursor"] == head.cursor(4)
     assert answer.headers["retry-after"] == "2"
 
 
 @pytest.mark.parametrize("after", ["0", ""])
-async def test_nought_is_the_beginning(house: House, after: str):
-    await begin(house.flows)
-    assert len((await page(house, after)).json()["events"]) == 4
+async def test_nought_is_the_beginning(app: App, after: str):
+    await begin(app.flows)
+    assert len((await page(app, after)).json()["events"]) == 4
 
 
 @pytest.mark.parametrize("after", ["9", "-1", "00000000.1", "{incarnation}.9", "x", "01", "9" * 99])
-async def test_a_cursor_of_no_use_gets_the_state_and_the_cursor_after_it(house: House, after: str):
-    await begin(house.flows)
-    state = await house.flows.snapshot("acme", "f1")
-    answer = await page(house, after.format(incarnation=state.head.incarnation))
+async def test_a_cursor_of_no_use_gets_the_state_and_the_cursor_after_it(app: App, after: str):
+    await begin(app.flows)
+    state = await app.flows.snapshot("acme", "f1")
+    answer = await page(app, after.format(incarnation=state.head.incarnation))
     assert answer.json() == {
         "events": [],
         "snapshot": state.public(),
@@ -76,20 +76,20 @@ class Trimmed(MemoryFlows):
 
 
 async def test_what_was_trimmed_is_made_up_for_by_the_state(tmp_path: Path):
-    with opened(tmp_path, Trimmed()) as house:
-        await begin(house.flows)
-        assert "snapshot" in (await page(house, "1")).json()
-        assert "snapshot" not in (await page(house, "2")).json()
+    with opened(tmp_path, Trimmed()) as app:
+        await begin(app.flows)
+        assert "snapshot" in (await page(app, "1")).json()
+        assert "snapshot" not in (await page(app, "2")).json()
 
 
-async def test_a_long_log_comes_in_pages(house: House):
-    claim = await begin(house.flows)
+async def test_a_long_log_comes_in_pages(app: App):
+    claim = await begin(app.flows)
     for seq in range(1, 1200):
-        await tell(house.flows, claim, seq)
-    head = await end(house.flows)
+        await tell(app.flows, claim, seq)
+    head = await end(app.flows)
     pages, after = list[dict[str, Any]](), "0"
     while not pages or pages[-1]["more"]:
-        pages.append((await page(house, after)).json())
+        pages.append((await page(app, after)).json())
         after = pages[-1]["cursor"]
     assert [len(told["events"]) for told in pages] == [500, 500, 205]
     assert after == head.cursor()
@@ -97,68 +97,68 @@ async def test_a_long_log_comes_in_pages(house: House):
     assert [value for value in values if value] == list(range(1, 1200))
 
 
-async def test_pages_are_bounded_in_bytes_but_never_empty(house: House):
-    claim = await begin(house.flows)
+async def test_pages_are_bounded_in_bytes_but_never_empty(app: App):
+    claim = await begin(app.flows)
     for seq in range(1, 4):
         said = events.custom("x", "y" * (catch_up.PAGE_CHARACTERS - 100))
-        await house.flows.emit(claim, seq, 30_000, Write(said))
+        await app.flows.emit(claim, seq, 30_000, StepWrite(said))
     after, lengths = "4", list[int]()
     for _ in range(3):
-        told = (await page(house, after)).json()
+        told = (await page(app, after)).json()
         lengths.append(len(told["events"]))
         after = told["cursor"]
     assert lengths == [1, 1, 1]
     assert not told["more"]
 
 
-async def test_at_the_end_of_a_flow_there_is_nothing_more_to_ask_for(house: House):
-    await begin(house.flows)
-    head = await end(house.flows)
-    answer = await page(house, head.cursor(), prefer="wait=2")
+async def test_at_the_end_of_a_flow_there_is_nothing_more_to_ask_for(app: App):
+    await begin(app.flows)
+    head = await end(app.flows)
+    answer = await page(app, head.cursor(), prefer="wait=2")
     assert answer.json()["events"] == []
     assert answer.json()["status"] == "succeeded"
     assert "retry-after" not in answer.headers
 
 
 async def test_who_is_up_to_date_costs_one_read_and_no_subscription(tmp_path: Path):
-    with opened(tmp_path, flows := Counting()) as house:
+    with opened(tmp_path, flows := Counting()) as app:
         await begin(flows)
         cursor = (await flows.head("acme", "f1")).cursor()
         flows.reads.clear()
-        answer = await page(house, cursor)
+        answer = await page(app, cursor)
     assert answer.json()["cursor"] == cursor
     assert flows.reads == ["head"]
 
 
-async def test_with_a_wait_the_next_event_is_told_when_it_happens(house: House):
-    claim = await begin(house.flows)
+async def test_with_a_wait_the_next_event_is_told_when_it_happens(app: App):
+    claim = await begin(app.flows)
     before = time.monotonic()
     answer, _ = await asyncio.gather(
-        page(house, "4", prefer="wait=2"), meanwhile(lambda: tell(house.flows, claim, 7))
+        page(app, "4", prefer="wait=2"), meanwhile(lambda: tell(app.flows, claim, 7))
     )
     assert 0.1 <= time.monotonic() - before < 1
     assert [event["value"] for event in answer.json()["events"]] == [7]
     assert answer.headers["preference-applied"] == "wait=2"
 
 
-async def test_the_end_comes_with_the_status_it_leaves(house: House):
-    await begin(house.flows)
+async def test_the_end_comes_with_the_status_it_leaves(app: App):
+    await begin(app.flows)
     answer, _ = await asyncio.gather(
-        page(house, "4", prefer="wait=2"), meanwhile(lambda: end(house.flows))
+        page(app, "4", prefer="wait=2"), meanwhile(lambda: end(app.flows))
     )
     assert answer.json()["events"][-1]["type"] == "RUN_FINISHED"
     assert answer.json()["status"] == "succeeded"
     assert "retry-after" not in answer.headers
 
 
-async def test_when_nothing_happens_the_page_is_empty_and_the_cursor_stays(house: House):
-    await begin(house.flows)
-    cursor = (await house.flows.head("acme", "f1")).cursor()
+async def test_when_nothing_happens_the_page_is_empty_and_the_cursor_stays(app: App):
+    await begin(app.flows)
+    cursor = (await app.flows.head("acme", "f1")).cursor()
     before = time.monotonic()
-    answer = await page(house, cursor, prefer="wait=1")
+    answer = await page(app, cursor, prefer="wait=1")
     assert 0.9 < time.monotonic() - before < 1.5
     assert answer.json() == {"events": [], "cursor": cursor, "status": "running", "more": False}
-    assert house.flows._records["acme", "f1"].viewers == []
+    assert app.flows._records["acme", "f1"].viewers == []
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ async def test_when_nothing_happens_the_page_is_empty_and_the_cursor_stays(house
     ],
 )
 async def test_the_client_chooses_between_pages_and_a_stream(
-    house: House, accept: str, query: str, kind: str
+    app: App, accept: str, query: str, kind: str
 ):
-    await begin(house.flows)
-    await end(house.flows)
-    async with house.client(flow_events) as client:
+    await begin(app.flows)
+    await end(app.flows)
+    async with app.client(flow_events) as client:
         answer = await client.get(f"/v1/flows/f1/events{query}", headers={"accept": accept})
     assert answer.headers["content-type"].partition(";")[0] == kind

@@ -6,28 +6,28 @@ import httpx
 import pytest
 
 from core import events
-from core.crews.ledger import Write
+from core.crews.ledger import StepWrite
 from functions import flow_events, flow_status
-from tests.e2e.apps import House, begin, end
+from tests.e2e.apps import App, begin, end
 
 STATE = "/v1/flows/f1"
 
 
-async def got(house: House, path: str = STATE, method: str = "GET", **headers: str):
+async def got(app: App, path: str = STATE, method: str = "GET", **headers: str):
     """Ask as a client that unpacks nothing by itself; return the answer and its bytes."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     function = flow_events if "events" in path else flow_status
     async with (
-        house.client(function) as client,
+        app.client(function) as client,
         client.stream(method, path, headers=given) as answer,
     ):
         return answer, b"".join([part async for part in answer.aiter_raw()])
 
 
-async def test_a_state_is_coded_and_says_so(house: House):
-    await begin(house.flows)
-    plain, body = await got(house, accept_encoding="identity")
-    coded, short = await got(house, accept_encoding="gzip")
+async def test_a_state_is_coded_and_says_so(app: App):
+    await begin(app.flows)
+    plain, body = await got(app, accept_encoding="identity")
+    coded, short = await got(app, accept_encoding="gzip")
     assert gzip.decompress(short) == body
     assert len(short) < len(body) / 2
     assert coded.headers["content-encoding"] == "gzip"
@@ -40,13 +40,11 @@ async def test_a_state_is_coded_and_says_so(house: House):
 
 @pytest.mark.parametrize("asked", ["gzip", "identity"])
 @pytest.mark.parametrize("known", ["{tag}", "W/{tag}", '"x", W/{tag}', "*"])
-async def test_a_304_carries_the_headers_of_the_200_it_stands_for(
-    house: House, asked: str, known: str
-):
-    await begin(house.flows)
-    full, _ = await got(house, accept_encoding=asked)
+async def test_a_304_carries_the_headers_of_the_200_it_stands_for(app: App, asked: str, known: str):
+    await begin(app.flows)
+    full, _ = await got(app, accept_encoding=asked)
     tag = full.headers["etag"].removeprefix("W/")
-    answer, body = await got(house, accept_encoding=asked, if_none_match=known.format(tag=tag))
+    answer, body = await got(app, accept_encoding=asked, if_none_match=known.format(tag=tag))
     assert (answer.status_code, body) == (304, b"")
     for name in ("etag", "vary", "cache-control", "retry-after"):
         assert answer.headers[name] == full.headers[name]
@@ -55,51 +53,51 @@ async def test_a_304_carries_the_headers_of_the_200_it_stands_for(
 
 @pytest.mark.parametrize("asked", ["gzip", "identity", "gzip, identity;q=0"])
 @pytest.mark.parametrize("path", [STATE, "/v1/flows", "/v1/flows/f1/events?after=0"])
-async def test_head_has_the_headers_of_get(house: House, asked: str, path: str):
-    await begin(house.flows)
-    full, _ = await got(house, path, accept_encoding=asked)
-    answer, body = await got(house, path, "HEAD", accept_encoding=asked)
+async def test_head_has_the_headers_of_get(app: App, asked: str, path: str):
+    await begin(app.flows)
+    full, _ = await got(app, path, accept_encoding=asked)
+    answer, body = await got(app, path, "HEAD", accept_encoding=asked)
     assert body == b""
     assert dict(answer.headers) == dict(full.headers)
 
 
-async def test_a_short_body_goes_as_it_is_unless_that_is_refused(house: House):
-    plain, _ = await got(house, "/v1/flows", accept_encoding="gzip")
+async def test_a_short_body_goes_as_it_is_unless_that_is_refused(app: App):
+    plain, _ = await got(app, "/v1/flows", accept_encoding="gzip")
     assert "content-encoding" not in plain.headers
     assert plain.headers["vary"] == "Authorization, Accept-Encoding"
-    coded, body = await got(house, "/v1/flows", accept_encoding="gzip, identity;q=0")
+    coded, body = await got(app, "/v1/flows", accept_encoding="gzip, identity;q=0")
     assert coded.headers["content-encoding"] == "gzip"
     assert gzip.decompress(body) == b'{"flows":[],"next":null}'
 
 
-async def test_a_long_body_is_coded_whole(house: House):
-    claim = await begin(house.flows)
+async def test_a_long_body_is_coded_whole(app: App):
+    claim = await begin(app.flows)
     said = events.custom("x", "many words " * 20_000)
-    await house.flows.emit(claim, 1, 30_000, Write(said))
-    plain, body = await got(house, "/v1/flows/f1/events?after=0", accept_encoding="identity")
-    _, short = await got(house, "/v1/flows/f1/events?after=0", accept_encoding="gzip")
+    await app.flows.emit(claim, 1, 30_000, StepWrite(said))
+    plain, body = await got(app, "/v1/flows/f1/events?after=0", accept_encoding="identity")
+    _, short = await got(app, "/v1/flows/f1/events?after=0", accept_encoding="gzip")
     assert plain.status_code == 200
     assert gzip.decompress(short) == body
 
 
-async def test_a_stream_is_never_coded(house: House):
-    await begin(house.flows)
-    await end(house.flows)
-    answer, body = await got(house, "/v1/flows/f1/events", accept_encoding="gzip")
+async def test_a_stream_is_never_coded(app: App):
+    await begin(app.flows)
+    await end(app.flows)
+    answer, body = await got(app, "/v1/flows/f1/events", accept_encoding="gzip")
     assert "content-encoding" not in answer.headers
     assert body.startswith(b"retry: ")
 
 
-async def test_a_problem_is_not_coded(house: House):
-    answer, _ = await got(house, "/v1/flows/none", accept_encoding="gzip, identity;q=0")
+async def test_a_problem_is_not_coded(app: App):
+    answer, _ = await got(app, "/v1/flows/none", accept_encoding="gzip, identity;q=0")
     assert answer.status_code == 404
     assert "content-encoding" not in answer.headers
 
 
-async def test_several_lines_are_one_list(house: House):
-    await begin(house.flows)
+async def test_several_lines_are_one_list(app: App):
+    await begin(app.flows)
     lines = [("accept-encoding", "deflate"), ("accept-encoding", "gzip")]
-    async with house.client(flow_status) as client:
+    async with app.client(flow_status) as client:
         del client.headers["accept-encoding"]
         answer: httpx.Response = await client.get(STATE, headers=lines)
     assert answer.headers["content-encoding"] == "gzip"

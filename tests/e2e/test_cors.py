@@ -7,19 +7,19 @@ import httpx
 import pytest
 
 from functions import crew_launch, flow_events, flow_status
-from tests.e2e.apps import House, begin, opened
+from tests.e2e.apps import App, begin, opened
 
 OURS = "https://app.example.com"
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with opened(tmp_path, cors_origins=(OURS, "http://localhost:3000")) as house:
-        yield house
+def app(tmp_path: Path) -> Iterator[App]:
+    with opened(tmp_path, cors_origins=(OURS, "http://localhost:3000")) as app:
+        yield app
 
 
-async def preflight(house: House, origin: str, method: str, headers: str) -> httpx.Response:
-    async with house.client(flow_events) as client:
+async def preflight(app: App, origin: str, method: str, headers: str) -> httpx.Response:
+    async with app.client(flow_events) as client:
         del client.headers["authorization"]
         asked = {
             "origin": origin,
@@ -44,8 +44,8 @@ def words(answer: httpx.Response, name: str) -> set[str]:
         "content-type",
     ],
 )
-async def test_a_preflight_needs_no_token(house: House, name: str):
-    answer = await preflight(house, OURS, "POST", name)
+async def test_a_preflight_needs_no_token(app: App, name: str):
+    answer = await preflight(app, OURS, "POST", name)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == OURS
     assert name in words(answer, "access-control-allow-headers")
@@ -65,9 +65,9 @@ async def test_a_preflight_needs_no_token(house: House, name: str):
     ],
 )
 async def test_another_origin_method_or_header_is_refused(
-    house: House, origin: str, method: str, headers: str
+    app: App, origin: str, method: str, headers: str
 ):
-    answer = await preflight(house, origin, method, headers)
+    answer = await preflight(app, origin, method, headers)
     assert answer.status_code == 400
     if origin != OURS:
         assert "access-control-allow-origin" not in answer.headers
@@ -75,10 +75,10 @@ async def test_another_origin_method_or_header_is_refused(
 
 @pytest.mark.parametrize("function", [flow_status, flow_events, crew_launch])
 @pytest.mark.parametrize("path", ["/v1/flows", "/v1/flows/f1", "/v1/flows/f1/events?after=0", "/x"])
-async def test_a_page_may_read_every_answer_and_the_headers_it_needs(house: House, function, path):
-    await begin(house.flows)
-    for authorization in (house.bearer()["authorization"], "Bearer x"):
-        async with house.client(function) as client:
+async def test_a_page_may_read_every_answer_and_the_headers_it_needs(app: App, function, path):
+    await begin(app.flows)
+    for authorization in (app.bearer()["authorization"], "Bearer x"):
+        async with app.client(function) as client:
             headers = {"origin": OURS, "authorization": authorization}
             answer = await client.get(path, headers=headers)
         assert answer.headers["access-control-allow-origin"] == OURS
@@ -88,17 +88,17 @@ async def test_a_page_may_read_every_answer_and_the_headers_it_needs(house: Hous
         assert "origin" in words(answer, "vary")
 
 
-async def test_a_304_may_be_read_too(house: House):
-    await begin(house.flows)
-    async with house.client(flow_status) as client:
+async def test_a_304_may_be_read_too(app: App):
+    await begin(app.flows)
+    async with app.client(flow_status) as client:
         answer = await client.get("/v1/flows/f1", headers={"origin": OURS, "if-none-match": "*"})
     assert answer.status_code == 304
     assert answer.headers["access-control-allow-origin"] == OURS
     assert answer.headers.get_list("vary") == ["Authorization, Accept-Encoding, Origin"]
 
 
-async def test_for_an_answer_without_an_origin_vary_says_that_it_might_differ(house: House):
-    async with house.client(flow_status) as client:
+async def test_for_an_answer_without_an_origin_vary_says_that_it_might_differ(app: App):
+    async with app.client(flow_status) as client:
         answer = await client.get("/v1/flows")
     assert "access-control-allow-origin" not in answer.headers
     assert "origin" in words(answer, "vary")
@@ -106,8 +106,8 @@ async def test_for_an_answer_without_an_origin_vary_says_that_it_might_differ(ho
 
 async def test_without_origins_in_the_settings_no_page_may_call(tmp_path: Path):
     (tmp_path / "closed").mkdir()
-    with opened(tmp_path / "closed") as house:
-        assert (await preflight(house, OURS, "GET", "authorization")).status_code == 401
-        async with house.client(flow_status) as client:
+    with opened(tmp_path / "closed") as app:
+        assert (await preflight(app, OURS, "GET", "authorization")).status_code == 401
+        async with app.client(flow_status) as client:
             answer = await client.get("/v1/flows", headers={"origin": OURS})
     assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -9,7 +9,7 @@ import httpx_sse
 
 from core import events
 from core.adapters.upstash.lean import LeanCommands
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
 from tests.faulty import cutting
 from tests.fixtures_ports import Flows, a_launch, over_redis
@@ -26,9 +26,9 @@ async def written(flows: Flows) -> None:
     assert isinstance(claim, Claim)
     for seq in range(1, EVENTS + 1):
         told = events.custom("count", {"seq": seq, "text": "ünicode\n" * (seq % 7)})
-        await flows.ledger.emit(claim, seq, 60_000, Write(told))
+        await flows.ledger.emit(claim, seq, 60_000, StepWrite(told))
         await asyncio.sleep(0.01)
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1)
     )
 

@@ -13,19 +13,19 @@ from starlette.types import Message
 
 from core import events, hub
 from core.adapters.memory import MemoryFlows
-from core.crews.ledger import Write
+from core.crews.ledger import StepWrite
 from core.errors import UnavailableError
 from core.flows import Batch, Head
 from functions import flow_events
-from tests.e2e.apps import House, begin, end, opened, tell
+from tests.e2e.apps import App, begin, end, opened, tell
 
 PATH = "/v1/flows/f1/events"
 BEGUN = ["RUN_STARTED", "STATE_SNAPSHOT", "STATE_DELTA", "STEP_STARTED"]
 
 
-async def watched(house: House, cursor: str | None = None, path: str = PATH) -> httpx.Response:
+async def watched(app: App, cursor: str | None = None, path: str = PATH) -> httpx.Response:
     headers = {"last-event-id": cursor} if cursor is not None else {}
-    async with house.client(flow_events) as client:
+    async with app.client(flow_events) as client:
         return await client.get(path, headers=headers)
 
 
@@ -37,14 +37,14 @@ def kinds(answer: httpx.Response) -> list[str]:
     return [json.loads(event.data)["type"] for event in read(answer)]
 
 
-async def finished(house: House) -> Head:
-    await begin(house.flows)
-    return await end(house.flows)
+async def finished(app: App) -> Head:
+    await begin(app.flows)
+    return await end(app.flows)
 
 
-async def test_a_late_first_viewer_gets_the_whole_story(house: House):
-    head = await finished(house)
-    answer = await watched(house)
+async def test_a_late_first_viewer_gets_the_whole_story(app: App):
+    head = await finished(app)
+    answer = await watched(app)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -56,40 +56,38 @@ async def test_a_late_first_viewer_gets_the_whole_story(house: House):
     assert kinds(answer) == [*BEGUN, "STATE_DELTA", "RUN_FINISHED"]
 
 
-async def test_what_happens_while_one_watches_arrives_and_the_end_ends_the_stream(house: House):
-    claim = await begin(house.flows)
+async def test_what_happens_while_one_watches_arrives_and_the_end_ends_the_stream(app: App):
+    claim = await begin(app.flows)
 
     async def work() -> None:
         for seq in range(1, 6):
             await asyncio.sleep(0.01)
-            await tell(house.flows, claim, seq)
-        await end(house.flows)
+            await tell(app.flows, claim, seq)
+        await end(app.flows)
 
-    answer, _ = await asyncio.gather(watched(house), work())
+    answer, _ = await asyncio.gather(watched(app), work())
     values = [json.loads(event.data).get("value") for event in read(answer)]
     assert [value for value in values if value] == [1, 2, 3, 4, 5]
     assert kinds(answer)[-1] == "RUN_FINISHED"
 
 
 @pytest.mark.parametrize("where", ["header", "query"])
-async def test_a_viewer_who_comes_back_goes_on_after_the_last_event_it_saw(
-    house: House, where: str
-):
-    head = await finished(house)
-    by_query = await watched(house, path=f"{PATH}?lastEventId={head.cursor(4)}")
-    answer = by_query if where == "query" else await watched(house, head.cursor(4))
+async def test_a_viewer_who_comes_back_goes_on_after_the_last_event_it_saw(app: App, where: str):
+    head = await finished(app)
+    by_query = await watched(app, path=f"{PATH}?lastEventId={head.cursor(4)}")
+    answer = by_query if where == "query" else await watched(app, head.cursor(4))
     assert [event.id for event in read(answer)] == [head.cursor(5), head.cursor(6)]
 
 
-async def test_the_header_counts_more_than_the_address_the_stream_was_opened_with(house: House):
-    head = await finished(house)
-    answer = await watched(house, head.cursor(5), f"{PATH}?lastEventId={head.cursor(1)}")
+async def test_the_header_counts_more_than_the_address_the_stream_was_opened_with(app: App):
+    head = await finished(app)
+    answer = await watched(app, head.cursor(5), f"{PATH}?lastEventId={head.cursor(1)}")
     assert [event.id for event in read(answer)] == [head.cursor(6)]
 
 
-async def test_who_has_seen_the_end_is_told_not_to_come_back(house: House):
-    head = await finished(house)
-    answer = await watched(house, head.cursor())
+async def test_who_has_seen_the_end_is_told_not_to_come_back(app: App):
+    head = await finished(app)
+    answer = await watched(app, head.cursor())
     assert answer.status_code == 204
     assert answer.content == b""
 
@@ -97,23 +95,21 @@ async def test_who_has_seen_the_end_is_told_not_to_come_back(house: House):
 @pytest.mark.parametrize(
     "cursor", ["1", "-1", "00000000.1", "{incarnation}.99", "{incarnation}.01", "x" * 3000, "ä"]
 )
-async def test_a_cursor_of_no_use_gets_the_state_and_the_id_it_is_valid_at(
-    house: House, cursor: str
-):
-    head = await finished(house)
+async def test_a_cursor_of_no_use_gets_the_state_and_the_id_it_is_valid_at(app: App, cursor: str):
+    head = await finished(app)
     sent = cursor.format(incarnation=head.incarnation).encode("latin-1").decode("latin-1")
-    async with house.client(flow_events) as client:
+    async with app.client(flow_events) as client:
         answer = await client.get(PATH, headers={b"last-event-id": sent.encode("latin-1")})
     (event,) = read(answer)
     assert event.id == head.cursor()
-    state = await house.flows.snapshot("acme", "f1")
+    state = await app.flows.snapshot("acme", "f1")
     assert json.loads(event.data) == {"type": "STATE_SNAPSHOT", "snapshot": state.public()}
 
 
-async def test_after_a_snapshot_the_stream_goes_on(house: House):
-    claim = await begin(house.flows)
+async def test_after_a_snapshot_the_stream_goes_on(app: App):
+    claim = await begin(app.flows)
     answer, *_ = await asyncio.gather(
-        watched(house, "00000000.1"), _later(lambda: tell(house.flows, claim, 1))
+        watched(app, "00000000.1"), _later(lambda: tell(app.flows, claim, 1))
     )
     assert kinds(answer) == ["STATE_SNAPSHOT", "CUSTOM"]
 
@@ -124,17 +120,17 @@ async def _later(work: Callable[[], Any]) -> None:
 
 
 async def test_a_stream_ends_when_its_time_is_up_and_leaves_nobody_listening(tmp_path: Path):
-    with opened(tmp_path, stream_seconds=0.2) as house:
-        await begin(house.flows)
+    with opened(tmp_path, stream_seconds=0.2) as app:
+        await begin(app.flows)
         async with asyncio.timeout(2):
-            answer = await watched(house)
+            answer = await watched(app)
         assert answer.text.endswith("\n\n")
         assert kinds(answer) == BEGUN
-        assert house.flows._records["acme", "f1"].viewers == []
+        assert app.flows._records["acme", "f1"].viewers == []
 
 
-async def test_a_viewer_who_leaves_is_not_listened_for(house: House):
-    await begin(house.flows)
+async def test_a_viewer_who_leaves_is_not_listened_for(app: App):
+    await begin(app.flows)
     begun = asyncio.Event()
 
     async def receive() -> dict[str, str]:
@@ -143,32 +139,32 @@ async def test_a_viewer_who_leaves_is_not_listened_for(house: House):
 
     async def send(message: Message) -> None:
         if b"RUN_STARTED" in message.get("body", b""):
-            assert house.flows._records["acme", "f1"].viewers != []
+            assert app.flows._records["acme", "f1"].viewers != []
             begun.set()
 
-    lines = [(name.encode(), value.encode()) for name, value in house.bearer().items()]
+    lines = [(name.encode(), value.encode()) for name, value in app.bearer().items()]
     scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
     async with asyncio.timeout(1):
         await flow_events.app(scope, receive, send)
-    assert house.flows._records["acme", "f1"].viewers == []
+    assert app.flows._records["acme", "f1"].viewers == []
 
 
-async def test_head_does_not_wait_for_anything_to_happen(house: House):
-    await begin(house.flows)
-    async with house.client(flow_events) as client, asyncio.timeout(1):
+async def test_head_does_not_wait_for_anything_to_happen(app: App):
+    await begin(app.flows)
+    async with app.client(flow_events) as client, asyncio.timeout(1):
         answer = await client.head(PATH)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
 
 
-async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(house: House):
-    claim = await begin(house.flows)
+async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(app: App):
+    claim = await begin(app.flows)
     for seq in range(1, 101):
-        await tell(house.flows, claim, seq)
-    head = await end(house.flows)
+        await tell(app.flows, claim, seq)
+    head = await end(app.flows)
     seen: list[str] = []
     cuts = 0
-    while (answer := await watched(house, seen[-1] if seen else None)).status_code == 200:
+    while (answer := await watched(app, seen[-1] if seen else None)).status_code == 200:
         frames = answer.text.split("\n\n")
         whole = 2 + cuts % 3  # the first says when to come back
         cut = "\n\n".join([*frames[:whole], "".join(frames[whole : whole + 1])[:20]])
@@ -197,9 +193,9 @@ class Outage(MemoryFlows):
 
 async def test_an_outage_at_the_start_is_a_short_stream_so_the_viewer_comes_back(tmp_path: Path):
     flows = Outage()
-    with opened(tmp_path, flows) as house:
+    with opened(tmp_path, flows) as app:
         flows.reads_left = -1
-        answer = await watched(house)
+        answer = await watched(app)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
     wait = answer.text.removeprefix("retry: ").removesuffix("\n\n")
@@ -208,29 +204,29 @@ async def test_an_outage_at_the_start_is_a_short_stream_so_the_viewer_comes_back
 
 async def test_an_outage_in_the_middle_leaves_the_stream_whole(tmp_path: Path):
     flows = Outage()
-    with opened(tmp_path, flows, stream_seconds=0.3) as house:
+    with opened(tmp_path, flows, stream_seconds=0.3) as app:
         await begin(flows)
         flows.reads_left = 1
-        answer = await watched(house)
+        answer = await watched(app)
     assert answer.text.endswith("\n\n")
     assert kinds(answer) == BEGUN
 
 
-async def test_line_ends_in_what_an_agent_said_forge_no_event(house: House):
-    claim = await begin(house.flows)
+async def test_line_ends_in_what_an_agent_said_forge_no_event(app: App):
+    claim = await begin(app.flows)
     said = events.custom("x", "\r\n\r\nid: 9\ndata: forged\n\n\u2028\0")
-    await house.flows.emit(claim, 1, 30_000, Write(said))
-    head = await end(house.flows)
-    answer = await watched(house)
+    await app.flows.emit(claim, 1, 30_000, StepWrite(said))
+    head = await end(app.flows)
+    answer = await watched(app)
     ids = [line for line in answer.text.split("\n") if line.startswith("id:")]
     assert len(ids) == head.sequence
     assert "forged" in answer.text
 
 
 async def test_a_reader_that_is_too_slow_gets_the_state_in_the_place_of_what_it_missed(
-    house: House,
+    app: App,
 ):
-    claim = await begin(house.flows)
+    claim = await begin(app.flows)
     begun, open_again, sent = asyncio.Event(), asyncio.Event(), list[bytes]()
 
     async def send(message: Message) -> None:
@@ -243,16 +239,16 @@ async def test_a_reader_that_is_too_slow_gets_the_state_in_the_place_of_what_it_
         await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
-    lines = [(name.encode(), value.encode()) for name, value in house.bearer().items()]
+    lines = [(name.encode(), value.encode()) for name, value in app.bearer().items()]
     scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
     reading = asyncio.create_task(flow_events.app(scope, receive, send))
     await begun.wait()
     for seq in range(1, hub.BUFFER_EVENTS + 500):
-        await tell(house.flows, claim, seq)
+        await tell(app.flows, claim, seq)
     await asyncio.sleep(0.01)
     open_again.set()
     await asyncio.sleep(0.01)
-    await end(house.flows)
+    await end(app.flows)
     await reading
     answer = httpx.Response(
         200, headers={"content-type": "text/event-stream"}, content=b"".join(sent)

@@ -9,17 +9,17 @@ import pytest
 
 from core.errors import UnavailableError
 from functions import crew_launch, flow_events, flow_status
-from tests.e2e.apps import House, opened
+from tests.e2e.apps import App, opened
 from tests.e2e.test_launch import REQUEST
 
 CANARY = "c4n4ry"
 
 
-async def sent(house: House, content: Any, **headers: str) -> httpx.Response:
+async def sent(app: App, content: Any, **headers: str) -> httpx.Response:
     given = {"content-type": "application/json"} | {
         name.replace("_", "-"): value for name, value in headers.items()
     }
-    async with house.client(crew_launch) as client:
+    async with app.client(crew_launch) as client:
         return await client.post("/v1/flows", content=content, headers=given)
 
 
@@ -55,41 +55,41 @@ def with_topic(text: str) -> bytes:
         pytest.param(with_topic('1,"topic":2'), id="a key twice"),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_a_400(house: House, body: bytes):
-    is_problem(await sent(house, body), 400)
+async def test_a_body_that_cannot_be_read_is_a_400(app: App, body: bytes):
+    is_problem(await sent(app, body), 400)
 
 
-async def test_a_body_of_the_wrong_shape_is_a_422(house: House):
+async def test_a_body_of_the_wrong_shape_is_a_422(app: App):
     for body in ([], None, CANARY, 1, {"crew": [CANARY]}, {"crew": CANARY.upper()}):
-        is_problem(await sent(house, json.dumps(body)), 422)
+        is_problem(await sent(app, json.dumps(body)), 422)
     many = {f"{CANARY[:1]}{number}" * 30: CANARY for number in range(1000)}
-    is_problem(await sent(house, json.dumps(REQUEST | many)), 422)
+    is_problem(await sent(app, json.dumps(REQUEST | many)), 422)
 
 
-async def test_a_value_that_breaks_the_crews_schema_is_not_repeated(house: House):
-    answer = await sent(house, with_topic(json.dumps(CANARY * 10_000)))
+async def test_a_value_that_breaks_the_crews_schema_is_not_repeated(app: App):
+    answer = await sent(app, with_topic(json.dumps(CANARY * 10_000)))
     is_problem(answer, 422)
 
 
-async def test_a_body_over_the_limit_is_a_413_however_it_is_sent(house: House):
+async def test_a_body_over_the_limit_is_a_413_however_it_is_sent(app: App):
     async def chunks():
         for _ in range(300):
             yield b" " * 1024
 
-    is_problem(await sent(house, b" " * 300_000), 413)
-    is_problem(await sent(house, chunks()), 413)
-    is_problem(await sent(house, b"{}", content_length="50000000"), 413)
+    is_problem(await sent(app, b" " * 300_000), 413)
+    is_problem(await sent(app, chunks()), 413)
+    is_problem(await sent(app, b"{}", content_length="50000000"), 413)
 
 
-async def test_only_plain_json_is_taken(house: House):
+async def test_only_plain_json_is_taken(app: App):
     for kind in ("text/plain", "multipart/form-data", "application/x-www-form-urlencoded", ""):
-        is_problem(await sent(house, b"{}", content_type=kind), 415)
-    is_problem(await sent(house, b"\x1f\x8b\x08", content_encoding="gzip"), 415)
+        is_problem(await sent(app, b"{}", content_type=kind), 415)
+    is_problem(await sent(app, b"\x1f\x8b\x08", content_encoding="gzip"), 415)
 
 
 @pytest.mark.parametrize("function", [flow_status, flow_events, crew_launch])
-async def test_a_path_that_is_not_there_is_a_404(house: House, function: ModuleType):
-    async with house.client(function) as client:
+async def test_a_path_that_is_not_there_is_a_404(app: App, function: ModuleType):
+    async with app.client(function) as client:
         for path in ("/", f"/{CANARY}", "/v1/flows/", "/v1/flows/a/b", "/docs", "/openapi.json"):
             is_problem(await client.get(path), 404)
 
@@ -105,17 +105,17 @@ async def test_a_path_that_is_not_there_is_a_404(house: House, function: ModuleT
     ],
 )
 async def test_a_method_that_is_not_there_is_a_405_that_names_those_that_are(
-    house: House, function: ModuleType, method: str, path: str, allowed: set[str]
+    app: App, function: ModuleType, method: str, path: str, allowed: set[str]
 ):
-    async with house.client(function) as client:
+    async with app.client(function) as client:
         answer = await client.request(method, path)
     is_problem(answer, 405)
     assert set(answer.headers["allow"].split(", ")) == allowed
 
 
-async def test_what_nobody_expected_is_a_500_without_a_trace(house: House):
-    async with house.client(flow_status) as client:
-        house.flows._records = None  # pyright: ignore[reportAttributeAccessIssue] -- to break it
+async def test_what_nobody_expected_is_a_500_without_a_trace(app: App):
+    async with app.client(flow_status) as client:
+        app.flows._records = None  # pyright: ignore[reportAttributeAccessIssue] -- to break it
         is_problem(await client.get(f"/v1/flows/{CANARY}"), 500)
 
 
@@ -125,10 +125,10 @@ async def test_a_store_that_does_not_answer_is_a_503_with_a_time_to_come_back(tm
             raise UnavailableError("the store does not answer", 4)
 
     flows: Any = Gone()
-    with opened(tmp_path, flows) as house:
-        async with house.client(flow_status) as client:
+    with opened(tmp_path, flows) as app:
+        async with app.client(flow_status) as client:
             answer = await client.get("/v1/flows/f1")
-            launched = await sent(house, json.dumps(REQUEST))
+            launched = await sent(app, json.dumps(REQUEST))
     for problem in (answer, launched):
         is_problem(problem, 503)
         assert problem.headers["retry-after"] == "4"

@@ -19,7 +19,7 @@ from core.adapters.memory import MemoryFlows
 from core.flows import Head
 from functions import crew_launch, flow_events, flow_status
 from tests.e2e.apps import (
-    House,
+    App,
     LambdaContext,
     begin,
     end,
@@ -43,19 +43,19 @@ def invoked(function: ModuleType, event: dict[str, Any], seconds: float = 29.0) 
 
 
 def served(
-    house: House, function: ModuleType, method: str, url: str, headers: dict[str, str], body: bytes
+    app: App, function: ModuleType, method: str, url: str, headers: dict[str, str], body: bytes
 ) -> httpx.Response:
     async def ask() -> httpx.Response:
-        async with house.client(function) as client:
+        async with app.client(function) as client:
             return await client.request(method, url, headers=PLAIN | headers, content=body)
 
     return asyncio.run(ask())
 
 
-def prepared(house: House) -> str:
+def prepared(app: App) -> str:
     async def flow() -> str:
-        await begin(house.flows)
-        return (await end(house.flows)).etag
+        await begin(app.flows)
+        return (await end(app.flows)).etag
 
     return asyncio.run(flow())
 
@@ -84,7 +84,7 @@ def prepared(house: House) -> str:
     ],
 )  # fmt: skip
 def test_lambda_answers_as_a_server_does(
-    house: House,
+    app: App,
     make_event: MakeEvent,
     function: ModuleType,
     method: str,
@@ -92,9 +92,9 @@ def test_lambda_answers_as_a_server_does(
     headers: dict[str, str],
     body: bytes,
 ):
-    prepared(house)
-    expected = served(house, function, method, url, headers, body)
-    event = make_event(method, url, house.bearer() | headers, body)
+    prepared(app)
+    expected = served(app, function, method, url, headers, body)
+    event = make_event(method, url, app.bearer() | headers, body)
     answer = invoked(function, event)
     assert answer["statusCode"] == expected.status_code
     if function is flow_events:  # the wait is drawn anew each time
@@ -109,22 +109,22 @@ def _frames(stream: str) -> list[str]:
 
 
 @both_gateways
-def test_text_goes_through_as_text(house: House, make_event: MakeEvent):
-    prepared(house)
+def test_text_goes_through_as_text(app: App, make_event: MakeEvent):
+    prepared(app)
     for function, url in (
         (flow_status, "/v1/flows/f1"),
         (flow_status, "/x"),
         (flow_events, EVENTS),
     ):
-        answer = function.handler(make_event("GET", url, house.bearer()), LambdaContext())
+        answer = function.handler(make_event("GET", url, app.bearer()), LambdaContext())
         assert answer["isBase64Encoded"] is False
 
 
 @both_gateways
-def test_a_coded_body_goes_through_byte_for_byte(house: House, make_event: MakeEvent):
-    prepared(house)
-    plain = invoked(flow_status, make_event("GET", "/v1/flows/f1", house.bearer()))
-    headers = house.bearer() | {"accept-encoding": "gzip"}
+def test_a_coded_body_goes_through_byte_for_byte(app: App, make_event: MakeEvent):
+    prepared(app)
+    plain = invoked(flow_status, make_event("GET", "/v1/flows/f1", app.bearer()))
+    headers = app.bearer() | {"accept-encoding": "gzip"}
     coded = flow_status.handler(make_event("GET", "/v1/flows/f1", headers), LambdaContext())
     assert coded["isBase64Encoded"]
     assert coded["headers"]["content-encoding"] == "gzip"
@@ -132,9 +132,9 @@ def test_a_coded_body_goes_through_byte_for_byte(house: House, make_event: MakeE
 
 
 @both_gateways
-def test_a_304_has_no_type_and_no_body(house: House, make_event: MakeEvent):
-    etag = prepared(house)
-    headers = house.bearer() | {"if-none-match": etag}
+def test_a_304_has_no_type_and_no_body(app: App, make_event: MakeEvent):
+    etag = prepared(app)
+    headers = app.bearer() | {"if-none-match": etag}
     answer = invoked(flow_status, make_event("GET", "/v1/flows/f1", headers))
     assert answer["statusCode"] == 304
     assert answer["body"] == ""
@@ -143,38 +143,38 @@ def test_a_304_has_no_type_and_no_body(house: House, make_event: MakeEvent):
 
 
 @both_gateways
-def test_a_binary_input_arrives_byte_for_byte(house: House, make_event: MakeEvent):
+def test_a_binary_input_arrives_byte_for_byte(app: App, make_event: MakeEvent):
     content = bytes(range(256))
-    event = make_event("POST", "/v1/inputs", house.bearer(), content)
+    event = make_event("POST", "/v1/inputs", app.bearer(), content)
     answer = invoked(crew_launch, event)
     blob = json.loads(answer["body"])["id"]
-    with house.blobs.open("acme", blob) as stream:
+    with app.blobs.open("acme", blob) as stream:
         assert stream.read() == content
 
 
-def test_a_stream_ends_with_its_first_batch_since_nothing_leaves_before_the_end(house: House):
-    asyncio.run(_begun(house))
+def test_a_stream_ends_with_its_first_batch_since_nothing_leaves_before_the_end(app: App):
+    asyncio.run(_begun(app))
     before = time.monotonic()
-    answer = invoked(flow_events, gateway_event("GET", EVENTS, house.bearer()))
+    answer = invoked(flow_events, gateway_event("GET", EVENTS, app.bearer()))
     assert time.monotonic() - before < 1
     assert answer["body"].count("\nid: ") + answer["body"].startswith("id: ") == 4
     assert answer["body"].endswith("\n\n")
 
 
-async def _begun(house: House) -> None:
-    await begin(house.flows)
+async def _begun(app: App) -> None:
+    await begin(app.flows)
 
 
-def test_a_snapshot_alone_ends_it_too(house: House):
-    asyncio.run(_begun(house))
-    headers = house.bearer() | {"last-event-id": "none"}
+def test_a_snapshot_alone_ends_it_too(app: App):
+    asyncio.run(_begun(app))
+    headers = app.bearer() | {"last-event-id": "none"}
     answer = invoked(flow_events, gateway_event("GET", EVENTS, headers))
     assert "STATE_SNAPSHOT" in answer["body"]
 
 
-def test_with_nothing_to_tell_it_holds_until_the_invocation_is_nearly_over(house: House):
-    cursor = asyncio.run(_cursor(house))
-    headers = house.bearer() | {"last-event-id": cursor}
+def test_with_nothing_to_tell_it_holds_until_the_invocation_is_nearly_over(app: App):
+    cursor = asyncio.run(_cursor(app))
+    headers = app.bearer() | {"last-event-id": cursor}
     before = time.monotonic()
     answer = invoked(flow_events, gateway_event("GET", EVENTS, headers), seconds=2.5)
     assert 0.3 < time.monotonic() - before < 2
@@ -182,9 +182,9 @@ def test_with_nothing_to_tell_it_holds_until_the_invocation_is_nearly_over(house
     assert "data:" not in answer["body"]
 
 
-async def _cursor(house: House) -> str:
-    await begin(house.flows)
-    return (await house.flows.head("acme", "f1")).cursor()
+async def _cursor(app: App) -> str:
+    await begin(app.flows)
+    return (await app.flows.head("acme", "f1")).cursor()
 
 
 class Noting(MemoryFlows):
@@ -201,8 +201,8 @@ class Noting(MemoryFlows):
 
 def test_all_invocations_of_a_process_share_one_event_loop(tmp_path: Path):
     flows = Noting()
-    with opened(tmp_path, flows) as house:
-        headers = house.bearer() | {"if-none-match": "*"}
+    with opened(tmp_path, flows) as app:
+        headers = app.bearer() | {"if-none-match": "*"}
         for function, url in ((flow_status, "/v1/flows/f1"), (flow_events, EVENTS)) * 2:
             invoked(function, gateway_event("GET", url, headers))
     assert len(flows.loops) == 1

@@ -13,21 +13,21 @@ from core.adapters.memory import MemoryFlows
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_launch
-from tests.e2e.apps import House, opened
+from tests.e2e.apps import App, opened
 
 REQUEST: dict[str, Any] = {"crew": "haiku", "inputs": {"topic": "rain"}}
 
 
 async def launched(
-    house: House, request: dict[str, Any] = REQUEST, *, tenant: str = "acme", **headers: str
+    app: App, request: dict[str, Any] = REQUEST, *, tenant: str = "acme", **headers: str
 ) -> httpx.Response:
     lines = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with house.client(crew_launch, tenant=tenant) as client:
+    async with app.client(crew_launch, tenant=tenant) as client:
         return await client.post("/v1/flows", json=request, headers=lines)
 
 
-async def test_a_launch_answers_at_once_with_where_to_look(house: House):
-    answer = await launched(house)
+async def test_a_launch_answers_at_once_with_where_to_look(app: App):
+    answer = await launched(app)
     body = answer.json()
     assert answer.status_code == 202
     assert re.fullmatch(r"fl_[0-9a-f]{32}", body["id"])
@@ -40,65 +40,65 @@ async def test_a_launch_answers_at_once_with_where_to_look(house: House):
     }
 
 
-async def test_a_launched_flow_is_whole_and_due(house: House):
-    flow = (await launched(house)).json()["id"]
-    state = await house.flows.state("acme", flow)
+async def test_a_launched_flow_is_whole_and_due(app: App):
+    flow = (await launched(app)).json()["id"]
+    state = await app.flows.state("acme", flow)
     assert state.head.status is Status.QUEUED
     assert state.crew == "haiku"
     assert state.inputs == {"topic": "rain", "season": "autumn"}
     assert [step.id for step in state.steps] == ["write"]
     assert state.definition["tasks"]["write"]["agent"] == "poet"
-    first, second = await house.flows.entries("acme", flow, 0, 10)
+    first, second = await app.flows.entries("acme", flow, 0, 10)
     event = json.loads(first.event)
     assert event.pop("timestamp") > 1_700_000_000_000
     assert event == {"type": "RUN_STARTED", "threadId": flow, "runId": flow}
     assert json.loads(second.event)["snapshot"] == state.public()
-    assert await house.flows.take("acme", 10, 0) == [flow]
+    assert await app.flows.take("acme", 10, 0) == [flow]
 
 
-async def test_without_a_key_each_launch_is_a_flow_of_its_own(house: House):
-    assert (await launched(house)).json() != (await launched(house)).json()
+async def test_without_a_key_each_launch_is_a_flow_of_its_own(app: App):
+    assert (await launched(app)).json() != (await launched(app)).json()
 
 
 async def test_the_same_request_under_the_same_key_is_one_flow_however_often_it_is_sent(
-    house: House,
+    app: App,
 ):
-    answers = await asyncio.gather(*(launched(house, idempotency_key="k 1") for _ in range(50)))
+    answers = await asyncio.gather(*(launched(app, idempotency_key="k 1") for _ in range(50)))
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
-    assert len(await house.flows.recent("acme", 100)) == 1
+    assert len(await app.flows.recent("acme", 100)) == 1
 
 
-async def test_the_order_of_members_makes_no_other_request(house: House):
+async def test_the_order_of_members_makes_no_other_request(app: App):
     there = {"crew": "haiku", "inputs": {"topic": "rain", "season": "spring"}}
     back = {"inputs": {"season": "spring", "topic": "rain"}, "crew": "haiku"}
-    first = await launched(house, there, idempotency_key="k")
-    assert (await launched(house, back, idempotency_key="k")).json() == first.json()
+    first = await launched(app, there, idempotency_key="k")
+    assert (await launched(app, back, idempotency_key="k")).json() == first.json()
 
 
-async def test_another_request_under_the_same_key_is_a_conflict(house: House):
-    await launched(house, idempotency_key="k")
+async def test_another_request_under_the_same_key_is_a_conflict(app: App):
+    await launched(app, idempotency_key="k")
     other = {"crew": "haiku", "inputs": {"topic": "snow"}}
-    answer = await launched(house, other, idempotency_key="k")
+    answer = await launched(app, other, idempotency_key="k")
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:crewline:problem:conflict"
 
 
-async def test_tenants_do_not_share_keys(house: House):
-    mine = await launched(house, idempotency_key="k")
-    theirs = await launched(house, tenant="rival", idempotency_key="k")
+async def test_tenants_do_not_share_keys(app: App):
+    mine = await launched(app, idempotency_key="k")
+    theirs = await launched(app, tenant="rival", idempotency_key="k")
     assert mine.json()["id"] != theirs.json()["id"]
 
 
 async def test_a_deploy_that_changes_the_crew_does_not_make_a_replay_another_request(
-    house: House, tmp_path: Path
+    app: App, tmp_path: Path
 ):
-    first = await launched(house, idempotency_key="k")
+    first = await launched(app, idempotency_key="k")
     path = tmp_path / "haiku" / "crew.yaml"
     path.write_text(path.read_text().replace("autumn", "winter"))
     again = tmp_path / "again"
     again.mkdir()
-    with opened(again, house.flows):
-        assert (await launched(house, idempotency_key="k")).json() == first.json()
+    with opened(again, app.flows):
+        assert (await launched(app, idempotency_key="k")).json() == first.json()
 
 
 class NoWorker(MemoryFlows):
@@ -110,13 +110,13 @@ class NoWorker(MemoryFlows):
 
 
 async def test_a_flow_whose_worker_could_not_be_woken_is_launched_all_the_same(tmp_path: Path):
-    with opened(tmp_path, NoWorker()) as house:
-        flow = (await launched(house)).json()["id"]
-        assert await house.flows.take("acme", 1, 0) == [flow]
+    with opened(tmp_path, NoWorker()) as app:
+        flow = (await launched(app)).json()["id"]
+        assert await app.flows.take("acme", 1, 0) == [flow]
 
 
-async def test_an_unknown_crew_is_answered_with_those_there_are(house: House):
-    answer = await launched(house, {"crew": "sonnet", "inputs": {}})
+async def test_an_unknown_crew_is_answered_with_those_there_are(app: App):
+    answer = await launched(app, {"crew": "sonnet", "inputs": {}})
     assert answer.status_code == 422
     assert "haiku" in answer.json()["detail"]
     assert answer.json()["errors"][0]["pointer"] == "/crew"
@@ -138,23 +138,23 @@ async def test_an_unknown_crew_is_answered_with_those_there_are(house: House):
     ],
 )
 async def test_a_request_that_does_not_fit_is_told_where(
-    house: House, request_body: dict[str, Any], pointer: str
+    app: App, request_body: dict[str, Any], pointer: str
 ):
-    answer = await launched(house, request_body)
+    answer = await launched(app, request_body)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-    assert await house.flows.recent("acme", 10) == []
+    assert await app.flows.recent("acme", 10) == []
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "t\tb", "\x7f"])
-async def test_a_key_that_is_none_is_refused(house: House, key: str):
-    answer = await launched(house, idempotency_key=key)
+async def test_a_key_that_is_none_is_refused(app: App, key: str):
+    answer = await launched(app, idempotency_key=key)
     assert answer.status_code == 422
     assert len(answer.content) < 2048
 
 
-async def test_crews_are_listed_with_the_schema_of_their_inputs(house: House):
-    async with house.client(crew_launch) as client:
+async def test_crews_are_listed_with_the_schema_of_their_inputs(app: App):
+    async with app.client(crew_launch) as client:
         answer = await client.get("/v1/crews")
     (crew,) = answer.json()["crews"]
     assert crew["name"] == "haiku"
@@ -163,24 +163,24 @@ async def test_crews_are_listed_with_the_schema_of_their_inputs(house: House):
     assert set(crew) == {"name", "description", "inputs"}
 
 
-async def put_in(house: House, content: bytes = b"", query: str = "") -> httpx.Response:
-    async with house.client(crew_launch) as client:
+async def put_in(app: App, content: bytes = b"", query: str = "") -> httpx.Response:
+    async with app.client(crew_launch) as client:
         return await client.post(f"/v1/inputs{query}", content=content)
 
 
-async def test_a_small_input_is_stored_as_it_is_for_its_tenant_alone(house: House):
+async def test_a_small_input_is_stored_as_it_is_for_its_tenant_alone(app: App):
     content = bytes(range(256))
-    answer = await put_in(house, content)
+    answer = await put_in(app, content)
     blob = answer.json()["id"]
     assert answer.status_code == 201
     assert re.fullmatch(r"in_[0-9a-f]{32}", blob)
     assert answer.json()["bytes"] == 256
-    with house.blobs.open("acme", blob) as stream:
+    with app.blobs.open("acme", blob) as stream:
         assert stream.read() == content
 
 
-async def test_a_large_input_is_put_where_the_answer_says(house: House):
-    answer = await put_in(house, query="?size=500000000")
+async def test_a_large_input_is_put_where_the_answer_says(app: App):
+    answer = await put_in(app, query="?size=500000000")
     upload = answer.json()["upload"]
     assert answer.status_code == 201
     assert upload["method"] == "PUT"
@@ -201,9 +201,9 @@ async def test_a_large_input_is_put_where_the_answer_says(house: House):
     ],
 )
 async def test_an_input_of_the_wrong_size_is_refused(
-    house: House, content: bytes, query: str, status: int
+    app: App, content: bytes, query: str, status: int
 ):
-    answer = await put_in(house, content, query)
+    answer = await put_in(app, content, query)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 2048

@@ -12,17 +12,15 @@ import pytest
 from core.adapters.memory import MemoryFlows
 from core.flows import Batch, Flow, Head
 from functions import flow_status
-from tests.e2e.apps import House, begin, end, gateway_event, opened, tell
+from tests.e2e.apps import App, begin, end, gateway_event, opened, tell
 from tests.e2e.test_lambda import invoked
 
 
-async def waited(
-    house: House, prefer: str, known: str | None = None
-) -> tuple[httpx.Response, float]:
+async def waited(app: App, prefer: str, known: str | None = None) -> tuple[httpx.Response, float]:
     """Poll as somebody who is up to date; return the answer and the seconds it took."""
-    tag = known or (await house.flows.head("acme", "f1")).etag
+    tag = known or (await app.flows.head("acme", "f1")).etag
     before = time.monotonic()
-    async with house.client(flow_status) as client:
+    async with app.client(flow_status) as client:
         headers = {"prefer": prefer, "if-none-match": tag}
         answer = await client.get("/v1/flows/f1", headers=headers)
     return answer, time.monotonic() - before
@@ -33,22 +31,22 @@ async def meanwhile(work: Callable[[], Awaitable[Any]], seconds: float = 0.1) ->
     await work()
 
 
-async def test_a_change_is_told_as_soon_as_it_happens(house: House):
-    await begin(house.flows)
+async def test_a_change_is_told_as_soon_as_it_happens(app: App):
+    await begin(app.flows)
     (answer, seconds), _ = await asyncio.gather(
-        waited(house, "wait=2"), meanwhile(lambda: end(house.flows))
+        waited(app, "wait=2"), meanwhile(lambda: end(app.flows))
     )
     assert 0.1 <= seconds < 1
     assert answer.status_code == 200
-    assert answer.json() == (await house.flows.snapshot("acme", "f1")).public()
-    assert answer.headers["etag"].endswith((await house.flows.head("acme", "f1")).etag)
+    assert answer.json() == (await app.flows.snapshot("acme", "f1")).public()
+    assert answer.headers["etag"].endswith((await app.flows.head("acme", "f1")).etag)
     assert answer.headers["preference-applied"] == "wait=2"
 
 
-async def test_what_does_not_change_the_state_does_not_end_the_wait(house: House):
-    claim = await begin(house.flows)
+async def test_what_does_not_change_the_state_does_not_end_the_wait(app: App):
+    claim = await begin(app.flows)
     (answer, seconds), _ = await asyncio.gather(
-        waited(house, "wait=1"), meanwhile(lambda: tell(house.flows, claim, 1))
+        waited(app, "wait=1"), meanwhile(lambda: tell(app.flows, claim, 1))
     )
     assert 0.9 < seconds < 1.5
     assert answer.status_code == 304
@@ -56,10 +54,10 @@ async def test_what_does_not_change_the_state_does_not_end_the_wait(house: House
     assert answer.headers["retry-after"] == "2"
 
 
-async def test_nobody_is_held_longer_than_the_host_may(house: House):
-    await begin(house.flows)
-    answer, seconds = await waited(house, "wait=100")
-    assert 1.9 < seconds < 2.5  # the house's streams last two seconds
+async def test_nobody_is_held_longer_than_the_host_may(app: App):
+    await begin(app.flows)
+    answer, seconds = await waited(app, "wait=100")
+    assert 1.9 < seconds < 2.5  # the app's streams last two seconds
     assert answer.headers["preference-applied"] == "wait=2"
 
 
@@ -67,42 +65,42 @@ async def test_nobody_is_held_longer_than_the_host_may(house: House):
     ("prefer", "known"),
     [("wait=2", '"stale"'), ("wait=x", None), ("wait=0", None), ("respond-async", None)],
 )
-async def test_others_are_answered_at_once(house: House, prefer: str, known: str | None):
-    await begin(house.flows)
-    answer, seconds = await waited(house, prefer, known)
+async def test_others_are_answered_at_once(app: App, prefer: str, known: str | None):
+    await begin(app.flows)
+    answer, seconds = await waited(app, prefer, known)
     assert seconds < 0.5
     assert answer.status_code == (200 if known else 304)
     assert "preference-applied" not in answer.headers
 
 
-async def test_without_a_tag_the_state_is_told_at_once(house: House):
-    await begin(house.flows)
-    async with house.client(flow_status) as client, asyncio.timeout(0.5):
+async def test_without_a_tag_the_state_is_told_at_once(app: App):
+    await begin(app.flows)
+    async with app.client(flow_status) as client, asyncio.timeout(0.5):
         answer = await client.get("/v1/flows/f1", headers={"prefer": "wait=2"})
     assert answer.status_code == 200
     assert "preference-applied" not in answer.headers
 
 
-async def test_for_a_flow_that_has_ended_there_is_nothing_to_wait_for(house: House):
-    await begin(house.flows)
-    await end(house.flows)
-    answer, seconds = await waited(house, "wait=2")
+async def test_for_a_flow_that_has_ended_there_is_nothing_to_wait_for(app: App):
+    await begin(app.flows)
+    await end(app.flows)
+    answer, seconds = await waited(app, "wait=2")
     assert seconds < 0.5
     assert answer.status_code == 304
 
 
-async def test_a_wait_may_stand_on_any_of_several_lines(house: House):
-    await begin(house.flows)
-    async with house.client(flow_status) as client:
+async def test_a_wait_may_stand_on_any_of_several_lines(app: App):
+    await begin(app.flows)
+    async with app.client(flow_status) as client:
         lines = [("prefer", "respond-async"), ("prefer", "wait=1"), ("if-none-match", "*")]
         answer = await client.get("/v1/flows/f1", headers=lines)
     assert answer.headers["preference-applied"] == "wait=1"
 
 
-async def test_after_the_wait_nobody_listens(house: House):
-    await begin(house.flows)
-    await waited(house, "wait=1")
-    assert house.flows._records["acme", "f1"].viewers == []
+async def test_after_the_wait_nobody_listens(app: App):
+    await begin(app.flows)
+    await waited(app, "wait=1")
+    assert app.flows._records["acme", "f1"].viewers == []
 
 
 class Counting(MemoryFlows):
@@ -126,20 +124,20 @@ class Counting(MemoryFlows):
 
 
 async def test_a_wait_costs_three_reads_however_many_wait(tmp_path: Path):
-    with opened(tmp_path, flows := Counting(), stream_seconds=1) as house:
+    with opened(tmp_path, flows := Counting(), stream_seconds=1) as app:
         await begin(flows)
         tag = (await flows.head("acme", "f1")).etag
         flows.reads.clear()
-        answers = await asyncio.gather(*(waited(house, "wait=1", tag) for _ in range(10)))
+        answers = await asyncio.gather(*(waited(app, "wait=1", tag) for _ in range(10)))
     assert {answer.status_code for answer, _ in answers} == {304}
     assert flows.reads.count("head") == 10 + 1
     assert flows.reads.count("entries") == 1
     assert "snapshot" not in flows.reads
 
 
-def test_on_lambda_the_wait_ends_before_the_invocation(house: House):
-    tag = asyncio.run(_tag(house))
-    headers = house.bearer() | {"if-none-match": tag, "prefer": "wait=25"}
+def test_on_lambda_the_wait_ends_before_the_invocation(app: App):
+    tag = asyncio.run(_tag(app))
+    headers = app.bearer() | {"if-none-match": tag, "prefer": "wait=25"}
     before = time.monotonic()
     answer = invoked(flow_status, gateway_event("GET", "/v1/flows/f1", headers), seconds=3.0)
     assert 0.7 < time.monotonic() - before < 2
@@ -147,14 +145,14 @@ def test_on_lambda_the_wait_ends_before_the_invocation(house: House):
     assert answer["headers"]["preference-applied"] == "wait=1"
 
 
-async def _tag(house: House) -> str:
-    await begin(house.flows)
-    return (await house.flows.head("acme", "f1")).etag
+async def _tag(app: App) -> str:
+    await begin(app.flows)
+    return (await app.flows.head("acme", "f1")).etag
 
 
-async def test_who_has_gone_is_no_longer_waited_for(house: House):
-    await begin(house.flows)
-    lines = house.bearer() | {"if-none-match": "*", "prefer": "wait=2"}
+async def test_who_has_gone_is_no_longer_waited_for(app: App):
+    await begin(app.flows)
+    lines = app.bearer() | {"if-none-match": "*", "prefer": "wait=2"}
     scope = {
         "type": "http", "method": "GET", "path": "/v1/flows/f1", "query_string": b"",
         "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
@@ -167,4 +165,4 @@ async def test_who_has_gone_is_no_longer_waited_for(house: House):
 
     async with asyncio.timeout(1):
         await flow_status.app(scope, receive, send)
-    assert house.flows._records["acme", "f1"].viewers == []
+    assert app.flows._records["acme", "f1"].viewers == []

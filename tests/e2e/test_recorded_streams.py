@@ -37,8 +37,8 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     )
     book = MemoryBudgetBook(flows)
     worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
-    flow, _ = await launch.launch(
-        flows, flows, CREWS, tenant="t", request=launch.Request(crew, inputs_of(crew)),
+    flow, _ = await launch.launch_flow(
+        flows, flows, CREWS, tenant="t", request=launch.LaunchRequest(crew, inputs_of(crew)),
         idempotency_key=None, new_id=lambda: "0" * 32, now_ms=1,
     )  # fmt: skip
     await worker.advance("t", flow, NoLimit())

@@ -8,7 +8,7 @@ import pytest
 from core.adapters.memory import MemoryFlows
 from core.flows import Flow, Head
 from functions import flow_status
-from tests.e2e.apps import House, begin, end, opened, tell
+from tests.e2e.apps import App, begin, end, opened, tell
 from tests.fixtures_ports import a_launch
 
 
@@ -28,16 +28,16 @@ class Counting(MemoryFlows):
         return await super().snapshot(tenant, flow)
 
 
-async def polled(house: House, etag: str | None = None, flow: str = "f1") -> httpx.Response:
+async def polled(app: App, etag: str | None = None, flow: str = "f1") -> httpx.Response:
     headers = {"accept-encoding": "identity"} | ({"if-none-match": etag} if etag else {})
-    async with house.client(flow_status) as client:
+    async with app.client(flow_status) as client:
         return await client.get(f"/v1/flows/{flow}", headers=headers)
 
 
-async def test_the_state_comes_with_its_tag_and_may_not_be_shared(house: House):
-    await begin(house.flows)
-    answer = await polled(house)
-    state = await house.flows.snapshot("acme", "f1")
+async def test_the_state_comes_with_its_tag_and_may_not_be_shared(app: App):
+    await begin(app.flows)
+    answer = await polled(app)
+    state = await app.flows.snapshot("acme", "f1")
     assert answer.status_code == 200
     assert answer.json() == state.public()
     assert answer.headers["etag"] == state.head.etag
@@ -48,10 +48,10 @@ async def test_the_state_comes_with_its_tag_and_may_not_be_shared(house: House):
     assert "inputs" not in answer.text
 
 
-async def test_a_poll_that_is_up_to_date_gets_the_same_headers_and_no_body(house: House):
-    await begin(house.flows)
-    full = await polled(house)
-    answer = await polled(house, full.headers["etag"])
+async def test_a_poll_that_is_up_to_date_gets_the_same_headers_and_no_body(app: App):
+    await begin(app.flows)
+    full = await polled(app)
+    answer = await polled(app, full.headers["etag"])
     assert answer.status_code == 304
     assert answer.content == b""
     for name in ("etag", "cache-control", "vary", "retry-after"):
@@ -61,16 +61,16 @@ async def test_a_poll_that_is_up_to_date_gets_the_same_headers_and_no_body(house
 
 async def test_a_poll_reads_the_state_only_when_it_has_changed(tmp_path: Path):
     flows = Counting()
-    with opened(tmp_path, flows) as house:
+    with opened(tmp_path, flows) as app:
         await begin(flows)
-        etag = (await polled(house)).headers["etag"]
+        etag = (await polled(app)).headers["etag"]
         assert flows.reads.pop() == "snapshot"
         flows.reads.clear()
-        assert (await polled(house, etag)).status_code == 304
+        assert (await polled(app, etag)).status_code == 304
         assert flows.reads == ["head"]
         await end(flows)
         flows.reads.clear()
-        assert (await polled(house, etag)).status_code == 200
+        assert (await polled(app, etag)).status_code == 200
         assert flows.reads == ["head", "snapshot"]
 
 
@@ -94,17 +94,17 @@ async def test_a_poll_reads_the_state_only_when_it_has_changed(tmp_path: Path):
         ('"a', 200),
     ],
 )
-async def test_tags_are_compared_weakly_and_to_the_letter(house: House, field: str, status: int):
-    await house.flows.create("acme", a_launch(incarnation="abcdef01"))
-    tag = (await house.flows.head("acme", "f1")).etag
-    answer = await polled(house, field.format(tag=tag, bare=tag.strip('"'), upper=tag.upper()))
+async def test_tags_are_compared_weakly_and_to_the_letter(app: App, field: str, status: int):
+    await app.flows.create("acme", a_launch(incarnation="abcdef01"))
+    tag = (await app.flows.head("acme", "f1")).etag
+    answer = await polled(app, field.format(tag=tag, bare=tag.strip('"'), upper=tag.upper()))
     assert answer.status_code == status
 
 
-async def test_tags_may_stand_on_several_header_lines(house: House):
-    await begin(house.flows)
-    etag = (await house.flows.head("acme", "f1")).etag
-    async with house.client(flow_status) as client:
+async def test_tags_may_stand_on_several_header_lines(app: App):
+    await begin(app.flows)
+    etag = (await app.flows.head("acme", "f1")).etag
+    async with app.client(flow_status) as client:
         lines = [("if-none-match", '"x"'), ("if-none-match", etag)]
         assert (await client.get("/v1/flows/f1", headers=lines)).status_code == 304
 
@@ -113,17 +113,17 @@ async def test_a_flow_made_anew_under_the_same_id_never_reuses_a_tag(tmp_path: P
     tags: set[str] = set()
     for name in ("before", "after"):
         (tmp_path / name).mkdir()
-        with opened(tmp_path / name) as house:
-            await begin(house.flows)
-            tags.add((await polled(house)).headers["etag"])
+        with opened(tmp_path / name) as app:
+            await begin(app.flows)
+            tags.add((await polled(app)).headers["etag"])
     assert len(tags) == 2
 
 
-async def test_events_that_do_not_change_the_state_do_not_change_the_tag(house: House):
-    claim = await begin(house.flows)
-    etag = (await polled(house)).headers["etag"]
-    await tell(house.flows, claim, 1)
-    assert (await polled(house, etag)).status_code == 304
+async def test_events_that_do_not_change_the_state_do_not_change_the_tag(app: App):
+    claim = await begin(app.flows)
+    etag = (await polled(app)).headers["etag"]
+    await tell(app.flows, claim, 1)
+    assert (await polled(app, etag)).status_code == 304
 
 
 class Restless(MemoryFlows):
@@ -139,26 +139,26 @@ class Restless(MemoryFlows):
 async def test_if_the_flow_moves_on_between_two_reads_the_tag_is_that_of_the_state_sent(
     tmp_path: Path,
 ):
-    with opened(tmp_path, Restless()) as house:
-        await begin(house.flows)
-        answer = await polled(house, '"stale"')
+    with opened(tmp_path, Restless()) as app:
+        await begin(app.flows)
+        answer = await polled(app, '"stale"')
         assert answer.json()["status"] == "succeeded"
-        assert answer.headers["etag"] == (await house.flows.head("acme", "f1")).etag
+        assert answer.headers["etag"] == (await app.flows.head("acme", "f1")).etag
 
 
-async def test_a_poller_is_told_when_to_come_back_until_the_flow_has_ended(house: House):
-    await house.flows.create("acme", a_launch("queued"))
-    await begin(house.flows)
-    await end(house.flows)
-    assert (await polled(house, flow="queued")).headers["retry-after"] == "5"
-    ended = await polled(house)
+async def test_a_poller_is_told_when_to_come_back_until_the_flow_has_ended(app: App):
+    await app.flows.create("acme", a_launch("queued"))
+    await begin(app.flows)
+    await end(app.flows)
+    assert (await polled(app, flow="queued")).headers["retry-after"] == "5"
+    ended = await polled(app)
     assert "retry-after" not in ended.headers
     assert ended.json()["output"] == "Oh"
 
 
-async def test_head_answers_as_get_does_without_the_body(house: House):
-    await begin(house.flows)
-    async with house.client(flow_status) as client:
+async def test_head_answers_as_get_does_without_the_body(app: App):
+    await begin(app.flows)
+    async with app.client(flow_status) as client:
         for path in ("/v1/flows", "/v1/flows/f1"):
             got, head = await client.get(path), await client.head(path)
             assert head.content == b""
@@ -168,13 +168,13 @@ async def test_head_answers_as_get_does_without_the_body(house: House):
 async def test_flows_are_listed_newest_first_page_by_page(tmp_path: Path):
     ticks = iter(range(1000, 2000))
     flows = MemoryFlows(now_ms=lambda: next(ticks))
-    with opened(tmp_path, flows) as house:
+    with opened(tmp_path, flows) as app:
         for number in range(5):
             await flows.create("acme", a_launch(f"f{number}"))
         await flows.create("rival", a_launch("theirs"))
         pages: list[list[str]] = []
         path: str | None = "/v1/flows?limit=2"
-        async with house.client(flow_status) as client:
+        async with app.client(flow_status) as client:
             while path:
                 page = (await client.get(path)).json()
                 pages.append([flow["id"] for flow in page["flows"]])
@@ -182,8 +182,8 @@ async def test_flows_are_listed_newest_first_page_by_page(tmp_path: Path):
     assert pages == [["f4", "f3"], ["f2", "f1"], ["f0"]]
 
 
-async def test_a_list_is_as_private_as_a_state(house: House):
-    async with house.client(flow_status) as client:
+async def test_a_list_is_as_private_as_a_state(app: App):
+    async with app.client(flow_status) as client:
         answer = await client.get("/v1/flows")
     assert answer.json() == {"flows": [], "next": None}
     assert answer.headers["cache-control"] == "private, no-cache"
@@ -195,8 +195,8 @@ async def test_a_list_is_as_private_as_a_state(house: House):
     ["limit=0", "limit=101", "limit=-1", "limit=1.0", "limit=", "limit=%20%35", "limit=%D9%A3",
      "before=x", "before=99999999999999999999"],
 )  # fmt: skip
-async def test_a_wrong_parameter_is_named(house: House, query: str):
-    async with house.client(flow_status) as client:
+async def test_a_wrong_parameter_is_named(app: App, query: str):
+    async with app.client(flow_status) as client:
         answer = await client.get(f"/v1/flows?{query}")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"

@@ -13,7 +13,7 @@ from core.adapters.memory import MemoryFlows
 from core.flows import Head
 from core.identity import SCOPES, Principal
 from functions import crew_launch, flow_events, flow_status
-from tests.e2e.apps import House, begin, end, opened
+from tests.e2e.apps import App, begin, end, opened
 from tests.e2e.test_events import read
 
 FUNCTIONS = {"status": flow_status, "events": flow_events, "launch": crew_launch}
@@ -21,11 +21,11 @@ ANN = Principal("acme", "ann", SCOPES)
 
 
 @pytest.fixture
-async def flows(house: House) -> House:
+async def flows(app: App) -> App:
     for flow in ("a", "b"):
-        await begin(house.flows, flow)
-        await end(house.flows, flow)
-    return house
+        await begin(app.flows, flow)
+        await end(app.flows, flow)
+    return app
 
 
 async def asked(method: str, url: str, function: Any = flow_events, **more: Any):
@@ -35,12 +35,12 @@ async def asked(method: str, url: str, function: Any = flow_events, **more: Any)
         return await client.request(method, url, **more)
 
 
-async def issued(house: House, path: str, **more: Any) -> httpx.Response:
-    async with house.client(flow_events) as client:
+async def issued(app: App, path: str, **more: Any) -> httpx.Response:
+    async with app.client(flow_events) as client:
         return await client.post(path, **more)
 
 
-async def test_a_ticket_for_one_flow_opens_its_stream_again_and_again(flows: House):
+async def test_a_ticket_for_one_flow_opens_its_stream_again_and_again(flows: App):
     answer = await issued(flows, "/v1/flows/a/ticket")
     assert answer.status_code == 201
     assert answer.headers["cache-control"] == "no-store"
@@ -53,7 +53,7 @@ async def test_a_ticket_for_one_flow_opens_its_stream_again_and_again(flows: Hou
     assert len((await asked("GET", given["url"] + "&after=1")).json()["events"]) == 5
 
 
-async def test_a_ticket_for_several_opens_them_together(flows: House):
+async def test_a_ticket_for_several_opens_them_together(flows: App):
     given = (await issued(flows, "/v1/events/ticket", json={"flows": ["b", "a"]})).json()
     assert given["url"] == f"/v1/events?flows=b,a&ticket={given['ticket']}"
     told = read(await asked("GET", given["url"]))
@@ -79,7 +79,7 @@ async def test_a_ticket_for_several_opens_them_together(flows: House):
         ("launch", "POST", "/v1/inputs"),
     ],
 )
-async def test_it_opens_nothing_else(flows: House, function: str, method: str, path: str):
+async def test_it_opens_nothing_else(flows: App, function: str, method: str, path: str):
     ticket = tickets.issue(flows.keys, ANN, ["a"], int(time.time()))
     query = f"{path}{'&' if '?' in path else '?'}ticket={ticket}"
     answer = await asked(method, query, FUNCTIONS[function], json={"flows": ["a"]})
@@ -88,27 +88,27 @@ async def test_it_opens_nothing_else(flows: House, function: str, method: str, p
 
 
 @pytest.mark.parametrize("path", ["/v1/events?flows=a", "/v1/events?flows=b,a", "/v1/events"])
-async def test_a_list_is_opened_as_it_was_asked_for(flows: House, path: str):
+async def test_a_list_is_opened_as_it_was_asked_for(flows: App, path: str):
     ticket = tickets.issue(flows.keys, ANN, ["a", "b"], int(time.time()))
     query = f"{path}{'&' if '?' in path else '?'}ticket={ticket}"
     assert (await asked("GET", query)).status_code in (401, 422)
 
 
-async def test_another_tenants_ticket_finds_nothing(flows: House):
+async def test_another_tenants_ticket_finds_nothing(flows: App):
     rival = Principal("rival", "eve", SCOPES)
     ticket = tickets.issue(flows.keys, rival, ["a"], int(time.time()))
     assert (await asked("GET", f"/v1/flows/a/events?ticket={ticket}")).status_code == 404
 
 
 @pytest.mark.parametrize("age", [3600, 10**6])
-async def test_an_expired_ticket_is_refused(flows: House, age: int):
+async def test_an_expired_ticket_is_refused(flows: App, age: int):
     ticket = tickets.issue(flows.keys, ANN, ["a"], int(time.time()) - age)
     answer = await asked("GET", f"/v1/flows/a/events?ticket={ticket}")
     assert answer.status_code == 401
     assert "expired" in answer.json()["detail"]
 
 
-async def test_with_both_the_token_counts(flows: House):
+async def test_with_both_the_token_counts(flows: App):
     ticket = tickets.issue(flows.keys, ANN, ["a"], int(time.time()))
     for token, status in ((flows.bearer("rival"), 404), ({"authorization": "Bearer x"}, 401)):
         url = f"/v1/flows/a/events?ticket={ticket}"
@@ -133,7 +133,7 @@ async def test_with_both_the_token_counts(flows: House):
         (["a"], 422),
     ],
 )
-async def test_a_ticket_is_for_flows_that_are_there(flows: House, body: Any, status: int):
+async def test_a_ticket_is_for_flows_that_are_there(flows: App, body: Any, status: int):
     answer = await issued(flows, "/v1/events/ticket", json=body)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -147,8 +147,8 @@ class Broken(MemoryFlows):
 async def test_no_ticket_is_written_down_or_repeated(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    with opened(tmp_path, Broken()) as house, caplog.at_level(logging.DEBUG):
-        ticket = tickets.issue(house.keys, ANN, ["a"], int(time.time()))
+    with opened(tmp_path, Broken()) as app, caplog.at_level(logging.DEBUG):
+        ticket = tickets.issue(app.keys, ANN, ["a"], int(time.time()))
         answers = [
             await asked("GET", f"/v1/flows/a/events?after=0&ticket={ticket}"),
             await asked("GET", f"/v1/flows/a/events?ticket={ticket}x"),

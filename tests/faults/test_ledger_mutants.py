@@ -150,39 +150,39 @@ MUTANTS = [
         ledger.test_the_end_is_final_and_comes_once,
     ),
     Mutant(
-        "move: no once-guard", "move", "if status == args.to and epoch == args.epoch + 1 then",
+        "transition: no once-guard", "transition", "if status == args.to and epoch == args.epoch + 1 then",
         "if false then", ledger.test_the_end_is_final_and_comes_once,
     ),
     Mutant(
-        "move: no fence", "move", " or epoch ~= args.epoch", "",
+        "transition: no fence", "transition", " or epoch ~= args.epoch", "",
         times.test_of_two_answers_the_first_counts,
     ),
     Mutant(
-        "move: the end is not final", "move", "terminal(status) or ", "",
+        "transition: the end is not final", "transition", "terminal(status) or ", "",
         ledger.test_an_end_is_not_replaced_by_one_that_knew_of_it,
     ),
     Mutant(
-        "move: calls under way are forgotten at the end", "move", "if terminal(args.to) then\n  gone",
+        "transition: calls under way are forgotten at the end", "transition", "if terminal(args.to) then\n  gone",
         "if false then\n  gone", book.test_at_the_end_all_calls_under_way_are_lost_for_good,
     ),
     Mutant(
-        "move: a flow that ended stays due", "move", "redis.call('ZREM', KEYS[4], args.flow)",
+        "transition: a flow that ended stays due", "transition", "redis.call('ZREM', KEYS[4], args.flow)",
         "", due.test_a_flow_that_ended_is_never_due_again,
     ),
     Mutant(
-        "extend: a step is added twice", "extend", "if not flow[field] then", "if true then",
+        "add_steps: a step is added twice", "add_steps", "if not flow[field] then", "if true then",
         steps.test_steps_are_added_once,
     ),
     Mutant(
-        "extend: the end is not final", "extend", "if terminal(flow.status) then", "if false then",
+        "add_steps: the end is not final", "add_steps", "if terminal(flow.status) then", "if false then",
         steps.test_a_flow_that_has_ended_gets_no_steps,
     ),
     Mutant(
-        "put_off: no deadline", "put_off", "if over(deadline, now) then", "if false then",
+        "reschedule: no deadline", "reschedule", "if over(deadline, now) then", "if false then",
         times.test_nothing_is_begun_told_or_put_off_when_the_time_is_over,
     ),
     Mutant(
-        "put_off: beyond the deadline", "put_off", "math.min(at, deadline or at)", "at",
+        "reschedule: beyond the deadline", "reschedule", "math.min(at, deadline or at)", "at",
         times.test_a_flow_is_not_put_off_beyond_the_end_of_its_time, any_order=False,
     ),
     Mutant(

@@ -10,7 +10,7 @@ from core.adapters.upstash.lean import LeanCommands
 from core.adapters.upstash.sdk import SdkCommands
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
 from core.flows import Flow, Step
 from tests.faulty import a_share_dropped, faulty
@@ -37,10 +37,10 @@ async def a_writer(flows: Flows, step: Step) -> Flow:
     )  # fmt: skip
     assert isinstance(claim, Claim)
     for seq in range(1, WRITES + 1):
-        write = Write(events.custom(step.id, seq))
+        write = StepWrite(events.custom(step.id, seq))
         await insist(lambda seq=seq, write=write: flows.ledger.emit(claim, seq, 60_000, write))
         await use(flows, claim, seq)
-    done = Write(events.step_finished(step.id))
+    done = StepWrite(events.step_finished(step.id))
     return await insist(lambda: flows.ledger.commit(claim, WRITES + 1, {"output": step.id}, done))
 
 

@@ -37,7 +37,7 @@ def environ(gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def ended(gateway) -> Flows:
     flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
-    await flows.ledger.move(
+    await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", "ü")
     )
     return flows

@@ -5,7 +5,7 @@ from typing import Any
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies import Ready
-from core.crews.work import Assignment
+from core.crews.work import Prompt
 from tests.unit.crews_of_all_kinds import agent, crew, task
 
 ANSWER = {"type": "object", "required": ["n"], "properties": {"n": {"type": "number"}}}
@@ -16,22 +16,22 @@ def said(value: Any) -> dict[str, Any]:
 
 
 def now(definition: Definition, results: dict[str, Any]) -> list[str]:
-    found = strategies.ready(definition, results)
+    found = strategies.next_action(definition, results)
     assert isinstance(found, Ready)
     return [step.id for step in found.steps]
 
 
-def asked(definition: Definition, results: dict[str, Any], step: str, **inputs: Any) -> Assignment:
+def asked(definition: Definition, results: dict[str, Any], step: str, **inputs: Any) -> Prompt:
     assert step in now(definition, results)
-    return strategies.assignment(definition, inputs, results, step)
+    return strategies.prompt(definition, inputs, results, step)
 
 
-def told(assignment: Assignment) -> list[str]:
-    return [each.text for each in assignment.context]
+def told(prompt: Prompt) -> list[str]:
+    return [each.text for each in prompt.context]
 
 
 def approved(approve: bool, feedback: str = "") -> dict[str, Any]:
-    return strategies.answered(approve, feedback)
+    return strategies.review_answer(approve, feedback)
 
 
 def chain(**changes: Any) -> Definition:
@@ -76,7 +76,7 @@ def proposed(turn: int, **texts: str) -> dict[str, Any]:
 
 def voted(definition: Definition, results: dict[str, Any], turn: int, **choices: str):
     """Votes by the text that is voted for."""
-    context = strategies.assignment(definition, {}, results, f"weigh.verdict.{turn}.ana").context
+    context = strategies.prompt(definition, {}, results, f"weigh.verdict.{turn}.ana").context
     number = {each.text.splitlines()[1]: n for n, each in enumerate(context, 1)}
     return {
         f"weigh.verdict.{turn}.{name}": said({"choice": number[text], "reason": f"{text}!"})

@@ -8,7 +8,7 @@ import pytest
 
 from core import events, hub
 from core.adapters.memory import MemoryFlows
-from core.crews.ledger import Claim, Write
+from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError, UnavailableError
 from core.flows import Batch, Flow, Status
 from tests.fixtures_ports import a_launch
@@ -82,12 +82,14 @@ async def claimed(log: MemoryFlows) -> Claim:
 async def written(log: MemoryFlows, claim: Claim, numbers: range, pause: float = 0.005) -> None:
     for seq in numbers:
         await asyncio.sleep(pause)
-        await log.emit(claim, seq, LEASE_MS, Write(events.custom("count", seq)))
+        await log.emit(claim, seq, LEASE_MS, StepWrite(events.custom("count", seq)))
 
 
 async def ended(log: MemoryFlows) -> int:
     """End the flow; return the number of its last event."""
-    await log.move("t", "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1))
+    await log.transition(
+        "t", "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1)
+    )
     return (await MemoryFlows.head(log, "t", "f1")).sequence
 
 

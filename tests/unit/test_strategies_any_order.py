@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies import End, Ready, Wait
-from core.crews.work import Assignment, Kind
+from core.crews.work import Kind, Prompt
 from tests.unit.crews_of_all_kinds import crews
 
 seeds = st.integers(0, 2**32)
@@ -30,7 +30,7 @@ class Played:
     """A flow from its launch to its end."""
 
     results: dict[str, Any] = field(default_factory=dict[str, Any])
-    assignments: dict[str, Assignment] = field(default_factory=dict[str, Assignment])
+    assignments: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
     ready: list[list[str]] = field(default_factory=list[list[str]])
     output: Any = None
 
@@ -39,7 +39,7 @@ def play(definition: Definition, answers: int, order: int) -> Played:
     """Run a flow to its end; `order` says which ready step is finished next."""
     played, luck = Played(), random.Random(order)
     for _ in range(steps_at_most(definition) + 1):
-        found = strategies.ready(definition, played.results)
+        found = strategies.next_action(definition, played.results)
         match found:
             case End():
                 played.output = found.output
@@ -53,17 +53,17 @@ def play(definition: Definition, answers: int, order: int) -> Played:
     raise AssertionError(f"no end after {len(played.results)} results")
 
 
-def noted(definition: Definition, played: Played, chosen: str) -> Assignment:
-    assignment = strategies.assignment(definition, {}, played.results, chosen)
+def noted(definition: Definition, played: Played, chosen: str) -> Prompt:
+    assignment = strategies.prompt(definition, {}, played.results, chosen)
     played.assignments[chosen] = assignment
     return assignment
 
 
 def a_persons(seed: int, name: str) -> dict[str, Any]:
-    return strategies.answered(random.Random(f"{seed} {name}").random() < 0.5, "Better.")
+    return strategies.review_answer(random.Random(f"{seed} {name}").random() < 0.5, "Better.")
 
 
-def an_agents(seed: int, asked: Assignment) -> dict[str, Any]:
+def an_agents(seed: int, asked: Prompt) -> dict[str, Any]:
     """An answer that fits what was asked for."""
     luck = random.Random(f"{seed} {asked.step}")
     output = fitting(luck, asked)
@@ -73,7 +73,7 @@ def an_agents(seed: int, asked: Assignment) -> dict[str, Any]:
     return {"output": output, "raw": output if isinstance(output, str) else json.dumps(output)}
 
 
-def fitting(luck: random.Random, asked: Assignment) -> Any:
+def fitting(luck: random.Random, asked: Prompt) -> Any:
     properties = (asked.output_schema or {}).get("properties", {})
     match asked.kind:
         case Kind.PLAN:
@@ -144,7 +144,7 @@ def test_a_step_is_named_until_it_is_done_and_never_after(
 @given(crews(), seeds, seeds)
 def test_what_the_first_snapshot_shows_is_run(definition: Definition, answers: int, order: int):
     played = play(definition, answers, order)
-    assert {step.id for step in strategies.first(definition)} <= played.results.keys()
+    assert {step.id for step in strategies.initial_steps(definition)} <= played.results.keys()
 
 
 @flows
@@ -156,4 +156,6 @@ def test_the_same_results_give_the_same_steps_in_whatever_order_they_are_held(
     some = dict(list(results.items())[: random.Random(order).randint(0, len(results))])
     shuffled = list(some.items())
     random.Random(answers).shuffle(shuffled)
-    assert strategies.ready(definition, some) == strategies.ready(definition, dict(shuffled))
+    assert strategies.next_action(definition, some) == strategies.next_action(
+        definition, dict(shuffled)
+    )

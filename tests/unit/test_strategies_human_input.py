@@ -8,7 +8,7 @@ from tests.unit.strategy_parts import approved, asked, chain, now, said, told
 def test_a_draft_stands_when_a_person_approves_it():
     definition = chain(draft={"human_input": True})
     results = {"draft": said("a draft")}
-    assert strategies.ready(definition, results) == Wait(
+    assert strategies.next_action(definition, results) == Wait(
         "draft.review.1", "draft", "Ana", "draft", "a draft"
     )
     assert strategies.task_results(definition, results) == {}
@@ -36,7 +36,7 @@ def test_after_five_rounds_of_feedback_the_last_draft_stands():
     definition = chain(draft={"human_input": True})
     results = {"draft": said("1")}
     for turn in range(1, 6):
-        assert isinstance(strategies.ready(definition, results), Wait)
+        assert isinstance(strategies.next_action(definition, results), Wait)
         results[f"draft.review.{turn}"] = approved(False, "More.")
         assert now(definition, results) == [f"draft.{turn + 1}"]
         results[f"draft.{turn + 1}"] = said(str(turn + 1))
@@ -47,4 +47,4 @@ def test_nobody_waits_for_a_person_while_something_else_may_run():
     definition = chain(draft={"async_execution": True, "human_input": True}, check={"context": []})
     results = {"draft": said("a draft")}
     assert now(definition, results) == ["check"]
-    assert isinstance(strategies.ready(definition, results | {"check": said("notes")}), Wait)
+    assert isinstance(strategies.next_action(definition, results | {"check": said("notes")}), Wait)

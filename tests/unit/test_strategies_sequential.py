@@ -11,11 +11,11 @@ from tests.unit.strategy_parts import ANSWER, asked, chain, now, said, told
 
 def test_a_sequential_crew_is_a_chain_to_the_last_output():
     definition, results = chain(), dict[str, Any]()
-    assert [step.id for step in strategies.first(definition)] == ["draft", "check", "final"]
+    assert [step.id for step in strategies.initial_steps(definition)] == ["draft", "check", "final"]
     for name in ("draft", "check", "final"):
         assert now(definition, results) == [name]
         results[name] = said(name.upper())
-    assert strategies.ready(definition, results) == End("FINAL")
+    assert strategies.next_action(definition, results) == End("FINAL")
 
 
 def test_a_task_is_told_its_context_or_else_all_that_was_before():
@@ -40,8 +40,8 @@ def test_a_task_that_runs_beside_others_is_told_the_last_one_of_the_chain_as_cre
     done = {"draft": said("a draft")}
     assert now(definition, done) == ["check", "final"]
     assert told(asked(definition, done, "check")) == ["a draft"]
-    assert strategies.ready(definition, done | {"final": said("end")}) == Ready(
-        strategies.first(definition)[1:2]
+    assert strategies.next_action(definition, done | {"final": said("end")}) == Ready(
+        strategies.initial_steps(definition)[1:2]
     )
 
 

@@ -10,7 +10,7 @@ from core.adapters.memory import MemoryFlows
 from core.crews import control
 from core.crews.ledger import FencedError
 from core.crews.run import NoLimit, Timing
-from core.crews.work import Session, StepFailedError, Work
+from core.crews.work import Session, StepFailedError, StepTask
 from core.flows import Status
 from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of
 
@@ -31,7 +31,7 @@ async def test_a_flow_runs_its_steps_in_order_and_ends_with_the_last_output():
 
 
 async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():
-    def fails(_work: Work, _session: Session) -> None:
+    def fails(_work: StepTask, _session: Session) -> None:
         raise StepFailedError("the file is no CSV")
 
     memory, runner = MemoryFlows(), Scripted(two=fails)
@@ -44,7 +44,7 @@ async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():
 
 
 async def test_a_step_that_may_be_retried_is_and_the_log_says_why():
-    def fails_once(_work: Work, _session: Session) -> None:
+    def fails_once(_work: StepTask, _session: Session) -> None:
         if runner.began.count("two") == 1:
             raise StepFailedError("the provider was busy")
 
@@ -63,7 +63,7 @@ async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_firs
     class KilledError(Exception):
         pass
 
-    def dies(work: Work, _session: Session) -> None:
+    def dies(work: StepTask, _session: Session) -> None:
         if work.attempt == 1:
             raise KilledError
 
@@ -85,7 +85,7 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
     class KilledError(Exception):
         pass
 
-    def dies(_work: Work, _session: Session) -> None:
+    def dies(_work: StepTask, _session: Session) -> None:
         raise KilledError
 
     memory, runner = MemoryFlows(), Scripted(one=dies)
@@ -105,7 +105,7 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
 
 
 async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
-    async def long(_work: Work, _session: Session) -> None:
+    async def long(_work: StepTask, _session: Session) -> None:
         await asyncio.sleep(TIMING.lease_seconds * 3)
 
     memory, runner = MemoryFlows(), Scripted(one=long)
@@ -121,7 +121,7 @@ async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
 async def test_a_worker_whose_step_was_taken_over_is_stopped_there():
     stopped: list[str] = []
 
-    async def stalls(work: Work, session: Session) -> None:
+    async def stalls(work: StepTask, session: Session) -> None:
         if work.attempt > 1:
             return
         taken = (await memory.state("t", "f")).steps[0]
@@ -132,7 +132,7 @@ async def test_a_worker_whose_step_was_taken_over_is_stopped_there():
                 await asyncio.sleep(0.01)
                 session.post(events.custom("still", 1))
         except (FencedError, asyncio.CancelledError):
-            stopped.append(work.assignment.step)
+            stopped.append(work.prompt.step)
             raise
 
     memory, runner = MemoryFlows(), Scripted(one=stalls)
@@ -145,14 +145,14 @@ async def test_a_worker_whose_step_was_taken_over_is_stopped_there():
 async def test_a_flow_that_is_cancelled_in_a_step_stops_there():
     stopped: list[str] = []
 
-    async def goes_on(work: Work, session: Session) -> None:
+    async def goes_on(work: StepTask, session: Session) -> None:
         await control.cancel(memory, tenant="t", flow="f")
         try:
             for number in range(100):
                 await asyncio.sleep(0.01)
                 session.post(events.custom("still", number))
         except (FencedError, asyncio.CancelledError):
-            stopped.append(work.assignment.step)
+            stopped.append(work.prompt.step)
             raise
 
     memory, runner = MemoryFlows(), Scripted(two=goes_on)
@@ -195,7 +195,7 @@ def test_a_lease_under_three_beats_is_refused():
 
 
 async def test_a_models_words_make_at_most_five_events_a_second_and_lose_none():
-    async def talks(_work: Work, session: Session) -> None:
+    async def talks(_work: StepTask, session: Session) -> None:
         for number in range(100):
             session.post(events.text_content("m", f"{number} "))
             await asyncio.sleep(0.006)

@@ -10,7 +10,7 @@ from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import control
 from core.crews.run import NoLimit
-from core.crews.work import Session, StepFailedError, Work
+from core.crews.work import Session, StepFailedError, StepTask
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
 from tests.worker_parts import BOUND, CALL, TIMING, Scripted, a_crew, a_worker, launched, log_of
@@ -29,7 +29,7 @@ async def run_through(memory: MemoryFlows, runner: Scripted, flow: str = "f") ->
 async def test_steps_that_may_run_side_by_side_do_in_as_many_workers():
     together = asyncio.Barrier(2)
 
-    async def meets(_work: Work, _session: Session) -> None:
+    async def meets(_work: StepTask, _session: Session) -> None:
         async with asyncio.timeout(5):
             await together.wait()
 
@@ -72,10 +72,8 @@ async def test_a_flow_waits_for_a_person_and_goes_on_with_what_was_approved():
 async def test_feedback_has_the_task_done_again_with_it_in_mind():
     heard: list[str] = []
 
-    def listens(work: Work, _session: Session) -> None:
-        heard.extend(
-            [work.assignment.description, *(told.text for told in work.assignment.context)]
-        )
+    def listens(work: StepTask, _session: Session) -> None:
+        heard.extend([work.prompt.description, *(told.text for told in work.prompt.context)])
 
     memory = MemoryFlows()
     runner = Scripted(**{"two.2": listens})
@@ -113,7 +111,7 @@ async def test_a_flow_that_waits_can_be_cancelled():
 
 
 async def test_a_flow_whose_time_is_over_fails_in_the_middle_of_a_step():
-    async def takes_long(_work: Work, _session: Session) -> None:
+    async def takes_long(_work: StepTask, _session: Session) -> None:
         await asyncio.sleep(30)
 
     memory, runner = MemoryFlows(), Scripted(two=takes_long)
@@ -135,7 +133,7 @@ async def test_a_person_who_never_answers_is_waited_for_until_the_time_is_over()
 
 
 async def test_a_task_that_takes_longer_than_it_may_fails():
-    async def takes_long(_work: Work, _session: Session) -> None:
+    async def takes_long(_work: StepTask, _session: Session) -> None:
         await asyncio.sleep(30)
 
     memory, runner = MemoryFlows(), Scripted(two=takes_long)
@@ -149,7 +147,7 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
     class KilledError(Exception):
         pass
 
-    async def dies(work: Work, session: Session) -> None:
+    async def dies(work: StepTask, session: Session) -> None:
         await asyncio.to_thread(session.reserve, "m", BOUND)
         if work.attempt == 1:
             raise KilledError
@@ -172,7 +170,7 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
 
 
 async def test_a_flow_that_failed_goes_on_where_it_was_when_it_is_driven_again():
-    def fails(_work: Work, _session: Session) -> None:
+    def fails(_work: StepTask, _session: Session) -> None:
         if runner.began.count("two") == 1:
             raise StepFailedError("the provider was away")
 
@@ -194,13 +192,13 @@ async def test_an_agent_is_told_what_was_learnt_and_what_came_of_it_is_kept():
         def __init__(self) -> None:
             self.kept: list[Any] = []
 
-        async def before(self, work: Work) -> tuple[str, ...]:
-            if work.assignment.step == "two":
+        async def before(self, work: StepTask) -> tuple[str, ...]:
+            if work.prompt.step == "two":
                 raise UnavailableError("away")
-            return (f"about {work.assignment.step}",)
+            return (f"about {work.prompt.step}",)
 
-        async def after(self, work: Work, result: dict[str, Any]) -> None:
-            self.kept.append((work.assignment.step, result["output"]))
+        async def after(self, work: StepTask, result: dict[str, Any]) -> None:
+            self.kept.append((work.prompt.step, result["output"]))
             raise UnavailableError("away")
 
     told: list[tuple[str, ...]] = []

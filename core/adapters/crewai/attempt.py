@@ -18,20 +18,20 @@ from crewai.events.utils.console_formatter import set_suppress_console_output
 from crewai.hooks.dispatch import InterceptionPoint, scoped_hooks
 
 from core.adapters.crewai import answers, guardrails, prompts
-from core.adapters.crewai.failures import Standing
-from core.adapters.crewai.models import patient
-from core.adapters.crewai.pace import Pace
-from core.adapters.crewai.reporting import StepReport
+from core.adapters.crewai.models import with_retries
+from core.adapters.crewai.rate_limiter import RateLimiter
+from core.adapters.crewai.reporting import EventReporter
+from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.tools import StepContext, bind
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
-from core.crews.work import Guardrail, Session, StepFailedError, Tool, Work
+from core.crews.work import Guardrail, Session, StepFailedError, StepTask, Tool
 
 _REPAIRS = 2  # how often an answer that does not fit, or is refused, is sent back
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunnerDeps:
     """What a deployment runs its steps with."""
 
     model: Callable[[], BaseLLM]
@@ -39,18 +39,20 @@ class Parts:
     guardrails: Mapping[str, Guardrail]
     prices: PriceBook
     blobs: BlobStore
-    pace: Pace
+    rate_limiter: RateLimiter
 
 
 class Attempt:
-    """Runs in a thread of its own, until the step has its result or `standing` is stopped."""
+    """Runs in a thread of its own, until the step has its result or `stop_signal` is stopped."""
 
-    def __init__(self, work: Work, session: Session, parts: Parts, standing: Standing) -> None:
+    def __init__(
+        self, work: StepTask, session: Session, deps: RunnerDeps, stop_signal: StopSignal
+    ) -> None:
         self._work = work
-        self._parts = parts
-        self._standing = standing
-        self._report = StepReport(work, session, parts.prices, standing)
-        self._guard = guardrails.Guard(work, parts.guardrails, standing, self._ask)
+        self._deps = deps
+        self._stop_signal = stop_signal
+        self._reporter = EventReporter(work, session, deps.prices, stop_signal)
+        self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
     def run(self) -> dict[str, Any]:
         """Return the result; an answer that is not taken is told to a new agent, a few times.
@@ -63,11 +65,11 @@ class Attempt:
         for _ in range(1 + _REPAIRS):
             raw = self._answer(context)
             try:
-                output = answers.read(raw, self._work.assignment.output_schema)
-                guardrails.refuse(checks, self._work.assignment.answer(output))
+                output = answers.read(raw, self._work.prompt.output_schema)
+                guardrails.refuse(checks, self._work.prompt.answer(output))
             except answers.InvalidAnswerError as refusal:
                 error = refusal
-                self._report.refused(str(error))
+                self._reporter.refused(str(error))
                 context = prompts.with_complaint(prompts.context(self._work), raw, str(error))
             else:
                 return {"output": output, "raw": raw}
@@ -75,23 +77,28 @@ class Attempt:
 
     def _answer(self, context: str) -> str:
         """Return what a new agent answers. Raises StepFailedError, or what stopped the step."""
-        with self._standing.explained():
+        with self._stop_signal.translating_errors():
             agent = self._agent()
-            with self._watching(_rounds(agent, self._standing), self._paced, self._report.sink):
+            with self._watching(
+                _rounds(agent, self._stop_signal), self._paced, self._reporter.sink
+            ):
                 answer = _task(self._work, agent).execute_sync(context=context or None)
-        self._standing.raise_if_failed()
+        self._stop_signal.raise_if_failed()
         return answer.raw
 
     def _ask(self, messages: list[dict[str, str]]) -> Any:
         """Return what a new model answers; nobody is shown it. Raises as `_answer` does."""
-        with self._standing.explained(), self._watching(self._paced, self._report.silent_sink):
+        with (
+            self._stop_signal.translating_errors(),
+            self._watching(self._paced, self._reporter.silent_sink),
+        ):
             return guardrails.asking(self._llm())(messages)
 
     def _agent(self) -> Agent:
-        assignment = self._work.assignment
+        assignment = self._work.prompt
         agent = self._work.definition.agents[assignment.agent]
-        context = StepContext(self._parts.blobs, self._work.tenant, self._report.insight)
-        tools = bind(assignment.tools, self._parts.tools, context, self._standing)
+        context = StepContext(self._deps.blobs, self._work.tenant, self._reporter.insight)
+        tools = bind(assignment.tools, self._deps.tools, context, self._stop_signal)
         return Agent(
             role=agent.role,
             goal=agent.goal,
@@ -109,20 +116,22 @@ class Attempt:
         )
 
     def _llm(self) -> BaseLLM:
-        return patient(self._parts.model(), self._standing.pause)
+        return with_retries(self._deps.model(), self._stop_signal.pause)
 
     def _paced(self, _source: object, event: object) -> None:
         """Wait before a model call for the agent's turn; before its money is held, not after."""
         if isinstance(event, LLMCallStartedEvent):
-            work, name = self._work, self._work.assignment.agent
+            work, name = self._work, self._work.prompt.agent
             per_minute = work.definition.agents[name].max_rpm
-            seconds = self._parts.pace.wait_seconds((work.tenant, work.flow, name), per_minute)
-            self._standing.pause(seconds)
+            seconds = self._deps.rate_limiter.wait_seconds(
+                (work.tenant, work.flow, name), per_minute
+            )
+            self._stop_signal.pause(seconds)
 
     @contextmanager
     def _watching(self, *sinks: StreamSink) -> Generator[None]:
         """Have the sinks told what happens in this context and the threads started from it."""
-        hooks = {InterceptionPoint.PRE_MODEL_CALL: [self._report.before_model_call]}
+        hooks = {InterceptionPoint.PRE_MODEL_CALL: [self._reporter.before_model_call]}
         tokens = [add_stream_sink(sink) for sink in sinks]
         try:
             with scoped_hooks(hooks):
@@ -132,16 +141,16 @@ class Attempt:
                 reset_stream_sinks(token)
 
 
-def _task(work: Work, agent: Agent) -> Task:
+def _task(work: StepTask, agent: Agent) -> Task:
     return Task(
-        name=work.assignment.step,
-        description=work.assignment.description,
-        expected_output=prompts.expected_output(work.assignment),
+        name=work.prompt.step,
+        description=work.prompt.description,
+        expected_output=prompts.expected_output(work.prompt),
         agent=agent,
     )
 
 
-def _rounds(agent: Agent, standing: Standing) -> StreamSink:
+def _rounds(agent: Agent, stop_signal: StopSignal) -> StreamSink:
     """Return a sink that ends the step where CrewAI would force an answer out of its agent."""
 
     def sink(_source: object, event: object) -> None:
@@ -150,7 +159,7 @@ def _rounds(agent: Agent, standing: Standing) -> StreamSink:
             if executor.iterations < agent.max_iter:
                 return
             message = f"the agent gave no answer in {agent.max_iter} rounds (max_iter)"
-            standing.stop(StepFailedError(message))
-            standing.raise_if_stopped()
+            stop_signal.stop(StepFailedError(message))
+            stop_signal.raise_if_stopped()
 
     return sink

@@ -1,14 +1,10 @@
-"""Failures: how a step stands, and what went wrong with it in words that may be shown."""
+"""Failures: what went wrong with a model call, in words that may be shown to the user."""
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from threading import Event
+from collections.abc import Iterator
 
 from crewai.utilities.exceptions.context_window_exceeding_exception import (
     LLMContextLengthExceededError,
 )
-
-from core.crews.work import StepFailedError
 
 # Each provider's client has classes of its own for these.
 _UNCONNECTED = frozenset({"ConnectError", "ConnectTimeout", "EndpointConnectionError"})
@@ -21,60 +17,6 @@ _CUT_OFF = frozenset(
 _REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 429})
 _CONFLICTS = frozenset({408, 409})
 _SERVER_ERRORS = 500
-
-
-class Standing:
-    """What the parts that watch a running step share.
-
-    CrewAI swallows some of what tools, hooks and sinks raise, so what must end the step is kept in
-    `stopped`: the first that came. `tool_failure` is the last word of a tool, if that was an error.
-    """
-
-    def __init__(self) -> None:
-        self.stopped: Exception | None = None
-        self.tool_failure: str | None = None
-        self._halt = Event()
-
-    def stop(self, error: Exception) -> None:
-        """End the step with `error`; wakes whoever pauses."""
-        self.stopped = self.stopped or error
-        self._halt.set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait. Raises what stopped the step meanwhile, at once."""
-        self._halt.wait(seconds)
-        self.raise_if_stopped()
-
-    def raise_if_stopped(self) -> None:
-        """Raise what must end the step."""
-        if self.stopped is not None:
-            raise self.stopped
-
-    def raise_if_failed(self) -> None:
-        """Raise what makes an answer worthless: a stop, or a tool that failed at the last."""
-        self.raise_if_stopped()
-        if self.tool_failure is not None:
-            raise StepFailedError(self.tool_failure)
-
-    @contextmanager
-    def stopping(self) -> Generator[None]:
-        """Have whatever is raised in here end the step, even where CrewAI swallows it."""
-        try:
-            yield
-        except Exception as error:
-            self.stop(error)
-            raise
-
-    @contextmanager
-    def explained(self) -> Generator[None]:
-        """Raise what stopped the step, or StepFailedError in place of what CrewAI raises."""
-        try:
-            yield
-        except StepFailedError:
-            raise
-        except (Exception, SystemExit) as error:  # CrewAI exits when a prompt is too long
-            self.raise_if_stopped()
-            raise StepFailedError(explain(error)) from error
 
 
 def explain(error: BaseException) -> str:
@@ -90,7 +32,7 @@ def explain(error: BaseException) -> str:
     return f"the agent stopped with {type(error).__name__}"
 
 
-def cost_nothing(error: BaseException | None) -> bool:
+def not_billed(error: BaseException | None) -> bool:
     """Tell whether the provider surely did not work for a call that failed like this."""
     for cause in _chain(error):  # an earlier request of the call may stand further down in it
         if type(cause).__name__ in _NEVER_SENT:
@@ -102,7 +44,7 @@ def cost_nothing(error: BaseException | None) -> bool:
     return False
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Tell whether the same call may well succeed a moment later. CrewAI itself waits after 429."""
     for cause in _chain(error):
         if isinstance(status := getattr(cause, "status_code", None), int):

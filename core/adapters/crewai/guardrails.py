@@ -13,9 +13,9 @@ from crewai import BaseLLM
 
 from core.adapters.crewai import answers
 from core.adapters.crewai.answers import InvalidAnswerError
-from core.adapters.crewai.failures import Standing
+from core.adapters.crewai.stop_signal import StopSignal
 from core.crews.definition.words import GUARDRAIL_NAME
-from core.crews.work import Guardrail, StepFailedError, Work
+from core.crews.work import Guardrail, StepFailedError, StepTask
 from core.errors import UnavailableError
 
 _ASKED = 3  # times at most, for a verdict that can be read
@@ -40,17 +40,17 @@ Check = Callable[[Any, str], str | None]  # of the output and its text; says wha
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class GuardrailRunner:
     """Checks one step's answers; `ask` calls a fresh model in the step's name and for its money."""
 
-    work: Work
+    work: StepTask
     allowed: Mapping[str, Guardrail]
-    standing: Standing
+    stop_signal: StopSignal
     ask: Callable[[list[dict[str, str]]], Any]
 
     def checks(self) -> list[Check]:
         """Return the step's guardrails in order. Raises StepFailedError if one is not there."""
-        return [self._check(rule) for rule in self.work.assignment.guardrails]
+        return [self._check(rule) for rule in self.work.prompt.guardrails]
 
     def _check(self, rule: str) -> Check:
         if not GUARDRAIL_NAME.fullmatch(rule):
@@ -64,7 +64,7 @@ class Guard:
         try:
             return self.allowed[name](output, self.work.inputs)
         except UnavailableError as error:
-            self.standing.stop(error)
+            self.stop_signal.stop(error)
             raise
         except Exception as error:
             raise StepFailedError(f"the guardrail {name} broke: {type(error).__name__}") from error
@@ -73,7 +73,7 @@ class Guard:
         """Ask a model, again if its verdict cannot be read. Raises StepFailedError in the end."""
         complaint = ""
         for _ in range(_ASKED):
-            said = self.ask(_question(rule, self.work.assignment.description, raw, complaint))
+            said = self.ask(_question(rule, self.work.prompt.description, raw, complaint))
             try:
                 verdict = answers.read(said if isinstance(said, str) else "", VERDICT)
             except InvalidAnswerError as error:

@@ -1,7 +1,7 @@
 """Models: CrewAI's LLM for a provider it knows, or for any OpenAI-compatible address.
 
 What a provider's client repeats on its own is one call to CrewAI, although each of its requests may
-be paid for. So clients that can do so are told not to, and `patient` repeats the call instead: each
+be paid for. So clients that can do so are told not to, and `with_retries` repeats the call instead: each
 time it is a call of its own, with money of its own.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from crewai import LLM, BaseLLM
 
-from core.adapters.crewai.failures import may_pass
+from core.adapters.crewai.failures import is_transient
 
 # OpenAI's client refuses to start without a key. Local servers want none, and a key that happens
 # to be in the environment must not be sent to an address it was not made for.
@@ -42,7 +42,7 @@ def model_from(name: str, base_url: str | None, api_key: str | None) -> Callable
     return fresh
 
 
-def patient(llm: BaseLLM, pause: Callable[[float], None]) -> BaseLLM:
+def with_retries(llm: BaseLLM, pause: Callable[[float], None]) -> BaseLLM:
     """Have the LLM make a call again, twice at most, that its provider could not answer just now.
 
     `pause` waits for so many seconds, and raises if there is no point in waiting.
@@ -54,7 +54,7 @@ def patient(llm: BaseLLM, pause: Callable[[float], None]) -> BaseLLM:
             try:
                 return once(*args, **kwargs)
             except Exception as error:
-                if not may_pass(error):
+                if not is_transient(error):
                     raise
             pause(seconds)
         return once(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Prompts: an assignment's texts as CrewAI gets them, with every brace that is no slot intact."""
+"""Prompts: an prompt's texts as CrewAI gets them, with every brace that is no slot intact."""
 
 import re
 
@@ -9,7 +9,7 @@ from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task_outputs
 
 from core.adapters.crewai import answers
-from core.crews.work import Assignment, Told, Work
+from core.crews.work import ContextItem, Prompt, StepTask
 
 _SLOT = re.compile(r"\{(input|tool_names|tools)\}")
 _LESSONS = (
@@ -38,16 +38,16 @@ class SinglePassExecutor(AgentExecutor):
 SinglePassExecutor._initial_state_t = _State  # pyright: ignore[reportAttributeAccessIssue]  # noqa: SLF001 -- there is no other way to say so
 
 
-def expected_output(assignment: Assignment) -> str:
+def expected_output(prompt: Prompt) -> str:
     """Return what is expected, and the form of it where there is an output_schema."""
-    if assignment.output_schema is None:
-        return assignment.expected_output
-    return f"{assignment.expected_output}\n{answers.instructions(assignment.output_schema)}"
+    if prompt.output_schema is None:
+        return prompt.expected_output
+    return f"{prompt.expected_output}\n{answers.instructions(prompt.output_schema)}"
 
 
-def context(work: Work) -> str:
+def context(work: StepTask) -> str:
     """Return what the agent is told: earlier answers, put together as a Crew does, and lessons."""
-    told = aggregate_raw_outputs_from_task_outputs([_output(t) for t in work.assignment.context])
+    told = aggregate_raw_outputs_from_task_outputs([_output(t) for t in work.prompt.context])
     return _together(told, _lessons(work.lessons))
 
 
@@ -65,5 +65,5 @@ def _together(*parts: str) -> str:
     return DIVIDERS.join(part for part in parts if part)
 
 
-def _output(told: Told) -> TaskOutput:
+def _output(told: ContextItem) -> TaskOutput:
     return TaskOutput(name=told.title, description=told.title, raw=told.text, agent=told.agent)

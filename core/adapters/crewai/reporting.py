@@ -1,7 +1,7 @@
 """Reporting: what CrewAI emits while a step runs, as AG-UI events and as money.
 
 CrewAI calls a sink synchronously, in the order of emission, in whichever thread it happens. It
-swallows some of what a sink raises, so what stops a step is kept in its Standing: once that is
+swallows some of what a sink raises, so what stops a step is kept in its StopSignal: once that is
 set, every later event and the hook before the next model call raise.
 """
 
@@ -23,48 +23,50 @@ from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 
 from core import events
-from core.adapters.crewai.failures import Standing
-from core.adapters.crewai.money import Purse
+from core.adapters.crewai.stop_signal import StopSignal
+from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prices import PriceBook
-from core.crews.work import Session, Work
+from core.crews.work import Session, StepTask
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
 _INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
 _REASON_CHARACTERS = 1_000
 
 
-class StepReport:
-    """Tells a session of one attempt at a step, each thing as it happens."""
+class EventReporter:
+    """Writes what CrewAI emits in one attempt at a step to the session, each thing as it happens."""
 
-    def __init__(self, work: Work, session: Session, prices: PriceBook, standing: Standing) -> None:
+    def __init__(
+        self, work: StepTask, session: Session, prices: PriceBook, stop_signal: StopSignal
+    ) -> None:
         self._work = work
         self._session = session
-        self._standing = standing
-        self._purse = Purse(work.assignment.step, session, prices, standing)
+        self._stop_signal = stop_signal
+        self._meter = UsageMeter(work.prompt.step, session, prices, stop_signal)
         self._numbers = itertools.count(1)
         self._insights = itertools.count(1)
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
 
     def sink(self, source: Any, event: Any) -> None:
         """Take one event of CrewAI. Raises what stopped the step."""
-        self._pay(source, event, speaks=True)
-        self._standing.raise_if_stopped()
-        if told := self._told(event):
+        self._meter_call(source, event, speaks=True)
+        self._stop_signal.raise_if_stopped()
+        if told := self._translate(event):
             self._post(told)
 
     def silent_sink(self, source: Any, event: Any) -> None:
         """Take an event of a call whose answer is no message to anybody; it costs all the same."""
-        self._pay(source, event, speaks=False)
-        self._standing.raise_if_stopped()
+        self._meter_call(source, event, speaks=False)
+        self._stop_signal.raise_if_stopped()
 
     def before_model_call(self, _context: Any) -> None:
         """Refuse the call if the step was stopped; CrewAI lets no other exception through here."""
-        if self._standing.stopped is not None:
+        if self._stop_signal.stopped is not None:
             raise HookAborted("the step was stopped")
 
     def refused(self, reason: str) -> None:
         """Say that an answer was not taken, and why."""
-        told = {"step": self._work.assignment.step, "reason": reason[:_REASON_CHARACTERS]}
+        told = {"step": self._work.prompt.step, "reason": reason[:_REASON_CHARACTERS]}
         self._post(events.custom("answer_refused", told))
 
     def insight(self, text: str) -> None:
@@ -77,26 +79,26 @@ class StepReport:
         self._post(events.custom("agent_insight", {**self._work.who(), "text": words}))
 
     def _post(self, told: list[events.Event]) -> None:
-        with self._standing.stopping():
+        with self._stop_signal.stop_on_error():
             self._session.post(told)
 
-    def _pay(self, source: Any, event: Any, *, speaks: bool) -> None:
+    def _meter_call(self, source: Any, event: Any, *, speaks: bool) -> None:
         match event:
             case LLMCallStartedEvent():
-                self._standing.raise_if_stopped()
-                self._purse.reserve(source, event)
+                self._stop_signal.raise_if_stopped()
+                self._meter.reserve(source, event)
             case LLMCallCompletedEvent():
-                self._purse.settle(event, self._said(event) if speaks else [])
+                self._meter.settle(event, self._answer_events(event) if speaks else [])
             case LLMCallFailedEvent():
-                self._purse.failed(event)
+                self._meter.failed(event)
             case _:
                 pass
 
-    def _told(self, event: Any) -> list[events.Event]:
+    def _translate(self, event: Any) -> list[events.Event]:
         """Return what an event says that costs nothing."""
         match event:
             case LLMStreamChunkEvent() if event.chunk and event.tool_call is None:
-                return self._piece(event.call_id, event.chunk)
+                return self._chunk_events(event.call_id, event.chunk)
             case LLMCallFailedEvent() if event.call_id in self._streamed:
                 return events.text_end(self._streamed.pop(event.call_id))
             case ToolUsageStartedEvent():
@@ -108,7 +110,7 @@ class StepReport:
             case _:
                 return []
 
-    def _said(self, event: LLMCallCompletedEvent) -> list[events.Event]:
+    def _answer_events(self, event: LLMCallCompletedEvent) -> list[events.Event]:
         """Return the answer as a message, or the end of the one in which it was streamed.
 
         A call of a tool alone is none.
@@ -118,18 +120,18 @@ class StepReport:
         if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
             return []
         text = _spoken(event.response)
-        return events.text_message(self._message(), text) if text else []
+        return events.text_message(self._next_message_id(), text) if text else []
 
-    def _piece(self, call: str, text: str) -> list[events.Event]:
+    def _chunk_events(self, call: str, text: str) -> list[events.Event]:
         """Return a piece of what a call streams, the first one with the message's beginning."""
         if call in self._streamed:
             return events.text_content(self._streamed[call], text)
-        message = self._streamed[call] = self._message()
+        message = self._streamed[call] = self._next_message_id()
         return [*events.text_start(message), *events.text_content(message, text)]
 
-    def _message(self) -> str:
+    def _next_message_id(self) -> str:
         """Return the id of a new message; another attempt at the step has other ids."""
-        return f"{self._work.assignment.step}.{self._work.attempt}.{next(self._numbers)}"
+        return f"{self._work.prompt.step}.{self._work.attempt}.{next(self._numbers)}"
 
 
 def _spoken(text: str) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 from crewai import BaseLLM
 
-from core.adapters.crewai.attempt import Attempt, Parts
-from core.adapters.crewai.failures import Standing
-from core.adapters.crewai.pace import Pace
+from core.adapters.crewai.attempt import Attempt, RunnerDeps
+from core.adapters.crewai.rate_limiter import RateLimiter
+from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import in_thread
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
 from core.crews.ledger import FencedError
-from core.crews.work import Guardrail, Session, Tool, Work
+from core.crews.work import Guardrail, Session, StepTask, Tool
 
 
 class CrewAIRunner:
@@ -33,19 +33,21 @@ class CrewAIRunner:
         prices: PriceBook,
         blobs: BlobStore,
         *,
-        pace: Pace | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
-        self._parts = Parts(model, tools, guardrails, prices, blobs, pace or Pace())
+        self._deps = RunnerDeps(
+            model, tools, guardrails, prices, blobs, rate_limiter or RateLimiter()
+        )
 
-    async def run(self, work: Work, session: Session) -> dict[str, Any]:
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Run the step; see the port.
 
         A thread cannot be cancelled: after a cancellation it ends before its next model call.
         """
-        standing = Standing()
-        attempt = Attempt(work, session, self._parts, standing)
+        stop_signal = StopSignal()
+        attempt = Attempt(work, session, self._deps, stop_signal)
         try:
-            return await asyncio.wrap_future(in_thread(work.assignment.step, attempt.run))
+            return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
         except asyncio.CancelledError:
-            standing.stop(FencedError("the step was cancelled"))
+            stop_signal.stop(FencedError("the step was cancelled"))
             raise

@@ -13,7 +13,7 @@ from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
 from pydantic import BaseModel, create_model
 
-from core.adapters.crewai.failures import Standing
+from core.adapters.crewai.stop_signal import StopSignal
 from core.blobs import INPUT_ID, BlobStore
 from core.crews.work import StepFailedError, Tool, ToolContext
 from core.errors import CrewlineError, NotFoundError, UnavailableError
@@ -43,27 +43,27 @@ class AllowedTool(BaseTool):
 
     function: Tool
     context: Any  # a ToolContext; pydantic cannot check a protocol
-    standing: Standing
+    stop_signal: StopSignal
 
     def _run(self, **arguments: Any) -> Any:
         """Return the tool's text, or a ToolFailure: raising would make CrewAI call it again."""
         try:
             text = self.function(self.context, **arguments)
         except UnavailableError as error:
-            self.standing.stop(error)
+            self.stop_signal.stop(error)
             return self._failed(str(error))
         except Exception as error:  # noqa: BLE001 -- tools are the deployment's; any may come
             return self._failed(_reason(error))
-        self.standing.tool_failure = None
+        self.stop_signal.tool_failure = None
         return text
 
     def _failed(self, reason: str) -> ToolFailure:
-        self.standing.tool_failure = f"the tool {self.name} failed: {reason}"
+        self.stop_signal.tool_failure = f"the tool {self.name} failed: {reason}"
         return ToolFailure(message=f"Error: {reason}", reason=ToolFailureReason.EXCEPTION)
 
 
 def bind(
-    names: Sequence[str], allowed: Mapping[str, Tool], context: ToolContext, standing: Standing
+    names: Sequence[str], allowed: Mapping[str, Tool], context: ToolContext, stop_signal: StopSignal
 ) -> list[AllowedTool]:
     """Return the named tools, bound. Raises StepFailedError if one is not on the list."""
     if missing := [name for name in names if name not in allowed]:
@@ -76,7 +76,7 @@ def bind(
             args_schema=_arguments(name, allowed[name]),
             function=allowed[name],
             context=context,
-            standing=standing,
+            stop_signal=stop_signal,
         )
         for name in names
     ]

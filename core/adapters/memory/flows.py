@@ -12,7 +12,7 @@ from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Busy, Claim, FencedError, Launch, Write
+from core.crews.ledger import Claim, FencedError, Launch, StepBusy, StepWrite
 from core.errors import ConflictError
 from core.events import Event
 from core.flows import Flow, Status, Step
@@ -65,7 +65,7 @@ class MemoryFlows(MemoryLog):
 
     async def claim(
         self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
-    ) -> Claim | Busy:
+    ) -> Claim | StepBusy:
         record, now = self.record(tenant, flow), self._now_ms()
         known = record.step(step.id)
         if known is None:
@@ -78,7 +78,7 @@ class MemoryFlows(MemoryLog):
         record.check_time(now)
         if known.state == "running" and known.lease_ms > now:
             self._due[tenant, flow] = min(self._due[tenant, flow], known.lease_ms)
-            return Busy(known.lease_ms - now)
+            return StepBusy(known.lease_ms - now)
         self._begin(record, known, owner, now, now + lease_ms)
         self.count_lost(tenant, record, step.id)
         record.change([*_message_end(record.messages.pop(step.id, None)), *events], now)
@@ -93,7 +93,7 @@ class MemoryFlows(MemoryLog):
         if record.flow.head.status is Status.QUEUED:
             record.set_status(Status.RUNNING)
 
-    async def extend(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+    async def add_steps(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
         record = self.record(tenant, flow)
         if record.ended:
             raise FencedError
@@ -105,14 +105,14 @@ class MemoryFlows(MemoryLog):
             record.change([], self._now_ms())
         return record.flow
 
-    async def put_off(self, tenant: str, flow: str, delay_ms: int) -> None:
+    async def reschedule(self, tenant: str, flow: str, delay_ms: int) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         if record.ended:
             return
         record.check_time(now)
         self._due[tenant, flow] = min(now + delay_ms, record.flow.deadline_ms or now + delay_ms)
 
-    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
+    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         record, now = self.record(claim.tenant, claim.flow), self._now_ms()
         step, last = record.held(claim.step, claim.epoch), record.writes[claim.step]
         if seq <= last[0]:
@@ -128,7 +128,9 @@ class MemoryFlows(MemoryLog):
         record.writes[claim.step] = (seq, number)
         return number
 
-    async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
+    async def commit(
+        self, claim: Claim, seq: int, result: dict[str, Any], write: StepWrite
+    ) -> Flow:
         record, now = self.record(claim.tenant, claim.flow), self._now_ms()
         step = record.held(claim.step, claim.epoch)
         if seq <= record.writes[claim.step][0]:
@@ -141,7 +143,7 @@ class MemoryFlows(MemoryLog):
         self._due[claim.tenant, claim.flow] = now
         return record.flow
 
-    async def move(
+    async def transition(
         self,
         tenant: str,
         flow: str,

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.adapters.upstash import keys, records, scripts
 from core.adapters.upstash.commands import Commands
-from core.crews.ledger import Busy, Claim, Launch, Write
+from core.crews.ledger import Claim, Launch, StepBusy, StepWrite
 from core.errors import ConflictError
 from core.events import Event
 from core.flows import Flow, Status, Step
@@ -57,7 +57,7 @@ class UpstashRunLedger:
 
     async def claim(
         self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
-    ) -> Claim | Busy:
+    ) -> Claim | StepBusy:
         """Hold a step."""
         arguments = {
             "flow": flow,
@@ -69,21 +69,21 @@ class UpstashRunLedger:
         verdict, value = await self._scripts.counting(
             "claim", tenant, flow, [keys.due(tenant)], arguments, events
         )
-        return Busy(value) if verdict == "busy" else Claim(tenant, flow, step.id, value)
+        return StepBusy(value) if verdict == "busy" else Claim(tenant, flow, step.id, value)
 
-    async def extend(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+    async def add_steps(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
         """Add steps."""
         new = [
             {"id": s.id, "record": records.step_fields(s), "public": json.dumps(s.public())}
             for s in steps
         ]
-        _, state = await self._scripts.on_flow("extend", tenant, flow, [], {"steps": new})
+        _, state = await self._scripts.on_flow("add_steps", tenant, flow, [], {"steps": new})
         return records.flow(flow, state)
 
-    async def put_off(self, tenant: str, flow: str, delay_ms: int) -> None:
+    async def reschedule(self, tenant: str, flow: str, delay_ms: int) -> None:
         """Have a flow looked at later."""
         _, status = await self._scripts.on_flow(
-            "put_off",
+            "reschedule",
             tenant,
             flow,
             [keys.due(tenant), keys.outbox(tenant)],
@@ -92,7 +92,7 @@ class UpstashRunLedger:
         if status == Status.WAITING:
             await self._register(tenant)
 
-    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: Write) -> int:
+    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         """Append events."""
         arguments = {
             **_written(claim, seq),
@@ -105,7 +105,9 @@ class UpstashRunLedger:
         )
         return number
 
-    async def commit(self, claim: Claim, seq: int, result: dict[str, Any], write: Write) -> Flow:
+    async def commit(
+        self, claim: Claim, seq: int, result: dict[str, Any], write: StepWrite
+    ) -> Flow:
         """Store a step's result."""
         arguments = {**_written(claim, seq), "flow": claim.flow, "result": _json(result)}
         _, state = await self._scripts.on_flow(
@@ -113,7 +115,7 @@ class UpstashRunLedger:
         )
         return records.flow(claim.flow, state)
 
-    async def move(
+    async def transition(
         self,
         tenant: str,
         flow: str,
@@ -139,7 +141,7 @@ class UpstashRunLedger:
             "answer": answer and [answer[0], _json(answer[1])],
         }
         more_keys = [keys.due(tenant), keys.outbox(tenant)]
-        await self._scripts.counting("move", tenant, flow, more_keys, arguments, events)
+        await self._scripts.counting("transition", tenant, flow, more_keys, arguments, events)
 
     async def take(self, tenant: str, limit: int, back_off_ms: int) -> list[str]:
         """Return flows that are due."""

@@ -12,9 +12,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.crews.definition import Definition
-from core.crews.strategies import managing
-from core.crews.strategies.parts import Brief, Draft, Results, as_text, missing, step
-from core.crews.work import Assignment
+from core.crews.strategies import manager_prompts
+from core.crews.strategies.types import (
+    Results,
+    TaskContext,
+    TaskOutput,
+    as_text,
+    make_step,
+    pending,
+)
+from core.crews.work import Prompt
 from core.flows import Step
 
 
@@ -23,52 +30,58 @@ def first(definition: Definition, task: str) -> tuple[Step, ...]:
     return _plan(definition, task), _result(definition, task, 1)
 
 
-def progress(definition: Definition, results: Results, task: str) -> Draft | tuple[Step, ...]:
+def progress(definition: Definition, results: Results, task: str) -> TaskOutput | tuple[Step, ...]:
     """Return the manager's answer, or the steps that it waits for."""
     plan = _plan(definition, task)
     if plan.id not in results:
         return (plan,)
     subtasks: list[dict[str, Any]] = results[plan.id]["output"]["subtasks"]
     wanted: Iterable[int] = range(1, len(subtasks) + 1)
-    for turn in range(1, definition.limits.max_rejections + 2):
-        result = _result(definition, task, turn)
-        work = tuple(_work(definition, task, turn, n, subtasks[n - 1]) for n in wanted)
-        if steps := missing(work, results) or missing((result,), results):
+    for round_no in range(1, definition.limits.max_rejections + 2):
+        result = _result(definition, task, round_no)
+        work = tuple(_work(definition, task, round_no, n, subtasks[n - 1]) for n in wanted)
+        if steps := pending(work, results) or pending((result,), results):
             return steps
         answer = results[result.id]["output"]
-        wanted = sorted(managing.sent_back(answer))
+        wanted = sorted(manager_prompts.rejections(answer))
         if not wanted:
             return _draft(definition, result.id, answer)
     raise ValueError(f"the last result of {task} sends work back")  # its schema does not let it
 
 
-def assignment(brief: Brief, words: list[str]) -> Assignment:
+def prompt(ctx: TaskContext, words: list[str]) -> Prompt:
     """Return a plan, a subtask or a result, by the words of its id: `work.2.1`."""
     match words:
         case ["plan"]:
-            return managing.plan(brief)
-        case ["work", turn, number]:
-            return managing.subtask(brief, int(turn), int(number))
-        case ["result", turn]:
-            return managing.result(brief, int(turn))
+            return manager_prompts.plan(ctx)
+        case ["work", round_no, number]:
+            return manager_prompts.subtask(ctx, int(round_no), int(number))
+        case ["result", round_no]:
+            return manager_prompts.result(ctx, int(round_no))
         case _:
             raise ValueError(f"no step of a hierarchical task: {'.'.join(words)}")
 
 
 def _plan(definition: Definition, task: str) -> Step:
     title = f"Plan: {definition.tasks[task].expected_output}"
-    return step(definition, f"{task}.plan", title, managing.manager(definition))
+    return make_step(definition, f"{task}.plan", title, manager_prompts.manager(definition))
 
 
-def _work(definition: Definition, task: str, turn: int, n: int, subtask: dict[str, Any]) -> Step:
-    return step(definition, f"{task}.work.{turn}.{n}", subtask["description"], subtask["worker"])
+def _work(
+    definition: Definition, task: str, round_no: int, n: int, subtask: dict[str, Any]
+) -> Step:
+    return make_step(
+        definition, f"{task}.work.{round_no}.{n}", subtask["description"], subtask["worker"]
+    )
 
 
-def _result(definition: Definition, task: str, turn: int) -> Step:
+def _result(definition: Definition, task: str, round_no: int) -> Step:
     title = definition.tasks[task].expected_output
-    return step(definition, f"{task}.result.{turn}", title, managing.manager(definition))
+    return make_step(
+        definition, f"{task}.result.{round_no}", title, manager_prompts.manager(definition)
+    )
 
 
-def _draft(definition: Definition, step_id: str, answer: dict[str, Any]) -> Draft:
+def _draft(definition: Definition, step_id: str, answer: dict[str, Any]) -> TaskOutput:
     output = answer["output"]
-    return Draft(step_id, managing.manager(definition), output, as_text(output))
+    return TaskOutput(step_id, manager_prompts.manager(definition), output, as_text(output))

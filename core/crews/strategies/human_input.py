@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from core.crews.definition import Definition
-from core.crews.strategies.parts import Brief, Draft, Results, Wait, step
-from core.crews.work import Assignment, Kind, Told
+from core.crews.strategies.types import Results, TaskContext, TaskOutput, Wait, make_step
+from core.crews.work import ContextItem, Kind, Prompt
 from core.flows import Step
 
 ROUNDS = 5  # of feedback
@@ -20,14 +20,14 @@ whole: do what the feedback asks and leave the rest as it is. The feedback: """
 _NO_WORDS = "The draft is not approved; no reason was given."
 
 
-def answered(approve: bool, feedback: str) -> dict[str, Any]:
+def review_answer(approve: bool, feedback: str) -> dict[str, Any]:
     """Return the result that is kept of a person's answer."""
     return {"output": {"approve": approve, "feedback": feedback}, "raw": feedback}
 
 
 def reviewed(
-    definition: Definition, results: Results, task: str, draft: Draft
-) -> Draft | Wait | tuple[Step, ...]:
+    definition: Definition, results: Results, task: str, draft: TaskOutput
+) -> TaskOutput | Wait | tuple[Step, ...]:
     """Return what stands after the reviews so far, or what is missing for the next."""
     for review in range(1, ROUNDS + 1):
         role = definition.agents[draft.agent].role
@@ -38,33 +38,37 @@ def reviewed(
             return draft
         again = f"{task}.{review + 1}"
         if again not in results:
-            return (step(definition, again, definition.tasks[task].expected_output, draft.agent),)
+            return (
+                make_step(definition, again, definition.tasks[task].expected_output, draft.agent),
+            )
         draft = _rewritten(results, draft, again)
     return draft
 
 
-def assignment(brief: Brief, draft: Draft, version: int) -> Assignment:
-    """Return the order to write version `version` (2, 3, ...) of a draft."""
-    task = brief.name
+def prompt(ctx: TaskContext, draft: TaskOutput, version: int) -> Prompt:
+    """Return the prompt to write version `version` (2, 3, ...) of a draft."""
+    task = ctx.name
     if version > 2:  # noqa: PLR2004 -- version 2 is written on the draft itself
-        draft = _rewritten(brief.results, draft, f"{task}.{version - 1}")
-    reviews = [brief.results[f"{task}.review.{n}"]["output"] for n in range(1, version)]
+        draft = _rewritten(ctx.results, draft, f"{task}.{version - 1}")
+    reviews = [ctx.results[f"{task}.review.{n}"]["output"] for n in range(1, version)]
     said = [review["feedback"].strip() or _NO_WORDS for review in reviews]
-    role = brief.agent(draft.agent).role
-    mine = Told(f"draft {version - 1} of {task}", role, f"Your draft:\n{draft.raw}")
+    role = ctx.agent(draft.agent).role
+    mine = ContextItem(f"draft {version - 1} of {task}", role, f"Your draft:\n{draft.raw}")
     earlier = [
-        Told(f"feedback {n} on {task}", "A person", f"Earlier feedback, done already:\n{words}")
+        ContextItem(
+            f"feedback {n} on {task}", "A person", f"Earlier feedback, done already:\n{words}"
+        )
         for n, words in enumerate(said[:-1], 1)
     ]
-    return brief.whole_task(
+    return ctx.prompt_for(
         f"{task}.{version}",
         Kind.TASK,
         draft.agent,
-        brief.description + _REVISE + said[-1],
-        (*brief.context, *earlier, mine),
+        ctx.description + _REVISE + said[-1],
+        (*ctx.context, *earlier, mine),
     )
 
 
-def _rewritten(results: Results, draft: Draft, version: str) -> Draft:
+def _rewritten(results: Results, draft: TaskOutput, version: str) -> TaskOutput:
     answer = results[version]
     return replace(draft, step=version, output=answer["output"], raw=answer["raw"])

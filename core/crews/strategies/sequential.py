@@ -1,29 +1,29 @@
 """Sequential: the task's agent does it, in one step of the task's name."""
 
 from core.crews.definition import Definition
-from core.crews.strategies.parts import Brief, Draft, Results, missing, step
-from core.crews.work import Assignment, Kind
+from core.crews.strategies.types import Results, TaskContext, TaskOutput, make_step, pending
+from core.crews.work import Kind, Prompt
 from core.flows import Step
 
 
 def first(definition: Definition, task: str) -> tuple[Step, ...]:
     """Return the one step."""
     title = definition.tasks[task].expected_output
-    return (step(definition, task, title, _agent(definition, task)),)
+    return (make_step(definition, task, title, _agent(definition, task)),)
 
 
-def progress(definition: Definition, results: Results, task: str) -> Draft | tuple[Step, ...]:
+def progress(definition: Definition, results: Results, task: str) -> TaskOutput | tuple[Step, ...]:
     """Return the step's answer, or the step."""
-    if steps := missing(first(definition, task), results):
+    if steps := pending(first(definition, task), results):
         return steps
     answer = results[task]
-    return Draft(task, _agent(definition, task), answer["output"], answer["raw"])
+    return TaskOutput(task, _agent(definition, task), answer["output"], answer["raw"])
 
 
-def assignment(brief: Brief, _: list[str]) -> Assignment:
+def prompt(ctx: TaskContext, _: list[str]) -> Prompt:
     """Return the task as it is written."""
-    agent = _agent(brief.definition, brief.name)
-    return brief.whole_task(brief.name, Kind.TASK, agent, brief.description, brief.context)
+    agent = _agent(ctx.definition, ctx.name)
+    return ctx.prompt_for(ctx.name, Kind.TASK, agent, ctx.description, ctx.context)
 
 
 def _agent(definition: Definition, task: str) -> str:

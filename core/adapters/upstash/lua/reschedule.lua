@@ -1,4 +1,4 @@
--- put_off: have a live flow looked at later; at the end of its time at the latest.
+-- reschedule: have a live flow looked at later; at the end of its time at the latest.
 --   KEYS  {t}:flow:f  {t}:log:f  {t}:due  {t}:outbox
 --   args  flow, delay_ms
 --   returns  {'ok', status}, {'expired'}, {'gone'}

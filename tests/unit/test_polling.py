@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions._prefer import wait_seconds
+from functions._polling import wait_seconds
 
 
 @pytest.mark.parametrize(

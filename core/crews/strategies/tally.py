@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core.crews.definition import Consensus, Definition
-from core.crews.strategies.parts import Results
+from core.crews.strategies.types import Results
 
 _CHOICE, _REASON = "choice", "reason"
 
@@ -21,7 +21,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class Ballot:
     """What an agent is for, and why, as far as it said so."""
 
     agent: str
@@ -30,13 +30,13 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
+class Tally:
     """How a round came out: who is for what, and which proposals lead, the first named first.
 
-    `judged` is the agreement that a judge sees; otherwise it is the leaders' share of the voices.
+    `judged` is the agreement that a judge sees; otherwise it is the leaders' share of the ballots.
     """
 
-    voices: tuple[Voice, ...]
+    ballots: tuple[Ballot, ...]
     leaders: tuple[Proposal, ...]
     judged: float | None = None
 
@@ -47,19 +47,19 @@ class Poll:
 
     def agreement_on(self, winner: Proposal) -> float:
         """Return the share behind one proposal, or what the judge says of all."""
-        behind = [voice for voice in self.voices if voice.proposal == winner]
-        return len(behind) / len(self.voices) if self.judged is None else self.judged
+        behind = [ballot for ballot in self.ballots if ballot.proposal == winner]
+        return len(behind) / len(self.ballots) if self.judged is None else self.judged
 
     def dissent(self, definition: Definition, winner: Proposal) -> list[dict[str, Any]]:
         """Return who would have had another answer, which, and why."""
         return [
             {
-                "agent": definition.agents[voice.agent].role,
-                "answer": voice.proposal.output,
-                "reason": voice.reason,
+                "agent": definition.agents[ballot.agent].role,
+                "answer": ballot.proposal.output,
+                "reason": ballot.reason,
             }
-            for voice in self.voices
-            if voice.proposal != winner
+            for ballot in self.ballots
+            if ballot.proposal != winner
         ]
 
 
@@ -69,43 +69,43 @@ def rules(definition: Definition) -> Consensus:
     return definition.consensus
 
 
-def proposals(definition: Definition, results: Results, task: str, turn: int) -> list[Proposal]:
+def proposals(definition: Definition, results: Results, task: str, round_no: int) -> list[Proposal]:
     """Return a round's proposals as they are numbered from 1: equal ones as one, authors hidden.
 
     The order is by a hash of their texts: nobody's place in the crew gives an advantage.
     """
     found: dict[str, Proposal] = {}
     for agent in rules(definition).agents:
-        answer = results[f"{task}.proposal.{turn}.{agent}"]
+        answer = results[f"{task}.proposal.{round_no}.{agent}"]
         text = _canonical(answer["output"])
         same = found.get(text) or Proposal(answer["output"], answer["raw"], ())
         found[text] = Proposal(same.output, same.raw, (*same.authors, agent))
     return [found[text] for text in sorted(found, key=_shuffled)]
 
 
-def agreed_on(proposal: Proposal) -> Poll:
+def unanimous(proposal: Proposal) -> Tally:
     """Return how a round came out in which all propose the same."""
-    return Poll(tuple(Voice(agent, proposal) for agent in proposal.authors), (proposal,))
+    return Tally(tuple(Ballot(agent, proposal) for agent in proposal.authors), (proposal,))
 
 
-def judged(shown: list[Proposal], word: dict[str, Any]) -> Poll:
+def decided_by_judge(shown: list[Proposal], word: dict[str, Any]) -> Tally:
     """Return how a round came out by a judge's word."""
-    voices = tuple(Voice(agent, each) for each in shown for agent in each.authors)
-    return Poll(voices, (shown[int(word[_CHOICE]) - 1],), float(word["agreement"]))
+    ballots = tuple(Ballot(agent, each) for each in shown for agent in each.authors)
+    return Tally(ballots, (shown[int(word[_CHOICE]) - 1],), float(word["agreement"]))
 
 
-def counted(
-    definition: Definition, shown: list[Proposal], results: Results, task: str, turn: int
-) -> Poll:
+def count_votes(
+    definition: Definition, shown: list[Proposal], results: Results, task: str, round_no: int
+) -> Tally:
     """Return how a round came out by its votes; leaders that are tied come as they are named."""
     voters = rules(definition).agents
-    votes = {agent: results[f"{task}.verdict.{turn}.{agent}"]["output"] for agent in voters}
-    voices = tuple(
-        Voice(agent, shown[int(vote[_CHOICE]) - 1], vote[_REASON]) for agent, vote in votes.items()
+    votes = {agent: results[f"{task}.verdict.{round_no}.{agent}"]["output"] for agent in voters}
+    ballots = tuple(
+        Ballot(agent, shown[int(vote[_CHOICE]) - 1], vote[_REASON]) for agent, vote in votes.items()
     )
-    behind = [sum(voice.proposal == each for voice in voices) for each in shown]
+    behind = [sum(ballot.proposal == each for ballot in ballots) for each in shown]
     leaders = [each for each, count in zip(shown, behind, strict=True) if count == max(behind)]
-    return Poll(voices, tuple(sorted(leaders, key=lambda each: voters.index(each.authors[0]))))
+    return Tally(ballots, tuple(sorted(leaders, key=lambda each: voters.index(each.authors[0]))))
 
 
 def _canonical(output: Any) -> str:

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from core.crews.definition import Definition
-from core.crews.strategies.parts import Brief
-from core.crews.work import Assignment, Kind, Told
+from core.crews.strategies.types import TaskContext
+from core.crews.work import ContextItem, Kind, Prompt
 
 _PLAN = """
 
@@ -41,7 +41,7 @@ def manager(definition: Definition) -> str:
     return definition.manager
 
 
-def sent_back(answer: dict[str, Any]) -> dict[int, str]:
+def rejections(answer: dict[str, Any]) -> dict[int, str]:
     """Return the numbers of the subtasks that a result sends back, each with the reasons."""
     reasons: dict[int, list[str]] = {}
     for entry in answer.get("send_back", ()):
@@ -49,106 +49,109 @@ def sent_back(answer: dict[str, Any]) -> dict[int, str]:
     return {number: " ".join(said) for number, said in reasons.items()}
 
 
-def plan(brief: Brief) -> Assignment:
+def plan(ctx: TaskContext) -> Prompt:
     """Ask the manager for subtasks."""
-    most = brief.definition.limits.max_subtasks
-    workers = _workers(brief)
-    known = "\n".join(_introduction(brief, worker) for worker in workers)
-    return Assignment(
-        step=f"{brief.name}.plan",
+    most = ctx.definition.limits.max_subtasks
+    workers = _workers(ctx)
+    known = "\n".join(_introduction(ctx, worker) for worker in workers)
+    return Prompt(
+        step=f"{ctx.name}.plan",
         kind=Kind.PLAN,
-        task=brief.name,
-        agent=manager(brief.definition),
-        description=brief.description + _PLAN.format(most=most, workers=known),
+        task=ctx.name,
+        agent=manager(ctx.definition),
+        description=ctx.description + _PLAN.format(most=most, workers=known),
         expected_output=(
             'JSON with "subtasks", each with its "worker", its "description" and its '
-            f'"expected_output". The task as a whole must come to this: {brief.expected_output}'
+            f'"expected_output". The task as a whole must come to this: {ctx.expected_output}'
         ),
-        context=brief.context,
+        context=ctx.context,
         output_schema=_plan_schema(workers, most),
     )
 
 
-def subtask(brief: Brief, turn: int, number: int) -> Assignment:
+def subtask(ctx: TaskContext, round_no: int, number: int) -> Prompt:
     """Ask a worker for its part, again with the reason if the manager sent it back."""
-    order = _subtasks(brief)[number - 1]
-    description = _SUBTASK.format(subtask=order["description"], task=brief.description)
-    context = brief.context
-    if turn > 1:
-        earlier = _answer(brief, turn - 1, number)
-        reason = sent_back(brief.results[f"{brief.name}.result.{turn - 1}"]["output"])[number]
+    assigned = _subtasks(ctx)[number - 1]
+    description = _SUBTASK.format(subtask=assigned["description"], task=ctx.description)
+    context = ctx.context
+    if round_no > 1:
+        earlier = _answer(ctx, round_no - 1, number)
+        reason = rejections(ctx.results[f"{ctx.name}.result.{round_no - 1}"]["output"])[number]
         description += _AGAIN + reason
-        context = (*context, Told(earlier.title, earlier.agent, f"Your answer:\n{earlier.text}"))
-    return Assignment(
-        step=f"{brief.name}.work.{turn}.{number}",
+        context = (
+            *context,
+            ContextItem(earlier.title, earlier.agent, f"Your answer:\n{earlier.text}"),
+        )
+    return Prompt(
+        step=f"{ctx.name}.work.{round_no}.{number}",
         kind=Kind.SUBTASK,
-        task=brief.name,
-        agent=order["worker"],
+        task=ctx.name,
+        agent=assigned["worker"],
         description=description,
-        expected_output=order["expected_output"],
+        expected_output=assigned["expected_output"],
         context=context,
-        tools=brief.tools(order["worker"]),
+        tools=ctx.tools(assigned["worker"]),
     )
 
 
-def result(brief: Brief, turn: int) -> Assignment:
+def result(ctx: TaskContext, round_no: int) -> Prompt:
     """Ask the manager for the answer, or for what it sends back while it may."""
-    last = turn > brief.definition.limits.max_rejections
-    expected = f'JSON with "output", the answer to the task. It is to be: {brief.expected_output}'
+    last = round_no > ctx.definition.limits.max_rejections
+    expected = f'JSON with "output", the answer to the task. It is to be: {ctx.expected_output}'
     if not last:
         expected += '\nOr JSON with "send_back": the numbers of subtasks to do again, with reasons.'
-    return Assignment(
-        step=f"{brief.name}.result.{turn}",
+    return Prompt(
+        step=f"{ctx.name}.result.{round_no}",
         kind=Kind.AGGREGATE,
-        task=brief.name,
-        agent=manager(brief.definition),
-        description=brief.description + _RESULT + ("" if last else _MAY_SEND_BACK),
+        task=ctx.name,
+        agent=manager(ctx.definition),
+        description=ctx.description + _RESULT + ("" if last else _MAY_SEND_BACK),
         expected_output=expected,
-        context=(*brief.context, *_numbered_answers(brief, turn)),
-        output_schema=_result_schema(brief.task.output_schema, len(_subtasks(brief)), last=last),
-        guardrails=tuple(brief.task.guardrails),
+        context=(*ctx.context, *_numbered_answers(ctx, round_no)),
+        output_schema=_result_schema(ctx.task.output_schema, len(_subtasks(ctx)), last=last),
+        guardrails=tuple(ctx.task.guardrails),
     )
 
 
-def _workers(brief: Brief) -> list[str]:
+def _workers(ctx: TaskContext) -> list[str]:
     """Return who may work on the task: its agent if it names one, as CrewAI's manager has it."""
-    chief = manager(brief.definition)
-    everyone = [name for name in brief.definition.agents if name != chief]
-    return everyone if brief.task.agent is None else [brief.task.agent]
+    chief = manager(ctx.definition)
+    everyone = [name for name in ctx.definition.agents if name != chief]
+    return everyone if ctx.task.agent is None else [ctx.task.agent]
 
 
-def _introduction(brief: Brief, name: str) -> str:
-    agent, tools = brief.agent(name), brief.tools(name)
+def _introduction(ctx: TaskContext, name: str) -> str:
+    agent, tools = ctx.agent(name), ctx.tools(name)
     able = f" Tools: {', '.join(tools)}." if tools else ""
     return f"- {name}, {agent.role}. {agent.goal}{able}"
 
 
-def _subtasks(brief: Brief) -> list[dict[str, Any]]:
-    return brief.results[f"{brief.name}.plan"]["output"]["subtasks"]
+def _subtasks(ctx: TaskContext) -> list[dict[str, Any]]:
+    return ctx.results[f"{ctx.name}.plan"]["output"]["subtasks"]
 
 
-def _answer(brief: Brief, turn: int, number: int) -> Told:
-    """Return the newest answer to a subtask up to this turn."""
-    turns = range(turn, 0, -1)
-    found = next(r for t in turns if (r := brief.results.get(f"{brief.name}.work.{t}.{number}")))
-    role = brief.agent(_subtasks(brief)[number - 1]["worker"]).role
-    return Told(f"subtask {number} of {brief.name}", role, found["raw"])
+def _answer(ctx: TaskContext, round_no: int, number: int) -> ContextItem:
+    """Return the newest answer to a subtask up to this round."""
+    rounds = range(round_no, 0, -1)
+    found = next(r for n in rounds if (r := ctx.results.get(f"{ctx.name}.work.{n}.{number}")))
+    role = ctx.agent(_subtasks(ctx)[number - 1]["worker"]).role
+    return ContextItem(f"subtask {number} of {ctx.name}", role, found["raw"])
 
 
-def _numbered_answers(brief: Brief, turn: int) -> list[Told]:
+def _numbered_answers(ctx: TaskContext, round_no: int) -> list[ContextItem]:
     """Return what every subtask came to; CrewAI shows texts alone, so they say whose they are."""
-    told = list[Told]()
-    for number, order in enumerate(_subtasks(brief), 1):
-        answer = _answer(brief, turn, number)
-        text = f"Subtask {number}, for {answer.agent}: {order['description']}\n\n{answer.text}"
-        told.append(Told(answer.title, answer.agent, text))
-    return told
+    items = list[ContextItem]()
+    for number, subtask in enumerate(_subtasks(ctx), 1):
+        answer = _answer(ctx, round_no, number)
+        text = f"Subtask {number}, for {answer.agent}: {subtask['description']}\n\n{answer.text}"
+        items.append(ContextItem(answer.title, answer.agent, text))
+    return items
 
 
 def _plan_schema(workers: list[str], most: int) -> dict[str, Any]:
     text = {"type": "string", "minLength": 1}
-    order = {"worker": {"enum": workers}, "description": text, "expected_output": text}
-    subtasks = {"type": "array", "minItems": 1, "maxItems": most, "items": _object(order)}
+    item = {"worker": {"enum": workers}, "description": text, "expected_output": text}
+    subtasks = {"type": "array", "minItems": 1, "maxItems": most, "items": _object(item)}
     return _object({"subtasks": subtasks})
 
 

@@ -13,8 +13,8 @@ from tests.crewai_parts import (
     Script,
     ScriptedLLM,
     a_crew,
+    a_harness,
     a_step,
-    an_office,
     native_call,
 )
 
@@ -39,43 +39,43 @@ class SilentLLM(ScriptedLLM):
 
 
 async def test_usage_that_nobody_tells_is_estimated():
-    office = an_office("x" * 40, model="openai/nobody-knows-this")
-    office.script.usage = None
-    await office.run(a_step(a_crew()))
-    [usage] = office.usages
+    harness = a_harness("x" * 40, model="openai/nobody-knows-this")
+    harness.script.usage = None
+    await harness.run(a_step(a_crew()))
+    [usage] = harness.usages
     assert usage.output_tokens == 10
-    assert len(office.script.asked[0]) / 4 < usage.input_tokens < len(office.script.asked[0])
+    assert len(harness.script.asked[0]) / 4 < usage.input_tokens < len(harness.script.asked[0])
     assert (usage.unpriced_calls, usage.cost_nanodollars) == (1, 0)
 
 
 async def test_money_is_held_before_every_call_and_settled_before_the_next():
-    office = an_office([native_call("size", file=INPUT)], "three", native=True)
-    office.blobs.put("acme", INPUT, b"abc", "text/csv")
+    harness = a_harness([native_call("size", file=INPUT)], "three", native=True)
+    harness.blobs.put("acme", INPUT, b"abc", "text/csv")
     asked: list[tuple[str, int]] = []
-    office.session.before = lambda method: asked.append((method, len(office.script.prompts)))
-    await office.run(a_step(a_crew(tools=("size",))))
+    harness.session.before = lambda method: asked.append((method, len(harness.script.prompts)))
+    await harness.run(a_step(a_crew(tools=("size",))))
     money = [entry for entry in asked if entry[0] != "post"]
     assert money == [("reserve", 0), ("settle", 1), ("reserve", 1), ("settle", 2)]
-    assert office.usages == [Usage(1, 10, 2, 10 * 150 + 2 * 600)] * 2
+    assert harness.usages == [Usage(1, 10, 2, 10 * 150 + 2 * 600)] * 2
 
 
 async def test_a_worker_killed_while_its_model_works_has_said_what_that_may_cost():
     known: list[int] = []
 
     def reply() -> str:
-        known.append(office.session.lost)
+        known.append(harness.session.lost)
         return "ok"
 
-    office = an_office(reply)
-    await office.run(a_step(a_crew()))
-    assert (known, office.session.lost) == ([1], 0)
+    harness = a_harness(reply)
+    await harness.run(a_step(a_crew()))
+    assert (known, harness.session.lost) == ([1], 0)
 
 
 async def test_the_bound_covers_each_byte_of_the_prompt_its_tools_and_the_longest_answer():
-    office = an_office("ok", native=True)
-    await office.run(a_step(a_crew(tools=("size",)), what="ä" * 5_000))
-    [(model, bound)] = office.session.reserved
-    prompt = sum(len(text.encode()) for text in office.script.asked)
+    harness = a_harness("ok", native=True)
+    await harness.run(a_step(a_crew(tools=("size",)), what="ä" * 5_000))
+    [(model, bound)] = harness.session.reserved
+    prompt = sum(len(text.encode()) for text in harness.script.asked)
     assert (model, bound.calls, bound.output_tokens) == ("openai/gpt-4o-mini", 1, 16_384)
     assert 10_000 + len("Tell how large an input is.") < prompt + 100 < bound.input_tokens
     assert bound.cost_nanodollars == bound.input_tokens * 150 + 16_384 * 600
@@ -93,22 +93,22 @@ async def test_the_longest_answer_is_what_the_model_is_told_or_known_to_give(
     model: str, settings: dict[str, Any], tokens: int
 ):
     script = Script(deque(["ok"]))
-    office = an_office(llm=lambda: ScriptedLLM(model=model, script=script, **settings))
-    await office.run(a_step(a_crew()))
-    assert [bound.output_tokens for _, bound in office.session.reserved] == [tokens]
+    harness = a_harness(llm=lambda: ScriptedLLM(model=model, script=script, **settings))
+    await harness.run(a_step(a_crew()))
+    assert [bound.output_tokens for _, bound in harness.session.reserved] == [tokens]
 
 
 async def test_what_a_provider_read_from_its_cache_is_settled_at_the_price_of_that():
-    office = an_office("ok", model="anthropic/claude-sonnet-4-5")
-    office.script.usage = {
+    harness = a_harness("ok", model="anthropic/claude-sonnet-4-5")
+    harness.script.usage = {
         "input_tokens": 10,
         "output_tokens": 2,
         "cache_read_input_tokens": 100,
         "cache_creation_input_tokens": 20,
     }
-    await office.run(a_step(a_crew()))
+    await harness.run(a_step(a_crew()))
     cost = 10 * 3000 + 100 * 300 + 20 * 3750 + 2 * 15_000
-    assert office.usages == [Usage(1, 130, 2, cost)]
+    assert harness.usages == [Usage(1, 130, 2, cost)]
 
 
 @pytest.mark.parametrize(
@@ -125,21 +125,21 @@ async def test_what_a_provider_read_from_its_cache_is_settled_at_the_price_of_th
 async def test_a_call_that_failed_costs_nothing_only_if_the_provider_cannot_have_worked(
     error: Exception, lost: int, said: str
 ):
-    office = an_office(*[error] * 3)
+    harness = a_harness(*[error] * 3)
     with pytest.raises(StepFailedError, match=said) as failed:
-        await office.run(a_step(a_crew()))
+        await harness.run(a_step(a_crew()))
     assert "sk-1234" not in str(failed.value)
-    assert office.session.lost == lost
-    assert all(usage == Usage() for usage in office.usages)
-    assert not office.told("model_call")
+    assert harness.session.lost == lost
+    assert all(usage == Usage() for usage in harness.usages)
+    assert not harness.told("model_call")
 
 
 async def test_a_call_is_made_again_for_its_own_money_when_the_provider_fails_for_a_moment():
-    office = an_office(RefusedError(503), RefusedError(429), "ok")
-    assert (await office.run(a_step(a_crew())))["raw"] == "ok"
-    assert len(office.session.reserved) == 3
-    assert sorted(office.session.settled) == ["1", "2"]  # what the 503 may have cost is lost
-    assert office.session.settled["1"] == Usage()
+    harness = a_harness(RefusedError(503), RefusedError(429), "ok")
+    assert (await harness.run(a_step(a_crew())))["raw"] == "ok"
+    assert len(harness.session.reserved) == 3
+    assert sorted(harness.session.settled) == ["1", "2"]  # what the 503 may have cost is lost
+    assert harness.session.settled["1"] == Usage()
 
 
 async def test_an_earlier_refusal_does_not_hide_that_the_last_request_was_cut_off():
@@ -148,10 +148,10 @@ async def test_an_earlier_refusal_does_not_hide_that_the_last_request_was_cut_of
         timeout.__context__ = RefusedError(400)  # the client tried again otherwise
         return timeout
 
-    office = an_office(cut_off)
+    harness = a_harness(cut_off)
     with pytest.raises(StepFailedError):
-        await office.run(a_step(a_crew()))
-    assert office.session.lost == 1
+        await harness.run(a_step(a_crew()))
+    assert harness.session.lost == 1
 
 
 async def test_an_answer_that_comes_twice_is_settled_once():
@@ -161,14 +161,14 @@ async def test_an_answer_that_comes_twice_is_settled_once():
             super()._emit_call_completed_event(*args, **kwargs)
 
     script = Script(deque(["ok"]))
-    office = an_office(llm=lambda: Twice(model="openai/gpt-4o-mini", script=script))
-    await office.run(a_step(a_crew()))
-    assert (len(office.usages), office.texts()) == (1, ["ok"])
+    harness = a_harness(llm=lambda: Twice(model="openai/gpt-4o-mini", script=script))
+    await harness.run(a_step(a_crew()))
+    assert (len(harness.usages), harness.texts()) == (1, ["ok"])
 
 
 async def test_a_model_that_does_not_say_that_it_is_called_fails_the_step():
     script = Script(deque(["ok", "unused"]))
-    office = an_office(llm=lambda: SilentLLM(model="openai/gpt-4o-mini", script=script))
+    harness = a_harness(llm=lambda: SilentLLM(model="openai/gpt-4o-mini", script=script))
     with pytest.raises(StepFailedError, match="without being paid"):
-        await office.run(a_step(a_crew()))
-    assert json.dumps(office.events).count("unused") == 0
+        await harness.run(a_step(a_crew()))
+    assert json.dumps(harness.events).count("unused") == 0

@@ -1,4 +1,4 @@
-"""Pace: how many model calls an agent may begin in a minute (`max_rpm`).
+"""RateLimiter: how many model calls an agent may begin in a minute (`max_rpm`).
 
 It holds for all steps of a flow that this process runs: CrewAI's own counter dies with its agent,
 and every step has a new one. Other workers of the flow keep a count of their own.
@@ -10,13 +10,13 @@ from collections.abc import Hashable
 from threading import Lock
 
 
-class Pace:
-    """Gives every call a moment at which it may begin, in the order in which they ask."""
+class RateLimiter:
+    """Sliding window: tells each caller how long to wait before its next call, in order of asking."""
 
     def __init__(self, minute_seconds: float = 60.0) -> None:
         self._minute = minute_seconds
         self._lock = Lock()
-        self._moments: dict[Hashable, deque[float]] = {}  # of the last calls, some yet to come
+        self._starts: dict[Hashable, deque[float]] = {}  # of the last calls, some yet to come
 
     def wait_seconds(self, whose: Hashable, per_minute: int | None) -> float:
         """Return how long the next call has to wait; it counts from then on."""
@@ -25,14 +25,14 @@ class Pace:
         now = time.monotonic()
         with self._lock:
             self._forget(now)
-            last = self._moments.get(whose, deque[float]())
-            last = self._moments[whose] = deque(last, maxlen=per_minute)
+            last = self._starts.get(whose, deque[float]())
+            last = self._starts[whose] = deque(last, maxlen=per_minute)
             full = len(last) == per_minute
             last.append(max(now, last[0] + self._minute) if full else now)
             return last[-1] - now
 
     def _forget(self, now: float) -> None:
         """Drop the agents that have been quiet for a minute, or a server would keep them all."""
-        quiet = [who for who, last in self._moments.items() if last[-1] + self._minute < now]
+        quiet = [who for who, last in self._starts.items() if last[-1] + self._minute < now]
         for who in quiet:
-            del self._moments[who]
+            del self._starts[who]

@@ -10,10 +10,10 @@ from core.crews.definition import Definition
 
 def needs(definition: Definition, task: str) -> set[str]:
     """Return the tasks that must be finished before this one begins."""
-    return {*_link(definition, task), *told(definition, task)}
+    return {*_link(definition, task), *context_tasks(definition, task)}
 
 
-def told(definition: Definition, task: str) -> list[str]:
+def context_tasks(definition: Definition, task: str) -> list[str]:
     """Return the tasks whose answers this one is told, in order."""
     this = definition.tasks[task]
     if this.context is not None:

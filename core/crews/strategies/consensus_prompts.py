@@ -3,9 +3,9 @@
 from typing import Any
 
 from core.crews.definition import Definition
-from core.crews.strategies.parts import Brief
-from core.crews.strategies.voting import counted, proposals, rules
-from core.crews.work import Assignment, Kind, Told
+from core.crews.strategies.tally import count_votes, proposals, rules
+from core.crews.strategies.types import TaskContext
+from core.crews.work import ContextItem, Kind, Prompt
 
 _ANEW = """
 
@@ -45,82 +45,82 @@ def judge_alone(definition: Definition) -> bool:
     return asked.judge is not None and asked.tie != "judge"
 
 
-def proposal(brief: Brief, turn: int, agent: str) -> Assignment:
+def proposal(ctx: TaskContext, round_no: int, agent: str) -> Prompt:
     """Ask for an answer to the task: the first on one's own, the next with all that was said."""
-    step = f"{brief.name}.proposal.{turn}.{agent}"
-    description, context = brief.description, brief.context
-    if turn > 1:
+    step = f"{ctx.name}.proposal.{round_no}.{agent}"
+    description, context = ctx.description, ctx.context
+    if round_no > 1:
         description += _ANEW
-        context = (*context, *_shown(brief, turn - 1, _said(brief, turn - 1)))
-    return brief.whole_task(step, Kind.PROPOSAL, agent, description, context)
+        context = (*context, *_shown(ctx, round_no - 1, _reasons(ctx, round_no - 1)))
+    return ctx.prompt_for(step, Kind.PROPOSAL, agent, description, context)
 
 
-def verdict(brief: Brief, turn: int, agent: str) -> Assignment:
+def verdict(ctx: TaskContext, round_no: int, agent: str) -> Prompt:
     """Ask an agent for its vote."""
-    return _choice(brief, turn, f"{brief.name}.verdict.{turn}.{agent}", agent, _VOTE)
+    return _choice(ctx, round_no, f"{ctx.name}.verdict.{round_no}.{agent}", agent, _VOTE)
 
 
-def judgement(brief: Brief, turn: int) -> Assignment:
+def judgement(ctx: TaskContext, round_no: int) -> Prompt:
     """Ask the judge for its word: on the whole round, or on votes that are tied."""
-    step, name = f"{brief.name}.judge.{turn}", judge(brief.definition)
-    if judge_alone(brief.definition):
-        return _choice(brief, turn, step, name, _JUDGE + _AGREEMENT, agreement=True)
-    tied = _tied(brief, turn)
+    step, name = f"{ctx.name}.judge.{round_no}", judge(ctx.definition)
+    if judge_alone(ctx.definition):
+        return _choice(ctx, round_no, step, name, _JUDGE + _AGREEMENT, agreement=True)
+    tied = _tied(ctx, round_no)
     among = _TIED.format(numbers=" and ".join(map(str, tied)))
-    return _choice(brief, turn, step, name, _JUDGE + among, tied)
+    return _choice(ctx, round_no, step, name, _JUDGE + among, tied)
 
 
-def _tied(brief: Brief, turn: int) -> list[int]:
-    shown = proposals(brief.definition, brief.results, brief.name, turn)
-    poll = counted(brief.definition, shown, brief.results, brief.name, turn)
-    return [number for number, each in enumerate(shown, 1) if each in poll.leaders]
+def _tied(ctx: TaskContext, round_no: int) -> list[int]:
+    shown = proposals(ctx.definition, ctx.results, ctx.name, round_no)
+    tally = count_votes(ctx.definition, shown, ctx.results, ctx.name, round_no)
+    return [number for number, each in enumerate(shown, 1) if each in tally.leaders]
 
 
 def _choice(
-    brief: Brief,
-    turn: int,
+    ctx: TaskContext,
+    round_no: int,
     step: str,
     agent: str,
-    order: str,
+    question: str,
     among: list[int] | None = None,
     *,
     agreement: bool = False,
-) -> Assignment:
+) -> Prompt:
     """Ask for one of a round's proposals, or of those `among` them, by its number."""
     words = '"choice", "agreement" and "reason"' if agreement else '"choice" and "reason"'
-    shown = _shown(brief, turn, {})
-    task = _TASK.format(task=brief.description, expected=brief.expected_output)
+    shown = _shown(ctx, round_no, {})
+    task = _TASK.format(task=ctx.description, expected=ctx.expected_output)
     numbers = among or list(range(1, len(shown) + 1))
-    return Assignment(
+    return Prompt(
         step=step,
         kind=Kind.VERDICT,
-        task=brief.name,
+        task=ctx.name,
         agent=agent,
-        description=order + task,
+        description=question + task,
         expected_output=f"JSON with {words}; the choice is the number of a proposal.",
-        context=(*brief.context, *shown),
+        context=(*ctx.context, *shown),
         output_schema=_choice_schema(numbers, agreement=agreement),
     )
 
 
-def _shown(brief: Brief, turn: int, said: dict[int, list[str]]) -> list[Told]:
+def _shown(ctx: TaskContext, round_no: int, reasons: dict[int, list[str]]) -> list[ContextItem]:
     """Return a round's proposals, each with its number and what was said for it."""
-    told = list[Told]()
-    for number, each in enumerate(proposals(brief.definition, brief.results, brief.name, turn), 1):
+    items = list[ContextItem]()
+    for number, each in enumerate(proposals(ctx.definition, ctx.results, ctx.name, round_no), 1):
         lines = [f"Proposal {number}:", each.raw]
-        lines += [f"Said for proposal {number}: {reason}" for reason in said.get(number, ())]
-        told.append(Told(f"proposal {number} for {brief.name}", "", "\n".join(lines)))
-    return told
+        lines += [f"Said for proposal {number}: {reason}" for reason in reasons.get(number, ())]
+        items.append(ContextItem(f"proposal {number} for {ctx.name}", "", "\n".join(lines)))
+    return items
 
 
-def _said(brief: Brief, turn: int) -> dict[int, list[str]]:
+def _reasons(ctx: TaskContext, round_no: int) -> dict[int, list[str]]:
     """Return the reasons of a round's verdicts by the proposal that they are for."""
-    steps = [f"{brief.name}.judge.{turn}"]
-    if not judge_alone(brief.definition):
-        agents = rules(brief.definition).agents
-        steps = [f"{brief.name}.verdict.{turn}.{agent}" for agent in agents]
+    steps = [f"{ctx.name}.judge.{round_no}"]
+    if not judge_alone(ctx.definition):
+        agents = rules(ctx.definition).agents
+        steps = [f"{ctx.name}.verdict.{round_no}.{agent}" for agent in agents]
     reasons: dict[int, list[str]] = {}
-    for word in (brief.results[step]["output"] for step in steps):
+    for word in (ctx.results[step]["output"] for step in steps):
         reasons.setdefault(word["choice"], []).append(word["reason"])
     return reasons
 

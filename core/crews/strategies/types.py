@@ -1,4 +1,4 @@
-"""What all strategies speak of: what is ready, drafts, and the brief that an assignment is made of."""
+"""What all strategies speak of: what may run now, a task's output, and what a prompt is made of."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.crews.definition import PLACEHOLDER, Agent, Definition, Task
-from core.crews.work import Assignment, Kind, Told
+from core.crews.work import ContextItem, Kind, Prompt
 from core.flows import Step
 
 Results = Mapping[str, Any]  # by step: {"output": JSON or text, "raw": text as the model gave it}
@@ -50,7 +50,7 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class TaskOutput:
     """A task's answer, for good unless a person is asked; `agent` is the name of whose it is.
 
     `agreed` says how a consensus came to it: agreement, rounds and dissent.
@@ -64,7 +64,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class TaskContext:
     """What the steps of a task are made of: its texts with inputs, and what earlier tasks told."""
 
     definition: Definition
@@ -72,7 +72,7 @@ class Brief:
     name: str
     description: str
     expected_output: str
-    context: tuple[Told, ...]
+    context: tuple[ContextItem, ...]
 
     @property
     def task(self) -> Task:
@@ -87,11 +87,11 @@ class Brief:
         named = self.task.tools
         return tuple(self.agent(agent).tools if named is None else named)
 
-    def whole_task(
-        self, step: str, kind: Kind, agent: str, description: str, context: tuple[Told, ...]
-    ) -> Assignment:
-        """Return an assignment whose answer is the task's: its form, tools and guardrails hold."""
-        return Assignment(
+    def prompt_for(
+        self, step: str, kind: Kind, agent: str, description: str, context: tuple[ContextItem, ...]
+    ) -> Prompt:
+        """Return a prompt whose answer is the task's: its form, tools and guardrails hold."""
+        return Prompt(
             step=step,
             kind=kind,
             task=self.name,
@@ -110,15 +110,15 @@ class Strategy:
     """How one task comes to its answer.
 
     `first`: the steps it surely takes. `progress`: its answer, or the steps that may run for it
-    now. `assignment`: of one of its steps, by the words of its id after the task's name.
+    now. `prompt`: of one of its steps, by the words of its id after the task's name.
     """
 
     first: Callable[[Definition, str], tuple[Step, ...]]
-    progress: Callable[[Definition, Results, str], Draft | tuple[Step, ...]]
-    assignment: Callable[[Brief, list[str]], Assignment]
+    progress: Callable[[Definition, Results, str], TaskOutput | tuple[Step, ...]]
+    prompt: Callable[[TaskContext, list[str]], Prompt]
 
 
-def step(definition: Definition, step_id: str, title: str, agent: str) -> Step:
+def make_step(definition: Definition, step_id: str, title: str, agent: str) -> Step:
     """Return a step that has not begun; `title` may be a model's, and then as long as it likes."""
     line = " ".join(title.split())
     if len(line) > _TITLE_CHARACTERS:
@@ -126,12 +126,12 @@ def step(definition: Definition, step_id: str, title: str, agent: str) -> Step:
     return Step(step_id, line, definition.agents[agent].role)
 
 
-def missing(steps: tuple[Step, ...], results: Results) -> tuple[Step, ...]:
+def pending(steps: tuple[Step, ...], results: Results) -> tuple[Step, ...]:
     """Return those of the steps that have no result."""
     return tuple(each for each in steps if each.id not in results)
 
 
-def filled(definition: Definition, inputs: Mapping[str, Any], text: str) -> str:
+def render(definition: Definition, inputs: Mapping[str, Any], text: str) -> str:
     """Return a text with its placeholders replaced: by strings as they are, by the rest as JSON.
 
     Braces around anything but the name of an input stay as they are.

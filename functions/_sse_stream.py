@@ -34,7 +34,7 @@ Wrap = Callable[[str, str], str]  # of a flow and an event's JSON, what is sent
 
 
 @dataclass(slots=True)
-class Watched:
+class StreamedFlow:
     """One flow of a stream, and how far its reader has come."""
 
     flow: str
@@ -52,20 +52,22 @@ async def stream(
     """
     async with AsyncExitStack() as held:
         try:
-            held.enter_context(_streams.open_streams.one(who))
-            watched = [await _watched(held, who.tenant, *pair) for pair in cursors.items()]
+            held.enter_context(_streams.stream_limiter.slot(who))
+            streamed = [await _subscribe(held, who.tenant, *pair) for pair in cursors.items()]
         except UnavailableError as error:
-            return _sse.EventStream(_come_back(error.retry_after_seconds * 1000))
-        if all(one.viewer.ended for one in watched):
+            return _sse.EventStream(_retry_only(error.retry_after_seconds * 1000))
+        if all(one.viewer.ended for one in streamed):
             return Response(status_code=204)
         if request.method == "HEAD":
             return Response(headers=_sse.HEADERS, media_type=_sse.MEDIA_TYPE)
-        return _sse.EventStream(_frames(request, watched, wrap), held.pop_all())
+        return _sse.EventStream(_frames(request, streamed, wrap), held.pop_all())
 
 
-async def _watched(held: AsyncExitStack, tenant: str, flow: str, cursor: str | None) -> Watched:
+async def _subscribe(
+    held: AsyncExitStack, tenant: str, flow: str, cursor: str | None
+) -> StreamedFlow:
     viewer = await held.enter_async_context(bootstrap.hub().watch(tenant, flow, cursor))
-    return Watched(flow, viewer, cursor if cursor and CURSOR.fullmatch(cursor) else NOT_BEGUN)
+    return StreamedFlow(flow, viewer, cursor if cursor and CURSOR.fullmatch(cursor) else NOT_BEGUN)
 
 
 def _retry(milliseconds: int) -> bytes:
@@ -73,34 +75,36 @@ def _retry(milliseconds: int) -> bytes:
     return _sse.retry(milliseconds + random.randrange(milliseconds))  # noqa: S311 -- no secret
 
 
-async def _come_back(milliseconds: int) -> AsyncGenerator[bytes]:
+async def _retry_only(milliseconds: int) -> AsyncGenerator[bytes]:
     yield _retry(milliseconds)
 
 
-async def _frames(request: Request, watched: list[Watched], wrap: Wrap) -> AsyncGenerator[bytes]:
+async def _frames(
+    request: Request, streamed: list[StreamedFlow], wrap: Wrap
+) -> AsyncGenerator[bytes]:
     """Yield the whole stream; a store that stops answering ends it, between two events."""
     yield _retry(RETRY_MS)
     buffered = _app.buffers(request.scope)
     left = _app.seconds_left(request.scope, _app.answer_seconds(request.scope))
     try:
-        async with aclosing(merged([one.viewer.items(left) for one in watched])) as found:
+        async with aclosing(merged([one.viewer.items(left) for one in streamed])) as found:
             async for items in found:
-                told = b"".join(
-                    frame for at, item in items for frame in _told(watched, at, item, wrap)
+                frames = b"".join(
+                    frame for at, item in items for frame in _frames_of(streamed, at, item, wrap)
                 )
-                yield told or _sse.HEARTBEAT
-                if buffered and told:
+                yield frames or _sse.HEARTBEAT
+                if buffered and frames:
                     return
     except (UnavailableError, NotFoundError) as error:
-        log.info("a stream of %s ended early: %s", [one.flow for one in watched], error)
+        log.info("a stream of %s ended early: %s", [one.flow for one in streamed], error)
 
 
-def _told(watched: list[Watched], at: int, item: Item, wrap: Wrap) -> Iterator[bytes]:
+def _frames_of(streamed: list[StreamedFlow], at: int, item: Item, wrap: Wrap) -> Iterator[bytes]:
     """Yield the frames of an item, and move the reader's cursor on with each."""
-    one = watched[at]
+    one = streamed[at]
     for cursor, event in _events(one.viewer, item):
         one.cursor = cursor
-        yield _sse.event(wrap(one.flow, event), "~".join(each.cursor for each in watched))
+        yield _sse.event(wrap(one.flow, event), "~".join(each.cursor for each in streamed))
 
 
 def _events(viewer: Viewer, item: Item) -> Iterator[tuple[str, str]]:

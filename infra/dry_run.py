@@ -11,14 +11,14 @@ from core.costs.usage import Usage
 from core.crews import strategies
 from core.crews.definition import Registry
 from core.crews.strategies import Ready, Wait
-from core.crews.work import CrewRunner, Work
+from core.crews.work import CrewRunner, StepTask
 from core.events import Event
 
 CREWS = Path(__file__).parent.parent / "crews"
 
 
-class Unheard:
-    """A session in which what happens is told to nobody, and calls cost nothing."""
+class NullSession:
+    """A Session that drops all events and charges nothing."""
 
     def post(self, told: list[Event]) -> None: ...
 
@@ -29,7 +29,7 @@ class Unheard:
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None: ...
 
 
-async def play(
+async def dry_run(
     crew: str, inputs: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> tuple[dict[str, Any], Any]:
     """Run a crew; return its results by step, and its output. A person approves every draft.
@@ -39,14 +39,14 @@ async def play(
     definition, runner = Registry(CREWS).get(crew), _runner(files)
     filled, results = definition.fill(dict(inputs)), dict[str, Any]()
     while True:
-        match strategies.ready(definition, results):
+        match strategies.next_action(definition, results):
             case Ready(steps):
                 for step in steps:
-                    order = strategies.assignment(definition, filled, results, step.id)
-                    work = Work("t", "f", definition, order, 1, filled)
-                    results[step.id] = await runner.run(work, Unheard())
+                    prompt = strategies.prompt(definition, filled, results, step.id)
+                    work = StepTask("t", "f", definition, prompt, 1, filled)
+                    results[step.id] = await runner.run(work, NullSession())
             case Wait(name):
-                results[name] = strategies.answered(approve=True, feedback="")
+                results[name] = strategies.review_answer(approve=True, feedback="")
             case strategies.End(output):
                 return results, output
 

@@ -1,4 +1,4 @@
-"""Money: every model call of a step is reserved before it is made and settled once it is over.
+"""Usage meter: every model call of a step is reserved before it is made and settled once it is over.
 
 Both hang on CrewAI's events of a call started, completed or failed: an LLM emits them once for each
 call, repeated ones included, in the calling thread and before it sends anything, and they tell the
@@ -14,8 +14,9 @@ from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStar
 from crewai.types.usage_metrics import UsageMetrics
 
 from core import events
-from core.adapters.crewai.failures import Standing, cost_nothing
+from core.adapters.crewai.failures import not_billed
 from core.adapters.crewai.limits import max_output_tokens
+from core.adapters.crewai.stop_signal import StopSignal
 from core.costs.prices import PriceBook, bound, priced
 from core.costs.usage import Usage
 from core.crews.work import Session, StepFailedError
@@ -33,14 +34,16 @@ class _Open:
     prompt_characters: int
 
 
-class Purse:
-    """Pays for the model calls of one attempt at a step."""
+class UsageMeter:
+    """Reserves and settles the model calls of one attempt at a step."""
 
-    def __init__(self, step: str, session: Session, prices: PriceBook, standing: Standing) -> None:
+    def __init__(
+        self, step: str, session: Session, prices: PriceBook, stop_signal: StopSignal
+    ) -> None:
         self._step = step
         self._session = session
         self._prices = prices
-        self._standing = standing
+        self._stop_signal = stop_signal
         self._open: dict[str, _Open] = {}  # by CrewAI's call_id
         self._settled = set[str]()
 
@@ -53,12 +56,12 @@ class Purse:
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         most = bound(self._prices, model, len(text.encode("utf-8", "surrogatepass")), limit)
-        with self._standing.stopping():
+        with self._stop_signal.stop_on_error():
             call = self._session.reserve(model, most)
         self._open[event.call_id] = _Open(call, model, len(text))
-        if self._standing.stopped is not None:
+        if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
-            raise self._standing.stopped
+            raise self._stop_signal.stopped
 
     def settle(self, event: LLMCallCompletedEvent, said: list[Event]) -> None:
         """Count what an answered call cost, once, with the events of its answer.
@@ -68,8 +71,8 @@ class Purse:
         if event.call_id in self._settled:
             return
         if event.call_id not in self._open:
-            self._standing.stop(StepFailedError("the model was called without being paid"))
-            self._standing.raise_if_stopped()
+            self._stop_signal.stop(StepFailedError("the model was called without being paid"))
+            self._stop_signal.raise_if_stopped()
         call = self._open[event.call_id]
         usage = self._usage(call, event)
         told = events.model_call(self._step, call.model, usage)
@@ -81,13 +84,13 @@ class Purse:
         CrewAI tells of a failure while it is handled, and of its text only. The error itself is
         what Python handles right now.
         """
-        if event.call_id in self._open and cost_nothing(sys.exc_info()[1]):
+        if event.call_id in self._open and not_billed(sys.exc_info()[1]):
             self._settle(event.call_id, Usage(), [])
 
     def _settle(self, call_id: str, usage: Usage, told: list[Event]) -> None:
         call = self._open.pop(call_id)
         self._settled.add(call_id)
-        with self._standing.stopping():
+        with self._stop_signal.stop_on_error():
             self._session.settle(call.id, usage, told)
 
     def _usage(self, call: _Open, event: LLMCallCompletedEvent) -> Usage:

@@ -1,4 +1,4 @@
--- extend: add the steps that a flow does not have yet.
+-- add_steps: add the steps that a flow does not have yet.
 --   KEYS  {t}:flow:f  {t}:log:f
 --   args  steps: {id, record (as `step:` fields hold it), public (JSON text), ...}
 --   returns  {'ok', the whole hash after it}, {'fenced'}, {'gone'}

@@ -1,4 +1,4 @@
--- move: change a flow's status, if nobody changed it since it was read.
+-- transition: change a flow's status, if nobody changed it since it was read.
 --   KEYS  {t}:flow:f  {t}:log:f  {t}:spend:day  {t}:due  {t}:outbox
 --   args  flow, to, epoch (of the status), output, waiting (JSON texts, or nothing), error (or
 --         nothing), answer (or nothing: name, result as JSON text), day
