@@ -168,7 +168,8 @@ export interface FollowOptions<Output = unknown> extends Access {
 export interface Following<Output = unknown> {
   /**
    * Resolves with the last state when the flow has ended, or with the one so far when it is stopped.
-   * Rejects with a CrewlineError if the server refuses for good: 401 with a new token, 403, 404.
+   * Rejects with a CrewlineError if the server refuses for good: 401 with a new token, 403, 404 for
+   * more than three seconds (a store that lags may not show a new flow before).
    */
   readonly done: Promise<FlowState<Output> | undefined>;
   /** End following; nothing is handed on after it. */

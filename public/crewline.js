@@ -9,7 +9,7 @@ const STREAM_SECONDS = 300; // no server streams for longer
 const FALLBACK_MS = 300_000; // how long a worse way of asking is kept before a better one is tried
 const FAILURES_BEFORE_FALLBACK = 5;
 const FLOWS_PER_STREAM = 20;
-const APPEAR_MS = 5000; // a store that lags may not show a new flow for so long
+const APPEAR_MS = 3000; // a store that lags may not show a new flow for so long
 const FALLBACK = { stream: "longpoll", longpoll: "poll" };
 const TOO_MANY = 429;
 
