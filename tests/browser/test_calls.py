@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from core import events
-from core.flows import Status
+from core.flows import Status, events
 from tests.browser.conftest import Tab, Viewer
 from tests.browser.network import PASS, RESET, STREAM, Network, answer
 from tests.browser.stories import Story

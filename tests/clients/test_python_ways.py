@@ -110,9 +110,9 @@ async def test_the_better_way_is_tried_again_when_its_time_has_come(api: Api, fl
     assert rules.asked[-1] == "stream"
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("status", "then"), [(429, "long_poll"), (503, "stream")])
 async def test_a_server_that_names_a_time_is_left_alone_for_so_long(
-    api: Api, flows: Flows, status: int
+    api: Api, flows: Flows, status: int, then: str
 ):
     await begun(flows)
     await ended(flows)
@@ -124,7 +124,7 @@ async def test_a_server_that_names_a_time_is_left_alone_for_so_long(
         assert 2 <= time.monotonic() - began < 6
         assert (await client.state("f1"))["status"] == "succeeded"
         assert time.monotonic() - began >= 4
-    assert rules.asked == ["stream", "stream", "state", "state"]
+    assert rules.asked == ["stream", then, "state", "state"]
 
 
 async def test_a_token_that_has_expired_is_asked_for_anew_once_for_all(api: Api, flows: Flows):
