@@ -4,25 +4,23 @@ GET inputs, POST kickoff, GET status/{kickoff_id}, POST resume. A kickoff is a f
 of the flow: all of /v1 works on it too. docs/amp.md says what is as in AMP and what is not.
 """
 
-import secrets
-import time
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
-from core.flows import Flow
+from core.flows import Flow, events
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import META_KEY, WebhookKind
-from functions import _amp, _app, _auth, _body, _polling, _problem
+from functions import _amp, _app, _auth, _models, _polling, _problem
 
 REQUEST_BYTES = 256 * 1024
 FEEDBACK_CHARACTERS = 20_000
@@ -30,7 +28,6 @@ READ = ["GET", "HEAD"]
 CHANGED = "must be as it was at the kickoff, or left out"
 
 router = APIRouter(prefix="/amp/{crew}")
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class Hooks(BaseModel):
@@ -70,21 +67,12 @@ class Resume(Hooks):
 
 async def kickoff_request(request: Request) -> Kickoff:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    return await _read(request, Kickoff, "the body is not a kickoff")
+    return await _models.read(request, REQUEST_BYTES, Kickoff, "the body is not a kickoff")
 
 
 async def resume_request(request: Request) -> Resume:
     """Read what a person says. Raises likewise."""
-    return await _read(request, Resume, "the body is not an answer")
-
-
-async def _read(request: Request, model: type[Model], complaint: str) -> Model:
-    body = await _body.read_json(request, REQUEST_BYTES)
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid(complaint, complaints) from error
+    return await _models.read(request, REQUEST_BYTES, Resume, "the body is not an answer")
 
 
 @router.api_route("/inputs", methods=READ)
@@ -105,15 +93,10 @@ async def amp_kickoff(
     """Launch a crew. A request sent again under its key gets the same answer."""
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
-    flow, _new = await launch.launch_flow(
-        bootstrap.ledger(),
-        bootstrap.wake(),
-        registry,
-        tenant=who.tenant,
-        request=launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
-        idempotency_key=idempotency_key,
-        new_id=lambda: secrets.token_hex(16),
-        now_ms=time.time_ns() // 1_000_000,
+    flow, _new = await bootstrap.launcher().launch(
+        who.tenant,
+        launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
+        idempotency_key,
     )
     return JSONResponse({"kickoff_id": flow})
 
@@ -166,7 +149,7 @@ async def amp_resume(
     _check_unchanged(state.webhooks, said)
     await control.resume(
         bootstrap.ledger(),
-        bootstrap.wake(),
+        bootstrap.wake_queue(),
         tenant=who.tenant,
         flow=flow,
         approve=said.is_approve,

@@ -13,8 +13,8 @@ from typing import Any
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text, render
-from core.events import Event
 from core.flows import Entry, Flow, Status
+from core.flows.events import Event
 from core.webhooks.outbox import META_KEY, DeliveryCursor, WebhookKind
 
 EVENT_PREFIXES = (

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from itertools import islice
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -25,7 +24,6 @@ from core.crews.definition.elements import (
 from core.errors import InvalidInputError
 
 _NO_INPUTS = {"type": "object", "additionalProperties": False}
-_MOST_COMPLAINTS = 20
 _ROLE_CHARACTERS = 200
 
 
@@ -75,12 +73,10 @@ class Definition(Strict):
         defaults = {name: each["default"] for name, each in self._described() if "default" in each}
         whole = defaults | inputs
         errors = schemas.validator(self.inputs).iter_errors(whole)
-        pointers = {
-            schemas.pointer(error, "/inputs"): schemas.reason(error)
-            for error in islice(errors, _MOST_COMPLAINTS)
-        }
-        if pointers:
-            raise InvalidInputError(f"the inputs do not fit the crew {self.name}", pointers)
+        complaints = ((schemas.pointer(e, "/inputs"), schemas.reason(e)) for e in errors)
+        wrong = InvalidInputError(f"the inputs do not fit the crew {self.name}", complaints)
+        if wrong.pointers:
+            raise wrong
         return whole
 
     def filled(self, inputs: Mapping[str, Any]) -> "FilledDefinition":

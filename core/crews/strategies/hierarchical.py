@@ -11,7 +11,7 @@ in one process; this one plans once, so each part of the work is a step that any
 from collections.abc import Iterable
 from typing import Any
 
-from core.crews.definition import Definition
+from core.crews.definition import Definition, as_text
 from core.crews.strategies import manager_prompts
 from core.crews.strategies.types import (
     Results,
@@ -84,4 +84,4 @@ def _result(definition: Definition, task: str, round_no: int) -> Step:
 
 def _draft(definition: Definition, step_id: str, answer: dict[str, Any]) -> TaskOutput:
     output = answer["output"]
-    return TaskOutput(step_id, manager_prompts.manager(definition), output, as_text(output))
+    return TaskOutput(step_id, manager_prompts.manager(definition), output(output))
