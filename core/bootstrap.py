@@ -189,7 +189,7 @@ def launcher() -> "Launcher":
     """Return what launches crews, over the parts that are in place now."""
     from core.crews.launch import Launcher
 
-    return Launcher(ledger(), wake_queue(), registry())
+    return Launcher(ledger(), wake_queue(), registry(), blobs)
 
 
 @_provider

@@ -11,8 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.crews import strategies
-from core.crews.definition import Definition
-from core.crews.strategies.types import as_text
+from core.crews.definition import Definition, as_text
 from core.flows import Flow, Status, Step
 from core.webhooks.events import PENDING, structured
 from functions import _problem
@@ -46,7 +45,7 @@ def status(flow: Flow) -> Answer:
 
 
 def _definition(flow: Flow) -> Definition:
-    return Definition.model_validate(flow.definition)
+    return Definition.model_validate(flow.definition).filled(flow.inputs)
 
 
 def _result(flow: Flow) -> Answer:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.crews import strategies
-from core.crews.definition import Definition
-from core.crews.strategies.types import as_text, render
+from core.crews.definition import Definition, as_text
 from core.flows import Entry, Flow, Status
 from core.flows.events import Event
 from core.webhooks.outbox import META_KEY, DeliveryCursor, WebhookKind
@@ -71,7 +70,7 @@ class _Replay:
 
     def __init__(self, flow: Flow, to_come: set[str]) -> None:
         self._flow = flow
-        self._definition = Definition.model_validate(flow.definition)
+        self._definition = Definition.model_validate(flow.definition).filled(flow.inputs)
         self._results = {n: r for n, r in flow.results.items() if n not in to_come}
         self._finished = set(self._tasks())
 
@@ -99,7 +98,7 @@ class _Replay:
 
     def _step(self, step: str) -> Body:
         flow = self._flow
-        asked = strategies.prompt(self._definition, flow.inputs, self._results, step)
+        asked = strategies.prompt(self._definition, self._results, step)
         result = flow.results[step]
         return {
             "prompt": asked.description,
@@ -114,13 +113,12 @@ class _Replay:
 
     def _task(self, result: strategies.TaskResult) -> Body:
         task = self._definition.tasks[result.task]
-        description = render(self._definition, self._flow.inputs, task.description)
         return {
             "name": result.task,
             "task_id": result.task,
-            "description": description,
+            "description": task.description,
             "expected_output": task.expected_output,
-            "summary": " ".join(description.split(" ")[:SUMMARY_WORDS]) + "...",
+            "summary": " ".join(task.description.split(" ")[:SUMMARY_WORDS]) + "...",
             "agent": result.agent,
             "output": result.raw or as_text(result.output),
             "output_json": structured(result.output),

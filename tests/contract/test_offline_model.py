@@ -81,7 +81,7 @@ def run_step(crew: Definition, name: str, path: Path, done: dict[str, str], less
     for stub, stored in zip(context, done.values(), strict=True):
         stub.output = TaskOutput.model_validate_json(stored)
     description = task.description
-    for key, value in crew.fill({"file": "in_1"}).items():
+    for key, value in crew.with_defaults({"file": "in_1"}).items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         description = description.replace(f"{{{key}}}", text)
     real = Task(

@@ -83,8 +83,8 @@ class Definition(Strict):
         """Return the crew as its agents are to read it: with the inputs in all its texts."""
         agents = {name: _filled_agent(agent, inputs) for name, agent in self.agents.items()}
         tasks = {name: _filled_task(task, inputs) for name, task in self.tasks.items()}
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return FilledDefinition.model_construct(**{**fields, "agents": agents, "tasks": tasks})
+        fields: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        return FilledDefinition.model_construct(None, **fields | {"agents": agents, "tasks": tasks})
 
     def _described(self) -> list[tuple[str, dict[str, Any]]]:
         properties: dict[str, Any] = self.inputs.get("properties", {})

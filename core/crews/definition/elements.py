@@ -13,7 +13,7 @@ GUARDRAIL_NAME = re.compile(r"[a-z][a-z0-9_]*")  # any other guardrail is a sent
 TASK_SECONDS = 15 * 60.0  # of one attempt, unless the task says otherwise
 FLOW_SECONDS = 24 * 3600  # of a flow, unless the crew says otherwise
 REVIEWED_FLOW_SECONDS = 30 * 24 * 3600  # the same where a person is asked, who may take weeks
-NOT_SUPPORTED = {
+NOT_SUPPORTED: dict[tuple[str | int, ...], str] = {
     ("agents", "*", "allow_delegation"): "is not supported: process: hierarchical delegates",
     ("agents", "*", "llm"): "is not supported: CREWLINE_MODEL chooses the model of all agents",
     ("agents", "*", "verbose"): "is not needed: every event of a flow is in its log",

@@ -152,7 +152,9 @@ def _at(crew: str, files: list[YamlFile], place: Place, complaint: str) -> CrewF
     found = [(*file.line(place), file) for file in files]
     _, line, file = max(found, key=lambda each: each[0])
     shown = "/" + "/".join(map(str, place))
-    return CrewFileError(crew, file.name, line, complaint if place == () else f"{shown}: {complaint}")
+    return CrewFileError(
+        crew, file.name, line, complaint if place == () else f"{shown}: {complaint}"
+    )
 
 
 def _complaint(error: ErrorDetails, whole: Any) -> tuple[Place, str]:
@@ -168,7 +170,10 @@ def _complaint(error: ErrorDetails, whole: Any) -> tuple[Place, str]:
         case "string_pattern_mismatch":
             return place, _NAME
         case "model_type":
-            return place, f"must be a mapping, not {type(whole if not place else error['input']).__name__}"
+            return (
+                place,
+                f"must be a mapping, not {type(whole if not place else error['input']).__name__}",
+            )
         case _:
             return place, error["msg"]
 

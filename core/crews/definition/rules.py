@@ -117,9 +117,7 @@ def _in_order(name: str, task: Task, process: Process) -> None:
         raise RuleError(complaint, "tasks", name, "async_execution")
 
 
-def texts(
-    agents: Mapping[str, Agent], tasks: Mapping[str, Task]
-) -> Iterator[tuple[Place, str]]:
+def texts(agents: Mapping[str, Agent], tasks: Mapping[str, Task]) -> Iterator[tuple[Place, str]]:
     """Yield every text that a model is to read, with its place."""
     for name, agent in agents.items():
         yield from ((("agents", name, field), getattr(agent, field)) for field in PERSONA)
@@ -137,7 +135,8 @@ def placeholders_are_inputs(
     for place, text in texts(agents, tasks):
         for name in sorted(placeholders.names(text) - set(there)):
             raise RuleError(
-                f"no such input: {name} (for the text {{{name}}} itself write {{{{{name}}}}})", *place
+                f"no such input: {name} (for the text {{{name}}} itself write {{{{{name}}}}})",
+                *place,
             )
 
 

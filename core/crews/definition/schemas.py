@@ -11,14 +11,13 @@ Two formats are checked, beside those that say something to a reader only:
 """
 
 import json
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend
+from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
 
 from core.blobs import INPUT_ID
 
@@ -26,9 +25,10 @@ INPUT_FORMAT = "crewline-input"
 PATTERN_CHARACTERS = 1_000
 PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
 _DATA = frozenset({"const", "default", "enum", "examples"})  # keywords whose values are no schemas
-_BY_NAME = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+_BY_NAME = frozenset(
+    {"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"}
+)
 _REASON_CHARACTERS = 200
-_UNICODE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))")
 
 
 class PatternError(ValueError):
@@ -38,22 +38,20 @@ class PatternError(ValueError):
 @lru_cache(1_000)
 def compiled(pattern: str) -> Any:
     """Return RE2's pattern for one of ECMA-262's. Raises PatternError."""
-    import re2  # noqa: PLC0415 -- only crews with patterns pay for it at a cold start
+    import re2  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] -- only crews with patterns pay for it at a cold start
+
+    engine: Any = re2
 
     if len(pattern) > PATTERN_CHARACTERS:
         raise PatternError(f"a pattern may have at most {PATTERN_CHARACTERS} characters")
-    options = re2.Options()
+    options = engine.Options()
     options.max_mem, options.log_errors = PATTERN_BYTES, False
     try:
-        return re2.compile(_UNICODE_ESCAPE.sub(_in_re2, pattern), options)
-    except (re2.error, UnicodeError) as error:
-        said = error.args[0]
+        return engine.compile(pattern, options)
+    except (engine.error, UnicodeError) as error:
+        said: Any = error.args[0]
         reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         raise PatternError(f"no regular expression that RE2 takes: {reason}") from error
-
-
-def _in_re2(escape: re.Match[str]) -> str:
-    return f"{escape[1]}\\x{{{escape[2] or escape[3]}}}"
 
 
 def check(schema: Any) -> None:
@@ -118,7 +116,7 @@ def _patterns(schema: Any) -> Iterator[str]:
         elif key == "patternProperties":
             yield from value
         if key in _BY_NAME:
-            yield from _patterns(list(value.values()))
+            yield from _patterns([*cast("dict[str, Any]", value).values()])
         elif key not in _DATA:
             yield from _patterns(value)
 
@@ -185,12 +183,14 @@ def _is_regex(value: object) -> bool:
     return not isinstance(value, str) or bool(compiled(value))
 
 
-@_FORMATS.checks(INPUT_FORMAT)
+@_FORMATS.checks(INPUT_FORMAT, ValueError)
 def _is_input_id(value: object) -> bool:
-    return not isinstance(value, str) or bool(INPUT_ID.fullmatch(value))
+    if isinstance(value, str) and not INPUT_ID.fullmatch(value):
+        raise ValueError("must be the id of an upload, as POST /v1/inputs answers it")
+    return True
 
 
-_Validator: Any = extend(
+_Validator: Any = cast("Any", extend)(
     Draft202012Validator,
     {
         "pattern": _pattern,

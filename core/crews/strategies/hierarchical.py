@@ -17,7 +17,6 @@ from core.crews.strategies.types import (
     Results,
     TaskContext,
     TaskOutput,
-    as_text,
     make_step,
     pending,
 )
@@ -84,4 +83,4 @@ def _result(definition: Definition, task: str, round_no: int) -> Step:
 
 def _draft(definition: Definition, step_id: str, answer: dict[str, Any]) -> TaskOutput:
     output = answer["output"]
-    return TaskOutput(step_id, manager_prompts.manager(definition), output(output))
+    return TaskOutput(step_id, manager_prompts.manager(definition), output, as_text(output))
