@@ -18,7 +18,7 @@ from benchmarks.parts import Parts
 from benchmarks.report import Figure
 from core.adapters.upstash import scripts
 from core.crews.run import due
-from infra.local.scripts import without_key_locking
+from infra.local.gateway.scripts import without_key_locking
 
 LINE = re.compile(rb'data: [\d.]+ \[\d+ (\S+)\] "(\w+)"(.*)')
 EVENT = re.compile(rb'"e" "\{\\"type\\":\\"(\w+)\\"(?:,\\"name\\":\\"(\w+))?')

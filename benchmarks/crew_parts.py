@@ -32,9 +32,9 @@ from core.adapters.crewai.threads import in_thread  # noqa: E402
 from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: E402
-from core.adapters.upstash.commands import Patient  # noqa: E402
+from core.adapters.upstash.commands import RetryingClient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
-from core.adapters.upstash.wake import DueSetWake  # noqa: E402
+from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
 from core.crews.launch import wake_worker  # noqa: E402
 from core.crews.lessons import NoLessons  # noqa: E402
@@ -171,9 +171,9 @@ class Office:
     """A worker in this process, over the store of `running`, with the clients of a deployment."""
 
     def __init__(self, running: Parts, model: Callable[[], BaseLLM]) -> None:
-        redis = Patient(running.redis())
+        redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
-        self.wake = DueSetWake(redis)
+        self.wake = RedisWakeQueue(redis)
         self.worker = Worker(
             self.ledger,
             UpstashBudgetBook(redis, TTL_SECONDS),

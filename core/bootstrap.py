@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from core.crews.run import Worker
     from core.crews.wakeups import Bell, Wake
     from core.crews.work import CrewRunner
-    from core.deliver import Deliverer
     from core.flows import FlowLog
-    from core.hub import Hub
+    from core.flows.live import Hub
     from core.identity import Keys
-    from core.webhook_targets import Targets
-    from core.webhooks import Outbox
+    from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.outbox import Outbox
+    from core.webhooks.targets import Targets
 
 T = TypeVar("T")
 _replaced: dict[str, Any] = {}
@@ -74,37 +74,37 @@ def keys() -> "Keys":
 
 
 @_provider
-def lean_redis() -> "Commands":
+def redis() -> "Commands":
     """Redis for the hot path and the worker: the lean keep-alive client."""
-    from core.adapters.upstash.commands import Patient
-    from core.adapters.upstash.lean import LeanCommands
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.http import HttpRedis
 
-    return Patient(LeanCommands(settings().redis_url, settings().redis_token))
+    return RetryingClient(HttpRedis(settings().redis_url, settings().redis_token))
 
 
 @_provider
 def sdk_redis() -> "Commands":
     """Redis for all the rest: Upstash's own client."""
-    from core.adapters.upstash.commands import Patient
-    from core.adapters.upstash.sdk import SdkCommands
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.sdk import SdkRedis
 
-    return Patient(SdkCommands(settings().redis_url, settings().redis_token))
+    return RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
 
 
 @_provider
 def flow_log() -> "FlowLog":
     """Return the log of flows, for polling and following."""
-    from core.adapters.upstash.lean import LeanSubscriber
+    from core.adapters.upstash.http import HttpPubSub
     from core.adapters.upstash.log import UpstashFlowLog
 
-    subscriber = LeanSubscriber(settings().redis_url, settings().redis_token)
-    return UpstashFlowLog(lean_redis(), subscriber)
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashFlowLog(redis(), pubsub)
 
 
 @_provider
 def hub() -> "Hub":
     """Return the hub of this process, through which flows are watched."""
-    from core.hub import Hub
+    from core.flows.live import Hub
 
     return Hub(flow_log())
 
@@ -122,7 +122,7 @@ def worker_ledger() -> "RunLedger":
     """Return the run ledger for the worker, which writes often."""
     from core.adapters.upstash.ledger import UpstashRunLedger
 
-    return UpstashRunLedger(lean_redis(), settings().flow_ttl_seconds)
+    return UpstashRunLedger(redis(), settings().flow_ttl_seconds)
 
 
 @_provider
@@ -137,18 +137,18 @@ def wake() -> "Wake":
         from core.adapters.qstash import QStashWake
 
         return QStashWake(qstash.url, qstash.token, qstash.worker_url)
-    from core.adapters.upstash.wake import DueSetWake
+    from core.adapters.upstash.wake import RedisWakeQueue
 
-    return DueSetWake(lean_redis())
+    return RedisWakeQueue(redis())
 
 
 @_provider
 def bell() -> "Bell":
     """Return what a worker that polls the due set hears wake-ups by."""
-    from core.adapters.upstash.lean import LeanSubscriber
-    from core.adapters.upstash.wake import WakeBell
+    from core.adapters.upstash.http import HttpPubSub
+    from core.adapters.upstash.wake import RedisWakeListener
 
-    return WakeBell(LeanSubscriber(settings().redis_url, settings().redis_token))
+    return RedisWakeListener(HttpPubSub(settings().redis_url, settings().redis_token))
 
 
 @_provider
@@ -203,32 +203,33 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(lean_redis(), chosen.flow_ttl_seconds)
+    budgets = UpstashBudgetBook(redis(), chosen.flow_ttl_seconds)
     return Worker(worker_ledger(), budgets, wake(), runner(), NoLessons(), timing)
 
 
 @_provider
 def webhook_targets() -> "Targets":
     """Return where each tenant's webhooks may go. Raises ValueError for a list that is none."""
-    from core.webhook_targets import Targets
+    from core.webhooks.targets import Targets
 
     return Targets(settings().webhook_hosts)
 
 
 @_provider
 def outbox() -> "Outbox":
-    """Return the flows of which somebody is to be told."""
+    """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(lean_redis(), settings().flow_ttl_seconds)
+    return UpstashOutbox(redis(), settings().flow_ttl_seconds)
 
 
 @_provider
-def deliverer() -> "Deliverer":
-    """Return what delivers webhooks."""
-    from core.adapters.webhooks import HttpPoster
-    from core.deliver import Deliverer
-    from core.webhooks import Signer
+def webhook_dispatcher() -> "WebhookDispatcher":
+    """Return what sends webhooks."""
+    from core.adapters.http_webhooks import HttpWebhookSender
+    from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.signing import Signer
 
     signer = Signer(settings().webhook_secrets)
-    return Deliverer(outbox(), flow_log(), HttpPoster(), webhook_targets(), signer)
+    sender, targets = HttpWebhookSender(), webhook_targets()
+    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer)

@@ -165,7 +165,7 @@ def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
 def webhook_hosts(environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Read `CREWLINE_WEBHOOK_HOSTS=tenant=host,host;tenant=host`. Raises SettingsError.
 
-    What an entry may be, `core.webhook_targets` says.
+    What an entry may be, `core.webhooks.targets` says.
     """
     hosts: dict[str, tuple[str, ...]] = {}
     for part in filter(None, map(str.strip, environ.get("CREWLINE_WEBHOOK_HOSTS", "").split(";"))):

@@ -6,8 +6,8 @@ the events and what it is sent in a MESSAGES_SNAPSHOT are the same, ids included
 
 from typing import Any
 
-from core import events
-from core.events import Event
+from core.flows import events
+from core.flows.events import Event
 
 Message = dict[str, Any]  # of AG-UI, JSON-ready
 

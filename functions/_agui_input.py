@@ -6,14 +6,14 @@ here are ignored: a crew has its own.
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from core.crews.definition import Definition
 from core.errors import InvalidInputError
-from functions import _app, _body, _problem
+from functions import _app, _models
 
 REQUEST_BYTES = 1024**2  # a client sends the whole conversation each time
 
@@ -50,7 +50,7 @@ class RunInput(_Received):
 
     thread_id: Annotated[str, Field(min_length=1, max_length=256)]
     run_id: Annotated[str, Field(min_length=1, max_length=256)]
-    messages: list[Message] = []
+    messages: _models.List[Message] = []
     state: Any = None
     forwarded_props: Any = None
     resume: Annotated[list[ResumeEntry] | None, Field(max_length=1)] = None
@@ -80,12 +80,9 @@ async def read(request: Request) -> RunInput:
     """Read what is to be run. Raises InvalidInputError, or HTTPException as `read_json`."""
     if _app.buffers(request.scope):
         raise HTTPException(501, "this host does not stream: POST /v1/flows and poll the flow")
-    body = await _body.read_json(request, REQUEST_BYTES)
-    try:
-        return RunInput.model_validate(body)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid("the body is not AG-UI's RunAgentInput", complaints) from error
+    return await _models.read(
+        request, REQUEST_BYTES, RunInput, "the body is not AG-UI's RunAgentInput"
+    )
 
 
 def crew_inputs(run: RunInput, crew: Definition) -> dict[str, Any]:

@@ -8,10 +8,10 @@ the answer comes from; the tenant is the token's.
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import InvalidInputError
-from functions import _app, _problem
+from functions import _app, _models
 
 FEEDBACK_CHARACTERS = 20_000
 FEEDBACK_UNLESS_APPROVED: dict[str, Any] = {
@@ -19,7 +19,6 @@ FEEDBACK_UNLESS_APPROVED: dict[str, Any] = {
     "then": {"required": ["feedback"], "properties": {"feedback": {"minLength": 1}}},
 }
 REASON = "input_required"  # of AG-UI's own: structured input, of which the schema is given
-ANSWER_POINTER = "/resume/0/payload"
 
 
 class ReviewAnswer(BaseModel):
@@ -55,17 +54,12 @@ def parse_id(interrupt: str) -> tuple[str, str]:
 
 def review_answer(payload: Any) -> ReviewAnswer:
     """Return what a person said, as the interrupt's schema asks. Raises InvalidInputError."""
-    try:
-        answer = ReviewAnswer.model_validate(payload)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        for complaint in complaints:
-            complaint["loc"] = ("resume", 0, "payload", *complaint["loc"])
-        raise _problem.invalid("the answer is not what was asked for", complaints) from error
+    complaint = "the answer is not what was asked for"
+    answer = _models.parse(payload, ReviewAnswer, complaint, "resume", 0, "payload")
     if not answer.approve and not answer.feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError(
-            "an answer that says nothing", {f"{ANSWER_POINTER}/feedback": reason}
+            "an answer that says nothing", {"/resume/0/payload/feedback": reason}
         )
     return answer
 

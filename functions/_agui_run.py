@@ -9,9 +9,8 @@ Source: https://docs.ag-ui.com/spec/1.0/events/lifecycle
 
 from typing import Any
 
-from core import events
-from core.events import Event
-from core.flows import Flow, Status
+from core.flows import Flow, Status, events
+from core.flows.events import Event
 from functions._agui_conversation import Conversation, OpenParts, merge
 from functions._agui_input import RunInput
 from functions._agui_interrupts import interrupt

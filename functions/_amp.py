@@ -14,7 +14,8 @@ from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text
 from core.flows import Flow, Status, Step
-from core.occasions import PENDING, structured
+from core.webhooks.events import PENDING, structured
+from functions import _problem
 
 Answer = dict[str, Any]
 
@@ -137,7 +138,7 @@ def _with_members(body: bytes) -> bytes:
     problem = json.loads(body)
     said = problem.get("detail", problem["title"])
     members = {"error": problem["title"], "message": said}
-    return json.dumps(problem | members, ensure_ascii=False, separators=(",", ":")).encode()
+    return _problem.encoded(problem | members)
 
 
 def _sized(start: Message, size: int) -> list[tuple[bytes, bytes]]:

@@ -21,11 +21,11 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import control, launch
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Batch, Entry, Flow, Head
+from core.flows import Batch, Entry, Flow, Head, events
+from core.flows.events import Event
 from core.identity import FLOWS_READ, FLOWS_WRITE, Principal
 from functions import _agui_input, _app, _auth, _sse, _streams
 from functions._agui_conversation import Conversation
@@ -207,14 +207,14 @@ async def _log(
     while is_behind:
         is_behind, is_joining = False, True
         async with (
-            bootstrap.hub().watch(source.tenant, source.flow, cursor) as viewer,
-            aclosing(viewer.items(left)) as items,
+            bootstrap.hub().subscribe(source.tenant, source.flow, cursor) as subscriber,
+            aclosing(subscriber.items(left)) as items,
         ):
             async for item in items:
                 if is_behind := isinstance(item, Flow) and not is_joining:
                     break
                 is_joining = False
-                for at, each in _each(viewer.head, item):
+                for at, each in _each(subscriber.head, item):
                     cursor = at or cursor
                     yield cursor or NOT_BEGUN, each
 

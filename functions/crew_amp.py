@@ -7,22 +7,22 @@ of the flow: all of /v1 works on it too. docs/amp.md says what is as in AMP and 
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
-from core.flows import Flow
+from core.flows import Flow, events
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
-from core.webhooks import META, Kind
-from functions import _amp, _app, _auth, _body, _polling, _problem
+from core.webhooks.outbox import META_KEY, WebhookKind
+from functions import _amp, _app, _auth, _models, _polling, _problem
 
 REQUEST_BYTES = 256 * 1024
 FEEDBACK_CHARACTERS = 20_000
@@ -30,7 +30,6 @@ READ = ["GET", "HEAD"]
 CHANGED = "must be as it was at the kickoff, or left out"
 
 router = APIRouter(prefix="/amp/{crew}")
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class Hooks(BaseModel):
@@ -42,12 +41,12 @@ class Hooks(BaseModel):
     step_webhook_url: str | None = None
     crew_webhook_url: str | None = None
 
-    def urls(self) -> dict[Kind, str]:
+    def urls(self) -> dict[WebhookKind, str]:
         """Return the addresses that are given."""
         named = {
-            Kind.TASK: self.task_webhook_url,
-            Kind.STEP: self.step_webhook_url,
-            Kind.CREW: self.crew_webhook_url,
+            WebhookKind.TASK: self.task_webhook_url,
+            WebhookKind.STEP: self.step_webhook_url,
+            WebhookKind.CREW: self.crew_webhook_url,
         }
         return {kind: url for kind, url in named.items() if url}
 
@@ -70,21 +69,12 @@ class Resume(Hooks):
 
 async def kickoff_request(request: Request) -> Kickoff:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    return await _read(request, Kickoff, "the body is not a kickoff")
+    return await _models.read(request, REQUEST_BYTES, Kickoff, "the body is not a kickoff")
 
 
 async def resume_request(request: Request) -> Resume:
     """Read what a person says. Raises likewise."""
-    return await _read(request, Resume, "the body is not an answer")
-
-
-async def _read(request: Request, model: type[Model], complaint: str) -> Model:
-    body = await _body.read_json(request, REQUEST_BYTES)
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid(complaint, complaints) from error
+    return await _models.read(request, REQUEST_BYTES, Resume, "the body is not an answer")
 
 
 @router.api_route("/inputs", methods=READ)
@@ -125,10 +115,10 @@ def _webhooks(tenant: str, asked: Kickoff) -> dict[str, Any]:
         targets = bootstrap.webhook_targets()
         targets.check(tenant, {_pointer(kind): url for kind, url in urls.items()})
     kept: dict[str, Any] = {kind.value: url for kind, url in urls.items()}
-    return kept | {META: asked.meta} if kept and asked.meta is not None else kept
+    return kept | {META_KEY: asked.meta} if kept and asked.meta is not None else kept
 
 
-def _pointer(kind: Kind) -> str:
+def _pointer(kind: WebhookKind) -> str:
     return f"/{kind}WebhookUrl"
 
 

@@ -26,7 +26,7 @@ from core import bootstrap, signed_wake
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.run import Worker
 from core.errors import NotFoundError
-from functions import _app, _body, _telling
+from functions import _app, _body, _webhooks
 from functions._serving import serve
 from functions._time import Deadline, Remaining
 
@@ -70,7 +70,7 @@ async def _looked_at(worker: Worker, records: list[dict[str, Any]], clock: Remai
         except Exception:
             log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
             failed.append(record["messageId"])
-    await _telling.tell_due(clock)
+    await _webhooks.deliver_due(clock)
     return failed
 
 
@@ -99,7 +99,7 @@ async def woken(request: Request) -> Response:
     else:
         clock = Deadline(chosen.worker_seconds)
         await bootstrap.worker().advance(*named, clock)
-        await _telling.tell_due(clock)
+        await _webhooks.deliver_due(clock)
     return Response(status_code=204)
 
 
@@ -112,7 +112,7 @@ async def main() -> None:
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.bell(), stopping.is_set),
-        _telling.keep_telling(stopping.is_set),
+        _webhooks.run_dispatcher(stopping.is_set),
     )
 
 

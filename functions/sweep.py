@@ -1,6 +1,6 @@
 """Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind.
 
-What somebody is to be told of a flow by webhook is told here as well, if it was not before.
+Webhooks that are due are sent here as well.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from core import bootstrap
 from core.crews.ledger import RunLedger
 from core.crews.run import Clock, due
 from core.crews.wakeups import Wake
-from functions import _telling, _time
+from functions import _time, _webhooks
 
 PER_TENANT = 100
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
@@ -33,4 +33,4 @@ def handler(event: Any, context: Any) -> dict[str, int]:
 
 async def _swept(clock: Clock) -> dict[str, int]:
     woken = await sweep(bootstrap.ledger(), bootstrap.wake())
-    return {"woken": woken, "told": await _telling.tell_due(clock)}
+    return {"woken": woken, "told": await _webhooks.deliver_due(clock)}

@@ -9,7 +9,7 @@ import os
 import sys
 
 from core.config import SettingsError, webhook_secrets
-from core.webhooks import tenant_secret
+from core.webhooks.signing import tenant_secret
 
 
 def main() -> None:

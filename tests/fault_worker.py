@@ -24,7 +24,7 @@ import uvicorn
 from botocore.exceptions import ClientError
 
 from core import bootstrap
-from core.adapters.upstash import lean, sdk  # noqa: F401 -- imported once, not in each fork
+from core.adapters.upstash import http, sdk  # noqa: F401 -- imported once, not in each fork
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: F401 -- likewise
 from core.config import WORKER_MARGIN_SECONDS
 from core.crews import control, launch

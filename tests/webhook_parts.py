@@ -12,12 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import events
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
-from core.webhooks import tenant_secret
+from core.flows import Status, events
+from core.webhooks.signing import tenant_secret
 from tests.fixtures_ports import Flows, a_launch
 
 SECRET = "a-secret-for-webhooks-0123456789-abcdef"

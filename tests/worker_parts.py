@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core import events
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import strategies
@@ -16,6 +15,7 @@ from core.crews.lessons import Lessons, NoLessons
 from core.crews.run import Timing, Worker
 from core.crews.wakeups import Wake
 from core.crews.work import CrewRunner, Session, StepTask
+from core.flows import events
 
 TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
 AGENT = {"role": "r", "goal": "g", "backstory": "b"}

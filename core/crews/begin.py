@@ -1,11 +1,10 @@
 """Beginning a step: the work that it is, and how the log tells of it."""
 
-from core import events
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.work import Kind, StepTask
-from core.events import Event
-from core.flows import Flow, Step
+from core.flows import Flow, Step, events
+from core.flows.events import Event
 
 
 def work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:

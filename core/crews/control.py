@@ -4,15 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from core import events
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms, wake_worker
 from core.crews.ledger import FencedError, Launch, RunLedger
 from core.crews.wakeups import Wake
 from core.errors import ConflictError, InvalidInputError
-from core.events import Event
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
+from core.flows.events import Event
 
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"

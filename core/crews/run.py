@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from core import events
 from core.costs.budgets import BudgetBook
 from core.crews import begin, strategies
 from core.crews.definition import Definition
@@ -27,8 +26,8 @@ from core.crews.wakeups import Wake
 from core.crews.work import CrewRunner, Session, StepFailedError, StepTask
 from core.crews.writer import StepWriter
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
+from core.flows.events import Event
 
 log = logging.getLogger(__name__)
 

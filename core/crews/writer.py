@@ -17,13 +17,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from core import events
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Flow
+from core.flows import Flow, events
+from core.flows.events import Event
 
 T = TypeVar("T")
 
@@ -69,6 +68,7 @@ class StepWriter:
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
         self._numbers = itertools.count(1)
+        self._messages = itertools.count(1)
         self._calls: dict[str, Call] = {}
         self._closing = False
 
@@ -77,6 +77,11 @@ class StepWriter:
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
         self._take(_stamped(told))
+
+    def message_id(self) -> str:
+        """Return `{flow}.{step}.{epoch}.{n}`; all attempts within the claim count on."""
+        claim = self._claim
+        return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages)}"
 
     def reserve(self, model: str, bound: Usage) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""

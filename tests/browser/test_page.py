@@ -6,11 +6,10 @@ import re
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
-from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from tests.browser.conftest import Viewer
 from tests.browser.network import PASS, STREAM, Fate, Network, Request, answer
 from tests.fixtures_ports import Flows

@@ -10,8 +10,7 @@ import boto3
 import pytest
 
 from clients.crewline import AsyncCrewline, Crewline, CrewlineError, FlowFailedError, Ladder
-from core import events
-from core.flows import Status
+from core.flows import Status, events
 from tests.clients.conftest import BUCKET, KEYS, Deployment
 from tests.clients.network import Asked, Fate, Hang, Pass, Say, network
 from tests.clients.stories import begun, ended, read, tell

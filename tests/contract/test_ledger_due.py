@@ -2,9 +2,8 @@
 
 import asyncio
 
-from core import events
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 30_000

@@ -6,10 +6,9 @@ import time
 
 import pytest
 
-from core import events
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
-from core.flows import Flow, Status
+from core.flows import Flow, Status, events
 from tests.fixtures_ports import Flows, a_launch, viewed
 
 LEASE_MS = 30_000

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
-from core.adapters.upstash.wake import WakeBell
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.lessons import NoLessons
 from core.crews.run import Timing, Worker
 from core.crews.work import Session, StepTask
@@ -53,11 +53,11 @@ def gateway(processes: Processes, tmp_path: Path) -> Rest:
 
 @pytest.fixture
 def flows(gateway: Rest) -> Flows:
-    return over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    return over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
 
 
 def a_worker(flows: Flows, gateway: Rest) -> Worker:
-    book = UpstashBudgetBook(Patient(LeanCommands(gateway.url, gateway.token)), TTL_SECONDS)
+    book = UpstashBudgetBook(RetryingClient(HttpRedis(gateway.url, gateway.token)), TTL_SECONDS)
     return Worker(flows.ledger, book, flows.wake, Quick(), NoLessons(), TIMING)
 
 
@@ -77,7 +77,7 @@ async def test_a_wake_up_is_heard_at_once_however_long_the_worker_was_idle(
     flows: Flows, gateway: Rest, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(_serving, "IDLE_SECONDS", (5.0, 5.0))
-    bell = WakeBell(LeanSubscriber(gateway.url, gateway.token))
+    bell = RedisWakeListener(HttpPubSub(gateway.url, gateway.token))
     stopping = asyncio.Event()
     serving = asyncio.create_task(_serving.serve(a_worker(flows, gateway), bell, stopping.is_set))
     await asyncio.sleep(0.5)

@@ -11,10 +11,9 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 from httpx_sse import EventSource
 from pydantic import TypeAdapter
 
-from core import events
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from functions import crew_agui
 from tests.e2e.apps import LEASE_MS, App
 

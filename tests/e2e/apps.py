@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from core import bootstrap, events
+from core import bootstrap
 from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Head, Status
-from core.hub import Hub
+from core.flows import Head, Status, events
+from core.flows.live import Hub
 from core.identity import SCOPES, Keys, mint
 from tests.fixtures_ports import a_launch
 

@@ -10,10 +10,9 @@ import jsonpatch
 import pytest
 from ag_ui.core import PROTOCOL_VERSION
 
-from core import events
 from core.crews.ledger import StepWrite
-from core.flows import Entry, Status
-from core.hub import BUFFER_EVENTS
+from core.flows import Entry, Status, events
+from core.flows.live import BUFFER_EVENTS
 from functions import crew_agui
 from tests.e2e.agui_parts import (
     PATH,

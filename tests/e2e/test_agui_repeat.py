@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core import events
 from core.crews.ledger import StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from functions._agui_conversation import Conversation
 from functions._agui_input import RunInput
 from functions._agui_run import RunEvents

@@ -8,9 +8,8 @@ import jsonschema
 import pytest
 from ag_ui.core import RunFinishedEvent
 
-from core import events
 from core.crews.ledger import StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from functions import crew_agui
 from tests.e2e.agui_parts import PATH, asked, check, claimed, kinds, launched, move, ran, read
 from tests.e2e.apps import App

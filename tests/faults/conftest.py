@@ -12,7 +12,7 @@ import pytest
 
 from core.adapters.qstash import QStashWake
 from core.adapters.sqs import SqsWake
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from functions import sweep
 from infra.local.processes import LocalError, Processes, free_port
 from tests.counting_model import CountingModel, counting_model
@@ -83,7 +83,7 @@ def a_place(
 
     def make(kind: str = "due-set", *, rest: Rest | None = None, **environ: str) -> Place:
         store: Rest = rest or request.getfixturevalue("store")
-        flows = over_redis(LeanCommands(store.url, store.token), store.url, store.token)
+        flows = over_redis(HttpRedis(store.url, store.token), store.url, store.token)
         place = Place(kind, flows, model, {}, tmp_path, flows.wake)
         more = {"due-set": dict, "sqs": with_sqs, "qstash": with_qstash}[kind]()
         wake, stub = more.pop("wake", flows.wake), more.pop("stub", None)
@@ -124,7 +124,7 @@ def a_place(
 async def _an_empty_store(request: pytest.FixtureRequest) -> None:
     if "a_place" in request.fixturenames:
         store = request.getfixturevalue("store")
-        await LeanCommands(store.url, store.token).execute(["FLUSHALL"])
+        await HttpRedis(store.url, store.token).execute(["FLUSHALL"])
 
 
 def _environ(store: Rest) -> dict[str, str]:

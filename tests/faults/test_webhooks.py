@@ -1,4 +1,4 @@
-"""Webhooks while deliverers are killed, frozen and cut off, and receivers fail: each at least once, in order."""
+"""Webhooks while dispatchers are killed, frozen and cut off, and receivers fail: each at least once, in order."""
 
 import asyncio
 import random
@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.adapters.upstash.lean import LeanCommands
-from core.deliver import keep_delivering
-from tests.delivering import deliverer
+from core.adapters.upstash.http import HttpRedis
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, over_redis
+from tests.webhook_dispatcher import dispatcher
 from tests.webhook_parts import OK, OOPS, WHOLE, Answer, Posted, Receiver, Story, receiving, until
 
 FLOWS, KILLS = 3, 5
@@ -76,9 +75,9 @@ def monotonic(receiver: Receiver) -> bool:
 async def a_process(
     gateway, flows: Flows, receiver: Receiver
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A deliverer, until it is killed on leaving."""
+    """A dispatcher, until it is killed on leaving."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.delivering",
+        sys.executable, "-m", "tests.webhook_dispatcher",
         gateway.url, gateway.token, flows.tenant, receiver.url,
     )  # fmt: skip
     try:
@@ -91,7 +90,7 @@ async def a_process(
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_killed_at_any_moment_it_tells_the_rest_when_it_is_back(gateway, seed: int):
     rng = random.Random(seed)
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     async with receiving(capricious(seed)) as receiver:
         telling = asyncio.create_task(stories(flows, receiver))
         for _ in range(KILLS):
@@ -108,13 +107,13 @@ async def test_killed_at_any_moment_it_tells_the_rest_when_it_is_back(gateway, s
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: int):
     over = asyncio.Event()
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     async with (
         receiving(capricious(seed)) as receiver,
         faulty(gateway.url, a_share_dropped(0.2, seed)) as url,
     ):
-        parts = deliverer(url, gateway.token, flows.tenant, receiver.url)
-        serving = asyncio.create_task(keep_delivering(parts, over.is_set))
+        sending = dispatcher(url, gateway.token, flows.tenant, receiver.url)
+        serving = asyncio.create_task(sending.run_forever(over.is_set))
         await asyncio.gather(stories(flows, receiver), until_all_is_told(receiver))
         over.set()
         await serving
@@ -124,7 +123,7 @@ async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: in
 
 
 async def test_one_that_was_frozen_longer_than_its_hold_is_not_believed(gateway):
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     async with receiving() as receiver, a_process(gateway, flows, receiver) as frozen:
         telling = asyncio.create_task(stories(flows, receiver))
         await until(lambda: len(receiver.posts) >= FLOWS, PATIENCE_SECONDS)

@@ -3,7 +3,7 @@
 import pytest
 
 from core.errors import InvalidInputError
-from core.webhook_targets import Target, Targets, reachable
+from core.webhooks.targets import Target, Targets, reachable
 
 TARGETS = Targets(
     {

@@ -5,13 +5,12 @@ import time
 
 import pytest
 
-from core import events
 from core.adapters.memory import MemoryFlows
 from core.crews import control
 from core.crews.ledger import FencedError
 from core.crews.run import NoLimit, Timing
 from core.crews.work import Session, StepFailedError, StepTask
-from core.flows import Status
+from core.flows import Status, events
 from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of
 
 

@@ -6,5 +6,6 @@ The contract suites hold this adapter and the ones over Redis and S3 to the same
 from core.adapters.memory.blobs import MemoryBlobs
 from core.adapters.memory.budgets import MemoryBudgetBook
 from core.adapters.memory.flows import MemoryFlows
+from core.adapters.memory.outbox import MemoryOutbox
 
-__all__ = ["MemoryBlobs", "MemoryBudgetBook", "MemoryFlows"]
+__all__ = ["MemoryBlobs", "MemoryBudgetBook", "MemoryFlows", "MemoryOutbox"]

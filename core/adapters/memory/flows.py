@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core import events as agui
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, FencedError, Launch, StepBusy, StepWrite
 from core.errors import ConflictError
-from core.events import Event
 from core.flows import Flow, Status, Step
+from core.flows import events as agui
+from core.flows.events import Event
 
 DAY_MS = 86_400_000
 Spent = dict[tuple[str, str, str], Usage]  # by model, crew and task

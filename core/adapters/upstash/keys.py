@@ -8,8 +8,8 @@
 | `{t}:live:f` | channel | the same, as they come |
 | `{t}:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
 | `{t}:due` | zset | every flow that is not terminal -> when to wake it (ms) |
-| `{t}:outbox` | zset | flows that somebody is to be told of -> when to do so (ms) |
-| `{t}:outbox:told` | hash | flow -> how far it was told (outbox.py) |
+| `{t}:outbox` | zset | flows with webhooks still to be sent -> when to look at them (ms) |
+| `{t}:outbox:deliveries` | hash | flow -> how far its webhooks are delivered (outbox.py) |
 | `{t}:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
 """
 

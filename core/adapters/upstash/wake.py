@@ -5,23 +5,14 @@ The channel is one for all tenants and tells nothing but that there is something
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 from core.adapters.upstash import keys
-from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.commands import Commands, PubSub
 
 CHANNEL = "wake"
 
 
-class Subscriber(Protocol):
-    """What listening takes of a client."""
-
-    def messages(self, channel: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """Subscribe; entered when that is acknowledged."""
-        ...
-
-
-class DueSetWake:
+class RedisWakeQueue:
     """Makes flows due, and rings."""
 
     def __init__(self, redis: Commands) -> None:
@@ -33,12 +24,12 @@ class DueSetWake:
         await self._redis.pipeline([due, ["PUBLISH", CHANNEL, "1"]])
 
 
-class WakeBell:
+class RedisWakeListener:
     """Hears when flows become due by a wake-up; those that become due in time it does not."""
 
-    def __init__(self, subscriber: Subscriber) -> None:
-        self._subscriber = subscriber
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
 
     def listening(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
         """Subscribe."""
-        return self._subscriber.messages(CHANNEL)
+        return self._pubsub.subscribe(CHANNEL)

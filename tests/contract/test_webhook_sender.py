@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.webhooks import HttpPoster
-from core.webhook_targets import Target, Targets
-from core.webhooks import UndeliveredError
+from core.adapters.http_webhooks import HttpWebhookSender
+from core.webhooks.sender import UndeliveredError
+from core.webhooks.targets import Target, Targets
 from tests.certificate import self_signed
 from tests.fixtures_servers import unavailable
 from tests.webhook_parts import OK, OOPS, Receiver, receiving
@@ -32,7 +32,7 @@ def at(*addresses: str):
 
 async def test_a_post_arrives_as_it_was_sent():
     async with receiving() as receiver:
-        await HttpPoster().post(to(receiver), HEADERS, '{"ä":1}'.encode())
+        await HttpWebhookSender().send(to(receiver), HEADERS, '{"ä":1}'.encode())
     (post,) = receiver.posts
     assert post.path == "/hook?a=b"
     assert post.content == '{"ä":1}'.encode()
@@ -58,7 +58,7 @@ async def test_a_post_arrives_as_it_was_sent():
 async def test_only_an_answer_that_accepts_it_counts(answer: bytes):
     async with receiving(lambda _: answer) as receiver:
         with pytest.raises(UndeliveredError):
-            await HttpPoster().post(to(receiver), HEADERS, b"{}")
+            await HttpWebhookSender().send(to(receiver), HEADERS, b"{}")
     assert len(receiver.posts) == 1  # and no redirect was followed
 
 
@@ -73,14 +73,14 @@ async def test_only_an_answer_that_accepts_it_counts(answer: bytes):
 )
 async def test_any_acceptance_counts_and_its_body_is_not_read(answer: bytes):
     async with receiving(lambda _: answer) as receiver:
-        await HttpPoster().post(to(receiver), HEADERS, b"{}")
+        await HttpWebhookSender().send(to(receiver), HEADERS, b"{}")
 
 
 async def test_who_does_not_answer_is_left_after_the_time_out():
     began = time.monotonic()
     async with receiving(lambda _: None) as receiver:
         with pytest.raises(UndeliveredError, match="in time"):
-            await HttpPoster(timeout_seconds=0.3).post(to(receiver), HEADERS, b"{}")
+            await HttpWebhookSender(timeout_seconds=0.3).send(to(receiver), HEADERS, b"{}")
     assert time.monotonic() - began < 5
 
 
@@ -89,7 +89,7 @@ async def test_a_name_that_leads_into_our_network_is_not_called():
         target = Target("http", "hooks.example.com", receiver.port, "/")
         for addresses in (["127.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:127.0.0.1"], []):
             with pytest.raises(UndeliveredError, match="not called"):
-                await HttpPoster(resolve=at(*addresses)).post(target, HEADERS, b"{}")
+                await HttpWebhookSender(resolve=at(*addresses)).send(target, HEADERS, b"{}")
     assert receiver.connections == 0
 
 
@@ -104,7 +104,7 @@ async def test_the_connection_goes_to_the_address_that_was_judged():
 
     async with receiving() as receiver:
         target = Target("http", "hooks.test", receiver.port, "/", local=True)
-        await HttpPoster(resolve=rebinding).post(target, HEADERS, b"{}")
+        await HttpWebhookSender(resolve=rebinding).send(target, HEADERS, b"{}")
     assert asked == ["hooks.test"]
     assert receiver.posts[0].headers["host"] == f"hooks.test:{receiver.port}"
 
@@ -112,7 +112,7 @@ async def test_the_connection_goes_to_the_address_that_was_judged():
 async def test_a_second_address_is_tried_where_the_first_does_not_answer():
     async with receiving() as receiver:
         target = Target("http", "hooks.test", receiver.port, "/", local=True)
-        await HttpPoster(resolve=at("127.0.0.9", "127.0.0.1")).post(target, HEADERS, b"{}")
+        await HttpWebhookSender(resolve=at("127.0.0.9", "127.0.0.1")).send(target, HEADERS, b"{}")
     assert len(receiver.posts) == 1
 
 
@@ -124,9 +124,9 @@ async def test_nobody_there_and_no_such_host_are_undelivered():
         target = to(receiver)
     await asyncio.sleep(0)
     with pytest.raises(UndeliveredError):
-        await HttpPoster().post(target, HEADERS, b"{}")
+        await HttpWebhookSender().send(target, HEADERS, b"{}")
     with pytest.raises(UndeliveredError):
-        await HttpPoster(resolve=nowhere).post(target, HEADERS, b"{}")
+        await HttpWebhookSender(resolve=nowhere).send(target, HEADERS, b"{}")
 
 
 async def test_over_tls_the_certificate_must_be_for_the_name(tmp_path: Path):
@@ -138,11 +138,14 @@ async def test_over_tls_the_certificate_must_be_for_the_name(tmp_path: Path):
         unavailable(error)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(made.certificate, made.key)
-    poster = HttpPoster(trust=made.trust(), resolve=at("127.0.0.1"))
+    poster = HttpWebhookSender(trust=made.trust(), resolve=at("127.0.0.1"))
     async with receiving(tls=tls) as receiver:
-        await poster.post(to(receiver), HEADERS, b"{}")
+        await poster.send(to(receiver), HEADERS, b"{}")
         other = Target("https", "hooks.test", receiver.port, "/", local=True)
-        for refused, by in ((other, poster), (to(receiver), HttpPoster(resolve=at("127.0.0.1")))):
+        for refused, by in (
+            (other, poster),
+            (to(receiver), HttpWebhookSender(resolve=at("127.0.0.1"))),
+        ):
             with pytest.raises(UndeliveredError):
-                await by.post(refused, HEADERS, b"{}")
+                await by.send(refused, HEADERS, b"{}")
     assert len(receiver.posts) == 1

@@ -2,7 +2,8 @@
 
 import base64
 
-from core.webhooks import Kind, Place, Signer, signature, tenant_secret
+from core.webhooks.outbox import DeliveryCursor, WebhookKind
+from core.webhooks.signing import Signer, signature, tenant_secret
 
 SECRETS = ("n" * 32, "o" * 32)
 
@@ -40,12 +41,15 @@ def test_a_signer_does_not_show_its_secrets():
     assert "nnnn" not in repr(Signer(SECRETS))
 
 
-def test_places_follow_the_log_and_within_an_event_the_kinds():
-    places = [
-        Place(),
-        *(Place(3, kind.part) for kind in (Kind.STEP, Kind.TASK, Kind.CREW)),
-        Place.after(3),
-        Place(4, Kind.STEP.part),
+def test_cursors_follow_the_log_and_within_an_event_the_kinds():
+    cursors = [
+        DeliveryCursor(),
+        *(
+            DeliveryCursor(3, kind.position)
+            for kind in (WebhookKind.STEP, WebhookKind.TASK, WebhookKind.CREW)
+        ),
+        DeliveryCursor.after(3),
+        DeliveryCursor(4, WebhookKind.STEP.position),
     ]
-    assert places == sorted(places)
-    assert len(set(places)) == len(places)
+    assert cursors == sorted(cursors)
+    assert len(set(cursors)) == len(cursors)

@@ -1,4 +1,4 @@
-"""Poster over HTTP/1.1, one connection a POST.
+"""WebhookSender over HTTP/1.1, one connection a POST.
 
 The name is resolved here, every address is judged, and the connection goes to one that was; TLS
 still checks the certificate for the name. Environment variables that name a proxy are not heeded,
@@ -11,8 +11,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
-from core.webhook_targets import PORTS, Target, reachable
-from core.webhooks import UndeliveredError
+from core.webhooks.sender import UndeliveredError
+from core.webhooks.targets import PORTS, Target, reachable
 
 TIMEOUT_SECONDS = 10.0  # for all of it, from the name to the status
 HEAD_BYTES = 16 * 1024
@@ -30,7 +30,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class HttpPoster:
+class HttpWebhookSender:
     """Posts to targets. `trust` is whose certificates count; by default the system's."""
 
     def __init__(
@@ -43,7 +43,7 @@ class HttpPoster:
         self._resolve = resolve
         self._timeout_seconds = timeout_seconds
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> None:
+    async def send(self, target: Target, headers: Mapping[str, str], body: bytes) -> None:
         """Send one POST. Raises UndeliveredError."""
         try:
             async with asyncio.timeout(self._timeout_seconds):

@@ -1,12 +1,12 @@
--- outbox_keep: write down how far a flow is told and when to look again, or take it out for good.
---   KEYS  {t}:outbox  {t}:outbox:told
---   args  flow, hold, record (JSON text; nothing: take it out), delay_ms
+-- outbox_save: save how far a flow is delivered and when to look again, or remove it for good.
+--   KEYS  {t}:outbox  {t}:outbox:deliveries
+--   args  flow, epoch, record (JSON text; nothing: remove it), delay_ms
 --   returns  'ok', 'fenced'
 local stored = redis.call('HGET', KEYS[2], args.flow)
 if not stored then
   return args.record and 'fenced' or 'ok'
 end
-if cjson.decode(stored).hold ~= args.hold then
+if cjson.decode(stored).epoch ~= args.epoch then
   return 'fenced'
 end
 if args.record then

@@ -1,4 +1,4 @@
-"""Occasions: what of a flow's log is told by webhook, in the words of CrewAI AMP.
+"""Webhook events: what of a flow's log is sent by webhook, in the words of CrewAI AMP.
 
 A task is finished when the strategy says so of the results that were there after an event; so the
 results are put back in the order of the log. Those that none of the given events brought were
@@ -7,16 +7,17 @@ there before. Bodies have the fields of AMP's (docs/amp.md), the `meta` of the k
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text, render
-from core.events import Event
 from core.flows import Entry, Flow, Status
-from core.webhooks import META, Kind, Occasion, Place
+from core.flows.events import Event
+from core.webhooks.outbox import META_KEY, DeliveryCursor, WebhookKind
 
-BEGINNINGS = (
+EVENT_PREFIXES = (
     '{"type":"STEP_FINISHED"',
     '{"type":"CUSTOM","name":"resumed"',
     '{"type":"CUSTOM","name":"waiting"',
@@ -28,33 +29,45 @@ SUMMARY_WORDS = 10  # of a description, as CrewAI makes a task's summary
 Body = dict[str, Any]
 
 
-def occasions(flow: Flow, entries: Sequence[Entry]) -> Iterator[Occasion]:
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """One thing to send: where to, and the body as JSON."""
+
+    cursor: DeliveryCursor
+    kind: WebhookKind
+    url: str
+    body: dict[str, Any]
+
+
+def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEvent]:
     """Yield what these events of the flow's log mean to its webhooks, in order.
 
     `flow` is the state after the last of them.
     """
-    told = [(e.number, json.loads(e.event)) for e in entries if e.event.startswith(BEGINNINGS)]
-    story = _Story(flow, {name for _, event in told if (name := _result(event))})
+    relevant = [
+        (e.number, json.loads(e.event)) for e in entries if e.event.startswith(EVENT_PREFIXES)
+    ]
+    replay = _Replay(flow, {name for _, event in relevant if (name := _result(event))})
     common = {"kickoff_id": flow.id} | _meta(flow)
-    for number, event in told:
-        for kind, body in story.told(event):
+    for number, event in relevant:
+        for kind, body in replay.apply(event):
             if url := flow.webhooks.get(kind):
-                yield Occasion(Place(number, kind.part), kind, url, body | common)
+                yield WebhookEvent(DeliveryCursor(number, kind.position), kind, url, body | common)
 
 
 def _meta(flow: Flow) -> Body:
-    return {META: flow.webhooks[META]} if META in flow.webhooks else {}
+    return {META_KEY: flow.webhooks[META_KEY]} if META_KEY in flow.webhooks else {}
 
 
 def _result(event: Event) -> str | None:
-    """Return the name of the result that this event tells of."""
+    """Return the name of the result that this event brings."""
     if event["type"] == "STEP_FINISHED":
         return event["stepName"]
     return event["value"].get("review") if event.get("name") == "resumed" else None
 
 
-class _Story:
-    """The results of a flow as they come; `to_come` are the names of those that are not yet there."""
+class _Replay:
+    """Replays results in log order. `to_come`: those that appear only in the entries to be replayed."""
 
     def __init__(self, flow: Flow, to_come: set[str]) -> None:
         self._flow = flow
@@ -62,26 +75,26 @@ class _Story:
         self._results = {n: r for n, r in flow.results.items() if n not in to_come}
         self._finished = set(self._tasks())
 
-    def told(self, event: Event) -> Iterator[tuple[Kind, Body]]:
-        """Take the next event; yield what is to be told of it."""
+    def apply(self, event: Event) -> Iterator[tuple[WebhookKind, Body]]:
+        """Take the next event of the log; yield kind and body of what is to be sent of it."""
         if (name := _result(event)) in self._flow.results:
             if event["type"] == "STEP_FINISHED":
-                yield Kind.STEP, self._step(name)
+                yield WebhookKind.STEP, self._step(name)
             self._results[name] = self._flow.results[name]
             yield from self._newly_finished()
         elif event.get("name") == "waiting":
-            yield Kind.CREW, _waiting(event["value"]) | {"execution_id": self._flow.id}
+            yield WebhookKind.CREW, _waiting(event["value"]) | {"execution_id": self._flow.id}
         elif event["type"].startswith("RUN_"):
-            yield Kind.CREW, _ended(self._flow)
+            yield WebhookKind.CREW, _ended(self._flow)
 
     def _tasks(self) -> Mapping[str, strategies.TaskResult]:
         return strategies.task_results(self._definition, self._results)
 
-    def _newly_finished(self) -> Iterator[tuple[Kind, Body]]:
+    def _newly_finished(self) -> Iterator[tuple[WebhookKind, Body]]:
         tasks = self._tasks()
         for name in tasks:
             if name not in self._finished:
-                yield Kind.TASK, self._task(tasks[name])
+                yield WebhookKind.TASK, self._task(tasks[name])
         self._finished |= set(tasks)
 
     def _step(self, step: str) -> Body:

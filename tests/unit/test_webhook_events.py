@@ -1,8 +1,8 @@
 """What a flow's log means to its webhooks."""
 
 from core.flows import Entry, Flow
-from core.occasions import occasions
-from core.webhooks import Kind, Place
+from core.webhooks.events import webhook_events
+from core.webhooks.outbox import DeliveryCursor, WebhookKind
 from tests.fixtures_ports import Flows, in_memory
 from tests.webhook_parts import META, WHOLE, Story
 
@@ -19,15 +19,15 @@ async def a_whole_flow() -> Flows:
 
 
 async def test_a_flow_tells_of_steps_tasks_waits_and_its_end_in_order():
-    found = list(occasions(*await told(await a_whole_flow())))
-    assert [occasion.kind for occasion in found] == WHOLE
-    assert [occasion.place for occasion in found] == sorted(occasion.place for occasion in found)
-    assert {occasion.url for occasion in found} == {f"http://h/{kind}" for kind in Kind}
+    found = list(webhook_events(*await told(await a_whole_flow())))
+    assert [event.kind for event in found] == WHOLE
+    assert [event.cursor for event in found] == sorted(event.cursor for event in found)
+    assert {event.url for event in found} == {f"http://h/{kind}" for kind in WebhookKind}
 
 
 async def test_bodies_have_the_words_of_amp():
     step, task, _, waiting, _, _, approved, end = [
-        occasion.body for occasion in occasions(*await told(await a_whole_flow()))
+        event.body for event in webhook_events(*await told(await a_whole_flow()))
     ]
     assert step == {
         "prompt": "Find words on rain",
@@ -77,24 +77,24 @@ async def test_bodies_have_the_words_of_amp():
 async def test_wherever_the_telling_goes_on_it_tells_what_is_left_and_no_more():
     flows = await a_whole_flow()
     state, log = await told(flows)
-    every = list(occasions(state, log))
+    every = list(webhook_events(state, log))
     for after in range(state.head.sequence + 1):
-        rest = list(occasions(state, [entry for entry in log if entry.number > after]))
-        assert rest == [occasion for occasion in every if occasion.place > Place.after(after)]
+        rest = list(webhook_events(state, [entry for entry in log if entry.number > after]))
+        assert rest == [event for event in every if event.cursor > DeliveryCursor.after(after)]
 
 
 async def test_only_what_has_an_address_is_told():
     flows = in_memory()
     story = await Story(flows).launched("", crew="http://h/only")
     await story.whole()
-    found = list(occasions(*await told(flows)))
-    assert [occasion.kind for occasion in found] == [Kind.CREW] * 3
-    assert {occasion.url for occasion in found} == {"http://h/only"}
+    found = list(webhook_events(*await told(flows)))
+    assert [event.kind for event in found] == [WebhookKind.CREW] * 3
+    assert {event.url for event in found} == {"http://h/only"}
 
 
 async def test_a_flow_that_failed_says_why():
     flows = in_memory()
     await (await Story(flows).launched("http://h")).failed("no words came")
-    (end,) = occasions(*await told(flows))
+    (end,) = webhook_events(*await told(flows))
     assert (end.body["status"], end.body["result"]) == ("error", None)
     assert end.body["error"] == "no words came"

@@ -1,0 +1,79 @@
+"""The outbox: the flows of which webhooks are still to be sent, and how far each has come."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+META_KEY = "meta"  # beside the kinds in a flow's `webhooks`: what goes into every body
+
+
+class WebhookKind(StrEnum):
+    """What an address is told of; in this order where one event of the log means several."""
+
+    STEP = "step"
+    TASK = "task"
+    CREW = "crew"
+
+    @property
+    def position(self) -> int:
+        """Its place among the webhook events of one event of the log, from 1."""
+        return 1 + list(WebhookKind).index(self)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DeliveryCursor:
+    """How far a log is delivered: event number, then index of the webhook event within it."""
+
+    number: int = 0
+    index: int = 0
+
+    @classmethod
+    def after(cls, number: int) -> "DeliveryCursor":
+        """Return the cursor that has everything of this event behind it."""
+        return cls(number, len(WebhookKind) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An outbox entry leased to one dispatcher.
+
+    `epoch` is the number of the lease, and its fencing token. `failures` counts the tries at the
+    next webhook event. `disabled_kinds` are those whose address was given up: what is meant for
+    them is tried once each.
+    """
+
+    flow: str
+    epoch: int
+    cursor: DeliveryCursor = DeliveryCursor()
+    failures: int = 0
+    disabled_kinds: frozenset[WebhookKind] = frozenset()
+    wait_ms: int = 0  # the last delay between two looks at the log
+
+
+class Outbox(Protocol):
+    """Port: the flows of which webhooks are still to be sent, and how far each has come.
+
+    A flow that is launched with webhooks is in it from then on. Raises UnavailableError.
+    """
+
+    async def tenants(self) -> list[str]:
+        """Return the tenants that may have a flow in the outbox."""
+        ...
+
+    async def lease(self, tenant: str, limit: int, lease_ms: int) -> list[Delivery]:
+        """Return at most `limit` flows that are due; nobody else gets them for `lease_ms`.
+
+        Flows whose reply was lost come again after that.
+        """
+        ...
+
+    async def save(self, tenant: str, delivery: Delivery, delay_ms: int) -> None:
+        """Save how far a flow has come; it is due in `delay_ms`, and leased to us until then.
+
+        May be sent again. Raises FencedError if it was leased to somebody else since.
+        """
+        ...
+
+    async def remove(self, tenant: str, delivery: Delivery) -> None:
+        """Take a flow out for good. May be sent again; raises FencedError likewise."""
+        ...
