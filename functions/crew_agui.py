@@ -10,8 +10,6 @@ Only hosts that stream can serve this; on the others POST /v1/flows and a poll d
 
 import json
 import logging
-import secrets
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -77,18 +75,12 @@ async def crew_agui(
 
 
 async def _launch(who: Principal, crew: str, run: RunInput) -> Source:
-    """Begin a run, or find its flow if it was begun before. Raises as `launch_flow`."""
-    registry = bootstrap.registry()
-    inputs = _agui_input.crew_inputs(run, registry.get(crew))
-    flow, is_new = await launch.launch_flow(
-        bootstrap.ledger(),
-        bootstrap.wake(),
-        registry,
-        tenant=who.tenant,
-        request=launch.LaunchRequest(crew, inputs),
-        idempotency_key=launch.run_key(run.thread_id, run.run_id),
-        new_id=lambda: secrets.token_hex(16),
-        now_ms=time.time_ns() // 1_000_000,
+    """Begin a run, or find its flow if it was begun before. Raises as `Launcher.launch`."""
+    inputs = _agui_input.crew_inputs(run, bootstrap.registry().get(crew))
+    flow, is_new = await bootstrap.launcher().launch(
+        who.tenant,
+        launch.LaunchRequest(crew, inputs),
+        launch.run_key(run.thread_id, run.run_id),
     )
     known = None if is_new else await bootstrap.flow_log().snapshot(who.tenant, flow)
     return Source(who.tenant, flow, known)
@@ -110,7 +102,7 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
         answer = review_answer(entry.payload)
         await control.resume(
             ledger,
-            bootstrap.wake(),
+            bootstrap.wake_queue(),
             tenant=who.tenant,
             flow=flow,
             approve=answer.approve,
