@@ -4,6 +4,7 @@
 else in Crewline reads the environment. README.md lists the variables.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Settings:
     step_seconds: float = 60.0
     stream_seconds: float = 55.0
     streams_per_subject: int = 100
+    agui_seconds: float = math.inf  # of an AG-UI run's stream
     flow_ttl_seconds: int = 7 * 24 * 3600
     webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -82,6 +84,7 @@ class Settings:
             step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
             stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
             streams_per_subject=_whole(environ, "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR),
+            agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
             flow_ttl_seconds=int(_seconds(environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600)),
             webhook_hosts=webhook_hosts(environ),
             webhook_secrets=webhook_secrets(environ),
@@ -146,6 +149,11 @@ def _whole(environ: Mapping[str, str], name: str, default: int, floor: int) -> i
     if not text.isdecimal() or int(text) < floor:
         raise SettingsError(f"{name} must be a whole number of at least {floor}")
     return int(text)
+
+
+def _limit(environ: Mapping[str, str], name: str) -> float:
+    """Return a number of seconds; infinity where nothing is set."""
+    return _seconds(environ, name, math.inf) if environ.get(name) else math.inf
 
 
 def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
