@@ -10,8 +10,8 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.launch import wake_worker
 from core.crews.ledger import Launch
+from core.crews.wakeups import wake_worker
 from core.flows import Flow, Status
 
 WORKER = "worker_"

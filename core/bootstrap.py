@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from core.blobs import BlobStore
     from core.config import Settings
     from core.crews.definition import Registry
+    from core.crews.launch import Launcher
     from core.crews.ledger import RunLedger
     from core.crews.run import Worker
-    from core.crews.wakeups import Bell, Wake
+    from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.work import CrewRunner
     from core.flows import FlowLog
     from core.flows.live import Hub
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from core.webhooks.targets import Targets
 
 T = TypeVar("T")
+_providers: set[str] = set()
 _replaced: dict[str, Any] = {}
 
 
 def _provider(make: Callable[[], T]) -> Callable[[], T]:
     """Run `make` once per process, unless `replace` has put another part in its place."""
     cached = cache(make)
+    _providers.add(make.__name__)
 
     @wraps(make)
     def provide() -> T:
@@ -47,7 +50,12 @@ def _provider(make: Callable[[], T]) -> Callable[[], T]:
 
 @contextmanager
 def replace(**parts: Any) -> Generator[None]:
-    """Put other parts in the place of providers, by name, for the length of a test."""
+    """Put other parts in the place of providers, by name, for the length of a test.
+
+    Raises TypeError for a name that no provider has.
+    """
+    if unknown := parts.keys() - _providers:
+        raise TypeError(f"no provider is called {', '.join(sorted(unknown))}")
     before = dict(_replaced)
     _replaced.update(parts)
     try:
@@ -120,29 +128,39 @@ def operator_ledger() -> "RunLedger":
 
 
 @_provider
-def wake() -> "Wake":
-    """Return the way to a worker: the queue of the settings, or the due set, which one polls."""
+def wake_queue() -> "WakeQueue":
+    """Return what wake-ups are sent by: the queue of the settings, or the due set, which one polls."""
     chosen = settings()
     if chosen.queue_url is not None:
-        from core.adapters.sqs import SqsWake
+        from core.adapters.sqs import SqsWakeQueue
 
-        return SqsWake(chosen.queue_url, chosen.queue_endpoint)
+        return SqsWakeQueue(chosen.queue_url, chosen.queue_endpoint)
     if (qstash := chosen.qstash) is not None:
-        from core.adapters.qstash import QStashWake
+        from core.adapters.qstash import QStashWakeQueue
 
-        return QStashWake(qstash.url, qstash.token, qstash.worker_url)
+        return QStashWakeQueue(qstash.url, qstash.token, qstash.worker_url)
     from core.adapters.upstash.wake import RedisWakeQueue
 
     return RedisWakeQueue(redis())
 
 
 @_provider
-def bell() -> "Bell":
+def wake_listener() -> "WakeListener":
     """Return what a worker that polls the due set hears wake-ups by."""
     from core.adapters.upstash.http import HttpPubSub
     from core.adapters.upstash.wake import RedisWakeListener
 
     return RedisWakeListener(HttpPubSub(settings().redis_url, settings().redis_token))
+
+
+@_provider
+def wake_verifier() -> "WakeVerifier | None":
+    """Return what checks wake-ups that come over HTTP; None where none do."""
+    if (qstash := settings().qstash) is None:
+        return None
+    from core.adapters.qstash import QStashVerifier
+
+    return QStashVerifier(qstash.signing_keys)
 
 
 @_provider
@@ -159,6 +177,13 @@ def registry() -> "Registry":
     from core.crews.definition import Registry
 
     return Registry(Path(__file__).parent.parent / "crews")
+
+
+def launcher() -> "Launcher":
+    """Return what launches crews, over the parts that are in place now."""
+    from core.crews.launch import Launcher
+
+    return Launcher(ledger(), wake_queue(), registry())
 
 
 @_provider
@@ -193,12 +218,13 @@ def worker() -> "Worker":
     """Return what takes flows forward."""
     from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
-    from core.crews.run import Timing, Worker
+    from core.crews.run import Worker
+    from core.crews.run_step import Timing
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     budgets = UpstashBudgetBook(redis(), chosen.flow_ttl_seconds)
-    return Worker(ledger(), budgets, wake(), runner(), NoLessons(), timing)
+    return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
 
 
 @_provider

@@ -4,8 +4,6 @@ GET inputs, POST kickoff, GET status/{kickoff_id}, POST resume. A kickoff is a f
 of the flow: all of /v1 works on it too. docs/amp.md says what is as in AMP and what is not.
 """
 
-import secrets
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -95,15 +93,10 @@ async def amp_kickoff(
     """Launch a crew. A request sent again under its key gets the same answer."""
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
-    flow, _new = await launch.launch_flow(
-        bootstrap.ledger(),
-        bootstrap.wake(),
-        registry,
-        tenant=who.tenant,
-        request=launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
-        idempotency_key=idempotency_key,
-        new_id=lambda: secrets.token_hex(16),
-        now_ms=time.time_ns() // 1_000_000,
+    flow, _new = await bootstrap.launcher().launch(
+        who.tenant,
+        launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
+        idempotency_key,
     )
     return JSONResponse({"kickoff_id": flow})
 
@@ -156,7 +149,7 @@ async def amp_resume(
     _check_unchanged(state.webhooks, said)
     await control.resume(
         bootstrap.ledger(),
-        bootstrap.wake(),
+        bootstrap.wake_queue(),
         tenant=who.tenant,
         flow=flow,
         approve=said.is_approve,

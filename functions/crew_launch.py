@@ -9,7 +9,6 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 
 import asyncio
 import secrets
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -81,16 +80,7 @@ async def flow_launch(
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    flow, _ = await launch.launch_flow(
-        bootstrap.ledger(),
-        bootstrap.wake(),
-        bootstrap.registry(),
-        tenant=who.tenant,
-        request=asked,
-        idempotency_key=idempotency_key,
-        new_id=lambda: secrets.token_hex(16),
-        now_ms=time.time_ns() // 1_000_000,
-    )
+    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key)
     path = f"/v1/flows/{flow}"
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
@@ -116,7 +106,7 @@ async def flow_resume(
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
     state = await control.resume(
         bootstrap.ledger(),
-        bootstrap.wake(),
+        bootstrap.wake_queue(),
         tenant=who.tenant,
         flow=_app.possible_id(flow),
         approve=said.approve,

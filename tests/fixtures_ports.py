@@ -21,7 +21,7 @@ from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.costs.budgets import BudgetBook
 from core.crews.ledger import Launch, RunLedger
-from core.crews.wakeups import Wake
+from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
 
 TTL_SECONDS = 3600
@@ -34,7 +34,7 @@ class Flows:
     tenant: str
     ledger: RunLedger
     log: FlowLog
-    wake: Wake
+    wake_queue: WakeQueue
     budgets: BudgetBook
 
 

@@ -279,7 +279,7 @@ class LedgerMachine(RuleBasedStateMachine):
         tenant = self.flows.tenant
         since = sum(self.spent().values(), start=Usage())
         assert since == sum(self.spent_before.values(), start=self.counted)
-        self.world.run(self.flows.wake.wake(tenant, self.flow))
+        self.world.run(self.flows.wake_queue.enqueue(tenant, self.flow))
         take = self.flows.ledger.take(tenant, 1000, 0)  # not put off: a lost reply takes again
         assert (self.flow in self.world.run(take)) is not self.ended
 

@@ -30,7 +30,7 @@ async def a_whole_flow(flows: Flows) -> None:
     await flows.budgets.reserve(a_call(claim, 2))
     await flows.ledger.add_steps(flows.tenant, "f1", (Step("four", "Four", "worker"),))
     await flows.ledger.commit(claim, 40, {"output": 1}, StepWrite(events.step_finished("one")))
-    await flows.wake.wake(flows.tenant, "f1")
+    await flows.wake_queue.enqueue(flows.tenant, "f1")
     await flows.log.recent(flows.tenant, 10)
     await flows.log.entries(flows.tenant, "f1", 0, 10)
     await wait(flows)

@@ -75,7 +75,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         flow_log=app.flows,
         hub=Hub(app.flows),
         ledger=app.flows,
-        wake=app.flows,
+        wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),
     ):

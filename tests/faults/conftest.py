@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from core.adapters.qstash import QStashWake
-from core.adapters.sqs import SqsWake
+from core.adapters.qstash import QStashWakeQueue
+from core.adapters.sqs import SqsWakeQueue
 from core.adapters.upstash.http import HttpRedis
 from functions import sweep
 from infra.local.processes import LocalError, Processes, free_port
@@ -84,10 +84,10 @@ def a_place(
     def make(kind: str = "due-set", *, rest: Rest | None = None, **environ: str) -> Place:
         store: Rest = rest or request.getfixturevalue("store")
         flows = over_redis(HttpRedis(store.url, store.token), store.url, store.token)
-        place = Place(kind, flows, model, {}, tmp_path, flows.wake)
+        place = Place(kind, flows, model, {}, tmp_path, flows.wake_queue)
         more = {"due-set": dict, "sqs": with_sqs, "qstash": with_qstash}[kind]()
-        wake, stub = more.pop("wake", flows.wake), more.pop("stub", None)
-        place.wake, place.stub = wake, stub
+        wake, stub = more.pop("wake", flows.wake_queue), more.pop("stub", None)
+        place.wake_queue, place.stub = wake, stub
         place.environ = {**_environ(store), **more, **environ}
         return place
 
@@ -100,7 +100,7 @@ def a_place(
             QueueName=f"wake-{secrets.token_hex(4)}", Attributes={"VisibilityTimeout": "2"}
         )
         url = queue["QueueUrl"]
-        wake = SqsWake(url, endpoint)
+        wake = SqsWakeQueue(url, endpoint)
         return {**AWS, "CREWLINE_QUEUE_URL": url, "CREWLINE_QUEUE_ENDPOINT": endpoint, "wake": wake}
 
     def with_qstash() -> dict[str, Any]:
@@ -113,7 +113,7 @@ def a_place(
             "QSTASH_TOKEN": TOKEN,
             "QSTASH_CURRENT_SIGNING_KEY": CURRENT,
             "QSTASH_NEXT_SIGNING_KEY": NEXT,
-            "wake": QStashWake(stub.url, TOKEN, worker),
+            "wake": QStashWakeQueue(stub.url, TOKEN, worker),
             "stub": stub,
         }
 

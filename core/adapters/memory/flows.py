@@ -26,7 +26,7 @@ def _now_ms() -> int:
 
 
 class MemoryFlows(MemoryLog):
-    """FlowLog, RunLedger and Wake in memory.
+    """FlowLog, RunLedger and WakeQueue in memory.
 
     `outbox` holds the flows that somebody is to be told of, and since when (ms); `spent` what was
     counted, by tenant and day.
@@ -205,7 +205,7 @@ class MemoryFlows(MemoryLog):
     async def tenants(self) -> list[str]:
         return sorted({tenant for tenant, _ in self._due})
 
-    async def wake(self, tenant: str, flow: str) -> None:
+    async def enqueue(self, tenant: str, flow: str) -> None:
         """Make a live flow due at once."""
         if (tenant, flow) in self._due:
             self._due[tenant, flow] = min(self._due[tenant, flow], self._now_ms())

@@ -1,4 +1,4 @@
-"""Wake over the due set itself: a flow becomes due, and the workers that listen hear of it.
+"""Wake-ups over the due set itself: a flow becomes due, and the workers that listen hear of it.
 
 The channel is one for all tenants and tells nothing but that there is something to look for.
 """
@@ -18,7 +18,7 @@ class RedisWakeQueue:
     def __init__(self, redis: Commands) -> None:
         self._redis = redis
 
-    async def wake(self, tenant: str, flow: str) -> None:
+    async def enqueue(self, tenant: str, flow: str) -> None:
         """Make a live flow due since ever; one that has ended stays out of the set."""
         due = ["ZADD", keys.due(tenant), "XX", "LT", 0, flow]
         await self._redis.pipeline([due, ["PUBLISH", CHANNEL, "1"]])
@@ -30,6 +30,6 @@ class RedisWakeListener:
     def __init__(self, pubsub: PubSub) -> None:
         self._pubsub = pubsub
 
-    def listening(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
         """Subscribe."""
         return self._pubsub.subscribe(CHANNEL)
