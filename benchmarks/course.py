@@ -11,13 +11,12 @@ import time
 from collections.abc import AsyncGenerator
 
 from benchmarks.parts import TENANT
-from core import events
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, Launch, StepWrite
-from core.flows import Status, Step
+from core.flows import Status, Step, events
 
 STEP_BYTES = 167  # of the public state
 REST_BYTES = 260

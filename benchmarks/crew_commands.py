@@ -17,8 +17,8 @@ from benchmarks.listeners import Listener
 from benchmarks.parts import Parts
 from benchmarks.report import Figure
 from core.adapters.upstash import scripts
-from core.crews.run import due
-from infra.local.scripts import without_key_locking
+from core.crews.run import poll_due_flows
+from infra.local.gateway.scripts import without_key_locking
 
 LINE = re.compile(rb'data: [\d.]+ \[\d+ (\S+)\] "(\w+)"(.*)')
 EVENT = re.compile(rb'"e" "\{\\"type\\":\\"(\w+)\\"(?:,\\"name\\":\\"(\w+))?')
@@ -97,7 +97,7 @@ async def _heard(monitor: Monitor, count: int) -> None:
 async def _a_flow(ours: Office) -> None:
     """Launch a flow, find it in the due set, run it."""
     flow = await ours.launch(CREW)
-    async for _, found in due(ours.ledger, 1, 1000):
+    async for _, found in poll_due_flows(ours.ledger, 1, 1000):
         await ours.run(found)
     await ours.ended(flow)
 

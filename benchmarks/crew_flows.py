@@ -7,11 +7,11 @@ from typing import Any
 
 from benchmarks.parts import TENANT, TTL_SECONDS, Parts
 from core.adapters.upstash.ledger import UpstashRunLedger
-from core.adapters.upstash.wake import DueSetWake
+from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews import strategies
 from core.crews.definition import Definition
-from core.crews.launch import wake_worker
 from core.crews.ledger import Launch
+from core.crews.wakeups import wake_worker
 from core.flows import Flow, Status
 
 WORKER = "worker_"
@@ -59,7 +59,7 @@ async def launched(running: Parts, definition: Definition) -> str:
     """Create a flow and ring for a worker; return its id."""
     redis, launch = running.redis(), a_launch(definition)
     await UpstashRunLedger(redis, TTL_SECONDS).create(TENANT, launch)
-    await wake_worker(DueSetWake(redis), TENANT, launch.flow)
+    await wake_worker(RedisWakeQueue(redis), TENANT, launch.flow)
     return launch.flow
 
 

@@ -32,13 +32,15 @@ from core.adapters.crewai.threads import in_thread  # noqa: E402
 from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: E402
-from core.adapters.upstash.commands import Patient  # noqa: E402
+from core.adapters.upstash.commands import RetryingClient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
-from core.adapters.upstash.wake import DueSetWake  # noqa: E402
+from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
+from core.crews.clock import NoLimit  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
-from core.crews.launch import wake_worker  # noqa: E402
 from core.crews.lessons import NoLessons  # noqa: E402
-from core.crews.run import NoLimit, Timing, Worker  # noqa: E402
+from core.crews.run import Worker  # noqa: E402
+from core.crews.run_step import Timing  # noqa: E402
+from core.crews.wakeups import wake_worker  # noqa: E402
 from core.flows import Flow  # noqa: E402
 
 USAGE = {"prompt_tokens": 400, "completion_tokens": 100}
@@ -171,13 +173,13 @@ class Office:
     """A worker in this process, over the store of `running`, with the clients of a deployment."""
 
     def __init__(self, running: Parts, model: Callable[[], BaseLLM]) -> None:
-        redis = Patient(running.redis())
+        redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
-        self.wake = DueSetWake(redis)
+        self.wake_queue = RedisWakeQueue(redis)
         self.worker = Worker(
             self.ledger,
             UpstashBudgetBook(redis, TTL_SECONDS),
-            self.wake,
+            self.wake_queue,
             CrewAIRunner(model, {}, {}, GenaiPriceBook(), MemoryBlobs()),
             NoLessons(),
             TIMING,
@@ -187,12 +189,12 @@ class Office:
         """Create a flow and ring for a worker; return its id."""
         launch = a_launch(definition)
         await self.ledger.create(TENANT, launch)
-        await wake_worker(self.wake, TENANT, launch.flow)
+        await wake_worker(self.wake_queue, TENANT, launch.flow)
         return launch.flow
 
     async def run(self, flow: str) -> None:
         """Take a flow to its end."""
-        await self.worker.advance(TENANT, flow, NoLimit())
+        await self.worker.run_flow(TENANT, flow, NoLimit())
 
     async def ended(self, flow: str) -> Flow:
         """Return the state of a flow that has succeeded. Raises RuntimeError."""

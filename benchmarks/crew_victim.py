@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.crew_flows import a_launch, short_crew
 from benchmarks.parts import TENANT
 from core import bootstrap
-from core.crews.run import NoLimit
+from core.crews.clock import NoLimit
 from core.crews.work import Session, StepTask
 
 
@@ -32,7 +32,7 @@ async def main(flow: str) -> None:
     with bootstrap.replace(runner=Endless()):
         worker = bootstrap.worker()
     await worker.ledger.create(TENANT, replace(a_launch(short_crew()), flow=flow))
-    await worker.advance(TENANT, flow, NoLimit())
+    await worker.run_flow(TENANT, flow, NoLimit())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import uvloop
 
 from core import identity
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.config import Settings
 from infra.local import cloud
@@ -74,7 +74,7 @@ class Parts:
 
     def redis(self) -> Commands:
         """Return a client of the gateway for the benchmark's own use."""
-        return LeanCommands(self.settings.redis_url, self.settings.redis_token)
+        return HttpRedis(self.settings.redis_url, self.settings.redis_token)
 
     def ledger(self) -> UpstashRunLedger:
         """Return a ledger, with which the benchmark changes flows as a worker would."""

@@ -15,9 +15,9 @@ from benchmarks import course, listeners, parts, report
 from benchmarks.listeners import Viewer
 from benchmarks.parts import Parts, Server
 from benchmarks.report import Figure
-from core import events
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.crews.ledger import Claim, StepWrite
+from core.flows import events
 
 API = "functions.flow_events:app"
 CHANGE_BYTES = 2048

@@ -20,6 +20,7 @@ import asyncio
 import codecs
 import inspect
 import json
+import math
 import random
 import re
 import secrets
@@ -53,6 +54,7 @@ READ_SECONDS = 30.0
 FIRST_BYTE_SECONDS = 10.0  # a stream begins at once, unless something on the way holds it back
 SILENCE_SECONDS = 45.0  # three heartbeats
 HOLD_SECONDS = 25  # of a long poll
+APPEAR_SECONDS = 3.0  # a store that lags may not show a new flow for so long
 STRIKES = 2  # failures of a way of reading before the next one is taken
 CLIMB_SECONDS = 60.0, 900.0  # before the best way is tried again, doubled each time; and at most
 WAYS = ("stream", "long-poll", "poll")
@@ -60,6 +62,7 @@ FINAL = ("RUN_FINISHED", "RUN_ERROR")
 TERMINAL = ("succeeded", "failed", "cancelled")
 REFUSED = (401, 403, 404)
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+TOO_MANY = 429  # streams of this user that the server holds already
 GATEWAY_TIMEOUT = 504  # what a proxy says that will not wait for a stream
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -271,10 +274,13 @@ class AsyncCrewline:
     """
 
     def __init__(self, url: str, token: Token) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"the API's address must begin with https:// or http://: {url!r}")
         self.ladder = Ladder()
         self._token, self._bearer = token, ""
         self._renewal = asyncio.Lock()
         self._states: dict[str, httpx.Response] = {}
+        self._launched: dict[str, float] = {}  # path of a flow -> when, on the monotonic clock
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._http = httpx.AsyncClient(base_url=url, limits=limits)
 
@@ -311,7 +317,11 @@ class AsyncCrewline:
         """Launch a crew; return the flow's id. The same key names the same flow."""
         headers = {"idempotency-key": idempotency_key or secrets.token_hex(16)}
         body = {"crew": crew, "inputs": inputs}
-        return (await self.call("POST", "/v1/flows", json=body, headers=headers)).json()["id"]
+        flow = (await self.call("POST", "/v1/flows", json=body, headers=headers)).json()["id"]
+        now = time.monotonic()
+        still_new = {path: at for path, at in self._launched.items() if at + APPEAR_SECONDS > now}
+        self._launched = still_new | {path_of(flow): now}
+        return flow
 
     async def state(self, flow: str) -> State:
         """Return the flow's snapshot; one that has not changed is not sent again."""
@@ -329,13 +339,13 @@ class AsyncCrewline:
         """End a flow; return its state. Raises CrewlineError 409 if it has ended otherwise."""
         return (await self.call("POST", f"{path_of(flow)}/cancel")).json()
 
-    async def resume(self, flow: str, *, approve: bool, feedback: str = "") -> State:
+    async def resume(self, flow: str, *, review: str, approve: bool, feedback: str = "") -> State:
         """Answer a flow that waits for a person; return its state. Sent again, it is the same answer.
 
-        `state(flow)["waiting"]` says what it waits with. Raises CrewlineError: 409 if it does not.
+        `review` names the question: `state(flow)["waiting"]["review"]`. Raises CrewlineError: 409 if
+        the flow does not wait with it, or has got another answer.
         """
-        waiting = (await self.state(flow)).get("waiting") or {}
-        said = {"approve": approve, "feedback": feedback, "review": waiting.get("review")}
+        said = {"approve": approve, "feedback": feedback, "review": review}
         return (await self.call("POST", f"{path_of(flow)}/resume", json=said)).json()
 
     def follow(self, flow: str, cursor: str | None = None) -> "AsyncEvents":
@@ -360,10 +370,16 @@ class AsyncCrewline:
             except httpx.TransportError:
                 await asyncio.sleep(back_off(failures))
             except CrewlineError as error:
-                if error.status not in TRANSIENT:
+                if error.status not in TRANSIENT and not self._may_appear(path, error.status):
                     raise
                 await asyncio.sleep(error.retry_after + back_off(failures))
         return await self._called(method, path, request)
+
+    def _may_appear(self, path: str, status: int) -> bool:
+        """Whether a flow is not there only because this client launched it a moment ago."""
+        flow = "/".join(path.split("/")[:4])  # /v1/flows/ID of /v1/flows/ID/cancel
+        at = self._launched.get(flow, -math.inf)
+        return status == httpx.codes.NOT_FOUND and time.monotonic() < at + APPEAR_SECONDS
 
     async def _called(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
         async with self.open(method, path, **request) as answer:
@@ -412,6 +428,7 @@ class AsyncEvents:
     def __init__(self, client: AsyncCrewline, flow: str, cursor: str | None) -> None:
         self.way = WAYS[0]  # how it reads now: `WAYS`
         self._client, self._path = client, path_of(flow)
+        self._appears_by = math.inf  # from the first failure on
         self._progress = Progress(cursor)
         self._etag = ""
         self._failures = 0
@@ -460,18 +477,23 @@ class AsyncEvents:
         """Learn from a failure how long to wait, and whether to take another way."""
         self._failures += 1
         status = error.status if isinstance(error, CrewlineError) else None
+        self._appears_by = min(self._appears_by, time.monotonic() + APPEAR_SECONDS)
+        if status == httpx.codes.NOT_FOUND and time.monotonic() < self._appears_by:
+            return
         surely = status is not None and status not in TRANSIENT
         if surely and (status in REFUSED or self.way == WAYS[-1]):
             raise error
+        surely |= status == TOO_MANY and self.way == "stream"
         if isinstance(error, CrewlineError):
             self._pause = max(self._pause, error.retry_after)
         outage = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) or (
             status in TRANSIENT and status != GATEWAY_TIMEOUT
         )
-        if self._heard or outage:
+        if self._heard or (outage and not surely):
             return
         if self._client.ladder.fails(self.way, time.monotonic(), surely=surely):
-            self._failures, self._pause = 0, 0.0
+            self._failures = 0
+            self._pause = self._pause if status == TOO_MANY else 0.0
 
     def _read(self) -> AsyncGenerator[Event]:
         if self.way == "stream":
@@ -606,9 +628,10 @@ class Crewline:
         """See `AsyncCrewline.cancel`."""
         return self._run(self._client.cancel(flow))
 
-    def resume(self, flow: str, *, approve: bool, feedback: str = "") -> State:
+    def resume(self, flow: str, *, review: str, approve: bool, feedback: str = "") -> State:
         """See `AsyncCrewline.resume`."""
-        return self._run(self._client.resume(flow, approve=approve, feedback=feedback))
+        answer = self._client.resume(flow, review=review, approve=approve, feedback=feedback)
+        return self._run(answer)
 
     def follow(self, flow: str, cursor: str | None = None) -> "Events":
         """See `AsyncCrewline.follow`; for a plain `for`."""

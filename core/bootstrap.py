@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from core.blobs import BlobStore
     from core.config import Settings
     from core.crews.definition import Registry
+    from core.crews.launch import Launcher
     from core.crews.ledger import RunLedger
     from core.crews.run import Worker
-    from core.crews.wakeups import Bell, Wake
+    from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.work import CrewRunner
     from core.flows import FlowLog
-    from core.hub import Hub
+    from core.flows.live import Hub
     from core.identity import Keys
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.events import Render
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from core.webhooks.targets import Targets
 
 T = TypeVar("T")
+_providers: set[str] = set()
 _replaced: dict[str, Any] = {}
 
 
 def _provider(make: Callable[[], T]) -> Callable[[], T]:
     """Run `make` once per process, unless `replace` has put another part in its place."""
     cached = cache(make)
+    _providers.add(make.__name__)
 
     @wraps(make)
     def provide() -> T:
@@ -49,7 +52,12 @@ def _provider(make: Callable[[], T]) -> Callable[[], T]:
 
 @contextmanager
 def replace(**parts: Any) -> Generator[None]:
-    """Put other parts in the place of providers, by name, for the length of a test."""
+    """Put other parts in the place of providers, by name, for the length of a test.
+
+    Raises TypeError for a name that no provider has.
+    """
+    if unknown := parts.keys() - _providers:
+        raise TypeError(f"no provider is called {', '.join(sorted(unknown))}")
     before = dict(_replaced)
     _replaced.update(parts)
     try:
@@ -76,37 +84,37 @@ def keys() -> "Keys":
 
 
 @_provider
-def lean_redis() -> "Commands":
+def redis() -> "Commands":
     """Redis for the hot path and the worker: the lean keep-alive client."""
-    from core.adapters.upstash.commands import Patient
-    from core.adapters.upstash.lean import LeanCommands
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.http import HttpRedis
 
-    return Patient(LeanCommands(settings().redis_url, settings().redis_token))
+    return RetryingClient(HttpRedis(settings().redis_url, settings().redis_token))
 
 
 @_provider
 def sdk_redis() -> "Commands":
     """Redis for all the rest: Upstash's own client."""
-    from core.adapters.upstash.commands import Patient
-    from core.adapters.upstash.sdk import SdkCommands
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.sdk import SdkRedis
 
-    return Patient(SdkCommands(settings().redis_url, settings().redis_token))
+    return RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
 
 
 @_provider
 def flow_log() -> "FlowLog":
     """Return the log of flows, for polling and following."""
-    from core.adapters.upstash.lean import LeanSubscriber
+    from core.adapters.upstash.http import HttpPubSub
     from core.adapters.upstash.log import UpstashFlowLog
 
-    subscriber = LeanSubscriber(settings().redis_url, settings().redis_token)
-    return UpstashFlowLog(lean_redis(), subscriber)
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashFlowLog(redis(), pubsub)
 
 
 @_provider
 def hub() -> "Hub":
     """Return the hub of this process, through which flows are watched."""
-    from core.hub import Hub
+    from core.flows.live import Hub
 
     return Hub(flow_log())
 
@@ -124,33 +132,43 @@ def worker_ledger() -> "RunLedger":
     """Return the run ledger for the worker, which writes often."""
     from core.adapters.upstash.ledger import UpstashRunLedger
 
-    return UpstashRunLedger(lean_redis(), settings().flow_ttl_seconds)
+    return UpstashRunLedger(redis(), settings().flow_ttl_seconds)
 
 
 @_provider
-def wake() -> "Wake":
-    """Return the way to a worker: the queue of the settings, or the due set, which one polls."""
+def wake_queue() -> "WakeQueue":
+    """Return what wake-ups are sent by: the queue of the settings, or the due set, which one polls."""
     chosen = settings()
     if chosen.queue_url is not None:
-        from core.adapters.sqs import SqsWake
+        from core.adapters.sqs import SqsWakeQueue
 
-        return SqsWake(chosen.queue_url, chosen.queue_endpoint)
+        return SqsWakeQueue(chosen.queue_url, chosen.queue_endpoint)
     if (qstash := chosen.qstash) is not None:
-        from core.adapters.qstash import QStashWake
+        from core.adapters.qstash import QStashWakeQueue
 
-        return QStashWake(qstash.url, qstash.token, qstash.worker_url)
-    from core.adapters.upstash.wake import DueSetWake
+        return QStashWakeQueue(qstash.url, qstash.token, qstash.worker_url)
+    from core.adapters.upstash.wake import RedisWakeQueue
 
-    return DueSetWake(lean_redis())
+    return RedisWakeQueue(redis())
 
 
 @_provider
-def bell() -> "Bell":
+def wake_listener() -> "WakeListener":
     """Return what a worker that polls the due set hears wake-ups by."""
-    from core.adapters.upstash.lean import LeanSubscriber
-    from core.adapters.upstash.wake import WakeBell
+    from core.adapters.upstash.http import HttpPubSub
+    from core.adapters.upstash.wake import RedisWakeListener
 
-    return WakeBell(LeanSubscriber(settings().redis_url, settings().redis_token))
+    return RedisWakeListener(HttpPubSub(settings().redis_url, settings().redis_token))
+
+
+@_provider
+def wake_verifier() -> "WakeVerifier | None":
+    """Return what checks wake-ups that come over HTTP; None where none do."""
+    if (qstash := settings().qstash) is None:
+        return None
+    from core.adapters.qstash import QStashVerifier
+
+    return QStashVerifier(qstash.signing_keys)
 
 
 @_provider
@@ -167,6 +185,13 @@ def registry() -> "Registry":
     from core.crews.definition import Registry
 
     return Registry(Path(__file__).parent.parent / "crews")
+
+
+def launcher() -> "Launcher":
+    """Return what launches crews, over the parts that are in place now."""
+    from core.crews.launch import Launcher
+
+    return Launcher(ledger(), wake_queue(), registry())
 
 
 @_provider
@@ -201,12 +226,13 @@ def worker() -> "Worker":
     """Return what takes flows forward."""
     from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
-    from core.crews.run import Timing, Worker
+    from core.crews.run import Worker
+    from core.crews.run_step import Timing
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(lean_redis(), chosen.flow_ttl_seconds)
-    return Worker(worker_ledger(), budgets, wake(), runner(), NoLessons(), timing)
+    budgets = UpstashBudgetBook(redis(), chosen.flow_ttl_seconds)
+    return Worker(worker_ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
 
 
 @_provider
@@ -222,7 +248,7 @@ def outbox() -> "Outbox":
     """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(lean_redis(), settings().flow_ttl_seconds)
+    return UpstashOutbox(redis(), settings().flow_ttl_seconds)
 
 
 @_provider

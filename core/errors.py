@@ -5,17 +5,29 @@ status. The message is for the person at the other end: it says what to do and n
 secret, a key or the input itself.
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
+POINTERS = 40  # more do not fit into a problem document
+
 
 class CrewlineError(Exception):
     """Base of all errors that a caller is meant to see."""
 
 
 class InvalidInputError(CrewlineError):
-    """The request cannot be understood; `pointers` name the fields (JSON pointers) and why."""
+    """The request cannot be understood; `pointers` name the fields (JSON pointers) and why.
 
-    def __init__(self, message: str, pointers: dict[str, str] | None = None) -> None:
+    Only the first POINTERS pairs are taken, so that pairs which are made one by one cost no more,
+    however much of the input is wrong.
+    """
+
+    def __init__(
+        self, message: str, pointers: dict[str, str] | Iterator[tuple[str, str]] | None = None
+    ) -> None:
         super().__init__(message)
-        self.pointers = pointers or {}
+        pairs = pointers.items() if isinstance(pointers, dict) else pointers or ()
+        self.pointers = dict(islice(pairs, POINTERS))
 
 
 class UnauthenticatedError(CrewlineError):

@@ -41,7 +41,7 @@ _OPTIONS: Any = {
 class Principal:
     """Who is asking, for which tenant, and what they may do.
 
-    `flows` are those whose streams a ticket opens (`core.tickets`); None for the holder of a token,
+    `flows` are those whose streams a ticket opens (`core.flows.tickets`); None for the holder of a token,
     who may do what the scopes say to all flows of the tenant.
     """
 

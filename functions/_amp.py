@@ -15,6 +15,7 @@ from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text
 from core.flows import Flow, Status, Step
+from functions import _problem
 from functions._amp_words import PENDING, kickoff_id, structured
 
 Answer = dict[str, Any]
@@ -93,7 +94,7 @@ def _last_step(flow: Flow) -> Answer | None:
     finished = [step for step in flow.steps if step.id in flow.results]
     if not finished:
         return None
-    last = max(finished, key=lambda step: step.finished_ms or 0)
+    last = max(reversed(finished), key=lambda step: step.finished_ms or 0)
     result = flow.results[last.id]
     return {
         "thought": "",  # an agent's thoughts are messages of the event stream
@@ -199,7 +200,7 @@ def _with_members(body: bytes) -> bytes:
     problem = json.loads(body)
     said = problem.get("detail", problem["title"])
     members = {"error": problem["title"], "message": said}
-    return json.dumps(problem | members, ensure_ascii=False, separators=(",", ":")).encode()
+    return _problem.encoded(problem | members)
 
 
 def _sized(start: Message, size: int) -> list[tuple[bytes, bytes]]:

@@ -1,6 +1,5 @@
 """Webhook bodies with the fields of CrewAI AMP's (docs/amp.md)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from core.crews.strategies.types import as_text
@@ -30,7 +29,7 @@ def _told(flow: Flow, notification: Notification) -> Body:
             return _ended(flow)
 
 
-def _meta(flow: Flow) -> Mapping[str, Any]:
+def _meta(flow: Flow) -> Body:
     return {META_KEY: flow.webhooks[META_KEY]} if META_KEY in flow.webhooks else {}
 
 

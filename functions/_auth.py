@@ -4,7 +4,7 @@ The middleware turns away every request without a good token, before there is an
 lets an endpoint have the principal only if it holds the scope that the route names; an app with a
 route that names none is not built at all (`functions._app`).
 
-In the place of a token, a read may bring a ticket (`core.tickets`) in its query. No guard lets the
+In the place of a token, a read may bring a ticket (`core.flows.tickets`) in its query. No guard lets the
 bearer of one pass but those of event streams, and only to the very flows that the ticket names.
 """
 
@@ -20,8 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core import bootstrap, identity, tickets
+from core import bootstrap, identity
 from core.errors import ForbiddenError, UnauthenticatedError
+from core.flows import tickets
 from core.identity import Principal
 
 TOKEN_CHARACTERS = 4096

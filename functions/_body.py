@@ -2,15 +2,22 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from functions import _cpu
+
 DEPTH = 64
 INTEGER_LIMIT = 2**53  # beyond it JavaScript, and Lua in Redis, would change the number
 INTEGER_DIGITS = 16
+CONTAINERS = (dict, list)
+# Any integer beyond 2^53 has 16 digits; any float beyond the largest these, or three of an exponent.
+FAR_NUMBER = re.compile(rb"[0-9]{16}|[eE]\+?[0-9]{3}")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a raw one is not UTF-8
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:
@@ -46,7 +53,7 @@ async def read_json(request: Request, limit: int) -> Any:
         raise HTTPException(415, "send application/json")
     body = await read_bytes(request, limit)
     try:
-        return _parsed(body)
+        return await _cpu.run(_parsed, body)
     except _RefusedError as error:
         raise HTTPException(400, f"the body has {error}") from error
     except (ValueError, RecursionError) as error:
@@ -58,18 +65,18 @@ class _RefusedError(ValueError):
 
 
 def _parsed(body: bytes) -> Any:
+    """Return the JSON of a body. Python looks at single numbers only where one may be refused."""
+    look = bool(FAR_NUMBER.search(body))
     value = json.loads(
         body.decode(),
-        parse_int=_integer,
-        parse_float=_float,
+        parse_int=_integer if look else None,
+        parse_float=_float if look else None,
         parse_constant=_float,
         object_pairs_hook=_object,
     )
     _check_depth(value)
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise _RefusedError("a lone surrogate") from error
+    if SURROGATE.search(body):
+        _check_surrogates(value)
     return value
 
 
@@ -94,15 +101,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_depth(value: Any) -> None:
-    """Go down level by level, so that depth costs no stack."""
-    level = [value]
+    """Go down level by level, so that depth costs no stack; each value is looked at once."""
+    level: list[Any] = [value] if type(value) in CONTAINERS else []
     for _ in range(DEPTH):
-        level = [child for node in level for child in _children(node)]
-    if any(isinstance(node, dict | list) for node in level):
+        level = [child for node in level for child in _children(node) if type(child) in CONTAINERS]
+    if level:
         raise _RefusedError(f"more than {DEPTH} levels")
 
 
-def _children(node: Any) -> Iterable[Any]:
-    if isinstance(node, dict):
-        return node.values()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
-    return node if isinstance(node, list) else ()  # pyright: ignore[reportUnknownVariableType] -- JSON
+def _children(container: Any) -> Iterable[Any]:
+    return container.values() if type(container) is dict else container  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise _RefusedError("a lone surrogate") from error

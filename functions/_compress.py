@@ -6,7 +6,6 @@ without the Vary and the tag of the 200 it stands for. A tag is weak here whenev
 agreed on, also where a body is too short to be worth it: a 304 knows nothing of the body.
 """
 
-import asyncio
 import importlib
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,11 +14,10 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions import _accept
+from functions import _accept, _cpu
 
 NOT_MODIFIED = 304
 WORTH_BYTES = 500
-THREAD_BYTES = 64 * 1024  # 1 ms of work: more would hold up the others
 GZIP_LEVEL, BROTLI_QUALITY = 6, 5  # of 2 kB: 660 bytes in 32 us, 602 in 38 us
 REMEMBERED = 256  # fields; a browser sends the same one with every request
 UNNAMED = 0.0005  # weighs less than all that a client can name (RFC 9110, 12.5.3)
@@ -116,9 +114,7 @@ class _Sender:
 
     async def _finish(self, start: Message) -> None:
         assert self._coding.name is not None  # noqa: S101 -- or nothing was held back
-        coder = CODERS[self._coding.name]
-        long = len(self._body) > THREAD_BYTES
-        body = await asyncio.to_thread(coder, self._body) if long else coder(self._body)
+        body = await _cpu.run(CODERS[self._coding.name], self._body)
         kept = [line for line in start["headers"] if line[0] != b"content-length"]
         kept += [
             (b"content-encoding", self._coding.name.encode()),

@@ -101,8 +101,8 @@ async def _watch(
     answer: Callable[[Batch | Flow], Awaitable[T | None]],
 ) -> T | None:
     async with (
-        bootstrap.hub().watch(tenant, flow, cursor) as viewer,
-        aclosing(viewer.items(poll.left)) as items,
+        bootstrap.hub().subscribe(tenant, flow, cursor) as subscriber,
+        aclosing(subscriber.items(poll.left)) as items,
     ):
         async for item in items:
             if item and (found := await answer(item)) is not None:

@@ -7,6 +7,7 @@ logged, and is a plain 500 to the caller.
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -37,8 +38,9 @@ STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
     UnavailableError: (503, "unavailable", "Not available at the moment"),
 }
 DOCUMENT_BYTES = 2000
-DETAIL_CHARACTERS = 300
-FIELD_CHARACTERS = 100
+DETAIL_BYTES = 300
+FIELD_BYTES = 100
+CONTROL = re.compile(r"[\x00-\x1f]")  # JSON takes six bytes for one of these
 
 
 def response(error: Exception) -> Response:
@@ -47,7 +49,7 @@ def response(error: Exception) -> Response:
         error = NotFoundError()  # no path, no flow, another tenant's: they look alike
     document, headers = _described(error)
     return Response(
-        _encoded({name: value for name, value in document.items() if value}),
+        encoded({name: value for name, value in document.items() if value}),
         document["status"],
         headers,
         "application/problem+json",
@@ -65,7 +67,7 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     kind_id = f"urn:crewline:problem:{name}"
     document: dict[str, Any] = {"type": kind_id, "title": title, "status": status}
     if not isinstance(error, NotFoundError):
-        document["detail"] = str(error)[:DETAIL_CHARACTERS]
+        document["detail"] = _cut(str(error), DETAIL_BYTES)
     if isinstance(error, InvalidInputError):
         document["errors"] = _fields(error.pointers)
     return document, _headers(error)
@@ -74,7 +76,7 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
 def _plain(status: int, detail: str) -> dict[str, Any]:
     """Return a document that says no more than its status and a sentence."""
     phrase = HTTPStatus(status).phrase
-    said = None if detail == phrase else detail[:DETAIL_CHARACTERS]
+    said = None if detail == phrase else _cut(detail, DETAIL_BYTES)
     return {"type": "about:blank", "title": phrase, "status": status, "detail": said}
 
 
@@ -88,24 +90,41 @@ def _headers(error: Exception) -> dict[str, str]:
 
 def _fields(pointers: Mapping[str, str]) -> list[dict[str, str]]:
     return [
-        {"pointer": pointer[:FIELD_CHARACTERS], "detail": reason[:FIELD_CHARACTERS]}
+        {"pointer": _cut(pointer, FIELD_BYTES), "detail": _cut(reason, FIELD_BYTES)}
         for pointer, reason in pointers.items()
     ]
 
 
-def _encoded(document: dict[str, Any]) -> bytes:
-    """Return the document as JSON, with as many of its field errors as fit."""
-    while True:
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        body = text.encode("utf-8", "replace")
-        if len(body) <= DOCUMENT_BYTES or not document.get("errors"):
-            return body
-        document["errors"].pop()
+def _cut(text: str, size: int) -> str:
+    """Return the beginning of a text, at most `size` bytes of UTF-8, which JSON at most doubles."""
+    plain = CONTROL.sub(" ", text[:size])
+    return plain.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def encoded(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON, with as many of its field errors as fit into DOCUMENT_BYTES.
+
+    Each of them is encoded once, and no more of them than fit.
+    """
+    fields: list[dict[str, str]] = document.get("errors", [])
+    body = _json(document | {"errors": []} if fields else document)
+    room = DOCUMENT_BYTES - len(body)
+    texts = list[bytes]()
+    for text in map(_json, fields):
+        room -= len(text) + bool(texts)
+        if room < 0:
+            break
+        texts.append(text)
+    return body.replace(b'"errors":[]', b'"errors":[' + b",".join(texts) + b"]", 1)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def invalid(message: str, errors: Iterable[Mapping[str, Any]]) -> InvalidInputError:
     """Return pydantic's complaints as an error of ours: which field and why, not what it held."""
-    return InvalidInputError(message, {_pointer(e["loc"]): e["msg"] for e in errors})
+    return InvalidInputError(message, ((_pointer(e["loc"]), e["msg"]) for e in errors))
 
 
 def _pointer(location: Iterable[str | int]) -> str:

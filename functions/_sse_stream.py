@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.errors import NotFoundError, UnavailableError
-from core.flows import CURSOR, Batch, Flow
-from core.hub import Viewer
+from core.flows import CURSOR, Batch, Flow, events
+from core.flows.live import Subscriber
 from core.identity import Principal
 from functions import _app, _sse, _streams
 
@@ -38,7 +38,7 @@ class StreamedFlow:
     """One flow of a stream, and how far its reader has come."""
 
     flow: str
-    viewer: Viewer
+    subscriber: Subscriber
     cursor: str
 
 
@@ -56,7 +56,7 @@ async def stream(
             streamed = [await _subscribe(held, who.tenant, *pair) for pair in cursors.items()]
         except UnavailableError as error:
             return _sse.EventStream(_retry_only(error.retry_after_seconds * 1000))
-        if all(one.viewer.ended for one in streamed):
+        if all(one.subscriber.ended for one in streamed):
             return Response(status_code=204)
         if request.method == "HEAD":
             return Response(headers=_sse.HEADERS, media_type=_sse.MEDIA_TYPE)
@@ -66,8 +66,10 @@ async def stream(
 async def _subscribe(
     held: AsyncExitStack, tenant: str, flow: str, cursor: str | None
 ) -> StreamedFlow:
-    viewer = await held.enter_async_context(bootstrap.hub().watch(tenant, flow, cursor))
-    return StreamedFlow(flow, viewer, cursor if cursor and CURSOR.fullmatch(cursor) else NOT_BEGUN)
+    subscriber = await held.enter_async_context(bootstrap.hub().subscribe(tenant, flow, cursor))
+    return StreamedFlow(
+        flow, subscriber, cursor if cursor and CURSOR.fullmatch(cursor) else NOT_BEGUN
+    )
 
 
 def _retry(milliseconds: int) -> bytes:
@@ -87,7 +89,7 @@ async def _frames(
     buffered = _app.buffers(request.scope)
     left = _app.seconds_left(request.scope, _app.answer_seconds(request.scope))
     try:
-        async with aclosing(merged([one.viewer.items(left) for one in streamed])) as found:
+        async with aclosing(merged([one.subscriber.items(left) for one in streamed])) as found:
             async for items in found:
                 frames = b"".join(
                     frame for at, item in items for frame in _frames_of(streamed, at, item, wrap)
@@ -102,18 +104,18 @@ async def _frames(
 def _frames_of(streamed: list[StreamedFlow], at: int, item: Item, wrap: Wrap) -> Iterator[bytes]:
     """Yield the frames of an item, and move the reader's cursor on with each."""
     one = streamed[at]
-    for cursor, event in _events(one.viewer, item):
+    for cursor, event in _events(one.subscriber, item):
         one.cursor = cursor
         yield _sse.event(wrap(one.flow, event), "~".join(each.cursor for each in streamed))
 
 
-def _events(viewer: Viewer, item: Item) -> Iterator[tuple[str, str]]:
+def _events(subscriber: Subscriber, item: Item) -> Iterator[tuple[str, str]]:
     """Yield each event of an item after the cursor at which it is valid."""
     if isinstance(item, Flow):
         yield item.head.cursor(), events.encode(events.state_snapshot(item.public()))
         return
     for entry in item:
-        yield viewer.head.cursor(entry.number), entry.event
+        yield subscriber.head.cursor(entry.number), entry.event
 
 
 async def merged(

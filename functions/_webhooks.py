@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from core import bootstrap
-from core.crews.run import Clock
+from core.crews.clock import Clock
 from core.errors import UnavailableError
 from functions import _amp_webhooks
 

@@ -14,27 +14,25 @@ stream can serve this; on the others POST /v1/flows and a poll do.
 
 import json
 import logging
-import secrets
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, events
+from core import bootstrap
 from core.crews import launch
 from core.crews.definition import Definition
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Batch, Flow, Head, Status
+from core.flows import Batch, Flow, Head, Status, events
+from core.flows.events import Event
 from core.identity import FLOWS_READ, FLOWS_WRITE, Principal
-from functions import _app, _auth, _body, _problem, _sse, _streams
+from functions import _app, _auth, _models, _sse, _streams
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +62,7 @@ class Run(_Read):
 
     thread_id: Annotated[str, Field(min_length=1, max_length=256)]
     run_id: Annotated[str, Field(min_length=1, max_length=256)]
-    messages: list[Message] = []
+    messages: _models.List[Message] = []
     state: Any = None
     forwarded_props: Any = None
     resume: list[Any] | None = None
@@ -79,12 +77,7 @@ async def run_input(request: Request) -> Run:
     """Read what is to be run. Raises InvalidInputError, or HTTPException as `read_json`."""
     if _app.buffers(request.scope):
         raise HTTPException(501, "this host does not stream: POST /v1/flows and poll the flow")
-    body = await _body.read_json(request, REQUEST_BYTES)
-    try:
-        run = Run.model_validate(body)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid("the body is not AG-UI's RunAgentInput", complaints) from error
+    run = await _models.read(request, REQUEST_BYTES, Run, "the body is not AG-UI's RunAgentInput")
     if run.resume:
         reason = "a run cannot be resumed here; start another one"
         raise InvalidInputError("the run cannot begin", {"/resume": reason})
@@ -104,15 +97,10 @@ async def crew_agui(
     inputs = inputs_of(run, registry.get(crew))
     async with AsyncExitStack() as held:
         held.enter_context(_streams.stream_limiter.slot(who))
-        flow, _new = await launch.launch_flow(
-            bootstrap.ledger(),
-            bootstrap.wake(),
-            registry,
-            tenant=who.tenant,
-            request=launch.LaunchRequest(crew, inputs),
-            idempotency_key=launch.run_key(run.thread_id, run.run_id),
-            new_id=lambda: secrets.token_hex(16),
-            now_ms=time.time_ns() // 1_000_000,
+        flow, _new = await bootstrap.launcher().launch(
+            who.tenant,
+            launch.LaunchRequest(crew, inputs),
+            launch.run_key(run.thread_id, run.run_id),
         )
         return _sse.EventStream(_frames(request, who.tenant, flow, run), held.pop_all())
 
@@ -193,14 +181,14 @@ async def _log(
     while skipped:
         skipped, joining = False, True
         async with (
-            bootstrap.hub().watch(tenant, flow, cursor) as viewer,
-            aclosing(viewer.items(left)) as items,
+            bootstrap.hub().subscribe(tenant, flow, cursor) as subscriber,
+            aclosing(subscriber.items(left)) as items,
         ):
             async for item in items:
                 if skipped := isinstance(item, Flow) and not joining:
                     break
                 joining = False
-                for at, event in told(viewer.head, item, first=cursor is None):
+                for at, event in told(subscriber.head, item, first=cursor is None):
                     cursor = at or cursor
                     yield at, event
 

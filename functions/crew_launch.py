@@ -9,11 +9,10 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 
 import asyncio
 import secrets
-import time
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -22,7 +21,7 @@ from core.crews import control, launch
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
-from functions import _app, _auth, _body, _problem
+from functions import _app, _auth, _body, _models
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
@@ -31,7 +30,6 @@ UPLOAD_SECONDS = 900
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
 
 FEEDBACK_CHARACTERS = 20_000
-Model = TypeVar("Model", bound=BaseModel)
 
 router = APIRouter()
 
@@ -57,22 +55,13 @@ class FlowRequest(BaseModel):
 
 async def flow_request(request: Request) -> launch.LaunchRequest:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    asked = await _read(request, FlowRequest, "the body is not a launch")
+    asked = await _models.read(request, REQUEST_BYTES, FlowRequest, "the body is not a launch")
     return launch.LaunchRequest(asked.crew, asked.inputs)
 
 
 async def answer(request: Request) -> Answer:
     """Read what a person says. Raises as `flow_request`."""
-    return await _read(request, Answer, "the body is not an answer")
-
-
-async def _read(request: Request, model: type[Model], complaint: str) -> Model:
-    body = await _body.read_json(request, REQUEST_BYTES)
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        complaints = error.errors(include_input=False, include_context=False, include_url=False)
-        raise _problem.invalid(complaint, complaints) from error
+    return await _models.read(request, REQUEST_BYTES, Answer, "the body is not an answer")
 
 
 @router.get("/v1/crews")
@@ -91,16 +80,7 @@ async def flow_launch(
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    flow, _ = await launch.launch_flow(
-        bootstrap.ledger(),
-        bootstrap.wake(),
-        bootstrap.registry(),
-        tenant=who.tenant,
-        request=asked,
-        idempotency_key=idempotency_key,
-        new_id=lambda: secrets.token_hex(16),
-        now_ms=time.time_ns() // 1_000_000,
-    )
+    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key)
     path = f"/v1/flows/{flow}"
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
@@ -126,7 +106,7 @@ async def flow_resume(
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
     state = await control.resume(
         bootstrap.ledger(),
-        bootstrap.wake(),
+        bootstrap.wake_queue(),
         tenant=who.tenant,
         flow=_app.possible_id(flow),
         approve=said.approve,

@@ -22,13 +22,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core import bootstrap, signed_wake
+from core import bootstrap
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.run import Worker
 from core.errors import NotFoundError
 from functions import _app, _body, _webhooks
-from functions._serving import serve
-from functions._time import Deadline, Remaining
+from functions._clocks import DeadlineClock, LambdaClock
+from functions._worker_loop import serve
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises SettingsError if an invocation is too short for any step: the flow would be handed over
     for ever.
     """
-    worker, clock = bootstrap.worker(), Remaining(context)
+    worker, clock = bootstrap.worker(), LambdaClock(context)
     if clock.seconds_left() < worker.timing.step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
-    failed = _runner().run(_looked_at(worker, event["Records"], clock))
+    failed = _runner().run(_run_batch(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
@@ -57,8 +57,10 @@ def _runner() -> asyncio.Runner:
     return asyncio.Runner()
 
 
-async def _looked_at(worker: Worker, records: list[dict[str, Any]], clock: Remaining) -> list[str]:
-    """Advance the flow of each message; return the ids of the messages that failed."""
+async def _run_batch(
+    worker: Worker, records: list[dict[str, Any]], clock: LambdaClock
+) -> list[str]:
+    """Run the flow of each message; return the ids of the messages that failed."""
     failed: list[str] = []
     for record in records:
         named = _named(record["body"])
@@ -66,7 +68,7 @@ async def _looked_at(worker: Worker, records: list[dict[str, Any]], clock: Remai
             log.warning("message %s names no flow; it is dropped", record["messageId"])
             continue
         try:
-            await worker.advance(*named, clock)
+            await worker.run_flow(*named, clock)
         except Exception:
             log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
             failed.append(record["messageId"])
@@ -85,20 +87,20 @@ def _named(body: str) -> tuple[str, str] | None:
     return (tenant, flow) if isinstance(tenant, str) and isinstance(flow, str) else None
 
 
-async def woken(request: Request) -> Response:
+async def run_message(request: Request) -> Response:
     """Look at the flow that a signed message names; 503 has the message come again."""
-    chosen = bootstrap.settings()
-    if chosen.qstash is None:
+    chosen, verifier = bootstrap.settings(), bootstrap.wake_verifier()
+    if chosen.qstash is None or verifier is None:
         raise NotFoundError("this worker is not woken over QStash")
     body = await _body.read_bytes(request, MESSAGE_BYTES)
     signature = request.headers.get("upstash-signature", "")
-    signed_wake.verify(signature, body, chosen.qstash.worker_url, chosen.qstash.signing_keys)
+    verifier.verify(signature, body, chosen.qstash.worker_url)
     named = _named(body.decode("utf-8", "replace"))
     if named is None:
         log.warning("a message names no flow; it is dropped")
     else:
-        clock = Deadline(chosen.worker_seconds)
-        await bootstrap.worker().advance(*named, clock)
+        clock = DeadlineClock(chosen.worker_seconds)
+        await bootstrap.worker().run_flow(*named, clock)
         await _webhooks.deliver_due(clock)
     return Response(status_code=204)
 
@@ -111,12 +113,12 @@ async def main() -> None:
     worker = bootstrap.worker()
     log.info("worker ready")
     await asyncio.gather(
-        serve(worker, bootstrap.bell(), stopping.is_set),
+        serve(worker, bootstrap.wake_listener(), stopping.is_set),
         _webhooks.run_dispatcher(stopping.is_set),
     )
 
 
-app = _app.unguarded([Route("/v1/worker", woken, methods=["POST"])])
+app = _app.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")

@@ -12,10 +12,10 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, catch_up, events, tickets
-from core.catch_up import Page
+from core import bootstrap
 from core.errors import InvalidInputError
-from core.flows import Batch, Flow
+from core.flows import Batch, Flow, events, pages, tickets
+from core.flows.pages import Page
 from core.identity import FLOWS_READ, Principal
 from functions import _accept, _app, _auth, _body, _polling, _sse, _sse_stream
 
@@ -46,7 +46,7 @@ def _cursor(request: Request) -> str | None:
 async def _page(request: Request, tenant: str, flow: str) -> Response:
     """Answer with the next page; with an empty one only when the hold that was asked for is over."""
     after = request.query_params.get("after") or "0"
-    page = await catch_up.page(bootstrap.flow_log(), tenant, flow, after)
+    page = await pages.read_page(bootstrap.flow_log(), tenant, flow, after)
     poll = _polling.requested_long_poll(request)
     if page.empty and poll.seconds and not page.head.status.terminal:
         page = await _next_page(request, tenant, flow, page, poll)
@@ -61,7 +61,7 @@ async def _next_page(
     cursor = empty.head.cursor()
 
     async def news(_: Batch | Flow) -> Page | None:
-        page = await catch_up.page(bootstrap.flow_log(), tenant, flow, cursor)
+        page = await pages.read_page(bootstrap.flow_log(), tenant, flow, cursor)
         return None if page.empty else page
 
     return await _polling.first_answer(request, tenant, flow, cursor, poll, news) or empty

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core import bootstrap, events, identity
-from core.flows import Batch, Flow, FlowLog, Head, Summary
+from core import bootstrap, identity
+from core.flows import Batch, Flow, FlowLog, Head, Summary, events
 from core.identity import FLOWS_READ, Principal
 from functions import _app, _auth, _compress, _polling
 

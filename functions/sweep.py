@@ -7,20 +7,21 @@ import asyncio
 from typing import Any
 
 from core import bootstrap
+from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
-from core.crews.run import Clock, due
-from core.crews.wakeups import Wake
-from functions import _time, _webhooks
+from core.crews.run import poll_due_flows
+from core.crews.wakeups import WakeQueue
+from functions import _clocks, _webhooks
 
 PER_TENANT = 100
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
 
 
-async def sweep(ledger: RunLedger, wake: Wake) -> int:
+async def sweep(ledger: RunLedger, wake_queue: WakeQueue) -> int:
     """Wake every flow that is due; return how many were."""
     woken = 0
-    async for tenant, flow in due(ledger, PER_TENANT, BACK_OFF_MS):
-        await wake.wake(tenant, flow)
+    async for tenant, flow in poll_due_flows(ledger, PER_TENANT, BACK_OFF_MS):
+        await wake_queue.enqueue(tenant, flow)
         woken += 1
     return woken
 
@@ -28,9 +29,9 @@ async def sweep(ledger: RunLedger, wake: Wake) -> int:
 def handler(event: Any, context: Any) -> dict[str, int]:
     """AWS Lambda's entry, by schedule."""
     del event
-    return asyncio.run(_swept(_time.Remaining(context)))
+    return asyncio.run(_swept(_clocks.LambdaClock(context)))
 
 
 async def _swept(clock: Clock) -> dict[str, int]:
-    woken = await sweep(bootstrap.ledger(), bootstrap.wake())
+    woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue())
     return {"woken": woken, "told": await _webhooks.deliver_due(clock)}

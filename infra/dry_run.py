@@ -12,7 +12,7 @@ from core.crews import strategies
 from core.crews.definition import Registry
 from core.crews.strategies import Ready, Wait
 from core.crews.work import CrewRunner, StepTask
-from core.events import Event
+from core.flows.events import Event
 
 CREWS = Path(__file__).parent.parent / "crews"
 
@@ -21,6 +21,9 @@ class NullSession:
     """A Session that drops all events and charges nothing."""
 
     def post(self, told: list[Event]) -> None: ...
+
+    def message_id(self) -> str:
+        return "message"
 
     def reserve(self, model: str, bound: Usage) -> str:
         del model, bound

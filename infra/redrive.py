@@ -8,10 +8,9 @@ import argparse
 import asyncio
 import secrets
 import sys
-import time
 
 from core import bootstrap
-from core.crews import control
+from core.crews import clock, control
 from core.errors import CrewlineError
 
 
@@ -19,11 +18,11 @@ async def redrive(tenant: str, flow: str) -> str:
     """Return the id of the new flow. Raises ConflictError, NotFoundError, UnavailableError."""
     return await control.redrive(
         bootstrap.ledger(),
-        bootstrap.wake(),
+        bootstrap.wake_queue(),
         tenant=tenant,
         flow=flow,
         new_id=lambda: secrets.token_hex(16),
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=clock.now_ms(),
     )
 
 

@@ -20,7 +20,8 @@
  * state with If-None-Match. A way is left when it failed five times while the next one worked, or
  * when a new stream stays silent while polling proves that there is news: something buffers it. Left
  * ways are tried again after five minutes; until then every page of the origin knows (localStorage).
- * When everything fails, no way is to blame. Waits are full-jitter exponential back-off over the
+ * When everything fails, no way is to blame; where the server says that it holds too many streams of
+ * this user (429), the next way is taken at once. Waits are full-jitter exponential back-off over the
  * server's `retry:`, up to 30 s, and never shorter than its Retry-After. Two missed heartbeats end a
  * connection. In `poll` mode, events that do not change the state arrive with the next one that does.
  *
@@ -57,11 +58,14 @@ export interface Step {
   id: string;
   title: string;
   agent: string;
-  state: "pending" | "running" | "done";
+  /** `failed` and `cancelled`: the flow ended so while the step ran. */
+  state: "pending" | "running" | "done" | "failed" | "cancelled";
   /** How often it was started; 0 before the first time. */
   attempt: number;
   started_ms: number | null;
   finished_ms: number | null;
+  /** Why its last attempt failed. */
+  error: string | null;
 }
 
 export interface Usage {
@@ -71,13 +75,30 @@ export interface Usage {
   /** 1e-9 USD. A lower bound if there are unpriced calls. */
   cost_nanodollars: number;
   unpriced_calls: number;
+  /** Answered by the offline model, whose prices are made up. */
   demo_calls: number;
+  /** Whose worker died in them: counted at the most they could have cost. */
+  lost_calls: number;
+}
+
+/** What a flow waits for: somebody to approve an answer, or to say what should be different. */
+export interface Waiting {
+  /** Names the question; to be sent with the answer. */
+  review: string;
+  reason: string;
+  task: string;
+  step: string;
+  agent: string;
+  /** What the flow would go on with. */
+  output: unknown;
 }
 
 /** What GET /v1/flows/{id} answers. Times are milliseconds since 1970. */
 export interface FlowState<Output = unknown> {
   id: string;
   crew: string;
+  /** The digest of the crew's definition, as it was at launch. */
+  definition: string;
   status: Status;
   /** Rises with every change. */
   version: number;
@@ -85,6 +106,7 @@ export interface FlowState<Output = unknown> {
   updated_ms: number;
   steps: Step[];
   usage: Usage;
+  waiting: Waiting | null;
   output: Output | null;
   error: string | null;
 }
@@ -116,8 +138,8 @@ export interface CrewlineError extends Error {
 }
 
 export interface Access {
-  /** Gives the bearer token; called again when the server refuses the one it gave before. */
-  token?: () => string | Promise<string>;
+  /** The bearer token, or what gives it: called again when the server refuses the one before. */
+  token?: string | (() => string | Promise<string>);
   /** In the place of the global `fetch`; called with a string. */
   fetch?: typeof globalThis.fetch;
 }
@@ -146,7 +168,8 @@ export interface FollowOptions<Output = unknown> extends Access {
 export interface Following<Output = unknown> {
   /**
    * Resolves with the last state when the flow has ended, or with the one so far when it is stopped.
-   * Rejects with a CrewlineError if the server refuses for good: 401 with a new token, 403, 404.
+   * Rejects with a CrewlineError if the server refuses for good: 401 with a new token, 403, 404 for
+   * more than three seconds (a store that lags may not show a new flow before).
    */
   readonly done: Promise<FlowState<Output> | undefined>;
   /** End following; nothing is handed on after it. */
@@ -166,6 +189,8 @@ export interface LaunchOptions extends Access {
   key?: string;
   /** Ends the attempts, such as `AbortSignal.timeout(60_000)`. */
   signal?: AbortSignal;
+  /** Called when an attempt failed, with the time in milliseconds until the next. */
+  onRetry?: (error: Error, waitMs: number) => void;
 }
 
 export interface Launched {
@@ -176,6 +201,37 @@ export interface Launched {
 
 /**
  * Launch a crew. Sent again, with back-off and under the same key, until there is an answer: a lost
- * one launches nothing twice. Rejects with a CrewlineError if the request is refused.
+ * one launches nothing twice. Rejects with a CrewlineError if the request is refused, and at once
+ * with a TypeError or SyntaxError that is the caller's mistake.
  */
 export function launch(options: LaunchOptions): Promise<Launched>;
+
+export interface CommandOptions extends Access {
+  /** Of the flow: `/v1/flows/{id}`. */
+  url: string | URL;
+  signal?: AbortSignal;
+}
+
+/** End a flow for good; what runs stops at its next model call. Rejects if it ended otherwise. */
+export function cancel<Output = unknown>(options: CommandOptions): Promise<FlowState<Output>>;
+
+export interface ResumeOptions extends CommandOptions {
+  /** The question that is answered: `state.waiting.review`. */
+  review: string;
+  approve: boolean;
+  /** What should be different; needed where `approve` is false. */
+  feedback?: string;
+}
+
+/** Answer a flow that waits. Sent again, the same answer changes nothing; another one is a 409. */
+export function resume<Output = unknown>(options: ResumeOptions): Promise<FlowState<Output>>;
+
+export interface UploadOptions extends Access {
+  file: Blob;
+  /** Default `/v1/inputs`. */
+  url?: string | URL;
+  signal?: AbortSignal;
+}
+
+/** Store a file of at most 4 MB; its id is what a crew's inputs name. */
+export function upload(options: UploadOptions): Promise<{ id: string }>;

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ from core.crews.work import (  # noqa: E402
     Tool,
     ToolContext,
 )
-from core.events import Event  # noqa: E402
+from core.flows.events import Event  # noqa: E402
 
 INPUT = "in_" + "0" * 32
 __all__ = [
@@ -106,7 +106,8 @@ def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -
 class Script:
     """What a model will say, one reply a call, and what it was asked.
 
-    A reply is text, a list of native tool calls, an exception to raise, or a function to call.
+    A reply is text, an iterator over its pieces, a list of native tool calls, an exception to raise,
+    or a function that returns one of these.
     """
 
     replies: deque[Any]
@@ -138,6 +139,16 @@ class ScriptedLLM(BaseLLM):
     def supports_function_calling(self) -> bool:
         return self.native
 
+    def _streamed(self, reply: Any, source: dict[str, Any]) -> Any:
+        """Return a reply; one that comes piece by piece is streamed."""
+        if not isinstance(reply, Iterator):
+            return reply
+        said = ""
+        for piece in reply:
+            self._emit_stream_chunk_event(piece, call_type=LLMCallType.LLM_CALL, **source)
+            said += piece
+        return said
+
     def call(
         self,
         messages: Any,
@@ -153,7 +164,7 @@ class ScriptedLLM(BaseLLM):
         with llm_call_context():
             self._emit_call_started_event(messages, tools=tools, **source)
             try:
-                reply = self.script.next(messages)
+                reply = self._streamed(self.script.next(messages), source)
             except Exception as error:
                 self._emit_call_failed_event(str(error), **source)
                 raise
@@ -174,10 +185,15 @@ class Recorder:
     settled: dict[str, Usage] = field(default_factory=dict[str, Usage])
     calls: list[str] = field(default_factory=list[str])  # of its methods, in order
     before: Callable[[str], None] = lambda _method: None
+    messages: int = 0
 
     def post(self, told: list[Event]) -> None:
         self._called("post")
         self._keep(told)
+
+    def message_id(self) -> str:
+        self.messages += 1
+        return f"f1.one.1.{self.messages}"
 
     def reserve(self, model: str, bound: Usage) -> str:
         self._called("reserve")

@@ -24,14 +24,14 @@ import uvicorn
 from botocore.exceptions import ClientError
 
 from core import bootstrap
-from core.adapters.upstash import lean, sdk  # noqa: F401 -- imported once, not in each fork
+from core.adapters.upstash import http, sdk  # noqa: F401 -- imported once, not in each fork
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: F401 -- likewise
 from core.config import WORKER_MARGIN_SECONDS
 from core.crews import control, launch
 from core.crews.definition import Registry
 from functions import crew_worker
 from tests.light_runner import LightRunner
-from tests.tripwires import Tripwire, WiredBudgets, WiredWake, wired_ledger
+from tests.tripwires import Tripwire, WiredBudgets, WiredWakeQueue, wired_ledger
 
 QUEUE_SECONDS = 0.08  # between two looks at an empty queue
 
@@ -62,7 +62,7 @@ def work(order: Order) -> None:
             plain,
             ledger=wired_ledger(plain.ledger, wire),
             budgets=WiredBudgets(plain.budgets, wire),
-            wake=WiredWake(plain.wake, wire),
+            wake_queue=WiredWakeQueue(plain.wake_queue, wire),
         )
         stack.enter_context(bootstrap.replace(worker=wired))
         {"due-set": serve_due_set, "sqs": serve_sqs, "qstash": serve_qstash}[order.kind](order)
@@ -74,7 +74,7 @@ def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
     asked = launch.launch_flow(
         ledger,
-        bootstrap.wake(),
+        bootstrap.wake_queue(),
         Registry(crews),
         tenant=tenant,
         request=launch.LaunchRequest(crew, {}),
@@ -90,7 +90,7 @@ def resume_one(order: Order, tenant: str, flow: str) -> None:
     _begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
     given: dict[str, Any] = {"tenant": tenant, "flow": flow, "approve": True, "feedback": ""}
-    asyncio.run(control.resume(ledger, bootstrap.wake(), **given))
+    asyncio.run(control.resume(ledger, bootstrap.wake_queue(), **given))
 
 
 def _begin(order: Order) -> None:

@@ -13,15 +13,15 @@ import pytest
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.adapters.upstash import scripts
 from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.commands import Commands, Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
+from core.adapters.upstash.commands import Commands, RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
-from core.adapters.upstash.sdk import SdkCommands
-from core.adapters.upstash.wake import DueSetWake
+from core.adapters.upstash.sdk import SdkRedis
+from core.adapters.upstash.wake import RedisWakeQueue
 from core.costs.budgets import BudgetBook
 from core.crews.ledger import Launch, RunLedger
-from core.crews.wakeups import Wake
+from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
 
 TTL_SECONDS = 3600
@@ -34,7 +34,7 @@ class Flows:
     tenant: str
     ledger: RunLedger
     log: FlowLog
-    wake: Wake
+    wake_queue: WakeQueue
     budgets: BudgetBook
 
 
@@ -46,12 +46,12 @@ def in_memory() -> Flows:
 def over_redis(
     commands: Commands, url: str, token: str, lua_folder: Path = scripts.FOLDER
 ) -> Flows:
-    patient = Patient(commands)
+    patient = RetryingClient(commands)
     return Flows(
         f"t{uuid.uuid4().hex[:12]}",
         UpstashRunLedger(patient, TTL_SECONDS, lua_folder),
-        UpstashFlowLog(patient, LeanSubscriber(url, token)),
-        DueSetWake(patient),
+        UpstashFlowLog(patient, HttpPubSub(url, token)),
+        RedisWakeQueue(patient),
         UpstashBudgetBook(patient, TTL_SECONDS, lua_folder),
     )
 
@@ -61,7 +61,7 @@ def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
         return in_memory()
     rest = request.getfixturevalue("gateway")
-    client = SdkCommands if request.param == "upstash-sdk" else LeanCommands
+    client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
     return over_redis(client(rest.url, rest.token), rest.url, rest.token)
 
 

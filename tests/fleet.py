@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.crews.definition import Definition
-from core.crews.wakeups import Wake
+from core.crews.wakeups import WakeQueue
 from functions import sweep
 from tests import fault_worker
 from tests.counting_model import CountingModel
@@ -32,7 +32,7 @@ LEASE_SECONDS, BEAT_SECONDS = 0.8, 0.2
 SWEEP_SECONDS = 0.3
 PATIENCE_SECONDS = 40.0
 POLL_SECONDS = 0.02
-AT_ONCE = 4  # steps that one worker may hold: functions/_serving.py
+AT_ONCE = 4  # steps that one worker may hold: functions/_worker_loop.py
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.fault_worker", "pytest"])
@@ -47,14 +47,14 @@ class Place:
     model: CountingModel
     environ: Mapping[str, str]
     folder: Path
-    wake: Wake
+    wake_queue: WakeQueue
     stub: QStashStub | None = None
     logs: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def launch(self, crew: Definition, flow: str = "f1") -> None:
         """Launch a crew and wake a worker."""
         await self.flows.ledger.create(self.flows.tenant, a_launch(crew, flow))
-        await self.wake.wake(self.flows.tenant, flow)
+        await self.wake_queue.enqueue(self.flows.tenant, flow)
 
     def order(self, **given: Any) -> Order:
         """Return the order for one process of this place."""
@@ -150,7 +150,7 @@ class Fleet:
     async def _sweep(self) -> None:
         if self.place.kind != "due-set" and time.monotonic() > self._swept + SWEEP_SECONDS:
             self._swept = time.monotonic()
-            await sweep.sweep(self.place.flows.ledger, self.place.wake)
+            await sweep.sweep(self.place.flows.ledger, self.place.wake_queue)
 
 
 def _state(worker: BaseProcess) -> str:

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepBusy, StepWrite
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import a_launch, view
 from tests.ledger_world import Held, World, coroutine, versions
 
@@ -280,7 +279,7 @@ class LedgerMachine(RuleBasedStateMachine):
         tenant = self.flows.tenant
         since = sum(self.spent().values(), start=Usage())
         assert since == sum(self.spent_before.values(), start=self.counted)
-        self.world.run(self.flows.wake.wake(tenant, self.flow))
+        self.world.run(self.flows.wake_queue.enqueue(tenant, self.flow))
         take = self.flows.ledger.take(tenant, 1000, 0)  # not put off: a lost reply takes again
         assert (self.flow in self.world.run(take)) is not self.ended
 

@@ -10,10 +10,10 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from core import events
 from core.costs.usage import Usage
 from core.crews.work import Session, StepTask
-from core.events import Event
+from core.flows import events
+from core.flows.events import Event
 from tests.fault_crews import CALLS_PER_STEP
 
 MODEL = "counted"

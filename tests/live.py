@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 import httpx
 import httpx_sse
 
-from core import events
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
-from core.flows import Status
+from core.flows import Status, events
 from tests.fixtures_ports import Flows, a_launch
 
 T = TypeVar("T")

@@ -32,7 +32,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def fill_the_pool() -> None:
     """Have as many connections to the store as there ever are: their number tells no leak then."""
-    redis = bootstrap.lean_redis()
+    redis = bootstrap.redis()
     await asyncio.gather(*(redis.execute(["PING"]) for _ in range(MOST_AT_ONCE)))
 
 

@@ -88,11 +88,11 @@ class WiredBudgets(_Wired):
         self._wire.passed("settled", call.step)
 
 
-class WiredWake(_Wired):
-    """Wake."""
+class WiredWakeQueue(_Wired):
+    """WakeQueue."""
 
-    async def wake(self, tenant: str, flow: str) -> None:
-        await self._port.wake(tenant, flow)
+    async def enqueue(self, tenant: str, flow: str) -> None:
+        await self._port.enqueue(tenant, flow)
         self._wire.passed("woken")
 
 

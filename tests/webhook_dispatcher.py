@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 from core.adapters.http_webhooks import HttpWebhookSender
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
@@ -23,7 +23,7 @@ POLICY = RetryPolicy(
 class OneTenant(UpstashOutbox):
     """The outbox of one test, which leaves the other tests' tenants alone."""
 
-    def __init__(self, redis: Patient, tenant: str) -> None:
+    def __init__(self, redis: RetryingClient, tenant: str) -> None:
         super().__init__(redis, TTL_SECONDS)
         self._tenant = tenant
 
@@ -33,10 +33,10 @@ class OneTenant(UpstashOutbox):
 
 def dispatcher(url: str, token: str, tenant: str, receiver: str) -> WebhookDispatcher:
     """What delivers one tenant's webhooks to one service, quickly."""
-    redis = Patient(LeanCommands(url, token))
+    redis = RetryingClient(HttpRedis(url, token))
     return WebhookDispatcher(
         OneTenant(redis, tenant),
-        UpstashFlowLog(redis, LeanSubscriber(url, token)),
+        UpstashFlowLog(redis, HttpPubSub(url, token)),
         HttpWebhookSender(timeout_seconds=0.8),
         Targets({tenant: (receiver,)}),
         Signer((SECRET,)),

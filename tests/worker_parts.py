@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core import events
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import strategies
@@ -13,9 +12,11 @@ from core.crews.definition import Definition
 from core.crews.launch import time_limit_ms
 from core.crews.ledger import Launch
 from core.crews.lessons import Lessons, NoLessons
-from core.crews.run import Timing, Worker
-from core.crews.wakeups import Wake
+from core.crews.run import Worker
+from core.crews.run_step import Timing
+from core.crews.wakeups import WakeQueue
 from core.crews.work import CrewRunner, Session, StepTask
+from core.flows import events
 
 TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
 AGENT = {"role": "r", "goal": "g", "backstory": "b"}
@@ -84,11 +85,11 @@ def a_worker(
     runner: CrewRunner,
     lessons: Lessons | None = None,
     *,
-    wake: Wake | None = None,
+    wake_queue: WakeQueue | None = None,
     timing: Timing = TIMING,
 ) -> Worker:
     book = MemoryBudgetBook(memory)
-    return Worker(memory, book, wake or memory, runner, lessons or NoLessons(), timing)
+    return Worker(memory, book, wake_queue or memory, runner, lessons or NoLessons(), timing)
 
 
 async def log_of(memory: MemoryFlows, flow: str = "f") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Wake over SQS: a message for each time that a worker should look at a flow.
+"""Wake-ups over SQS: a message for each time that a worker should look at a flow.
 
 A message is a hint and nothing more. It may come twice, late, in another order or not at all: the
 ledger knows what is to be done, and the sweep sends another one for whatever is due.
@@ -18,7 +18,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
 from core.errors import UnavailableError
 
 
-class SqsWake:
+class SqsWakeQueue:
     """Sends to one standard queue; credentials and region come from where boto3 looks for them."""
 
     def __init__(self, queue_url: str, endpoint: str | None = None) -> None:
@@ -33,7 +33,7 @@ class SqsWake:
             ),
         )
 
-    async def wake(self, tenant: str, flow: str) -> None:
+    async def enqueue(self, tenant: str, flow: str) -> None:
         """Send a message. Raises UnavailableError; one that was sent after all does no harm."""
         body = json.dumps({"tenant": tenant, "flow": flow})
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.costs.usage import Usage
-from core.events import Event
+from core.flows.events import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,24 @@
 """Control: what a person may do to a flow that is under way, or that failed."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from core import events
-from core.crews import strategies
+from core.crews import clock, strategies
 from core.crews.definition import Definition
-from core.crews.launch import flow_id, time_limit_ms, wake_worker
+from core.crews.launch import flow_id, time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
-from core.crews.wakeups import Wake
+from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
-from core.events import Event
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"
 TOO_QUICK = "the flow changes too quickly: send the request again"
 
 
-async def cancel(ledger: RunLedger, *, tenant: str, flow: str) -> Flow:
+async def cancel(
+    ledger: RunLedger, *, tenant: str, flow: str, now_ms: Callable[[], int] = clock.now_ms
+) -> Flow:
     """End a flow for good and return its state; one that was cancelled before stays as it is.
 
     No step is begun any more, and the one that runs is left at its next model call: whatever its
@@ -33,45 +32,50 @@ async def cancel(ledger: RunLedger, *, tenant: str, flow: str) -> Flow:
         if state.head.status.terminal:
             raise ConflictError(f"the flow has {state.head.status.value} already")
         try:
-            await _cancelled(ledger, tenant, state)
+            await _end_cancelled(ledger, tenant, state, now_ms())
         except FencedError:
             continue  # it ended, or began to wait, since it was read
         return await ledger.state(tenant, flow)
     raise ConflictError(TOO_QUICK)
 
 
-async def _cancelled(ledger: RunLedger, tenant: str, state: Flow) -> None:
+async def _end_cancelled(ledger: RunLedger, tenant: str, state: Flow, now_ms: int) -> None:
     await ledger.transition(
         tenant,
         state.id,
         Status.CANCELLED,
         status_epoch=state.status_epoch,
-        events=_stamped(events.run_error(CANCELLED, Status.CANCELLED.value)),
+        events=events.stamped(events.run_error(CANCELLED, Status.CANCELLED.value), now_ms),
         error=CANCELLED,
     )
 
 
 async def resume(
     ledger: RunLedger,
-    wake: Wake,
+    wake_queue: WakeQueue,
     *,
     tenant: str,
     flow: str,
     approve: bool,
     feedback: str,
     review: str | None = None,
+    webhooks: Mapping[str, str] | None = None,
+    now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """Answer a flow that waits for a person, have it go on, and return its state.
 
     Approved, what the flow waits with stands; else it is done again with the feedback in mind.
     `review` names the question that is answered: sent again with it, an answer changes nothing.
+    `webhooks` are addresses by kind that are in use from this answer on.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
     if neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
     if not approve and not feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-    answer = strategies.review_answer(approve, feedback)
+    answer = strategies.review_answer(approve, feedback) | (
+        {"webhooks": webhooks} if webhooks else {}
+    )
     state = await ledger.state(tenant, flow)
     if review is not None and state.results.get(review) == answer:
         return state
@@ -87,18 +91,20 @@ async def resume(
             flow,
             Status.RUNNING,
             status_epoch=state.status_epoch,
-            events=_stamped(events.custom("resumed", told | {"feedback": feedback})),
+            events=events.stamped(
+                events.custom("resumed", told | {"feedback": feedback}), now_ms()
+            ),
             answer=(asked["review"], answer),
         )
     except FencedError as error:
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
-    await wake_worker(wake, tenant, flow)
+    await wake_worker(wake_queue, tenant, flow)
     return await ledger.state(tenant, flow)
 
 
 async def redrive(
     ledger: RunLedger,
-    wake: Wake,
+    wake_queue: WakeQueue,
     *,
     tenant: str,
     flow: str,
@@ -116,7 +122,7 @@ async def redrive(
         raise ConflictError("only a flow that failed or was cancelled can be driven again")
     launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)
     if await ledger.create(tenant, launch):
-        await wake_worker(wake, tenant, launch.flow)
+        await wake_worker(wake_queue, tenant, launch.flow)
     return launch.flow
 
 
@@ -142,7 +148,3 @@ def _kept(step: Step, results: dict[str, Any]) -> Step:
     if step.id in results:
         return step
     return Step(step.id, step.title, step.agent)
-
-
-def _stamped(told: list[Event]) -> list[Event]:
-    return events.stamped(told, time.time_ns() // 1_000_000)

@@ -6,18 +6,16 @@ flow is due from its creation on; failing the request instead would invite a sec
 
 import hashlib
 import json
-import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.crews import strategies
+from core.crews import clock, strategies
 from core.crews.definition import Definition, Registry
 from core.crews.ledger import Launch, RunLedger
-from core.crews.wakeups import Wake
-from core.errors import InvalidInputError, NotFoundError, UnavailableError
-
-log = logging.getLogger(__name__)
+from core.crews.wakeups import WakeQueue, wake_worker
+from core.errors import InvalidInputError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class LaunchRequest:
 
 async def launch_flow(
     ledger: RunLedger,
-    wake: Wake,
+    wake_queue: WakeQueue,
     registry: Registry,
     *,
     tenant: str,
@@ -72,7 +70,7 @@ async def launch_flow(
         ),
     )
     if created:
-        await wake_worker(wake, tenant, flow)
+        await wake_worker(wake_queue, tenant, flow)
     return flow, created
 
 
@@ -102,9 +100,31 @@ def _definition(registry: Registry, crew: str) -> Definition:
         raise InvalidInputError(str(error), {"/crew": "must be one of the crews here"}) from error
 
 
-async def wake_worker(wake: Wake, tenant: str, flow: str) -> None:
-    """Wake a worker, or leave that to the sweep: the flow is due in any case."""
-    try:
-        await wake.wake(tenant, flow)
-    except UnavailableError:
-        log.warning("no worker was wake_worker for flow %s; the sweep will", flow)
+def _random_id() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """Launches crews with the ports of one process. `new_id` returns 32 random hex digits."""
+
+    ledger: RunLedger
+    wake_queue: WakeQueue
+    registry: Registry
+    new_id: Callable[[], str] = _random_id
+    now_ms: Callable[[], int] = clock.now_ms
+
+    async def launch(
+        self, tenant: str, request: LaunchRequest, idempotency_key: str | None
+    ) -> tuple[str, bool]:
+        """Create a flow and wake a worker; see `launch_flow`."""
+        return await launch_flow(
+            self.ledger,
+            self.wake_queue,
+            self.registry,
+            tenant=tenant,
+            request=request,
+            idempotency_key=idempotency_key,
+            new_id=self.new_id,
+            now_ms=self.now_ms(),
+        )

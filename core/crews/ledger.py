@@ -13,9 +13,8 @@ a worker that dies, or a wake-up that gets lost, costs time and nothing else.
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from core import events
-from core.events import Event
-from core.flows import Flow, Head, Status, Step
+from core.flows import Flow, Head, Status, Step, events
+from core.flows.events import Event
 
 
 @dataclass(frozen=True, slots=True)

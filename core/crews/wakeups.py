@@ -1,28 +1,49 @@
-"""Wake-ups: asking for a worker, and hearing that one is asked for.
+"""Wake-ups: messages that say "look at this flow", sent to workers and heard by them.
 
-Both are hints. Whatever is due stays in the ledger's due set until it was looked at, so a wake-up
-that is lost, late or doubled costs time and nothing else.
+They are hints. A flow stays in the ledger's due set until it was looked at, so a wake-up that is
+lost, late or doubled costs time and nothing else.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from core.errors import UnavailableError
 
-class Wake(Protocol):
-    """Port: have a worker look at a flow soon. A wake-up may be lost, late or doubled."""
+log = logging.getLogger(__name__)
 
-    async def wake(self, tenant: str, flow: str) -> None:
-        """Ask for a worker. Raises UnavailableError."""
+
+class WakeQueue(Protocol):
+    """Port: sends wake-ups. One may be lost, late or doubled."""
+
+    async def enqueue(self, tenant: str, flow: str) -> None:
+        """Ask for a worker to look at a flow. Raises UnavailableError."""
         ...
 
 
-class Bell(Protocol):
-    """Port: hearing of wake-ups, for a worker that may stay."""
+class WakeListener(Protocol):
+    """Port: hears wake-ups, for a worker that may stay."""
 
-    def listening(self) -> AbstractAsyncContextManager[AsyncIterator[object]]:
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[object]]:
         """Yield something whenever a worker was asked for since this was entered.
 
         Iteration ends when the connection is lost. Raises UnavailableError on entering.
         """
         ...
+
+
+class WakeVerifier(Protocol):
+    """Port: tells wake-ups that our queue delivers over HTTP from forged ones."""
+
+    def verify(self, signature: str, body: bytes, url: str) -> None:
+        """Return if the queue signed these bytes for this address. Raises UnauthenticatedError."""
+        ...
+
+
+async def wake_worker(wake_queue: WakeQueue, tenant: str, flow: str) -> None:
+    """Send a wake-up, or leave that to the sweep: the flow is due in any case."""
+    try:
+        await wake_queue.enqueue(tenant, flow)
+    except UnavailableError:
+        log.warning("no worker was woken for flow %s; the sweep will", flow)

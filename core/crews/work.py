@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 
 from core.costs.usage import Usage
 from core.crews.definition import Definition
-from core.events import Event
+from core.flows.events import Event
 
 
 class Kind(StrEnum):
@@ -106,6 +106,10 @@ class Session(Protocol):
 
     def post(self, new_events: list[Event], /) -> None:
         """Take what happened; returns at once."""
+        ...
+
+    def message_id(self) -> str:
+        """Return an id for a new message: no other message of any flow, attempt or retry has it."""
         ...
 
     def reserve(self, model: str, bound: Usage) -> str:

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text, render
-from core.events import Event
 from core.flows import Entry, Flow
+from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
 from core.webhooks.subscriptions import ANSWER_KEY, Subscriptions
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from tests.browser.network import Network, network
 from tests.browser.stories import Story, begin
 from tests.fixtures_api import Api
@@ -51,7 +51,7 @@ async def net(api: Api) -> AsyncIterator[Network]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def flows(gateway: Rest) -> Flows:
-    return over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    return over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import events
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 60_000

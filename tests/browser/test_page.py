@@ -2,15 +2,15 @@
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
-from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from tests.browser.conftest import Viewer
 from tests.browser.network import PASS, STREAM, Fate, Network, Request, answer
 from tests.fixtures_ports import Flows
@@ -71,8 +71,8 @@ async def ask(flows: Flows, flow: str, review: str, draft: str) -> None:
     )
 
 
-async def finish(flows: Flows, flow: str) -> None:
-    output = {"columns": COLUMNS}
+async def finish(flows: Flows, flow: str, output: Any = None) -> None:
+    output = output or {"columns": COLUMNS}
     end = events.run_finished(flow, output)
     await flows.ledger.transition(
         flows.tenant, flow, Status.SUCCEEDED, status_epoch=0, events=end, output=output
@@ -102,7 +102,7 @@ async def test_a_crew_is_launched_and_watched_to_its_result(
     await work(flows, flow)
     await expect(page.locator("#status")).to_have_text("running")
     await expect(page.locator("#steps li").first).to_contain_text("running")
-    await expect(page.locator("#cost")).to_have_text("$0.002500")
+    await expect(page.locator("#cost")).to_contain_text("$0.002500")
     await expect(page.locator("#tokens-in")).to_have_text("1,200")
     feed = page.get_by_role("log")
     for text in (HOSTILE, "profile_csv {}", "25 columns", "crewline/offline: 1,200 in"):
@@ -142,7 +142,7 @@ async def test_a_flow_that_waits_gets_its_answer_from_the_page(
     await ask(flows, flow, "map.review.1", HOSTILE)
     await expect(page.locator("#draft")).to_have_text(HOSTILE)
     await page.get_by_role("button", name="Send back").click()
-    await expect(page.locator("#problem")).to_contain_text("what should be different")
+    await expect(page.locator("#review-problem")).to_contain_text("what should be different")
     await page.get_by_label("What should be different").fill("fewer words")
     await page.get_by_role("button", name="Send back").click()
     await expect(page.locator("#review")).to_be_hidden()
@@ -172,6 +172,40 @@ async def test_the_connections_state_is_shown(viewer: Viewer, net: Network, flow
     net.fate = lambda _: PASS
     await finish(flows, flow)
     await expect(page.locator("#phase")).to_have_text("ended")
+
+
+DISSENT = [{"agent": "Treasurer", "answer": "the losing one"}]
+OUTPUT = {"answer": "the chosen one", "agreement": 0.667, "rounds": 1, "dissent": DISSENT}
+
+
+async def test_a_result_is_shown_with_all_of_its_fields(viewer: Viewer, net: Network, flows: Flows):
+    net.fate = uploads
+    page = await opened(viewer)
+    flow = await launched(flows)
+    await finish(flows, flow, OUTPUT)
+    result = page.locator("#output")
+    names = result.locator("> dl > dt")
+    await expect(names).to_have_text(["answer", "agreement", "rounds", "dissent"])
+    for text in ("the chosen one", "0.67", "1"):
+        await expect(result.get_by_text(text, exact=True)).to_be_visible()
+    await expect(result.get_by_role("row").nth(1)).to_contain_text("the losing one")
+
+
+async def test_a_links_token_does_not_replace_ones_own(viewer: Viewer):
+    page = await viewer.context.new_page()
+    await page.goto(f"{viewer.net.url}/#token={viewer.token}")
+    await expect(page.get_by_label("Token")).to_have_value(viewer.token)
+    await page.goto(f"{viewer.net.url}/#token=another")
+    await expect(page.locator("#problem")).to_contain_text("another token")
+    await expect(page.get_by_label("Token")).to_have_value(viewer.token)
+    assert await page.evaluate("sessionStorage.token") == viewer.token
+    assert "#" not in page.url
+
+
+async def test_a_flows_link_without_a_token_says_what_is_missing(viewer: Viewer):
+    page = await viewer.context.new_page()
+    await page.goto(f"{viewer.net.url}/#fl_1")
+    await expect(page.locator("#empty")).to_contain_text("Paste a token")
 
 
 async def test_a_wrong_token_is_said_to_be_wrong(viewer: Viewer):

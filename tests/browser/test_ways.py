@@ -162,7 +162,7 @@ async def test_a_refused_token_is_asked_for_anew(viewer: Viewer, net: Network, s
 
 
 @pytest.mark.parametrize(
-    ("flow", "token", "status", "asked"), [("f1", "stale", 401, 4), ("nothing", None, 404, 2)]
+    ("flow", "token", "status", "asked"), [("f1", "stale", 401, 4), ("nothing", None, 404, 8)]
 )
 async def test_what_no_waiting_will_mend_ends_with_an_error(
     viewer: Viewer,

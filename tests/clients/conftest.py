@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import boto3
 import pytest
 
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from infra.local import gateway as rest_gateway
 from infra.local.processes import Processes, answers_http, free_port, is_listening
 from tests.fixtures_api import SECRET, Api
@@ -22,7 +22,7 @@ AWS = {name.upper(): value for name, value in KEYS.items()} | {"AWS_DEFAULT_REGI
 
 @pytest.fixture
 def flows(gateway: Rest) -> Flows:
-    return over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    return over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
 
 
 @dataclass(frozen=True)

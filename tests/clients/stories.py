@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.crewline import AsyncCrewline
-from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 60_000

@@ -10,8 +10,7 @@ import boto3
 import pytest
 
 from clients.crewline import AsyncCrewline, Crewline, CrewlineError, FlowFailedError, Ladder
-from core import events
-from core.flows import Status
+from core.flows import Status, events
 from tests.clients.conftest import BUCKET, KEYS, Deployment
 from tests.clients.network import Asked, Fate, Hang, Pass, Say, network
 from tests.clients.stories import begun, ended, read, tell
@@ -46,6 +45,7 @@ HTML = Say(200, "Content-Type: text/html\r\n", "<p>Our portal</p>")
         ({"stream": HTML}, "long_poll"),
         ({"stream": Say(501)}, "long_poll"),
         ({"stream": Pass(0)}, "long_poll"),
+        ({"stream": Say(429, "Retry-After: 1\r\n")}, "long_poll"),
         ({"stream": HTML, "long_poll": HTML}, "page"),
         ({"stream": Say(504), "long_poll": Say(504)}, "page"),
     ],
@@ -110,9 +110,9 @@ async def test_the_better_way_is_tried_again_when_its_time_has_come(api: Api, fl
     assert rules.asked[-1] == "stream"
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("status", "then"), [(429, "long_poll"), (503, "stream")])
 async def test_a_server_that_names_a_time_is_left_alone_for_so_long(
-    api: Api, flows: Flows, status: int
+    api: Api, flows: Flows, status: int, then: str
 ):
     await begun(flows)
     await ended(flows)
@@ -124,7 +124,7 @@ async def test_a_server_that_names_a_time_is_left_alone_for_so_long(
         assert 2 <= time.monotonic() - began < 6
         assert (await client.state("f1"))["status"] == "succeeded"
         assert time.monotonic() - began >= 4
-    assert rules.asked == ["stream", "stream", "state", "state"]
+    assert rules.asked == ["stream", then, "state", "state"]
 
 
 async def test_a_token_that_has_expired_is_asked_for_anew_once_for_all(api: Api, flows: Flows):
@@ -155,6 +155,33 @@ async def test_what_may_not_be_read_is_said_clearly(
             await read(client, flow)
     assert caught.value.status == status
     assert caught.value.problem["title"] in str(caught.value)
+
+
+async def test_what_a_lagging_store_does_not_show_yet_is_asked_for_again(api: Api, flows: Flows):
+    claim = await begun(flows)
+    missing = iter([Say(404), Say(404)])
+    rules = Rules(stream=itertools.chain(missing, itertools.repeat(Pass())))
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        reading = asyncio.create_task(read(client))
+        await tell(flows, claim, range(1, 4))
+        await ended(flows)
+        assert (await reading).counted == [1, 2, 3]
+    assert rules.asked.count("stream") == 3
+
+
+async def test_a_flow_is_not_missed_by_the_client_that_launched_it(api: Api, flows: Flows):
+    missing = iter([Say(404), Say(404)])
+    rules = Rules(state=itertools.chain(iter([Pass()]), missing, itertools.repeat(Pass())))
+    async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
+        flow = await client.launch("import_mapping", {"file": "in_1"})
+        assert (await client.state(flow))["status"] == "queued"
+        with pytest.raises(CrewlineError, match="404"):
+            await client.state("another")
+
+
+def test_an_address_without_a_scheme_is_refused_at_once():
+    with pytest.raises(ValueError, match="https://"):
+        AsyncCrewline("api.example.com", "token")
 
 
 async def test_an_outage_of_the_store_in_the_middle_costs_time_and_nothing_else(
@@ -243,10 +270,10 @@ async def test_a_flow_that_waits_is_answered_and_the_answer_is_known(api: Api, f
     )
     async with AsyncCrewline(api.url, token(api, flows)) as client:
         assert (await client.state("f1"))["waiting"] == waiting
-        state = await client.resume("f1", approve=False, feedback="shorter")
+        state = await client.resume("f1", review="one.review.1", approve=False, feedback="shorter")
         assert (state["status"], state["waiting"]) == ("running", None)
         with pytest.raises(CrewlineError, match="409"):
-            await client.resume("f1", approve=True)
+            await client.resume("f1", review="one.review.1", approve=True)
     results = (await flows.ledger.state(flows.tenant, "f1")).results
     assert results["one.review.1"]["raw"] == "shorter"
 

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core import events
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
-from core.flows import Flow, Status
+from core.flows import Flow, Status, events
 from tests.fixtures_ports import Flows, a_launch, viewed
 
 LEASE_MS = 30_000

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from core.adapters.upstash.commands import CommandError, Commands, Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
-from core.adapters.upstash.sdk import SdkCommands
+from core.adapters.upstash.commands import CommandError, Commands, RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.sdk import SdkRedis
 from core.errors import UnavailableError
 from tests.faulty import faulty
 
-CLIENTS = [SdkCommands, LeanCommands]
+CLIENTS = [SdkRedis, HttpRedis]
 
 
 @pytest.fixture(params=CLIENTS)
@@ -63,11 +63,11 @@ async def test_a_fault_on_the_way_is_unavailable(make, fault: str, gateway):
 async def test_a_patient_client_asks_again(make, fault: str, gateway):
     faults = iter([fault, fault, "pass"])
     async with faulty(gateway.url, lambda: next(faults)) as url:
-        assert await Patient(make(url, gateway.token)).execute(["PING"]) == "PONG"
+        assert await RetryingClient(make(url, gateway.token)).execute(["PING"]) == "PONG"
 
 
 async def test_a_cancelled_command_leaves_its_answer_to_nobody(gateway):
-    client = LeanCommands(gateway.url, gateway.token)
+    client = HttpRedis(gateway.url, gateway.token)
     for _ in range(20):
         call = asyncio.create_task(client.execute(["ECHO", "stale"]))
         await asyncio.sleep(0)
@@ -82,18 +82,18 @@ async def test_many_commands_at_once_get_their_own_answers(client: Commands):
 
 
 async def test_a_subscriber_hears_what_is_published_after_it_entered(gateway):
-    client = LeanCommands(gateway.url, gateway.token)
-    subscriber = LeanSubscriber(gateway.url, gateway.token)
-    async with subscriber.messages("{t}:live:x") as messages:
+    client = HttpRedis(gateway.url, gateway.token)
+    subscriber = HttpPubSub(gateway.url, gateway.token)
+    async with subscriber.subscribe("{t}:live:x") as messages:
         for text in ("one, two", "ä\x1e", ""):
             assert await client.execute(["PUBLISH", "{t}:live:x", text]) == 1
         assert [await anext(messages) for _ in range(3)] == ["one, two", "ä\x1e", ""]
 
 
 async def test_a_wait_for_a_message_may_be_cancelled_without_losing_one(gateway):
-    client = LeanCommands(gateway.url, gateway.token)
-    subscriber = LeanSubscriber(gateway.url, gateway.token)
-    async with subscriber.messages("c") as messages:
+    client = HttpRedis(gateway.url, gateway.token)
+    subscriber = HttpPubSub(gateway.url, gateway.token)
+    async with subscriber.subscribe("c") as messages:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await anext(messages)
@@ -103,11 +103,11 @@ async def test_a_wait_for_a_message_may_be_cancelled_without_losing_one(gateway)
 
 async def test_a_subscription_with_nobody_there_is_unavailable():
     with pytest.raises(UnavailableError):
-        async with LeanSubscriber("http://127.0.0.1:9", "token").messages("c"):
+        async with HttpPubSub("http://127.0.0.1:9", "token").subscribe("c"):
             pass
 
 
 async def test_a_subscription_with_a_wrong_token_is_unavailable(gateway):
     with pytest.raises(UnavailableError):
-        async with LeanSubscriber(gateway.url, "wrong").messages("c"):
+        async with HttpPubSub(gateway.url, "wrong").subscribe("c"):
             pass

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from core import events
 from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError
-from core.flows import Status
-from core.hub import Hub
+from core.flows import Status, events
+from core.flows.live import Hub
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 30_000
@@ -44,9 +43,9 @@ async def end(flows: Flows) -> None:
 
 
 async def seen(flows: Flows, cursor: str | None = None, total: float = 5.0) -> list[int]:
-    """The numbers of the events that a viewer is handed until the flow or the time ends."""
-    async with Hub(flows.log).watch(flows.tenant, "f1", cursor) as viewer:
-        items = viewer.items(seconds(total))
+    """The numbers of the events that a subscriber is handed until the flow or the time ends."""
+    async with Hub(flows.log).subscribe(flows.tenant, "f1", cursor) as subscriber:
+        items = subscriber.items(seconds(total))
         return [entry.number async for item in items if isinstance(item, list) for entry in item]
 
 

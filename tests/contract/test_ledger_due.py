@@ -2,9 +2,8 @@
 
 import asyncio
 
-from core import events
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 30_000
@@ -28,7 +27,7 @@ async def test_a_live_flow_is_always_due_and_put_off_when_taken(flows: Flows):
     assert flows.tenant in await flows.ledger.tenants()
     assert await flows.ledger.take(flows.tenant, 10, 60_000) == ["f1"]
     assert await flows.ledger.take(flows.tenant, 10, 60_000) == []
-    await flows.wake.wake(flows.tenant, "f1")
+    await flows.wake_queue.enqueue(flows.tenant, "f1")
     assert await flows.ledger.take(flows.tenant, 10, 60_000) == ["f1"]
 
 
@@ -54,5 +53,5 @@ async def test_a_flow_that_ended_is_never_due_again(flows: Flows):
     await flows.ledger.transition(
         flows.tenant, "f1", Status.FAILED, status_epoch=0, events=events.run_error("x", "y")
     )
-    await flows.wake.wake(flows.tenant, "f1")
+    await flows.wake_queue.enqueue(flows.tenant, "f1")
     assert await flows.ledger.take(flows.tenant, 10, 1) == []

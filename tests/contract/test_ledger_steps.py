@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from core import events
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.errors import NotFoundError
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import Flows, a_launch, viewed
 
 LEASE_MS = 30_000

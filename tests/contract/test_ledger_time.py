@@ -6,10 +6,9 @@ import time
 
 import pytest
 
-from core import events
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
-from core.flows import Flow, Status
+from core.flows import Flow, Status, events
 from tests.fixtures_ports import Flows, a_launch, viewed
 
 LEASE_MS = 30_000
@@ -196,5 +195,5 @@ async def test_a_flow_that_waits_can_be_ended(flows: Flows):
     state = await flows.ledger.state(flows.tenant, "f1")
     assert (state.head.status, state.waiting) == (Status.CANCELLED, None)
     assert await viewed(flows) == state.public()
-    await flows.wake.wake(flows.tenant, "f1")
+    await flows.wake_queue.enqueue(flows.tenant, "f1")
     assert await due(flows) == []

@@ -7,10 +7,10 @@ import pytest
 
 from core.adapters.memory import MemoryFlows, MemoryOutbox
 from core.adapters.upstash import keys
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
-from core.adapters.upstash.sdk import SdkCommands
+from core.adapters.upstash.sdk import SdkRedis
 from core.crews.ledger import FencedError
 from core.webhooks.outbox import Delivery, DeliveryCursor, Outbox, WebhookKind
 from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, in_memory, over_redis
@@ -44,10 +44,10 @@ def post(request: pytest.FixtureRequest) -> Leasing:
         assert isinstance(flows.ledger, MemoryFlows)
         return Leasing(flows, MemoryOutbox(flows.ledger))
     rest = request.getfixturevalue("gateway")
-    client = SdkCommands if request.param == "upstash-sdk" else LeanCommands
+    client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
     commands = client(rest.url, rest.token)
     flows = over_redis(commands, rest.url, rest.token)
-    return Leasing(flows, UpstashOutbox(Patient(commands), TTL_SECONDS))
+    return Leasing(flows, UpstashOutbox(RetryingClient(commands), TTL_SECONDS))
 
 
 async def test_a_flow_with_webhooks_is_in_the_outbox_from_its_launch(post: Leasing):
@@ -129,7 +129,7 @@ async def test_a_flow_that_left_does_not_come_again(post: Leasing):
 
 async def test_every_key_has_a_time_to_live_and_a_slot_of_the_tenant(cluster_gateway):
     rest = cluster_gateway
-    commands = LeanCommands(rest.url, rest.token)
+    commands = HttpRedis(rest.url, rest.token)
     post = Leasing(over_redis(commands, rest.url, rest.token), UpstashOutbox(commands, TTL_SECONDS))
     await post.launched("f1", "f2")
     one, two = await post.leased()

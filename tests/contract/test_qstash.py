@@ -15,12 +15,13 @@ import httpx
 import jwt
 import pytest
 
-from core import bootstrap, signed_wake
+from core import bootstrap
 from core.adapters.memory import MemoryFlows
-from core.adapters.qstash import QStashWake
+from core.adapters.qstash import QStashVerifier, QStashWakeQueue
 from core.config import Settings, SettingsError
 from core.crews.definition import Definition
-from core.crews.run import Timing, Worker
+from core.crews.run import Worker
+from core.crews.run_step import Timing
 from core.crews.work import Session, StepTask
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
@@ -132,7 +133,7 @@ def qstash() -> Iterator[Stub]:
 @dataclass
 class Deployment:
     flows: MemoryFlows
-    wake: QStashWake
+    wake_queue: QStashWakeQueue
     steps: Steps
     worker: Worker
 
@@ -140,8 +141,8 @@ class Deployment:
 @pytest.fixture
 def deployment(qstash: Stub) -> Iterator[Deployment]:
     flows, steps = MemoryFlows(), Steps()
-    wake = QStashWake(qstash.url, "q", URL)
-    worker = a_worker(flows, steps, wake=wake, timing=Timing(3, 1, 60))
+    wake = QStashWakeQueue(qstash.url, "q", URL)
+    worker = a_worker(flows, steps, wake_queue=wake, timing=Timing(3, 1, 60))
     with bootstrap.replace(settings=Settings.from_environ(ENVIRON), worker=worker):
         yield Deployment(flows, wake, steps, worker)
 
@@ -158,7 +159,7 @@ async def test_a_message_has_the_worker_run_the_flow_under_either_key(
     qstash: Stub, deployment: Deployment, key: str
 ):
     await launched(deployment.flows, CREW)
-    await deployment.wake.wake("t", "f")
+    await deployment.wake_queue.enqueue("t", "f")
     await qstash.deliver(key)
     assert (await deployment.flows.head("t", "f")).status is Status.SUCCEEDED
     assert deployment.steps.began == ["one", "two"]
@@ -169,7 +170,7 @@ async def test_a_replay_or_a_message_for_nobody_changes_nothing(
 ):
     await launched(deployment.flows, CREW)
     for flow in ("f", "nowhere", "f"):
-        await deployment.wake.wake("t", flow)
+        await deployment.wake_queue.enqueue("t", flow)
     await qstash.deliver()
     head = await deployment.flows.head("t", "f")
     body = b'{"tenant": "t", "flow": "f"}'
@@ -184,7 +185,9 @@ async def test_a_flow_that_takes_longer_than_a_request_goes_on_in_the_next(
 ):
     await launched(deployment.flows, CREW)
     await deployment.flows.take("t", 1, 0)
-    await deployment.worker.advance("t", "f", crew_worker.Deadline(30))  # too short for a step
+    await deployment.worker.run_flow(
+        "t", "f", crew_worker.DeadlineClock(30)
+    )  # too short for a step
     assert deployment.steps.began == []
     assert len(qstash.messages) == 1
     await qstash.deliver()
@@ -198,11 +201,13 @@ async def test_in_an_outage_the_message_is_retried_and_in_the_end_set_aside(
         async def state(self, tenant: str, flow: str) -> Any:
             raise UnavailableError(f"{tenant}'s {flow} is away")
 
-    worker = a_worker(Away(), deployment.steps, wake=deployment.wake, timing=Timing(3, 1, 60))
+    worker = a_worker(
+        Away(), deployment.steps, wake_queue=deployment.wake_queue, timing=Timing(3, 1, 60)
+    )
     body = b'{"tenant": "t", "flow": "f"}'
     with bootstrap.replace(worker=worker):
         answer = await knock(body, signature(body))
-        await deployment.wake.wake("t", "f")
+        await deployment.wake_queue.enqueue("t", "f")
         await qstash.deliver()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert answer.headers["content-type"] == "application/problem+json"
@@ -251,16 +256,16 @@ async def test_no_message_is_longer_than_it_can_be(deployment: Deployment):
 
 async def test_a_queue_that_refuses_or_is_gone_is_unavailable(qstash: Stub):
     with pytest.raises(UnavailableError, match="401"):
-        await QStashWake(qstash.url, "wrong", URL).wake("t", "f")
+        await QStashWakeQueue(qstash.url, "wrong", URL).enqueue("t", "f")
     with pytest.raises(UnavailableError, match="not answer"):
-        await QStashWake("http://127.0.0.1:9", "q", URL).wake("t", "f")
+        await QStashWakeQueue("http://127.0.0.1:9", "q", URL).enqueue("t", "f")
 
 
 def test_a_body_hash_counts_with_or_without_padding():
     digest = base64.urlsafe_b64encode(hashlib.sha256(BODY).digest()).decode()
-    signed_wake.verify(signature(BODY, body=digest.rstrip("=")), BODY, URL, [CURRENT])
+    QStashVerifier([CURRENT]).verify(signature(BODY, body=digest.rstrip("=")), BODY, URL)
     with pytest.raises(UnauthenticatedError):
-        signed_wake.verify(signature(BODY, body=""), BODY, URL, [CURRENT])
+        QStashVerifier([CURRENT]).verify(signature(BODY, body=""), BODY, URL)
 
 
 @pytest.mark.parametrize(

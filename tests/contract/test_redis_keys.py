@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from core import events
 from core.adapters.upstash import keys
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import CommandError
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.scripts import DAY_MS, FOLDER, FlowScripts, date
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status, Step
+from core.flows import Status, Step, events
 from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
 
 
@@ -31,7 +30,7 @@ async def a_whole_flow(flows: Flows) -> None:
     await flows.budgets.reserve(a_call(claim, 2))
     await flows.ledger.add_steps(flows.tenant, "f1", (Step("four", "Four", "worker"),))
     await flows.ledger.commit(claim, 40, {"output": 1}, StepWrite(events.step_finished("one")))
-    await flows.wake.wake(flows.tenant, "f1")
+    await flows.wake_queue.enqueue(flows.tenant, "f1")
     await flows.log.recent(flows.tenant, 10)
     await flows.log.entries(flows.tenant, "f1", 0, 10)
     await wait(flows)
@@ -72,14 +71,14 @@ async def wait(flows: Flows) -> None:
 
 async def test_every_operation_of_a_tenant_stays_within_one_slot(cluster_gateway):
     rest = cluster_gateway
-    commands = LeanCommands(rest.url, rest.token)
+    commands = HttpRedis(rest.url, rest.token)
     with pytest.raises(CommandError, match="CROSSSLOT"):  # the server does mind
         await commands.execute(["MGET", keys.flow("a", "f"), keys.flow("b", "f")])
     await a_whole_flow(over_redis(commands, rest.url, rest.token))
 
 
 async def test_every_key_has_a_time_to_live(gateway):
-    commands = LeanCommands(gateway.url, gateway.token)
+    commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
     await a_whole_flow(flows)
     await flows.ledger.create(flows.tenant, a_launch("f2"))
@@ -100,7 +99,7 @@ async def test_every_key_has_a_time_to_live(gateway):
 
 
 async def test_a_flow_that_waits_outlives_the_end_of_its_time(gateway):
-    commands = LeanCommands(gateway.url, gateway.token)
+    commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
     limit_seconds, webhooks = 30 * 86_400, {"url": "https://example.com"}
     launch = a_launch(time_limit_ms=limit_seconds * 1000, webhooks=webhooks)
@@ -119,7 +118,7 @@ async def test_a_flow_that_waits_outlives_the_end_of_its_time(gateway):
 
 
 async def test_a_flow_that_waits_for_ever_lives_on_whenever_it_is_looked_at(gateway):
-    commands = LeanCommands(gateway.url, gateway.token)
+    commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     await wait(flows)
@@ -132,7 +131,7 @@ async def test_a_flow_that_waits_for_ever_lives_on_whenever_it_is_looked_at(gate
 
 
 async def test_who_is_to_be_told_is_in_the_outbox_from_the_launch_on(gateway):
-    commands = LeanCommands(gateway.url, gateway.token)
+    commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     await flows.ledger.create(flows.tenant, a_launch("f2", webhooks={"url": "https://a.example"}))
@@ -145,7 +144,7 @@ async def test_money_is_counted_on_redis_day_whatever_the_workers_clock_says(gat
 
 async def money_is_counted_on_redis_day(gateway, lua_folder: Path) -> None:
     """A worker whose clock is a day off asks twice, once."""
-    commands = LeanCommands(gateway.url, gateway.token)
+    commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
 
     def a_day_late() -> int:
@@ -167,7 +166,7 @@ async def money_is_counted_on_redis_day(gateway, lua_folder: Path) -> None:
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
-    commands = LeanCommands(gateway.url, gateway.token)
+    commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     await commands.execute(["SCRIPT", "FLUSH"])
@@ -187,7 +186,7 @@ def calls(valkey) -> dict[str, int]:
 
 async def test_what_each_operation_costs_in_billed_commands(gateway, valkey):
     """Every command counts, those of a script and the EVALSHA around them."""
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     tenant, ledger, budgets = flows.tenant, flows.ledger, flows.budgets
     await a_whole_flow(flows)  # all scripts are known now
 

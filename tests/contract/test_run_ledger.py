@@ -5,10 +5,9 @@ import json
 
 import pytest
 
-from core import events
 from core.crews.ledger import Claim, FencedError, StepBusy, StepWrite
 from core.errors import ConflictError, NotFoundError
-from core.flows import Flow, Status, Step
+from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import Flows, a_launch, viewed
 
 LEASE_MS = 30_000

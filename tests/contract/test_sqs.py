@@ -12,10 +12,10 @@ import pytest
 
 from core import bootstrap
 from core.adapters.memory import MemoryFlows
-from core.adapters.sqs import SqsWake
+from core.adapters.sqs import SqsWakeQueue
 from core.config import WORKER_MARGIN_SECONDS, Settings, SettingsError
 from core.crews.definition import Definition
-from core.crews.run import Timing
+from core.crews.run_step import Timing
 from core.crews.work import Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
@@ -119,17 +119,17 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
 @dataclass
 class Deployment:
     flows: MemoryFlows
-    wake: SqsWake
+    wake_queue: SqsWakeQueue
     steps: Steps
 
 
 @pytest.fixture
 def deployment(queue: Queue) -> Iterator[Deployment]:
     flows, steps = MemoryFlows(), Steps()
-    wake = SqsWake(queue.url, queue.endpoint)
-    worker = a_worker(flows, steps, wake=wake, timing=Timing(3, 1, STEP_SECONDS))
+    wake = SqsWakeQueue(queue.url, queue.endpoint)
+    worker = a_worker(flows, steps, wake_queue=wake, timing=Timing(3, 1, STEP_SECONDS))
     settings = Settings.from_environ(ENVIRON)
-    with bootstrap.replace(settings=settings, worker=worker, ledger=flows, wake=wake):
+    with bootstrap.replace(settings=settings, worker=worker, ledger=flows, wake_queue=wake):
         yield Deployment(flows, wake, steps)
 
 
@@ -137,7 +137,7 @@ async def test_a_flow_that_takes_longer_than_an_invocation_goes_on_in_the_next(
     queue: Queue, deployment: Deployment
 ):
     await launched(deployment.flows, CREW)
-    await deployment.wake.wake("t", "f")
+    await deployment.wake_queue.enqueue("t", "f")
     enough_for_one = WORKER_MARGIN_SECONDS + STEP_SECONDS + 0.2
     invocations = 0
     while await asyncio.to_thread(queue.pump, enough_for_one):
@@ -153,10 +153,10 @@ async def test_messages_that_come_twice_late_or_for_nobody_change_nothing(
 ):
     await launched(deployment.flows, CREW)
     for flow in ("f", "f", "nowhere", "f"):
-        await deployment.wake.wake("t", flow)
+        await deployment.wake_queue.enqueue("t", flow)
     while await asyncio.to_thread(queue.pump, 60.0):
         pass
-    await deployment.wake.wake("t", "f")
+    await deployment.wake_queue.enqueue("t", "f")
     head = await deployment.flows.head("t", "f")
     assert await asyncio.to_thread(queue.pump, 60.0)
     assert head.status is Status.SUCCEEDED
@@ -182,9 +182,12 @@ async def test_in_an_outage_the_message_comes_again_and_in_the_end_is_set_aside(
             raise UnavailableError(f"{tenant}'s {flow} is away")
 
     worker = a_worker(
-        Away(), deployment.steps, wake=deployment.wake, timing=Timing(3, 1, STEP_SECONDS)
+        Away(),
+        deployment.steps,
+        wake_queue=deployment.wake_queue,
+        timing=Timing(3, 1, STEP_SECONDS),
     )
-    await deployment.wake.wake("t", "f")
+    await deployment.wake_queue.enqueue("t", "f")
     with bootstrap.replace(worker=worker):
         assert await asyncio.to_thread(queue.pump, 60.0)
         async with asyncio.timeout(30):
@@ -213,7 +216,10 @@ async def test_only_what_failed_of_a_batch_is_retried(deployment: Deployment):
             return await super().state(tenant, flow)
 
     worker = a_worker(
-        Half(), deployment.steps, wake=deployment.wake, timing=Timing(3, 1, STEP_SECONDS)
+        Half(),
+        deployment.steps,
+        wake_queue=deployment.wake_queue,
+        timing=Timing(3, 1, STEP_SECONDS),
     )
     records = [
         {"messageId": flow, "body": json.dumps({"tenant": "t", "flow": flow})}
@@ -235,9 +241,9 @@ async def test_an_invocation_that_could_never_run_a_step_says_what_to_change(
 
 
 async def test_a_queue_that_does_not_answer_is_unavailable(queue: Queue):
-    gone = SqsWake(queue.url.replace("/wake", "/gone"), queue.endpoint)
+    gone = SqsWakeQueue(queue.url.replace("/wake", "/gone"), queue.endpoint)
     with pytest.raises(UnavailableError):
-        await gone.wake("t", "f")
+        await gone.enqueue("t", "f")
 
 
 def test_a_queue_is_chosen_by_its_address():

@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from core import bootstrap, events
+from core import bootstrap
 from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Head, Status
-from core.hub import Hub
+from core.flows import Head, Status, events
+from core.flows.live import Hub
 from core.identity import SCOPES, Keys, mint
+from core.webhooks.targets import Targets
 from tests.fixtures_ports import a_launch
 
 KEYS = {"test": "k" * 32}
@@ -71,11 +72,12 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
+        webhook_targets=Targets(chosen.webhook_hosts),
         keys=app.keys,
         flow_log=app.flows,
         hub=Hub(app.flows),
         ledger=app.flows,
-        wake=app.flows,
+        wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),
     ):

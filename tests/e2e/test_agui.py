@@ -15,13 +15,12 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 from httpx_sse import EventSource
 from pydantic import TypeAdapter
 
-from core import events
 from core.adapters.memory import MemoryFlows
 from core.crews.definition import Definition, parse
 from core.crews.ledger import Claim, StepWrite
 from core.errors import InvalidInputError
-from core.flows import Status
-from core.hub import BUFFER_EVENTS
+from core.flows import Status, events
+from core.flows.live import BUFFER_EVENTS
 from functions import crew_agui
 from functions.crew_agui import Run, inputs_of, is_waiting, told, translated
 from tests.e2e.apps import (

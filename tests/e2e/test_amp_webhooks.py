@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from core import events
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryFlows, MemoryOutbox
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
+from core.flows import events
 from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
@@ -40,7 +40,7 @@ def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
         return in_memory()
     rest = request.getfixturevalue("gateway")
-    return over_redis(LeanCommands(rest.url, rest.token), rest.url, rest.token)
+    return over_redis(HttpRedis(rest.url, rest.token), rest.url, rest.token)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def outbox(flows: Flows, request: pytest.FixtureRequest):
     if isinstance(flows.ledger, MemoryFlows):
         return MemoryOutbox(flows.ledger)
     rest = request.getfixturevalue("gateway")
-    return UpstashOutbox(Patient(LeanCommands(rest.url, rest.token)), TTL_SECONDS)
+    return UpstashOutbox(RetryingClient(HttpRedis(rest.url, rest.token)), TTL_SECONDS)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import gzip
 import httpx
 import pytest
 
-from core import events
 from core.crews.ledger import StepWrite
+from core.flows import events
 from functions import flow_events, flow_status
 from tests.e2e.apps import App, begin, end
 

@@ -7,10 +7,9 @@ import json
 import httpx
 import httpx_sse
 
-from core import events
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import Claim, StepWrite
-from core.flows import Status
+from core.flows import Status, events
 from tests.faulty import cutting
 from tests.fixtures_ports import Flows, a_launch, over_redis
 
@@ -54,7 +53,7 @@ async def read(url: str, headers: dict[str, str]) -> tuple[list[str], list[dict]
 
 async def test_fifty_cuts_lose_nothing_and_repeat_nothing(api, gateway):
     print("seed", SEED)
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     writing = asyncio.create_task(written(flows))
     async with cutting(api.url, CUTS, 2000, SEED) as url:

@@ -11,11 +11,10 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent
 from starlette.types import Message
 
-from core import events, hub
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import StepWrite
 from core.errors import UnavailableError
-from core.flows import Batch, Head
+from core.flows import Batch, Head, events, live
 from functions import flow_events
 from tests.e2e.apps import App, begin, end, opened, tell
 
@@ -243,7 +242,7 @@ async def test_a_reader_that_is_too_slow_gets_the_state_in_the_place_of_what_it_
     scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
     reading = asyncio.create_task(flow_events.app(scope, receive, send))
     await begun.wait()
-    for seq in range(1, hub.BUFFER_EVENTS + 500):
+    for seq in range(1, live.BUFFER_EVENTS + 500):
         await tell(app.flows, claim, seq)
     await asyncio.sleep(0.01)
     open_again.set()

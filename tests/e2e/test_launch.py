@@ -104,7 +104,7 @@ async def test_a_deploy_that_changes_the_crew_does_not_make_a_replay_another_req
 class NoWorker(MemoryFlows):
     """A flow log whose workers cannot be woken."""
 
-    async def wake(self, tenant: str, flow: str) -> None:
+    async def enqueue(self, tenant: str, flow: str) -> None:
         del tenant, flow
         raise UnavailableError("the queue does not answer")
 

@@ -9,9 +9,11 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows
 from core.crews import control, launch
+from core.crews.clock import NoLimit
 from core.crews.definition import Registry
 from core.crews.lessons import NoLessons
-from core.crews.run import NoLimit, Timing, Worker
+from core.crews.run import Worker
+from core.crews.run_step import Timing
 from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
 from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
@@ -41,13 +43,13 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
         flows, flows, CREWS, tenant="t", request=launch.LaunchRequest(crew, inputs_of(crew)),
         idempotency_key=None, new_id=lambda: "0" * 32, now_ms=1,
     )  # fmt: skip
-    await worker.advance("t", flow, NoLimit())
+    await worker.run_flow("t", flow, NoLimit())
     for approve in (False, True):
         if (await flows.head("t", flow)).status is Status.WAITING:
             await control.resume(
                 flows, flows, tenant="t", flow=flow, approve=approve, feedback="Say when."
             )
-            await worker.advance("t", flow, NoLimit())
+            await worker.run_flow("t", flow, NoLimit())
     state = await flows.state("t", flow)
     assert (state.head.status, state.error) == (Status.SUCCEEDED, None)
     assert state.usage.lost_calls == 0 < state.usage.calls

@@ -5,8 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core import events
-from core.flows import Status
+from core.flows import Status, events
 from functions import crew_launch
 from tests.e2e.apps import App, begin, end
 

@@ -8,9 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from core import tickets
 from core.adapters.memory import MemoryFlows
-from core.flows import Head
+from core.flows import Head, tickets
 from core.identity import SCOPES, Principal
 from functions import crew_launch, flow_events, flow_status
 from tests.e2e.apps import App, begin, end, opened

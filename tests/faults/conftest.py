@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from core.adapters.qstash import QStashWake
-from core.adapters.sqs import SqsWake
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.qstash import QStashWakeQueue
+from core.adapters.sqs import SqsWakeQueue
+from core.adapters.upstash.http import HttpRedis
 from functions import sweep
 from infra.local.processes import LocalError, Processes, free_port
 from tests.counting_model import CountingModel, counting_model
@@ -83,11 +83,11 @@ def a_place(
 
     def make(kind: str = "due-set", *, rest: Rest | None = None, **environ: str) -> Place:
         store: Rest = rest or request.getfixturevalue("store")
-        flows = over_redis(LeanCommands(store.url, store.token), store.url, store.token)
-        place = Place(kind, flows, model, {}, tmp_path, flows.wake)
+        flows = over_redis(HttpRedis(store.url, store.token), store.url, store.token)
+        place = Place(kind, flows, model, {}, tmp_path, flows.wake_queue)
         more = {"due-set": dict, "sqs": with_sqs, "qstash": with_qstash}[kind]()
-        wake, stub = more.pop("wake", flows.wake), more.pop("stub", None)
-        place.wake, place.stub = wake, stub
+        wake, stub = more.pop("wake", flows.wake_queue), more.pop("stub", None)
+        place.wake_queue, place.stub = wake, stub
         place.environ = {**_environ(store), **more, **environ}
         return place
 
@@ -100,7 +100,7 @@ def a_place(
             QueueName=f"wake-{secrets.token_hex(4)}", Attributes={"VisibilityTimeout": "2"}
         )
         url = queue["QueueUrl"]
-        wake = SqsWake(url, endpoint)
+        wake = SqsWakeQueue(url, endpoint)
         return {**AWS, "CREWLINE_QUEUE_URL": url, "CREWLINE_QUEUE_ENDPOINT": endpoint, "wake": wake}
 
     def with_qstash() -> dict[str, Any]:
@@ -113,7 +113,7 @@ def a_place(
             "QSTASH_TOKEN": TOKEN,
             "QSTASH_CURRENT_SIGNING_KEY": CURRENT,
             "QSTASH_NEXT_SIGNING_KEY": NEXT,
-            "wake": QStashWake(stub.url, TOKEN, worker),
+            "wake": QStashWakeQueue(stub.url, TOKEN, worker),
             "stub": stub,
         }
 
@@ -124,7 +124,7 @@ def a_place(
 async def _an_empty_store(request: pytest.FixtureRequest) -> None:
     if "a_place" in request.fixturenames:
         store = request.getfixturevalue("store")
-        await LeanCommands(store.url, store.token).execute(["FLUSHALL"])
+        await HttpRedis(store.url, store.token).execute(["FLUSHALL"])
 
 
 def _environ(store: Rest) -> dict[str, str]:

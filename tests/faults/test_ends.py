@@ -83,7 +83,7 @@ async def driven_again(place: Place) -> str:
     given = {"tenant": place.flows.tenant, "flow": "f1", "now_ms": 0}
     ids = [
         await control.redrive(
-            place.flows.ledger, place.wake, new_id=lambda: os.urandom(16).hex(), **given
+            place.flows.ledger, place.wake_queue, new_id=lambda: os.urandom(16).hex(), **given
         )
         for _ in range(2)
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from core.crews.definition import Definition
 from core.flows import Flow, Status
 from tests import crewai_answers, fault_crews
@@ -90,8 +90,8 @@ async def ended(flows: Flows, check) -> dict[str, Flow]:
 @pytest.fixture
 async def story(store, processes, tmp_path: Path):
     """Kill a worker in a step of each strategy, have another one finish; what came of it."""
-    await LeanCommands(store.url, store.token).execute(["FLUSHALL"])
-    flows = over_redis(LeanCommands(store.url, store.token), store.url, store.token)
+    await HttpRedis(store.url, store.token).execute(["FLUSHALL"])
+    flows = over_redis(HttpRedis(store.url, store.token), store.url, store.token)
     model = Model(HOLDING)
     with serving(model) as url:
         environ = worker_environ(store, url, tmp_path)

@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.adapters.upstash import keys, scripts
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.scripts import date
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, over_redis
@@ -60,7 +60,7 @@ class InMemory:
 class OverRedis:
     """The Upstash adapters over the real gateway, through a network that may lose replies."""
 
-    def __init__(self, runner: asyncio.Runner, flows: Flows, direct: LeanCommands) -> None:
+    def __init__(self, runner: asyncio.Runner, flows: Flows, direct: HttpRedis) -> None:
         self.flows, self._runner, self._direct = flows, runner, direct
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
@@ -86,8 +86,8 @@ def over_gateway(
         network = faulty(rest.url, a_share_dropped(lost, seed))
         url = runner.run(network.__aenter__())
         stack.callback(lambda: runner.run(network.__aexit__(None, None, None)))
-        flows = over_redis(LeanCommands(url, rest.token), rest.url, rest.token, lua_folder)
-        yield OverRedis(runner, flows, LeanCommands(rest.url, rest.token))
+        flows = over_redis(HttpRedis(url, rest.token), rest.url, rest.token, lua_folder)
+        yield OverRedis(runner, flows, HttpRedis(rest.url, rest.token))
 
 
 def played(world: World, how_long: settings = LONG) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from core.adapters.upstash import scripts
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import ExpiredError, FencedError
 from tests.contract import (
     test_budget_book as book,
@@ -250,7 +250,7 @@ def named(mutant: Mutant) -> str:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=named)
 async def test_without_a_guard_its_test_fails(mutant: Mutant, gateway, tmp_path: Path):
     folder = mutant.folder(tmp_path)
-    client = LeanCommands(gateway.url, gateway.token)
+    client = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(client, gateway.url, gateway.token, folder)
     assert mutant.test is not None
     with pytest.raises(KILLED):

@@ -15,11 +15,11 @@ import pytest
 import uvicorn
 
 from core import bootstrap
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.config import Settings
-from core.hub import Hub, Patience
+from core.flows.live import Hub, PollPolicy
 from core.identity import Keys
 from infra.local import gateway as rest_gateway
 from infra.local import valkey
@@ -33,7 +33,7 @@ from tests.live import Teller, begun, read
 
 SEED = 5
 Event = Callable[["House"], None]
-QUICK = Patience(silence=2.0, first=0.2, longest=1.0, subscribe_again=3.0)
+QUICK = PollPolicy(silence=2.0, first=0.2, longest=1.0, subscribe_again=3.0)
 OUTAGE_SECONDS = 2.5
 REQUESTS_PER_SECOND = 60  # in an outage, with all flows, viewers and polls of these tests
 
@@ -41,8 +41,8 @@ REQUESTS_PER_SECOND = 60  # in an outage, with all flows, viewers and polls of t
 @asynccontextmanager
 async def api_over(rest: Rest) -> AsyncIterator[Api]:
     """Serve the functions from this process, with a hub of little patience."""
-    commands = Patient(LeanCommands(rest.url, rest.token))
-    log = UpstashFlowLog(commands, LeanSubscriber(rest.url, rest.token))
+    commands = RetryingClient(HttpRedis(rest.url, rest.token))
+    log = UpstashFlowLog(commands, HttpPubSub(rest.url, rest.token))
     keys, port = {"k1": SECRET}, free_port()
     settings = Settings(rest.url, rest.token, keys, "none")
     config = uvicorn.Config(app, port=port, lifespan="off", log_level="warning")
@@ -90,7 +90,7 @@ async def client_over(rest: Rest, tenant: str) -> AsyncIterator[httpx.AsyncClien
 async def test_a_flow_is_seen_whole_whatever_becomes_of_its_subscription(gateway: Rest):
     print("seed", SEED)
     faults = Faults(subscriptions=judges(random.Random(SEED)))
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     tellers = [await begun(flows, name) for name in faults.subscriptions] * 2
     async with (
         faulty_gateway(gateway.url, faults) as url,
@@ -203,7 +203,7 @@ class Polls:
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_streams_and_polls_come_through_an_outage(outage: str, house: House):
     begin, end = OUTAGES[outage]
-    flows = over_redis(LeanCommands(house.rest.url, TOKEN), house.rest.url, TOKEN)
+    flows = over_redis(HttpRedis(house.rest.url, TOKEN), house.rest.url, TOKEN)
     tellers = [await begun(flows, f"f{i}") for i in range(3)]
     polls = Polls()
     async with (
@@ -238,7 +238,7 @@ async def test_streams_and_polls_come_through_an_outage(outage: str, house: Hous
 
 
 async def test_a_poll_of_a_store_that_hangs_is_told_so_while_its_client_still_waits(house: House):
-    flows = over_redis(LeanCommands(house.rest.url, TOKEN), house.rest.url, TOKEN)
+    flows = over_redis(HttpRedis(house.rest.url, TOKEN), house.rest.url, TOKEN)
     await begun(flows, "f1")
     async with client_over(house.rest, flows.tenant) as http:
         os.kill(house.gateway_pid, signal.SIGSTOP)

@@ -5,14 +5,13 @@ import json
 
 import pytest
 
-from core import events
-from core.adapters.upstash.lean import LeanCommands
-from core.adapters.upstash.sdk import SdkCommands
+from core.adapters.upstash.http import HttpRedis
+from core.adapters.upstash.sdk import SdkRedis
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
-from core.flows import Flow, Step
+from core.flows import Flow, Step, events
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, a_launch, over_redis
 
@@ -52,7 +51,7 @@ async def use(flows: Flows, claim: Claim, number: int) -> None:
     await insist(lambda: flows.budgets.settle(call, Usage(calls=1), []))
 
 
-@pytest.mark.parametrize("client", [LeanCommands, SdkCommands])
+@pytest.mark.parametrize("client", [HttpRedis, SdkRedis])
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_event_is_there_once_with_contiguous_numbers(client, seed: int, gateway):
     print("seed", seed)

@@ -11,7 +11,7 @@ import pytest
 
 from core.adapters.upstash import keys
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from infra.local.processes import Processes, answers_http, free_port
 from tests.fixtures_api import SECRET, Api
 from tests.fixtures_ports import Flows, over_redis
@@ -113,7 +113,7 @@ async def test_reconnects_leave_nothing_behind_and_readers_miss_nothing(
 ):
     print("seed", SEED)
     rng = random.Random(SEED)
-    redis = LeanCommands(gateway.url, gateway.token)
+    redis = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(redis, gateway.url, gateway.token)
     await reconnects(probed, flows, redis, "warm", Cuts(WARM, rng))
     before = await looked_into(probed)

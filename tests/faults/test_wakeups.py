@@ -30,7 +30,7 @@ async def nothing_changes(place: Place, workers, flow: str, wake_ups: int) -> No
     """Send wake-ups to a flow that has nothing to do, and see that it stays as it is."""
     before = (await place.flows.log.head(place.flows.tenant, flow), list(place.model.asked))
     for _ in range(wake_ups):
-        await place.wake.wake(place.flows.tenant, flow)
+        await place.wake_queue.enqueue(place.flows.tenant, flow)
     for _ in range(10):
         workers.tend()
         await asyncio.sleep(0.05)
@@ -49,7 +49,7 @@ async def test_wake_ups_four_times_in_any_order_and_after_the_end_change_nothing
         four_times = [*flows, "f-nowhere"] * 4
         rng.shuffle(four_times)
         for flow in four_times:
-            await place.wake.wake(place.flows.tenant, flow)
+            await place.wake_queue.enqueue(place.flows.tenant, flow)
             workers.tend()
             await asyncio.sleep(rng.uniform(0, 0.05))
         await workers.ended(*flows)
@@ -96,7 +96,7 @@ async def test_of_three_workers_at_one_flow_one_runs_each_step(strategy: str, a_
     async with fleet(place, size=3) as workers:
         await place.launch(crew)
         for _ in range(5):
-            await place.wake.wake(place.flows.tenant, "f1")
+            await place.wake_queue.enqueue(place.flows.tenant, "f1")
         await workers.ended()
     await undisturbed(place, ("f1",), crew)
 

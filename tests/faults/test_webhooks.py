@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, over_redis
 from tests.webhook_dispatcher import dispatcher
@@ -90,7 +90,7 @@ async def a_process(
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_killed_at_any_moment_it_tells_the_rest_when_it_is_back(gateway, seed: int):
     rng = random.Random(seed)
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     async with receiving(capricious(seed)) as receiver:
         telling = asyncio.create_task(stories(flows, receiver))
         for _ in range(KILLS):
@@ -107,7 +107,7 @@ async def test_killed_at_any_moment_it_tells_the_rest_when_it_is_back(gateway, s
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: int):
     over = asyncio.Event()
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     async with (
         receiving(capricious(seed)) as receiver,
         faulty(gateway.url, a_share_dropped(0.2, seed)) as url,
@@ -123,7 +123,7 @@ async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: in
 
 
 async def test_one_that_was_frozen_longer_than_its_hold_is_not_believed(gateway):
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     async with receiving() as receiver, a_process(gateway, flows, receiver) as frozen:
         telling = asyncio.create_task(stories(flows, receiver))
         await until(lambda: len(receiver.posts) >= FLOWS, PATIENCE_SECONDS)

@@ -17,7 +17,7 @@ import httpx_sse
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from infra.container import serve
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 from tests.certificate import Certificate, self_signed
@@ -86,7 +86,7 @@ def container(processes: Processes, gateway: Rest, certificate: Certificate) -> 
 
 @pytest.fixture
 async def tellers(gateway: Rest) -> list[Teller]:
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     return [await begun(flows, f"f{i}") for i in range(STREAMS)]
 
 

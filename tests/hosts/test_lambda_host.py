@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from core import bootstrap, events
-from core.adapters.upstash.lean import LeanCommands
-from core.flows import Status
+from core import bootstrap
+from core.adapters.upstash.http import HttpRedis
+from core.flows import Status, events
 from functions import crew_launch, flow_events, flow_status
 from tests.e2e.apps import LambdaContext, gateway_event
 from tests.fixtures_api import SECRET, Api
@@ -35,7 +35,7 @@ def environ(gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 async def ended(gateway) -> Flows:
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", "ü")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from infra.local import s3, valkey
-from infra.local.scripts import Scripts, without_key_locking
+from infra.local.gateway.scripts import Scripts, without_key_locking
 
 
 def test_valkey_listens_on_this_machine_alone_and_keeps_its_data_in_the_folder(tmp_path):

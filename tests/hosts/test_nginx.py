@@ -9,7 +9,7 @@ import httpx
 import httpx_sse
 import pytest
 
-from core.adapters.upstash.lean import LeanCommands
+from core.adapters.upstash.http import HttpRedis
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 from tests.fixtures_api import Api
 from tests.fixtures_ports import over_redis
@@ -71,7 +71,7 @@ def nginx(
 
 @pytest.fixture
 async def teller(gateway: Rest) -> Teller:
-    flows = over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     return await begun(flows, "f1")
 
 

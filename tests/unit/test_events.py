@@ -7,8 +7,8 @@ import pytest
 from ag_ui.core import Event as AgUiEvent
 from pydantic import TypeAdapter
 
-from core import events
 from core.costs.usage import Usage
+from core.flows import events
 
 AG_UI: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 A_LOG = [

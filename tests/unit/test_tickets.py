@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import identity, tickets
+from core import identity
 from core.errors import UnauthenticatedError
+from core.flows import tickets
 from core.identity import FLOWS_READ, ID, Keys, Principal
 
 NOW = 1_800_000_000

@@ -5,20 +5,20 @@ import time
 
 import pytest
 
-from core import events
 from core.adapters.memory import MemoryFlows
 from core.crews import control
+from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError
-from core.crews.run import NoLimit, Timing
+from core.crews.run_step import Timing
 from core.crews.work import Session, StepFailedError, StepTask
-from core.flows import Status
+from core.flows import Status, events
 from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of
 
 
 async def test_a_flow_runs_its_steps_in_order_and_ends_with_the_last_output():
     memory, runner = MemoryFlows(), Scripted()
     await launched(memory)
-    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     flow = await memory.state("t", "f")
     assert runner.began == ["one", "two", "three"]
     assert (flow.head.status, flow.output) == (Status.SUCCEEDED, "three after 2")
@@ -36,7 +36,7 @@ async def test_a_step_that_cannot_succeed_fails_the_flow_and_says_why():
 
     memory, runner = MemoryFlows(), Scripted(two=fails)
     await launched(memory)
-    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     flow = await memory.state("t", "f")
     assert (flow.head.status, flow.error) == (Status.FAILED, "two: the file is no CSV")
     assert (await kinds(memory))[-1] == "RUN_ERROR"
@@ -50,7 +50,7 @@ async def test_a_step_that_may_be_retried_is_and_the_log_says_why():
 
     memory, runner = MemoryFlows(), Scripted(two=fails_once)
     await launched(memory, a_crew({"two": {"retries": 1}}))
-    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     assert (await memory.head("t", "f")).status is Status.SUCCEEDED
     assert runner.began == ["one", "two", "two", "three"]
     log = await log_of(memory)
@@ -71,11 +71,11 @@ async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_firs
     await launched(memory)
     worker = a_worker(memory, runner)
     with pytest.raises(KilledError):
-        await worker.advance("t", "f", NoLimit())
-    await worker.advance("t", "f", NoLimit())  # too early: the lease still stands
+        await worker.run_flow("t", "f", NoLimit())
+    await worker.run_flow("t", "f", NoLimit())  # too early: the lease still stands
     assert runner.began == ["one", "two"]
     await asyncio.sleep(TIMING.lease_seconds)
-    await worker.advance("t", "f", NoLimit())
+    await worker.run_flow("t", "f", NoLimit())
     assert runner.began == ["one", "two", "two", "three"]
     retried = [event for event in await log_of(memory) if event.get("name") == "step_retried"]
     assert [e["value"] for e in retried] == [{"step": "two", "attempt": 2}]
@@ -93,9 +93,9 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
     worker = a_worker(memory, runner)
     for _ in range(2):
         with pytest.raises(KilledError):
-            await worker.advance("t", "f", NoLimit())
+            await worker.run_flow("t", "f", NoLimit())
         await asyncio.sleep(TIMING.lease_seconds + 0.02)
-    await worker.advance("t", "f", NoLimit())
+    await worker.run_flow("t", "f", NoLimit())
     flow = await memory.state("t", "f")
     assert runner.began == ["one", "one"]
     assert flow.error == (
@@ -110,10 +110,10 @@ async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
 
     memory, runner = MemoryFlows(), Scripted(one=long)
     await launched(memory)
-    first = asyncio.create_task(a_worker(memory, runner).advance("t", "f", NoLimit()))
+    first = asyncio.create_task(a_worker(memory, runner).run_flow("t", "f", NoLimit()))
     for _ in range(8):
         await asyncio.sleep(0.05)
-        await a_worker(memory, runner).advance("t", "f", NoLimit())
+        await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     await first
     assert runner.began == ["one", "two", "three"]
 
@@ -137,7 +137,7 @@ async def test_a_worker_whose_step_was_taken_over_is_stopped_there():
 
     memory, runner = MemoryFlows(), Scripted(one=stalls)
     await launched(memory)
-    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     assert stopped == ["one"]
     assert "still" not in str((await memory.entries("t", "f", 0, 100))[3:])
 
@@ -157,7 +157,7 @@ async def test_a_flow_that_is_cancelled_in_a_step_stops_there():
 
     memory, runner = MemoryFlows(), Scripted(two=goes_on)
     await launched(memory)
-    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     assert (await memory.state("t", "f")).head.status is Status.CANCELLED
     assert (runner.began, stopped) == (["one", "two"], ["two"])
     assert (await kinds(memory))[-1] == "RUN_ERROR"
@@ -171,13 +171,13 @@ async def test_no_step_is_begun_with_too_little_time_left():
     memory, runner = MemoryFlows(), Scripted()
     await launched(memory)
     await memory.take("t", 1, 60_000)
-    await a_worker(memory, runner).advance("t", "f", AlmostOver())
+    await a_worker(memory, runner).run_flow("t", "f", AlmostOver())
     assert runner.began == []
     assert await memory.take("t", 1, 60_000) == ["f"]  # somebody else was asked for
 
 
 async def test_a_flow_that_is_gone_is_nothing_to_do():
-    await a_worker(MemoryFlows(), Scripted()).advance("t", "nowhere", NoLimit())
+    await a_worker(MemoryFlows(), Scripted()).run_flow("t", "nowhere", NoLimit())
 
 
 async def test_two_workers_run_each_step_once():
@@ -185,7 +185,7 @@ async def test_two_workers_run_each_step_once():
     await launched(memory)
     worker = a_worker(memory, runner)
     while not (await memory.head("t", "f")).status.terminal:
-        await asyncio.gather(*(worker.advance("t", "f", NoLimit()) for _ in range(2)))
+        await asyncio.gather(*(worker.run_flow("t", "f", NoLimit()) for _ in range(2)))
     assert runner.began == ["one", "two", "three"]
 
 
@@ -203,7 +203,7 @@ async def test_a_models_words_make_at_most_five_events_a_second_and_lose_none():
     memory, runner = MemoryFlows(), Scripted(one=talks)
     await launched(memory)
     began = time.monotonic()
-    await a_worker(memory, runner).advance("t", "f", NoLimit())
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
     took = time.monotonic() - began
     log = await log_of(memory)
     words = [event["delta"] for event in log if event["type"] == "TEXT_MESSAGE_CONTENT"]

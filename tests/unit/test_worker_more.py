@@ -9,7 +9,7 @@ import pytest
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import control
-from core.crews.run import NoLimit
+from core.crews.clock import NoLimit
 from core.crews.work import Session, StepFailedError, StepTask
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
@@ -22,7 +22,7 @@ SIDE_BY_SIDE = {
 
 
 async def run_through(memory: MemoryFlows, runner: Scripted, flow: str = "f") -> Flow:
-    await a_worker(memory, runner).advance("t", flow, NoLimit())
+    await a_worker(memory, runner).run_flow("t", flow, NoLimit())
     return await memory.state("t", flow)
 
 
@@ -42,7 +42,7 @@ async def test_steps_that_may_run_side_by_side_do_in_as_many_workers():
         while not (await memory.head("t", "f")).status.terminal:
             for flow in await memory.take("t", 1, 60_000):
                 woken += 1
-                await a_worker(memory, runner).advance("t", flow, NoLimit())
+                await a_worker(memory, runner).run_flow("t", flow, NoLimit())
             await asyncio.sleep(0.01)
 
     async with asyncio.timeout(10):
@@ -205,7 +205,7 @@ async def test_an_agent_is_told_what_was_learnt_and_what_came_of_it_is_kept():
     scripts = {s: lambda work, _: told.append(work.lessons) for s in ("one", "two", "three")}
     memory, runner, book = MemoryFlows(), Scripted(**scripts), Book()
     await launched(memory)
-    await a_worker(memory, runner, book).advance("t", "f", NoLimit())
+    await a_worker(memory, runner, book).run_flow("t", "f", NoLimit())
     assert told == [("about one",), (), ("about three",)]
     assert [step for step, _ in book.kept] == ["one", "two", "three"]
     assert (await memory.head("t", "f")).status is Status.SUCCEEDED

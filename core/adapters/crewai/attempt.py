@@ -55,6 +55,17 @@ class Attempt:
         self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
     def run(self) -> dict[str, Any]:
+        """Return the result, with every message ended; see `_run`."""
+        try:
+            return self._run()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the message that is being streamed; what the attempt says later is not shown."""
+        self._reporter.close()
+
+    def _run(self) -> dict[str, Any]:
         """Return the result; an answer that is not taken is told to a new agent, a few times.
 
         CrewAI's own guardrails would forget the context of the earlier tasks when they retry.

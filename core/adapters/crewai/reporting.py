@@ -5,8 +5,10 @@ swallows some of what a sink raises, so what stops a step is kept in its StopSig
 set, every later event and the hook before the next model call raise.
 """
 
+import contextlib
 import itertools
 import json
+import threading
 from typing import Any
 
 from crewai.agents.parser import AgentFinish, OutputParserError, parse
@@ -22,11 +24,13 @@ from crewai.events import (
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 
-from core import events
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prices import PriceBook
+from core.crews.ledger import ExpiredError, FencedError
 from core.crews.work import Session, StepTask
+from core.errors import NotFoundError
+from core.flows import events
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
 _INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
@@ -43,16 +47,31 @@ class EventReporter:
         self._session = session
         self._stop_signal = stop_signal
         self._meter = UsageMeter(work.prompt.step, session, prices, stop_signal)
-        self._numbers = itertools.count(1)
         self._insights = itertools.count(1)
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
+        self._lock = threading.Lock()
+        self._closed = False
 
     def sink(self, source: Any, event: Any) -> None:
         """Take one event of CrewAI. Raises what stopped the step."""
         self._meter_call(source, event, speaks=True)
         self._stop_signal.raise_if_stopped()
-        if told := self._translate(event):
-            self._post(told)
+        with self._lock:
+            if not self._closed and (told := self._translate(event)):
+                self._post(told)
+
+    def close(self) -> None:
+        """End the message that was being streamed, if one was; of later events only money counts.
+
+        For an attempt that is over, while its threads may still be at work.
+        """
+        with self._lock:
+            self._closed = True
+            told = [end for message in self._streamed.values() for end in events.text_end(message)]
+            self._streamed.clear()
+            if told:
+                with contextlib.suppress(FencedError, ExpiredError, NotFoundError):
+                    self._session.post(told)  # a lost step's message is ended by the ledger
 
     def silent_sink(self, source: Any, event: Any) -> None:
         """Take an event of a call whose answer is no message to anybody; it costs all the same."""
@@ -88,7 +107,9 @@ class EventReporter:
                 self._stop_signal.raise_if_stopped()
                 self._meter.reserve(source, event)
             case LLMCallCompletedEvent():
-                self._meter.settle(event, self._answer_events(event) if speaks else [])
+                with self._lock:
+                    said = self._answer_events(event) if speaks else []
+                    self._meter.settle(event, said)
             case LLMCallFailedEvent():
                 self._meter.failed(event)
             case _:
@@ -115,23 +136,21 @@ class EventReporter:
 
         A call of a tool alone is none.
         """
+        if self._closed:
+            return []
         if event.call_id in self._streamed:
             return events.text_end(self._streamed.pop(event.call_id))
         if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
             return []
         text = _spoken(event.response)
-        return events.text_message(self._next_message_id(), text) if text else []
+        return events.text_message(self._session.message_id(), text) if text else []
 
     def _chunk_events(self, call: str, text: str) -> list[events.Event]:
         """Return a piece of what a call streams, the first one with the message's beginning."""
         if call in self._streamed:
             return events.text_content(self._streamed[call], text)
-        message = self._streamed[call] = self._next_message_id()
+        message = self._streamed[call] = self._session.message_id()
         return [*events.text_start(message), *events.text_content(message, text)]
-
-    def _next_message_id(self) -> str:
-        """Return the id of a new message; another attempt at the step has other ids."""
-        return f"{self._work.prompt.step}.{self._work.attempt}.{next(self._numbers)}"
 
 
 def _spoken(text: str) -> str:

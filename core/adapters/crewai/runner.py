@@ -50,4 +50,5 @@ class CrewAIRunner:
             return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
         except asyncio.CancelledError:
             stop_signal.stop(FencedError("the step was cancelled"))
+            attempt.close()
             raise

@@ -13,14 +13,14 @@ from typing import Any
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 from crewai.types.usage_metrics import UsageMetrics
 
-from core import events
 from core.adapters.crewai.failures import not_billed
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.stop_signal import StopSignal
 from core.costs.prices import PriceBook, bound, priced
 from core.costs.usage import Usage
 from core.crews.work import Session, StepFailedError
-from core.events import Event
+from core.flows import events
+from core.flows.events import Event
 
 _CHARACTERS_PER_TOKEN = 4
 

@@ -4,7 +4,7 @@ from core.adapters.memory.flows import MemoryFlows
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
 from core.crews.ledger import FencedError
-from core.events import Event
+from core.flows.events import Event
 
 
 class MemoryBudgetBook:

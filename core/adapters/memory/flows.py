@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core import events as agui
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, FencedError, Launch, StepBusy, StepWrite
 from core.errors import ConflictError
-from core.events import Event
 from core.flows import Flow, Status, Step
+from core.flows import events as agui
+from core.flows.events import Event
 
 DAY_MS = 86_400_000
 Spent = dict[tuple[str, str, str], Usage]  # by model, crew and task
@@ -26,7 +26,7 @@ def _now_ms() -> int:
 
 
 class MemoryFlows(MemoryLog):
-    """FlowLog, RunLedger and Wake in memory.
+    """FlowLog, RunLedger and WakeQueue in memory.
 
     `outbox` holds the flows that somebody is to be told of, and since when (ms); `spent` what was
     counted, by tenant and day.
@@ -205,7 +205,7 @@ class MemoryFlows(MemoryLog):
     async def tenants(self) -> list[str]:
         return sorted({tenant for tenant, _ in self._due})
 
-    async def wake(self, tenant: str, flow: str) -> None:
+    async def enqueue(self, tenant: str, flow: str) -> None:
         """Make a live flow due at once."""
         if (tenant, flow) in self._due:
             self._due[tenant, flow] = min(self._due[tenant, flow], self._now_ms())

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core import events
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import ExpiredError, FencedError
-from core.events import Event
-from core.flows import Batch, Entry, Flow, Status, Step
+from core.flows import Batch, Entry, Flow, Status, Step, events
+from core.flows.events import Event
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from core.adapters.upstash import keys, records, scripts
 from core.adapters.upstash.commands import Commands
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
-from core.events import Event
+from core.flows.events import Event
 
 
 class UpstashBudgetBook:

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 from core.errors import UnavailableError
@@ -13,7 +14,7 @@ Command = Sequence[str | int]
 
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.05
-PATIENCE_SECONDS = 5.0  # a store that hangs is not asked again after this: somebody is waiting
+RETRY_SECONDS = 5.0  # a store that hangs is not asked again after this: somebody is waiting
 REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door, did
 FOR_GOOD = ("ERR", "NOSCRIPT", "WRONGTYPE", "CROSSSLOT", "NOPERM", "WRONGPASS", "NOAUTH")
 
@@ -42,7 +43,7 @@ class Commands(Protocol):
         ...
 
 
-def refusal(message: str) -> CommandError | UnavailableError:
+def error_from_reply(message: str) -> CommandError | UnavailableError:
     """Return what an `{"error": ...}` reply means: a fault of ours, or of the moment (OOM, ...)."""
     error = CommandError(message)
     if error.code in FOR_GOOD:
@@ -50,7 +51,18 @@ def refusal(message: str) -> CommandError | UnavailableError:
     return UnavailableError("the store refuses for now")
 
 
-class Patient:
+class PubSub(Protocol):
+    """Port of these adapters: the messages of a channel."""
+
+    def subscribe(self, channel: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Subscribe; entered when that is acknowledged, iteration ends when the connection does.
+
+        Raises UnavailableError.
+        """
+        ...
+
+
+class RetryingClient:
     """A client that asks again where that may help.
 
     Right only because nothing Crewline sends does harm when it runs twice: scripts know their
@@ -63,15 +75,15 @@ class Patient:
 
     async def execute(self, command: Command) -> Any:
         """Send one command, up to six times."""
-        return await _patiently(lambda: self._commands.execute(command))
+        return await _retry(lambda: self._commands.execute(command))
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send several, all of them again if one try fails."""
-        return await _patiently(lambda: self._commands.pipeline(commands))
+        return await _retry(lambda: self._commands.pipeline(commands))
 
 
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    give_up = time.monotonic() + PATIENCE_SECONDS
+async def _retry(call: Callable[[], Awaitable[T]]) -> T:
+    give_up = time.monotonic() + RETRY_SECONDS
     for attempt in range(ATTEMPTS - 1):
         try:
             return await call()

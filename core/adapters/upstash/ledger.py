@@ -8,8 +8,8 @@ from core.adapters.upstash import keys, records, scripts
 from core.adapters.upstash.commands import Commands
 from core.crews.ledger import Claim, Launch, StepBusy, StepWrite
 from core.errors import ConflictError
-from core.events import Event
 from core.flows import Flow, Status, Step
+from core.flows.events import Event
 
 
 class UpstashRunLedger:

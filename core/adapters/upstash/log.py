@@ -1,30 +1,21 @@
 """FlowLog over Redis: a poll is one HMGET, a page of events one XRANGE, following a subscription."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from contextlib import asynccontextmanager
 
 from core.adapters.upstash import keys, records
-from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.commands import Commands, PubSub
 from core.flows import Batch, Entry, Flow, Head, Status, Summary
 
 RECORD_SEPARATOR = "\x1e"  # between the number and the events of a message, see prelude.lua
 
 
-class Subscriber(Protocol):
-    """Port of this adapter: messages of a channel from its acknowledgement on."""
-
-    def messages(self, channel: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """Subscribe; iteration ends when the connection does. Raises UnavailableError."""
-        ...
-
-
 class UpstashFlowLog:
     """Reads flows with one command each."""
 
-    def __init__(self, redis: Commands, subscriber: Subscriber) -> None:
+    def __init__(self, redis: Commands, pubsub: PubSub) -> None:
         self._redis = redis
-        self._subscriber = subscriber
+        self._pubsub = pubsub
 
     async def head(self, tenant: str, flow: str) -> Head:
         """Return the newest of a flow: one HMGET of four short fields."""
@@ -67,7 +58,7 @@ class UpstashFlowLog:
     @asynccontextmanager
     async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
         """Subscribe to what is appended."""
-        async with self._subscriber.messages(keys.live(tenant, flow)) as messages:
+        async with self._pubsub.subscribe(keys.live(tenant, flow)) as messages:
             yield _Batches(messages)
 
 

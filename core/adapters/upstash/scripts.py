@@ -14,12 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core import events as agui
 from core.adapters.upstash import keys as names
 from core.adapters.upstash.commands import CommandError, Commands
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
+from core.flows import events as agui
+from core.flows.events import Event
 
 FOLDER = Path(__file__).parent / "lua"
 DAY_MS = 86_400_000

@@ -8,13 +8,13 @@ import httpx
 from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
-from core.adapters.upstash.commands import REPLY_STATUSES, Command, refusal
+from core.adapters.upstash.commands import REPLY_STATUSES, Command, error_from_reply
 from core.errors import UnavailableError
 
 TIMEOUT_SECONDS = 3.0
 
 
-class SdkCommands:
+class SdkRedis:
     """The SDK without its own retry (three seconds late, and deaf to what it repeats).
 
     It has no time-out and takes a failing service's answer for one of Redis, hence the limit and
@@ -43,7 +43,7 @@ class SdkCommands:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await call
         except UpstashError as error:
-            raise refusal(str(error)) from error
+            raise error_from_reply(str(error)) from error
         except (httpx.HTTPError, TimeoutError, ValueError, KeyError) as error:
             raise UnavailableError("the store does not answer") from error
 

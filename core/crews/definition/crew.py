@@ -86,9 +86,10 @@ class Definition(Strict):
         filled = defaults | inputs
         validator: Any = Draft202012Validator(self.inputs)
         errors = validator.iter_errors(filled)
-        pointers = {_pointer(error.absolute_path): _reason(error) for error in errors}
-        if pointers:
-            raise InvalidInputError(f"the inputs do not fit the crew {self.name}", pointers)
+        complaints = ((_pointer(error.absolute_path), _reason(error)) for error in errors)
+        wrong = InvalidInputError(f"the inputs do not fit the crew {self.name}", complaints)
+        if wrong.pointers:
+            raise wrong
         return filled
 
 

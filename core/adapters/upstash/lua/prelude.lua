@@ -64,7 +64,7 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
+-- delta: the STATE_DELTA event of a change to the public state, as core/flows/state.py shows it.
 --   changes    path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
 --   new_steps  the JSON texts of steps to add, or nothing
 local function delta(changes, new_steps)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
-from infra.local.resp import Reply
+from infra.local.gateway.resp import Reply
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Encode = Callable[[bytes], str]
@@ -21,7 +21,7 @@ _LOADING = "LOADING"  # the server runs, and still reads its data
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: bytes
     media_type: bytes = JSON
@@ -37,21 +37,21 @@ def base64(value: bytes) -> str:
     return "OK" if value == b"OK" else b2a_base64(value, newline=False).decode()
 
 
-def of_reply(reply: Reply, encode: Encode) -> Answer:
+def of_reply(reply: Reply, encode: Encode) -> Response:
     if isinstance(reply, hiredis.ReplyError):
         return failure(503 if str(reply).startswith(_LOADING) else 400, str(reply))
     return _json(200, _item(reply, encode))
 
 
-def of_batch(replies: list[Reply], encode: Encode) -> Answer:
+def of_batch(replies: list[Reply], encode: Encode) -> Response:
     return _json(200, [_item(reply, encode) for reply in replies])
 
 
-def failure(status: int, message: str) -> Answer:
+def failure(status: int, message: str) -> Response:
     return _json(status, {"error": message})
 
 
-async def respond(send: Send, answer: Answer) -> None:
+async def respond(send: Send, answer: Response) -> None:
     headers = [
         (b"content-type", answer.media_type),
         (b"content-length", b"%d" % len(answer.body)),
@@ -84,8 +84,8 @@ def _event_text(reply: Reply) -> str:
     return '"OK"' if reply == b"OK" else plain(reply)  # MONITOR acknowledges with a status
 
 
-def _json(status: int, value: Any) -> Answer:
-    return Answer(status, _dump(value).encode())
+def _json(status: int, value: Any) -> Response:
+    return Response(status, _dump(value).encode())
 
 
 def _item(reply: Reply, encode: Encode) -> dict[str, Any]:

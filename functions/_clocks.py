@@ -1,4 +1,4 @@
-"""Time: how long an invocation may still run, as its host says."""
+"""Clocks of invocations: how long one may still run, as its host says."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from core.config import WORKER_MARGIN_SECONDS
 
 
-class Remaining:
+class LambdaClock:
     """The clock of a Lambda invocation."""
 
     def __init__(self, context: Any) -> None:
@@ -17,7 +17,7 @@ class Remaining:
         return self._context.get_remaining_time_in_millis() / 1000 - WORKER_MARGIN_SECONDS
 
 
-class Deadline:
+class DeadlineClock:
     """The clock of a request that the host answers within so many seconds from now."""
 
     def __init__(self, seconds: float) -> None:

@@ -11,8 +11,8 @@ import hashlib
 import re
 from collections import OrderedDict
 
-from infra.local.commands import name_of
-from infra.local.resp import Command
+from infra.local.gateway.commands import name_of
+from infra.local.gateway.resp import Command
 
 _SHEBANG = re.compile(rb"#!lua\s+flags=([^\s]*)")
 _FLAG = b"allow-key-locking"

@@ -1,4 +1,4 @@
-"""Catching up: what somebody has not seen of a flow, page by page.
+"""Pages: what somebody has not seen of a flow, page by page.
 
 One command tells those who are up to date that they are; a second one reads what they lack.
 """
@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core import events
-from core.flows import Batch, Entry, Flow, FlowLog, Head
+from core.flows import Batch, Entry, Flow, FlowLog, Head, events
 
 PAGE_EVENTS = 500
 PAGE_CHARACTERS = 512 * 1024  # an event that is longer has a page of its own
@@ -38,7 +37,7 @@ class Page:
         return self.number < self.head.sequence
 
 
-async def page(log: FlowLog, tenant: str, flow: str, after: str) -> Page:
+async def read_page(log: FlowLog, tenant: str, flow: str, after: str) -> Page:
     """Return what comes after a cursor, or after an event's number in the present incarnation.
 
     Raises NotFoundError, UnavailableError.
@@ -50,12 +49,12 @@ async def page(log: FlowLog, tenant: str, flow: str, after: str) -> Page:
     if number is not None and number < head.sequence:
         entries = await log.entries(tenant, flow, number, PAGE_EVENTS)
         if entries and entries[0].number == number + 1:
-            return await _of(log, tenant, flow, head, list(_fitting(entries)))
+            return await _page(log, tenant, flow, head, list(_fitting(entries)))
     state = await log.snapshot(tenant, flow)
     return Page(state.head, state.head.sequence, [], state)
 
 
-async def _of(log: FlowLog, tenant: str, flow: str, head: Head, entries: Batch) -> Page:
+async def _page(log: FlowLog, tenant: str, flow: str, head: Head, entries: Batch) -> Page:
     """Return a page of these, whose head knows of the end if they do."""
     if events.is_final(entries[-1].event) and not head.status.terminal:
         head = await log.head(tenant, flow)

@@ -1,4 +1,4 @@
-"""Flows: what a run of a crew looks like from outside.
+"""The state of a flow: what a run of a crew looks like from outside.
 
 A flow moves from queued to running, may wait, and ends once. Every change of its state bumps the
 state version, and incarnation + version *is* the ETag: a poller that is up to date costs one Redis
@@ -7,11 +7,9 @@ incarnation with that number is the cursor of whoever follows.
 """
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from core.costs.usage import Usage
 
@@ -151,50 +149,3 @@ class Summary:
             "status": self.status.value,
             "created_ms": self.created_ms,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One event of a flow's log: its number, and the AG-UI event as JSON text."""
-
-    number: int
-    event: str
-
-
-Batch = list[Entry]
-
-
-class FlowLog(Protocol):
-    """Port: reading flows. Nothing here changes a flow.
-
-    Every method raises NotFoundError for a flow that does not exist or is another tenant's, and
-    UnavailableError when the store does not answer.
-    """
-
-    async def head(self, tenant: str, flow: str) -> Head:
-        """Return the newest of a flow; one command at any size of state."""
-        ...
-
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
-        """Return the whole state, read at one moment."""
-        ...
-
-    async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
-        """Return at most `limit` flows that come before `before` in the order of creation, newest first."""
-        ...
-
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
-        """Return at most `limit` events numbered above `after`, in order; [] if there is none.
-
-        The first may have a number above `after + 1`: what lay between was trimmed.
-        """
-        ...
-
-    def live(self, tenant: str, flow: str) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
-        """Subscribe: what is appended after entering arrives in batches, perhaps not all of it.
-
-        Entering returns only when the subscription is acknowledged, so a read of `entries` that
-        follows misses nothing. Iteration ends when the subscription is lost. A wait for the next
-        batch may be cancelled without losing one.
-        """
-        ...

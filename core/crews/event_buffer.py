@@ -1,4 +1,4 @@
-"""What a running step writes: events and money in order, from any thread, and a beat in silence.
+"""Writes everything a running step produces; sends a heartbeat when there is nothing to write.
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
 gathered while the last write was under way. A model's text comes in pieces, many a second: alone
@@ -17,13 +17,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from core import events
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.errors import NotFoundError, UnavailableError
-from core.events import Event
-from core.flows import Flow
+from core.flows import Flow, events
+from core.flows.events import Event
 
 T = TypeVar("T")
 
@@ -42,8 +41,11 @@ class _Settled:
     told: list[Event]
 
 
-class StepWriter:
-    """The pen of one claim, and its Session; made in the event loop, posted to from anywhere."""
+class EventBuffer:
+    """Buffers the events and charges of one claimed step and writes them to the ledger in order.
+
+    Implements `Session`. Create it in the event loop; its methods are thread-safe.
+    """
 
     def __init__(
         self,
@@ -55,11 +57,12 @@ class StepWriter:
         task: str,
         lease_seconds: float,
         beat_seconds: float,
+        now_ms: Callable[[], int],
     ) -> None:
         self._ledger, self._budgets, self._claim = ledger, budgets, claim
         self._crew, self._task = crew, task  # for which money is spent
         self._lease_ms, self._beat_seconds = round(lease_seconds * 1000), beat_seconds
-        self._loop = asyncio.get_running_loop()
+        self._now_ms, self._loop = now_ms, asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._posted = asyncio.Event()
         self._pending: list[Event | _Settled] = []
@@ -69,6 +72,7 @@ class StepWriter:
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
         self._numbers = itertools.count(1)
+        self._messages = itertools.count(1)
         self._calls: dict[str, Call] = {}
         self._closing = False
 
@@ -76,7 +80,12 @@ class StepWriter:
 
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
-        self._take(_stamped(told))
+        self._append(events.stamped(told, self._now_ms()))
+
+    def message_id(self) -> str:
+        """Return `{flow}.{step}.{epoch}.{n}`; all attempts within the claim count on."""
+        claim = self._claim
+        return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages)}"
 
     def reserve(self, model: str, bound: Usage) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
@@ -88,14 +97,15 @@ class StepWriter:
 
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
         """Take what a call cost; returns at once."""
-        self._take([_Settled(self._calls.pop(call), usage, _stamped(told))])
+        told = events.stamped(told, self._now_ms())
+        self._append([_Settled(self._calls.pop(call), usage, told)])
 
     # What the worker does with it.
 
-    async def during(self, running: Coroutine[Any, Any, T]) -> T:
+    async def run_while_flushing(self, running: Coroutine[Any, Any, T]) -> T:
         """Send and beat while this runs; end it at once when the step is lost, and raise that.
 
-        What was not sent when it ended is left for `note` or `commit`. Raises UnavailableError
+        What was not sent when it ended is left for `record_error` or `commit`. Raises UnavailableError
         when an outage lasts too long.
         """
         self._closing = False
@@ -111,16 +121,16 @@ class StepWriter:
         sending.result()
         return work.result()
 
-    async def note(self, error: str) -> None:
-        """Write all that is unsent, and of what the attempt failed. Raises what `during` does."""
-        await self._emit(replace(await self._rest(), error=error))
+    async def record_error(self, error: str) -> None:
+        """Write all that is unsent, and of what the attempt failed. Raises what `run_while_flushing` does."""
+        await self._emit(replace(await self._drain(), error=error))
         self._raise_if_lost()
 
     async def commit(self, result: dict[str, Any]) -> Flow:
         """Store the result with all that is still unsent. Raises FencedError."""
         self.post(events.step_finished(self._claim.step))
-        write, self._seq = await self._rest(), self._seq + 1
-        return await _insist(lambda: self._ledger.commit(self._claim, self._seq, result, write))
+        write, self._seq = await self._drain(), self._seq + 1
+        return await _retry(lambda: self._ledger.commit(self._claim, self._seq, result, write))
 
     # Sending.
 
@@ -138,7 +148,7 @@ class StepWriter:
             bound,
         )
 
-    def _take(self, items: Sequence[Event | _Settled]) -> None:
+    def _append(self, items: Sequence[Event | _Settled]) -> None:
         self._raise_if_lost()
         with self._lock:
             self._pending += items
@@ -149,7 +159,7 @@ class StepWriter:
             raise self._lost
 
     async def _reserve(self, call: Call) -> None:
-        await self._unless_lost(lambda: self._budgets.reserve(call))
+        await self._write_if_held(lambda: self._budgets.reserve(call))
         if self._lost is not None:
             self._posted.set()
             raise self._lost
@@ -158,11 +168,11 @@ class StepWriter:
         """Send until the step is done or lost."""
         while not self._closing and self._lost is None:
             await self._posted_within(self._beat_at + self._beat_seconds - time.monotonic())
-            await self._text_may_wait()
-            await self._gathered()
-            await self._text_may_wait()  # if that is all that came
+            await self._throttle_text()
+            await self._debounce()
+            await self._throttle_text()  # if that is all that came
             if not self._closing:
-                await self._beat(await self._rest())
+                await self._beat(await self._drain())
 
     async def _posted_within(self, seconds: float) -> None:
         """Return when something was posted, or after so many seconds."""
@@ -171,8 +181,8 @@ class StepWriter:
                 await self._posted.wait()
         self._posted.clear()
 
-    async def _gathered(self) -> None:
-        """Wait for what comes right after; the end of the step above all, whose commit takes it."""
+    async def _debounce(self) -> None:
+        """Wait up to 20 ms so that events which follow at once, or the commit, share one write."""
         until = time.monotonic() + GATHER_SECONDS
         while not self._closing and (left := until - time.monotonic()) > 0:
             await self._posted_within(left)
@@ -182,7 +192,7 @@ class StepWriter:
         if write.events or time.monotonic() >= self._beat_at + self._beat_seconds:
             await self._emit(write)
 
-    async def _text_may_wait(self) -> None:
+    async def _throttle_text(self) -> None:
         """Return when there is more than text to send, or the last text was sent long enough ago."""
         while not self._closing and self._only_text():
             left = self._text_at + TEXT_SECONDS - time.monotonic()
@@ -197,7 +207,7 @@ class StepWriter:
             not isinstance(item, _Settled) and events.is_text(item) for item in pending
         )
 
-    async def _rest(self) -> StepWrite:
+    async def _drain(self) -> StepWrite:
         """Settle the calls that were answered; return what is to be written after the last."""
         with self._lock:
             items, self._pending = self._pending, []
@@ -219,7 +229,7 @@ class StepWriter:
         if self._message is not None or events.open_message(told, None) is not None:
             await self._emit(self._write(told))
             told = []
-        await self._unless_lost(
+        await self._write_if_held(
             lambda: self._budgets.settle(item.call, item.usage, events.merged(told))
         )
 
@@ -233,23 +243,21 @@ class StepWriter:
     async def _emit(self, write: StepWrite) -> None:
         self._seq += 1
         seq, self._beat_at = self._seq, time.monotonic()
-        await self._unless_lost(lambda: self._ledger.emit(self._claim, seq, self._lease_ms, write))
+        await self._write_if_held(
+            lambda: self._ledger.emit(self._claim, seq, self._lease_ms, write)
+        )
 
-    async def _unless_lost(self, write: Callable[[], Awaitable[T]]) -> None:
+    async def _write_if_held(self, write: Callable[[], Awaitable[T]]) -> None:
         """Send a write, unless the step is lost; or learn from it that it is."""
         if self._lost is not None:
             return
         try:
-            await _insist(write)
+            await _retry(write)
         except (FencedError, ExpiredError, NotFoundError) as error:
             self._lost = error
 
 
-def _stamped(told: list[Event]) -> list[Event]:
-    return events.stamped(told, time.time_ns() // 1_000_000)
-
-
-async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+async def _retry(write: Callable[[], Awaitable[T]]) -> T:
     """Send the same write until it is known to be done. Raises UnavailableError in the end."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:

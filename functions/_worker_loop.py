@@ -10,8 +10,9 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from core.crews.run import NoLimit, Worker, due
-from core.crews.wakeups import Bell
+from core.crews.clock import NoLimit
+from core.crews.run import Worker, poll_due_flows
+from core.crews.wakeups import WakeListener
 from core.errors import UnavailableError
 
 log = logging.getLogger(__name__)
@@ -21,11 +22,11 @@ IDLE_SECONDS = (0.1, 2.0)  # between looks at the due set: soon after work, late
 DEAF_SECONDS = 5.0  # between two attempts at listening
 
 
-async def serve(worker: Worker, bell: Bell, stopped: Callable[[], bool]) -> None:
+async def serve(worker: Worker, listener: WakeListener, stopped: Callable[[], bool]) -> None:
     """Run what becomes due until `stopped`; what is under way then is left to others."""
     under_way: set[asyncio.Task[None]] = set()
     idle = IDLE_SECONDS[0]
-    async with _hearing(bell) as rung:
+    async with _hearing(listener) as rung:
         while not stopped():
             rung.clear()
             began = await _begin(worker, under_way, rung)
@@ -47,8 +48,8 @@ async def _begin(worker: Worker, under_way: set[asyncio.Task[None]], rung: async
         return False
     began = False
     try:
-        async for tenant, flow in due(worker.ledger, room, worker.timing.lease_ms):
-            task = asyncio.create_task(_advance(worker, tenant, flow))
+        async for tenant, flow in poll_due_flows(worker.ledger, room, worker.timing.lease_ms):
+            task = asyncio.create_task(_run(worker, tenant, flow))
             under_way.add(task)
             task.add_done_callback(done)
             began = True
@@ -57,19 +58,19 @@ async def _begin(worker: Worker, under_way: set[asyncio.Task[None]], rung: async
     return began
 
 
-async def _advance(worker: Worker, tenant: str, flow: str) -> None:
+async def _run(worker: Worker, tenant: str, flow: str) -> None:
     """Advance one flow; whatever goes wrong, it stays due and this worker goes on."""
     try:
-        await worker.advance(tenant, flow, NoLimit())
+        await worker.run_flow(tenant, flow, NoLimit())
     except Exception:
         log.exception("flow %s of %s was left; it stays due", flow, tenant)
 
 
 @asynccontextmanager
-async def _hearing(bell: Bell) -> AsyncGenerator[asyncio.Event]:
+async def _hearing(listener: WakeListener) -> AsyncGenerator[asyncio.Event]:
     """Yield what is set at each wake-up that is heard."""
     rung = asyncio.Event()
-    listening = asyncio.create_task(_listen(bell, rung))
+    listening = asyncio.create_task(_listen(listener, rung))
     try:
         yield rung
     finally:
@@ -77,11 +78,11 @@ async def _hearing(bell: Bell) -> AsyncGenerator[asyncio.Event]:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def _listen(bell: Bell, rung: asyncio.Event) -> None:
+async def _listen(listener: WakeListener, rung: asyncio.Event) -> None:
     """Listen for ever; where that does not work, looking now and then has to do."""
     while True:
         try:
-            async with bell.listening() as rings:
+            async with listener.listen() as rings:
                 rung.set()  # what came before it listened may have been missed
                 async for _ in rings:
                     rung.set()

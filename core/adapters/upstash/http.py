@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import httptools
 
-from core.adapters.upstash.commands import REPLY_STATUSES, Command, refusal
+from core.adapters.upstash.commands import REPLY_STATUSES, Command, error_from_reply
 from core.errors import UnavailableError
 
 TIMEOUT_SECONDS = 3.0
@@ -114,7 +114,7 @@ class _Connection(asyncio.Protocol):
         self.transport.close()
 
 
-class LeanCommands:
+class HttpRedis:
     """Commands over a pool of connections that grows with what is under way at once."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -164,18 +164,18 @@ def _reply(status: int, body: bytes) -> Any:
 
 def _result(reply: Any) -> Any:
     if "error" in reply:
-        raise refusal(str(reply["error"]))
+        raise error_from_reply(str(reply["error"]))
     return reply["result"]
 
 
-class LeanSubscriber:
+class HttpPubSub:
     """Subscriptions, each an endless answer on a connection of its own."""
 
     def __init__(self, url: str, token: str) -> None:
         self._endpoint = _Endpoint(url, token)
 
     @asynccontextmanager
-    async def messages(self, channel: str) -> AsyncGenerator[AsyncIterator[str]]:
+    async def subscribe(self, channel: str) -> AsyncGenerator[AsyncIterator[str]]:
         """Subscribe to a channel; entered when the server has acknowledged it."""
         listener = _Listener()
         await self._endpoint.connect(listener)
@@ -213,9 +213,9 @@ class _Listener(_Connection):
             line = self._body[:end].decode("utf-8", "replace").rstrip("\r")
             del self._body[: end + 1]
             if line.startswith("data: "):
-                self._hear(line.removeprefix("data: "))
+                self._on_line(line.removeprefix("data: "))
 
-    def _hear(self, data: str) -> None:
+    def _on_line(self, data: str) -> None:
         kind, _, rest = data.partition(",")
         if kind == "subscribe" and not self._acknowledged.done():
             self._acknowledged.set_result(None)

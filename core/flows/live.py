@@ -1,8 +1,8 @@
 """The hub: one subscription per flow and process, however many look on.
 
-A flow that is watched has a *feed*: a task that subscribes, reads the log's rest, and keeps the
-newest events in a bounded buffer, numbered without a gap. A viewer is no more than the number it
-has come to; it takes from the buffer what is after that, at its own pace. So a slow viewer holds
+A flow that is followed has a *subscription*: a task that hears it, reads the log's rest, and keeps
+the newest events in a bounded buffer, numbered without a gap. A subscriber is no more than the number it
+has come to; it takes from the buffer what is after that, at its own pace. So a slow subscriber holds
 nobody up and costs no memory: what it wants is no longer in the buffer one day, and it goes on
 from a snapshot.
 
@@ -21,21 +21,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from core import events
 from core.errors import UnavailableError
-from core.flows import Batch, Entry, Flow, FlowLog, Head
+from core.flows import Batch, Entry, Flow, FlowLog, Head, events
 
 log = logging.getLogger(__name__)
 
 PAGE = 500  # events read from the log at a time
-BUFFER_EVENTS, BUFFER_CHARACTERS = 1000, 1_000_000  # of a feed; a viewer further behind is too slow
+BUFFER_EVENTS, BUFFER_CHARACTERS = (
+    1000,
+    1_000_000,
+)  # of a subscription; a subscriber further behind is too slow
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long things wait, in seconds: a feed in silence, or where it has no subscription."""
+class PollPolicy:
+    """How long things wait, in seconds: a subscription in silence, or where it has no subscription."""
 
-    silence: float = 15.0  # before the log is read, and before a viewer is given a heartbeat
+    silence: float = 15.0  # before the log is read, and before a subscriber is given a heartbeat
     first: float = 0.5  # before the next read of the log, and before a lost subscription is renewed
     growth: float = 1.5
     longest: float = 5.0
@@ -45,69 +47,75 @@ class Patience:
 class Hub:
     """Watches flows over a log; made once per process and used in one event loop."""
 
-    def __init__(self, flow_log: FlowLog, patience: Patience | None = None) -> None:
+    def __init__(self, flow_log: FlowLog, policy: PollPolicy | None = None) -> None:
         self._log = flow_log
-        self._patience = patience or Patience()
-        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._policy = policy or PollPolicy()
+        self._subscriptions: dict[tuple[str, str], _Subscription] = {}
 
     @asynccontextmanager
-    async def watch(self, tenant: str, flow: str, cursor: str | None) -> AsyncGenerator["Viewer"]:
-        """Join those who look on, from a cursor or from the beginning.
+    async def subscribe(
+        self, tenant: str, flow: str, cursor: str | None
+    ) -> AsyncGenerator["Subscriber"]:
+        """Subscribe to a flow's events after `cursor` (None: from the start).
 
         Raises NotFoundError, UnavailableError.
         """
-        feed = self._feeds.get((tenant, flow))
-        if feed is None:
-            feed = self._feeds[tenant, flow] = _Feed(self._log, tenant, flow, self._patience)
-        feed.viewers += 1
+        subscription = self._subscriptions.get((tenant, flow))
+        if subscription is None:
+            subscription = self._subscriptions[tenant, flow] = _Subscription(
+                self._log, tenant, flow, self._policy
+            )
+        subscription.subscribers += 1
         try:
-            yield await feed.join(cursor)
+            yield await subscription.subscribe(cursor)
         finally:
-            feed.viewers -= 1
-            if not feed.viewers:
-                if self._feeds.get((tenant, flow)) is feed:
-                    del self._feeds[tenant, flow]
-                await feed.close()
+            subscription.subscribers -= 1
+            if not subscription.subscribers:
+                if self._subscriptions.get((tenant, flow)) is subscription:
+                    del self._subscriptions[tenant, flow]
+                await subscription.close()
 
 
-class Viewer:
-    """One who looks on. `head` is the flow's when the feed began: it names the incarnation."""
+class Subscriber:
+    """One who looks on. `head` is the flow's when the subscription began: it names the incarnation."""
 
-    def __init__(self, feed: "_Feed", number: int | None) -> None:
-        self.head = feed.head
-        self._feed = feed
+    def __init__(self, subscription: "_Subscription", number: int | None) -> None:
+        self.head = subscription.head
+        self._subscription = subscription
         self._number = number  # of the last event seen; None: the cursor was no use
         self._replaying = True  # what came before the buffer is read from the log, at first
 
     @property
     def ended(self) -> bool:
-        """Whether this viewer has seen the last event there will ever be."""
-        return self._feed.ended and (self._number or 0) >= self._feed.last
+        """Whether this subscriber has seen the last event there will ever be."""
+        return self._subscription.ended and (self._number or 0) >= self._subscription.last
 
     async def items(self, seconds_left: Callable[[], float]) -> AsyncGenerator[Batch | Flow]:
         """Yield what comes, in batches, until the flow or the time ends.
 
         An empty batch means that nothing happened for 15 s: the moment for a heartbeat. A Flow is
-        a snapshot: the cursor was no use, or this viewer was too slow; what follows is after it.
+        a snapshot: the cursor was no use, or this subscriber was too slow; what follows is after it.
         Raises UnavailableError.
         """
         while not self.ended:
-            news = self._feed.news  # before looking, or what comes meanwhile would be missed
+            changed = (
+                self._subscription.changed
+            )  # before looking, or what comes meanwhile would be missed
             item = await self._available()
             if not item:
-                await _happens(news, min(self._feed.patience.silence, seconds_left()))
-            if item or not news.is_set():
+                await _wait_for(changed, min(self._subscription.policy.silence, seconds_left()))
+            if item or not changed.is_set():
                 yield item
             if seconds_left() <= 0:
                 return
 
     async def _available(self) -> Batch | Flow:
-        """Return what this viewer has not seen, [] if there is nothing."""
+        """Return what this subscriber has not seen, [] if there is nothing."""
         if self._number is None:
             return await self._snapshot()
-        fresh = self._feed.after(self._number)
+        fresh = self._subscription.after(self._number)
         if fresh is None and self._replaying:
-            fresh = await self._feed.page(self._number)
+            fresh = await self._subscription.page(self._number)
         else:
             self._replaying = False
         if fresh is None:
@@ -117,41 +125,41 @@ class Viewer:
         return fresh
 
     async def _snapshot(self) -> Flow:
-        state = await self._feed.snapshot()
+        state = await self._subscription.snapshot()
         self._number = state.head.sequence
         return state
 
 
-class _Feed:
+class _Subscription:
     """The newest events of one flow, as long as somebody looks on."""
 
     head: Head
 
-    def __init__(self, flow_log: FlowLog, tenant: str, flow: str, patience: Patience) -> None:
-        self._log, self._tenant, self._flow, self.patience = flow_log, tenant, flow, patience
-        self.viewers = 0
+    def __init__(self, flow_log: FlowLog, tenant: str, flow: str, policy: PollPolicy) -> None:
+        self._log, self._tenant, self._flow, self.policy = flow_log, tenant, flow, policy
+        self.subscribers = 0
         self.last = 0
         self.ended = False
-        self.news = asyncio.Event()  # set, and replaced, when something comes
+        self.changed = asyncio.Event()  # set, and replaced, when something comes
         self._failure: BaseException | None = None
         self._buffer: deque[Entry] = deque()
         self._characters = 0
         self._start: asyncio.Task[None] | None = None
-        self._pump: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
 
-    async def join(self, cursor: str | None) -> Viewer:
-        """Return a viewer at this cursor; the first one starts the feed where it has come to."""
+    async def subscribe(self, cursor: str | None) -> Subscriber:
+        """Return a subscriber at this cursor; the first one starts the subscription where it has come to."""
         if self._start is None:
-            self._start = asyncio.create_task(self._begin(cursor))
+            self._start = asyncio.create_task(self._open(cursor))
         await asyncio.shield(self._start)
         number = 0 if cursor is None else self.head.number(cursor)
         if number is not None and number > self.last and not self.ended:
-            await self._catch_up()  # it was told more elsewhere than this feed has heard
-        return Viewer(self, None if number is None or number > self.last else number)
+            await self._catch_up()  # it was told more elsewhere than this subscription has heard
+        return Subscriber(self, None if number is None or number > self.last else number)
 
     async def close(self) -> None:
         """Stop: nobody looks on any more."""
-        tasks = [task for task in (self._start, self._pump) if task]
+        tasks = [task for task in (self._start, self._following) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -176,53 +184,53 @@ class _Feed:
         """Return the whole state."""
         return await self._log.snapshot(self._tenant, self._flow)
 
-    async def _begin(self, cursor: str | None) -> None:
-        """Return when the feed hears, or polls; at once for a flow that has ended."""
+    async def _open(self, cursor: str | None) -> None:
+        """Start following; return once subscribed or polling. Does nothing for an ended flow."""
         self.head = await self._log.head(self._tenant, self._flow)
         self.ended = self.head.status.terminal
-        self.last = self.head.sequence if self.ended else self._floor(cursor)
+        self.last = self.head.sequence if self.ended else self._start_cursor(cursor)
         if self.ended:
             return
-        hears = asyncio.get_running_loop().create_future()
-        self._pump = asyncio.create_task(self._follow(hears))
-        self._pump.add_done_callback(self._stopped)
-        await asyncio.wait((self._pump, hears), return_when=asyncio.FIRST_COMPLETED)
-        if hears.done():
-            hears.result()
+        ready = asyncio.get_running_loop().create_future()
+        self._following = asyncio.create_task(self._follow(ready))
+        self._following.add_done_callback(self._stopped)
+        await asyncio.wait((self._following, ready), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
 
-    def _floor(self, cursor: str | None) -> int:
-        """Return where the buffer begins: where its first viewer has come to, if that is near."""
+    def _start_cursor(self, cursor: str | None) -> int:
+        """Return where the buffer begins: where its first subscriber has come to, if that is near."""
         newest = self.head.sequence
         known = 0 if cursor is None else self.head.number(cursor)
         if known is None or known > newest:
             return newest
         return max(known, newest - BUFFER_EVENTS)
 
-    def _stopped(self, pump: asyncio.Task[None]) -> None:
-        """Let the viewers know if the feed broke; a fault of ours, so it is written down."""
-        if not pump.cancelled() and (error := pump.exception()):
-            log.error("the feed of flow %s broke", self._flow, exc_info=error)
+    def _stopped(self, following: asyncio.Task[None]) -> None:
+        """Let the subscribers know if the subscription broke; a fault of ours, so it is written down."""
+        if not following.cancelled() and (error := following.exception()):
+            log.error("the subscription of flow %s broke", self._flow, exc_info=error)
             self._failure = error
-            self.news.set()
+            self.changed.set()
 
-    async def _follow(self, hears: asyncio.Future[None]) -> None:
-        """Follow the log until it ends; tell `hears` of the first success or failure."""
+    async def _follow(self, ready: asyncio.Future[None]) -> None:
+        """Follow the log until it ends; tell `ready` of the first success or failure."""
         while not self.ended:
             try:
                 async with self._log.live(self._tenant, self._flow) as live:
                     await self._catch_up()
-                    _tell(hears)
-                    await self._hear(live)
-                await asyncio.sleep(self.patience.first)
+                    _set_ready(ready)
+                    await self._consume(live)
+                await asyncio.sleep(self.policy.first)
             except UnavailableError as error:
                 log.info("no subscription to flow %s, polling: %s", self._flow, error)
-                await self._poll(hears)
+                await self._poll(ready)
 
-    async def _hear(self, live: AsyncIterator[Batch]) -> None:
+    async def _consume(self, live: AsyncIterator[Batch]) -> None:
         """Take what arrives; return when the flow ends or the subscription is of no use."""
         while not self.ended:
             try:
-                async with asyncio.timeout(self.patience.silence):
+                async with asyncio.timeout(self.policy.silence):
                     batch = await anext(live, None)
             except TimeoutError:
                 if await self._catch_up():
@@ -232,23 +240,21 @@ class _Feed:
                 return
             if batch[0].number > self.last + 1:
                 await self._catch_up()
-            self._take(batch)
+            self._append(batch)
 
-    async def _poll(self, hears: asyncio.Future[None]) -> None:
+    async def _poll(self, ready: asyncio.Future[None]) -> None:
         """Read the log at growing intervals, until it is time to try a subscription again."""
-        wait, waited = self.patience.first, 0.0
-        while not self.ended and waited < self.patience.subscribe_again:
+        wait, waited = self.policy.first, 0.0
+        while not self.ended and waited < self.policy.subscribe_again:
             try:
                 found = await self._catch_up()
-                _tell(hears)
+                _set_ready(ready)
             except UnavailableError as error:
-                if not hears.done():
-                    hears.set_exception(error)
+                if not ready.done():
+                    ready.set_exception(error)
                 found = False
             wait = (
-                self.patience.first
-                if found
-                else min(wait * self.patience.growth, self.patience.longest)
+                self.policy.first if found else min(wait * self.policy.growth, self.policy.longest)
             )
             await asyncio.sleep(wait)
             waited += wait
@@ -258,13 +264,13 @@ class _Feed:
         found = False
         while not self.ended:
             page = await self._log.entries(self._tenant, self._flow, self.last, PAGE)
-            found = self._take(page) or found
+            found = self._append(page) or found
             if len(page) < PAGE:
                 break
         return found
 
-    def _take(self, batch: Batch) -> bool:
-        """Put what is new into the buffer and tell the viewers; return whether there was any."""
+    def _append(self, batch: Batch) -> bool:
+        """Put what is new into the buffer and tell the subscribers; return whether there was any."""
         fresh = [entry for entry in batch if entry.number > self.last]
         if not fresh:
             return False
@@ -277,18 +283,18 @@ class _Feed:
             self._characters -= len(self._buffer.popleft().event)
         self.last = fresh[-1].number
         self.ended = events.is_final(fresh[-1].event)
-        self.news.set()
-        self.news = asyncio.Event()
+        self.changed.set()
+        self.changed = asyncio.Event()
         return True
 
 
-def _tell(hears: asyncio.Future[None]) -> None:
-    if not hears.done():
-        hears.set_result(None)
+def _set_ready(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
-async def _happens(news: asyncio.Event, seconds: float) -> None:
-    """Return when there are news, or after this time."""
+async def _wait_for(changed: asyncio.Event, seconds: float) -> None:
+    """Return when something changed, or after this time."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await news.wait()
+            await changed.wait()

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.commands import Patient
-from core.adapters.upstash.lean import LeanCommands, LeanSubscriber
-from core.adapters.upstash.wake import WakeBell
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.lessons import NoLessons
-from core.crews.run import Timing, Worker
+from core.crews.run import Worker
+from core.crews.run_step import Timing
 from core.crews.work import Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
-from functions import _serving, sweep
+from functions import _worker_loop, sweep
 from infra.local.processes import LocalError, Processes, free_port
 from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
 from tests.fixtures_servers import Rest, start_gateway, start_valkey, unavailable
@@ -38,7 +39,7 @@ class Quick:
 class Deaf:
     """A bell that rings for nobody."""
 
-    def listening(self) -> contextlib.AbstractAsyncContextManager[AsyncIterator[object]]:
+    def listen(self) -> contextlib.AbstractAsyncContextManager[AsyncIterator[object]]:
         raise UnavailableError("no subscriptions here")
 
 
@@ -53,12 +54,12 @@ def gateway(processes: Processes, tmp_path: Path) -> Rest:
 
 @pytest.fixture
 def flows(gateway: Rest) -> Flows:
-    return over_redis(LeanCommands(gateway.url, gateway.token), gateway.url, gateway.token)
+    return over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
 
 
 def a_worker(flows: Flows, gateway: Rest) -> Worker:
-    book = UpstashBudgetBook(Patient(LeanCommands(gateway.url, gateway.token)), TTL_SECONDS)
-    return Worker(flows.ledger, book, flows.wake, Quick(), NoLessons(), TIMING)
+    book = UpstashBudgetBook(RetryingClient(HttpRedis(gateway.url, gateway.token)), TTL_SECONDS)
+    return Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)
 
 
 async def ended_after(flows: Flows, flow: str) -> float:
@@ -76,13 +77,15 @@ def launch(flow: str) -> Any:
 async def test_a_wake_up_is_heard_at_once_however_long_the_worker_was_idle(
     flows: Flows, gateway: Rest, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_serving, "IDLE_SECONDS", (5.0, 5.0))
-    bell = WakeBell(LeanSubscriber(gateway.url, gateway.token))
+    monkeypatch.setattr(_worker_loop, "IDLE_SECONDS", (5.0, 5.0))
+    bell = RedisWakeListener(HttpPubSub(gateway.url, gateway.token))
     stopping = asyncio.Event()
-    serving = asyncio.create_task(_serving.serve(a_worker(flows, gateway), bell, stopping.is_set))
+    serving = asyncio.create_task(
+        _worker_loop.serve(a_worker(flows, gateway), bell, stopping.is_set)
+    )
     await asyncio.sleep(0.5)
     await flows.ledger.create(flows.tenant, launch("f1"))
-    await flows.wake.wake(flows.tenant, "f1")
+    await flows.wake_queue.enqueue(flows.tenant, "f1")
     took = await ended_after(flows, "f1")
     print(f"{took * 1000:.0f} ms from the wake-up to the end")
     assert took < 2
@@ -91,7 +94,9 @@ async def test_a_wake_up_is_heard_at_once_however_long_the_worker_was_idle(
 
 async def test_a_worker_that_hears_nothing_finds_what_is_due(flows: Flows, gateway: Rest):
     stopping = asyncio.Event()
-    serving = asyncio.create_task(_serving.serve(a_worker(flows, gateway), Deaf(), stopping.is_set))
+    serving = asyncio.create_task(
+        _worker_loop.serve(a_worker(flows, gateway), Deaf(), stopping.is_set)
+    )
     await flows.ledger.create(flows.tenant, launch("f1"))
     await ended_after(flows, "f1")
     assert (await flows.log.head(flows.tenant, "f1")).status is Status.SUCCEEDED
@@ -105,7 +110,7 @@ async def test_a_sweep_wakes_what_is_due_and_nothing_else(flows: Flows):
         def __init__(self) -> None:
             self.woken: list[tuple[str, str]] = []
 
-        async def wake(self, tenant: str, flow: str) -> None:
+        async def enqueue(self, tenant: str, flow: str) -> None:
             self.woken.append((tenant, flow))
 
     wake = Counting()

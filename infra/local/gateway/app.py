@@ -1,26 +1,19 @@
-"""Upstash's REST API in front of a Redis or Valkey server: the functions run here as they do there.
-
-    UPSTASH_REDIS_REST_TOKEN=... python -m infra.local.gateway --port 8079 --redis 127.0.0.1:6379
+"""The gateway's ASGI application.
 
 Raw ASGI on purpose: it lies under every command of a local run. The protocol is that of
 https://upstash.com/docs/redis/features/restapi. `Upstash-Sync-Token` is ignored, because a single
 server is always in step with itself. Not here: JSON documents, read-only tokens, daily limits.
 """
 
-import argparse
 import asyncio
-import os
-import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from types import FrameType
 
 import hiredis
-import uvicorn
 
-from infra.local import admission, commands, responses
-from infra.local.admission import Receive, Refused, Request, Scope
-from infra.local.resp import (
+from infra.local.gateway import admission, commands, responses
+from infra.local.gateway.admission import Receive, Refused, Request, Scope
+from infra.local.gateway.resp import (
     Command,
     Connection,
     Reply,
@@ -28,10 +21,8 @@ from infra.local.resp import (
     Unreachable,
     exchange_bytes,
 )
-from infra.local.responses import Answer, Encode, Send
-from infra.local.scripts import Scripts
-
-TOKEN_VARIABLE = "UPSTASH_REDIS_REST_TOKEN"  # noqa: S105 -- the variable's name, not a token
+from infra.local.gateway.responses import Encode, Response, Send
+from infra.local.gateway.scripts import Scripts
 
 
 class Gateway:
@@ -64,7 +55,7 @@ class Gateway:
         for subscription in tuple(self._streams):
             subscription.close()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         encode = responses.base64 if request.in_base64 else responses.plain
         if request.path == b"/multi-exec":
             return await self._transaction(commands.batch_from_json(request.body), encode)
@@ -74,12 +65,12 @@ class Gateway:
         command = request.command()
         return await (self._raw([command]) if request.in_resp2 else self._single(command, encode))
 
-    async def _single(self, command: Command, encode: Encode) -> Answer:
+    async def _single(self, command: Command, encode: Encode) -> Response:
         [reply] = await self._redis.execute([self._prepare(command)])
         return responses.of_reply(reply, encode)
 
-    async def _pipeline(self, batch: list[Command], encode: Encode) -> Answer:
-        """Answer each command for itself: one that is refused or fails leaves the others alone."""
+    async def _pipeline(self, batch: list[Command], encode: Encode) -> Response:
+        """Response each command for itself: one that is refused or fails leaves the others alone."""
         refusals = [commands.refusal(command) for command in batch]
         served = [
             self._scripts.rewrite(command)
@@ -95,7 +86,7 @@ class Gateway:
             encode,
         )
 
-    async def _transaction(self, batch: list[Command], encode: Encode) -> Answer:
+    async def _transaction(self, batch: list[Command], encode: Encode) -> Response:
         """All or nothing. Answered in JSON whatever the format asked for, as at Upstash."""
         queued = [self._prepare(command) for command in batch]
         outcome = (await self._redis.execute([[b"MULTI"], *queued, [b"EXEC"]]))[-1]
@@ -103,11 +94,11 @@ class Gateway:
             return responses.of_reply(outcome, encode)
         return responses.of_batch(outcome, encode)
 
-    async def _raw(self, batch: list[Command]) -> Answer:
+    async def _raw(self, batch: list[Command]) -> Response:
         """RESP2 as the server wrote it."""
         body = await exchange_bytes(*self._address, [self._prepare(command) for command in batch])
         failed = len(batch) == 1 and body.startswith(b"-")
-        return Answer(400 if failed else 200, body, responses.RESP2)
+        return Response(400 if failed else 200, body, responses.RESP2)
 
     def _prepare(self, command: Command) -> Command:
         if refused := commands.refusal(command):
@@ -148,56 +139,9 @@ async def _close_on_disconnect(receive: Receive, subscription: Subscription) -> 
     subscription.close()
 
 
-class _Server(uvicorn.Server):
-    """Ends open streams when it is told to stop, so that stopping does not wait for subscribers."""
-
-    def __init__(self, gateway: Gateway, port: int) -> None:
-        super().__init__(
-            uvicorn.Config(
-                gateway,
-                host="127.0.0.1",
-                port=port,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._gateway = gateway
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        asyncio.get_running_loop().call_soon_threadsafe(self._gateway.close_streams)
-
-
 def create(redis_host: str, redis_port: int, token: str) -> Gateway:
     """Build the ASGI application; it connects with the first request.
 
     Answers 503 with {"error": ...} while the server at `redis_host`:`redis_port` is away.
     """
     return Gateway(redis_host, redis_port, token)
-
-
-def server_command(port: int, redis_port: int) -> list[str]:
-    """Command line of a gateway on 127.0.0.1:`port`; its token goes into the environment, TOKEN_VARIABLE."""
-    redis = f"127.0.0.1:{redis_port}"
-    return [sys.executable, "-m", "infra.local.gateway", "--port", str(port), "--redis", redis]
-
-
-def main(argv: list[str], environ: Mapping[str, str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m infra.local.gateway", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port to listen on, on 127.0.0.1")
-    parser.add_argument("--redis", required=True, metavar="HOST:PORT", help="the server behind it")
-    arguments = parser.parse_args(argv)
-    if not (token := environ.get(TOKEN_VARIABLE)):
-        parser.error(f"set {TOKEN_VARIABLE} to the token that clients will send")
-    host, _, redis_port = arguments.redis.rpartition(":")
-    _Server(create(host, int(redis_port), token), arguments.port).run()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:], os.environ)

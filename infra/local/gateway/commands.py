@@ -8,7 +8,7 @@ import json
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from infra.local.resp import Command
+from infra.local.gateway.resp import Command
 
 _BLOCKING = "BLPOP BRPOP BRPOPLPUSH BLMOVE BLMPOP BZPOPMIN BZPOPMAX BZMPOP WAIT WAITAOF"
 _TRANSACTION = "WATCH UNWATCH MULTI EXEC DISCARD"

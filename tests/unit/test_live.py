@@ -6,15 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core import events, hub
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError, UnavailableError
-from core.flows import Batch, Flow, Status
+from core.flows import Batch, Flow, Status, events, live
 from tests.fixtures_ports import a_launch
 
 LEASE_MS = 60_000
-SOON = hub.Patience(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
+SOON = live.PollPolicy(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
 
 
 class Counted(MemoryFlows):
@@ -98,10 +97,12 @@ def seconds(total: float) -> Callable[[], float]:
     return lambda: end - asyncio.get_running_loop().time()
 
 
-async def seen(watching: hub.Hub, cursor: str | None = None, total: float = 10) -> list[int | Flow]:
+async def seen(
+    watching: live.Hub, cursor: str | None = None, total: float = 10
+) -> list[int | Flow]:
     """Numbers of events, and snapshots between them, until the flow or the time ends."""
     found: list[int | Flow] = []
-    async with watching.watch("t", "f1", cursor) as viewer:
+    async with watching.subscribe("t", "f1", cursor) as viewer:
         async for item in viewer.items(seconds(total)):
             found += [item] if isinstance(item, Flow) else [entry.number for entry in item]
     return found
@@ -119,7 +120,7 @@ async def test_nothing_is_lost_and_nothing_repeated(heard, renewed: bool):
     log = Counted(heard)
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    watching = asyncio.create_task(seen(live.Hub(log, SOON)))
     await written(log, claim, range(1, 31))
     last = await ended(log)
     assert await watching == list(range(1, last + 1))
@@ -132,7 +133,7 @@ async def test_where_there_is_no_subscription_the_log_is_polled_and_one_tried_ag
     log.missing = True
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    watching = asyncio.create_task(seen(live.Hub(log, SOON)))
     await written(log, claim, range(1, 31))
     log.missing = False
     await asyncio.sleep(SOON.subscribe_again + 0.2)
@@ -146,7 +147,7 @@ async def test_an_outage_in_the_middle_loses_nothing():
     log = Counted(lambda _: None if log.away else True)
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    watching = asyncio.create_task(seen(live.Hub(log, SOON)))
     await written(log, claim, range(1, 11))
     log.away = True
     await written(log, claim, range(11, 21))
@@ -162,14 +163,14 @@ async def test_an_outage_at_the_start_is_told():
     await log.create("t", a_launch())
     log.away = True
     with pytest.raises(UnavailableError):
-        await seen(hub.Hub(log, SOON))
+        await seen(live.Hub(log, SOON))
     log.away = False
-    assert await seen(hub.Hub(log, SOON), total=0.05) == [1, 2]
+    assert await seen(live.Hub(log, SOON), total=0.05) == [1, 2]
 
 
 async def test_a_flow_that_is_not_there_is_not_found():
     with pytest.raises(NotFoundError):
-        await seen(hub.Hub(Counted(), SOON))
+        await seen(live.Hub(Counted(), SOON))
 
 
 async def test_a_hundred_viewers_share_one_subscription_and_one_reading():
@@ -177,7 +178,7 @@ async def test_a_hundred_viewers_share_one_subscription_and_one_reading():
     await log.create("t", a_launch())
     claim = await claimed(log)
     log.asked.clear()
-    watching = hub.Hub(log)  # whose silence is longer than this test
+    watching = live.Hub(log)  # whose silence is longer than this test
     viewers = [asyncio.create_task(seen(watching)) for _ in range(100)]
     await written(log, claim, range(1, 31))
     late = asyncio.create_task(seen(watching))
@@ -192,7 +193,7 @@ async def test_a_hundred_viewers_share_one_subscription_and_one_reading():
 async def test_the_subscription_goes_with_the_last_viewer():
     log = Counted()
     await log.create("t", a_launch())
-    watching = hub.Hub(log, SOON)
+    watching = live.Hub(log, SOON)
     viewers = [asyncio.create_task(seen(watching)) for _ in range(3)]
     await asyncio.sleep(0.05)
     assert log.open == 1
@@ -200,7 +201,7 @@ async def test_the_subscription_goes_with_the_last_viewer():
         viewer.cancel()
     await asyncio.wait(viewers)
     assert log.open == 0
-    assert watching._feeds == {}
+    assert watching._subscriptions == {}
 
 
 async def test_a_flow_that_has_ended_is_replayed_without_a_subscription():
@@ -209,12 +210,12 @@ async def test_a_flow_that_has_ended_is_replayed_without_a_subscription():
     await written(log, await claimed(log), range(1, 11), pause=0)
     last = await ended(log)
     log.asked.clear()
-    assert await seen(hub.Hub(log, SOON)) == list(range(1, last + 1))
+    assert await seen(live.Hub(log, SOON)) == list(range(1, last + 1))
     assert log.asked == ["head", "entries"]
     head = await log.head("t", "f1")
-    async with hub.Hub(log, SOON).watch("t", "f1", head.cursor()) as viewer:
+    async with live.Hub(log, SOON).subscribe("t", "f1", head.cursor()) as viewer:
         assert viewer.ended
-    async with hub.Hub(log, SOON).watch("t", "f1", head.cursor(last - 1)) as viewer:
+    async with live.Hub(log, SOON).subscribe("t", "f1", head.cursor(last - 1)) as viewer:
         assert not viewer.ended
 
 
@@ -227,7 +228,7 @@ async def test_a_cursor_that_cannot_be_served_gets_a_snapshot_and_what_follows(c
     claim = await claimed(log)
     await written(log, claim, range(1, 4), pause=0)
     head = await log.head("t", "f1")
-    watching = asyncio.create_task(seen(hub.Hub(log, SOON), cursor.format(head.incarnation)))
+    watching = asyncio.create_task(seen(live.Hub(log, SOON), cursor.format(head.incarnation)))
     await asyncio.sleep(0.05)
     await written(log, claim, range(4, 6))
     last = await ended(log)
@@ -243,26 +244,26 @@ async def test_what_was_trimmed_is_replaced_by_a_snapshot():
     claim = await claimed(log)
     await written(log, claim, range(1, 11), pause=0)
     del log._records["t", "f1"].log[:5]
-    snapshot, *_ = await seen(hub.Hub(log, SOON), total=0.05)
+    snapshot, *_ = await seen(live.Hub(log, SOON), total=0.05)
     assert isinstance(snapshot, Flow)
 
 
 async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(hub, "BUFFER_EVENTS", 5)
+    monkeypatch.setattr(live, "BUFFER_EVENTS", 5)
     log = Counted()
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = hub.Hub(log, SOON)
+    watching = live.Hub(log, SOON)
     quick = asyncio.create_task(seen(watching))
-    async with watching.watch("t", "f1", None) as slow:
+    async with watching.subscribe("t", "f1", None) as slow:
         items = slow.items(seconds(10))
         first = await anext(items)
         assert isinstance(first, list)
         await written(log, claim, range(1, 31))
         await asyncio.sleep(0.02)
-        assert len(next(iter(watching._feeds.values()))._buffer) == 5
+        assert len(next(iter(watching._subscriptions.values()))._buffer) == 5
         snapshot = await anext(items)
         assert isinstance(snapshot, Flow)
         last = await ended(log)
@@ -274,7 +275,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
 async def test_silence_yields_an_empty_batch():
     log = Counted()
     await log.create("t", a_launch())
-    async with hub.Hub(log, SOON).watch("t", "f1", None) as viewer:
+    async with live.Hub(log, SOON).subscribe("t", "f1", None) as viewer:
         items = viewer.items(seconds(10))
         assert len(await anext(items)) == 2
         assert await anext(items) == []
@@ -283,26 +284,28 @@ async def test_silence_yields_an_empty_batch():
 async def test_a_long_log_is_replayed_in_pages_and_joined_to_what_is_live(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(hub, "PAGE", 4)
-    monkeypatch.setattr(hub, "BUFFER_EVENTS", 10)
+    monkeypatch.setattr(live, "PAGE", 4)
+    monkeypatch.setattr(live, "BUFFER_EVENTS", 10)
     log = Counted()
     await log.create("t", a_launch())
     claim = await claimed(log)
     await written(log, claim, range(1, 41), pause=0)
-    watching = asyncio.create_task(seen(hub.Hub(log, SOON)))
+    watching = asyncio.create_task(seen(live.Hub(log, SOON)))
     await written(log, claim, range(41, 46))
     last = await ended(log)
     assert await watching == list(range(1, last + 1))
 
 
-async def test_a_viewer_that_was_told_more_elsewhere_loses_nothing_to_a_feed_that_lags():
+async def test_a_viewer_that_was_told_more_elsewhere_loses_nothing_to_a_subscription_that_lags():
     log = Counted(lambda _: False)
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = hub.Hub(log, SOON)
+    watching = live.Hub(log, SOON)
     first = asyncio.create_task(seen(watching))
     await asyncio.sleep(0.02)
-    await written(log, claim, range(1, 4), pause=0)  # the feed is deaf to these, for a while
+    await written(
+        log, claim, range(1, 4), pause=0
+    )  # the subscription is deaf to these, for a while
     head = await log.head("t", "f1")
     second = asyncio.create_task(seen(watching, head.cursor(head.sequence - 1)))
     await asyncio.sleep(0.02)

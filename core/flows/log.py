@@ -1,0 +1,55 @@
+"""The log of a flow as its readers see it: the port `FlowLog`."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.flows.state import Flow, Head, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of a flow's log: its number, and the AG-UI event as JSON text."""
+
+    number: int
+    event: str
+
+
+Batch = list[Entry]
+
+
+class FlowLog(Protocol):
+    """Port: reading flows. Nothing here changes a flow.
+
+    Every method raises NotFoundError for a flow that does not exist or is another tenant's, and
+    UnavailableError when the store does not answer.
+    """
+
+    async def head(self, tenant: str, flow: str) -> Head:
+        """Return the newest of a flow; one command at any size of state."""
+        ...
+
+    async def snapshot(self, tenant: str, flow: str) -> Flow:
+        """Return the whole state, read at one moment."""
+        ...
+
+    async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
+        """Return at most `limit` flows that come before `before` in the order of creation, newest first."""
+        ...
+
+    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+        """Return at most `limit` events numbered above `after`, in order; [] if there is none.
+
+        The first may have a number above `after + 1`: what lay between was trimmed.
+        """
+        ...
+
+    def live(self, tenant: str, flow: str) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
+        """Subscribe: what is appended after entering arrives in batches, perhaps not all of it.
+
+        Entering returns only when the subscription is acknowledged, so a read of `entries` that
+        follows misses nothing. Iteration ends when the subscription is lost. A wait for the next
+        batch may be cancelled without losing one.
+        """
+        ...

@@ -1,0 +1,28 @@
+"""Work that takes the processor for more than a millisecond, done beside the event loop.
+
+It has threads of its own: in asyncio's default pool it would wait behind uploads to an object store
+that hangs.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LARGE_BYTES = 64 * 1024  # coding or parsing that much takes about 1 ms
+THREADS = 2
+
+
+async def run(work: Callable[[bytes], T], data: bytes) -> T:
+    """Return `work(data)`, done in a thread if the data is large. Raises what the work raises."""
+    if len(data) <= LARGE_BYTES:
+        return work(data)
+    return await asyncio.get_running_loop().run_in_executor(_pool(), work, data)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, "cpu")

@@ -1,0 +1,98 @@
+"""The page's form: inputs of all kinds, asked for as their JSON Schema says."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Viewer
+from tests.browser.network import PASS, Fate, Network, Request, answer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SCHEMA = {
+    "type": "object",
+    "required": ["contract"],
+    "properties": {
+        "contract": {"type": "string"},
+        "tone": {"enum": ["formal", "friendly"], "default": "friendly"},
+        "stars": {"type": "integer", "enum": [1, 2, 3]},
+        "urgent": {"type": "boolean"},
+        "name": {"type": ["string", "null"]},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "limit": {"type": "integer", "minimum": 1},
+        "options": {"type": "object"},
+    },
+}
+
+
+async def form_of(viewer: Viewer, net: Network) -> Page:
+    """Open the page on a deployment whose one crew takes inputs of all kinds."""
+    crews = {"crews": [{"name": "forms", "description": "d", "inputs": SCHEMA}]}
+    body = json.dumps(crews).encode()
+    listed = answer("200 OK", "content-type: application/json", body=body)
+    refusal = {"detail": "wrong", "errors": [{"pointer": "/inputs/limit", "detail": "too many"}]}
+    refused = answer(
+        "422 No", "content-type: application/problem+json", body=json.dumps(refusal).encode()
+    )
+
+    def fate(request: Request) -> Fate:
+        if request.target == "/v1/crews":
+            return listed
+        return refused if request.method == "POST" else PASS
+
+    net.fate = fate
+    page = await viewer.context.new_page()
+    await page.goto(viewer.net.url)
+    await page.get_by_label("Token").fill(viewer.token)
+    await page.get_by_label("Token").press("Tab")
+    await page.get_by_label("contract").fill("x")
+    await page.get_by_text("More inputs").click()
+    return page
+
+
+async def sent(net: Network, page: Page) -> dict[str, Any]:
+    """Launch, and return the inputs that the page sent."""
+    before = len(net.requests)
+    await page.get_by_role("button", name="Launch").click()
+    await expect(page.locator("#problem")).to_have_text("wrong")
+    orders = [request for request in net.requests[before:] if request.method == "POST"]
+    return json.loads(orders[0].body)["inputs"]
+
+
+async def test_an_input_that_was_not_touched_is_not_sent(viewer: Viewer, net: Network):
+    page = await form_of(viewer, net)
+    assert await sent(net, page) == {"contract": "x"}
+
+
+async def test_inputs_are_sent_in_the_types_of_their_schema(viewer: Viewer, net: Network):
+    page = await form_of(viewer, net)
+    for name, label in (("tone", "formal"), ("stars", "2"), ("urgent", "no")):
+        await page.get_by_label(name).select_option(label=label)
+    for name, text in (
+        ("name", "Anna"),
+        ("tags", "a\nb\n"),
+        ("limit", "3"),
+        ("options", '{"a": 1}'),
+    ):
+        await page.get_by_label(name, exact=True).fill(text)
+    assert await sent(net, page) == {
+        "contract": "x",
+        "tone": "formal",
+        "stars": 2,
+        "urgent": False,
+        "name": "Anna",
+        "tags": ["a", "b"],
+        "limit": 3,
+        "options": {"a": 1},
+    }
+
+
+async def test_what_is_wrong_with_an_input_is_said_at_its_field(viewer: Viewer, net: Network):
+    page = await form_of(viewer, net)
+    await sent(net, page)
+    await expect(page.locator("div:has(> #input-limit) .wrong")).to_have_text("too many")
+    await page.get_by_label("options").fill("{a: 1}")
+    await page.get_by_role("button", name="Launch").click()
+    await expect(page.locator("#problem")).to_contain_text("options: this must be JSON")
