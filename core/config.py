@@ -4,6 +4,7 @@
 else in Crewline reads the environment. README.md lists the variables.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Settings:
     beat_seconds: float = 10.0
     step_seconds: float = 60.0
     stream_seconds: float = 55.0
+    agui_seconds: float = math.inf  # of an AG-UI run's stream
     flow_ttl_seconds: int = 7 * 24 * 3600
     webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -79,6 +81,7 @@ class Settings:
             beat_seconds=_seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
             step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
             stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
+            agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
             flow_ttl_seconds=int(_seconds(environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600)),
             webhook_hosts=webhook_hosts(environ),
             webhook_secrets=webhook_secrets(environ),
@@ -136,6 +139,11 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise SettingsError(f"{name} must be a number of seconds above zero")
     return value
+
+
+def _limit(environ: Mapping[str, str], name: str) -> float:
+    """Return a number of seconds; infinity where nothing is set."""
+    return _seconds(environ, name, math.inf) if environ.get(name) else math.inf
 
 
 def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:

@@ -17,16 +17,24 @@ TOO_QUICK = "the flow changes too quickly: send the request again"
 
 
 async def cancel(
-    ledger: RunLedger, *, tenant: str, flow: str, now_ms: Callable[[], int] = clock.now_ms
+    ledger: RunLedger,
+    *,
+    tenant: str,
+    flow: str,
+    review: str | None = None,
+    now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """End a flow for good and return its state; one that was cancelled before stays as it is.
 
     No step is begun any more, and the one that runs is left at its next model call: whatever its
-    worker writes from now on is refused. Raises ConflictError if the flow ended otherwise,
-    NotFoundError, UnavailableError.
+    worker writes from now on is refused. With `review` it is ended only while it waits for that
+    answer, else left alone. Raises ConflictError if the flow ended otherwise, NotFoundError,
+    UnavailableError.
     """
     for _ in range(TRIES):
         state = await ledger.state(tenant, flow)
+        if review is not None and (state.waiting is None or state.waiting["review"] != review):
+            return state
         if state.head.status is Status.CANCELLED:
             return state
         if state.head.status.terminal:
