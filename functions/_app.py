@@ -4,7 +4,6 @@ From the outside in: safe headers, CORS, compression, problems, authentication, 
 read or connected when an app is built, and Mangum is imported by the first Lambda event.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import bootstrap, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions import _auth, _compress, _cors, _problem
+from functions import _auth, _compress, _cors, _loop, _problem
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -137,19 +136,13 @@ def on_lambda(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
         return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        asyncio.set_event_loop(_loop())
+        _loop.current()  # Mangum runs the app in the loop that this thread has
         answer = adapter()(event, context)
         if answer["statusCode"] == HTTPStatus.NOT_MODIFIED:
             answer["headers"].pop("content-type", None)  # Mangum adds one
         return answer
 
     return handler
-
-
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """Return the one loop of this process, to which cached clients belong."""
-    return asyncio.new_event_loop()
 
 
 def buffers(scope: Scope) -> bool:

@@ -22,11 +22,15 @@ LISTED = 1000  # complaints; pydantic makes a dict of each, so of more only the 
 
 async def read(request: Request, limit: int, model: type[Model], complaint: str) -> Model:
     """Return the body. Raises InvalidInputError, or HTTPException as `_body.read_json`."""
-    body = await _body.read_json(request, limit)
+    return parse(await _body.read_json(request, limit), model, complaint)
+
+
+def parse(value: Any, model: type[Model], complaint: str, *within: str | int) -> Model:
+    """Return a value that stands `within` a body as a model. Raises InvalidInputError."""
     try:
-        return model.model_validate(_trimmed(body, model))
+        return model.model_validate(_trimmed(value, model))
     except ValidationError as error:
-        raise _invalid(complaint, error) from None
+        raise _invalid(complaint, error, within) from None
 
 
 def _trimmed(body: Any, model: type[BaseModel]) -> Any:
@@ -40,8 +44,12 @@ def _trimmed(body: Any, model: type[BaseModel]) -> Any:
     return {name: members[name] for name in kept}
 
 
-def _invalid(complaint: str, error: ValidationError) -> InvalidInputError:
+def _invalid(
+    complaint: str, error: ValidationError, within: tuple[str | int, ...]
+) -> InvalidInputError:
     if error.error_count() > LISTED:
         return InvalidInputError(f"{complaint}: {error.error_count()} of its values are wrong")
     details = error.errors(include_input=False, include_context=False, include_url=False)
+    for detail in details:
+        detail["loc"] = (*within, *detail["loc"])
     return _problem.invalid(complaint, details)

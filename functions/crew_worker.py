@@ -15,7 +15,6 @@ import asyncio
 import json
 import logging
 import signal
-from functools import cache
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from core import bootstrap
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.run import Worker
 from core.errors import NotFoundError
-from functions import _app, _body, _webhooks
+from functions import _app, _body, _loop, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
 
@@ -47,14 +46,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
-    failed = _runner().run(_run_batch(worker, event["Records"], clock))
+    failed = _loop.run(_run_batch(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
-
-
-@cache
-def _runner() -> asyncio.Runner:
-    """Return what holds the one loop of this process, to which cached clients belong."""
-    return asyncio.Runner()
 
 
 async def _run_batch(

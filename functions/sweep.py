@@ -3,7 +3,6 @@
 Webhooks that are due are sent here as well.
 """
 
-import asyncio
 from typing import Any
 
 from core import bootstrap
@@ -11,7 +10,7 @@ from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
 from core.crews.run import poll_due_flows
 from core.crews.wakeups import WakeQueue
-from functions import _clocks, _webhooks
+from functions import _clocks, _loop, _webhooks
 
 PER_TENANT = 100
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
@@ -29,7 +28,7 @@ async def sweep(ledger: RunLedger, wake_queue: WakeQueue) -> int:
 def handler(event: Any, context: Any) -> dict[str, int]:
     """AWS Lambda's entry, by schedule."""
     del event
-    return asyncio.run(_swept(_clocks.LambdaClock(context)))
+    return _loop.run(_swept(_clocks.LambdaClock(context)))
 
 
 async def _swept(clock: Clock) -> dict[str, int]:

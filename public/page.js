@@ -123,7 +123,7 @@ function onState(state) {
   at("status").textContent = status;
   at("hint").textContent = status === "queued" ? "A worker takes it; one that just starts loads for some seconds." : "";
   at("cancel").hidden = ENDED.includes(status);
-  at("cost").textContent = cost(usage);
+  at("cost").replaceChildren(dollars(usage.cost_nanodollars), element("small", { textContent: costNotes(usage) }));
   at("tokens-in").textContent = number.format(usage.input_tokens);
   at("tokens-out").textContent = number.format(usage.output_tokens);
   at("calls").textContent = number.format(usage.calls);
@@ -134,14 +134,14 @@ function onState(state) {
   if (output !== null) at("output").replaceChildren(shown(output));
 }
 
-/** What is sure, and what is a bound or a demonstration, said as such. */
-function cost({ cost_nanodollars: sum, unpriced_calls: unpriced, lost_calls: lost, demo_calls: demo, calls }) {
+/** What of the cost is not sure: calls without a price, at a bound, or at made-up prices. */
+function costNotes({ unpriced_calls: unpriced, lost_calls: lost, demo_calls: demo, calls }) {
   const notes = [
-    unpriced && `+ ${count(unpriced, "unpriced call")}`,
+    unpriced && `and ${count(unpriced, "unpriced call")}`,
     lost && `with ${count(lost, "lost call")}, counted at the most`,
     demo && (demo === calls ? "made-up prices of the offline model" : `${count(demo, "call")} at made-up prices`),
-  ].filter(Boolean);
-  return [dollars(sum), ...notes].join(" ");
+  ];
+  return notes.filter(Boolean).join(", ");
 }
 
 const count = (many, what) => `${number.format(many)} ${what}${many === 1 ? "" : "s"}`;

@@ -80,9 +80,13 @@ class Definition(Strict):
         return whole
 
     def filled(self, inputs: Mapping[str, Any]) -> "FilledDefinition":
-        """Return the crew as its agents are to read it: with the inputs in all its texts."""
-        agents = {name: _filled_agent(agent, inputs) for name, agent in self.agents.items()}
-        tasks = {name: _filled_task(task, inputs) for name, task in self.tasks.items()}
+        """Return the crew as its agents are to read it: with the inputs in all its texts.
+
+        An input that is declared and not given is `null`.
+        """
+        values = dict.fromkeys(self.inputs.get("properties", ()), None) | dict(inputs)
+        agents = {name: _filled_agent(agent, values) for name, agent in self.agents.items()}
+        tasks = {name: _filled_task(task, values) for name, task in self.tasks.items()}
         fields: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         return FilledDefinition.model_construct(None, **fields | {"agents": agents, "tasks": tasks})
 

@@ -19,10 +19,16 @@ def names(text: str) -> set[str]:
 
 
 def fill(text: str, inputs: Mapping[str, Any]) -> str:
-    """Return a text with its inputs: strings as they are, the rest as JSON, `null` if not given."""
+    """Return a text with its inputs: strings as they are, all else as JSON.
+
+    A name that is no input's stays as it stands, in its braces.
+    """
 
     def value(found: re.Match[str]) -> str:
-        return f"{{{found[1]}}}" if found[1] else as_text(inputs.get(found[2]))
+        literal, name = found.groups()
+        if name in inputs:
+            return as_text(inputs[name])
+        return f"{{{literal or name}}}"
 
     return _PLACEHOLDER.sub(value, text)
 

@@ -128,7 +128,9 @@ def _definition(
         definition = Definition.model_validate(whole)
         _check(definition, name, allowed)
     except ValidationError as error:
-        place, complaint = _complaint(error.errors(include_url=False)[0], whole)
+        # A typo of a key is told before the key that is missing because of it.
+        first = min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+        place, complaint = _complaint(first, whole)
         raise _at(crew, files, place, complaint) from error
     except RuleError as error:
         raise _at(crew, files, error.place, str(error)) from error

@@ -163,8 +163,8 @@ def schemas_are_schemas(inputs: dict[str, Any], tasks: Mapping[str, Task]) -> No
 def _schema(schema: Any, *place: str) -> None:
     try:
         schemas.check(schema)
-    except ValueError as error:
-        raise RuleError(str(error), *place) from error
+    except schemas.BadSchemaError as error:
+        raise RuleError(str(error), *place, *error.place) from error
 
 
 def _default_fits(inputs: dict[str, Any], name: str, schema: Any) -> None:
@@ -193,4 +193,4 @@ def guardrails_are_allowed(tasks: Mapping[str, Task], allowed: Collection[str]) 
 
 
 def _not_allowed(what: str, allowed: Collection[str]) -> str:
-    return f"no such {what} in crews/tools.py (there are: {', '.join(sorted(allowed))})"
+    return f"no such {what} in crews/allow_list.py (there are: {', '.join(sorted(allowed))})"

@@ -24,10 +24,6 @@ from core.blobs import INPUT_ID
 INPUT_FORMAT = "crewline-input"
 PATTERN_CHARACTERS = 1_000
 PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
-_DATA = frozenset({"const", "default", "enum", "examples"})  # keywords whose values are no schemas
-_BY_NAME = frozenset(
-    {"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"}
-)
 _REASON_CHARACTERS = 200
 
 
@@ -54,15 +50,21 @@ def compiled(pattern: str) -> Any:
         raise PatternError(f"no regular expression that RE2 takes: {reason}") from error
 
 
+class BadSchemaError(ValueError):
+    """This is no JSON Schema, or has a pattern that cannot be matched; `place` says where."""
+
+    def __init__(self, error: SchemaError) -> None:
+        why = error.message if error.cause is None else str(cast("Any", error.cause))
+        super().__init__(f"not a JSON Schema: {why}")
+        self.place = tuple(error.absolute_path)
+
+
 def check(schema: Any) -> None:
-    """Raise ValueError for what is no JSON Schema, or has a pattern that cannot be matched."""
+    """Raise BadSchemaError for what is no JSON Schema, or has a pattern that cannot be matched."""
     try:
-        Draft202012Validator.check_schema(schema)
-        patterns = list(_patterns(schema))
+        Draft202012Validator.check_schema(schema, _FORMATS)
     except SchemaError as error:
-        raise ValueError(f"not a JSON Schema: {error.message}") from error
-    for pattern in patterns:
-        compiled(pattern)
+        raise BadSchemaError(error) from error
 
 
 def validator(schema: Any) -> Any:
@@ -101,24 +103,6 @@ def input_ids(schema: dict[str, Any], inputs: dict[str, Any]) -> dict[str, str]:
 
 def _is_input(schema: object) -> bool:
     return isinstance(schema, dict) and cast("Any", schema).get("format") == INPUT_FORMAT
-
-
-def _patterns(schema: Any) -> Iterator[str]:
-    """Yield every pattern in a schema, however deep it stands."""
-    if isinstance(schema, list):
-        for each in cast("list[Any]", schema):
-            yield from _patterns(each)
-    if not isinstance(schema, dict):
-        return
-    for key, value in cast("dict[str, Any]", schema).items():
-        if key == "pattern" and isinstance(value, str):
-            yield value
-        elif key == "patternProperties":
-            yield from value
-        if key in _BY_NAME:
-            yield from _patterns([*cast("dict[str, Any]", value).values()])
-        elif key not in _DATA:
-            yield from _patterns(value)
 
 
 def _pattern(_: Any, pattern: str, text: Any, __: Any) -> Iterator[ValidationError]:

@@ -1,0 +1,68 @@
+"""What a crew works on, when an AG-UI client runs it."""
+
+from typing import Any
+
+import pytest
+
+from core.crews.definition import Definition, parse
+from core.errors import InvalidInputError
+from functions._agui_input import RunInput, crew_inputs
+from tests.e2e.agui_parts import SAID, asked
+from tests.e2e.apps import HAIKU
+
+CREW = parse(HAIKU)
+
+
+@pytest.mark.parametrize(
+    ("more", "inputs"),
+    [
+        ({"forwardedProps": {"inputs": {"topic": "snow"}}}, {"topic": "snow"}),
+        ({"state": {"inputs": {"topic": "fog"}}}, {"topic": "fog"}),
+        ({"messages": [SAID, {"id": "m2", "role": "assistant", "content": "Oh"}]}, {"topic": "rain"}),
+        (
+            {"messages": [SAID, {"id": "m2", "role": "user", "content": [{"type": "text", "text": "ice"}]}]},
+            {"topic": "ice"},
+        ),
+        ({"state": {"id": "fl_1", "status": "succeeded"}}, {"topic": "rain"}),
+    ],
+)  # fmt: skip
+def test_inputs_come_from_where_a_client_can_put_them(more: dict[str, Any], inputs: dict[str, Any]):
+    assert crew_inputs(RunInput.model_validate(asked(**more)), CREW) == inputs
+
+
+def test_a_crew_that_wants_nothing_gets_nothing():
+    crew = Definition.model_validate(CREW.model_dump() | {"tasks": _tasks(), "inputs": {}})
+    assert crew_inputs(RunInput.model_validate(asked()), crew) == {}
+
+
+def _tasks() -> dict[str, Any]:
+    return {"write": {"description": "Write", "expected_output": "A haiku", "agent": "poet"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"messages": []}, "/forwardedProps/inputs"),
+        ({"messages": [{"id": "m", "role": "user", "content": ""}]}, "/forwardedProps/inputs"),
+        ({"forwardedProps": {"inputs": "rain"}}, "/forwardedProps/inputs"),
+        ({"state": {"inputs": []}}, "/state/inputs"),
+    ],
+)
+def test_a_run_without_inputs_is_told_where_to_put_them(more: dict[str, Any], pointer: str):
+    with pytest.raises(InvalidInputError) as caught:
+        crew_inputs(RunInput.model_validate(asked(**more)), CREW)
+    assert list(caught.value.pointers) == [pointer]
+
+
+def test_a_message_is_no_input_where_a_crew_wants_more_than_one_text():
+    schema = {
+        "type": "object",
+        "required": ["topic", "season"],
+        "properties": {"topic": {"type": "string"}, "season": {"type": "string"}},
+    }
+    crew = Definition.model_validate(CREW.model_dump() | {"inputs": schema})
+    with pytest.raises(InvalidInputError, match="does not say") as caught:
+        crew_inputs(RunInput.model_validate(asked()), crew)
+    assert caught.value.pointers == {
+        "/forwardedProps/inputs": "must be an object with: topic, season"
+    }
