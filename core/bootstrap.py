@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from core.flows.live import Hub
     from core.identity import Keys
     from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.events import Render
     from core.webhooks.outbox import Outbox
+    from core.webhooks.sender import WebhookSender
     from core.webhooks.targets import Targets
 
 T = TypeVar("T")
@@ -244,12 +246,18 @@ def outbox() -> "Outbox":
 
 
 @_provider
-def webhook_dispatcher() -> "WebhookDispatcher":
-    """Return what sends webhooks."""
+def webhook_sender() -> "WebhookSender":
+    """Return what sends one webhook."""
     from core.adapters.http_webhooks import HttpWebhookSender
+
+    return HttpWebhookSender()
+
+
+def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
+    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.signing import Signer
 
     signer = Signer(settings().webhook_secrets)
-    sender, targets = HttpWebhookSender(), webhook_targets()
-    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer)
+    sender, targets = webhook_sender(), webhook_targets()
+    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer, render)
