@@ -55,7 +55,7 @@ def test_it_plans_a_subtask_for_each_worker_whose_goal_is_near_the_task():
     assert [order["worker"] for order in plan["subtasks"]] == ["researcher", "analyst"]
     assert plan["subtasks"][1]["description"].startswith("As Analyst: Say which facts decide")
     profiled = {"profile": "no matter"}
-    mapping = of_step("import_mapping_hierarchical", "propose.plan", worked(profiled), file="in_1")
+    mapping = of_step("import_mapping_hierarchical", "propose.plan", worked(profiled), file=FILE)
     assert [order["worker"] for order in mapping["subtasks"]] == ["mapper", "name_reader"]
 
 
