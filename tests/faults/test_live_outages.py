@@ -23,7 +23,7 @@ from core.flows.live import Hub, PollPolicy
 from core.identity import Keys
 from infra.local import gateway as rest_gateway
 from infra.local import valkey
-from infra.local.api import app
+from infra.api import app
 from infra.local.processes import Processes, free_port, is_listening
 from tests.faulty_gateway import Faults, Judge, faulty_gateway
 from tests.fixtures_api import SECRET, Api
