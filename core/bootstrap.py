@@ -199,7 +199,14 @@ def runner() -> "CrewRunner":
     from core.adapters.genai_prices import GenaiPriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
-    return CrewAIRunner(_model(), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs())
+    return CrewAIRunner(
+        _model(),
+        TOOLS,
+        GUARDRAILS,
+        GenaiPriceBook(),
+        blobs(),
+        tool_seconds=settings().tool_timeout_seconds,
+    )
 
 
 def _model() -> "Callable[[], BaseLLM]":
@@ -210,9 +217,13 @@ def _model() -> "Callable[[], BaseLLM]":
         from crews.tools import SKILLS
 
         return lambda: OfflineModel(SKILLS, stream=True)
-    from core.adapters.crewai.models import model_from
+    from core.adapters.crewai.models import checked, model_from
 
-    return model_from(chosen.model, chosen.model_base_url, chosen.model_api_key)
+    return checked(
+        model_from(
+            chosen.model, chosen.model_base_url, chosen.model_api_key, chosen.model_timeout_seconds
+        )
+    )
 
 
 @_provider

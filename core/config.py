@@ -49,6 +49,8 @@ class Settings:
     model: str | None = None
     model_base_url: str | None = None
     model_api_key: str | None = field(default=None, repr=False)
+    model_timeout_seconds: float = 120.0  # that a provider may be silent
+    tool_timeout_seconds: float = 300.0  # that one call of a tool may take
     lease_seconds: float = 30.0
     beat_seconds: float = 10.0
     step_seconds: float = 60.0
@@ -79,6 +81,8 @@ class Settings:
             model=environ.get("CREWLINE_MODEL") or default_model,
             model_base_url=base_url,
             model_api_key=api_key,
+            model_timeout_seconds=_seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
+            tool_timeout_seconds=_seconds(environ, "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0),
             lease_seconds=_seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),
             beat_seconds=_seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
             step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
