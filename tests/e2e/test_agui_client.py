@@ -111,7 +111,7 @@ async def serving() -> AsyncIterator[str]:
 async def working(app: App, pause_seconds: float) -> None:
     """Run whatever can run, one flow after the other."""
     runner = CrewAIRunner(
-        lambda: SlowModel((haiku, *SKILLS), stream=True, pause_seconds=pause_seconds),
+        lambda: SlowModel(skills=(haiku, *SKILLS), stream=True, pause_seconds=pause_seconds),
         TOOLS, GUARDRAILS, GenaiPriceBook(), MemoryBlobs(),
     )  # fmt: skip
     book, flows = MemoryBudgetBook(app.flows), app.flows
