@@ -7,7 +7,7 @@ guardrail refuses, its worker is lost, its flow is cancelled or out of time.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,10 @@ TEXT = "A haiku of many words, which falls and falls and falls until it ends."
 class Breaking(OfflineModel):
     """A slow model that breaks off before its third piece, in the calls of which it is told so."""
 
-    breaks: list[bool] = []  # noqa: RUF012 -- a field of pydantic
+    breaks: list[bool]
+
+    def __init__(self, breaks: Iterable[bool]) -> None:
+        super().__init__([lambda _prompt: TEXT], stream=True, breaks=list(breaks))
 
     def _emit_stream_chunk_event(self, *args: Any, **kwargs: Any) -> Any:
         time.sleep(PAUSE_SECONDS)
@@ -147,10 +150,10 @@ async def staged(
     *,
     task: str = "",
     limit: str = "",
-    breaks: tuple[bool, ...] = (),
+    breaks: Iterable[bool] = (),
 ) -> tuple[Stage, list[dict[str, Any]]]:
     """Have a story happen to a flow; return its log. All that was sent meanwhile is checked."""
-    model = Breaking(skills=(lambda _prompt: TEXT,), stream=True, breaks=list(breaks))
+    model = Breaking(breaks)
     (folder / "one").mkdir()
     text = CREW.replace(", TASK", task and f", {task}").replace(", LIMIT", limit and f", {limit}")
     (folder / "one" / "crew.yaml").write_text(text)
