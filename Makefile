@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev check test faults lock clean
+.PHONY: help setup demo dev check test pythons faults lock clean
 PYTHON ?=
 RUN := .venv/bin/python
 CSV ?=
@@ -25,6 +25,9 @@ check: setup ## lint, types, import contracts, drift of the locks
 
 test: setup ## run the tests with branch coverage
 	@$(RUN) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+pythons: setup ## run the unit and contract tests on the other Pythons that are promised
+	@infra/test_other_pythons.sh
 
 faults: setup ## kill workers at every boundary, and for long at random (an hour or so)
 	@$(RUN) -m pytest -m soak tests/faults

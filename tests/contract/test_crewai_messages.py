@@ -8,7 +8,8 @@ import pytest
 from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core.adapters.memory import MemoryFlows
-from core.crews.run import NoLimit, Timing
+from core.crews.clock import NoLimit
+from core.crews.run_step import Timing
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness
 from tests.worker_parts import a_worker, launched, log_of
 
@@ -17,7 +18,7 @@ async def log_after(harness: RunnerHarness, **task: Any) -> list[dict[str, Any]]
     """Run a crew of one task through a real worker; return the flow's log."""
     memory = MemoryFlows()
     await launched(memory, a_crew(one={"description": "Do it.", **task}))
-    await a_worker(memory, harness.runner, timing=Timing(30, 10, 60)).advance("t", "f", NoLimit())
+    await a_worker(memory, harness.runner, timing=Timing(30, 10, 60)).run_flow("t", "f", NoLimit())
     log = await log_of(memory)
     assert_valid_agui(log, features=["shared-state"], max_warnings=0)
     return log
