@@ -1,12 +1,17 @@
+import re
+from pathlib import Path
+
 import pytest
 
+from core import bootstrap
 from core.config import Settings, SettingsError
 
+SECRET = "n3w-s3crets" * 3
 GOOD = {
     "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
     "UPSTASH_REDIS_REST_TOKEN": "t-secret",
     "CREWLINE_BUCKET": "b",
-    "CREWLINE_JWT_KEYS": f"new:{'n' * 32}, old:{'o' * 32}",
+    "CREWLINE_JWT_KEYS": f"new:{SECRET}, old:{SECRET}",
 }
 
 
@@ -20,7 +25,7 @@ def test_the_settings_are_read_from_the_environment_they_are_given():
 def test_secrets_do_not_show():
     shown = repr(Settings.from_environ(GOOD | {"OPENAI_API_KEY": "sk-secret"}))
     assert "secret" not in shown
-    assert "n" * 32 not in shown
+    assert SECRET not in shown
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -38,8 +43,14 @@ def test_what_is_missing_is_named(name: str):
         ("CREWLINE_STREAM_SECONDS", "inf"),
         ("CREWLINE_JWT_KEYS", "short:key"),
         ("CREWLINE_JWT_KEYS", "x" * 40),
-        ("CREWLINE_JWT_KEYS", ",".join(f"k{i}:{'s' * 32}" for i in range(3))),
-        ("CREWLINE_JWT_KEYS", f"dev:{'d' * 32}"),
+        ("CREWLINE_JWT_KEYS", f"k:{'a' * 32}"),
+        ("CREWLINE_JWT_KEYS", f"k:{SECRET},k:{SECRET}"),
+        ("CREWLINE_JWT_KEYS", f":{SECRET}"),
+        ("CREWLINE_WEBHOOK_SECRET", "a" * 40),
+        ("CREWLINE_FLOW_TTL_SECONDS", "3599"),
+        ("CREWLINE_FLOW_TTL_SECONDS", "0.5"),
+        ("CREWLINE_JWT_KEYS", ",".join(f"k{i}:{SECRET}" for i in range(3))),
+        ("CREWLINE_JWT_KEYS", f"dev:{SECRET}"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(name: str, value: str):
@@ -48,7 +59,7 @@ def test_what_cannot_work_is_refused_by_name(name: str, value: str):
 
 
 def test_the_development_key_is_good_on_the_local_host_alone():
-    key = {"CREWLINE_JWT_KEYS": f"dev:{'d' * 32}"}
+    key = {"CREWLINE_JWT_KEYS": f"dev:{SECRET}"}
     assert Settings.from_environ(GOOD | key | {"CREWLINE_HOST": "local"}).jwt_keys
     for host in ({}, {"CREWLINE_HOST": "prod"}):
         with pytest.raises(SettingsError, match="development key"):
@@ -65,3 +76,56 @@ def test_the_development_key_is_good_on_the_local_host_alone():
 )
 def test_a_key_or_an_address_is_enough_for_a_real_model(given: dict[str, str], model: str):
     assert Settings.from_environ(GOOD | given).model == model
+
+
+OPTIONAL = [
+    "CREWLINE_S3_ENDPOINT", "CREWLINE_QUEUE_URL", "CREWLINE_QUEUE_ENDPOINT", "CREWLINE_WORKER_URL",
+    "CREWLINE_WORKER_SECONDS", "CREWLINE_CORS_ORIGINS", "CREWLINE_MODEL", "CREWLINE_MODEL_API_KEY",
+    "CREWLINE_MODEL_BASE_URL", "CREWLINE_MODEL_TIMEOUT_SECONDS", "CREWLINE_TOOL_TIMEOUT_SECONDS",
+    "CREWLINE_LEASE_SECONDS", "CREWLINE_BEAT_SECONDS", "CREWLINE_STEP_SECONDS",
+    "CREWLINE_STREAM_SECONDS", "CREWLINE_STREAMS_PER_SUBJECT", "CREWLINE_AGUI_SECONDS",
+    "CREWLINE_FLOW_TTL_SECONDS", "CREWLINE_WEBHOOK_HOSTS", "CREWLINE_WEBHOOK_SECRET",
+    "OPENAI_API_KEY", "QSTASH_URL", "CREWLINE_HOST",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_setting_is_one_that_is_not_set(blank: str):
+    plain = Settings.from_environ(GOOD)
+    assert Settings.from_environ(GOOD | dict.fromkeys(OPTIONAL, blank)) == plain
+    for name in OPTIONAL:
+        assert Settings.from_environ(GOOD | {name: blank}) == plain, name
+
+
+def test_every_setting_that_the_readme_lists_is_covered_by_that():
+    source = Path("core/config.py").read_text("utf-8")
+    names = set(re.findall(r"\"((?:CREWLINE|OPENAI|QSTASH)_[A-Z0-9_]+)\"", source))
+    assert names - set(OPTIONAL) - set(GOOD) == {
+        "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "offline"),
+    [
+        ({}, False),
+        ({"CREWLINE_HOST": "local"}, True),
+        ({"CREWLINE_MODEL": "offline"}, True),
+        ({"CREWLINE_MODEL": "offline", "OPENAI_API_KEY": "k"}, True),
+        ({"CREWLINE_HOST": "local", "OPENAI_API_KEY": "k"}, False),
+    ],
+)
+def test_the_made_up_model_runs_where_it_is_asked_for_and_on_the_local_host(
+    more: dict[str, str], offline: bool
+):
+    settings = Settings.from_environ(GOOD | more)
+    assert settings.offline_model is offline
+    assert offline is False or settings.model is None
+
+
+def test_a_worker_without_a_model_does_not_start():
+    with (
+        bootstrap.replace(settings=Settings.from_environ(GOOD)),
+        pytest.raises(SettingsError, match="CREWLINE_MODEL is not set"),
+    ):
+        bootstrap._model()
