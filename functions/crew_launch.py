@@ -66,11 +66,11 @@ async def answer(request: Request) -> Answer:
 
 @router.get("/v1/crews")
 async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -> Response:
-    """Answer with the crews and the JSON Schemas of their inputs."""
-    registry = bootstrap.registry()
-    crews = [registry.get(name) for name in registry.names()]
+    """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
+    crews, broken = bootstrap.registry().read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
-    return JSONResponse({"crews": shown})
+    wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
+    return JSONResponse({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 
 @router.post("/v1/flows")
