@@ -110,7 +110,9 @@ class Settings:
                 "CREWLINE_LEASE_SECONDS must be at least three times CREWLINE_BEAT_SECONDS"
             )
         if settings.flow_ttl_seconds <= settings.lease_seconds:
-            raise SettingsError("CREWLINE_FLOW_TTL_SECONDS must be more than CREWLINE_LEASE_SECONDS")
+            raise SettingsError(
+                "CREWLINE_FLOW_TTL_SECONDS must be more than CREWLINE_LEASE_SECONDS"
+            )
         if settings.worker_seconds < settings.step_seconds + WORKER_MARGIN_SECONDS:
             raise SettingsError(
                 "CREWLINE_WORKER_SECONDS must be more than CREWLINE_STEP_SECONDS, with "

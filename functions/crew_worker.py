@@ -104,6 +104,8 @@ async def main() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     worker = bootstrap.worker()
+    for mistake in bootstrap.registry().read_all()[1]:
+        log.error("%s", mistake)
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), stopping.is_set),
