@@ -59,10 +59,10 @@ async def _next_page(
     request: Request, tenant: str, flow: str, empty: Page, poll: _polling.LongPoll
 ) -> Page:
     """Return what comes while the answer is held."""
-    cursor = empty.head.cursor()
+    cursor = empty.cursor
 
     async def news(_: Batch | Flow) -> Page | None:
-        page = await pages.read_page(bootstrap.flow_log(), tenant, flow, cursor)
+        page = await pages.read_page(bootstrap.flow_log(), tenant, flow, cursor, fresh=True)
         return None if page.empty else page
 
     return await _polling.first_answer(request, tenant, flow, cursor, poll, news) or empty
@@ -72,7 +72,7 @@ def _page_json(page: Page) -> str:
     """Return the page as JSON, in which the log's own JSON stands as it is."""
     told = ",".join(entry.event for entry in page.entries)
     rest: dict[str, Any] = {
-        "cursor": page.head.cursor(page.number),
+        "cursor": page.cursor,
         "status": page.head.status,
         "more": page.more,
     }

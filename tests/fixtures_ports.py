@@ -23,8 +23,10 @@ from core.costs.budgets import BudgetBook
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
+from tests.fixtures_servers import RoughGateway
 
 TTL_SECONDS = 3600
+LAG_MS = 40  # of reads at the lagging store: its client's sync token has them wait for writes
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,14 @@ def over_redis(
     )
 
 
-@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
+@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http", "upstash-lagging"])
 def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
         return in_memory()
+    if request.param == "upstash-lagging":
+        rough: RoughGateway = request.getfixturevalue("rough_gateway")
+        rough.adjust(lag_ms=LAG_MS)
+        return over_redis(HttpRedis(rough.url, rough.token), rough.url, rough.token)
     rest = request.getfixturevalue("gateway")
     client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
     return over_redis(client(rest.url, rest.token), rest.url, rest.token)

@@ -19,7 +19,8 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.config import Settings
-from core.flows.live import Hub, PollPolicy
+from core.flows.live import Hub
+from core.flows.subscription import PollPolicy
 from core.identity import Keys
 from infra.local import gateway as rest_gateway
 from infra.local import valkey

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from core.adapters.upstash import keys, records
-from core.adapters.upstash.commands import Commands, PubSub
+from core.adapters.upstash.commands import Command, Commands, PubSub, at_leader
 from core.flows import Batch, Entry, Flow, Head, Status, Summary
 
 RECORD_SEPARATOR = "\x1e"  # between the number and the events of a message, see prelude.lua
@@ -17,16 +18,20 @@ class UpstashFlowLog:
         self._redis = redis
         self._pubsub = pubsub
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         """Return the newest of a flow: one HMGET of four short fields."""
-        return records.head(
-            flow,
-            await self._redis.execute(["HMGET", keys.flow(tenant, flow), *records.HEAD_FIELDS]),
-        )
+        command = ["HMGET", keys.flow(tenant, flow), *records.HEAD_FIELDS]
+        return records.head(flow, await self._found(command, fresh=fresh))
 
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state: one HGETALL."""
-        return records.flow(flow, await self._redis.execute(["HGETALL", keys.flow(tenant, flow)]))
+        command = ["HGETALL", keys.flow(tenant, flow)]
+        return records.flow(flow, await self._found(command, fresh=fresh))
+
+    async def _found(self, command: Command, *, fresh: bool) -> list[Any]:
+        """Read; what a replica does not have may have been written a moment ago, so ask the leader."""
+        reply: list[Any] = [] if fresh else await self._redis.execute(command)
+        return reply if any(reply) else await self._redis.execute(at_leader(command))
 
     async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
         """Return the newest flows: a range of ids, then one HMGET for each in a pipeline.
@@ -63,10 +68,13 @@ class UpstashFlowLog:
             if status  # a flow may have expired since
         ]
 
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+    async def entries(
+        self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
+    ) -> Batch:
         """Return a page of the log: one XRANGE."""
+        command = ["XRANGE", keys.log(tenant, flow), f"({after}-0", "+", "COUNT", limit]
         reply: list[tuple[str, list[str]]] = await self._redis.execute(
-            ["XRANGE", keys.log(tenant, flow), f"({after}-0", "+", "COUNT", limit]
+            at_leader(command) if fresh else command
         )
         return [Entry(int(number.partition("-")[0]), fields[1]) for number, fields in reply]
 
