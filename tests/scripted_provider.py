@@ -39,16 +39,15 @@ class Turn:
 
 @dataclass
 class ScriptedProvider:
-    """A server that listens at `url`; `requests` are what it was asked, and `times` when."""
+    """A server that listens at `url`; `requests` are what it was asked."""
 
     url: str
     turns: list[Turn]
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    times: list[float] = field(default_factory=list[float])
+    connections: int = 0
 
     def next(self, request: dict[str, Any]) -> Turn:
         self.requests.append(request)
-        self.times.append(time.monotonic())
         return self.turns[min(len(self.requests), len(self.turns)) - 1]
 
 
@@ -58,6 +57,12 @@ def playing(*turns: Turn) -> Generator[ScriptedProvider]:
     provider = ScriptedProvider("", list(turns))
 
     class Answering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept
+
+        def setup(self) -> None:
+            super().setup()
+            provider.connections += 1
+
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with suppress(OSError):  # who asked may have gone
@@ -95,6 +100,7 @@ def _play(answer: BaseHTTPRequestHandler, turn: Turn, *, streams: bool) -> None:
     time.sleep(0.05)  # what was sent is read before the reset is seen
     answer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     answer.connection.close()
+    answer.close_connection = True
 
 
 def _error(turn: Turn) -> bytes:

@@ -157,6 +157,7 @@ FOR_GOOD = [
     (Turn(status=400, error={"message": "sk-1", "code": "sk-0123456789"}), "answered 400$", 1),
     (busy(500), "answered 500", 5),
     (Turn(""), "the model gave an empty answer", 3),
+    (Turn(refusal="I cannot help with that."), "the model refused to answer", 2),
     (Turn("half", finish="length"), "cut off at its length limit", 2),
     (Turn("half", finish="content_filter"), "the content filter of", 2),
     (Turn("x" * 400, cut_after=9), "ended its answer before it was whole|not be reached", 5),

@@ -17,6 +17,7 @@ from tests.crewai_parts import (
     native_call,
 )
 from tests.model_server import Provider, a_provider
+from tests.scripted_provider import Turn, playing
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ async def test_an_answer_comes_with_the_usage_the_provider_told(provider: Provid
         "gpt-4o-mini",
         ["Bearer sk-0123456789"],
     )
+
+
+async def test_steps_share_their_connections_to_a_provider():
+    with playing(Turn("hello")) as kept:
+        harness = a_harness(llm=model_from("tiny", kept.url, None))
+        for _ in range(5):
+            await harness.run(a_step(a_crew()))
+    assert len(kept.requests) == 5
+    assert kept.connections == 1
 
 
 async def test_tools_go_as_schemas_and_are_called_natively(provider: Provider):

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from functions import crew_agui, crew_amp, crew_launch, flow_events, flow_status
-from infra.local import page
-from infra.local.api import app as one_port
+from infra import page
+from infra.api import app as one_port
 from tests.e2e.apps import App, LambdaContext, gateway_event, opened, rest_event
 from tests.e2e.test_launch import REQUEST
 

@@ -26,6 +26,7 @@ from crewai.llms.retry import (
 from core.adapters.crewai import failures
 from core.adapters.crewai.answers import encodable
 from core.adapters.crewai.failures import Failure, UnusableAnswerError, classify
+from core.adapters.crewai.http_client import on_refusal
 from core.adapters.crewai.stop_signal import StopSignal
 from core.crews.work import StepDeferredError
 
@@ -62,6 +63,11 @@ class _Observed:
     response: Any = None
     finish_reason: str | None = None
     has_usage: bool = False
+    refused: bool = False
+
+    def refuse(self) -> None:
+        """Note that the provider sent a refusal in place of a text."""
+        self.refused = True
 
     def sink(self, _source: object, event: object) -> None:
         """Take an event of CrewAI."""
@@ -140,6 +146,8 @@ class ModelCaller:
         """Return why an answer is none: cut off, filtered, empty."""
         if failure := failures.BY_FINISH_REASON.get(observed.finish_reason or ""):
             return failure
+        if not answer and observed.refused:
+            return failures.REFUSED
         if not answer or (isinstance(answer, str) and _THOUGHTS.fullmatch(answer)):
             return failures.EMPTY
         # A stream that simply ends: its last piece but one tells the reason, its last the usage.
@@ -177,8 +185,10 @@ def _nothing(_usage: object) -> None:
 def _observing(observed: _Observed) -> Generator[None]:
     """Have `observed` see the events of a call, which CrewAI's own loop does not repeat."""
     sink, repeats = add_stream_sink(observed.sink), crewai_repeats_already.set(True)
+    refusals = on_refusal.set(observed.refuse)
     try:
         yield
     finally:
+        on_refusal.reset(refusals)
         crewai_repeats_already.reset(repeats)
         reset_stream_sinks(sink)

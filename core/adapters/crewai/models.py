@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from crewai import LLM
+from crewai.llms.providers.openai.completion import OpenAICompletion
 
+from core.adapters.crewai.http_client import shared
 from core.crews.work import StepFailedError
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ def _with_client(settings: dict[str, Any]) -> LLM:
     llm = LLM(**settings)
     if (client := getattr(llm, "_get_sync_client", None)) is not None:
         client()
+    if isinstance(llm, OpenAICompletion):
+        llm._client = llm._client.with_options(http_client=shared())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] -- by its settings CrewAI would hand it to its asynchronous client, too
     return llm
 
 
