@@ -176,16 +176,18 @@ def blobs() -> "BlobStore":
 @_provider
 def registry() -> "Registry":
     """Return the crews of this deployment."""
-    from core.crews.definition import Registry
+    from core.crews.definition import AllowList, Registry
+    from crews.allow_list import GUARDRAILS, TOOLS
 
-    return Registry(Path(__file__).parent.parent / "crews")
+    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys())
+    return Registry(Path(__file__).parent.parent / "crews", allowed)
 
 
 def launcher() -> "Launcher":
     """Return what launches crews, over the parts that are in place now."""
     from core.crews.launch import Launcher
 
-    return Launcher(ledger(), wake_queue(), registry())
+    return Launcher(ledger(), wake_queue(), registry(), blobs)
 
 
 @_provider

@@ -55,6 +55,8 @@ async def _begin(worker: Worker, under_way: set[asyncio.Task[None]], rung: async
             began = True
     except UnavailableError as error:
         log.warning("cannot look for work: %s", error)
+    except Exception:
+        log.exception("cannot look for work")
     return began
 
 

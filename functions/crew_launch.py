@@ -7,7 +7,6 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 `_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
 """
 
-import asyncio
 import secrets
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
+from core.blobs import in_thread
 from core.crews import control, launch
 from core.errors import InvalidInputError
 from core.flows import Status
@@ -66,11 +66,11 @@ async def answer(request: Request) -> Answer:
 
 @router.get("/v1/crews")
 async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -> Response:
-    """Answer with the crews and the JSON Schemas of their inputs."""
-    registry = bootstrap.registry()
-    crews = [registry.get(name) for name in registry.names()]
+    """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
+    crews, broken = bootstrap.registry().read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
-    return JSONResponse({"crews": shown})
+    wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
+    return JSONResponse({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 
 @router.post("/v1/flows")
@@ -128,9 +128,9 @@ async def input_create(
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()
     if size is None:
-        await asyncio.to_thread(blobs.put, who.tenant, blob, data, OPAQUE)
+        await in_thread(blobs.put, who.tenant, blob, data, OPAQUE)
         return JSONResponse({"id": blob, "bytes": len(data)}, 201)
-    url = await asyncio.to_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
+    url = await in_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
     upload = {"url": url, "method": "PUT", "expires_seconds": UPLOAD_SECONDS}
     return JSONResponse({"id": blob, "upload": upload}, 201)
 

@@ -72,16 +72,8 @@ def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
     """Launch a crew as the function does; with a trip, not to the end."""
     _begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
-    asked = launch.launch_flow(
-        ledger,
-        bootstrap.wake_queue(),
-        Registry(crews),
-        tenant=tenant,
-        request=launch.LaunchRequest(crew, {}),
-        idempotency_key="once",
-        new_id=lambda: os.urandom(16).hex(),
-        now_ms=0,
-    )
+    launcher = launch.Launcher(ledger, bootstrap.wake_queue(), Registry(crews), now_ms=lambda: 0)
+    asked = launcher.launch(tenant, launch.LaunchRequest(crew, {}), "once")
     asyncio.run(asked)
 
 

@@ -82,7 +82,7 @@ class Worker:
             return await self._fail(tenant, state, "the flow took longer than it may", "time_limit")
 
     async def _dispatch(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
-        definition = Definition.model_validate(state.definition)
+        definition = Definition.model_validate(state.definition).filled(state.inputs)
         match strategies.next_action(definition, state.results):
             case strategies.End(output):
                 return await self._end(tenant, state, output)

@@ -64,7 +64,7 @@ class StepError(Exception):
 
 def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
-    prompt = strategies.prompt(definition, state.inputs, state.results, step.id)
+    prompt = strategies.prompt(definition, state.results, step.id)
     return StepTask(tenant, state.id, definition, prompt, step.epoch + 1, state.inputs)
 
 

@@ -48,8 +48,8 @@ def ordered(
 def of_step(crew: str, step: str, results: dict[str, Any], **inputs: Any) -> Any:
     """What the model answers in a step of an example crew."""
     definition = Registry(Path("crews")).get(crew)
-    filled = definition.fill(inputs)
-    order = strategies.prompt(definition, filled, results, step)
+    definition = definition.filled(definition.with_defaults(inputs))
+    order = strategies.prompt(definition, results, step)
     goal = definition.agents[order.agent].goal
     return ordered_by(StepTask("t", "f", definition, order, 1, filled), goal)
 
@@ -72,7 +72,7 @@ def test_it_plans_a_subtask_for_each_worker_whose_goal_is_near_the_task():
     assert [order["worker"] for order in plan["subtasks"]] == ["researcher", "analyst"]
     assert plan["subtasks"][1]["description"].startswith("As Analyst: Say which facts decide")
     profiled = {"profile": "no matter"}
-    mapping = of_step("import_mapping_hierarchical", "propose.plan", worked(profiled), file="in_1")
+    mapping = of_step("import_mapping_hierarchical", "propose.plan", worked(profiled), file=FILE)
     assert [order["worker"] for order in mapping["subtasks"]] == ["mapper", "name_reader"]
 
 
@@ -108,7 +108,7 @@ def test_it_votes_for_what_it_would_have_answered_itself():
     texts = ("It rained.", "The ship Vasa sank.", "A lighthouse is white.")
     results = {f"write.proposal.1.{a}": said(t) for a, t in zip(agents, texts, strict=True)}
     crew = Registry(Path("crews")).get("research_brief_consensus")
-    order = strategies.prompt(crew, BRIEF, results, "write.verdict.1.analyst")
+    order = strategies.prompt(crew.filled(BRIEF), results, "write.verdict.1.analyst")
     vote = of_step("research_brief_consensus", "write.verdict.1.analyst", results, **BRIEF)
     assert order.context[vote["choice"] - 1].text.endswith("The ship Vasa sank.")
 

@@ -39,10 +39,8 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     )
     book = MemoryBudgetBook(flows)
     worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
-    flow, _ = await launch.launch_flow(
-        flows, flows, CREWS, tenant="t", request=launch.LaunchRequest(crew, inputs_of(crew)),
-        idempotency_key=None, new_id=lambda: "0" * 32, now_ms=1,
-    )  # fmt: skip
+    launcher = launch.Launcher(flows, flows, CREWS, lambda: blobs, now_ms=lambda: 1)
+    flow, _ = await launcher.launch("t", launch.LaunchRequest(crew, inputs_of(crew)), None)
     await worker.run_flow("t", flow, NoLimit())
     for approve in (False, True):
         if (await flows.head("t", flow)).status is Status.WAITING:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.adapters.upstash.http import HttpRedis
 from core.errors import UnavailableError
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 from infra.local.valkey import is_ready, server_command
@@ -134,3 +135,16 @@ async def test_a_store_that_is_killed_again_and_again_loses_no_event(
     a_place, durable: Durable, rng: random.Random
 ):
     await killed_stores(a_place("due-set", rest=durable.rest), durable, rng, kills=6)
+
+
+async def test_reads_that_lag_change_no_flow(a_place, rough_gateway):
+    await HttpRedis(rough_gateway.url, rough_gateway.token).execute(["FLUSHALL"])
+    rough_gateway.adjust(lag_ms=200)
+    place: Place = a_place("due-set", rest=rough_gateway)
+    crews = {f"f-{name}": a_crew(name) for name in STRATEGIES}
+    async with fleet(place, size=2) as workers:
+        for flow, crew in crews.items():
+            await place.launch(crew, flow)
+        await workers.ended(*crews)
+    for told in await invariants.check(place, 0, crews):
+        invariants.succeeded(told, expected(crews[told.state.id]))

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-PUBLIC = Path(__file__).parents[2] / "public"
+PUBLIC = Path(__file__).parents[1] / "public"
 SERVED = (".html", ".css", ".js")
 HEADERS = {
     "cache-control": "no-cache",

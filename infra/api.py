@@ -1,6 +1,6 @@
 """Every HTTP function and the page on one port, as the routes of a deployment would spread them.
 
-uvicorn infra.local.api:app
+uvicorn infra.api:app
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from functions import crew_agui, crew_amp, crew_launch, flow_events, flow_status
-from infra.local import page
+from infra import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
