@@ -51,7 +51,7 @@ def of_step(crew: str, step: str, results: dict[str, Any], **inputs: Any) -> Any
     definition = definition.filled(definition.with_defaults(inputs))
     order = strategies.prompt(definition, results, step)
     goal = definition.agents[order.agent].goal
-    return ordered_by(StepTask("t", "f", definition, order, 1, filled), goal)
+    return ordered_by(StepTask("t", "f", definition, order, 1, inputs), goal)
 
 
 def ordered_by(task: StepTask, goal: str = "") -> Any:
