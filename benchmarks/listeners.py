@@ -80,9 +80,8 @@ class Viewer(Listener):
 
     def hear(self, line: bytes, now: float) -> None:
         """Take a line."""
-        if line.startswith(b"id: "):
+        if line.startswith(b"id: "):  # the last line of an event
             self._cursor = line[4:]
-        elif line.startswith(b"data: "):
             self._count(int(self._cursor.rpartition(b".")[2]))
             self.arrivals.append(now)
             self.is_open()

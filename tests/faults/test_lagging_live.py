@@ -14,7 +14,7 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.errors import NotFoundError
 from core.flows import Flow
 from core.flows.live import Hub
-from core.flows.subscription import PollPolicy
+from core.flows.subscription import PollPolicy, snapshot_at
 from tests.fixtures_ports import Flows, a_launch, in_memory, over_redis
 from tests.lagging import LaggingLog, LossyLog
 from tests.live import FIRST_EVENTS, begun
@@ -143,3 +143,25 @@ async def test_a_snapshot_is_never_older_than_what_was_heard(rough_gateway, monk
             await items.aclose()
         assert numbers == sorted(set(numbers))
         assert numbers[-1] == FIRST_EVENTS + 60
+
+
+async def test_what_was_announced_is_read_again_until_a_replica_shows_it(monkeypatch):
+    monkeypatch.setattr("core.flows.subscription.BUFFER_EVENTS", 3)
+    async with in_memory_without_a_leader(200) as place:
+        tenant, writer = place.flows.tenant, await begun(place.flows, "f1")
+        place.log.watch(tenant, "f1")
+        await asyncio.sleep(0.3)
+        hub = Hub(place.log, POLICY)
+        first = asyncio.create_task(seen(hub, place.flows))
+        await asyncio.sleep(0.05)
+        for _ in range(10):
+            await writer.tell()
+        newest = await place.flows.log.head(tenant, "f1")
+        cursor = newest.cursor(newest.sequence - 6)  # neither in the buffer nor yet in a replica
+        second = asyncio.create_task(seen(hub, place.flows, cursor))
+        state = await snapshot_at(place.log, tenant, "f1", newest.sequence)
+        assert state.head.sequence >= newest.sequence
+        await writer.end()
+        last = (await place.flows.log.head(tenant, "f1")).sequence
+        assert await second == list(range(newest.sequence - 5, last + 1))
+        await first

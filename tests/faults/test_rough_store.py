@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,14 +138,28 @@ async def test_a_store_that_is_killed_again_and_again_loses_no_event(
     await killed_stores(a_place("due-set", rest=durable.rest), durable, rng, kills=6)
 
 
-async def test_reads_that_lag_change_no_flow(a_place, rough_gateway):
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        pytest.param({"lag_ms": 200}, id="reads lag"),
+        pytest.param({"refuse": "busy", "share": 0.3}, id="a share is refused"),
+        pytest.param({"refuse": "monthly-requests"}, id="the quota is exhausted for a while"),
+        pytest.param({"refuse": "wrong-token"}, id="the token is rotated"),
+    ],
+)
+async def test_a_store_that_lags_or_refuses_for_a_while_changes_no_flow(
+    a_place, rough_gateway, conditions: dict[str, Any]
+):
     await HttpRedis(rough_gateway.url, rough_gateway.token).execute(["FLUSHALL"])
-    rough_gateway.adjust(lag_ms=200)
     place: Place = a_place("due-set", rest=rough_gateway)
     crews = {f"f-{name}": a_crew(name) for name in STRATEGIES}
     async with fleet(place, size=2) as workers:
         for flow, crew in crews.items():
             await place.launch(crew, flow)
+        rough_gateway.adjust(**conditions)
+        await asyncio.sleep(2)
+        rough_gateway.adjust(refuse=None)
         await workers.ended(*crews)
-    for told in await invariants.check(place, 0, crews):
+        assert not workers.kills
+    for told in await invariants.check(place, len(crews), crews):
         invariants.succeeded(told, expected(crews[told.state.id]))
