@@ -80,7 +80,7 @@ async def test_entries_come_in_pages_after_a_number(flows: Flows):
     await tell(flows, claim, range(1, 6))
     page = await flows.log.entries(flows.tenant, "f1", 4, 3)
     assert [entry.number for entry in page] == [5, 6, 7]
-    assert json.loads(page[0].event) == events.custom("count", 1)[0]
+    assert json.loads(page[0].json) == events.custom("count", 1)[0]
     assert await flows.log.entries(flows.tenant, "f1", 9, 3) == []
 
 
