@@ -132,7 +132,7 @@ async def serving(worker: Worker, listener: WakeListener, room: int = 4) -> Asyn
         yield
     finally:
         clock.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await task
 
 
@@ -194,14 +194,14 @@ async def test_a_tenant_whose_models_hang_holds_no_other_tenant_up(flows: Flows,
         for number in range(8):
             await flows.ledger.create("big", launch(f"f{number}"))
             await flows.wake_queue.enqueue("big", f"f{number}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while hangs.hanging < 2:  # noqa: ASYNC110 -- it is counted elsewhere
                 await asyncio.sleep(0.01)
         await flows.ledger.create(flows.tenant, launch("small"))
         await flows.wake_queue.enqueue(flows.tenant, "small")
         took = await ended_after(flows, "small")
         assert hangs.hanging == 2  # half of the room of four
-    assert took < 2
+    assert took < 5  # the calls hang for ever
 
 
 async def test_of_fifty_tenants_none_waits_for_all_the_flows_of_another(
