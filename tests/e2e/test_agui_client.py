@@ -107,7 +107,10 @@ async def test_an_answer_against_anothers_is_an_error_that_can_be_left_behind(se
     async def another_answers() -> None:
         flow = await server.flow_that_is(Status.WAITING)
         ledger, wake_queue = bootstrap.ledger(), bootstrap.wake_queue()
-        await control.resume(ledger, wake_queue, tenant="acme", flow=flow, **no)
+        waiting = (await ledger.state("acme", flow)).waiting
+        assert waiting is not None
+        said: dict[str, Any] = {**no, "review": waiting["review"]}
+        await control.resume(ledger, wake_queue, tenant="acme", flow=flow, **said)
 
     turns, _ = await asyncio.gather(
         server.talk(
