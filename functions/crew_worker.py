@@ -107,7 +107,7 @@ async def main() -> None:
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), stopping.is_set),
-        _webhooks.run_dispatcher(stopping.is_set),
+        _webhooks.run_dispatcher(stopping, bootstrap.wake_listener()),
     )
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,15 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.flows import events
-from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
+from core.polling import Idle
+from core.webhooks.dispatcher import WebhookDispatcher
+from core.webhooks.entry import Parts
+from core.webhooks.outbox import Outbox
+from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp_webhooks import render
-from tests.fixtures_ports import Flows, in_memory, over_redis
+from tests.fixtures_ports import Flows, in_memory, over_redis, own_keys
 from tests.webhook_parts import (
     META,
     OK,
@@ -30,9 +36,8 @@ from tests.webhook_parts import (
     until,
 )
 
-QUICK = RetryPolicy(
-    delays=(0.01, 0.01), lease=5.0, poll=(0.01, 0.05), poll_waiting=0.02, idle=(0.01, 0.05)
-)
+QUICK = RetryPolicy(delays=(0.01, 0.01), lease=5.0, poll=(0.01, 0.05), poll_waiting=30.0)
+IDLE = Idle(shortest=0.01, longest=0.05)
 
 
 @pytest.fixture(params=["memory", "upstash"])
@@ -40,54 +45,37 @@ def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
         return in_memory()
     rest = request.getfixturevalue("gateway")
-    return over_redis(HttpRedis(rest.url, rest.token), rest.url, rest.token)
+    return over_redis(HttpRedis(rest.url, rest.token), rest.url, rest.token, keys=own_keys())
 
 
 @pytest.fixture
-def outbox(flows: Flows, request: pytest.FixtureRequest):
+def outbox(flows: Flows, request: pytest.FixtureRequest) -> Outbox:
     if isinstance(flows.ledger, MemoryFlows):
         return MemoryOutbox(flows.ledger)
     rest = request.getfixturevalue("gateway")
-    return UpstashOutbox(RetryingClient(HttpRedis(rest.url, rest.token)))
+    return UpstashOutbox(RetryingClient(HttpRedis(rest.url, rest.token)), flows.keys)
 
 
 @pytest.fixture
-def dispatcher(flows: Flows, outbox):
-    """A dispatcher that may call a receiver and keeps to this flow's tenant."""
+def dispatcher(flows: Flows, outbox: Outbox):
+    """A dispatcher that may call a receiver."""
 
-    class OneTenant:
-        """The outbox of one test: other tests' tenants are theirs."""
-
-        lease, save, remove = outbox.lease, outbox.save, outbox.remove
-
-        async def tenants(self) -> list[str]:
-            return [flows.tenant] if flows.tenant in await outbox.tenants() else []
-
-    def made(receiver: Receiver, policy: RetryPolicy = QUICK) -> WebhookDispatcher:
-        targets = Targets({flows.tenant: (receiver.url,)})
+    def made(receiver: Receiver, idle: Idle = IDLE, **changes: Any) -> WebhookDispatcher:
+        targets, signer = Targets({flows.tenant: (receiver.url,)}), Signer((SECRET,))
         sender = HttpWebhookSender(timeout_seconds=2.0)
-        signer = Signer((SECRET,))
-        return WebhookDispatcher(OneTenant(), flows.log, sender, targets, signer, render, policy)
+        parts = Parts(outbox, flows.log, sender, targets, signer, render, QUICK)
+        return WebhookDispatcher(replace(parts, **changes), idle)
 
     return made
 
 
 async def until_all_is_told(sending: WebhookDispatcher, rounds: int = 200) -> None:
+    """Send until no flow is left in the outbox."""
     for _ in range(rounds):
         await sending.deliver_once()
         await asyncio.sleep(0.02)
-        if not await sending.outbox.tenants() or not await left(sending):
+        if (await sending.parts.outbox.lease(1, 1, 1)).next_ms is None:
             return
-
-
-async def left(sending: WebhookDispatcher) -> bool:
-    """Whether a flow is still in the outbox: a look in ten seconds' time would find it."""
-    (tenant,) = await sending.outbox.tenants()
-    for _ in range(10):
-        if leased := await sending.outbox.lease(tenant, 10, 1):
-            return bool(leased)
-        await asyncio.sleep(0.02)
-    return False
 
 
 async def test_a_flow_is_told_from_beginning_to_end(flows: Flows, dispatcher):
@@ -163,7 +151,7 @@ async def test_when_it_is_to_stop_the_rest_stays_due(flows: Flows, dispatcher):
 async def test_a_process_that_stays_tells_each_thing_as_it_comes(flows: Flows, dispatcher):
     over = asyncio.Event()
     async with receiving() as receiver:
-        serving = asyncio.create_task(dispatcher(receiver).run_forever(over.is_set))
+        serving = asyncio.create_task(dispatcher(receiver).run_forever(over))
         story = await Story(flows).launched(receiver.url)
         await story.finished("find", "drop")
         await until(lambda: len(receiver.posts) >= 2)
@@ -178,7 +166,7 @@ async def test_two_dispatchers_tell_each_thing_once(flows: Flows, dispatcher):
     over = asyncio.Event()
     async with receiving() as receiver:
         sending = dispatcher(receiver)
-        serving = [asyncio.create_task(sending.run_forever(over.is_set)) for _ in range(2)]
+        serving = [asyncio.create_task(sending.run_forever(over)) for _ in range(2)]
         story = await Story(flows).launched(receiver.url)
         await story.whole()
         await until(lambda: len(receiver.posts) >= len(WHOLE))
