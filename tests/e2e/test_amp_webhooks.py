@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +12,16 @@ import pytest
 
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryFlows, MemoryOutbox
-from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.commands import CommandError, RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
-from core.flows import events
-from core.polling import Idle
+from core.errors import UnavailableError
+from core.flows import Flow, events
+from core.polling import Batch, Idle
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
-from core.webhooks.outbox import Outbox
+from core.webhooks.events import Notification
+from core.webhooks.outbox import Delivery, Outbox
 from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
@@ -184,3 +188,108 @@ async def test_texts_that_no_utf8_has_do_not_stop_the_telling(flows: Flows, disp
     assert post.body["error"].startswith("half a ")
     assert base64.b64encode(post.content)
     assert events.encode({"type": "x", "v": post.body["error"]})
+
+
+ASLEEP = Idle(shortest=0.01, longest=60.0)
+
+
+@asynccontextmanager
+async def running(sending: WebhookDispatcher, woken: asyncio.Event) -> AsyncIterator[None]:
+    """The dispatcher as a process that stays runs it."""
+    stopped = asyncio.Event()
+    serving = asyncio.create_task(sending.run_forever(stopped, woken))
+    try:
+        yield
+    finally:
+        stopped.set()
+        await asyncio.wait_for(serving, 5)
+
+
+async def waits_for_a_person(story: Story, receiver: Receiver) -> None:
+    await story.launched(None, crew=f"{receiver.url}/crew", task=f"{receiver.url}/task")
+    await story.finished("find", "drop")
+    await story.finished("write", "Ah")
+    await story.waits("write.review.1", "Ah")
+
+
+async def test_what_a_persons_answer_leads_to_is_sent_at_once(flows: Flows, dispatcher):
+    story, woken = Story(flows), asyncio.Event()
+    async with receiving() as receiver:
+        await waits_for_a_person(story, receiver)
+        async with running(dispatcher(receiver, ASLEEP), woken):
+            await until(lambda: receiver.kinds == ["task", "crew"])
+            await asyncio.sleep(0.2)  # it sleeps: nothing is due until poll_waiting is over
+            await story.answered("write.review.1", approve=True)
+            woken.set()
+            await until(lambda: receiver.kinds == ["task", "crew", "task"], seconds=2)
+
+
+async def test_that_a_waiting_flow_was_cancelled_is_sent_at_once(flows: Flows, dispatcher):
+    story = Story(flows)
+    async with receiving() as receiver:
+        await waits_for_a_person(story, receiver)
+        sending = dispatcher(receiver)
+        await sending.deliver_once()
+        assert receiver.kinds == ["task", "crew"]
+        await story.cancelled()
+        assert await sending.deliver_once() == 1
+    assert receiver.posts[-1].body["status"] == "error"
+    assert receiver.posts[-1].body["error"] == "cancelled by request"
+
+
+async def test_an_answer_that_comes_while_the_wait_is_being_told_is_not_missed(
+    flows: Flows, dispatcher
+):
+    story, answering = Story(flows), list[asyncio.Task[None]]()
+
+    def answer(post: Posted) -> bytes:
+        if post.kind == "crew" and not answering:
+            said = story.answered("write.review.1", approve=True)
+            answering.append(asyncio.get_running_loop().create_task(said))
+        return OK
+
+    async with receiving(answer) as receiver:
+        await waits_for_a_person(story, receiver)
+        async with running(dispatcher(receiver, Idle(0.01, 0.5)), asyncio.Event()):
+            await until(lambda: receiver.kinds == ["task", "crew", "task"], seconds=3)
+
+
+async def test_a_store_that_refuses_does_not_end_the_dispatcher(
+    flows: Flows, outbox: Outbox, dispatcher
+):
+    refusals: list[Exception] = [
+        CommandError("ERR max daily request limit exceeded. Limit: 10000, Usage: 10000."),
+        UnavailableError("the store is away"),
+        RuntimeError("nobody foresaw this"),
+    ]
+
+    class Refusing:
+        renew, save, remove = outbox.renew, outbox.save, outbox.remove
+
+        async def lease(self, *arguments: int) -> Batch[Delivery]:
+            if refusals:
+                raise refusals.pop()
+            return await outbox.lease(*arguments)
+
+    async with receiving() as receiver:
+        await (await Story(flows).launched(receiver.url)).whole()
+        async with running(
+            dispatcher(receiver, Idle(0.01, 0.05, 0.01), outbox=Refusing()), asyncio.Event()
+        ):
+            await until(lambda: receiver.kinds == WHOLE)
+
+
+async def test_a_flow_of_which_nothing_can_be_made_holds_nobody_up_and_is_given_up(
+    flows: Flows, dispatcher
+):
+    def broken(flow: Flow, notification: Notification) -> dict[str, Any]:
+        if flow.id == "bad":
+            raise ValueError(notification)
+        return render(flow, notification)
+
+    async with receiving() as receiver:
+        for name in ("bad", "good"):
+            await (await Story(flows, name).launched(receiver.url)).whole()
+        await until_all_is_told(dispatcher(receiver, render=broken))
+    assert receiver.kinds == WHOLE
+    assert {post.body["kickoff_id"] for post in receiver.posts} == {"good"}

@@ -24,7 +24,7 @@ class MemoryOutbox:
     async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
         now, found = self._flows.now_ms(), list[tuple[str, Delivery]]()
         tenants = {tenant for tenant, _ in self._flows.outbox}
-        for tenant in sorted(tenants, key=lambda name: self._served.get(name, 0)):
+        for tenant in sorted(tenants, key=lambda name: (self._served.get(name, 0), name)):
             share = min(per_tenant, limit - len(found))
             due = [key for at, key in self._entries(tenant) if at <= now and self._free(key, now)]
             found += [(tenant, self._lease(key, now + lease_ms)) for key in due[:share]]

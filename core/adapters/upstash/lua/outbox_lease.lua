@@ -3,10 +3,14 @@
 --   returns  {tenant, flow and record (JSON text) in turn, for how many ms nothing more is due of
 --            these tenants, or ''}
 -- A tenant of which more is due goes to the end of the queue: its place is the time it was served.
-local INDEX, WINDOW = KEYS[1], 100
-local us = now_us()
+local INDEX = KEYS[1]
+local WINDOW, us = 100, now_us()
 local now, room, taken, places, soonest = math.floor(us / 1000), args.limit, {}, {}, nil
 for i, tenant in ipairs(args.tenants) do
+  if room <= 0 then -- guard: who was not served keeps its place
+    soonest = now
+    break
+  end
   local OUTBOX, DELIVERIES = KEYS[2 * i], KEYS[2 * i + 1]
   local share, leased, first, moved, records = math.min(args.per_tenant, room), 0, nil, {}, {}
   local window = redis.call('ZRANGE', OUTBOX, 0, WINDOW - 1, 'WITHSCORES')
@@ -37,7 +41,7 @@ for i, tenant in ipairs(args.tenants) do
     first = math.min(first, now) -- there may be more
   end
   if first then
-    push(places, first <= now and string.format('%.3f', us / 1000) or int_str(first), tenant)
+    push(places, first <= now and string.format('%.3f', (us + i) / 1000) or int_str(first), tenant)
     soonest = math.min(soonest or first, first)
   else
     redis.call('ZREM', INDEX, tenant)

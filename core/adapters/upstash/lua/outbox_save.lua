@@ -13,6 +13,9 @@ end
 if not args.record then
   redis.call('HDEL', DELIVERIES, args.flow)
   redis.call('ZREM', OUTBOX, args.flow)
+  if redis.call('EXISTS', OUTBOX) == 0 then
+    redis.call('ZREM', INDEX, args.tenant)
+  end
   return 'ok'
 end
 local now, record = now_ms(), cjson.decode(args.record)
