@@ -7,7 +7,7 @@ local INDEX = KEYS[1]
 local WINDOW, us = 100, now_us()
 local now, room, taken, places, soonest = math.floor(us / 1000), args.limit, {}, {}, nil
 for i, tenant in ipairs(args.tenants) do
-  if room <= 0 then -- guard: who was not served keeps its place
+  if room <= 0 then -- who was not served keeps its place
     soonest = now
     break
   end
@@ -18,7 +18,7 @@ for i, tenant in ipairs(args.tenants) do
     local flow, at = window[j], tonumber(window[j + 1])
     if at <= now and leased < share then
       local record = cjson.decode(redis.call('HGET', DELIVERIES, flow) or '{}')
-      if (record.leased_until or 0) > now then -- guard: one dispatcher at a time
+      if (record.leased_until or 0) > now then -- one dispatcher at a time
         at = record.leased_until -- it was made due meanwhile; who has it will see
       else
         at, leased = now + args.lease_ms, leased + 1

@@ -7,7 +7,7 @@ local stored = redis.call('HGET', DELIVERIES, args.flow)
 if not stored then
   return args.record and 'fenced' or 'ok'
 end
-if cjson.decode(stored).epoch ~= args.epoch then -- guard: fence
+if cjson.decode(stored).epoch ~= args.epoch then
   return 'fenced'
 end
 if not args.record then
