@@ -69,6 +69,7 @@ class OutboxEntry:
             log.info("webhooks of flow %s of %s are sent by somebody else", flow, self.tenant)
         except UnavailableError as error:
             log.warning("webhooks of flow %s of %s are sent later: %s", flow, self.tenant, error)
+            await self._give_back(self.delivery, self.parts.policy.soonest_ms)
         except Exception:
             log.exception("webhooks of flow %s of %s went wrong", flow, self.tenant)
             await self._count_failure()
@@ -154,12 +155,14 @@ class OutboxEntry:
         if failures >= policy.tries:
             log.error("webhooks of flow %s of %s are given up", self.delivery.flow, self.tenant)
             return await self._leave()
+        delivery = replace(self.delivery, failures=failures)
+        return await self._give_back(delivery, policy.delay_ms(failures))
+
+    async def _give_back(self, delivery: Delivery, delay_ms: int) -> None:
         try:
-            delivery = replace(self.delivery, failures=failures)
-            await self.parts.outbox.save(self.tenant, delivery, policy.delay_ms(failures))
+            await self.parts.outbox.save(self.tenant, delivery, delay_ms)
         except (FencedError, UnavailableError):
-            log.info("flow %s of %s comes again with its lease", self.delivery.flow, self.tenant)
-        return None
+            log.info("flow %s of %s comes again with its lease", delivery.flow, self.tenant)
 
     async def _leave(self) -> None:
         try:
