@@ -125,10 +125,10 @@ async def test_a_claimed_flow_is_due_when_its_lease_ends_and_a_beat_moves_that(f
 async def test_a_commit_leaves_the_flow_due_at_the_end_of_the_lease(flows: Flows):
     """Its worker goes on; if that dies first, somebody looks at what the commit made ready."""
     await launched(flows)
-    claimed = await held(flows, lease_ms=60)
+    claimed = await held(flows, lease_ms=1500)
     await flows.ledger.commit(claimed, 1, {"output": 1}, StepWrite())
     assert await due(flows) == []
-    await asyncio.sleep(0.08)
+    await asyncio.sleep(1.6)
     assert await due(flows) == ["f1"]
 
 
