@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
@@ -45,6 +46,7 @@ class Settings:
     queue_endpoint: str | None = None
     qstash: "QStash | None" = None
     worker_seconds: float = 300.0
+    base_path: str = ""  # like /prod: what the paths of requests begin with, before /v1
     cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
     model_base_url: str | None = None
@@ -77,6 +79,7 @@ class Settings:
             queue_endpoint=environ.get("CREWLINE_QUEUE_ENDPOINT"),
             qstash=_qstash(environ),
             worker_seconds=_seconds(environ, "CREWLINE_WORKER_SECONDS", 300.0),
+            base_path=_base_path(environ.get("CREWLINE_BASE_PATH", "")),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=environ.get("CREWLINE_MODEL") or default_model,
             model_base_url=base_url,
@@ -136,6 +139,13 @@ def _origins(text: str) -> tuple[str, ...]:
             f"CREWLINE_CORS_ORIGINS: {wrong[0]} is not like https://app.example.com"
         )
     return origins
+
+
+def _base_path(text: str) -> str:
+    path = text.strip().rstrip("/")
+    if path and not BASE_PATH.fullmatch(path):
+        raise SettingsError("CREWLINE_BASE_PATH must be like /prod")
+    return path
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

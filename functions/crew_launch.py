@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -21,12 +22,13 @@ from core.crews import control, launch
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
-from functions import _app, _auth, _body, _models
+from functions import _app, _auth, _body, _edge, _models
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
 UPLOAD_BYTES = 512 * 1024**2
 UPLOAD_SECONDS = 900
+UPLOAD_COMMAND = "curl --data-binary @FILE -H 'content-type: application/octet-stream'"
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
 
 FEEDBACK_CHARACTERS = 20_000
@@ -75,13 +77,14 @@ async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -
 
 @router.post("/v1/flows")
 async def flow_launch(
+    request: Request,
     who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
     asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
     flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key)
-    path = f"/v1/flows/{flow}"
+    path = _edge.link(request, f"/v1/flows/{flow}")
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
     return JSONResponse(body, 202, {"location": path})
@@ -125,7 +128,9 @@ async def input_create(
     size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
 ) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
-    data = await _body.read_bytes(request, INLINE_BYTES)
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise HTTPException(415, f"send the bytes of the file alone: {UPLOAD_COMMAND}")
+    data = await _body.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
     if bool(data) == (size is not None):
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()

@@ -20,7 +20,7 @@ from core import bootstrap, identity
 from core.flows import Batch, Flow, Head, Summary, events
 from core.flows.subscription import snapshot_at
 from core.identity import FLOWS_READ, Principal
-from functions import _app, _auth, _compress, _polling
+from functions import _app, _auth, _compress, _cors, _edge, _polling
 
 PAGE = 20
 PAGE_LIMIT = 100
@@ -82,17 +82,18 @@ def _headers(head: Head, tag: str | None = None) -> dict[str, str]:
 
 async def flow_list(request: Request, who: Principal) -> Response:
     """Answer with the tenant's flows, newest first, and the path of the next page."""
+    _app.refuse_unknown_parameters(request, "limit", "before")
     limit = _app.whole_number(request, "limit", 1, PAGE_LIMIT) or PAGE
     before = _app.whole_number(request, "before", 0, LAST)
     flows = await bootstrap.flow_log().recent(who.tenant, limit, before)
-    body = {"flows": [flow.public() for flow in flows], "next": _next(flows, limit)}
+    body = {"flows": [flow.public() for flow in flows], "next": _next(request, flows, limit)}
     return _json(body, PRIVATE)
 
 
-def _next(flows: list[Summary], limit: int) -> str | None:
+def _next(request: Request, flows: list[Summary], limit: int) -> str | None:
     if len(flows) < limit:
         return None
-    return f"/v1/flows?limit={limit}&before={flows[-1].order}"
+    return _edge.link(request, f"/v1/flows?limit={limit}&before={flows[-1].order}")
 
 
 def _json(body: events.Event, headers: dict[str, str]) -> Response:
@@ -114,6 +115,7 @@ class NotModifiedShortcut:
         headers = {name.encode(): value.encode() for name, value in unchanged.items()}
         coding = _compress.chosen(poll[1].get(b"accept-encoding", b"").decode("latin-1"))
         _compress.negotiated(headers, weak=coding.name is not None)
+        _cors.vary_on_origin(headers)
         start = {"type": "http.response.start", "status": 304, "headers": list(headers.items())}
         await send(start)
         await send({"type": "http.response.body"})

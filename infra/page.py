@@ -11,6 +11,9 @@ PUBLIC = Path(__file__).parents[1] / "public"
 SERVED = (".html", ".css", ".js")
 HEADERS = {
     "cache-control": "no-cache",
+    "content-security-policy": "default-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
 

@@ -25,10 +25,7 @@ from core.flows.state import Flow, Head
 log = logging.getLogger(__name__)
 
 PAGE = 500  # events read from the log at a time
-BUFFER_EVENTS, BUFFER_CHARACTERS = (
-    1000,
-    1_000_000,
-)  # of a subscription; who is further behind is too slow
+BUFFER_EVENTS, BUFFER_CHARACTERS = 1000, 1_000_000  # who is further behind is too slow
 REREAD_SECONDS = 0.02  # the first pause
 
 

@@ -208,3 +208,19 @@ async def test_an_input_of_the_wrong_size_is_refused(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 2048
+
+
+async def test_a_form_is_refused_with_the_command_that_sends_a_file(app: App):
+    """Its envelope would be taken for the file's first lines."""
+    async with app.client(crew_launch) as client:
+        answer = await client.post("/v1/inputs", files={"file": ("a.csv", b"a,b\n1,2\n")})
+    assert answer.status_code == 415
+    assert "curl --data-binary @FILE" in answer.json()["detail"]
+    assert not app.blobs._blobs
+
+
+async def test_an_input_that_is_too_large_is_told_the_other_way(app: App):
+    async with app.client(crew_launch) as client:
+        answer = await client.post("/v1/inputs", content=b"x" * (crew_launch.INLINE_BYTES + 1))
+    assert answer.status_code == 413
+    assert "?size=N" in answer.json()["detail"]

@@ -203,6 +203,16 @@ async def test_a_wrong_parameter_is_named(app: App, query: str):
     assert answer.json()["errors"][0]["pointer"] == f"/query/{query.partition('=')[0]}"
 
 
+async def test_a_parameter_that_a_list_does_not_know_is_named(app: App):
+    async with app.client(flow_status) as client:
+        answer = await client.get("/v1/flows?limit=2&status=running&offset=3")
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "/query/status",
+        "/query/offset",
+    ]
+
+
 class Replicas(MemoryFlows):
     """Heads and states as the replicas hold them that happen to answer; fresh reads see all."""
 

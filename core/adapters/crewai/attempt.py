@@ -19,6 +19,7 @@ from crewai.events.utils.console_formatter import set_suppress_console_output
 from crewai.hooks.dispatch import InterceptionPoint, scoped_hooks
 
 from core.adapters.crewai import answers, guardrails, prompts
+from core.adapters.crewai.asked import asked
 from core.adapters.crewai.executor import StepExecutor
 from core.adapters.crewai.model_calls import ModelRetryPolicy, with_retries
 from core.adapters.crewai.rate_limiter import RateLimiter
@@ -82,6 +83,7 @@ class Attempt:
 
         CrewAI's own guardrails would forget the context of the earlier tasks when they retry.
         """
+        asked.set(self._work)  # in this thread's context, as the next
         set_suppress_console_output(True)  # in this thread's context; CrewAI draws boxes otherwise
         checks = self._guard.checks()
         context, error = prompts.context(self._work), answers.InvalidAnswerError()

@@ -14,6 +14,7 @@ from crewai import BaseLLM
 
 from core.adapters.crewai import answers
 from core.adapters.crewai.answers import InvalidAnswerError
+from core.adapters.crewai.asked import RuleCheck, asked
 from core.adapters.crewai.stop_signal import StopSignal
 from core.crews.definition import GUARDRAIL_NAME
 from core.crews.work import Guardrail, StepDeferredError, StepFailedError, StepTask
@@ -77,7 +78,11 @@ class GuardrailRunner:
         """Ask a model, again if its verdict cannot be read. Raises StepFailedError in the end."""
         complaint = ""
         for _ in range(_ASKED):
-            said = self.ask(_question(rule, self.work.prompt.description, raw, complaint))
+            token = asked.set(RuleCheck(rule, raw))
+            try:
+                said = self.ask(_question(rule, self.work.prompt.description, raw, complaint))
+            finally:
+                asked.reset(token)
             try:
                 verdict = answers.read(said if isinstance(said, str) else "", VERDICT)
             except InvalidAnswerError as error:

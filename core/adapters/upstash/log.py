@@ -38,11 +38,26 @@ class UpstashFlowLog:
         return reply if any(reply) else await self._redis.execute(at_leader(command))
 
     async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
-        """Return the newest flows: one range of ids, then one HMGET for each in a pipeline."""
+        """Return the newest flows: a range of ids, then one HMGET for each in a pipeline.
+
+        A flow that has expired is still listed for a while; then more of the list is read.
+        """
         newest = "+inf" if before is None else f"({before}"
-        flows: list[str] = await self._redis.execute(
-            ["ZREVRANGEBYSCORE", self._keys.flows(tenant), newest, "-inf", "LIMIT", 0, limit]
-        )
+        found: list[Summary] = []
+        while True:
+            wanted = limit - len(found)
+            flows: list[str] = await self._redis.execute(
+                ["ZREVRANGEBYSCORE", self._keys.flows(tenant), newest, "-inf", "LIMIT", 0, wanted]
+            )
+            found += await self._summaries(tenant, flows)
+            if len(found) == limit or len(flows) < wanted:
+                return found
+            order = await self._redis.execute(["ZSCORE", self._keys.flows(tenant), flows[-1]])
+            if order is None:
+                return found
+            newest = f"({order}"
+
+    async def _summaries(self, tenant: str, flows: list[str]) -> list[Summary]:
         if not flows:
             return []
         fields = await self._redis.pipeline(
