@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 AGAIN_SECONDS = 1.0
 GATHER_SECONDS = 0.02  # what happens so close together goes in one write
-TEXT_SECONDS = 0.2  # between two events of text: at most five a second
+TEXT_SECONDS = 0.6  # between two events of text: each is six commands
 PATIENCE_SECONDS = 120.0  # an outage may last that long before the step is given up
 
 
