@@ -16,6 +16,7 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
+REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
 STREAMS_FLOOR = 20  # a single stream may have so many flows
 OFFLINE = "offline"  # the value of CREWLINE_MODEL that asks for the model that needs no key
 FLOW_TTL_FLOOR_SECONDS = 3600  # of an ended flow: readers must have the time to see its end
@@ -69,6 +70,8 @@ class Settings:
     streams_per_subject: int = 100
     agui_seconds: float = math.inf  # of an AG-UI run's stream
     flow_ttl_seconds: int = 7 * 24 * 3600
+    partitions: int = 1  # of the keys; fixed with the first flow
+    max_request_bytes: int = 10_000_000  # that the store takes
     webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -109,6 +112,10 @@ class Settings:
             agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
             flow_ttl_seconds=_whole(
                 environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600, FLOW_TTL_FLOOR_SECONDS
+            ),
+            partitions=_whole(environ, "CREWLINE_PARTITIONS", 1, 1),
+            max_request_bytes=_whole(
+                environ, "CREWLINE_MAX_REQUEST_BYTES", 10_000_000, REQUEST_FLOOR
             ),
             webhook_hosts=webhook_hosts(environ),
             webhook_secrets=webhook_secrets(environ),

@@ -120,3 +120,17 @@ def test_a_worker_without_a_model_does_not_start():
         pytest.raises(SettingsError, match="CREWLINE_MODEL is not set"),
     ):
         bootstrap._model()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CREWLINE_FLOW_TTL_SECONDS", "0.5"),
+        ("CREWLINE_FLOW_TTL_SECONDS", "59"),
+        ("CREWLINE_PARTITIONS", "0"),
+        ("CREWLINE_MAX_REQUEST_BYTES", "1000"),
+    ],
+)
+def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environ(GOOD | {name: value})
