@@ -119,13 +119,6 @@ class ExpiredError(Exception):
     """The flow has taken as long as it may: end it."""
 
 
-class TooLargeError(Exception):
-    """What was to be stored is larger than the store takes; sent again it would be, too."""
-
-    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
-        super().__init__(f"{what} is {size_bytes:,} bytes; at most {limit_bytes:,}")
-
-
 def request_id(
     to: Status, output: Any, error: str | None, waiting: Any, answer: tuple[str, Any] | None
 ) -> str:
@@ -164,8 +157,13 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def state(self, tenant: str, flow: str) -> Flow:
-        """Return the whole state, results included."""
+    async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
+        """Return the whole state, results included.
+
+        It may be a moment old, as a replica has it, though a flow that exists is found; with
+        `fresh` it shows all that was written before it was asked for. Who is told that a state was
+        old (FencedError, StepBusy) reads the next one fresh, or would go round in a circle.
+        """
         ...
 
     async def claim(

@@ -14,10 +14,10 @@ from core.costs.budgets import BudgetBook
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.event_buffer import EventBuffer
-from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, TooLargeError
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
 from core.crews.work import CrewRunner, Kind, Session, StepFailedError, StepTask
-from core.errors import NotFoundError, UnavailableError
+from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
 

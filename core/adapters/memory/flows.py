@@ -70,7 +70,8 @@ class MemoryFlows(MemoryLog):
             self.outbox[tenant, launch.flow] = now
         return True
 
-    async def state(self, tenant: str, flow: str) -> Flow:
+    async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
+        del fresh
         return await self.snapshot(tenant, flow)
 
     async def claim(
