@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from core.flows.live import Hub
     from core.identity import Keys
     from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.events import Render
     from core.webhooks.outbox import Outbox
+    from core.webhooks.sender import WebhookSender
     from core.webhooks.targets import Targets
 
 T = TypeVar("T")
@@ -83,20 +85,11 @@ def keys() -> "Keys":
 
 @_provider
 def redis() -> "Commands":
-    """Redis for the hot path and the worker: the lean keep-alive client."""
+    """Return Redis: one client for all that a process does, which keeps its sync token."""
     from core.adapters.upstash.commands import RetryingClient
     from core.adapters.upstash.http import HttpRedis
 
     return RetryingClient(HttpRedis(settings().redis_url, settings().redis_token))
-
-
-@_provider
-def sdk_redis() -> "Commands":
-    """Redis for all the rest: Upstash's own client."""
-    from core.adapters.upstash.commands import RetryingClient
-    from core.adapters.upstash.sdk import SdkRedis
-
-    return RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
 
 
 @_provider
@@ -119,18 +112,21 @@ def hub() -> "Hub":
 
 @_provider
 def ledger() -> "RunLedger":
-    """Return the run ledger for functions that launch and sweep."""
-    from core.adapters.upstash.ledger import UpstashRunLedger
-
-    return UpstashRunLedger(sdk_redis(), settings().flow_ttl_seconds)
-
-
-@_provider
-def worker_ledger() -> "RunLedger":
-    """Return the run ledger for the worker, which writes often."""
+    """Return the run ledger."""
     from core.adapters.upstash.ledger import UpstashRunLedger
 
     return UpstashRunLedger(redis(), settings().flow_ttl_seconds)
+
+
+@_provider
+def operator_ledger() -> "RunLedger":
+    """Return the run ledger over Upstash's own client, for commands that a person runs."""
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.ledger import UpstashRunLedger
+    from core.adapters.upstash.sdk import SdkRedis
+
+    client = RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
+    return UpstashRunLedger(client, settings().flow_ttl_seconds)
 
 
 @_provider
@@ -230,7 +226,7 @@ def worker() -> "Worker":
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     budgets = UpstashBudgetBook(redis(), chosen.flow_ttl_seconds)
-    return Worker(worker_ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
+    return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
 
 
 @_provider
@@ -250,12 +246,18 @@ def outbox() -> "Outbox":
 
 
 @_provider
-def webhook_dispatcher() -> "WebhookDispatcher":
-    """Return what sends webhooks."""
+def webhook_sender() -> "WebhookSender":
+    """Return what sends one webhook."""
     from core.adapters.http_webhooks import HttpWebhookSender
+
+    return HttpWebhookSender()
+
+
+def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
+    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.signing import Signer
 
     signer = Signer(settings().webhook_secrets)
-    sender, targets = HttpWebhookSender(), webhook_targets()
-    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer)
+    sender, targets = webhook_sender(), webhook_targets()
+    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer, render)

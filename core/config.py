@@ -14,6 +14,7 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
+STREAMS_FLOOR = 20  # a single stream may have so many flows
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
 
 
@@ -52,6 +53,7 @@ class Settings:
     beat_seconds: float = 10.0
     step_seconds: float = 60.0
     stream_seconds: float = 55.0
+    streams_per_subject: int = 100
     agui_seconds: float = math.inf  # of an AG-UI run's stream
     flow_ttl_seconds: int = 7 * 24 * 3600
     webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -81,6 +83,7 @@ class Settings:
             beat_seconds=_seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
             step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
             stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
+            streams_per_subject=_whole(environ, "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR),
             agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
             flow_ttl_seconds=int(_seconds(environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600)),
             webhook_hosts=webhook_hosts(environ),
@@ -139,6 +142,13 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise SettingsError(f"{name} must be a number of seconds above zero")
     return value
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, floor: int) -> int:
+    text = environ.get(name, "").strip() or str(default)
+    if not text.isdecimal() or int(text) < floor:
+        raise SettingsError(f"{name} must be a whole number of at least {floor}")
+    return int(text)
 
 
 def _limit(environ: Mapping[str, str], name: str) -> float:

@@ -30,6 +30,10 @@ class InvalidInputError(CrewlineError):
         self.pointers = dict(islice(pairs, POINTERS))
 
 
+class TooLargeError(InvalidInputError):
+    """It is larger than the store takes. Trying again cannot help; a step fails of it, in words."""
+
+
 class UnauthenticatedError(CrewlineError):
     """Nobody we know: the token is missing, expired or not ours."""
 
@@ -47,8 +51,15 @@ class ConflictError(CrewlineError):
 
 
 class UnavailableError(CrewlineError):
-    """A part we depend on does not answer; worth another try after `retry_after_seconds`."""
+    """A part we depend on does not answer; worth another try after `retry_after_seconds`.
 
-    def __init__(self, message: str, retry_after_seconds: int = 2) -> None:
+    `lasts_seconds` is how long it will at least last, where that is known (an exhausted quota);
+    0 where the next try may succeed.
+    """
+
+    def __init__(
+        self, message: str, retry_after_seconds: int = 2, *, lasts_seconds: int = 0
+    ) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = max(retry_after_seconds, lasts_seconds)
+        self.lasts_seconds = lasts_seconds

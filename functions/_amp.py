@@ -1,7 +1,8 @@
 """AMP: a flow in the words of CrewAI AMP's HTTP API, and its shape of an error.
 
-AMP knows running, completed and error; `pending_human_input` is what its guides call a flow that
-waits for a person. Outputs are texts there, so what is JSON stands beside its text as `output_json`.
+AMP's document has a `status` of running, completed or error and an object as `result`; its service,
+going by the clients that are written for it, has a `state` of PENDING, STARTED, SUCCESS or FAILED
+and a text as `result`. `pending_human_input` is what its guides call a flow that waits for a person.
 """
 
 import json
@@ -14,8 +15,8 @@ from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text
 from core.flows import Flow, Status, Step
-from core.webhooks.events import PENDING, structured
 from functions import _problem
+from functions._amp_words import PENDING, kickoff_id, structured
 
 Answer = dict[str, Any]
 
@@ -27,31 +28,92 @@ def inputs(crew: Definition) -> Answer:
     return {"inputs": required, "optional": [name for name in known if name not in required]}
 
 
-def status(flow: Flow) -> Answer:
-    """Return what AMP tells of an execution in this state."""
+def status(flow: Flow, *, documented: bool = False) -> Answer:
+    """Return what AMP tells of an execution: `state` and a text `result`, as its clients read it.
+
+    `documented`: with the object `result` of AMP's API document instead.
+    """
+    answer = {"status": _STATUS[flow.head.status], "state": _STATE[flow.head.status]}
+    result = _documented_result(flow) if documented else _result(flow)
+    return {**answer, **result, **_more(flow)}
+
+
+_STATUS: Mapping[Status, str] = {
+    Status.QUEUED: "running",
+    Status.RUNNING: "running",
+    Status.WAITING: PENDING,
+    Status.SUCCEEDED: "completed",
+    Status.FAILED: "error",
+    Status.CANCELLED: "error",
+}
+_STATE: Mapping[Status, str] = {
+    Status.QUEUED: "PENDING",
+    Status.RUNNING: "STARTED",
+    Status.WAITING: "STARTED",
+    Status.SUCCEEDED: "SUCCESS",
+    Status.FAILED: "FAILED",
+    Status.CANCELLED: "FAILED",
+}
+
+
+def _result(flow: Flow) -> Answer:
+    """Return the result as text and as JSON, null before the end; the tasks beside it."""
+    last_step = _last_step(flow)
+    if flow.head.status is not Status.SUCCEEDED:
+        return {"result": None, "result_json": None, "last_step": last_step}
+    return {
+        "result": as_text(flow.output),
+        "result_json": structured(flow.output),
+        "last_step": last_step,
+        "tasks": _tasks(flow),
+    }
+
+
+def _documented_result(flow: Flow) -> Answer:
+    if flow.head.status is not Status.SUCCEEDED:
+        return {}
+    return {"result": {**_output(flow.output, None), "tasks": _tasks(flow)}}
+
+
+def _more(flow: Flow) -> Answer:
+    """Return what else there is to tell in this state."""
     match flow.head.status:
         case Status.SUCCEEDED:
-            return {
-                "status": "completed",
-                "result": _result(flow),
-                "execution_time": _seconds(flow),
-            }
+            return {"execution_time": _seconds(flow)}
         case Status.FAILED | Status.CANCELLED:
             reason = flow.error or flow.head.status.value
-            return {"status": "error", "error": reason, "execution_time": _seconds(flow)}
+            return {"error": reason, "execution_time": _seconds(flow)}
         case Status.WAITING:
-            return {"status": PENDING, **_asked(flow), **_progress(flow)}
+            return {**_asked(flow), **_progress(flow)}
         case _:
-            return {"status": "running", **_progress(flow)}
+            return _progress(flow)
+
+
+def _last_step(flow: Flow) -> Answer | None:
+    """Return the step that was finished last, with the fields of a step's webhook; or nothing."""
+    finished = [step for step in flow.steps if step.id in flow.results]
+    if not finished:
+        return None
+    last = max(reversed(finished), key=lambda step: step.finished_ms or 0)
+    result = flow.results[last.id]
+    return {
+        "thought": "",  # an agent's thoughts are messages of the event stream
+        "tool": None,
+        "tool_input": None,
+        "result": result.get("raw") or as_text(result["output"]),
+        "step": last.id,
+        "task_id": _task_of(last),
+        "agent": last.agent,
+    }
 
 
 def _definition(flow: Flow) -> Definition:
     return Definition.model_validate(flow.definition)
 
 
-def _result(flow: Flow) -> Answer:
+def _tasks(flow: Flow) -> list[Answer]:
     done = strategies.task_results(_definition(flow), flow.results).values()
-    return {**_output(flow.output, None), "tasks": [_task(flow, result) for result in done]}
+    return [_task(flow, result) for result in done]
 
 
 def _task(flow: Flow, result: strategies.TaskResult) -> Answer:
@@ -74,7 +136,7 @@ def _output(output: Any, raw: str | None) -> Answer:
 def _asked(flow: Flow) -> Answer:
     asked = flow.waiting or {}
     return {
-        "execution_id": flow.id,
+        "execution_id": kickoff_id(flow.id),
         "task_id": asked.get("task"),
         "agent": asked.get("agent"),
         **_output(asked.get("output"), None),

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from core import bootstrap
 from core.flows import Batch, Flow, Head, Status
-from functions import _app
+from core.identity import Principal
+from functions import _app, _streams
 
 T = TypeVar("T")
 
@@ -47,12 +48,24 @@ class LongPoll:
 NO_LONG_POLL = LongPoll(0, lambda: 0.0)
 
 
-def requested_long_poll(request: Request) -> LongPoll:
-    """Return what `Prefer: wait=N` asks for, as far as the host has the time."""
+@contextmanager
+def long_poll(request: Request, who: Principal) -> Generator[LongPoll]:
+    """Yield what `Prefer: wait=N` asks for, as far as the host has the time and `who` streams left.
+
+    It counts as a stream meanwhile. One too many is answered at once, as if nothing was preferred.
+    """
     lines = request.headers.getlist("prefer")
     asked = wait_seconds(",".join(lines)) if lines else None
-    if not asked:
-        return NO_LONG_POLL
+    with ExitStack() as held:
+        try:
+            if asked:
+                held.enter_context(_streams.stream_limiter.slot(who))
+        except _streams.TooManyStreamsError:
+            asked = 0
+        yield _granted(request, asked) if asked else NO_LONG_POLL
+
+
+def _granted(request: Request, asked: int) -> LongPoll:
     left = _app.seconds_left(request.scope, min(asked, _app.answer_seconds(request.scope)))
     return LongPoll(max(0, round(left())), left)
 

@@ -1,7 +1,14 @@
 """Server-sent events: frames as an EventSource reads them, and the answer that carries them.
 
-Source: https://html.spec.whatwg.org/multipage/server-sent-events.html. A frame is written whole
-and ends with an empty line, so a stream cut inside one never moves a reader's cursor.
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html. Many clients keep to it only
+in part, so that frames are written for them too:
+
+- The data stand before the id. A client may move its cursor as soon as it reads an id; an event
+  that is cut off before its end then comes again.
+- Nothing but an event ends with an empty line. A client may hand on an empty message for any other
+  one, and JSON.parse("") throws. So `retry:` and heartbeats are lines of the event that follows.
+- The content type has no charset, as some compare it with ===; the encoding is always UTF-8.
+- `no-transform` keeps compressing proxies from holding events back until they have enough of them.
 """
 
 import re
@@ -13,9 +20,13 @@ from starlette.types import Receive, Scope, Send
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 ID = re.compile(r"[!-~]{1,512}")  # an empty id would clear the cursor, one with NUL is ignored
-HEARTBEAT = b":\n\n"
+HEARTBEAT = b":\n"
 MEDIA_TYPE = "text/event-stream"
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the last: nginx must not hold
+HEADERS = {
+    "content-type": MEDIA_TYPE,
+    "cache-control": "no-store, no-transform",
+    "x-accel-buffering": "no",  # nginx must not hold anything back
+}
 
 
 def event(data: str, event_id: str) -> bytes:
@@ -23,12 +34,17 @@ def event(data: str, event_id: str) -> bytes:
     if not ID.fullmatch(event_id):
         raise ValueError("an event's id must be printable ASCII without spaces")
     lines = "".join(f"data: {line}\n" for line in LINE_END.split(data))
-    return f"id: {event_id}\n{lines}\n".encode("utf-8", "replace")
+    return f"{lines}id: {event_id}\n\n".encode("utf-8", "replace")
 
 
 def retry(milliseconds: int) -> bytes:
-    """Return the frame that says how long to wait before coming back."""
-    return f"retry: {milliseconds}\n\n".encode()
+    """Return the line that says how long to wait before coming back."""
+    return f"retry: {milliseconds}\n".encode()
+
+
+def comment(text: str) -> bytes:
+    """Return a line for people who read the stream; clients pass it over."""
+    return f": {text}\n".encode()
 
 
 class EventStream(StreamingResponse):
@@ -38,7 +54,7 @@ class EventStream(StreamingResponse):
     """
 
     def __init__(self, frames: AsyncGenerator[bytes], held: AsyncExitStack | None = None) -> None:
-        super().__init__(frames, headers=HEADERS, media_type=MEDIA_TYPE)
+        super().__init__(frames, headers=HEADERS)
         self._frames = frames
         self._held = held or AsyncExitStack()
 

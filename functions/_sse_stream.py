@@ -48,19 +48,36 @@ async def stream(
     """Answer with what comes after these cursors; with 204 when there will be no more.
 
     An outage is a stream that says when to come back, as any status but 200 would end an
-    EventSource for good. Raises NotFoundError.
+    EventSource for good; so is one stream too many, if it is opened with a ticket, as only an
+    EventSource is. Raises NotFoundError, TooManyStreamsError.
     """
     async with AsyncExitStack() as held:
         try:
-            held.enter_context(_streams.stream_limiter.slot(who))
-            streamed = [await _subscribe(held, who.tenant, *pair) for pair in cursors.items()]
+            held.enter_context(_streams.stream_limiter.slot(who, len(cursors)))
+            streamed = await _subscribe_all(held, who.tenant, cursors)
         except UnavailableError as error:
-            return _sse.EventStream(_retry_only(error.retry_after_seconds * 1000))
+            return _sse.EventStream(_retry_only("not available", error.retry_after_seconds))
+        except _streams.TooManyStreamsError:
+            if who.flows is None:
+                raise
+            return _sse.EventStream(_retry_only("too many streams", _streams.RETRY_SECONDS))
         if all(one.subscriber.ended for one in streamed):
             return Response(status_code=204)
         if request.method == "HEAD":
-            return Response(headers=_sse.HEADERS, media_type=_sse.MEDIA_TYPE)
+            return Response(headers=_sse.HEADERS)
         return _sse.EventStream(_frames(request, streamed, wrap), held.pop_all())
+
+
+async def _subscribe_all(
+    held: AsyncExitStack, tenant: str, cursors: Mapping[str, str | None]
+) -> list[StreamedFlow]:
+    """Subscribe to all flows at the same time. Raises what the first that failed did."""
+    joining = (_subscribe(held, tenant, *pair) for pair in cursors.items())
+    found = await asyncio.gather(*joining, return_exceptions=True)  # all of them end in `held`
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if isinstance(one, StreamedFlow)]
 
 
 async def _subscribe(
@@ -77,8 +94,8 @@ def _retry(milliseconds: int) -> bytes:
     return _sse.retry(milliseconds + random.randrange(milliseconds))  # noqa: S311 -- no secret
 
 
-async def _retry_only(milliseconds: int) -> AsyncGenerator[bytes]:
-    yield _retry(milliseconds)
+async def _retry_only(reason: str, seconds: int) -> AsyncGenerator[bytes]:
+    yield _sse.comment(reason) + _retry(seconds * 1000)
 
 
 async def _frames(

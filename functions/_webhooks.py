@@ -6,6 +6,7 @@ from collections.abc import Callable
 from core import bootstrap
 from core.crews.clock import Clock
 from core.errors import UnavailableError
+from functions import _amp_webhooks
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ async def deliver_due(clock: Clock) -> int:
     """
     if not bootstrap.settings().webhook_hosts:
         return 0
-    dispatcher = bootstrap.webhook_dispatcher()
+    dispatcher = bootstrap.webhook_dispatcher(_amp_webhooks.render)
     try:
         return await dispatcher.deliver_once(stopped=lambda: clock.seconds_left() <= 0)
     except UnavailableError as error:
@@ -28,4 +29,4 @@ async def deliver_due(clock: Clock) -> int:
 async def run_dispatcher(stopped: Callable[[], bool]) -> None:
     """Send what becomes due until `stopped`, where a process may stay."""
     if bootstrap.settings().webhook_hosts:
-        await bootstrap.webhook_dispatcher().run_forever(stopped)
+        await bootstrap.webhook_dispatcher(_amp_webhooks.render).run_forever(stopped)

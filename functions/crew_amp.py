@@ -1,17 +1,14 @@
-"""/amp/{crew}: CrewAI AMP's HTTP API, so that what was written for it runs here unchanged.
+"""/amp/{crew}: CrewAI AMP's HTTP API, so that what was written for it runs here.
 
-GET inputs, POST kickoff, GET status/{kickoff_id}, POST resume. A kickoff is a flow, and its id that
-of the flow: all of /v1 works on it too. docs/amp.md says what is as in AMP and what is not.
+GET inputs, POST kickoff, GET status/{kickoff_id}, POST resume. A kickoff is a flow: all of /v1 works
+on its `flow_id`, of which `kickoff_id` is the UUID; /amp takes both. docs/amp.md says what is as in
+AMP and what is not.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter, Depends, Header, Query
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
@@ -19,60 +16,17 @@ from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow, events
 from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
-from core.webhooks.outbox import META_KEY, WebhookKind
-from functions import _amp, _app, _auth, _models, _polling, _problem
+from core.webhooks.outbox import WebhookKind
+from core.webhooks.subscriptions import Subscriptions
+from functions import _amp, _app, _auth, _polling, _problem
+from functions._amp_requests import Kickoff, Resume, kickoff_request, pointer, resume_request
+from functions._amp_words import flow_id, kickoff_id
 
-REQUEST_BYTES = 256 * 1024
-FEEDBACK_CHARACTERS = 20_000
 READ = ["GET", "HEAD"]
-CHANGED = "must be as it was at the kickoff, or left out"
+CHANGED = "must be as it was before, or left out"
+NO_WEBHOOKS = "cannot be added: the kickoff named no webhook"
 
 router = APIRouter(prefix="/amp/{crew}")
-
-
-class Hooks(BaseModel):
-    """Who is to be told of a kickoff, as both requests name them."""
-
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
-
-    task_webhook_url: str | None = None
-    step_webhook_url: str | None = None
-    crew_webhook_url: str | None = None
-
-    def urls(self) -> dict[WebhookKind, str]:
-        """Return the addresses that are given."""
-        named = {
-            WebhookKind.TASK: self.task_webhook_url,
-            WebhookKind.STEP: self.step_webhook_url,
-            WebhookKind.CREW: self.crew_webhook_url,
-        }
-        return {kind: url for kind, url in named.items() if url}
-
-
-class Kickoff(Hooks):
-    """The body of POST kickoff."""
-
-    inputs: dict[str, Any]
-    meta: dict[str, Any] | None = None
-
-
-class Resume(Hooks):
-    """The body of POST resume, whose own words are in snake case."""
-
-    execution_id: Annotated[str, Field(alias="execution_id")]
-    task_id: Annotated[str, Field(alias="task_id")]
-    human_feedback: Annotated[str, Field(alias="human_feedback", max_length=FEEDBACK_CHARACTERS)]
-    is_approve: Annotated[bool, Field(alias="is_approve")]
-
-
-async def kickoff_request(request: Request) -> Kickoff:
-    """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    return await _models.read(request, REQUEST_BYTES, Kickoff, "the body is not a kickoff")
-
-
-async def resume_request(request: Request) -> Resume:
-    """Read what a person says. Raises likewise."""
-    return await _models.read(request, REQUEST_BYTES, Resume, "the body is not an answer")
 
 
 @router.api_route("/inputs", methods=READ)
@@ -93,36 +47,32 @@ async def amp_kickoff(
     """Launch a crew. A request sent again under its key gets the same answer."""
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
+    _check_targets(who.tenant, asked.urls())
     flow, _new = await bootstrap.launcher().launch(
-        who.tenant,
-        launch.LaunchRequest(crew, asked.inputs, _webhooks(who.tenant, asked)),
-        idempotency_key,
+        who.tenant, launch.LaunchRequest(crew, asked.inputs, asked.kept()), idempotency_key
     )
-    return JSONResponse({"kickoff_id": flow})
+    return JSONResponse({"kickoff_id": kickoff_id(flow), "flow_id": flow})
 
 
-def _webhooks(tenant: str, asked: Kickoff) -> dict[str, Any]:
-    """Return what the flow keeps of who is to be told. Raises InvalidInputError."""
-    urls = asked.urls()
+def _check_targets(tenant: str, urls: dict[WebhookKind, str]) -> None:
     if urls:
         targets = bootstrap.webhook_targets()
-        targets.check(tenant, {_pointer(kind): url for kind, url in urls.items()})
-    kept: dict[str, Any] = {kind.value: url for kind, url in urls.items()}
-    return kept | {META_KEY: asked.meta} if kept and asked.meta is not None else kept
+        targets.check(tenant, {pointer(kind): url for kind, url in urls.items()})
 
 
-def _pointer(kind: WebhookKind) -> str:
-    return f"/{kind}WebhookUrl"
-
-
-@router.api_route("/status/{flow}", methods=READ)
+@router.api_route("/status/{kickoff}", methods=READ)
+@router.api_route("/{kickoff}/status", methods=READ)  # as older AMP documents have it
 async def amp_status(
-    crew: str, flow: str, who: Annotated[Principal, Depends(_auth.scope(FLOWS_READ))]
+    crew: str,
+    kickoff: str,
+    who: Annotated[Principal, Depends(_auth.scope(FLOWS_READ))],
+    result: Annotated[str, Query(pattern="^(text|object)$")] = "text",
 ) -> Response:
     """Answer with how far a kickoff is, or what it came to."""
-    state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, _app.possible_id(flow)), crew)
+    flow = _app.possible_id(flow_id(kickoff))
+    state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
-    body = events.encode(_amp.status(state))
+    body = events.encode(_amp.status(state, documented=result == "object"))
     return Response(
         body, 200, headers | _polling.retry_after_header(state.head), "application/json"
     )
@@ -141,12 +91,14 @@ async def amp_resume(
     said: Annotated[Resume, Depends(resume_request)],
 ) -> Response:
     """Answer a task that waits for a person. Sent again, the same answer changes nothing."""
-    flow = _app.possible_id(said.execution_id)
+    flow = _app.possible_id(flow_id(said.execution_id))
     if not said.is_approve and not said.human_feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/human_feedback": reason})
     state = _of_crew(await bootstrap.ledger().state(who.tenant, flow), crew)
-    _check_unchanged(state.webhooks, said)
+    review = _review(state, said.task_id)
+    added = _added_urls(state, said, review)
+    _check_targets(who.tenant, added)
     await control.resume(
         bootstrap.ledger(),
         bootstrap.wake_queue(),
@@ -154,20 +106,30 @@ async def amp_resume(
         flow=flow,
         approve=said.is_approve,
         feedback=said.human_feedback,
-        review=_review(state, said.task_id),
+        review=review,
+        webhooks={kind.value: url for kind, url in added.items()},
     )
     if said.is_approve:
         return JSONResponse({"status": "resumed", "message": "the execution goes on"})
     return JSONResponse({"status": "retrying", "message": "the task is done again"})
 
 
-def _check_unchanged(webhooks: Mapping[str, Any], said: Resume) -> None:
-    """AMP wants the addresses again with an answer; here they are the kickoff's, for good."""
+def _added_urls(state: Flow, said: Resume, review: str) -> dict[WebhookKind, str]:
+    """Return the addresses that this answer adds to those that are in use.
+
+    AMP wants all of them again with each answer; here they stay, and may be repeated. Raises
+    InvalidInputError if one is another than before, or if nothing is ever sent of this flow.
+    """
+    before = {name: result for name, result in state.results.items() if name != review}
+    known = Subscriptions.of(state.webhooks, before).urls
     wrong = {
-        _pointer(kind): CHANGED for kind, url in said.urls().items() if webhooks.get(kind) != url
+        pointer(kind): CHANGED if known else NO_WEBHOOKS
+        for kind, url in said.urls().items()
+        if not known or known.get(kind, url) != url
     }
     if wrong:
-        raise InvalidInputError("a webhook is set at the kickoff", wrong)
+        raise InvalidInputError("a webhook does not fit the kickoff", wrong)
+    return {kind: url for kind, url in said.urls().items() if kind not in known}
 
 
 def _review(state: Flow, task: str) -> str:

@@ -6,6 +6,7 @@ One log, read two ways: as a stream of server-sent events (`functions._sse_strea
 whoever would rather ask for what came after the last answer.
 """
 
+import asyncio
 import time
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ async def flow_events(request: Request, who: Principal) -> Response:
     """Answer with the events of a flow after the caller's cursor."""
     flow = _app.flow_id(request)
     if _wants_pages(request):
-        return await _page(request, who.tenant, flow)
+        return await _page(request, who, flow)
     return await _sse_stream.stream(request, who, {flow: _cursor(request)}, lambda _, event: event)
 
 
@@ -43,13 +44,13 @@ def _cursor(request: Request) -> str | None:
     return header or request.query_params.get("lastEventId") or None
 
 
-async def _page(request: Request, tenant: str, flow: str) -> Response:
+async def _page(request: Request, who: Principal, flow: str) -> Response:
     """Answer with the next page; with an empty one only when the hold that was asked for is over."""
     after = request.query_params.get("after") or "0"
-    page = await pages.read_page(bootstrap.flow_log(), tenant, flow, after)
-    poll = _polling.requested_long_poll(request)
-    if page.empty and poll.seconds and not page.head.status.terminal:
-        page = await _next_page(request, tenant, flow, page, poll)
+    page = await pages.read_page(bootstrap.flow_log(), who.tenant, flow, after)
+    with _polling.long_poll(request, who) as poll:
+        if page.empty and poll.seconds and not page.head.status.terminal:
+            page = await _next_page(request, who.tenant, flow, page, poll)
     headers = _polling.retry_after_header(page.head) | poll.headers
     return Response(_page_json(page), headers=headers, media_type="application/json")
 
@@ -131,8 +132,8 @@ async def several_ticket(request: Request, who: Principal) -> Response:
 
 
 async def _ticket(who: Principal, flows: list[str], address: str) -> Response:
-    for flow in flows:
-        await bootstrap.flow_log().head(who.tenant, flow)  # or it is not found
+    log = bootstrap.flow_log()
+    await asyncio.gather(*(log.head(who.tenant, flow) for flow in flows))  # or one is not found
     ticket = tickets.issue(bootstrap.keys(), who, flows, int(time.time()))
     return JSONResponse(
         {

@@ -39,8 +39,8 @@ async def flow_status(request: Request, who: Principal) -> Response:
     head = getattr(request.state, "head", None) or await log.head(who.tenant, flow)
     if not matches(known, head.etag):
         return _state(await log.snapshot(who.tenant, flow))
-    poll = _polling.requested_long_poll(request)
-    state = await _change(request, log, who.tenant, flow, head, poll) if poll.seconds else None
+    with _polling.long_poll(request, who) as poll:
+        state = await _change(request, log, who.tenant, flow, head, poll) if poll.seconds else None
     if state is None:
         return Response(status_code=304, headers=_headers(head) | poll.headers)
     return _state(state, poll)

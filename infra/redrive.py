@@ -17,7 +17,7 @@ from core.errors import CrewlineError
 async def redrive(tenant: str, flow: str) -> str:
     """Return the id of the new flow. Raises ConflictError, NotFoundError, UnavailableError."""
     return await control.redrive(
-        bootstrap.ledger(),
+        bootstrap.operator_ledger(),
         bootstrap.wake_queue(),
         tenant=tenant,
         flow=flow,

@@ -56,7 +56,7 @@ def over_redis(
     )
 
 
-@pytest.fixture(params=["memory", "upstash-sdk", "upstash-lean"])
+@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
 def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "memory":
         return in_memory()

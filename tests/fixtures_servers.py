@@ -8,8 +8,9 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+import httpx
 import pytest
 
 from infra.local import gateway as rest_gateway
@@ -30,6 +31,15 @@ class Rest(NamedTuple):
     token: str
 
 
+class RoughGateway(Rest):
+    """A gateway whose conditions can be adjusted."""
+
+    def adjust(self, **conditions: Any) -> None:
+        """Set some of the fields of `infra.local.gateway.conditions.Conditions`."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        httpx.post(f"{self.url}/-/conditions", json=conditions, headers=headers).raise_for_status()
+
+
 def start_valkey(processes: Processes, folder: Path, port: int, *, cluster: bool = False) -> Redis:
     """Start (again) the server `valkey-<port>` with its data in `folder`."""
     name = f"valkey-{port}"
@@ -38,12 +48,15 @@ def start_valkey(processes: Processes, folder: Path, port: int, *, cluster: bool
     return Redis("127.0.0.1", port)
 
 
-def start_gateway(processes: Processes, redis: Redis) -> Rest:
-    """Start a gateway in front of the server, on a free port."""
+def start_gateway(processes: Processes, redis: Redis, replica: Redis | None = None) -> Rest:
+    """Start a gateway in front of the server, on a free port; with a replica it can be adjusted."""
     port = free_port()
     name = f"gateway-{port}"
     environ = {**os.environ, rest_gateway.TOKEN_VARIABLE: TOKEN}
-    processes.start(name, rest_gateway.server_command(port, redis.port), environ=environ)
+    command = rest_gateway.server_command(
+        port, redis.port, replica_port=replica and replica.port, adjustable=replica is not None
+    )
+    processes.start(name, command, environ=environ)
     processes.wait_until(name, lambda: is_listening(port), _READY_SECONDS)
     return Rest(f"http://127.0.0.1:{port}", TOKEN)
 
@@ -75,6 +88,26 @@ def gateway(processes: Processes, valkey: Redis) -> Rest:
         return start_gateway(processes, valkey)
     except LocalError as error:
         unavailable(error)
+
+
+@pytest.fixture(scope="session")
+def _rough_gateway(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Rest:
+    try:
+        servers = [
+            start_valkey(processes, tmp_path_factory.mktemp(name), free_port())
+            for name in ("primary", "replica")
+        ]
+        return start_gateway(processes, *servers)
+    except LocalError as error:
+        unavailable(error)
+
+
+@pytest.fixture
+def rough_gateway(_rough_gateway: Rest) -> Iterator["RoughGateway"]:
+    """A gateway with a store of its own, which a test can have lag, refuse, or serve few."""
+    rough = RoughGateway(*_rough_gateway)
+    yield rough
+    rough.adjust(lag_ms=0, refuse=None, share=1.0, streams=None, request_bytes=10 * 1024 * 1024)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from tests.fixtures_ports import Flows, a_launch
 
 T = TypeVar("T")
 LEASE_MS = 60_000
+AGAIN_SECONDS = 0.25  # where no event came, with which httpx-sse hands on the stream's own wait
 FIRST_EVENTS = 4  # RUN_STARTED, STATE_SNAPSHOT; the claim's STATE_DELTA and STEP_STARTED
 
 
@@ -110,7 +110,7 @@ async def read(http: httpx.AsyncClient, flow: str, cut: Cut = lambda: False) -> 
 async def _connection(http: httpx.AsyncClient, flow: str, seen: Seen, cut: Cut) -> float | None:
     """Return the seconds to wait before the next one; None when there is to be none."""
     seen.connections += 1
-    wait = 0.0
+    wait = AGAIN_SECONDS
     cursor = {"last-event-id": seen.ids[-1]} if seen.ids else {}
     url = f"/v1/flows/{flow}/events"
     with contextlib.suppress(httpx.TransportError):
@@ -120,10 +120,9 @@ async def _connection(http: httpx.AsyncClient, flow: str, seen: Seen, cut: Cut) 
             assert answer.status_code == httpx.codes.OK, answer.status_code
             async for event in httpx_sse.EventSource(answer).aiter_sse():
                 wait = (event.retry or wait * 1000) / 1000
-                if event.data:
-                    seen.ids.append(event.id)
-                    seen.events.append(json.loads(event.data))
-                    seen.newest_at = time.monotonic()
-                    if cut():
-                        return 0.0
+                seen.ids.append(event.id)
+                seen.events.append(event.json())
+                seen.newest_at = time.monotonic()
+                if cut():
+                    return 0.0
     return wait

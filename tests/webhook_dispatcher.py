@@ -11,6 +11,7 @@ from core.adapters.upstash.outbox import UpstashOutbox
 from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
+from functions._amp_webhooks import render
 from tests.fixtures_ports import TTL_SECONDS
 from tests.webhook_parts import SECRET
 
@@ -39,6 +40,7 @@ def dispatcher(url: str, token: str, tenant: str, receiver: str) -> WebhookDispa
         HttpWebhookSender(timeout_seconds=0.8),
         Targets({tenant: (receiver,)}),
         Signer((SECRET,)),
+        render,
         POLICY,
     )
 

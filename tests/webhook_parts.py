@@ -48,16 +48,16 @@ class Story:
     flows: Flows
     flow: str = "f1"
 
-    async def launched(self, url: str, **kinds: str) -> "Story":
-        """Have steps, tasks and the crew told at paths of this service; or only `kinds`."""
-        urls = kinds or {"step": f"{url}/step", "task": f"{url}/task", "crew": f"{url}/crew"}
+    async def launched(self, url: str | None, **kinds: Any) -> "Story":
+        """Have steps, tasks and the crew told at paths of this service; or only `kinds`, or nobody."""
+        urls = kinds or ({} if url is None else {k: f"{url}/{k}" for k in ("step", "task", "crew")})
         launch = a_launch(
             self.flow,
             crew="haiku",
             definition=CREW.model_dump(mode="json"),
             inputs={"topic": "rain"},
             steps=strategies.initial_steps(CREW),
-            webhooks={**urls, "meta": META},
+            webhooks={**urls, "meta": META} if urls else {},
         )
         await self.flows.ledger.create(self.flows.tenant, launch)
         return self
@@ -84,9 +84,17 @@ class Story:
         }
         await self._move(Status.WAITING, events.custom("waiting", asked), waiting=asked)
 
-    async def answered(self, review: str, *, approve: bool, feedback: str = "") -> None:
+    async def answered(
+        self,
+        review: str,
+        *,
+        approve: bool,
+        feedback: str = "",
+        webhooks: dict[str, str] | None = None,
+    ) -> None:
         told = events.custom("resumed", {"review": review, "task": "write", "approved": approve})
-        answer = (review, strategies.review_answer(approve, feedback))
+        added = {"webhooks": webhooks} if webhooks else {}
+        answer = (review, strategies.review_answer(approve, feedback) | added)
         await self._move(Status.RUNNING, told, answer=answer)
 
     async def ended(self, output: Any = "Oh") -> None:

@@ -11,8 +11,9 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
+from core.webhooks.addresses import reachable
 from core.webhooks.sender import UndeliveredError
-from core.webhooks.targets import PORTS, Target, reachable
+from core.webhooks.targets import PORTS, Target
 
 TIMEOUT_SECONDS = 10.0  # for all of it, from the name to the status
 HEAD_BYTES = 16 * 1024

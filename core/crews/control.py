@@ -1,6 +1,6 @@
 """Control: what a person may do to a flow that is under way, or that failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.crews import clock, strategies
@@ -67,19 +67,23 @@ async def resume(
     approve: bool,
     feedback: str,
     review: str | None = None,
+    webhooks: Mapping[str, str] | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """Answer a flow that waits for a person, have it go on, and return its state.
 
     Approved, what the flow waits with stands; else it is done again with the feedback in mind.
     `review` names the question that is answered: sent again with it, an answer changes nothing.
+    `webhooks` are addresses by kind that are in use from this answer on.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
     if neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
     if not approve and not feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-    answer = strategies.review_answer(approve, feedback)
+    answer = strategies.review_answer(approve, feedback) | (
+        {"webhooks": webhooks} if webhooks else {}
+    )
     state = await ledger.state(tenant, flow)
     if review is not None and state.results.get(review) == answer:
         return state

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from core.crews.ledger import FencedError
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head, Status
-from core.webhooks.events import WebhookEvent, webhook_events
+from core.webhooks.events import Render, WebhookEvent, webhook_events
 from core.webhooks.outbox import Delivery, DeliveryCursor, Outbox
 from core.webhooks.sender import UndeliveredError, WebhookSender
 from core.webhooks.signing import Signer
@@ -70,13 +70,17 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDispatcher:
-    """Sends webhooks; `now` is the time in seconds since 1970, for signatures."""
+    """Sends webhooks, with bodies as `render` words them.
+
+    `now` is the time in seconds since 1970, for signatures.
+    """
 
     outbox: Outbox
     log: FlowLog
     sender: WebhookSender
     targets: Targets
     signer: Signer
+    render: Render
     policy: RetryPolicy = RetryPolicy()
     now: Callable[[], float] = time.time
 
@@ -196,10 +200,13 @@ class WebhookDispatcher:
         """Try to send one event; return the delivery after it: accepted, to retry, given up."""
         kind = event.kind
         event_id = f"{flow.id}.{flow.head.cursor(event.cursor.number)}.{kind}"
-        body = json.dumps(event.body, ensure_ascii=False).encode("utf-8", "replace")
+        told = self.render(flow, event.notification)
+        body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
         try:
             target = self.targets.target(tenant, event.url)
             headers = self.signer.headers(tenant, event_id, body, int(self.now()))
+            if event.authorization is not None:
+                headers["authorization"] = event.authorization
             await self.sender.send(target, headers, body)
         except (UndeliveredError, InvalidInputError) as error:
             failures = delivery.failures + 1

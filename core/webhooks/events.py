@@ -1,21 +1,27 @@
-"""Webhook events: what of a flow's log is sent by webhook, in the words of CrewAI AMP.
+"""Webhook events: what of a flow's log is sent by webhook, in no service's words.
 
 A task is finished when the strategy says so of the results that were there after an event; so the
 results are put back in the order of the log. Those that none of the given events brought were
-there before. Bodies have the fields of AMP's (docs/amp.md), the `meta` of the kickoff among them.
+there before. Addresses that a person's answer named are in use from that answer on.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
 
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.strategies.types import as_text, render
-from core.flows import Entry, Flow, Status
+from core.flows import Entry, Flow
 from core.flows.events import Event
-from core.webhooks.outbox import META_KEY, DeliveryCursor, WebhookKind
+from core.webhooks.outbox import DeliveryCursor, WebhookKind
+from core.webhooks.subscriptions import ANSWER_KEY, Subscriptions
+
+log = logging.getLogger(__name__)
 
 EVENT_PREFIXES = (
     '{"type":"STEP_FINISHED"',
@@ -24,19 +30,57 @@ EVENT_PREFIXES = (
     '{"type":"RUN_FINISHED"',
     '{"type":"RUN_ERROR"',
 )
-PENDING = "pending_human_input"
-SUMMARY_WORDS = 10  # of a description, as CrewAI makes a task's summary
-Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step has a result; `prompt` is what its agent was asked, `agent` its role."""
+
+    step: str
+    task: str
+    agent: str
+    prompt: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A task has its answer, for good. The texts are those of the crew, inputs filled in."""
+
+    result: strategies.TaskResult
+    description: str
+    expected_output: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForPerson:
+    """A person is to judge what a task came to; `agent` is the role of whose answer it is."""
+
+    task: str
+    agent: str
+    output: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEnded:
+    """The flow has ended; how, its state says."""
+
+
+Notification = StepFinished | TaskFinished | WaitingForPerson | FlowEnded
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """One thing to send: where to, and the body as JSON."""
+    """One thing to send, and where to. `authorization` is a header the receiver asks for."""
 
     cursor: DeliveryCursor
     kind: WebhookKind
     url: str
-    body: dict[str, Any]
+    notification: Notification
+    authorization: str | None = None
+
+
+Render = Callable[[Flow, Notification], dict[str, Any]]  # a notification as a body, which is JSON
 
 
 def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEvent]:
@@ -48,15 +92,12 @@ def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEven
         (e.number, json.loads(e.event)) for e in entries if e.event.startswith(EVENT_PREFIXES)
     ]
     replay = _Replay(flow, {name for _, event in relevant if (name := _result(event))})
-    common = {"kickoff_id": flow.id} | _meta(flow)
     for number, event in relevant:
-        for kind, body in replay.apply(event):
-            if url := flow.webhooks.get(kind):
-                yield WebhookEvent(DeliveryCursor(number, kind.position), kind, url, body | common)
-
-
-def _meta(flow: Flow) -> Body:
-    return {META_KEY: flow.webhooks[META_KEY]} if META_KEY in flow.webhooks else {}
+        for kind, notification in replay.apply(event):
+            if url := replay.subscriptions.url(kind):
+                cursor = DeliveryCursor(number, kind.position)
+                header = replay.subscriptions.authorization(kind)
+                yield WebhookEvent(cursor, kind, url, notification, header)
 
 
 def _result(event: Event) -> str | None:
@@ -67,94 +108,69 @@ def _result(event: Event) -> str | None:
 
 
 class _Replay:
-    """Replays results in log order. `to_come`: those that appear only in the entries to be replayed."""
+    """Replays results in log order. `to_come`: those that only the entries to be replayed bring.
+
+    `subscriptions` are the addresses in use at this point of the log.
+    """
 
     def __init__(self, flow: Flow, to_come: set[str]) -> None:
         self._flow = flow
-        self._definition = Definition.model_validate(flow.definition)
+        self._definition = _readable(flow)
         self._results = {n: r for n, r in flow.results.items() if n not in to_come}
         self._finished = set(self._tasks())
+        self.subscriptions = Subscriptions.of(flow.webhooks, self._results)
 
-    def apply(self, event: Event) -> Iterator[tuple[WebhookKind, Body]]:
-        """Take the next event of the log; yield kind and body of what is to be sent of it."""
+    def apply(self, event: Event) -> Iterator[tuple[WebhookKind, Notification]]:
+        """Take the next event of the log; yield what is to be sent of it."""
         if (name := _result(event)) in self._flow.results:
-            if event["type"] == "STEP_FINISHED":
-                yield WebhookKind.STEP, self._step(name)
+            if event["type"] == "STEP_FINISHED" and self._definition is not None:
+                yield WebhookKind.STEP, self._step(self._definition, name)
             self._results[name] = self._flow.results[name]
+            if ANSWER_KEY in self._results[name]:
+                self.subscriptions = Subscriptions.of(self._flow.webhooks, self._results)
             yield from self._newly_finished()
         elif event.get("name") == "waiting":
-            yield WebhookKind.CREW, _waiting(event["value"]) | {"execution_id": self._flow.id}
+            yield self.subscriptions.kind_for_waiting, _waiting(event["value"])
         elif event["type"].startswith("RUN_"):
-            yield WebhookKind.CREW, _ended(self._flow)
+            yield WebhookKind.CREW, FlowEnded()
 
     def _tasks(self) -> Mapping[str, strategies.TaskResult]:
+        if self._definition is None:
+            return {}
         return strategies.task_results(self._definition, self._results)
 
-    def _newly_finished(self) -> Iterator[tuple[WebhookKind, Body]]:
+    def _newly_finished(self) -> Iterator[tuple[WebhookKind, Notification]]:
         tasks = self._tasks()
         for name in tasks:
-            if name not in self._finished:
-                yield WebhookKind.TASK, self._task(tasks[name])
+            if name not in self._finished and self._definition is not None:
+                yield WebhookKind.TASK, self._task(self._definition, tasks[name])
         self._finished |= set(tasks)
 
-    def _step(self, step: str) -> Body:
+    def _step(self, definition: Definition, step: str) -> StepFinished:
         flow = self._flow
-        asked = strategies.prompt(self._definition, flow.inputs, self._results, step)
+        prompt = strategies.prompt(definition, flow.inputs, self._results, step)
         result = flow.results[step]
-        return {
-            "prompt": asked.description,
-            "thought": "",  # an agent's thoughts are messages of the event stream
-            "tool": None,
-            "tool_input": None,
-            "result": result.get("raw") or as_text(result["output"]),
-            "step": step,
-            "task_id": asked.task,
-            "agent": self._definition.agents[asked.agent].role,
-        }
+        text = result.get("raw") or as_text(result["output"])
+        role = definition.agents[prompt.agent].role
+        return StepFinished(step, prompt.task, role, prompt.description, text)
 
-    def _task(self, result: strategies.TaskResult) -> Body:
-        task = self._definition.tasks[result.task]
-        description = render(self._definition, self._flow.inputs, task.description)
-        return {
-            "name": result.task,
-            "task_id": result.task,
-            "description": description,
-            "expected_output": task.expected_output,
-            "summary": " ".join(description.split(" ")[:SUMMARY_WORDS]) + "...",
-            "agent": result.agent,
-            "output": result.raw or as_text(result.output),
-            "output_json": structured(result.output),
-        }
+    def _task(self, definition: Definition, result: strategies.TaskResult) -> TaskFinished:
+        task = definition.tasks[result.task]
+        description = render(definition, self._flow.inputs, task.description)
+        return TaskFinished(result, description, task.expected_output)
 
 
-def _waiting(asked: Mapping[str, Any]) -> Body:
-    """Return what a person needs to answer: the task, and what it came to."""
-    return {
-        "status": PENDING,
-        "task_id": asked["task"],
-        "agent": asked["agent"],
-        "output": as_text(asked["output"]),
-        "output_json": structured(asked["output"]),
-    }
+def _readable(flow: Flow) -> Definition | None:
+    """Return the crew's definition; None if another version stored it and this one cannot read it.
+
+    Then nothing is sent of steps and tasks, but still that the flow waits or has ended.
+    """
+    try:
+        return Definition.model_validate(flow.definition)
+    except ValidationError:
+        log.warning("webhooks of steps and tasks of flow %s: its crew cannot be read", flow.id)
+        return None
 
 
-def _ended(flow: Flow) -> Body:
-    tokens = {
-        "prompt_tokens": flow.usage.input_tokens,
-        "completion_tokens": flow.usage.output_tokens,
-    }
-    body: Body = {
-        "status": "completed",
-        "result": as_text(flow.output),
-        "result_json": structured(flow.output),
-        "token_usage": {"total_tokens": sum(tokens.values()), **tokens},
-    }
-    if flow.head.status is Status.SUCCEEDED:
-        return body
-    reason = flow.error or flow.head.status.value
-    return body | {"status": "error", "result": None, "error": reason}
-
-
-def structured(output: Any) -> Any:
-    """Return an output that is more than text, None for one that is text."""
-    return None if isinstance(output, str) else output
+def _waiting(asked: Mapping[str, Any]) -> WaitingForPerson:
+    return WaitingForPerson(asked["task"], asked["agent"], asked["output"])

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-META_KEY = "meta"  # beside the kinds in a flow's `webhooks`: what goes into every body
-
 
 class WebhookKind(StrEnum):
     """What an address is told of; in this order where one event of the log means several."""
@@ -13,6 +11,7 @@ class WebhookKind(StrEnum):
     STEP = "step"
     TASK = "task"
     CREW = "crew"
+    HUMAN_INPUT = "human_input"
 
     @property
     def position(self) -> int:

@@ -16,7 +16,7 @@ class WebhookSender(Protocol):
     async def send(self, target: Target, headers: Mapping[str, str], body: bytes) -> None:
         """Return when the receiver has answered 2xx. Raises UndeliveredError for all else.
 
-        Connects to an address that `core.webhooks.targets.reachable` allows and to no other,
+        Connects to an address that `core.webhooks.addresses.reachable` allows and to no other,
         follows no redirect, reads little of the answer, and takes no longer than seconds.
         """
         ...

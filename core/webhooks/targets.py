@@ -12,7 +12,6 @@ a name that means something else the next moment gains nothing. Link-local addre
 keep their metadata, are refused whatever is listed.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +25,6 @@ ENTRY = re.compile(
 )
 URL = re.compile(r"[!-\[\]-~]{1,2048}")  # printable ASCII without spaces and backslashes
 PORTS = {"https": 443, "http": 80}
-GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-TUNNELS = [ipaddress.ip_network(text) for text in ("2001::/32", "2002::/16")]  # Teredo, 6to4
-AZURE_HOST = ipaddress.ip_address("168.63.129.16")  # looks public, is the cloud's own
 
 REFUSED = "must be an https address on a host that this deployment allows your tenant"
 Origin = tuple[str, str, int]  # scheme, host, port
@@ -98,30 +94,3 @@ def _split(url: str) -> tuple[Origin, str]:
         raise InvalidInputError(REFUSED)
     origin = (parts.scheme, parts.hostname, PORTS[parts.scheme] if port is None else port)
     return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def reachable(address: str, *, local: bool) -> bool:
-    """Tell whether a connection may go to this resolved address."""
-    ip = ipaddress.ip_address(address)
-    if local:
-        return _is_near(ip) or _is_public(ip)
-    return _is_public(ip)
-
-
-def _is_near(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    odd = ip.is_link_local or ip.is_multicast or ip.is_unspecified or _disguised(ip)
-    return ip.is_loopback or (ip.is_private and not ip.is_reserved and not odd)
-
-
-def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Tell whether everybody means the same machine by it, and none that is close to us."""
-    if not ip.is_global or ip.is_multicast or ip.is_reserved or ip == AZURE_HOST:
-        return False
-    return ip.version == 4 or (ip in GLOBAL_UNICAST and not _disguised(ip))  # noqa: PLR2004 -- IPv4
-
-
-def _disguised(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Tell whether an IPv6 address is another way to write an IPv4 one (`::ffff:`, tunnels)."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return False
-    return ip.ipv4_mapped is not None or any(ip in network for network in TUNNELS)

@@ -1,4 +1,4 @@
-"""What both clients do: the SDK's and the lean one answer, refuse and fail alike."""
+"""What both clients do: the SDK's and our own answer, refuse and fail alike."""
 
 import asyncio
 
@@ -39,9 +39,12 @@ async def test_a_refused_command_says_its_code(client: Commands):
 
 
 @pytest.mark.parametrize("make", CLIENTS)
-async def test_a_wrong_token_is_refused_for_good(make, gateway):
-    with pytest.raises(CommandError):
+async def test_a_wrong_token_is_the_operators_to_mend_and_passes(make, gateway):
+    with pytest.raises(UnavailableError) as refused:
         await make(gateway.url, "wrong").execute(["PING"])
+    assert refused.value.retry_after_seconds == 10
+    with pytest.raises(UnavailableError):
+        await make(gateway.url, "wrong").pipeline([["PING"]])
 
 
 @pytest.mark.parametrize("make", CLIENTS)

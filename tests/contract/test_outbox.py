@@ -37,7 +37,7 @@ class Leasing:
         await self.outbox.save(self.flows.tenant, delivery, delay_ms)
 
 
-@pytest.fixture(params=["memory", "upstash-sdk", "upstash-lean"])
+@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
 def post(request: pytest.FixtureRequest) -> Leasing:
     if request.param == "memory":
         flows = in_memory()

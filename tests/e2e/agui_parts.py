@@ -45,7 +45,7 @@ async def ran(app: App, body: Any, path: str = PATH) -> httpx.Response:
 
 def read(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
     """Every event with its id; one that AG-UI does not know is an error."""
-    found = [event for event in EventSource(answer).iter_sse() if event.data]
+    found = list(EventSource(answer).iter_sse())
     for event in found:
         TypeAdapter(AgUiEvent).validate_json(event.data)
     return [(event.id, json.loads(event.data)) for event in found]

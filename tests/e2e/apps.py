@@ -20,6 +20,7 @@ from core.crews.ledger import Claim, StepWrite
 from core.flows import Head, Status, events
 from core.flows.live import Hub
 from core.identity import SCOPES, Keys, mint
+from core.webhooks.targets import Targets
 from tests.fixtures_ports import a_launch
 
 KEYS = {"test": "k" * 32}
@@ -71,6 +72,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
+        webhook_targets=Targets(chosen.webhook_hosts),
         keys=app.keys,
         flow_log=app.flows,
         hub=Hub(app.flows),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,6 +17,11 @@ from tests.webhook_parts import SECRET, Story
 
 HOSTS = {"acme": ("hooks.example.com",)}
 KICKOFF: dict[str, Any] = {"inputs": {"topic": "rain"}}
+
+
+def asks_person(authentication: dict[str, str]) -> dict[str, Any]:
+    url = "https://hooks.example.com/hitl"
+    return {"humanInputWebhook": {"url": url, "authentication": authentication}}
 
 
 @pytest.fixture
@@ -52,11 +58,20 @@ async def test_inputs_are_named(app: App):
 
 async def test_a_kickoff_is_a_flow(app: App):
     answer = await kicked_off(app)
-    flow = answer.json()["kickoff_id"]
+    flow = answer.json()["flow_id"]
     state = await app.flows.state("acme", flow)
-    assert (answer.status_code, list(answer.json())) == (200, ["kickoff_id"])
+    assert (answer.status_code, list(answer.json())) == (200, ["kickoff_id", "flow_id"])
     assert (state.crew, state.inputs["topic"], state.webhooks) == ("haiku", "rain", {})
     assert await app.flows.take("acme", 10, 0) == [flow]
+
+
+async def test_a_kickoff_has_a_uuid_and_every_route_takes_it_and_the_flows_id(app: App):
+    ids = (await kicked_off(app)).json()
+    assert f"fl_{UUID(ids['kickoff_id']).hex}" == ids["flow_id"]
+    paths = [path for i in ids.values() for path in (f"status/{i}", f"{i}/status")]
+    answers = [await asked(app, f"haiku/{path}") for path in paths]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
 
 
 async def test_a_kickoff_sent_again_under_its_key_is_one_flow(app: App):
@@ -71,7 +86,7 @@ async def test_a_kickoff_sent_again_under_its_key_is_one_flow(app: App):
 async def test_webhooks_are_kept_with_what_goes_into_each(app: App):
     urls = {f"{kind}WebhookUrl": f"https://hooks.example.com/{kind}" for kind in ("task", "crew")}
     answer = await kicked_off(app, KICKOFF | urls | {"meta": {"requestId": "r"}})
-    state = await app.flows.state("acme", answer.json()["kickoff_id"])
+    state = await app.flows.state("acme", answer.json()["flow_id"])
     assert state.webhooks == {
         "task": "https://hooks.example.com/task",
         "crew": "https://hooks.example.com/crew",
@@ -88,7 +103,18 @@ async def test_webhooks_are_kept_with_what_goes_into_each(app: App):
         ({"inputs": {"topic": "x" * 50}}, ["/inputs/topic"]),
         (KICKOFF | {"meta": "text"}, ["/meta"]),
         (KICKOFF | {"crew_webhook_url": "https://hooks.example.com/"}, ["/crew_webhook_url"]),
-        (KICKOFF | {"humanInputWebhook": {"url": "x"}}, ["/humanInputWebhook"]),
+        (KICKOFF | {"humanInputWebhook": {"url": "x"}}, ["/humanInputWebhook/url"]),
+        (KICKOFF | {"humanInputWebhook": "https://hooks.example.com/"}, ["/humanInputWebhook"]),
+        (
+            KICKOFF | asks_person({"strategy": "bearer", "token": "two\r\nlines: x"}),
+            ["/humanInputWebhook/authentication/bearer/token"],
+        ),
+        (
+            KICKOFF | asks_person({"strategy": "digest", "token": "t"}),
+            ["/humanInputWebhook/authentication"],
+        ),
+        (KICKOFF | {"webhooks": {"events": ["crew_kickoff_started"]}}, ["/webhooks"]),
+        (KICKOFF | {"restoreFromStateId": "abcd1234"}, ["/restoreFromStateId"]),
         (KICKOFF | {"taskWebhookUrl": 7}, ["/taskWebhookUrl"]),
         (
             KICKOFF | {"taskWebhookUrl": "http://169.254.169.254/", "stepWebhookUrl": "https://evil.example/"},
@@ -103,6 +129,27 @@ async def test_a_kickoff_that_does_not_fit_is_told_where(
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == pointers
     assert await app.flows.recent("acme", 10) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "instead"),
+    [("webhooks", "/v1/flows/ID/events"), ("restoreFromStateId", "POST resume")],
+)
+async def test_what_amp_has_and_this_has_not_is_refused_with_what_to_do_instead(
+    app: App, member: str, instead: str
+):
+    answer = await asked(app, "haiku/kickoff", "POST", KICKOFF | {member: {"url": "x"}})
+    (error,) = answer.json()["errors"]
+    assert instead in error["detail"]
+    assert (await kicked_off(app, KICKOFF | {member: None})).status_code == 200
+
+
+async def test_the_header_that_a_receiver_asks_for_is_kept_and_shown_to_nobody(app: App):
+    basic = asks_person({"strategy": "basic", "username": "me", "password": "pass word"})
+    answer = await kicked_off(app, KICKOFF | basic)
+    state = await app.flows.state("acme", answer.json()["flow_id"])
+    assert state.webhooks["authorization"] == {"human_input": "Basic bWU6cGFzcyB3b3Jk"}
+    assert "bWU6" not in str(state.public())
 
 
 async def test_an_allowed_host_is_allowed_to_its_own_tenant_alone(app: App):
@@ -131,6 +178,7 @@ async def test_errors_are_problems_and_amps_at_once(app: App):
         ("haiku/inputs", "GET", "crews:read"),
         ("haiku/kickoff", "POST", "flows:write"),
         ("haiku/status/fl_1", "GET", "flows:read"),
+        ("haiku/fl_1/status", "GET", "flows:read"),
         ("haiku/resume", "POST", "flows:write"),
     ],
 )
@@ -143,46 +191,94 @@ async def test_each_route_takes_its_scope(app: App, path: str, method: str, scop
 async def test_an_execution_that_runs_says_how_far_it_is(app: App):
     told = await story(app).launched("https://h")
     answer = await asked(app, "haiku/status/f1")
-    assert answer.json() == {
-        "status": "running",
+    running = {"status": "running", "state": "STARTED", "result": None, "result_json": None}
+    assert answer.json() == running | {
+        "state": "PENDING",
+        "last_step": None,
         "current_task": "find",
         "progress": {"completed_tasks": 0, "total_tasks": 2},
     }
     assert answer.headers["cache-control"] == "private, no-cache"
     assert answer.headers["retry-after"] == "5"
     await told.finished("find", "drop")
-    assert (await asked(app, "haiku/status/f1")).json() == {
-        "status": "running",
+    assert (await asked(app, "haiku/status/f1")).json() == running | {
+        "last_step": {
+            "thought": "",
+            "tool": None,
+            "tool_input": None,
+            "result": "drop",
+            "step": "find",
+            "task_id": "find",
+            "agent": "Poet",
+        },
         "current_task": "write",
         "progress": {"completed_tasks": 1, "total_tasks": 2},
     }
 
 
-async def test_an_execution_that_is_complete_says_what_it_came_to(app: App):
+TASKS = [
+    {
+        "task_id": "find",
+        "output": '{"words": ["drop"]}',
+        "output_json": {"words": ["drop"]},
+        "agent": "Poet",
+    },
+    {"task_id": "write", "output": "Oh", "agent": "Poet"},
+]
+
+
+async def completed(app: App, query: str = "") -> dict[str, Any]:
+    """The status of a whole flow, without how long things took."""
     await (await story(app).launched("https://h")).whole()
-    answer = (await asked(app, "haiku/status/f1")).json()
-    assert answer["status"] == "completed"
-    assert answer["execution_time"] >= 0
-    times = [task.pop("execution_time") for task in answer["result"]["tasks"]]
-    assert all(0 <= seconds < 60 for seconds in times)
-    assert answer["result"] == {
-        "output": "Oh",
-        "tasks": [
-            {
-                "task_id": "find",
-                "output": '{"words": ["drop"]}',
-                "output_json": {"words": ["drop"]},
-                "agent": "Poet",
-            },
-            {"task_id": "write", "output": "Oh", "agent": "Poet"},
-        ],
+    answer = (await asked(app, f"haiku/status/f1{query}")).json()
+    assert answer.pop("execution_time") >= 0
+    tasks = answer["tasks"] if "tasks" in answer else answer["result"]["tasks"]
+    assert all(0 <= task.pop("execution_time") < 60 for task in tasks)
+    return answer
+
+
+async def test_an_execution_that_is_complete_has_a_state_and_a_text_as_amps_clients_read_them(
+    app: App,
+):
+    answer = await completed(app)
+    assert answer.pop("last_step")["step"] == "write.2"
+    assert answer == {
+        "status": "completed",
+        "state": "SUCCESS",
+        "result": "Oh",
+        "result_json": None,
+        "tasks": TASKS,
     }
+
+
+async def test_who_asks_for_it_gets_the_object_of_amps_document(app: App):
+    assert await completed(app, "?result=object") == {
+        "status": "completed",
+        "state": "SUCCESS",
+        "result": {"output": "Oh", "tasks": TASKS},
+    }
+    assert (await asked(app, "haiku/status/f1?result=xml")).status_code == 422
+
+
+async def test_a_result_that_is_more_than_text_is_there_as_both(app: App):
+    told = await story(app).launched("https://h")
+    await told.ended({"words": ["drop"]})
+    answer = (await asked(app, "haiku/status/f1")).json()
+    assert (answer["result"], answer["result_json"]) == ('{"words": ["drop"]}', {"words": ["drop"]})
 
 
 async def test_an_execution_that_failed_or_was_cancelled_is_an_error(app: App):
     await (await story(app).launched("https://h")).failed("no words came")
     answer = (await asked(app, "haiku/status/f1")).json()
-    assert answer == {"status": "error", "error": "no words came", "execution_time": 0.0}
+    assert answer == {
+        "status": "error",
+        "state": "FAILED",
+        "result": None,
+        "result_json": None,
+        "last_step": None,
+        "error": "no words came",
+        "execution_time": 0.0,
+    }
 
 
 async def test_an_execution_of_another_crew_or_tenant_is_not_there(app: App, tmp_path: Path):
@@ -190,7 +286,7 @@ async def test_an_execution_of_another_crew_or_tenant_is_not_there(app: App, tmp
     (tmp_path / "sonnet" / "crew.yaml").write_text(
         (tmp_path / "haiku" / "crew.yaml").read_text().replace("name: haiku", "name: sonnet")
     )
-    flow = (await kicked_off(app)).json()["kickoff_id"]
+    flow = (await kicked_off(app)).json()["flow_id"]
     answers = [
         await asked(app, f"sonnet/status/{flow}"),
         await asked(app, f"haiku/status/{flow}", tenant="rival"),

@@ -1,5 +1,7 @@
 """Answering an execution that waits, in AMP's words."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -7,9 +9,9 @@ import pytest
 
 from core.flows import Status
 from functions import crew_amp
-from tests.e2e.apps import App
+from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows
-from tests.webhook_parts import Story
+from tests.webhook_parts import SECRET, Story
 
 ANSWER: dict[str, Any] = {
     "execution_id": "f1",
@@ -19,9 +21,16 @@ ANSWER: dict[str, Any] = {
 }
 
 
-async def waiting(app: App) -> Story:
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    hosts = {"acme": ("hooks.example.com",)}
+    with opened(tmp_path, webhook_hosts=hosts, webhook_secrets=(SECRET,)) as app:
+        yield app
+
+
+async def waiting(app: App, url: str | None = "https://h", **kinds: str) -> Story:
     flows = Flows("acme", app.flows, app.flows, app.flows, None)  # pyright: ignore[reportArgumentType] -- no money moves here
-    story = await Story(flows).launched("https://h")
+    story = await Story(flows).launched(url, **kinds)
     await story.finished("find", "drop")
     await story.finished("write", "Ah")
     await story.waits("write.review.1", "Ah")
@@ -37,8 +46,12 @@ async def test_an_execution_that_waits_says_for_what(app: App):
     await waiting(app)
     async with app.client(crew_amp) as client:
         answer = (await client.get("/amp/haiku/status/f1")).json()
+    assert answer.pop("last_step")["step"] == "write"
     assert answer == {
         "status": "pending_human_input",
+        "state": "STARTED",
+        "result": None,
+        "result_json": None,
         "execution_id": "f1",
         "task_id": "write",
         "agent": "Poet",
@@ -97,6 +110,24 @@ async def test_webhooks_may_be_repeated_but_not_changed(app: App):
     assert [error["pointer"] for error in other.json()["errors"]] == ["/crewWebhookUrl"]
     same = await answered(app, crewWebhookUrl="https://h/crew", taskWebhookUrl="https://h/task")
     assert same.status_code == 200
+
+
+async def test_an_answer_may_add_webhooks_to_a_kickoff_that_had_some(app: App):
+    await waiting(app, human_input="https://hooks.example.com/hitl")
+    added = {"crewWebhookUrl": "https://hooks.example.com/crew"}
+    refused = await answered(app, crewWebhookUrl="https://evil.example/")
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/crewWebhookUrl"]
+    first = await answered(app, **added)
+    assert (first.status_code, first.json()["status"]) == (200, "retrying")
+    assert (await answered(app, **added)).json() == first.json()
+    assert (await answered(app, crewWebhookUrl="https://hooks.example.com/2")).status_code != 200
+
+
+async def test_an_answer_cannot_add_webhooks_where_the_kickoff_had_none(app: App):
+    await waiting(app, url=None)
+    refused = await answered(app, crewWebhookUrl="https://hooks.example.com/")
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/crewWebhookUrl"]
+    assert (await answered(app)).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from core.flows import events
 from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
+from functions._amp_webhooks import render
 from tests.fixtures_ports import TTL_SECONDS, Flows, in_memory, over_redis
 from tests.webhook_parts import (
     META,
@@ -66,7 +67,7 @@ def dispatcher(flows: Flows, outbox):
         targets = Targets({flows.tenant: (receiver.url,)})
         sender = HttpWebhookSender(timeout_seconds=2.0)
         signer = Signer((SECRET,))
-        return WebhookDispatcher(OneTenant(), flows.log, sender, targets, signer, policy)
+        return WebhookDispatcher(OneTenant(), flows.log, sender, targets, signer, render, policy)
 
     return made
 

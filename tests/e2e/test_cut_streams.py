@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 
 import httpx
 import httpx_sse
@@ -45,9 +44,8 @@ async def read(url: str, headers: dict[str, str]) -> tuple[list[str], list[dict]
                     if answer.status_code == 204:
                         return ids, told, cuts
                     async for event in httpx_sse.EventSource(answer).aiter_sse():
-                        if event.data:
-                            ids.append(event.id)
-                            told.append(json.loads(event.data))
+                        ids.append(event.id)
+                        told.append(event.json())
             cuts += 1
 
 

@@ -1,7 +1,6 @@
 """The container host: many streams of one client over one connection, none in another's way."""
 
 import asyncio
-import json
 import os
 import random
 import shutil
@@ -112,10 +111,9 @@ async def numbers(stream: httpx.Response) -> list[int]:
     """The numbers of the events until the flow ends."""
     seen: list[int] = []
     async for event in httpx_sse.EventSource(stream).aiter_sse():
-        if event.data:
-            seen.append(int(event.id.partition(".")[2]))
-            if json.loads(event.data)["type"] == "RUN_FINISHED":
-                break
+        seen.append(int(event.id.partition(".")[2]))
+        if event.json()["type"] == "RUN_FINISHED":
+            break
     return seen
 
 

@@ -29,9 +29,14 @@ def read(stream: bytes) -> list[tuple[str, str]]:
     return dispatched
 
 
-def test_an_event_is_an_id_its_data_and_an_empty_line():
-    assert _sse.event('{"a":1}', "0f.7") == b'id: 0f.7\ndata: {"a":1}\n\n'
-    assert _sse.retry(1500) == b"retry: 1500\n\n"
+def test_an_event_is_its_data_an_id_and_an_empty_line():
+    assert _sse.event('{"a":1}', "0f.7") == b'data: {"a":1}\nid: 0f.7\n\n'
+
+
+def test_nothing_but_an_event_ends_with_an_empty_line():
+    for line in (_sse.retry(1500), _sse.HEARTBEAT, _sse.comment("too many")):
+        assert line.endswith(b"\n")
+        assert b"\n\n" not in line
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -48,3 +48,12 @@ def test_nobody_waits_for_a_person_while_something_else_may_run():
     results = {"draft": said("a draft")}
     assert now(definition, results) == ["check"]
     assert isinstance(strategies.next_action(definition, results | {"check": said("notes")}), Wait)
+
+
+def test_what_a_person_remarks_on_approving_is_told_to_the_tasks_that_build_on_it():
+    definition = chain(draft={"human_input": True})
+    results = {"draft": said("first"), "draft.review.1": approved(False, "Be shorter.")}
+    results |= {"draft.2": said("second"), "draft.review.2": approved(True, " Now cite it. ")}
+    assert told(asked(definition, results, "check")) == ["second", "Now cite it."]
+    results["draft.review.2"] = approved(True)
+    assert told(asked(definition, results, "check")) == ["second"]

@@ -1,10 +1,12 @@
 """What a flow's log means to its webhooks."""
 
+from dataclasses import replace
+
 from core.flows import Entry, Flow
 from core.webhooks.events import webhook_events
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
 from tests.fixtures_ports import Flows, in_memory
-from tests.webhook_parts import META, WHOLE, Story
+from tests.webhook_parts import WHOLE, Story
 
 
 async def told(flows: Flows, after: int = 0) -> tuple[Flow, list[Entry]]:
@@ -22,56 +24,7 @@ async def test_a_flow_tells_of_steps_tasks_waits_and_its_end_in_order():
     found = list(webhook_events(*await told(await a_whole_flow())))
     assert [event.kind for event in found] == WHOLE
     assert [event.cursor for event in found] == sorted(event.cursor for event in found)
-    assert {event.url for event in found} == {f"http://h/{kind}" for kind in WebhookKind}
-
-
-async def test_bodies_have_the_words_of_amp():
-    step, task, _, waiting, _, _, approved, end = [
-        event.body for event in webhook_events(*await told(await a_whole_flow()))
-    ]
-    assert step == {
-        "prompt": "Find words on rain",
-        "thought": "",
-        "tool": None,
-        "tool_input": None,
-        "result": '{"words": ["drop"]}',
-        "step": "find",
-        "task_id": "find",
-        "agent": "Poet",
-        "kickoff_id": "f1",
-        "meta": META,
-    }
-    assert task == {
-        "name": "find",
-        "task_id": "find",
-        "description": "Find words on rain",
-        "expected_output": "Words",
-        "summary": "Find words on rain...",
-        "agent": "Poet",
-        "output": '{"words": ["drop"]}',
-        "output_json": {"words": ["drop"]},
-        "kickoff_id": "f1",
-        "meta": META,
-    }
-    assert waiting == {
-        "status": "pending_human_input",
-        "execution_id": "f1",
-        "task_id": "write",
-        "agent": "Poet",
-        "output": "Ah",
-        "output_json": None,
-        "kickoff_id": "f1",
-        "meta": META,
-    }
-    assert (approved["name"], approved["output"]) == ("write", "Oh")
-    assert end == {
-        "status": "completed",
-        "result": "Oh",
-        "result_json": None,
-        "token_usage": {"total_tokens": 0, "prompt_tokens": 0, "completion_tokens": 0},
-        "kickoff_id": "f1",
-        "meta": META,
-    }
+    assert {event.url for event in found} == {f"http://h/{kind}" for kind in WHOLE}
 
 
 async def test_wherever_the_telling_goes_on_it_tells_what_is_left_and_no_more():
@@ -92,9 +45,26 @@ async def test_only_what_has_an_address_is_told():
     assert {event.url for event in found} == {"http://h/only"}
 
 
-async def test_a_flow_that_failed_says_why():
+async def test_what_an_answer_adds_is_in_use_from_it_on():
     flows = in_memory()
-    await (await Story(flows).launched("http://h")).failed("no words came")
-    (end,) = webhook_events(*await told(flows))
-    assert (end.body["status"], end.body["result"]) == ("error", None)
-    assert end.body["error"] == "no words came"
+    story = await Story(flows).launched("", human_input="http://h/person")
+    await story.finished("find", "drop")
+    await story.finished("write", "Ah")
+    await story.waits("write.review.1", "Ah")
+    added = {"task": "http://h/task", "crew": "http://h/crew"}
+    await story.answered("write.review.1", approve=True, webhooks=added)
+    await story.ended()
+    found = list(webhook_events(*await told(flows)))
+    assert [event.url for event in found] == ["http://h/person", "http://h/task", "http://h/crew"]
+    number = found[1].cursor.number  # and whoever goes on after the answer knows it too
+    state, log = await told(flows, number)
+    assert list(webhook_events(state, log)) == found[2:]
+
+
+async def test_of_a_crew_that_cannot_be_read_it_is_still_told_that_the_flow_ended():
+    flows = in_memory()
+    await (await Story(flows).launched("http://h")).whole()
+    state, log = await told(flows)
+    other = replace(state, definition=state.definition | {"of_another_version": 1})
+    kinds = [event.kind for event in webhook_events(other, log)]
+    assert kinds == [WebhookKind.CREW] * 3

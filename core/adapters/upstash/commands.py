@@ -1,37 +1,23 @@
 """Sending commands to Redis over Upstash's REST protocol, whichever client carries them."""
 
-import asyncio
-import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from core.errors import UnavailableError
+from core.adapters.upstash.refusals import CommandError
+from core.retries import RetryPolicy
 
-T = TypeVar("T")
+__all__ = ["Command", "CommandError", "Commands", "PubSub", "RetryingClient"]
+
 Command = Sequence[str | int]
-
-ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 0.05
-RETRY_SECONDS = 5.0  # a store that hangs is not asked again after this: somebody is waiting
-REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door, did
-FOR_GOOD = ("ERR", "NOSCRIPT", "WRONGTYPE", "CROSSSLOT", "NOPERM", "WRONGPASS", "NOAUTH")
-
-
-class CommandError(Exception):
-    """Redis understood the command and refused it; `code` is the reply's first word."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.code = message.split(" ", 1)[0]
 
 
 class Commands(Protocol):
     """Port of these adapters: a client.
 
     Replies are JSON as the REST API gives it: strings, integers, None, lists of them. Raises
-    CommandError, and UnavailableError where another try may help.
+    CommandError for a fault of ours, TooLargeError for what the store will never take, and
+    UnavailableError where another try may help.
     """
 
     async def execute(self, command: Command) -> Any:
@@ -41,14 +27,6 @@ class Commands(Protocol):
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send several, in order, in one request; not a transaction."""
         ...
-
-
-def error_from_reply(message: str) -> CommandError | UnavailableError:
-    """Return what an `{"error": ...}` reply means: a fault of ours, or of the moment (OOM, ...)."""
-    error = CommandError(message)
-    if error.code in FOR_GOOD:
-        return error
-    return UnavailableError("the store refuses for now")
 
 
 class PubSub(Protocol):
@@ -63,32 +41,20 @@ class PubSub(Protocol):
 
 
 class RetryingClient:
-    """A client that asks again where that may help.
+    """Sends a command again where that may help, within the caller's deadline (`core.retries`).
 
     Right only because nothing Crewline sends does harm when it runs twice: scripts know their
-    earlier call by its epoch and number, the rest reads or sets. Waits grow with full jitter, so
-    that a hundred functions do not come back in step.
+    earlier call by its epoch and number, the rest reads or sets.
     """
 
-    def __init__(self, commands: Commands) -> None:
+    def __init__(self, commands: Commands, policy: RetryPolicy | None = None) -> None:
         self._commands = commands
+        self._policy = policy or RetryPolicy()
 
     async def execute(self, command: Command) -> Any:
-        """Send one command, up to six times."""
-        return await _retry(lambda: self._commands.execute(command))
+        """Send one command, until there is an answer or the time is over."""
+        return await self._policy.run(lambda: self._commands.execute(command))
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send several, all of them again if one try fails."""
-        return await _retry(lambda: self._commands.pipeline(commands))
-
-
-async def _retry(call: Callable[[], Awaitable[T]]) -> T:
-    give_up = time.monotonic() + RETRY_SECONDS
-    for attempt in range(ATTEMPTS - 1):
-        try:
-            return await call()
-        except UnavailableError:
-            if time.monotonic() > give_up:
-                raise
-            await asyncio.sleep(random.uniform(0, FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 -- jitter
-    return await call()
+        return await self._policy.run(lambda: self._commands.pipeline(commands))

@@ -119,12 +119,18 @@ def _task_context(
     definition: Definition, inputs: Mapping[str, Any], results: Results, task: str
 ) -> TaskContext:
     done = task_results(definition, results)
-    sources = (done[name] for name in task_order.context_tasks(definition, task))
+    sources = [done[name] for name in task_order.context_tasks(definition, task)]
     return TaskContext(
         definition,
         results,
         task,
         render(definition, inputs, definition.tasks[task].description),
         render(definition, inputs, definition.tasks[task].expected_output),
-        tuple(ContextItem(result.task, result.agent, result.raw) for result in sources),
+        tuple(item for result in sources for item in _context_of(result, results)),
     )
+
+
+def _context_of(result: TaskResult, results: Results) -> list[ContextItem]:
+    """Return a finished task's answer, and what a person remarked on approving it."""
+    answer = ContextItem(result.task, result.agent, result.raw)
+    return [answer, *human_input.approval_remarks(results, result.task)]

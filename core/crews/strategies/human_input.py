@@ -69,6 +69,14 @@ def prompt(ctx: TaskContext, draft: TaskOutput, version: int) -> Prompt:
     )
 
 
+def approval_remarks(results: Results, task: str) -> list[ContextItem]:
+    """Return what a person said on approving a task, for the tasks that build on it."""
+    reviews = (results.get(f"{task}.review.{n}") for n in range(1, ROUNDS + 1))
+    said = [review["output"] for review in reviews if review is not None]
+    remarks = [review["feedback"].strip() for review in said if review["approve"]]
+    return [ContextItem(f"remarks on {task}", "A person", words) for words in remarks if words]
+
+
 def _rewritten(results: Results, draft: TaskOutput, version: str) -> TaskOutput:
     answer = results[version]
     return replace(draft, step=version, output=answer["output"], raw=answer["raw"])

@@ -13,7 +13,8 @@ from types import FrameType
 import uvicorn
 
 from infra.local.gateway import TOKEN_VARIABLE
-from infra.local.gateway.app import Gateway, create
+from infra.local.gateway.app import Gateway
+from infra.local.gateway.replica import Address
 
 
 class _Server(uvicorn.Server):
@@ -46,11 +47,24 @@ def main(argv: list[str], environ: Mapping[str, str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.local.gateway", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="port to listen on, on 127.0.0.1")
     parser.add_argument("--redis", required=True, metavar="HOST:PORT", help="the server behind it")
+    parser.add_argument(
+        "--replica", metavar="HOST:PORT", help="an empty server, to be made a replica that lags"
+    )
+    parser.add_argument(
+        "--adjustable", action="store_true", help="serve /-/conditions: lag, refusals, limits"
+    )
     arguments = parser.parse_args(argv)
     if not (token := environ.get(TOKEN_VARIABLE)):
         parser.error(f"set {TOKEN_VARIABLE} to the token that clients will send")
-    host, _, redis_port = arguments.redis.rpartition(":")
-    _Server(create(host, int(redis_port), token), arguments.port).run()
+    replica = _address(arguments.replica) if arguments.replica else None
+    redis, adjustable = _address(arguments.redis), arguments.adjustable
+    gateway = Gateway(redis, token, replica=replica, adjustable=adjustable)
+    _Server(gateway, arguments.port).run()
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 REQUEST_LIMIT_BYTES = 10 * 1024 * 1024
+SYNC_TOKEN = b"upstash-sync-token"
 
 _METHODS = frozenset({"HEAD", "GET", "POST", "PUT"})
 _WITHOUT_BODY = frozenset({"HEAD", "GET"})
@@ -35,6 +36,7 @@ class Request(NamedTuple):
     body: bytes
     in_base64: bool
     in_resp2: bool
+    sync_token: str
 
     @property
     def is_stream(self) -> bool:
@@ -47,7 +49,7 @@ class Request(NamedTuple):
         return commands.from_path(self.path, self.query, self.body)
 
 
-async def admit(scope: Scope, receive: Receive, token: bytes) -> Request:
+async def admit(scope: Scope, receive: Receive, token: bytes, limit_bytes: int) -> Request:
     """Check method, token, format and size, and read the body. Raises Refused."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     query: bytes = scope["query_string"]
@@ -56,8 +58,11 @@ async def admit(scope: Scope, receive: Receive, token: bytes) -> Request:
     if not hmac.compare_digest(_token(headers, query), token):
         raise Refused(401, "WRONGPASS invalid or missing auth token")
     in_base64, in_resp2 = _format(headers)
-    body = b"" if scope["method"] in _WITHOUT_BODY else await _read_body(headers, receive)
-    return Request(scope["raw_path"], query, body, in_base64, in_resp2)
+    body = (
+        b"" if scope["method"] in _WITHOUT_BODY else await _read_body(headers, receive, limit_bytes)
+    )
+    sync_token = headers.get(SYNC_TOKEN, b"").decode("latin-1")
+    return Request(scope["raw_path"], query, body, in_base64, in_resp2, sync_token)
 
 
 def _token(headers: dict[bytes, bytes], query: bytes) -> bytes:
@@ -79,21 +84,21 @@ def _format(headers: dict[bytes, bytes]) -> tuple[bool, bool]:
     return in_base64, wanted == b"resp2"
 
 
-async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+async def _read_body(headers: dict[bytes, bytes], receive: Receive, limit_bytes: int) -> bytes:
     """Stop reading at the limit; a length announced over it is refused unread."""
-    _check_size(int(headers.get(b"content-length", b"0")))
+    _check_size(int(headers.get(b"content-length", b"0")), limit_bytes)
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False):
         message = await receive()
         body += message.get("body", b"")
-        _check_size(len(body))
+        _check_size(len(body), limit_bytes)
     return body
 
 
-def _check_size(size: int) -> None:
-    if size > REQUEST_LIMIT_BYTES:
+def _check_size(size: int, limit_bytes: int) -> None:
+    if size > limit_bytes:
         raise Refused(
             400,
-            f"ERR max request size exceeded. Limit: {REQUEST_LIMIT_BYTES} bytes, Actual: {size} bytes",
+            f"ERR max request size exceeded. Limit: {limit_bytes} bytes, Actual: {size} bytes",
         )

@@ -1,18 +1,22 @@
 """The gateway's ASGI application.
 
 Raw ASGI on purpose: it lies under every command of a local run. The protocol is that of
-https://upstash.com/docs/redis/features/restapi. `Upstash-Sync-Token` is ignored, because a single
-server is always in step with itself. Not here: JSON documents, read-only tokens, daily limits.
+https://upstash.com/docs/redis/features/restapi. A single server is always in step
+with itself; with a replica reads lag and sync tokens mean something (`replica`). Not here: JSON
+documents, read-only tokens; limits and refusals only when they are asked for (`conditions`).
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import hiredis
 
-from infra.local.gateway import admission, commands, responses
+from infra.local.gateway import admission, commands, conditions, responses
 from infra.local.gateway.admission import Receive, Refused, Request, Scope
+from infra.local.gateway.conditions import Conditions
+from infra.local.gateway.replica import Address, LaggingPair
 from infra.local.gateway.resp import (
     Command,
     Connection,
@@ -24,20 +28,31 @@ from infra.local.gateway.resp import (
 from infra.local.gateway.responses import Encode, Response, Send
 from infra.local.gateway.scripts import Scripts
 
+ALWAYS_IN_STEP = "0"  # the sync token of a single server
+
 
 class Gateway:
     """The ASGI application."""
 
-    def __init__(self, redis_host: str, redis_port: int, token: str) -> None:
-        self._address = (redis_host, redis_port)
+    def __init__(
+        self, redis: Address, token: str, *, replica: Address | None, adjustable: bool
+    ) -> None:
+        self._address = redis
         self._token = token.encode()
-        self._redis = Connection(redis_host, redis_port)
+        self._redis = Connection(*redis)
+        self._adjustable = adjustable
+        self._conditions = Conditions()
+        self._pair = LaggingPair(redis, replica, self._conditions) if replica else None
         self._scripts = Scripts()
         self._streams: set[Subscription] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            request = await admission.admit(scope, receive, self._token)
+            limit = self._conditions.request_bytes
+            request = await admission.admit(scope, receive, self._token, limit)
+            if self._adjustable and request.path == conditions.PATH:
+                await responses.respond(send, self._adjust(request))
+                return
             if request.is_stream:
                 await self._stream(request.command(), receive, send)
                 return
@@ -55,44 +70,63 @@ class Gateway:
         for subscription in tuple(self._streams):
             subscription.close()
 
+    def _adjust(self, request: Request) -> Response:
+        return Response(200, json.dumps(self._conditions.adjust(request.body)).encode())
+
     async def _answer(self, request: Request) -> Response:
         encode = responses.base64 if request.in_base64 else responses.plain
         if request.path == b"/multi-exec":
             return await self._transaction(commands.batch_from_json(request.body), encode)
         if request.path == b"/pipeline":
             batch = commands.batch_from_json(request.body)
-            return await (self._raw(batch) if request.in_resp2 else self._pipeline(batch, encode))
+            return await (
+                self._raw(batch) if request.in_resp2 else self._pipeline(batch, request, encode)
+            )
         command = request.command()
-        return await (self._raw([command]) if request.in_resp2 else self._single(command, encode))
+        return await (
+            self._raw([command]) if request.in_resp2 else self._single(command, request, encode)
+        )
 
-    async def _single(self, command: Command, encode: Encode) -> Response:
-        [reply] = await self._redis.execute([self._prepare(command)])
-        return responses.of_reply(reply, encode)
+    async def _run(self, batch: list[Command], sync_token: str) -> tuple[list[Reply], str]:
+        """Run the commands where they belong; return the replies and the token of what they saw."""
+        reads = all(commands.is_read(command) for command in batch)
+        self._conditions.check(writes=not reads)
+        if not batch:
+            return [], ""
+        if self._pair is None:
+            return await self._redis.execute(batch), ALWAYS_IN_STEP
+        return await (self._pair.read(batch, sync_token) if reads else self._pair.write(batch))
 
-    async def _pipeline(self, batch: list[Command], encode: Encode) -> Response:
-        """Response each command for itself: one that is refused or fails leaves the others alone."""
+    async def _single(self, command: Command, request: Request, encode: Encode) -> Response:
+        [reply], token = await self._run([self._prepare(command)], request.sync_token)
+        return responses.of_reply(reply, encode)._replace(sync_token=token)
+
+    async def _pipeline(self, batch: list[Command], request: Request, encode: Encode) -> Response:
+        """Answer each command for itself: one that is refused or fails leaves the others alone."""
         refusals = [commands.refusal(command) for command in batch]
         served = [
             self._scripts.rewrite(command)
             for command, refused in zip(batch, refusals, strict=True)
             if refused is None
         ]
-        replies = iter(await self._redis.execute(served) if served else [])
+        ran, token = await self._run(served, request.sync_token)
+        replies = iter(ran)
         return responses.of_batch(
             [
                 next(replies) if refused is None else hiredis.ReplyError(refused)
                 for refused in refusals
             ],
             encode,
-        )
+        )._replace(sync_token=token)
 
     async def _transaction(self, batch: list[Command], encode: Encode) -> Response:
         """All or nothing. Answered in JSON whatever the format asked for, as at Upstash."""
         queued = [self._prepare(command) for command in batch]
-        outcome = (await self._redis.execute([[b"MULTI"], *queued, [b"EXEC"]]))[-1]
+        replies, token = await self._run([[b"MULTI"], *queued, [b"EXEC"]], "")
+        outcome = replies[-1]
         if isinstance(outcome, hiredis.ReplyError):
-            return responses.of_reply(outcome, encode)
-        return responses.of_batch(outcome, encode)
+            return responses.of_reply(outcome, encode)._replace(sync_token=token)
+        return responses.of_batch(outcome, encode)._replace(sync_token=token)
 
     async def _raw(self, batch: list[Command]) -> Response:
         """RESP2 as the server wrote it."""
@@ -107,6 +141,8 @@ class Gateway:
 
     async def _stream(self, command: Command, receive: Receive, send: Send) -> None:
         """Relay a subscription as server-sent events until the client or the server goes."""
+        self._conditions.check(writes=False)
+        self._conditions.check_streams(len(self._streams))
         subscription = await Subscription.start(*self._address, command)
         self._streams.add(subscription)
         hang_up = asyncio.create_task(_close_on_disconnect(receive, subscription))
@@ -137,11 +173,3 @@ async def _close_on_disconnect(receive: Receive, subscription: Subscription) -> 
     while (await receive())["type"] != "http.disconnect":
         pass
     subscription.close()
-
-
-def create(redis_host: str, redis_port: int, token: str) -> Gateway:
-    """Build the ASGI application; it connects with the first request.
-
-    Answers 503 with {"error": ...} while the server at `redis_host`:`redis_port` is away.
-    """
-    return Gateway(redis_host, redis_port, token)

@@ -18,6 +18,11 @@ _SERVER = "SHUTDOWN REPLICAOF SLAVEOF FAILOVER DEBUG MODULE CLUSTER"
 _REFUSED = frozenset(
     f"{_BLOCKING} {_TRANSACTION} {_PUBSUB} {_CONNECTION} {_SERVER}".encode().split()
 )
+_READS = frozenset(
+    b"GET MGET STRLEN EXISTS TYPE TTL PTTL KEYS SCAN HGET HMGET HGETALL HLEN HEXISTS XRANGE XREVRANGE"
+    b" XLEN ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZSCORE ZMSCORE ZCARD ZCOUNT SMEMBERS"
+    b" SISMEMBER SCARD LRANGE LLEN EVAL_RO EVALSHA_RO".split()
+)
 _BLOCK_OPTION = frozenset({b"XREAD", b"XREADGROUP"})
 
 
@@ -65,6 +70,11 @@ def query_pairs(query: bytes) -> list[tuple[bytes, bytes]]:
 
 def name_of(command: Command) -> bytes:
     return command[0].upper()
+
+
+def is_read(command: Command) -> bool:
+    """Whether a replica may answer this: what changes nothing, and says so. A script may change all."""
+    return name_of(command) in _READS
 
 
 def refusal(command: Command) -> str | None:

@@ -12,6 +12,7 @@ from infra.local.gateway.resp import Reply
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Encode = Callable[[bytes], str]
 
+SYNC_TOKEN = b"upstash-sync-token"
 JSON = b"application/json"
 RESP2 = b"application/octet-stream"
 
@@ -25,6 +26,7 @@ class Response(NamedTuple):
     status: int
     body: bytes
     media_type: bytes = JSON
+    sync_token: str = ""
 
 
 def plain(value: bytes) -> str:
@@ -56,6 +58,8 @@ async def respond(send: Send, answer: Response) -> None:
         (b"content-type", answer.media_type),
         (b"content-length", b"%d" % len(answer.body)),
     ]
+    if answer.sync_token:
+        headers.append((SYNC_TOKEN, answer.sync_token.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
