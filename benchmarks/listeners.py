@@ -10,7 +10,7 @@ from typing import Self
 from urllib.parse import quote
 
 from benchmarks.parts import TENANT, Parts, Server
-from core.adapters.upstash import keys
+from core.adapters.upstash.keys import Keyspace
 
 
 class Listener(asyncio.Protocol):
@@ -80,9 +80,8 @@ class Viewer(Listener):
 
     def hear(self, line: bytes, now: float) -> None:
         """Take a line."""
-        if line.startswith(b"id: "):
+        if line.startswith(b"id: "):  # the last line of an event
             self._cursor = line[4:]
-        elif line.startswith(b"data: "):
             self._count(int(self._cursor.rpartition(b".")[2]))
             self.arrivals.append(now)
             self.is_open()
@@ -113,7 +112,7 @@ async def viewer(running: Parts, server: Server, flow: str, subject: str) -> Vie
 
 async def raw(running: Parts, flow: str) -> Raw:
     """Return a subscriber that the gateway has acknowledged."""
-    path = f"/subscribe/{quote(keys.live(TENANT, flow), safe='')}"
+    path = f"/subscribe/{quote(Keyspace().live(TENANT, flow), safe='')}"
     token = f"Authorization: Bearer {running.settings.redis_token}\r\n"
     request = f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{token}\r\n"
     return await Raw(request.encode()).connected(running.gateway_port)

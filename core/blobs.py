@@ -1,13 +1,43 @@
 """Blobs: what is too large for Redis. A tenant's inputs today, results and models later."""
 
+import asyncio
 import re
-from typing import BinaryIO, Protocol
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import BinaryIO, ParamSpec, Protocol, TypeVar
+
+from core.errors import UnavailableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 INPUT_ID = re.compile(r"in_[0-9a-f]{32}")
+THREADS = 16
+TOTAL_SECONDS = 12.0  # a little more than an adapter takes
+
+
+async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a method of a BlobStore in a thread of a pool of its own.
+
+    So a store that hangs takes no thread from compression or name resolution. Raises what the call
+    does, and UnavailableError if there was no thread for too long.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(TOTAL_SECONDS):
+            return await loop.run_in_executor(_threads(), lambda: call(*args, **kwargs))
+    except TimeoutError as error:
+        raise UnavailableError("the object store does not answer") from error
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, "blobs")
 
 
 class BlobStore(Protocol):
-    """Port: objects by (tenant, id). Methods block: call them in a thread.
+    """Port: objects by (tenant, id). Methods block, ten seconds at most: call them by `in_thread`.
 
     Raises NotFoundError for what is not there or is another tenant's, UnavailableError when the
     store does not answer.

@@ -176,16 +176,18 @@ def blobs() -> "BlobStore":
 @_provider
 def registry() -> "Registry":
     """Return the crews of this deployment."""
-    from core.crews.definition import Registry
+    from core.crews.definition import AllowList, Registry
+    from crews.allow_list import GUARDRAILS, TOOLS
 
-    return Registry(Path(__file__).parent.parent / "crews")
+    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys())
+    return Registry(Path(__file__).parent.parent / "crews", allowed)
 
 
 def launcher() -> "Launcher":
     """Return what launches crews, over the parts that are in place now."""
     from core.crews.launch import Launcher
 
-    return Launcher(ledger(), wake_queue(), registry())
+    return Launcher(ledger(), wake_queue(), registry(), blobs)
 
 
 @_provider
@@ -199,7 +201,14 @@ def runner() -> "CrewRunner":
     from core.adapters.genai_prices import GenaiPriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
-    return CrewAIRunner(_model(), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs())
+    return CrewAIRunner(
+        _model(),
+        TOOLS,
+        GUARDRAILS,
+        GenaiPriceBook(),
+        blobs(),
+        tool_seconds=settings().tool_timeout_seconds,
+    )
 
 
 def _model() -> "Callable[[], BaseLLM]":
@@ -210,9 +219,13 @@ def _model() -> "Callable[[], BaseLLM]":
         from crews.tools import SKILLS
 
         return lambda: OfflineModel(SKILLS, stream=True)
-    from core.adapters.crewai.models import model_from
+    from core.adapters.crewai.models import checked, model_from
 
-    return model_from(chosen.model, chosen.model_base_url, chosen.model_api_key)
+    return checked(
+        model_from(
+            chosen.model, chosen.model_base_url, chosen.model_api_key, chosen.model_timeout_seconds
+        )
+    )
 
 
 @_provider
@@ -225,7 +238,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis(), chosen.flow_ttl_seconds)
+    budgets = UpstashBudgetBook(redis())
     return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
 
 
@@ -242,7 +255,7 @@ def outbox() -> "Outbox":
     """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(redis(), settings().flow_ttl_seconds)
+    return UpstashOutbox(redis())
 
 
 @_provider

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
@@ -30,6 +31,7 @@ class QStash:
     token: str = field(repr=False)
     signing_keys: tuple[str, ...] = field(repr=False)  # the current one and the next
     url: str
+    sweep_url: str | None = None  # of functions.sweep, where a schedule calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,15 @@ class Settings:
     queue_endpoint: str | None = None
     qstash: "QStash | None" = None
     worker_seconds: float = 300.0
+    worker_flows: int = 16  # that one process runs at once; a tenant may have half of them
+    stop_seconds: float = 8.0  # for steps to finish in when a worker is asked to stop
+    base_path: str = ""  # like /prod: what the paths of requests begin with, before /v1
     cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
     model_base_url: str | None = None
     model_api_key: str | None = field(default=None, repr=False)
+    model_timeout_seconds: float = 120.0  # that a provider may be silent
+    tool_timeout_seconds: float = 300.0  # that one call of a tool may take
     lease_seconds: float = 30.0
     beat_seconds: float = 10.0
     step_seconds: float = 60.0
@@ -75,10 +82,15 @@ class Settings:
             queue_endpoint=environ.get("CREWLINE_QUEUE_ENDPOINT"),
             qstash=_qstash(environ),
             worker_seconds=_seconds(environ, "CREWLINE_WORKER_SECONDS", 300.0),
+            worker_flows=_whole(environ, "CREWLINE_WORKER_FLOWS", 16, 1),
+            stop_seconds=_seconds(environ, "CREWLINE_STOP_SECONDS", 8.0),
+            base_path=_base_path(environ.get("CREWLINE_BASE_PATH", "")),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=environ.get("CREWLINE_MODEL") or default_model,
             model_base_url=base_url,
             model_api_key=api_key,
+            model_timeout_seconds=_seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
+            tool_timeout_seconds=_seconds(environ, "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0),
             lease_seconds=_seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),
             beat_seconds=_seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
             step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
@@ -115,6 +127,7 @@ def _qstash(environ: Mapping[str, str]) -> QStash | None:
         token=_required(environ, "QSTASH_TOKEN"),
         signing_keys=(current, following),
         url=environ.get("QSTASH_URL") or "https://qstash.upstash.io",
+        sweep_url=environ.get("CREWLINE_SWEEP_URL") or None,
     )
 
 
@@ -132,6 +145,13 @@ def _origins(text: str) -> tuple[str, ...]:
             f"CREWLINE_CORS_ORIGINS: {wrong[0]} is not like https://app.example.com"
         )
     return origins
+
+
+def _base_path(text: str) -> str:
+    path = text.strip().rstrip("/")
+    if path and not BASE_PATH.fullmatch(path):
+        raise SettingsError("CREWLINE_BASE_PATH must be like /prod")
+    return path
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

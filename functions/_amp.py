@@ -12,8 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.crews import strategies
-from core.crews.definition import Definition
-from core.crews.strategies.types import as_text
+from core.crews.definition import Definition, as_text
 from core.flows import Flow, Status, Step
 from functions import _problem
 from functions._amp_words import PENDING, kickoff_id, structured
@@ -108,7 +107,7 @@ def _last_step(flow: Flow) -> Answer | None:
 
 
 def _definition(flow: Flow) -> Definition:
-    return Definition.model_validate(flow.definition)
+    return Definition.model_validate(flow.definition).filled(flow.inputs)
 
 
 def _tasks(flow: Flow) -> list[Answer]:

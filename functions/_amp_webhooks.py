@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.crews.strategies.types import as_text
+from core.crews.definition import as_text
 from core.flows import Flow, Status
 from core.webhooks.events import Notification, StepFinished, TaskFinished, WaitingForPerson
 from core.webhooks.subscriptions import META_KEY

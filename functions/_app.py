@@ -1,7 +1,8 @@
 """Apps: what every HTTP function has around its routes, on every host.
 
-From the outside in: safe headers, CORS, compression, problems, authentication, routing. Nothing is
-read or connected when an app is built, and Mangum is imported by the first Lambda event.
+From the outside in: safe headers, base path and health, CORS, compression, problems, authentication,
+routing. Nothing is read or connected when an app is built, and Mangum is imported by the first
+Lambda event.
 """
 
 import re
@@ -17,11 +18,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from core import bootstrap, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions import _auth, _compress, _cors, _loop, _problem
+from functions import _auth, _compress, _cors, _edge, _loop, _problem
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -32,29 +33,8 @@ DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
 
 
-class SafeHeaders:
-    """ASGI: no body is sniffed, no answer stored unless it says so; none to HEAD has a body."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def safe(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message["headers"] = list(message.get("headers", ()))
-                if message["status"] != HTTPStatus.NOT_MODIFIED:  # it has no body
-                    headers.append((b"x-content-type-options", b"nosniff"))
-                if all(name.lower() != b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
-            elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
-                message["body"] = b""
-            await send(message)
-
-        await self.app(scope, receive, safe)
-
-
+EDGE = [Middleware(_edge.SafeHeaders), Middleware(_edge.Edge)]
 MIDDLEWARE = [
-    Middleware(SafeHeaders),
     Middleware(_cors.CrossOrigin),
     Middleware(_compress.Compressed),
     Middleware(_problem.Problems),
@@ -73,10 +53,10 @@ def starlette(routes: Sequence[_auth.GuardedRoute], *shortcuts: Middleware) -> S
     it cannot, and its errors become problems.
     """
     _require_guards(routes)
-    first = [MIDDLEWARE[0], Middleware(_problem.Problems), *shortcuts] if shortcuts else []
+    first = [Middleware(_problem.Problems), *shortcuts] if shortcuts else []
     app = Starlette(
         routes=routes,
-        middleware=[*first, *MIDDLEWARE[bool(shortcuts) :]],
+        middleware=[*EDGE, *first, *MIDDLEWARE],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False
@@ -87,7 +67,7 @@ def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders), Middleware(_problem.Problems)],
+        middleware=[*EDGE, Middleware(_problem.Problems)],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False
@@ -107,7 +87,7 @@ def fastapi(router: "APIRouter") -> "FastAPI":
     app = FastAPI(
         openapi_url=None,
         redirect_slashes=False,
-        middleware=MIDDLEWARE,
+        middleware=[*EDGE, *MIDDLEWARE],
         exception_handlers={
             HTTPException: _problem_of,
             RequestValidationError: invalid,
@@ -187,3 +167,10 @@ def whole_number(request: Request, name: str, low: int, high: int) -> int | None
         reason = f"must be a whole number from {low} to {high}"
         raise InvalidInputError("a parameter is wrong", {f"/query/{name}": reason})
     return int(text)
+
+
+def refuse_unknown_parameters(request: Request, *known: str) -> None:
+    """Raise InvalidInputError that names what the query has besides these."""
+    if unknown := [name for name in request.query_params if name not in known]:
+        complaints = ((f"/query/{name}", "no such parameter") for name in unknown)
+        raise InvalidInputError("a parameter is wrong", complaints)

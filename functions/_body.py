@@ -20,23 +20,26 @@ FAR_NUMBER = re.compile(rb"[0-9]{16}|[eE]\+?[0-9]{3}")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a raw one is not UTF-8
 
 
-async def read_bytes(request: Request, limit: int) -> bytes:
-    """Return the body, counting its bytes as they arrive. Raises HTTPException 413 and 415."""
+async def read_bytes(request: Request, limit: int, hint: str = "") -> bytes:
+    """Return the body, counting its bytes as they arrive.
+
+    Raises HTTPException 413, which ends with the hint, and 415.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body without a content-encoding")
     declared = request.headers.get("content-length", "")
     body = bytearray()
     if declared.isdecimal() and int(declared[:20]) > limit:
-        _too_large(limit)
+        _too_large(limit, hint)
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            _too_large(limit)
+            _too_large(limit, hint)
     return bytes(body)
 
 
-def _too_large(limit: int) -> NoReturn:
-    raise HTTPException(413, f"the body may have at most {limit} bytes")
+def _too_large(limit: int, hint: str) -> NoReturn:
+    raise HTTPException(413, f"the body may have at most {limit} bytes{hint}")
 
 
 async def read_json(request: Request, limit: int) -> Any:

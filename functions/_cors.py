@@ -6,13 +6,14 @@ No credentials are allowed, as none are needed: a page sends its token in a head
 from functools import cache
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import bootstrap
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 ALLOWED = (
-    "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer",
+    "Authorization", "Baggage", "Cache-Control", "Content-Type", "Idempotency-Key", "If-None-Match",
+    "Last-Event-ID", "Prefer", "Sentry-Trace", "Traceparent", "X-Requested-With",
 )  # fmt: skip
 EXPOSED = ("ETag", "Location", "Preference-Applied", "Retry-After")
 PREFLIGHT_SECONDS = 7200  # Chromium remembers no longer
@@ -39,4 +40,25 @@ class CrossOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         origins = bootstrap.settings().cors_origins if scope["type"] == "http" else ()
-        await self._allowing(origins)(scope, receive, send)
+        await self._allowing(origins)(scope, receive, _Sender(send) if origins else send)
+
+
+class _Sender:
+    """Says of every answer that it depends on the origin; Starlette says it of some."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = dict[bytes, bytes](message["headers"])  # none of ours comes twice
+            vary_on_origin(headers)
+            message["headers"] = list(headers.items())
+        await self._send(message)
+
+
+def vary_on_origin(headers: dict[bytes, bytes]) -> None:
+    """Add Origin to Vary where pages of some origins may read the answer, and others may not."""
+    vary = headers.get(b"vary", b"")
+    if bootstrap.settings().cors_origins and b"origin" not in vary.lower():
+        headers[b"vary"] = vary + b", Origin" if vary else b"Origin"

@@ -7,26 +7,28 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 `_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
 """
 
-import asyncio
 import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
+from core.blobs import in_thread
 from core.crews import control, launch
 from core.errors import InvalidInputError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
-from functions import _app, _auth, _body, _models
+from functions import _app, _auth, _body, _edge, _models
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
 UPLOAD_BYTES = 512 * 1024**2
 UPLOAD_SECONDS = 900
+UPLOAD_COMMAND = "curl --data-binary @FILE -H 'content-type: application/octet-stream'"
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
 
 FEEDBACK_CHARACTERS = 20_000
@@ -66,22 +68,23 @@ async def answer(request: Request) -> Answer:
 
 @router.get("/v1/crews")
 async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -> Response:
-    """Answer with the crews and the JSON Schemas of their inputs."""
-    registry = bootstrap.registry()
-    crews = [registry.get(name) for name in registry.names()]
+    """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
+    crews, broken = bootstrap.registry().read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
-    return JSONResponse({"crews": shown})
+    wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
+    return JSONResponse({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 
 @router.post("/v1/flows")
 async def flow_launch(
+    request: Request,
     who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
     asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
     flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key)
-    path = f"/v1/flows/{flow}"
+    path = _edge.link(request, f"/v1/flows/{flow}")
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
     return JSONResponse(body, 202, {"location": path})
@@ -123,14 +126,16 @@ async def input_create(
     size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
 ) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
-    data = await _body.read_bytes(request, INLINE_BYTES)
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise HTTPException(415, f"send the bytes of the file alone: {UPLOAD_COMMAND}")
+    data = await _body.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
     if bool(data) == (size is not None):
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()
     if size is None:
-        await asyncio.to_thread(blobs.put, who.tenant, blob, data, OPAQUE)
+        await in_thread(blobs.put, who.tenant, blob, data, OPAQUE)
         return JSONResponse({"id": blob, "bytes": len(data)}, 201)
-    url = await asyncio.to_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
+    url = await in_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
     upload = {"url": url, "method": "PUT", "expires_seconds": UPLOAD_SECONDS}
     return JSONResponse({"id": blob, "upload": upload}, 201)
 

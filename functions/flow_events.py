@@ -18,7 +18,7 @@ from core.errors import InvalidInputError
 from core.flows import Batch, Flow, events, pages, tickets
 from core.flows.pages import Page
 from core.identity import FLOWS_READ, Principal
-from functions import _accept, _app, _auth, _body, _polling, _sse, _sse_stream
+from functions import _accept, _app, _auth, _body, _edge, _polling, _sse, _sse_stream
 
 TICKET_BYTES = 4096  # of a request for one
 
@@ -59,10 +59,10 @@ async def _next_page(
     request: Request, tenant: str, flow: str, empty: Page, poll: _polling.LongPoll
 ) -> Page:
     """Return what comes while the answer is held."""
-    cursor = empty.head.cursor()
+    cursor = empty.cursor
 
     async def news(_: Batch | Flow) -> Page | None:
-        page = await pages.read_page(bootstrap.flow_log(), tenant, flow, cursor)
+        page = await pages.read_page(bootstrap.flow_log(), tenant, flow, cursor, fresh=True)
         return None if page.empty else page
 
     return await _polling.first_answer(request, tenant, flow, cursor, poll, news) or empty
@@ -70,9 +70,9 @@ async def _next_page(
 
 def _page_json(page: Page) -> str:
     """Return the page as JSON, in which the log's own JSON stands as it is."""
-    told = ",".join(entry.event for entry in page.entries)
+    told = ",".join(entry.json for entry in page.entries)
     rest: dict[str, Any] = {
-        "cursor": page.head.cursor(page.number),
+        "cursor": page.cursor,
         "status": page.head.status,
         "more": page.more,
     }
@@ -119,7 +119,7 @@ def _with_flow(flow: str, event: str) -> str:
 async def flow_ticket(request: Request, who: Principal) -> Response:
     """Answer with a ticket for the events of one flow."""
     flow = _app.flow_id(request)
-    return await _ticket(who, [flow], f"/v1/flows/{flow}/events?")
+    return await _ticket(who, [flow], _edge.link(request, f"/v1/flows/{flow}/events?"))
 
 
 async def several_ticket(request: Request, who: Principal) -> Response:
@@ -128,7 +128,8 @@ async def several_ticket(request: Request, who: Principal) -> Response:
     if not isinstance(body, dict) or set(cast("dict[str, Any]", body)) != {"flows"}:
         raise InvalidInputError("the body must have the member `flows` and no other")
     flows = _checked(cast("dict[str, Any]", body)["flows"], "/flows")
-    return await _ticket(who, flows, f"/v1/events?flows={','.join(flows)}&")
+    address = _edge.link(request, f"/v1/events?flows={','.join(flows)}&")
+    return await _ticket(who, flows, address)
 
 
 async def _ticket(who: Principal, flows: list[str], address: str) -> Response:

@@ -17,9 +17,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import bootstrap, identity
-from core.flows import Batch, Flow, FlowLog, Head, Summary, events
+from core.flows import Batch, Flow, Head, Summary, events
+from core.flows.subscription import snapshot_at
 from core.identity import FLOWS_READ, Principal
-from functions import _app, _auth, _compress, _polling
+from functions import _app, _auth, _compress, _cors, _edge, _polling
 
 PAGE = 20
 PAGE_LIMIT = 100
@@ -37,41 +38,35 @@ async def flow_status(request: Request, who: Principal) -> Response:
     if not known:
         return _state(await log.snapshot(who.tenant, flow))
     head = getattr(request.state, "head", None) or await log.head(who.tenant, flow)
-    if not matches(known, head.etag):
-        return _state(await log.snapshot(who.tenant, flow))
+    if (tag := head.known_as(known)) is None:
+        state = await log.snapshot(who.tenant, flow)
+        if (tag := state.head.known_as(known)) is None:
+            return _state(state)
+        head = state.head  # this replica is behind the one that told the head
     with _polling.long_poll(request, who) as poll:
-        state = await _change(request, log, who.tenant, flow, head, poll) if poll.seconds else None
-    if state is None:
-        return Response(status_code=304, headers=_headers(head) | poll.headers)
-    return _state(state, poll)
-
-
-def matches(if_none_match: str, etag: str) -> bool:
-    """Compare weakly, as RFC 9110, 13.1.2 asks; what is no entity-tag matches nothing.
-
-    None of our tags has a comma, so a list may be split at its commas.
-    """
-    if if_none_match.strip() == "*":
-        return True
-    listed = {member.strip(" \t") for member in if_none_match.split(",")}
-    return etag in listed or f"W/{etag}" in listed
+        changed = (
+            await _change(request, who.tenant, flow, head, tag, poll) if poll.seconds else None
+        )
+    if changed is None:
+        return Response(status_code=304, headers=_headers(head, tag) | poll.headers)
+    return _state(changed, poll)
 
 
 async def _change(
-    request: Request, log: FlowLog, tenant: str, flow: str, head: Head, poll: _polling.LongPoll
+    request: Request, tenant: str, flow: str, head: Head, tag: str, poll: _polling.LongPoll
 ) -> Flow | None:
-    """Return the state if it changes while the answer is held."""
+    """Return the state if it becomes newer than that of the tag while the answer is held."""
     if head.status.terminal:
         return None
 
     async def changed(item: Batch | Flow) -> Flow | None:
         if isinstance(item, Flow):
             state = item
-        elif any(events.changes_state(entry.event) for entry in item):
-            state = await log.snapshot(tenant, flow)
+        elif any(entry.changes_state for entry in item):
+            state = await snapshot_at(bootstrap.flow_log(), tenant, flow, item[-1].number)
         else:
             return None
-        return state if state.head.etag != head.etag else None
+        return state if state.head.known_as(tag) is None else None
 
     return await _polling.first_answer(request, tenant, flow, head.cursor(), poll, changed)
 
@@ -80,24 +75,25 @@ def _state(state: Flow, poll: _polling.LongPoll = _polling.NO_LONG_POLL) -> Resp
     return _json(state.public(), _headers(state.head) | poll.headers)
 
 
-def _headers(head: Head) -> dict[str, str]:
-    """Return the headers of a state, the same on 200 and 304."""
-    return {**PRIVATE, "etag": head.etag, **_polling.retry_after_header(head)}
+def _headers(head: Head, tag: str | None = None) -> dict[str, str]:
+    """Return the headers of a state, the same on 200 and 304, where `tag` is what the caller has."""
+    return {**PRIVATE, "etag": tag or head.etag, **_polling.retry_after_header(head)}
 
 
 async def flow_list(request: Request, who: Principal) -> Response:
     """Answer with the tenant's flows, newest first, and the path of the next page."""
+    _app.refuse_unknown_parameters(request, "limit", "before")
     limit = _app.whole_number(request, "limit", 1, PAGE_LIMIT) or PAGE
     before = _app.whole_number(request, "before", 0, LAST)
     flows = await bootstrap.flow_log().recent(who.tenant, limit, before)
-    body = {"flows": [flow.public() for flow in flows], "next": _next(flows, limit)}
+    body = {"flows": [flow.public() for flow in flows], "next": _next(request, flows, limit)}
     return _json(body, PRIVATE)
 
 
-def _next(flows: list[Summary], limit: int) -> str | None:
+def _next(request: Request, flows: list[Summary], limit: int) -> str | None:
     if len(flows) < limit:
         return None
-    return f"/v1/flows?limit={limit}&before={flows[-1].order}"
+    return _edge.link(request, f"/v1/flows?limit={limit}&before={flows[-1].order}")
 
 
 def _json(body: events.Event, headers: dict[str, str]) -> Response:
@@ -112,13 +108,14 @@ class NotModifiedShortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         poll = _plain_poll(scope)
-        head = await _unchanged(scope, *poll) if poll else None
-        if head is None or poll is None:
+        unchanged = await _unchanged(scope, *poll) if poll else None
+        if unchanged is None or poll is None:
             await self.app(scope, receive, send)
             return
-        headers = {name.encode(): value.encode() for name, value in _headers(head).items()}
+        headers = {name.encode(): value.encode() for name, value in unchanged.items()}
         coding = _compress.chosen(poll[1].get(b"accept-encoding", b"").decode("latin-1"))
         _compress.negotiated(headers, weak=coding.name is not None)
+        _cors.vary_on_origin(headers)
         start = {"type": "http.response.start", "status": 304, "headers": list(headers.items())}
         await send(start)
         await send({"type": "http.response.body"})
@@ -136,15 +133,15 @@ def _plain_poll(scope: Scope) -> tuple[str, dict[bytes, bytes]] | None:
     return None
 
 
-async def _unchanged(scope: Scope, flow: str, headers: dict[bytes, bytes]) -> Head | None:
-    """Return the head if the caller has its state; else leave the head to the route."""
+async def _unchanged(scope: Scope, flow: str, headers: dict[bytes, bytes]) -> dict[str, str] | None:
+    """Return the headers of a 304 if the caller has the state; else leave the head to the route."""
     token = _auth.bearer([headers[b"authorization"]])
     who = identity.verify(token, bootstrap.keys(), int(time.time()))
     if FLOWS_READ not in who.scopes:
         return None
     head = await bootstrap.flow_log().head(who.tenant, flow)
-    if matches(headers[b"if-none-match"].decode("latin-1"), head.etag):
-        return head
+    if tag := head.known_as(headers[b"if-none-match"].decode("latin-1")):
+        return _headers(head, tag)
     scope.setdefault("state", {})["head"] = head
     return None
 

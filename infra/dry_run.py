@@ -39,14 +39,15 @@ async def dry_run(
 
     `files` are uploaded inputs by id.
     """
-    definition, runner = Registry(CREWS).get(crew), _runner(files)
-    filled, results = definition.fill(dict(inputs)), dict[str, Any]()
+    crew_file, runner = Registry(CREWS).get(crew), _runner(files)
+    whole, results = crew_file.with_defaults(dict(inputs)), dict[str, Any]()
+    definition = crew_file.filled(whole)
     while True:
         match strategies.next_action(definition, results):
             case Ready(steps):
                 for step in steps:
-                    prompt = strategies.prompt(definition, filled, results, step.id)
-                    work = StepTask("t", "f", definition, prompt, 1, filled)
+                    prompt = strategies.prompt(definition, results, step.id)
+                    work = StepTask("t", "f", definition, prompt, 1, whole)
                     results[step.id] = await runner.run(work, NullSession())
             case Wait(name):
                 results[name] = strategies.review_answer(approve=True, feedback="")

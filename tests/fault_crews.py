@@ -89,7 +89,7 @@ def _answer(task: str, *words: str) -> Any:
 def result(definition: Definition, results: dict[str, Any], step: str) -> dict[str, Any]:
     """Return the result of a step as a runner makes it of the model's answer."""
     text = answer(step)
-    schema = strategies.prompt(definition, {}, results, step).output_schema
+    schema = strategies.prompt(definition, results, step).output_schema
     return {"output": text if schema is None else json.loads(text), "raw": text}
 
 

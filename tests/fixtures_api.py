@@ -36,7 +36,7 @@ def api(processes: Processes, gateway: Rest) -> Api:
         "CREWLINE_BUCKET": "none",
     }
     name = f"api-{port}"
-    command = [sys.executable, "-m", "uvicorn", "infra.local.api:app", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", "infra.api:app", "--port", str(port)]
     processes.start(name, [*command, "--lifespan", "off", "--no-access-log"], environ=environ)
     processes.wait_until(name, lambda: answers_http(port), 30)
     return Api(f"http://127.0.0.1:{port}")

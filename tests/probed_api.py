@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.types import Receive, Scope, Send
 
 from core import bootstrap
-from infra.local.api import app as api
+from infra.api import app as api
 
 MOST_AT_ONCE = 64  # commands; more than the readers of any test send
 

@@ -1,7 +1,7 @@
 """The offline model: a model for CrewAI that needs no key, no network and no luck.
 
-It is handed the prompt that any model would be handed, and nothing else. What it can do with it,
-in this order: call the tool that the task names when the prompt holds the arguments; hand on what
+It is handed the prompt that any model would be handed, and as data what it is asked
+(`core.adapters.crewai.asked`). What it can do with these, in this order: call the tool that the task names when the prompt holds the arguments; hand on what
 the tool said; plan, put together, vote and check as `offline_skills` says; ask the skills of crews,
 each a function of the prompt's text that answers or declines; and else quote the sentences of the
 context that are nearest to the task and to the agent's goal. It never makes text up, and its
@@ -21,6 +21,7 @@ from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError, llm_call_context
 from pydantic import BaseModel, Field
 
 from core.adapters import offline_skills
+from core.adapters.crewai.asked import asked
 from core.adapters.offline_quotes import MODEL, goal, quote
 
 CHARS_PER_TOKEN = 4
@@ -143,7 +144,7 @@ class OfflineModel(BaseLLM):
             known = next((answer for answer in answers if answer is not None), None)
             return known or quote(asked, goal(system))
 
-        return offline_skills.answer(prompt, own) or own(prompt)
+        return offline_skills.answer(asked.get(), prompt, own) or own(prompt)
 
     def _cut(self, text: str) -> tuple[str, str]:
         limit = int(self.max_tokens) * CHARS_PER_TOKEN if self.max_tokens else len(text)

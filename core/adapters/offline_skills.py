@@ -1,7 +1,6 @@
 """How the offline model takes part in a crew that plans, votes or judges.
 
-All it knows stands in the prompt: what is asked of it is known by the JSON Schema of the answer.
-It does what a model of no imagination would. It plans a subtask for each worker whose goal is near
+What is asked of it, it is handed as data; what it is told, it reads in the prompt. It does what a model of no imagination would. It plans a subtask for each worker whose goal is near
 the task; as a manager it answers the task from what its workers said, and sends nothing back; it
 votes for the proposal that is nearest to what it would have answered itself; and of a rule for an
 answer it checks what can be counted, and says so where it cannot check.
@@ -14,21 +13,13 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any, cast
 
+from core.adapters.crewai.asked import RuleCheck
+from core.adapters.offline_examples import example
 from core.adapters.offline_quotes import joined, split, words
+from core.crews.work import Kind, Prompt, StepTask
 
 Own = Callable[[str], str]  # what the model answers to a prompt when nothing of this is asked
 
-_SCHEMA_MARK = "that fits this JSON Schema:\n"
-_WORKER = re.compile(
-    r"^- (?P<name>\w+), (?P<role>[^.\n]+)\. (?P<goal>.+?)(?: Tools: [\w, ]+\.)?$", re.MULTILINE
-)
-_WHOLE = re.compile(r"must come to this: (?P<expected>.+)")
-_SUBTASK = re.compile(r"Subtask \d+, for .*?\n\n", re.DOTALL)
-_PROPOSAL = re.compile(r"Proposal (?P<number>\d+):\n(?P<text>.*)", re.DOTALL)
-_RULE = re.compile(r"The rule:\n(?P<rule>.*?)\n\nThe task was:", re.DOTALL)
-_CHECKED = re.compile(
-    r"\n\nThe answer to check:\n(?P<answer>.*)\n\nDoes the answer keep", re.DOTALL
-)
 _LIMIT = re.compile(
     r"(?:at most|no more than|up to) (?P<most>\d+) (?P<unit>word|character|line|sentence)s?\b",
     re.IGNORECASE,
@@ -41,83 +32,91 @@ _COUNTED: dict[str, Callable[[str], int]] = {
 }
 
 
-def answer(prompt: str, own: Own) -> str | None:
-    """Answer an order to plan, to put together, to choose or to check; None if it is none."""
-    schema = _wanted(prompt)
-    names: set[str] = set(schema.get("properties", {}))
-    if names == {"subtasks"}:
-        return json.dumps(_plan(prompt, schema["properties"]["subtasks"]))
-    if "output" in names <= {"output", "send_back"}:
-        return json.dumps(_put_together(prompt, schema, own), ensure_ascii=False)
-    if {"choice", "reason"} <= names <= {"choice", "reason", "agreement"}:
-        return json.dumps(_choose(prompt, schema["properties"], own))
-    if names == {"valid", "reason"}:
-        return json.dumps(_check(prompt))
-    return None
+def answer(asked: StepTask | RuleCheck | None, prompt: str, own: Own) -> str | None:
+    """Answer when asked to plan, to put together, to choose, to check, or for JSON; else None."""
+    match asked:
+        case RuleCheck(rule, checked):
+            said = _check(rule, checked)
+        case StepTask(prompt=Prompt(kind=Kind.PLAN)):
+            said = _plan(asked)
+        case StepTask(prompt=Prompt(kind=Kind.AGGREGATE)):
+            said = _put_together(asked.prompt, prompt, own)
+        case StepTask(prompt=Prompt(kind=Kind.VERDICT)):
+            said = _choose(asked.prompt, prompt, own)
+        case StepTask(prompt=Prompt(output_schema=dict() as schema)):
+            answered = own(prompt)
+            return answered if _json(answered) is not None else _example(schema, answered)
+        case _:
+            return None
+    return json.dumps(said, ensure_ascii=False)
 
 
-def _wanted(prompt: str) -> dict[str, Any]:
-    """Return the schema that the answer is to fit; {} where there is none."""
-    task, _ = split(prompt)
-    _, mark, rest = task.rpartition(_SCHEMA_MARK)
-    found = _json(rest) if mark else None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+def _example(schema: dict[str, Any], text: str) -> str:
+    return json.dumps(example(schema, text), ensure_ascii=False)
 
 
-def _plan(prompt: str, subtasks: dict[str, Any]) -> dict[str, Any]:
-    task, _ = split(prompt)
-    order = task.strip().partition("\n\n")[0]
-    workers = list(_WORKER.finditer(task))
-    near = {found["name"]: len(words(order) & words(found[0])) for found in workers}
+def _properties(asked: Prompt) -> dict[str, Any]:
+    return (asked.output_schema or {})["properties"]
+
+
+def _plan(asked: StepTask) -> dict[str, Any]:
+    """Return a subtask for each worker whose role and goal are near the task."""
+    subtasks = _properties(asked.prompt)["subtasks"]
+    names: list[str] = subtasks["items"]["properties"]["worker"]["enum"]
+    workers = {name: asked.definition.agents[name] for name in names}
+    order = words(asked.prompt.description.strip().partition("\n\n")[0])
+    near = {n: len(order & words(f"{n} {w.role} {w.goal}")) for n, w in workers.items()}
     enough = max(near.values(), default=0) / 3  # a worker for something else is left out
-    expected = _WHOLE.search(task)
+    expected = asked.definition.tasks[asked.prompt.task].expected_output
     return {
         "subtasks": [
             {
-                "worker": found["name"],
-                "description": f"As {found['role']}: {found['goal']}",
-                "expected_output": expected["expected"] if expected else "Your answer.",
+                "worker": name,
+                "description": f"As {worker.role}: {worker.goal}",
+                "expected_output": expected,
             }
-            for found in workers
-            if near[found["name"]] >= enough
+            for name, worker in workers.items()
+            if near[name] >= enough
         ][: subtasks["maxItems"]]
     }
 
 
-def _put_together(prompt: str, schema: dict[str, Any], own: Own) -> dict[str, Any]:
-    _, context = split(prompt)
-    parts = [part for part in context if _SUBTASK.match(part)]
-    answers = [_SUBTASK.sub("", part, count=1) for part in parts]
-    if schema["properties"]["output"].get("type") == "string":
+def _put_together(asked: Prompt, prompt: str, own: Own) -> dict[str, Any]:
+    answers = list(_numbered(asked, "subtask", "\n\n").values())
+    if _properties(asked)["output"].get("type") == "string":
         return {"output": answers[0] if len(answers) == 1 else own(prompt)}
     values = (_json(text) for text in [own(prompt), *reversed(answers)])
     return {"output": next((value for value in values if value is not None), None)}
 
 
-def _choose(prompt: str, properties: dict[str, Any], own: Own) -> dict[str, Any]:
+def _choose(asked: Prompt, prompt: str, own: Own) -> dict[str, Any]:
+    shown = _numbered(asked, "proposal", "\n")
+    proposed = {item.text.strip() for item in asked.context if item.title.startswith("proposal ")}
     task, context = split(prompt)
-    shown = {
-        int(found["number"]): found["text"] for found in map(_PROPOSAL.match, context) if found
-    }
-    mine = own(joined(task, [part for part in context if not _PROPOSAL.match(part)]))
-    allowed: list[int] = properties["choice"]["enum"]
+    mine = own(joined(task, [part for part in context if part.strip() not in proposed]))
+    allowed: list[int] = _properties(asked)["choice"]["enum"]
     choice = max(allowed, key=lambda number: _likeness(mine, shown.get(number, "")))
     said: dict[str, Any] = {
         "choice": choice,
         "reason": "It is the nearest to what the offline model would have answered itself.",
     }
-    if "agreement" in properties:
+    if "agreement" in _properties(asked):
         pairs = [_likeness(one, other) for one, other in combinations(shown.values(), 2)]
         said["agreement"] = round(fmean(pairs or [1.0]), 3)
     return said
 
 
-def _check(prompt: str) -> dict[str, Any]:
-    rule, checked = _RULE.search(prompt), _CHECKED.search(prompt)
-    limit = _LIMIT.search(rule["rule"]) if rule else None
-    if limit is None or checked is None:
+def _numbered(asked: Prompt, what: str, heading_ends: str) -> dict[int, str]:
+    """Return the numbered answers that the context holds, by their titles, without their headings."""
+    items = (item for item in asked.context if item.title.startswith(f"{what} "))
+    return {int(item.title.split()[1]): item.text.partition(heading_ends)[2] for item in items}
+
+
+def _check(rule: str, answer: str) -> dict[str, Any]:
+    limit = _LIMIT.search(rule)
+    if limit is None:
         return {"valid": True, "reason": "The offline model cannot check this rule."}
-    counted = _COUNTED[limit["unit"].casefold()](checked["answer"])
+    counted = _COUNTED[limit["unit"].casefold()](answer)
     if counted <= int(limit["most"]):
         return {"valid": True, "reason": None}
     reason = f"It has {counted} {limit['unit']}s; {limit['most']} are allowed."

@@ -1,5 +1,10 @@
-"""BlobStore over S3: one object a blob, under its tenant's prefix."""
+"""BlobStore over S3: one object a blob, under its tenant's prefix.
 
+Calls run in threads of their own and have a total limit, so that a store which hangs holds up
+nobody who does not need it, and those who do for ten seconds at most.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import boto3  # pyright: ignore[reportMissingTypeStubs]
@@ -7,25 +12,46 @@ from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     BotoCoreError,
     ClientError,
+    NoCredentialsError,
 )
 
+from core.config import SettingsError
 from core.errors import NotFoundError, UnavailableError
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
+MISCONFIGURED = (  # no waiting mends these
+    "NoSuchBucket",
+    "InvalidBucketName",
+    "PermanentRedirect",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+)
+TOTAL_SECONDS = 10.0  # of a call, with the wait for a thread and all that is tried again
+CALLS_AT_ONCE = 16
 
 
 class S3Blobs:
-    """Blobs in a bucket; credentials and region come from where boto3 looks for them."""
+    """Blobs in a bucket; credentials and region come from where boto3 looks for them.
 
-    def __init__(self, bucket: str, endpoint: str | None = None) -> None:
+    Raises SettingsError where the bucket or the credentials are wrong, which only the operator can
+    mend, beside the errors of the port.
+    """
+
+    def __init__(
+        self, bucket: str, endpoint: str | None = None, total_seconds: float = TOTAL_SECONDS
+    ) -> None:
         self._bucket = bucket
+        self._total_seconds = total_seconds
+        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "s3")
         self._client: Any = boto3.client(  # pyright: ignore[reportUnknownMemberType]
             "s3",
             endpoint_url=endpoint,
             config=Config(
                 connect_timeout=3,
-                read_timeout=20,
-                retries={"max_attempts": 3, "mode": "standard"},
+                read_timeout=8,  # a call that nobody waits for any more ends soon after
+                retries={"total_max_attempts": 2, "mode": "standard"},
+                max_pool_connections=CALLS_AT_ONCE,
                 signature_version="s3v4",
                 s3={"addressing_style": "path" if endpoint else "auto"},
             ),
@@ -53,12 +79,45 @@ class S3Blobs:
 
     def _call(self, operation: str, tenant: str, blob: str, **more: Any) -> Any:
         try:
-            call = getattr(self._client, operation)
-            return call(Bucket=self._bucket, Key=f"{tenant}/{blob}", **more)
+            return self._within_limit(operation, Key=f"{tenant}/{blob}", **more)
         except ClientError as error:
-            answer: dict[str, Any] = error.response  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
-            if answer.get("Error", {}).get("Code") in ABSENT:
+            code = _code(error)
+            if code == "404":  # of a HEAD, which does not say what is missing
+                self._check_bucket()
+            if code in ABSENT:
                 raise NotFoundError(f"no input {blob}") from error
-            raise UnavailableError("the object store refuses for now") from error
+            raise self._refusal(code) from error
+        except NoCredentialsError as error:
+            raise SettingsError("there are no credentials for the object store") from error
         except BotoCoreError as error:
             raise UnavailableError("the object store does not answer") from error
+
+    def _within_limit(self, operation: str, **arguments: Any) -> Any:
+        call = self._threads.submit(
+            getattr(self._client, operation), Bucket=self._bucket, **arguments
+        )
+        try:
+            return call.result(self._total_seconds)
+        except TimeoutError as error:
+            call.cancel()
+            raise UnavailableError("the object store does not answer") from error
+
+    def _check_bucket(self) -> None:
+        """Raise SettingsError if there is no bucket."""
+        try:
+            self._within_limit("head_bucket")
+        except ClientError as error:
+            raise self._refusal("NoSuchBucket" if _code(error) == "404" else "") from error
+
+    def _refusal(self, code: str) -> Exception:
+        if code in MISCONFIGURED:
+            return SettingsError(
+                f"the object store refuses the bucket {self._bucket} ({code}): "
+                "make it, or set CREWLINE_BUCKET and the credentials right"
+            )
+        return UnavailableError("the object store refuses for now")
+
+
+def _code(error: ClientError) -> str:
+    answer: dict[str, Any] = error.response  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
+    return answer.get("Error", {}).get("Code", "")

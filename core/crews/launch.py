@@ -1,9 +1,10 @@
 """Launching: from a request to a flow that a worker will find.
 
-A flow is created first and a worker wake_worker second. A wake-up that fails loses nothing, because the
+A flow is created first and a worker woken second. A wake-up that fails loses nothing, because the
 flow is due from its creation on; failing the request instead would invite a second flow.
 """
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -11,11 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.blobs import BlobStore
 from core.crews import clock, strategies
-from core.crews.definition import Definition, Registry
+from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError, NotFoundError, UnavailableError
+
+_NO_UPLOAD = "no such input: upload it first, with POST /v1/inputs"
+_STORE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,51 +38,88 @@ class LaunchRequest:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def launch_flow(
-    ledger: RunLedger,
-    wake_queue: WakeQueue,
-    registry: Registry,
-    *,
-    tenant: str,
-    request: LaunchRequest,
-    idempotency_key: str | None,
-    new_id: Callable[[], str],
-    now_ms: int,
-) -> tuple[str, bool]:
-    """Create a flow and wake a worker; return the flow's id, and whether it is new.
+def _random_id() -> str:
+    return secrets.token_hex(16)
 
-    The same key with the same request names the same flow. `new_id` returns 32 random hex digits.
-    Raises InvalidInputError for an unknown crew or inputs that do not fit it, ConflictError if
-    the key was used for another request, UnavailableError.
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """Launches crews with the ports of one process.
+
+    `blobs` is asked for when a crew takes an upload. `new_id` returns 32 random hex digits.
     """
-    definition = _definition(registry, request.crew)
-    inputs = definition.fill(request.inputs)
-    flow = flow_id(tenant, idempotency_key, new_id)
-    created = await ledger.create(
-        tenant,
-        Launch(
-            flow=flow,
-            digest=request.digest(),
-            incarnation=new_id()[:8],
-            crew=definition.name,
-            definition=definition.model_dump(mode="json"),
-            definition_digest=definition.digest(),
-            inputs=inputs,
-            steps=strategies.initial_steps(definition),
-            created_ms=now_ms,
-            time_limit_ms=time_limit_ms(definition),
-            webhooks=request.webhooks,
-        ),
-    )
-    if created:
-        await wake_worker(wake_queue, tenant, flow)
-    return flow, created
+
+    ledger: RunLedger
+    wake_queue: WakeQueue
+    registry: Registry
+    blobs: Callable[[], BlobStore] | None = None
+    new_id: Callable[[], str] = _random_id
+    now_ms: Callable[[], int] = clock.now_ms
+
+    async def launch(
+        self, tenant: str, request: LaunchRequest, idempotency_key: str | None
+    ) -> tuple[str, bool]:
+        """Create a flow and wake a worker; return the flow's id, and whether it is new.
+
+        The same key with the same request names the same flow. Raises InvalidInputError for an
+        unknown or broken crew and for inputs that do not fit it, ConflictError if the key was
+        used for another request, UnavailableError.
+        """
+        definition = _definition(self.registry, request.crew)
+        inputs = definition.with_defaults(request.inputs)
+        await self._uploads_are_there(tenant, definition, inputs)
+        flow = flow_id(tenant, idempotency_key, self.new_id)
+        created = await self.ledger.create(
+            tenant,
+            Launch(
+                flow=flow,
+                digest=request.digest(),
+                incarnation=self.new_id()[:8],
+                crew=definition.name,
+                definition=definition.model_dump(mode="json"),
+                definition_digest=definition.digest(),
+                inputs=inputs,
+                steps=strategies.initial_steps(definition.filled(inputs)),
+                created_ms=self.now_ms(),
+                time_limit_ms=time_limit_ms(definition),
+                webhooks=request.webhooks,
+            ),
+        )
+        if created:
+            await wake_worker(self.wake_queue, tenant, flow)
+        return flow, created
+
+    async def _uploads_are_there(
+        self, tenant: str, definition: Definition, inputs: dict[str, Any]
+    ) -> None:
+        """Raise InvalidInputError for the id of an upload that is not there.
+
+        A store that does not answer quickly is not waited for: the step that reads it will say so.
+        """
+        ids = schemas.input_ids(definition.inputs, inputs)
+        if not ids or self.blobs is None:
+            return
+        sizes = (_size(self.blobs(), tenant, blob) for blob in ids.values())
+        found = dict(zip(ids, await asyncio.gather(*sizes), strict=True))
+        pointers = {f"/inputs/{name}": _NO_UPLOAD for name, there in found.items() if not there}
+        if pointers:
+            raise InvalidInputError(f"the inputs do not fit the crew {definition.name}", pointers)
 
 
-def time_limit_ms(definition: Definition) -> int | None:
-    """Return how long a flow of this crew may take, None if as long as it likes."""
-    seconds = definition.limits.time_limit_seconds
-    return None if seconds is None else int(seconds * 1000)
+async def _size(blobs: BlobStore, tenant: str, blob: str) -> int:
+    """Return how large an upload is, 0 for none; 1 where the store does not say in time."""
+    try:
+        async with asyncio.timeout(_STORE_SECONDS):
+            return await asyncio.to_thread(blobs.size, tenant, blob)
+    except NotFoundError:
+        return 0
+    except (UnavailableError, TimeoutError):
+        return 1
+
+
+def time_limit_ms(definition: Definition) -> int:
+    """Return how long a flow of this crew may take."""
+    return definition.time_limit_seconds() * 1000
 
 
 def flow_id(tenant: str, idempotency_key: str | None, new_id: Callable[[], str]) -> str:
@@ -98,33 +140,3 @@ def _definition(registry: Registry, crew: str) -> Definition:
         return registry.get(crew)
     except NotFoundError as error:
         raise InvalidInputError(str(error), {"/crew": "must be one of the crews here"}) from error
-
-
-def _random_id() -> str:
-    return secrets.token_hex(16)
-
-
-@dataclass(frozen=True, slots=True)
-class Launcher:
-    """Launches crews with the ports of one process. `new_id` returns 32 random hex digits."""
-
-    ledger: RunLedger
-    wake_queue: WakeQueue
-    registry: Registry
-    new_id: Callable[[], str] = _random_id
-    now_ms: Callable[[], int] = clock.now_ms
-
-    async def launch(
-        self, tenant: str, request: LaunchRequest, idempotency_key: str | None
-    ) -> tuple[str, bool]:
-        """Create a flow and wake a worker; see `launch_flow`."""
-        return await launch_flow(
-            self.ledger,
-            self.wake_queue,
-            self.registry,
-            tenant=tenant,
-            request=request,
-            idempotency_key=idempotency_key,
-            new_id=self.new_id,
-            now_ms=self.now_ms(),
-        )

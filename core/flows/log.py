@@ -10,10 +10,21 @@ from core.flows.state import Flow, Head, Summary
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of a flow's log: its number, and the AG-UI event as JSON text."""
+    """One event of a flow's log: its number, its AG-UI type, and the whole event as JSON text."""
 
     number: int
-    event: str
+    type: str
+    json: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this is its log's last."""
+        return self.type in ("RUN_FINISHED", "RUN_ERROR")
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether this is a change of the public state."""
+        return self.type == "STATE_DELTA"
 
 
 Batch = list[Entry]
@@ -22,15 +33,21 @@ Batch = list[Entry]
 class FlowLog(Protocol):
     """Port: reading flows. Nothing here changes a flow.
 
-    Every method raises NotFoundError for a flow that does not exist or is another tenant's, and
-    UnavailableError when the store does not answer.
+    `head` and `snapshot` raise NotFoundError for a flow that does not exist or is another tenant's;
+    every method raises UnavailableError when the store does not answer.
+
+    A read may be behind: it shows what was true a moment ago, all of it up to some event and
+    nothing after, and the next read may show less than this one. With `fresh` it shows all that was
+    acknowledged or published before it was asked, for one command more; a flow that exists is found
+    by either. Who follows a flow takes a number it has seen for granted and reads again, with
+    pauses, while an answer is older; who acts on a state checks it in the script that acts.
     """
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         """Return the newest of a flow; one command at any size of state."""
         ...
 
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state, read at one moment."""
         ...
 
@@ -38,7 +55,9 @@ class FlowLog(Protocol):
         """Return at most `limit` flows that come before `before` in the order of creation, newest first."""
         ...
 
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+    async def entries(
+        self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
+    ) -> Batch:
         """Return at most `limit` events numbered above `after`, in order; [] if there is none.
 
         The first may have a number above `after + 1`: what lay between was trimmed.
@@ -48,8 +67,8 @@ class FlowLog(Protocol):
     def live(self, tenant: str, flow: str) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
         """Subscribe: what is appended after entering arrives in batches, perhaps not all of it.
 
-        Entering returns only when the subscription is acknowledged, so a read of `entries` that
-        follows misses nothing. Iteration ends when the subscription is lost. A wait for the next
+        Entering returns only when the subscription is acknowledged, so a fresh read of `entries`
+        that follows misses nothing. A message may arrive before a read shows what it tells of. Iteration ends when the subscription is lost. A wait for the next
         batch may be cancelled without losing one.
         """
         ...

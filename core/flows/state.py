@@ -16,6 +16,8 @@ from core.costs.usage import Usage
 CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})")  # incarnation and number
 SCHEMA = "1"  # bump when the JSON of a state changes its meaning: every cached ETag then misses
 
+TAG = re.compile(rf'(?:W/)?("{SCHEMA}\.([0-9a-f]{{8}})\.(0|[1-9][0-9]{{0,14}})")')
+
 
 class Status(StrEnum):
     """Where a flow stands. The last three are final."""
@@ -50,6 +52,21 @@ class Head:
         """The strong entity-tag of the state, quotes included (RFC 9110, 8.8.3)."""
         return f'"{SCHEMA}.{self.incarnation}.{self.version}"'
 
+    def known_as(self, if_none_match: str) -> str | None:
+        """Return the caller's tag of this state, or of a newer one; None if it has neither.
+
+        A newer one means that this head was read from a replica that is behind, and the caller must
+        not be sent back to it. Compared weakly (RFC 9110, 13.1.2); what is no tag of ours matches
+        nothing. None of our tags has a comma, so a list may be split at its commas.
+        """
+        if if_none_match.strip() == "*":
+            return self.etag
+        for member in if_none_match.split(","):
+            tag = TAG.fullmatch(member.strip(" \t"))
+            if tag and tag[2] == self.incarnation and int(tag[3]) >= self.version:
+                return tag[1]
+        return None
+
     def cursor(self, sequence: int | None = None) -> str:
         """The id of an event in this flow's stream; of the last one if no number is given."""
         return f"{self.incarnation}.{self.sequence if sequence is None else sequence}"
@@ -62,17 +79,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One unit of work as the ledger knows it. `epoch` counts its starts, 0 before the first.
+    """One unit of work as the ledger knows it. `epoch` counts its claims, 0 before the first.
 
-    Times are Redis' own, in milliseconds since 1970; `lease_ms` is until when its worker holds it.
+    `attempts` counts those of them that were not given back. Times are Redis' own, in milliseconds
+    since 1970; `lease_ms` is until when its worker holds it, and may be older than the rest.
     """
 
     id: str
     title: str
     agent: str
-    state: str = "pending"  # pending | running | done
+    state: str = "pending"  # pending | running | done | failed | cancelled
     epoch: int = 0
-    lease_ms: int = 0
+    attempts: int = 0
+    lease_ms: int = field(default=0, compare=False)
     started_ms: int | None = None
     finished_ms: int | None = None
     error: str | None = None  # of the last attempt that failed
@@ -84,7 +103,7 @@ class Step:
             "title": self.title,
             "agent": self.agent,
             "state": self.state,
-            "attempt": self.epoch,
+            "attempt": self.attempts,
             "started_ms": self.started_ms,
             "finished_ms": self.finished_ms,
             "error": self.error,

@@ -178,11 +178,13 @@ class WebhookDispatcher:
         before = max(0, cursor.number - 1)
         found: list[Entry] = []
         while page := await self.log.entries(
-            tenant, flow.id, found[-1].number if found else before, PAGE
+            tenant, flow.id, found[-1].number if found else before, PAGE, fresh=True
         ):
             found += page
             if found[-1].number >= flow.head.sequence:
                 break
+        if flow.head.sequence > (found[-1].number if found else before):
+            raise UnavailableError("the log does not show all that the state counts")
         if found and found[0].number > before + 1:
             log.warning("webhooks of flow %s came too late: its log was trimmed", flow.id)
         return [entry for entry in found if entry.number <= flow.head.sequence]

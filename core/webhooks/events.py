@@ -14,8 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.crews import strategies
-from core.crews.definition import Definition
-from core.crews.strategies.types import as_text, render
+from core.crews.definition import Definition, as_text
 from core.flows import Entry, Flow
 from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
@@ -89,7 +88,7 @@ def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEven
     `flow` is the state after the last of them.
     """
     relevant = [
-        (e.number, json.loads(e.event)) for e in entries if e.event.startswith(EVENT_PREFIXES)
+        (e.number, json.loads(e.json)) for e in entries if e.json.startswith(EVENT_PREFIXES)
     ]
     replay = _Replay(flow, {name for _, event in relevant if (name := _result(event))})
     for number, event in relevant:
@@ -148,7 +147,7 @@ class _Replay:
 
     def _step(self, definition: Definition, step: str) -> StepFinished:
         flow = self._flow
-        prompt = strategies.prompt(definition, flow.inputs, self._results, step)
+        prompt = strategies.prompt(definition, self._results, step)
         result = flow.results[step]
         text = result.get("raw") or as_text(result["output"])
         role = definition.agents[prompt.agent].role
@@ -156,8 +155,7 @@ class _Replay:
 
     def _task(self, definition: Definition, result: strategies.TaskResult) -> TaskFinished:
         task = definition.tasks[result.task]
-        description = render(definition, self._flow.inputs, task.description)
-        return TaskFinished(result, description, task.expected_output)
+        return TaskFinished(result, task.description, task.expected_output)
 
 
 def _readable(flow: Flow) -> Definition | None:
@@ -166,7 +164,7 @@ def _readable(flow: Flow) -> Definition | None:
     Then nothing is sent of steps and tasks, but still that the flow waits or has ended.
     """
     try:
-        return Definition.model_validate(flow.definition)
+        return Definition.model_validate(flow.definition).filled(flow.inputs)
     except ValidationError:
         log.warning("webhooks of steps and tasks of flow %s: its crew cannot be read", flow.id)
         return None

@@ -7,6 +7,7 @@ shown only the lines that are not plain ASCII. The dialect is clevercsv's, from 
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +18,9 @@ import clevercsv
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 15
 SAMPLE_CHARS = 1 << 14
+# clevercsv tries each cell as an address of the web or of mail, in time that grows with the square
+# of a word's length and more: 16,000 letters "a.a.a." take it half a minute.
+_LONG_WORD = re.compile(r"""([^\s,;|"']{64})[^\s,;|"']+""")
 
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -64,7 +68,7 @@ def detect_dialect(sample: str) -> Dialect:
 
     Raises BadCsv when nothing cuts the header into more than one column.
     """
-    found = clevercsv.Detector().detect(_whole_lines(sample))
+    found = clevercsv.Detector().detect(_LONG_WORD.sub(r"\1", _whole_lines(sample)))
     dialect = Dialect(found.delimiter or ",", found.quotechar or '"') if found else Dialect(",")
     header = next(rows(sample.splitlines(), dialect), [])
     if len(header) < 2 or dialect.delimiter.isalnum():  # noqa: PLR2004 -- a table has two columns

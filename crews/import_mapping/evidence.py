@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crews.import_mapping.cpu_limit import check_cpu_limit
 from crews.import_mapping.names import likeness
 from crews.import_mapping.target import Field
 
@@ -76,6 +77,7 @@ def column(profile: Mapping[str, Any], rows: int) -> Column:
 
 def fit(column: Column, field: Field) -> Fit | None:
     """The best way the column serves the field, or None where the schema rules it out."""
+    check_cpu_limit()
     if broken(column, field):
         return None
     whole = likeness(column.name, field.names, field.neutral)
@@ -108,16 +110,16 @@ def examples_share(column: Column, field: Field) -> float:
     """
     if not field.examples or column.distinct < 2:  # noqa: PLR2004 -- see above
         return 0.0
-    return _share(column, lambda value: _alike(value, field.examples))
+    return _share(column, lambda value: _alike(value, field))
 
 
-def _alike(value: str, examples: frozenset[str]) -> bool:
+def _alike(value: str, field: Field) -> bool:
     text = value.casefold()
     last = text.split()[-1]
     return (
-        text in examples
-        or last in examples
-        or any(len(example) > 3 and last.endswith(example) for example in examples)  # noqa: PLR2004 -- short endings are chance
+        text in field.examples
+        or last in field.examples
+        or any(last[-length:] in field.examples for length in field.endings)
     )
 
 

@@ -17,10 +17,12 @@ from typing import Any
 
 from scipy.optimize import linear_sum_assignment
 
+from crews.import_mapping.cpu_limit import cpu_limit
 from crews.import_mapping.evidence import Column, Fit, broken, fit
 from crews.import_mapping.relations import composites, repeats, twins
 from crews.import_mapping.target import Field, fields
 
+CPU_SECONDS = 20.0  # a file of 500 columns takes 5
 ACCEPTED = 0.5
 LEARNED = 0.97
 COMPOSED = 0.9
@@ -44,8 +46,17 @@ class Mapped:
 def propose(
     columns: Sequence[Column], target: Mapping[str, Any], lessons: Iterable[str] = ()
 ) -> list[dict[str, Any]]:
-    """One entry per column, in the file's order: column, field or None, confidence, reason."""
-    wanted = fields(target)
+    """One entry per column, in the file's order: column, field or None, confidence, reason.
+
+    Raises TooMuchWork.
+    """
+    with cpu_limit(CPU_SECONDS):
+        return _propose(columns, fields(target), lessons)
+
+
+def _propose(
+    columns: Sequence[Column], wanted: Sequence[Field], lessons: Iterable[str]
+) -> list[dict[str, Any]]:
     learned = _learned(columns, wanted, lessons)
     fits = {
         column.name: [] if column.name in learned else _fits(column, wanted) for column in columns

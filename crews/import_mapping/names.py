@@ -13,6 +13,8 @@ from itertools import permutations
 
 from rapidfuzz.distance import Levenshtein
 
+from crews.import_mapping.cpu_limit import check_cpu_limit
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 _VOWELS = re.compile("[aeiou]")
 _LETTERS = str.maketrans(
@@ -39,29 +41,39 @@ BEGINNING, MIDDLE_LEFT_OUT = 1, 0
 LEFT_OVER = 0.3
 SHORT_WORD = 5  # words up to this length that differ in one letter mean different things
 COMPOUND_PART = 3  # shorter parts of a compound are chance
+NAME_CHARACTERS, NAME_WORDS = 100, 10  # what is read of a name: work grows with their squares
+ABBREVIATION_CHARACTERS = 24
 PERMUTED = 3  # phrases up to this many words may stand in any order
 
 
-def words(name: str) -> list[str]:
-    """Lower-case words without accents: `StreetName`, `gis.STREET_NAME` -> street, name."""
-    plain = unicodedata.normalize("NFKD", name.rsplit(".", 1)[-1].translate(_LETTERS))
+@lru_cache(20_000)
+def words(name: str) -> tuple[str, ...]:
+    """Lower-case words without accents: `StreetName`, `gis.STREET_NAME` -> street, name.
+
+    Of a name longer than anybody gives a column, the beginning.
+    """
+    last = name.rsplit(".", 1)[-1][:NAME_CHARACTERS]
+    plain = unicodedata.normalize("NFKD", last.translate(_LETTERS))
     kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return [word.lower() for word in _WORD.findall(kept)]
+    return tuple(word.lower() for word in _WORD.findall(kept)[:NAME_WORDS])
 
 
 def likeness(name: str, phrases: Iterable[str], neutral: frozenset[str] = frozenset()) -> float:
-    """0 to 1: how well the name spells the best of the phrases; `neutral` words cost nothing."""
+    """0 to 1: how well the name spells the best of the phrases; `neutral` words cost nothing.
+
+    Raises TooMuchWork where a `cpu_limit` is set and reached.
+    """
     return max((_likeness(name, phrase, neutral) for phrase in phrases), default=0.0)
 
 
-@lru_cache(50_000)
 def _likeness(name: str, phrase: str, neutral: frozenset[str]) -> float:
-    column = [part for word in words(name) for part in _uncompound(word, neutral)]
-    if not (wanted := tuple(words(phrase))):
+    check_cpu_limit()
+    if not (wanted := words(phrase)):
         return 0.0
-    spelled = [
-        (_spelling("".join(run), wanted), share) for run, share in _runs(column, neutral)
-    ] + [(EXACT, share) for share in _endings(column, "".join(wanted))]
+    column, runs = _runs(name, neutral)
+    spelled = [(_spelling(run, wanted), share) for run, share in runs] + [
+        (EXACT, share) for share in _endings(column, "".join(wanted))
+    ]
     return max((how * (LEFT_OVER + (1 - LEFT_OVER) * share) for how, share in spelled), default=0.0)
 
 
@@ -76,15 +88,20 @@ def _uncompound(word: str, neutral: frozenset[str]) -> list[str]:
     return [part for part in (first, rest, last) if part] if len(rest) > 1 else [word]
 
 
-def _runs(column: list[str], neutral: frozenset[str]) -> Iterator[tuple[list[str], float]]:
-    """Every run of words, with the share of the name that it makes up."""
+@lru_cache(2_000)
+def _runs(name: str, neutral: frozenset[str]) -> tuple[list[str], list[tuple[str, float]]]:
+    """The words of a name, and every run of them with the share of the name that it makes up."""
+    column = [part for word in words(name) for part in _uncompound(word, neutral)]
     size = len("".join(word for word in column if word not in neutral))
     count = sum(word not in neutral for word in column)
+    runs = list[tuple[str, float]]()
     for start in range(len(column)):
         for end in range(start + 1, len(column) + 1):
             run = column[start:end]
             said = [word for word in run if word not in neutral]
-            yield run, (len("".join(said)) / size + len(said) / count) / 2 if said else 0.0
+            share = (len("".join(said)) / size + len(said) / count) / 2 if said else 0.0
+            runs.append(("".join(run), share))
+    return column, runs
 
 
 def _endings(column: list[str], phrase: str) -> list[float]:
@@ -131,37 +148,52 @@ def _shortening(short: str, word: str) -> float:
 def _abbreviation(short: str, phrase: tuple[str, ...]) -> float:
     """0.7 to 0.95: the more letters are left and the more words are cut at their end, the more."""
     whole = len("".join(phrase))
-    if not len(phrase) < len(short) < whole:
+    if not len(phrase) < len(short) < whole or len(short) > ABBREVIATION_CHARACTERS:
         return 0.0
-    beginnings = _beginnings(short, phrase, first=True)
+    beginnings = _beginnings(short, phrase)
     if beginnings is None:
         return 0.0
     bonus = COVERAGE_BONUS * len(short) / whole + BEGINNINGS_BONUS * beginnings / len(phrase)
     return ABBREVIATED + bonus
 
 
-def _beginnings(short: str, phrase: tuple[str, ...], *, first: bool = False) -> int | None:
+def _beginnings(short: str, phrase: tuple[str, ...]) -> int | None:
     """How many words gave their beginning, if each word in turn gave some letters; else None.
 
     Only the first word, and only a long one, may be down to its first letter (hno, stype).
     """
-    if not phrase:
-        return None if short else 0
-    least = 1 if len(phrase[0]) == 1 or (first and len(phrase[0]) > COMPOUND_PART) else 2
-    found = list[int]()
-    for size in range(least, len(short) + 1):
-        kind = _shortens(short[:size], phrase[0])
-        rest = None if kind is None else _beginnings(short[size:], phrase[1:])
-        if kind is not None and rest is not None:
-            found.append(kind + rest)
-    return max(found, default=None)
+    most = {0: 0}  # letters of `short` that the words so far gave -> beginnings among them
+    for place, word in enumerate(phrase):
+        one_letter = len(word) == 1 or (place == 0 and len(word) > COMPOUND_PART)
+        after = dict[int, int]()
+        for start, before in most.items():
+            for end, kind in _pieces(short, start, word, 1 if one_letter else 2):
+                after[end] = max(after.get(end, 0), before + kind)
+        most = after
+    return most.get(len(short))
+
+
+def _pieces(short: str, start: int, word: str, least: int) -> Iterator[tuple[int, int]]:
+    """Where a piece of `short` that shortens the word may end, and how it shortens it."""
+    for end in range(start + least, min(start + len(word), len(short)) + 1):
+        kind = _shortens(short[start:end], word)
+        if kind is not None:
+            yield end, kind
 
 
 def _shortens(piece: str, word: str) -> int | None:
     """1 for a beginning (str), also without vowels (cnty), 0 for first and last letters (nbr)."""
-    skeleton = word[0] + _VOWELS.sub("", word[1:])
-    if word.startswith(piece) or (len(piece) >= COMPOUND_PART and skeleton.startswith(piece)):
+    if piece[0] != word[0]:
+        return None
+    if word.startswith(piece) or (
+        len(piece) >= COMPOUND_PART and _skeleton(word).startswith(piece)
+    ):
         return BEGINNING
     letters = iter(word)
-    ends = piece[0] == word[0] and piece[-1] == word[-1]
+    ends = piece[-1] == word[-1]
     return MIDDLE_LEFT_OUT if ends and all(letter in letters for letter in piece) else None
+
+
+@lru_cache(20_000)
+def _skeleton(word: str) -> str:
+    return word[0] + _VOWELS.sub("", word[1:])

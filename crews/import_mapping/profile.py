@@ -29,6 +29,7 @@ SAMPLE_ROWS = 10
 FREQUENT_VALUES = 6
 DISTINCT_LIMIT = 2_000
 CELL_CHARS = 60
+NAME_CHARS = 200
 COLUMN_LIMIT = 500
 RAGGED_SHARE = 0.1
 SPOOL_BYTES = 8 << 20
@@ -186,14 +187,15 @@ class _Table:
 
 def _header(cells: list[str]) -> tuple[list[str], list[str]]:
     """Unique column names, and what was done to make them so."""
-    names = [cell.strip() for cell in cells]
+    given = [cell.strip() for cell in cells]
+    names = [name[:NAME_CHARS] for name in given]
     if len(names) > COLUMN_LIMIT:
         raise BadCsv(f"The file has {len(names)} columns; keep at most {COLUMN_LIMIT} of them.")
     _refuse_values(names)
     unique, notes = list[str](), list[str]()
     for place, name in enumerate(names, start=1):
         unique.append(name if name and name not in unique else _fresh(name, place, names))
-        if unique[-1] != name:
+        if unique[-1] != given[place - 1]:
             notes.append(f"column {place} {name!r} is called {unique[-1]!r} here")
     return unique, notes
 

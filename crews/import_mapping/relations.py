@@ -6,7 +6,9 @@ is a composite of them.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
+from crews.import_mapping.cpu_limit import check_cpu_limit
 from crews.import_mapping.evidence import Column
 from crews.import_mapping.names import words
 
@@ -53,11 +55,13 @@ def _said(pairs: list[tuple[Words, Words]]) -> int:
 
 
 def _rows(column: Column, other: Column) -> list[tuple[Words, Words]]:
+    check_cpu_limit()
     return [
         (_words(mine), _words(its)) for mine, its in zip(column.samples, other.samples, strict=True)
     ]
 
 
+@lru_cache(10_000)
 def _words(cell: str) -> Words:
     return tuple(cell.casefold().replace(",", " ").split())
 
@@ -76,6 +80,7 @@ def _place(mine: Words, its: Words) -> int | None:
 
 def _coverage(whole: Column, parts: Sequence[Column]) -> float:
     """Share of the whole's words that some part says."""
+    check_cpu_limit()
     words = said = 0
     for row, cell in enumerate(whole.samples):
         its = _words(cell)

@@ -8,14 +8,21 @@
 
 `type`, `minimum`, `maximum` and `pattern` are what a column's values must obey, `examples` what
 they may look like: a value counts as alike when it is an example or ends in one as a word does.
+
+Whoever launches the crew writes the target, so nothing in it may decide how long a process is busy:
+patterns are RE2's, which match in linear time, and crew.yaml bounds all the rest at the launch.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import re2
+
+CHANCE = 3  # endings up to this many letters are alike by chance
 NUMERIC = frozenset({"number", "integer"})
+PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,9 @@ class Field:
     numeric: bool
     integer: bool
     limits: tuple[float, float]
-    pattern: re.Pattern[str] | None
+    pattern: Any  # compiled by RE2, or None
     examples: frozenset[str]
+    endings: frozenset[int]  # the lengths of the examples that a longer value may end in
     unique: bool
     neutral: frozenset[str]
 
@@ -40,25 +48,38 @@ def fields(target: Mapping[str, Any]) -> list[Field]:
     return [_field(name, schema, neutral) for name, schema in target["properties"].items()]
 
 
-def _field(name: str, schema: Mapping[str, Any], neutral: frozenset[str]) -> Field:
-    try:
-        pattern = re.compile(schema["pattern"]) if "pattern" in schema else None
-    except re.error as error:
-        raise ValueError(
-            f"The pattern of field {name} is no regular expression: {error}"
-        ) from error
+def _field(name: str, given: object, neutral: frozenset[str]) -> Field:
+    schema = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {}  # or a Boolean
+    types = _types(schema)
+    examples = frozenset(str(example).casefold() for example in schema.get("examples", ()))
     return Field(
         name=name,
         names=(name, *_lead(schema.get("description", "")), *map(str, schema.get("x-names", ()))),
         parts=tuple(map(str, schema.get("x-parts", ()))),
-        numeric=schema.get("type") in NUMERIC,
-        integer=schema.get("type") == "integer",
+        numeric=bool(types) and types <= NUMERIC,
+        integer=types == {"integer"},
         limits=(schema.get("minimum", float("-inf")), schema.get("maximum", float("inf"))),
-        pattern=pattern,
-        examples=frozenset(str(example).casefold() for example in schema.get("examples", ())),
+        pattern=_compiled(name, schema["pattern"]) if "pattern" in schema else None,
+        examples=examples,
+        endings=frozenset(len(example) for example in examples if len(example) > CHANCE),
         unique=bool(schema.get("x-unique", False)),
         neutral=neutral,
     )
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """The types that a value may have; null apart, which an empty cell is."""
+    given = schema.get("type", ())
+    return {given} if isinstance(given, str) else set(given) - {"null"}
+
+
+def _compiled(name: str, pattern: str) -> Any:
+    options = re2.Options()
+    options.max_mem, options.log_errors = PATTERN_BYTES, False
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, UnicodeError) as error:
+        raise ValueError(f"The pattern of field {name} is none that RE2 takes.") from error
 
 
 def _lead(description: str) -> list[str]:

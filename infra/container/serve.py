@@ -3,7 +3,7 @@
     CREWLINE_TLS_CERTIFICATE=tls.crt CREWLINE_TLS_KEY=tls.key python -m infra.container.serve
 
 Over HTTP/1.1 a browser opens six connections to an origin, and six streams leave none for a poll;
-over HTTP/2 a hundred streams and the polls between them take one. CREWLINE_PORT chooses another
+over HTTP/2 hundreds of streams and the polls between them take one. CREWLINE_PORT chooses another
 port than 8443. SIGTERM stops the host within two seconds, also with streams open.
 """
 
@@ -12,86 +12,112 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hypercorn.asyncio
-from hypercorn.config import Config
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from core.config import Settings, SettingsError
-from infra.container import flow_control
+from infra.api import app
 from infra.container.draining import Draining
-from infra.local.api import app
 
 STREAMS = 256  # of one connection at a time
-REQUESTS = 1_000_000  # of one connection: at the last, all of its streams are cut
-IDLE_SECONDS = 75  # more than the longest Retry-After of a flow
-HANDSHAKE_SECONDS = 10
+ANSWERS = 10_000  # of the process at a time, streams included; more wait to be taken
+WINDOW_BYTES, SEND_BYTES = 64 * 1024, 64 * 1024  # in flight of one stream, and unsent behind it
+HEADER_BYTES, HEADER_SECONDS = 32 * 1024, 10
+PING_SECONDS = 20  # of silence on a connection, before it is asked whether it lives
 GRACE_SECONDS = 1.2  # for answers under way when the host stops
 GOODBYE_SECONDS = 0.3  # for connections to be closed in due form
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the host listens, and with which certificate."""
+
+    port: int
+    certificate: Path
+    key: Path
 
 
 def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
         Settings.from_environ(environ)  # or the first request would be the one to find out
-        chosen = config(environ)
+        listening = read(environ)
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)
         return 1
-    asyncio.run(_serve_until_told(chosen))
+    asyncio.run(_serve_until_told(listening))
     return 0
 
 
-def config(environ: Mapping[str, str]) -> Config:
-    """Return how hypercorn serves. Raises SettingsError."""
-    chosen = Config()
-    port = environ.get("CREWLINE_PORT", "8443")
+def read(environ: Mapping[str, str]) -> Listening:
+    """Return where to listen. Raises SettingsError."""
+    port = environ.get("CREWLINE_PORT") or "8443"
     if not port.isdecimal():
         raise SettingsError("CREWLINE_PORT must be a port number")
-    chosen.bind = [f"0.0.0.0:{port}"]
-    chosen.certfile = _file(environ, "CREWLINE_TLS_CERTIFICATE")
-    chosen.keyfile = _file(environ, "CREWLINE_TLS_KEY")
-    chosen.h2_max_concurrent_streams = STREAMS
-    chosen.keep_alive_max_requests = REQUESTS
-    chosen.keep_alive_timeout = IDLE_SECONDS
-    chosen.ssl_handshake_timeout = HANDSHAKE_SECONDS
-    chosen.include_server_header = False
-    chosen.loglevel = "WARNING"
-    return chosen
+    certificate, key = (
+        _file(environ, name) for name in ("CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY")
+    )
+    return Listening(int(port), certificate, key)
 
 
-def _file(environ: Mapping[str, str], name: str) -> str:
-    path = environ.get(name)
-    if path is None or not Path(path).is_file():
+def _file(environ: Mapping[str, str], name: str) -> Path:
+    path = Path(environ.get(name) or "")
+    if not path.is_file():
         raise SettingsError(f"{name} must name a PEM file")
     return path
 
 
-async def _serve_until_told(chosen: Config) -> None:
+async def _serve_until_told(listening: Listening) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    await serve(app, chosen, stopping)
-    # All is said. What is left are connections whose other end does not take its leave, for which
-    # asyncio would wait 30 s; the kernel closes them.
+    await serve(app, listening, stopping)
+    # All is said. What is left are connections whose other end does not take its leave; the kernel
+    # closes them.
     os._exit(0)
 
 
-async def serve(app: ASGIApp, chosen: Config, stopping: asyncio.Event) -> None:
+async def serve(app: ASGIApp, listening: Listening, stopping: asyncio.Event) -> None:
     """Serve until `stopping` is set and the answers under way have ended, or GRACE_SECONDS longer."""
-    flow_control.install()
-    draining: Any = Draining(app, stopping)  # hypercorn types every message, Starlette none
+    draining: Any = Draining(app, stopping)  # granian types every message, Starlette none
+    server = _server(draining, listening)
     drained = asyncio.create_task(draining.drained(GRACE_SECONDS))
-    serving = asyncio.create_task(
-        hypercorn.asyncio.serve(draining, chosen, shutdown_trigger=lambda: asyncio.shield(drained))
-    )
+    serving = asyncio.create_task(server.serve())
     await asyncio.wait({serving, drained}, return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
     await asyncio.wait({serving}, timeout=GOODBYE_SECONDS)
     drained.cancel()
     if not serving.cancel():
         serving.result()
+
+
+def _server(app: ASGIApp, listening: Listening) -> Server:
+    return Server(
+        app,
+        address="0.0.0.0",  # noqa: S104 -- a container is reached from outside
+        port=listening.port,
+        interface=Interfaces.ASGINL,
+        backpressure=ANSWERS,
+        websockets=False,
+        ssl_cert=listening.certificate,
+        ssl_key=listening.key,
+        log_level=LogLevels.error,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
+        http2_settings=HTTP2Settings(
+            initial_stream_window_size=WINDOW_BYTES,
+            keep_alive_interval=PING_SECONDS * 1000,
+            max_concurrent_streams=STREAMS,
+            max_headers_size=HEADER_BYTES,
+            max_send_buffer_size=SEND_BYTES,
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -52,4 +52,4 @@ def _api_command(port: int) -> list[str]:
     options = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--no-server-header"]
     # Streams stay open for a minute: without this, stopping would wait for them.
     options += ["--timeout-graceful-shutdown", "1", "--lifespan", "off"]
-    return [sys.executable, "-m", "uvicorn", "infra.local.api:app", *options]
+    return [sys.executable, "-m", "uvicorn", "infra.api:app", *options]

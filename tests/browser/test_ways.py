@@ -198,7 +198,7 @@ async def test_a_launch_whose_answer_was_lost_is_sent_again_and_launches_once(
     launched = await tab.page.evaluate(
         """async (token) => {
           const { launch } = await import("/crewline.js");
-          const order = { crew: "import_mapping", inputs: { file: "in_1" } };
+          const order = { crew: "research_brief", inputs: { question: "q", notes: "n" } };
           return launch({ ...order, token: () => token });
         }""",
         tab.token,

@@ -54,7 +54,7 @@ class Deployment:
             "CREWLINE_BUCKET": BUCKET,
             "CREWLINE_S3_ENDPOINT": s3,
         }
-        command = [sys.executable, "-m", "uvicorn", "infra.local.api:app", "--port", str(port)]
+        command = [sys.executable, "-m", "uvicorn", "infra.api:app", "--port", str(port)]
         self.processes.start("own-api", [*command, "--lifespan", "off"], environ=environ)
         self.processes.wait_until("own-api", lambda: answers_http(port), 30)
 

@@ -173,7 +173,7 @@ async def test_a_flow_is_not_missed_by_the_client_that_launched_it(api: Api, flo
     missing = iter([Say(404), Say(404)])
     rules = Rules(state=itertools.chain(iter([Pass()]), missing, itertools.repeat(Pass())))
     async with network(api.url, rules) as url, AsyncCrewline(url, token(api, flows)) as client:
-        flow = await client.launch("import_mapping", {"file": "in_1"})
+        flow = await client.launch("research_brief", {"question": "q", "notes": "n"})
         assert (await client.state(flow))["status"] == "queued"
         with pytest.raises(CrewlineError, match="404"):
             await client.state("another")
@@ -246,7 +246,7 @@ async def test_a_launch_whose_answer_is_lost_is_made_once(api: Api, flows: Flows
         return Pass(0) if len(keys) == 1 else Pass()
 
     async with network(api.url, lossy) as url, AsyncCrewline(url, token(api, flows)) as client:
-        flow = await client.launch("import_mapping", {"file": f"in_{'0' * 32}"})
+        flow = await client.launch("research_brief", {"question": "q", "notes": "n"})
     assert len(set(keys)) == 1
     assert [line.id for line in await flows.log.recent(flows.tenant, 10)] == [flow]
 

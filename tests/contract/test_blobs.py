@@ -1,6 +1,8 @@
 """What every BlobStore does: in memory and over S3 (moto's server)."""
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import boto3
 import httpx
@@ -8,7 +10,8 @@ import pytest
 
 from core.adapters.memory import MemoryBlobs
 from core.adapters.s3 import S3Blobs
-from core.blobs import BlobStore
+from core.blobs import BlobStore, in_thread
+from core.config import SettingsError
 from core.errors import NotFoundError, UnavailableError
 
 BUCKET = "inputs"
@@ -61,3 +64,41 @@ def test_a_presigned_url_takes_the_upload(s3: str):
 def test_a_store_that_is_away_is_unavailable():
     with pytest.raises(UnavailableError):
         S3Blobs(BUCKET, "http://127.0.0.1:9").size("t", "in_1")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_missing_bucket_is_the_operators_error_and_says_so(s3: str):
+    blobs = S3Blobs("no-such-bucket", s3)
+    calls: list[Callable[[], object]] = [
+        lambda: blobs.put("t", "in_1", b"data", "text/csv"),
+        lambda: blobs.open("t", "in_1"),
+        lambda: blobs.size("t", "in_1"),
+    ]
+    for call in calls:
+        with pytest.raises(SettingsError, match="no-such-bucket"):
+            call()
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """An endpoint that takes requests and says nothing."""
+    async with asyncio.timeout(60):
+        held = list[asyncio.StreamWriter]()
+        server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1")
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server.close()
+        for writer in held:
+            writer.transport.abort()
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_store_that_hangs_has_a_total_limit_and_takes_no_thread_of_others(silent: str):
+    blobs = S3Blobs(BUCKET, silent, total_seconds=0.6)
+    began = time.monotonic()
+    calls = [asyncio.create_task(in_thread(blobs.size, "t", f"in_{n}")) for n in range(40)]
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(int)
+    assert time.monotonic() - began < 0.5  # the common pool is free
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, UnavailableError) for outcome in outcomes)

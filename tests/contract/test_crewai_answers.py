@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.crews.work import Kind, StepFailedError
+from core.crews.work import Kind, StepDeferredError, StepFailedError
 from core.errors import UnavailableError
 from tests.crewai_parts import a_crew, a_harness, a_step
 
@@ -30,10 +30,11 @@ async def test_an_answer_that_does_not_fit_is_told_to_the_model_and_repaired():
     assert result == {"output": {"n": 1}, "raw": '```json\n{"n": 1}\n```'}
     first, second = harness.script.asked
     assert json.dumps(SCHEMA) in first
-    assert "at $.n: 'x' is not of type 'number'" in second
+    complaint = "at $.n: type is \"number\": 'x' is not of type 'number'"
+    assert complaint in second
     assert "kept" in second
     [refused] = harness.told("answer_refused")
-    assert refused == {"step": "two", "reason": "at $.n: 'x' is not of type 'number'"}
+    assert refused == {"step": "two", "reason": complaint}
     assert len(harness.usages) == 2
 
 
@@ -54,7 +55,9 @@ async def test_a_manager_is_checked_on_its_answer_and_not_on_what_it_sends_back(
 
 async def test_an_answer_that_never_fits_fails_the_step():
     harness = a_harness('{"n": NaN}', '{"n": 1e999}', "{}")
-    with pytest.raises(StepFailedError, match=r"output_schema: at \$: 'n' is a required property"):
+    with pytest.raises(
+        StepFailedError, match=r"output_schema: at \$: required is .*: 'n' is a required property"
+    ):
         await harness.run(a_step(a_crew(one={"output_schema": SCHEMA})))
     assert "NaN is not JSON" in harness.script.asked[1]
     assert "1e999 is not JSON" in harness.script.asked[2]
@@ -132,5 +135,5 @@ async def test_a_guardrail_that_breaks_fails_the_step_and_its_words_are_not_show
     harness = a_harness("ok", "ok", guardrails={"broken": broken, "away": away})
     with pytest.raises(StepFailedError, match=r"^the guardrail broken broke: KeyError$"):
         await harness.run(a_guarded_step("broken"))
-    with pytest.raises(UnavailableError):
+    with pytest.raises(StepDeferredError):
         await harness.run(a_guarded_step("away"))

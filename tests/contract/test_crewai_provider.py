@@ -1,10 +1,11 @@
 """Steps against a provider: CrewAI's own LLM over HTTP to an OpenAI-compatible server."""
 
+import re
 from collections.abc import Generator
 
 import pytest
 
-from core.adapters.crewai.models import model_from
+from core.adapters.crewai.models import checked, model_from
 from core.costs.usage import Usage
 from core.crews.work import StepFailedError
 from tests.crewai_parts import (
@@ -16,6 +17,7 @@ from tests.crewai_parts import (
     native_call,
 )
 from tests.model_server import Provider, a_provider
+from tests.scripted_provider import Turn, playing
 
 
 @pytest.fixture
@@ -37,6 +39,15 @@ async def test_an_answer_comes_with_the_usage_the_provider_told(provider: Provid
         "gpt-4o-mini",
         ["Bearer sk-0123456789"],
     )
+
+
+async def test_steps_share_their_connections_to_a_provider():
+    with playing(Turn("hello")) as kept:
+        harness = a_harness(llm=model_from("tiny", kept.url, None))
+        for _ in range(5):
+            await harness.run(a_step(a_crew()))
+    assert len(kept.requests) == 5
+    assert kept.connections == 1
 
 
 async def test_tools_go_as_schemas_and_are_called_natively(provider: Provider):
@@ -84,10 +95,11 @@ async def test_a_provider_that_fails_fails_the_step_and_no_key_is_shown(
     harness = served_by(provider)
     with pytest.raises(StepFailedError) as failed:
         await harness.run(a_step(a_crew()))
-    assert str(failed.value) == f"the model's provider answered {status}"
-    tries = 1 if status == 401 else 3  # each with money of its own, not by the client
+    assert str(failed.value).startswith(f"the model's provider answered {status}")
+    assert "sk-0123456789" not in str(failed.value)
+    tries = 1 if status == 401 else 5  # each with money of its own, not by the client
     assert len(provider.requests) == len(harness.session.reserved) == tries
-    assert harness.session.lost == (0 if status == 401 else 3)
+    assert harness.session.lost == (0 if status == 401 else 5)
 
 
 async def test_a_prompt_that_is_too_long_fails_and_is_not_shortened_behind_the_scenes(
@@ -105,7 +117,7 @@ async def test_a_provider_that_is_not_there_fails_the_step():
         harness = served_by(gone)
     with pytest.raises(StepFailedError, match="could not be reached"):
         await harness.run(a_step(a_crew()))
-    assert harness.usages == [Usage()] * 3  # nothing was sent
+    assert harness.usages == [Usage()] * 5  # nothing was sent
 
 
 async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
@@ -117,10 +129,25 @@ async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
     assert provider.keys == ["Bearer none"]
 
 
-async def test_a_model_without_a_known_provider_fails_the_step():
-    harness = a_harness(llm=model_from("nobody/knows-this", None, None))
-    with pytest.raises(StepFailedError, match="ImportError"):
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("nobody/knows-this", "nobody/knows-this is of no provider that is installed here"),
+        ("openai/gpt-4o-mini", "openai/gpt-4o-mini needs OPENAI_API_KEY"),
+        ("openrouter/some", "openrouter/some needs OPENROUTER_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", r"needs the package crewai\[anthropic\]"),
+    ],
+)
+async def test_a_model_that_cannot_be_made_says_what_it_lacks_and_costs_nothing(
+    name: str, lacks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    for variable in ("OPENAI_API_KEY", "OPENROUTER_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    harness = a_harness(llm=checked(model_from(name, None, None)))
+    assert re.search(f"no step can run: .*{lacks}", caplog.text)  # already at the start
+    with pytest.raises(StepFailedError, match=lacks):
         await harness.run(a_step(a_crew()))
+    assert harness.session.reserved == []
 
 
 async def test_a_known_provider_streams_its_words_and_still_tells_the_usage(

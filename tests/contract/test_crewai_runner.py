@@ -28,7 +28,7 @@ from tests.crewai_parts import (
 
 
 async def test_an_answer_is_the_result_and_goes_out_as_one_message_with_its_usage():
-    harness = a_harness("Final Answer: done")
+    harness = a_harness("done")
     assert await harness.run(a_step(a_crew())) == {"output": "done", "raw": "done"}
     assert harness.texts() == ["done"]
     usage = Usage(1, 10, 2, 10 * 150 + 2 * 600)

@@ -49,10 +49,29 @@ def test_what_is_not_json_is_invalid(text: str):
         read(text, ANY)
 
 
-def test_a_complaint_names_the_place_and_stays_short():
-    with pytest.raises(InvalidAnswerError, match=r"^at \$\.a\[0\]: ") as invalid:
-        read(json.dumps({"a": ["x" * 10_000]}), {"properties": {"a": {"items": {"type": "null"}}}})
-    assert len(str(invalid.value)) < 400
+LONG = "word " * 2_000
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "says"),
+    [
+        (LONG, {"maxLength": 280}, "maxLength is 280, here 10000: "),
+        ([LONG] * 7, {"maxItems": 5}, "maxItems is 5, here 7: "),
+        ([LONG], {"minItems": 2}, "minItems is 2, here 1: "),
+        (LONG, {"type": "number"}, 'type is "number": '),
+        (LONG, {"enum": ["a", "b"]}, 'enum is ["a", "b"]: '),
+        (LONG, {"pattern": "^x$"}, 'pattern is "^x$": '),
+        ({LONG: 1}, {"required": ["n"]}, "required is [\"n\"]: 'n' is a required property"),
+        ({LONG: {"a": 1}}, {"additionalProperties": {"type": "null"}}, 'type is "null": '),
+    ],
+)
+def test_a_complaint_says_the_rule_and_its_limit_before_a_shortened_value(
+    value: Any, rule: dict[str, Any], says: str
+):
+    with pytest.raises(InvalidAnswerError, match=r"^at \$\.a\b") as invalid:
+        read(json.dumps({"a": value}), {"properties": {"a": rule}})
+    assert says in str(invalid.value)
+    assert len(str(invalid.value)) < 900
 
 
 def test_the_environment_is_quiet_whatever_it_was():

@@ -1,10 +1,15 @@
 """Tools in a step: the deployment's functions, as an agent of the real CrewAI calls them."""
 
 import json
+import sys
+import threading
+import time
+from typing import Any
 
 import pytest
+from crewai.tools import BaseTool
 
-from core.crews.work import StepFailedError, ToolContext
+from core.crews.work import StepDeferredError, StepFailedError, ToolContext
 from core.errors import UnavailableError
 from tests.crewai_parts import (
     INPUT,
@@ -25,10 +30,10 @@ async def test_a_tool_may_tell_the_user_something_within_bounds():
 
     harness = a_harness(
         [native_call("finds", text="a\nb")], [native_call("finds", text=" ")],
-        [native_call("finds", text="a" * 2001)], "Final Answer: x", native=True, finds=finds,
+        [native_call("finds", text="a" * 2001)], "x", native=True, finds=finds,
     )  # fmt: skip
-    with pytest.raises(StepFailedError, match="1 to 2000 characters"):
-        await harness.run(a_step(a_crew(tools=("finds",))))
+    await harness.run(a_step(a_crew(tools=("finds",))))
+    assert "1 to 2000 characters" in harness.results()[2]
     assert harness.told("agent_insight") == [{"step": "one", "agent": "Clerk", "text": "a\nb"}] * 20
     assert "no more than 20 insights" in harness.results()[0]
 
@@ -62,13 +67,43 @@ async def test_an_event_carries_the_beginning_of_a_long_result_and_the_agent_all
 
 @pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("file", [INPUT, "../secrets"])
-async def test_an_input_that_is_not_there_fails_the_step_and_says_so(native: bool, file: str):
+async def test_an_input_that_is_not_there_is_told_to_the_agent_and_marked_in_the_log(
+    native: bool, file: str
+):
     call = [native_call("size", file=file)] if native else react_call("size", file=file)
-    harness = a_harness(call, "Final Answer: I make it up", native=native)
+    answer = "There is no such file." if native else "Final Answer: There is no such file."
+    harness = a_harness(call, answer, native=native)
     harness.blobs.put("another", INPUT, b"abc", "text/csv")
-    with pytest.raises(StepFailedError, match=r"the tool size failed: .*no input"):
-        await harness.run(a_step(a_crew(tools=("size",))))
-    assert len(harness.results()) == 1
+    result = await harness.run(a_step(a_crew(tools=("size",))))
+    assert result["raw"] == "There is no such file."
+    [failed] = harness.told("tool_failed")
+    started = next(e for e in harness.events if e["type"] == "TOOL_CALL_START")
+    assert failed == {"step": "one", "agent": "Clerk", "tool": "size",
+                      "call": started["toolCallId"], "reason": failed["reason"]}  # fmt: skip
+    assert "no input" in failed["reason"]
+    assert "no input" in harness.script.asked[1]
+
+
+@pytest.mark.parametrize("slower", ["works", "fails"])
+async def test_of_two_tools_at_once_neither_decides_alone_what_becomes_of_the_step(slower: str):
+    both = threading.Barrier(2, timeout=20)
+
+    def works(_context: ToolContext) -> str:
+        """Work."""
+        both.wait()
+        time.sleep(0.2 if slower == "works" else 0)
+        return "done"
+
+    def fails(_context: ToolContext) -> str:
+        """Fail."""
+        both.wait()
+        time.sleep(0.2 if slower == "fails" else 0)
+        raise ValueError("no results")
+
+    calls = [native_call("works"), native_call("fails") | {"id": "2"}]
+    harness = a_harness(calls, "42", native=True, works=works, fails=fails)
+    assert (await harness.run(a_step(a_crew(tools=("works", "fails")))))["raw"] == "42"
+    assert [failed["tool"] for failed in harness.told("tool_failed")] == ["fails"]
 
 
 async def test_an_agent_may_get_around_a_tool_that_fails():
@@ -87,27 +122,88 @@ async def test_wrong_arguments_are_told_to_the_agent_and_put_right():
     assert "Field required" in harness.results()[0]
 
 
-async def test_what_a_tool_did_not_write_for_a_reader_is_not_repeated():
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [('["x"]', "must be one JSON object"), ('"x"', "must be"), ("{", "as JSON")],
+)
+async def test_arguments_that_are_no_object_are_told_to_the_agent(arguments: str, said: str):
+    wrong = native_call("size")
+    wrong["function"]["arguments"] = arguments
+    harness = a_harness([wrong], "then not", native=True)
+    assert (await harness.run(a_step(a_crew(tools=("size",)))))["raw"] == "then not"
+    assert said in harness.script.asked[1]
+
+
+async def test_what_a_tool_did_not_write_for_a_reader_is_in_the_worker_log_alone(
+    caplog: pytest.LogCaptureFixture,
+):
     def broken(_context: ToolContext) -> str:
         """Break."""
         raise KeyError("s3cret")
 
     harness = a_harness([native_call("broken")], "ok", native=True, broken=broken)
-    with pytest.raises(StepFailedError, match="the tool broken failed: KeyError"):
-        await harness.run(a_step(a_crew(tools=("broken",))))
+    assert (await harness.run(a_step(a_crew(tools=("broken",)))))["raw"] == "ok"
+    assert [failed["reason"] for failed in harness.told("tool_failed")] == ["KeyError"]
     assert "s3cret" not in f"{harness.events}{harness.script.prompts}"
+    assert "step one of flow f1 of acme: the tool broken failed" in caplog.text
+    assert "raise KeyError(" in caplog.text
+    assert "s3cret" in caplog.text
+
+
+async def test_a_tool_that_would_end_the_process_or_takes_too_long_has_failed():
+    halt = threading.Event()
+
+    def leaves(_context: ToolContext) -> str:
+        """Leave."""
+        sys.exit(3)
+
+    def sleeps(_context: ToolContext) -> str:
+        """Sleep."""
+        halt.wait(20)
+        return "late"
+
+    harness = a_harness([native_call("leaves")], [native_call("sleeps")], "ok", native=True,
+                        tool_seconds=0.05, leaves=leaves, sleeps=sleeps)  # fmt: skip
+    assert (await harness.run(a_step(a_crew(tools=("leaves", "sleeps")))))["raw"] == "ok"
+    halt.set()
+    ended, slow = (failed["reason"] for failed in harness.told("tool_failed"))
+    assert "SystemExit" in ended
+    assert slow == "it took longer than 0.05 s"
+
+
+async def test_a_tool_of_crewais_own_form_is_called_without_a_context():
+    class Shout(BaseTool):
+        name: str = "shout"
+        description: str = "Say it loudly."
+
+        def _run(self, text: str) -> str:
+            return text.upper()
+
+    tools: dict[str, Any] = {"shout": Shout()}
+    harness = a_harness([native_call("shout", text="hey")], "ok", native=True, **tools)
+    await harness.run(a_step(a_crew(tools=("shout",))))
+    assert harness.results() == ["HEY"]
+
+
+def test_a_tool_without_a_context_is_refused_when_the_lists_are_loaded():
+    def bare() -> str:
+        return ""
+
+    with pytest.raises(ValueError, match="bare must take a context"):
+        a_harness(bare=bare)
 
 
 @pytest.mark.parametrize("native", [False, True])
-async def test_a_store_that_does_not_answer_ends_the_step_for_another_try(native: bool):
+async def test_a_store_that_does_not_answer_puts_the_step_off(native: bool):
     def away(_context: ToolContext) -> str:
         """Be away."""
-        raise UnavailableError("the store does not answer")
+        raise UnavailableError("the store does not answer", 7)
 
     call = [native_call("away")] if native else react_call("away")
     harness = a_harness(call, "unused", native=native, away=away)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(StepDeferredError, match="the store does not answer") as deferred:
         await harness.run(a_step(a_crew(tools=("away",))))
+    assert deferred.value.retry_after_seconds == 7
     assert len(harness.script.prompts) == 1
 
 

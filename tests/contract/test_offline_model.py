@@ -23,6 +23,8 @@ QUIET = {
     "CREWAI_DISABLE_VERSION_CHECK": "true",
 }
 
+FILE = "in_" + "1" * 32
+
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet(tmp_path_factory: pytest.TempPathFactory):
@@ -44,7 +46,7 @@ class OneFile:
         assert insight
 
     def open(self, input_id: str) -> BinaryIO:
-        assert input_id == "in_1"
+        assert input_id == FILE
         return self.path.open("rb")
 
 
@@ -81,7 +83,7 @@ def run_step(crew: Definition, name: str, path: Path, done: dict[str, str], less
     for stub, stored in zip(context, done.values(), strict=True):
         stub.output = TaskOutput.model_validate_json(stored)
     description = task.description
-    for key, value in crew.fill({"file": "in_1"}).items():
+    for key, value in crew.with_defaults({"file": FILE}).items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         description = description.replace(f"{{{key}}}", text)
     real = Task(

@@ -10,6 +10,7 @@ import pytest
 from core.adapters.crewai.environ import prepare_environ
 from core.crews import strategies
 from core.crews.definition import Registry
+from core.crews.work import ContextItem, Kind, Prompt, StepTask
 from crews.import_mapping import skill
 from infra.dry_run import dry_run
 from infra.mapping_score import CREW, FILE, score, truths
@@ -17,12 +18,19 @@ from infra.mapping_score import CREW, FILE, score, truths
 prepare_environ(os.environ, os.path.expanduser("~"))  # noqa: PTH111 -- HOME stays as it is
 
 from core.adapters.crewai.answers import instructions, read  # noqa: E402
+from core.adapters.crewai.asked import RuleCheck, asked  # noqa: E402
 from core.adapters.crewai.guardrails import VERDICT  # noqa: E402
 from core.adapters.offline_model import OfflineModel  # noqa: E402
 from core.adapters.offline_quotes import joined, quote  # noqa: E402
 
 
-def ordered(schema: dict[str, Any], text: str, *context: str, goal: str = "") -> Any:
+def ordered(
+    question: StepTask | RuleCheck,
+    schema: dict[str, Any],
+    text: str,
+    *context: str,
+    goal: str = "",
+) -> Any:
     """What the model answers when a runner asks for an answer that fits a schema."""
     task = f"\nCurrent Task: {text}\n\nThis is the expected criteria: {instructions(schema)}\n\n"
     system = f"You are A. B\nYour personal goal is: {goal}"
@@ -30,17 +38,26 @@ def ordered(schema: dict[str, Any], text: str, *context: str, goal: str = "") ->
         {"role": "system", "content": system},
         {"role": "user", "content": joined(task, list(context))},
     ]
-    return read(OfflineModel([skill.map_columns]).call(chat), schema)
+    token = asked.set(question)
+    try:
+        return read(OfflineModel([skill.map_columns]).call(chat), schema)
+    finally:
+        asked.reset(token)
 
 
 def of_step(crew: str, step: str, results: dict[str, Any], **inputs: Any) -> Any:
     """What the model answers in a step of an example crew."""
     definition = Registry(Path("crews")).get(crew)
-    filled = definition.fill(inputs)
-    order = strategies.prompt(definition, filled, results, step)
+    definition = definition.filled(definition.with_defaults(inputs))
+    order = strategies.prompt(definition, results, step)
     goal = definition.agents[order.agent].goal
+    return ordered_by(StepTask("t", "f", definition, order, 1, inputs), goal)
+
+
+def ordered_by(task: StepTask, goal: str = "") -> Any:
+    order = task.prompt
     context = [told.text for told in order.context]
-    return ordered(order.output_schema or {}, order.description, *context, goal=goal)
+    return ordered(task, order.output_schema or {}, order.description, *context, goal=goal)
 
 
 BRIEF = {"question": "Which ship sank?", "notes": "The ship Vasa sank. It rained."}
@@ -55,7 +72,7 @@ def test_it_plans_a_subtask_for_each_worker_whose_goal_is_near_the_task():
     assert [order["worker"] for order in plan["subtasks"]] == ["researcher", "analyst"]
     assert plan["subtasks"][1]["description"].startswith("As Analyst: Say which facts decide")
     profiled = {"profile": "no matter"}
-    mapping = of_step("import_mapping_hierarchical", "propose.plan", worked(profiled), file="in_1")
+    mapping = of_step("import_mapping_hierarchical", "propose.plan", worked(profiled), file=FILE)
     assert [order["worker"] for order in mapping["subtasks"]] == ["mapper", "name_reader"]
 
 
@@ -91,7 +108,7 @@ def test_it_votes_for_what_it_would_have_answered_itself():
     texts = ("It rained.", "The ship Vasa sank.", "A lighthouse is white.")
     results = {f"write.proposal.1.{a}": said(t) for a, t in zip(agents, texts, strict=True)}
     crew = Registry(Path("crews")).get("research_brief_consensus")
-    order = strategies.prompt(crew, BRIEF, results, "write.verdict.1.analyst")
+    order = strategies.prompt(crew.filled(BRIEF), results, "write.verdict.1.analyst")
     vote = of_step("research_brief_consensus", "write.verdict.1.analyst", results, **BRIEF)
     assert order.context[vote["choice"] - 1].text.endswith("The ship Vasa sank.")
 
@@ -105,8 +122,18 @@ def test_a_judge_says_how_alike_the_proposals_are():
             "reason": {"type": "string"},
         },
     }
-    same = ordered(schema, "Judge.", 'Proposal 1:\n{"a": 1}', 'Proposal 2:\n{"a": 1}')
-    other = ordered(schema, "Judge.", 'Proposal 1:\n{"a": 1}', 'Proposal 2:\n{"a": 2}')
+    crew = Registry(Path("crews")).get("research_brief_consensus")
+
+    def judged(*proposals: str) -> Any:
+        context = tuple(
+            ContextItem(f"proposal {number} for write", "", f"Proposal {number}:\n{text}")
+            for number, text in enumerate(proposals, 1)
+        )
+        order = Prompt("write.judge.1", Kind.VERDICT, "write", "analyst", "Judge.", "JSON",
+                       context, schema)  # fmt: skip
+        return ordered_by(StepTask("t", "f", crew, order, 1, {}))
+
+    same, other = judged('{"a": 1}', '{"a": 1}'), judged('{"a": 1}', '{"a": 2}')
     assert (same["agreement"], other["agreement"]) == (1.0, 0.0)
 
 
@@ -120,10 +147,30 @@ def test_a_judge_says_how_alike_the_proposals_are():
     ],
 )
 def test_of_a_rule_it_checks_what_can_be_counted(rule: str, answer: str, valid: bool):
-    asked = f"The rule:\n{rule}\n\nThe task was:\nx\n\nThe answer to check:\n{answer}\n\n"
-    verdict = ordered(VERDICT, f"{asked}Does the answer keep the rule?")
+    verdict = ordered(RuleCheck(rule, answer), VERDICT, "RuleCheck it.")
     assert verdict["valid"] is valid
     assert (verdict["reason"] is None) == (valid and "at most" in rule)
+
+
+def test_a_crew_of_ones_own_with_an_output_schema_gets_an_answer_that_fits():
+    schema = {
+        "type": "object",
+        "required": ["title", "tags", "score", "mood"],
+        "additionalProperties": False,
+        "properties": {
+            "title": {"type": "string", "maxLength": 20},
+            "tags": {"type": "array", "minItems": 2, "items": {"type": "string"}},
+            "score": {"type": "number", "minimum": 1, "maximum": 5},
+            "mood": {"enum": ["good", "bad"]},
+            "sure": {"type": ["boolean", "null"]},
+            "parts": {"type": "array", "items": {"properties": {"n": {"type": "integer"}}}},
+        },
+    }
+    crew = Registry(Path("crews")).get("research_brief_consensus")
+    order = Prompt("write", Kind.TASK, "write", "analyst", "Score it.", "JSON", (), schema)
+    answer = ordered_by(StepTask("t", "f", crew, order, 1, {}))  # read, so it fits
+    assert (answer["score"], answer["mood"], len(answer["tags"])) == (1, "good", 2)
+    assert answer["title"].startswith("The offline model")
 
 
 def test_agents_of_other_goals_quote_other_sentences():

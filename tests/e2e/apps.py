@@ -87,6 +87,11 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
 async def begin(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Claim:
     """Create a flow and claim its first step: the log has four events, the flow runs."""
     await flows.create(tenant, a_launch(flow))
+    return await claim_first(flows, flow, tenant)
+
+
+async def claim_first(flows: MemoryFlows, flow: str = "f1", tenant: str = "acme") -> Claim:
+    """Claim the first step of a flow."""
     step = (await flows.state(tenant, flow)).steps[0]
     claim = await flows.claim(
         tenant, flow, step, owner="w", lease_ms=LEASE_MS, events=events.step_started("one", 1)

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from core.identity import SCOPES
 from functions import _app, _auth, crew_launch, flow_events, flow_status
-from infra.local import api
+from infra import api
 from tests.e2e.apps import App, begin
 
 

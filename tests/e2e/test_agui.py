@@ -12,7 +12,7 @@ from ag_ui.core import PROTOCOL_VERSION
 
 from core.crews.ledger import StepWrite
 from core.flows import Entry, Status, events
-from core.flows.live import BUFFER_EVENTS
+from core.flows.subscription import BUFFER_EVENTS
 from functions import crew_agui
 from tests.e2e.agui_parts import (
     PATH,

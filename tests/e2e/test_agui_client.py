@@ -39,7 +39,10 @@ BUSY = (Status.QUEUED, Status.RUNNING)
 class SlowModel(OfflineModel):
     """A model that says an answer piece by piece, with a pause before each."""
 
-    pause_seconds: float = 0.0
+    pause_seconds: float
+
+    def __init__(self, pause_seconds: float) -> None:
+        super().__init__([haiku, *SKILLS], stream=True, pause_seconds=pause_seconds)
 
     def _emit_stream_chunk_event(self, *args: Any, **kwargs: Any) -> Any:
         time.sleep(self.pause_seconds)
@@ -111,7 +114,7 @@ async def serving() -> AsyncIterator[str]:
 async def working(app: App, pause_seconds: float) -> None:
     """Run whatever can run, one flow after the other."""
     runner = CrewAIRunner(
-        lambda: SlowModel((haiku, *SKILLS), stream=True, pause_seconds=pause_seconds),
+        lambda: SlowModel(pause_seconds),
         TOOLS, GUARDRAILS, GenaiPriceBook(), MemoryBlobs(),
     )  # fmt: skip
     book, flows = MemoryBudgetBook(app.flows), app.flows
@@ -222,7 +225,10 @@ async def test_an_answer_against_anothers_is_an_error_that_can_be_left_behind(se
     async def another_answers() -> None:
         flow = await server.flow_that_is(Status.WAITING)
         ledger, wake_queue = bootstrap.ledger(), bootstrap.wake_queue()
-        await control.resume(ledger, wake_queue, tenant="acme", flow=flow, **no)
+        waiting = (await ledger.state("acme", flow)).waiting
+        assert waiting is not None
+        said: dict[str, Any] = {**no, "review": waiting["review"]}
+        await control.resume(ledger, wake_queue, tenant="acme", flow=flow, **said)
 
     turns, _ = await asyncio.gather(
         server.talk(

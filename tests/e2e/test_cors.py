@@ -42,6 +42,11 @@ def words(answer: httpx.Response, name: str) -> set[str]:
         "prefer",
         "idempotency-key",
         "content-type",
+        "cache-control",
+        "traceparent",
+        "baggage",
+        "sentry-trace",
+        "x-requested-with",
     ],
 )
 async def test_a_preflight_needs_no_token(app: App, name: str):
@@ -111,3 +116,18 @@ async def test_without_origins_in_the_settings_no_page_may_call(tmp_path: Path):
         async with app.client(flow_status) as client:
             answer = await client.get("/v1/flows", headers={"origin": OURS})
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("origin", [None, OURS, "https://evil.example.com"])
+async def test_every_answer_says_that_it_depends_on_the_origin(app: App, origin: str | None):
+    """A 304 too, whichever way it is made, or a cache would keep the wrong one of two answers."""
+    await begin(app.flows)
+    sent = {"origin": origin} if origin else {}
+    async with app.client(flow_status) as client:
+        whole = await client.get("/v1/flows/f1", headers=sent)
+        unchanged = await client.get(
+            "/v1/flows/f1", headers=sent | {"if-none-match": whole.headers["etag"]}
+        )
+    assert (whole.status_code, unchanged.status_code) == (200, 304)
+    assert "origin" in words(whole, "vary")
+    assert words(whole, "vary") == words(unchanged, "vary")

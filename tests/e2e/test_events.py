@@ -14,7 +14,7 @@ from starlette.types import Message
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import StepWrite
 from core.errors import UnavailableError
-from core.flows import Batch, Head, events, live
+from core.flows import Batch, Head, events, subscription
 from functions import flow_events
 from tests.e2e.apps import App, begin, end, opened, tell
 
@@ -178,16 +178,18 @@ class Outage(MemoryFlows):
 
     reads_left = 0
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         if self.reads_left < 0:
             raise UnavailableError("the store does not answer", 3)
-        return await super().head(tenant, flow)
+        return await super().head(tenant, flow, fresh=fresh)
 
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+    async def entries(
+        self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
+    ) -> Batch:
         self.reads_left -= 1
         if self.reads_left < 0:
             raise UnavailableError("the store does not answer", 3)
-        return await super().entries(tenant, flow, after, limit)
+        return await super().entries(tenant, flow, after, limit, fresh=fresh)
 
 
 async def test_an_outage_at_the_start_is_a_short_stream_so_the_viewer_comes_back(tmp_path: Path):
@@ -243,7 +245,7 @@ async def test_a_reader_that_is_too_slow_gets_the_state_in_the_place_of_what_it_
     scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
     reading = asyncio.create_task(flow_events.app(scope, receive, send))
     await begun.wait()
-    for seq in range(1, live.BUFFER_EVENTS + 500):
+    for seq in range(1, subscription.BUFFER_EVENTS + 500):
         await tell(app.flows, claim, seq)
     await asyncio.sleep(0.01)
     open_again.set()

@@ -194,9 +194,9 @@ class Noting(MemoryFlows):
         super().__init__()
         self.loops: set[asyncio.AbstractEventLoop] = set()
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         self.loops.add(asyncio.get_running_loop())
-        return await super().head(tenant, flow)
+        return await super().head(tenant, flow, fresh=fresh)
 
 
 def test_all_invocations_of_a_process_share_one_event_loop(tmp_path: Path):

@@ -110,17 +110,19 @@ class Counting(MemoryFlows):
         super().__init__()
         self.reads: list[str] = []
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         self.reads.append("head")
-        return await super().head(tenant, flow)
+        return await super().head(tenant, flow, fresh=fresh)
 
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         self.reads.append("snapshot")
-        return await super().snapshot(tenant, flow)
+        return await super().snapshot(tenant, flow, fresh=fresh)
 
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+    async def entries(
+        self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
+    ) -> Batch:
         self.reads.append("entries")
-        return await super().entries(tenant, flow, after, limit)
+        return await super().entries(tenant, flow, after, limit, fresh=fresh)
 
 
 async def test_a_wait_costs_three_reads_however_many_wait(tmp_path: Path):

@@ -39,21 +39,18 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     )
     book = MemoryBudgetBook(flows)
     worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
-    flow, _ = await launch.launch_flow(
-        flows, flows, CREWS, tenant="t", request=launch.LaunchRequest(crew, inputs_of(crew)),
-        idempotency_key=None, new_id=lambda: "0" * 32, now_ms=1,
-    )  # fmt: skip
+    launcher = launch.Launcher(flows, flows, CREWS, lambda: blobs, now_ms=lambda: 1)
+    flow, _ = await launcher.launch("t", launch.LaunchRequest(crew, inputs_of(crew)), None)
     await worker.run_flow("t", flow, NoLimit())
     for approve in (False, True):
-        if (await flows.head("t", flow)).status is Status.WAITING:
-            await control.resume(
-                flows, flows, tenant="t", flow=flow, approve=approve, feedback="Say when."
-            )
+        if (waiting := (await flows.state("t", flow)).waiting) is not None:
+            said: dict[str, Any] = {"approve": approve, "review": waiting["review"]}
+            await control.resume(flows, flows, tenant="t", flow=flow, feedback="Say when.", **said)
             await worker.run_flow("t", flow, NoLimit())
     state = await flows.state("t", flow)
     assert (state.head.status, state.error) == (Status.SUCCEEDED, None)
     assert state.usage.lost_calls == 0 < state.usage.calls
-    return [json.loads(entry.event) for entry in await flows.entries("t", flow, 0, 10_000)]
+    return [json.loads(entry.json) for entry in await flows.entries("t", flow, 0, 10_000)]
 
 
 @pytest.mark.parametrize("crew", CREWS.names())

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from core.adapters.memory import MemoryFlows
-from core.flows import Flow, Head
+from core.flows import Flow, Head, Status
 from functions import flow_status
-from tests.e2e.apps import App, begin, end, opened, tell
+from tests.e2e.apps import App, begin, claim_first, end, opened, tell
 from tests.fixtures_ports import a_launch
 
 
@@ -19,13 +19,13 @@ class Counting(MemoryFlows):
         super().__init__()
         self.reads: list[str] = []
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         self.reads.append("head")
-        return await super().head(tenant, flow)
+        return await super().head(tenant, flow, fresh=fresh)
 
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         self.reads.append("snapshot")
-        return await super().snapshot(tenant, flow)
+        return await super().snapshot(tenant, flow, fresh=fresh)
 
 
 async def polled(app: App, etag: str | None = None, flow: str = "f1") -> httpx.Response:
@@ -129,8 +129,8 @@ async def test_events_that_do_not_change_the_state_do_not_change_the_tag(app: Ap
 class Restless(MemoryFlows):
     """A flow that ends as soon as its head has been read."""
 
-    async def head(self, tenant: str, flow: str) -> Head:
-        seen = await super().head(tenant, flow)
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
+        seen = await super().head(tenant, flow, fresh=fresh)
         if not seen.status.terminal:
             await end(self, flow)
         return seen
@@ -201,3 +201,78 @@ async def test_a_wrong_parameter_is_named(app: App, query: str):
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"][0]["pointer"] == f"/query/{query.partition('=')[0]}"
+
+
+async def test_a_parameter_that_a_list_does_not_know_is_named(app: App):
+    async with app.client(flow_status) as client:
+        answer = await client.get("/v1/flows?limit=2&status=running&offset=3")
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "/query/status",
+        "/query/offset",
+    ]
+
+
+class Replicas(MemoryFlows):
+    """Heads and states as the replicas hold them that happen to answer; fresh reads see all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.old_head: Head | None = None
+        self.old_state: Flow | None = None
+
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
+        if self.old_head and not fresh:
+            return self.old_head
+        return await super().head(tenant, flow, fresh=fresh)
+
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
+        if self.old_state and not fresh:
+            return self.old_state
+        return await super().snapshot(tenant, flow, fresh=fresh)
+
+
+@pytest.mark.parametrize("prefix", ["", "W/"])
+@pytest.mark.parametrize("wait", [{}, {"prefer": "wait=1"}])
+async def test_a_poll_never_goes_back_to_what_an_older_replica_holds(
+    tmp_path: Path, prefix: str, wait: dict[str, str]
+):
+    replicas = Replicas()
+    with opened(tmp_path, replicas) as app:
+        await replicas.create("acme", a_launch("f1"))
+        old = await replicas.snapshot("acme", "f1")
+        await claim_first(replicas)
+        known = (await polled(app)).headers["etag"]
+        replicas.old_head, replicas.old_state = old.head, old
+        async with app.client(flow_status) as client:
+            headers = {"if-none-match": prefix + known, **wait}
+            answer = await client.get("/v1/flows/f1", headers=headers)
+        assert answer.status_code == 304
+        assert answer.headers["etag"].removeprefix("W/") == known
+
+
+async def test_a_state_older_than_the_callers_is_not_sent_although_the_head_is_newer(
+    tmp_path: Path,
+):
+    replicas = Replicas()
+    with opened(tmp_path, replicas) as app:
+        await replicas.create("acme", a_launch("f1"))
+        old = await replicas.snapshot("acme", "f1")
+        await claim_first(replicas)
+        known = (await polled(app)).headers["etag"]
+        newest = await end(replicas)
+        replicas.old_state = old
+        assert (await polled(app, known)).status_code == 304
+        async with app.client(flow_status) as client:  # with time to wait, the newest shows
+            headers = {"if-none-match": known, "prefer": "wait=5"}
+            answer = await client.get("/v1/flows/f1", headers=headers)
+        assert answer.json()["version"] == newest.version
+
+
+def test_a_head_is_known_by_its_own_tag_and_newer_ones_of_its_incarnation_alone():
+    head = Head("0a1b2c3d", 9, 4, Status.RUNNING)
+    for tag in ('"1.0a1b2c3d.4"', 'W/"1.0a1b2c3d.5"', '"x", "1.0a1b2c3d.40"'):
+        assert head.known_as(tag) == tag.rpartition(" ")[2].removeprefix("W/")
+    assert head.known_as("*") == head.etag
+    for tag in ('"1.0a1b2c3d.3"', '"1.00000000.5"', '"2.0a1b2c3d.5"', "1.0a1b2c3d.5", "", '"'):
+        assert head.known_as(tag) is None

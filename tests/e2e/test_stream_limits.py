@@ -130,9 +130,9 @@ async def test_one_subject_takes_nothing_from_another(app: App):
 class Slow(MemoryFlows):
     """A store at some distance."""
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         await asyncio.sleep(0.1)
-        return await super().head(tenant, flow)
+        return await super().head(tenant, flow, fresh=fresh)
 
 
 async def test_a_stream_of_many_flows_begins_as_soon_as_one_of_a_single_flow(tmp_path: Path):

@@ -139,7 +139,7 @@ async def test_a_ticket_is_for_flows_that_are_there(flows: App, body: Any, statu
 
 
 class Broken(MemoryFlows):
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:  # noqa: ARG002
         raise ZeroDivisionError(tenant, flow)
 
 

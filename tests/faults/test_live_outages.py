@@ -19,11 +19,12 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.config import Settings
-from core.flows.live import Hub, PollPolicy
+from core.flows.live import Hub
+from core.flows.subscription import PollPolicy
 from core.identity import Keys
+from infra.api import app
 from infra.local import gateway as rest_gateway
 from infra.local import valkey
-from infra.local.api import app
 from infra.local.processes import Processes, free_port, is_listening
 from tests.faulty_gateway import Faults, Judge, faulty_gateway
 from tests.fixtures_api import SECRET, Api

@@ -5,9 +5,11 @@ import itertools
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.adapters.upstash.http import HttpRedis
 from core.errors import UnavailableError
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 from infra.local.valkey import is_ready, server_command
@@ -96,7 +98,7 @@ async def seen(place: Place, flow: str, into: dict[int, str]) -> None:
         except UnavailableError:
             entries = []
         for entry in entries:
-            assert into.setdefault(entry.number, entry.event) == entry.event
+            assert into.setdefault(entry.number, entry.json) == entry.json
         await asyncio.sleep(0.01)
 
 
@@ -134,3 +136,30 @@ async def test_a_store_that_is_killed_again_and_again_loses_no_event(
     a_place, durable: Durable, rng: random.Random
 ):
     await killed_stores(a_place("due-set", rest=durable.rest), durable, rng, kills=6)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        pytest.param({"lag_ms": 200}, id="reads lag"),
+        pytest.param({"refuse": "busy", "share": 0.3}, id="a share is refused"),
+        pytest.param({"refuse": "monthly-requests"}, id="the quota is exhausted for a while"),
+        pytest.param({"refuse": "wrong-token"}, id="the token is rotated"),
+    ],
+)
+async def test_a_store_that_lags_or_refuses_for_a_while_changes_no_flow(
+    a_place, rough_gateway, conditions: dict[str, Any]
+):
+    await HttpRedis(rough_gateway.url, rough_gateway.token).execute(["FLUSHALL"])
+    place: Place = a_place("due-set", rest=rough_gateway)
+    crews = {f"f-{name}": a_crew(name) for name in STRATEGIES}
+    async with fleet(place, size=2) as workers:
+        for flow, crew in crews.items():
+            await place.launch(crew, flow)
+        rough_gateway.adjust(**conditions)
+        await asyncio.sleep(2)
+        rough_gateway.adjust(refuse=None)
+        await workers.ended(*crews)
+        assert not workers.kills
+    for told in await invariants.check(place, len(crews), crews):
+        invariants.succeeded(told, expected(crews[told.state.id]))

@@ -250,7 +250,7 @@ async def talker(certificate: Certificate):
     app, port, stopping = Talker(), free_port(), asyncio.Event()
     names = ("CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY")
     environ = {"CREWLINE_PORT": str(port), **dict(zip(names, map(str, certificate), strict=True))}
-    serving = asyncio.create_task(serve.serve(app, serve.config(environ), stopping))
+    serving = asyncio.create_task(serve.serve(app, serve.read(environ), stopping))
     while not is_listening(port):  # noqa: ASYNC110 -- nobody says when it is
         await asyncio.sleep(0.01)
     trust = certificate.trust()

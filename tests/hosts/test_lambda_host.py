@@ -83,7 +83,7 @@ def plain(answer: tuple[int, dict[str, str], str]) -> tuple[int, dict[str, str],
         (crew_launch, "POST", "/v1/flows", {"content-type": "application/json"}, b'{"crew": NaN}'),
         (crew_launch, "POST", "/v1/flows",
          {"content-type": "application/json", "idempotency-key": "k1"},
-         b'{"crew": "import_mapping", "inputs": {"file": "in_0"}}'),
+         b'{"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}'),
     ],
 )  # fmt: skip
 def test_a_handler_answers_as_the_dev_host_does(

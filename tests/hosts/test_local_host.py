@@ -129,7 +129,7 @@ def test_the_dev_server_stops_within_two_seconds_with_a_stream_open(tmp_path: Pa
     with dev(tmp_path, port) as process:
         headers = welcomed(process)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
-            body = {"crew": "import_mapping", "inputs": {"file": f"in_{'0' * 32}"}}
+            body = {"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}
             flow = http.post("/v1/flows", json=body).json()["id"]
             with http.stream("GET", f"/v1/flows/{flow}/events") as stream:
                 assert next(stream.iter_text())
@@ -145,7 +145,7 @@ def test_flows_survive_a_restart_of_the_dev_server(tmp_path: Path):
     with dev(tmp_path, port) as process:
         headers = welcomed(process)
         url = f"http://127.0.0.1:{port}/v1/flows"
-        body = {"crew": "import_mapping", "inputs": {"file": f"in_{'0' * 32}"}}
+        body = {"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}
         flow = httpx.post(url, json=body, headers=headers).json()["id"]
         process.send_signal(signal.SIGINT)
         process.wait(10)

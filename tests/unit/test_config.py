@@ -36,6 +36,9 @@ def test_what_is_missing_is_named(name: str):
         ("CREWLINE_LEASE_SECONDS", "-1"),
         ("CREWLINE_LEASE_SECONDS", "29"),  # under three beats
         ("CREWLINE_STREAM_SECONDS", "inf"),
+        ("CREWLINE_STREAMS_PER_SUBJECT", "19"),  # a stream may have twenty flows
+        ("CREWLINE_BASE_PATH", "prod"),
+        ("CREWLINE_BASE_PATH", "/prod?x"),
         ("CREWLINE_JWT_KEYS", "short:key"),
         ("CREWLINE_JWT_KEYS", "x" * 40),
         ("CREWLINE_JWT_KEYS", ",".join(f"k{i}:{'s' * 32}" for i in range(3))),

@@ -74,13 +74,13 @@ def with_task(**changes: Any) -> str:
         (with_task(context=["final"]), "no earlier task: final"),
         (with_task(description="On {tpoic}"), "no such input: tpoic"),
         (with_task(output_schema={"type": "strnig"}), "not a JSON Schema"),
-        (with_task(code="import os"), "Extra inputs"),
+        (with_task(code="import os"), "line 25: /tasks/draft/code: there is no such key"),
         (written(process="consensual"), "sequential"),
         (with_task(agent=None), "task draft: no agent"),
         (with_task(max_execution_time=0), "greater than 0"),
         (with_task(guardrails=[""]), "at least 1"),
         (written(manager="writer"), "a sequential crew has no manager"),
-        (written(extends="other"), "Extra inputs"),
+        (written(extends="other"), "/extends: there is no such key"),
         (written(tasks=in_parallel("check", "final")), "may end with one task"),
         (written(agents={"writer": WRITER | {"allow_delegation": True}}), "hierarchical delegates"),
         (managed(manager=None), "names its manager"),
@@ -97,8 +97,8 @@ def with_task(**changes: Any) -> str:
         (agreeing(consensus=AGREE | {"tie": "judge"}), "needs a judge"),
         (agreeing(tasks={"draft": DRAFT | {"agent": "editor"}}), "name none here"),
         (written(tasks={}), "at least 1"),
-        (written(name="No Name"), "pattern"),
-        ("- a list", "not a crew"),
+        (written(name="No Name"), "/name: must be a name"),
+        ("- a list", "must be a mapping, not list"),
         ("a: [", "not YAML"),
         ("!!python/object/apply:os.system ['true']", "not YAML"),
     ],
@@ -110,9 +110,9 @@ def test_a_definition_that_cannot_work_is_refused_with_the_reason(text: str, com
 
 def test_inputs_are_filled_with_defaults_and_checked():
     crew = parse(written())
-    assert crew.fill({"topic": "rain"}) == {"topic": "rain", "words": 50}
+    assert crew.with_defaults({"topic": "rain"}) == {"topic": "rain", "words": 50}
     with pytest.raises(InvalidInputError) as refused:
-        crew.fill({"words": "many", "secret": "hunter2"})
+        crew.with_defaults({"words": "many", "secret": "hunter2"})
     told = f"{refused.value} {refused.value.pointers}"
     assert "/inputs/words" in refused.value.pointers
     assert "topic" in told
@@ -189,7 +189,7 @@ def test_a_crew_that_extends_another_is_that_one_with_its_own_words(tmp_path: Pa
     short = registry.get("short")
     assert list(short.tasks) == ["draft", "final"]
     assert short.tasks["final"].context is None
-    assert short.fill({"topic": "rain"}) == {"topic": "rain", "words": 5}
+    assert short.with_defaults({"topic": "rain"}) == {"topic": "rain", "words": 5}
     assert short.agents == registry.get("brief").agents
 
 
@@ -233,7 +233,7 @@ def test_every_crew_of_this_repository_is_well_written():
 def test_the_crew_in_the_documentation_is_one():
     text = Path("docs/crews.md").read_text("utf-8")
     crew = parse(text.partition("```yaml\n")[2].partition("```")[0])
-    assert crew.fill({"topic": "rain"}) == {"topic": "rain"}
+    assert crew.with_defaults({"topic": "rain"}) == {"topic": "rain"}
 
 
 def test_the_documentation_names_every_field():

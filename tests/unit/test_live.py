@@ -9,7 +9,7 @@ import pytest
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError, UnavailableError
-from core.flows import Batch, Flow, Status, events, live
+from core.flows import Batch, Flow, Status, events, live, subscription
 from tests.fixtures_ports import a_launch
 
 LEASE_MS = 60_000
@@ -24,17 +24,19 @@ class Counted(MemoryFlows):
         self.heard, self.asked, self.open = heard, list[str](), 0
         self.missing = self.away = False
 
-    async def head(self, tenant: str, flow: str):
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False):
         self._ask("head")
-        return await super().head(tenant, flow)
+        return await super().head(tenant, flow, fresh=fresh)
 
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+    async def entries(
+        self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
+    ) -> Batch:
         self._ask("entries")
-        return await super().entries(tenant, flow, after, limit)
+        return await super().entries(tenant, flow, after, limit, fresh=fresh)
 
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         self._ask("snapshot")
-        return await super().snapshot(tenant, flow)
+        return await super().snapshot(tenant, flow, fresh=fresh)
 
     @asynccontextmanager
     async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
@@ -220,7 +222,7 @@ async def test_a_flow_that_has_ended_is_replayed_without_a_subscription():
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "00000000.1", "{0}.99", "{0}.-1", "{0}.01", "{0}.1\n", "{0}", "9" * 5000]
+    "cursor", ["", "x", "00000000.1", "{0}.-1", "{0}.01", "{0}.1\n", "{0}", "9" * 5000]
 )
 async def test_a_cursor_that_cannot_be_served_gets_a_snapshot_and_what_follows(cursor: str):
     log = Counted()
@@ -251,7 +253,7 @@ async def test_what_was_trimmed_is_replaced_by_a_snapshot():
 async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(live, "BUFFER_EVENTS", 5)
+    monkeypatch.setattr(subscription, "BUFFER_EVENTS", 5)
     log = Counted()
     await log.create("t", a_launch())
     claim = await claimed(log)
@@ -284,8 +286,8 @@ async def test_silence_yields_an_empty_batch():
 async def test_a_long_log_is_replayed_in_pages_and_joined_to_what_is_live(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(live, "PAGE", 4)
-    monkeypatch.setattr(live, "BUFFER_EVENTS", 10)
+    monkeypatch.setattr(subscription, "PAGE", 4)
+    monkeypatch.setattr(subscription, "BUFFER_EVENTS", 10)
     log = Counted()
     await log.create("t", a_launch())
     claim = await claimed(log)
@@ -312,3 +314,31 @@ async def test_a_viewer_that_was_told_more_elsewhere_loses_nothing_to_a_subscrip
     last = await ended(log)
     assert await second == list(range(head.sequence, last + 1))
     assert await first == list(range(1, last + 1))
+
+
+async def test_a_cursor_ahead_of_the_log_waits_for_what_comes_after_it():
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    head = await log.head("t", "f1")
+    ahead = head.sequence + 3
+    watching = asyncio.create_task(seen(live.Hub(log, SOON), head.cursor(ahead)))
+    await written(log, claim, range(1, 8))
+    last = await ended(log)
+    assert await watching == list(range(ahead + 1, last + 1))
+
+
+@pytest.mark.parametrize("before_the_end", [True, False])
+async def test_a_cursor_beyond_the_end_of_a_flow_gets_the_last_state(before_the_end: bool):
+    log = Counted()
+    await log.create("t", a_launch())
+    cursor = (await log.head("t", "f1")).cursor(99)
+    if not before_the_end:
+        await ended(log)
+    watching = asyncio.create_task(seen(live.Hub(log, SOON), cursor))
+    await asyncio.sleep(0.05)
+    if before_the_end:
+        await ended(log)
+    [state] = await watching
+    assert isinstance(state, Flow)
+    assert state.head.status is Status.SUCCEEDED

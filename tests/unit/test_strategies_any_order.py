@@ -54,7 +54,7 @@ def play(definition: Definition, answers: int, order: int) -> Played:
 
 
 def noted(definition: Definition, played: Played, chosen: str) -> Prompt:
-    assignment = strategies.prompt(definition, {}, played.results, chosen)
+    assignment = strategies.prompt(definition, played.results, chosen)
     played.assignments[chosen] = assignment
     return assignment
 

@@ -65,7 +65,7 @@ def test_nobody_can_tell_from_a_ballot_whose_a_proposal_is():
     one = proposed(1, ana="stay", ben="go", cleo="wait")
     other = proposed(1, ana="wait", ben="stay", cleo="go")
     ballots = {
-        strategies.prompt(definition, {}, results, f"weigh.verdict.1.{name}").context
+        strategies.prompt(definition, results, f"weigh.verdict.1.{name}").context
         for results in (one, other)
         for name in ("ana", "ben", "cleo")
     }

@@ -9,9 +9,10 @@ from core.adapters.memory import MemoryFlows
 from core.crews import control
 from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError
-from core.crews.run_step import Timing
+from core.crews.run_step import StepCrashedError, Timing
 from core.crews.work import Session, StepFailedError, StepTask
 from core.flows import Status, events
+from tests.fixtures_ports import leased
 from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of
 
 
@@ -70,7 +71,7 @@ async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_firs
     memory, runner = MemoryFlows(), Scripted(two=dies)
     await launched(memory)
     worker = a_worker(memory, runner)
-    with pytest.raises(KilledError):
+    with pytest.raises(StepCrashedError):
         await worker.run_flow("t", "f", NoLimit())
     await worker.run_flow("t", "f", NoLimit())  # too early: the lease still stands
     assert runner.began == ["one", "two"]
@@ -92,7 +93,7 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
     await launched(memory, a_crew(max_attempts=2))
     worker = a_worker(memory, runner)
     for _ in range(2):
-        with pytest.raises(KilledError):
+        with pytest.raises(StepCrashedError):
             await worker.run_flow("t", "f", NoLimit())
         await asyncio.sleep(TIMING.lease_seconds + 0.02)
     await worker.run_flow("t", "f", NoLimit())
@@ -170,10 +171,10 @@ async def test_no_step_is_begun_with_too_little_time_left():
 
     memory, runner = MemoryFlows(), Scripted()
     await launched(memory)
-    await memory.take("t", 1, 60_000)
+    await leased(memory, "t")
     await a_worker(memory, runner).run_flow("t", "f", AlmostOver())
     assert runner.began == []
-    assert await memory.take("t", 1, 60_000) == ["f"]  # somebody else was asked for
+    assert await leased(memory, "t") == ["f"]  # somebody else was asked for
 
 
 async def test_a_flow_that_is_gone_is_nothing_to_do():

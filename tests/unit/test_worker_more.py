@@ -10,9 +10,11 @@ from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.run_step import StepCrashedError
 from core.crews.work import Session, StepFailedError, StepTask
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
+from tests.fixtures_ports import leased
 from tests.worker_parts import BOUND, CALL, TIMING, Scripted, a_crew, a_worker, launched, log_of
 
 SIDE_BY_SIDE = {
@@ -40,7 +42,7 @@ async def test_steps_that_may_run_side_by_side_do_in_as_many_workers():
     async def serve() -> None:
         nonlocal woken
         while not (await memory.head("t", "f")).status.terminal:
-            for flow in await memory.take("t", 1, 60_000):
+            for flow in await leased(memory, "t"):
                 woken += 1
                 await a_worker(memory, runner).run_flow("t", flow, NoLimit())
             await asyncio.sleep(0.01)
@@ -59,12 +61,12 @@ async def test_a_flow_waits_for_a_person_and_goes_on_with_what_was_approved():
     assert flow.head.status is Status.WAITING
     assert flow.waiting is not None
     assert (flow.waiting["task"], flow.waiting["output"]) == ("two", "two after 1")
-    assert await memory.take("t", 1, 60_000) == []  # nobody needs to look at it
+    assert await leased(memory, "t") == []  # nobody needs to look at it
     after = await control.resume(
-        memory, memory, tenant="t", flow="f", approve=True, feedback=""
+        memory, memory, tenant="t", flow="f", approve=True, feedback="", review="two.review.1"
     )  # fmt: skip
     assert (after.head.status, after.waiting) == (Status.RUNNING, None)
-    assert await memory.take("t", 1, 60_000) == ["f"]
+    assert await leased(memory, "t") == ["f"]
     flow = await run_through(memory, runner)
     assert (flow.head.status, runner.began) == (Status.SUCCEEDED, ["one", "two", "three"])
 
@@ -79,7 +81,8 @@ async def test_feedback_has_the_task_done_again_with_it_in_mind():
     runner = Scripted(**{"two.2": listens})
     await launched(memory, a_crew({"two": {"human_input": True}}))
     await run_through(memory, runner)
-    await control.resume(memory, memory, tenant="t", flow="f", approve=False, feedback="be brief")
+    said: dict[str, Any] = {"approve": False, "feedback": "be brief", "review": "two.review.1"}
+    await control.resume(memory, memory, tenant="t", flow="f", **said)
     flow = await run_through(memory, runner)
     assert flow.head.status is Status.WAITING
     assert "be brief" in "\n".join(heard)
@@ -127,7 +130,7 @@ async def test_a_person_who_never_answers_is_waited_for_until_the_time_is_over()
     await launched(memory, a_crew({"one": {"human_input": True}}, time_limit_seconds=1))
     assert (await run_through(memory, runner)).head.status is Status.WAITING
     await asyncio.sleep(1)
-    assert await memory.take("t", 1, 60_000) == ["f"]
+    assert await leased(memory, "t") == ["f"]
     flow = await run_through(memory, runner)
     assert (flow.head.status, flow.waiting) == (Status.FAILED, None)
 
@@ -154,7 +157,7 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
 
     memory, runner = MemoryFlows(), Scripted(three=dies)
     await launched(memory)
-    with pytest.raises(KilledError):
+    with pytest.raises(StepCrashedError):
         await run_through(memory, runner)
     await asyncio.sleep(TIMING.lease_seconds)
     flow = await run_through(memory, runner)

@@ -3,19 +3,26 @@
 import json
 import math
 import re
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)```", re.DOTALL)  # to the last fence: strings hold some
-_COMPLAINT_CHARACTERS = 300
+_VALUE_CHARACTERS, _LIMIT_CHARACTERS, _PATH_CHARACTERS = 80, 200, 120
+_MESSAGE_CHARACTERS = 400
+_SIZES = frozenset({"maxLength", "minLength", "maxItems", "minItems", "maxProperties"})
 
 
 class InvalidAnswerError(Exception):
     """The answer does not fit; the message says where and why, for the model and for a person."""
 
     fault = "the answer does not fit the output_schema"
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: JSON may escape half of a character, which is replaced."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def instructions(schema: dict[str, Any]) -> str:
@@ -34,8 +41,25 @@ def read(text: str, schema: dict[str, Any] | None) -> Any:
     validator: Any = Draft202012Validator(schema)
     error: ValidationError | None = next(validator.iter_errors(value), None)
     if error is not None:
-        raise InvalidAnswerError(f"at {error.json_path}: {error.message[:_COMPLAINT_CHARACTERS]}")
+        raise InvalidAnswerError(_complaint(error))
     return value
+
+
+def _complaint(error: ValidationError) -> str:
+    """Say where a rule is broken, which one and its limit, and only then what stands there.
+
+    jsonschema puts the value first, which may be long; what is to be mended would be cut off.
+    """
+    rule, value = str(error.validator), cast("Any", error.instance)
+    limit = _short(json.dumps(error.validator_value, ensure_ascii=False), _LIMIT_CHARACTERS)
+    size = f", here {len(value)}" if rule in _SIZES else ""
+    shown = error.message.replace(repr(value), _short(repr(value), _VALUE_CHARACTERS))
+    path = _short(error.json_path, _PATH_CHARACTERS)
+    return f"at {path}: {rule} is {limit}{size}: {_short(shown, _MESSAGE_CHARACTERS)}"
+
+
+def _short(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
 
 
 def _parse(text: str) -> Any:

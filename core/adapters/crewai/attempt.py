@@ -6,6 +6,7 @@ nothing; prompts, scoped hooks and usage events are the same. What a Crew would 
 earlier ones is handed to it as its context.
 """
 
+import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,14 +19,23 @@ from crewai.events.utils.console_formatter import set_suppress_console_output
 from crewai.hooks.dispatch import InterceptionPoint, scoped_hooks
 
 from core.adapters.crewai import answers, guardrails, prompts
-from core.adapters.crewai.models import with_retries
+from core.adapters.crewai.asked import asked
+from core.adapters.crewai.executor import StepExecutor
+from core.adapters.crewai.model_calls import ModelRetryPolicy, with_retries
 from core.adapters.crewai.rate_limiter import RateLimiter
 from core.adapters.crewai.reporting import EventReporter
 from core.adapters.crewai.stop_signal import StopSignal
-from core.adapters.crewai.tools import StepContext, bind
+from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
-from core.crews.work import Guardrail, Session, StepFailedError, StepTask, Tool
+from core.crews.work import (
+    Guardrail,
+    Session,
+    StepDeferredError,
+    StepFailedError,
+    StepTask,
+    Tool,
+)
 
 _REPAIRS = 2  # how often an answer that does not fit, or is refused, is sent back
 
@@ -40,6 +50,8 @@ class RunnerDeps:
     prices: PriceBook
     blobs: BlobStore
     rate_limiter: RateLimiter
+    retries: ModelRetryPolicy
+    tool_seconds: float  # that one call of a tool may take
 
 
 class Attempt:
@@ -52,6 +64,7 @@ class Attempt:
         self._deps = deps
         self._stop_signal = stop_signal
         self._reporter = EventReporter(work, session, deps.prices, stop_signal)
+        self._calls_a_model = False  # yet
         self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
     def run(self) -> dict[str, Any]:
@@ -70,6 +83,7 @@ class Attempt:
 
         CrewAI's own guardrails would forget the context of the earlier tasks when they retry.
         """
+        asked.set(self._work)  # in this thread's context, as the next
         set_suppress_console_output(True)  # in this thread's context; CrewAI draws boxes otherwise
         checks = self._guard.checks()
         context, error = prompts.context(self._work), answers.InvalidAnswerError()
@@ -94,7 +108,7 @@ class Attempt:
                 _rounds(agent, self._stop_signal), self._paced, self._reporter.sink
             ):
                 answer = _task(self._work, agent).execute_sync(context=context or None)
-        self._stop_signal.raise_if_failed()
+        self._stop_signal.raise_if_stopped()
         return answer.raw
 
     def _ask(self, messages: list[dict[str, str]]) -> Any:
@@ -109,7 +123,8 @@ class Attempt:
         assignment = self._work.prompt
         agent = self._work.definition.agents[assignment.agent]
         context = StepContext(self._deps.blobs, self._work.tenant, self._reporter.insight)
-        tools = bind(assignment.tools, self._deps.tools, context, self._stop_signal)
+        bounds = ToolBounds(self._stop_signal, self._deps.tool_seconds, self._where)
+        tools = bind(assignment.tools, self._deps.tools, context, bounds)
         return Agent(
             role=agent.role,
             goal=agent.goal,
@@ -117,7 +132,7 @@ class Attempt:
             llm=self._llm(),
             tools=list(tools),
             max_iter=agent.max_iter,
-            executor_class=prompts.SinglePassExecutor,
+            executor_class=StepExecutor,
             max_retry_limit=0,  # the model's call is repeated; a whole task is paid for again
             # What is too long fails. CrewAI would have the model summarise it, or put it in files
             # with a tool of its own to read them, and guesses 8,192 tokens for models it does not
@@ -127,17 +142,38 @@ class Attempt:
         )
 
     def _llm(self) -> BaseLLM:
-        return with_retries(self._deps.model(), self._stop_signal.pause)
+        return with_retries(
+            self._deps.model(),
+            self._stop_signal,
+            self._deps.retries,
+            self._reporter.repeating,
+            self._where,
+            has_tools=bool(self._work.prompt.tools),
+        )
+
+    @property
+    def _where(self) -> str:
+        """Which step of whose flow this is, for the log of the worker."""
+        return f"step {self._work.prompt.step} of flow {self._work.flow} of {self._work.tenant}"
 
     def _paced(self, _source: object, event: object) -> None:
-        """Wait before a model call for the agent's turn; before its money is held, not after."""
-        if isinstance(event, LLMCallStartedEvent):
-            work, name = self._work, self._work.prompt.agent
-            per_minute = work.definition.agents[name].max_rpm
-            seconds = self._deps.rate_limiter.wait_seconds(
-                (work.tenant, work.flow, name), per_minute
-            )
-            self._stop_signal.pause(seconds)
+        """Wait before a model call for the agent's turn; before its money is held, not after.
+
+        A long wait for the first call puts the step off. Later on it is waited for all the same: the
+        step would begin again with its first call, and might never get further.
+        """
+        if not isinstance(event, LLMCallStartedEvent):
+            return
+        work, name = self._work, self._work.prompt.agent
+        patience = math.inf if self._calls_a_model else self._deps.retries.in_place
+        seconds = self._deps.rate_limiter.wait_seconds(
+            (work.tenant, work.flow, name), work.definition.agents[name].max_rpm, patience
+        )
+        if seconds > patience:
+            reason = f"{name} has made its calls of this minute (max_rpm)"
+            self._stop_signal.stop(StepDeferredError(reason, seconds))
+        self._calls_a_model = True
+        self._stop_signal.pause(seconds)
 
     @contextmanager
     def _watching(self, *sinks: StreamSink) -> Generator[None]:

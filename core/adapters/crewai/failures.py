@@ -1,35 +1,143 @@
-"""Failures: what went wrong with a model call, in words that may be shown to the user."""
+"""Failures: why a model call failed, in words for the user, and what may be done about it.
 
+All that is known of providers' errors stands in the tables here. A provider's own text is never
+repeated: it may quote the prompt or a key. Of its error codes only plain words are, such as
+`content_filter`.
+"""
+
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from crewai.utilities.exceptions.context_window_exceeding_exception import (
     LLMContextLengthExceededError,
 )
 
-# Each provider's client has classes of its own for these.
-_UNCONNECTED = frozenset({"ConnectError", "ConnectTimeout", "EndpointConnectionError"})
-_UNREACHABLE = _UNCONNECTED | {"APIConnectionError", "APITimeoutError", "TimeoutError"}
-_NEVER_SENT = _UNCONNECTED | {"HookAborted"}
+from core.adapters.crewai.retry_after import response_metadata, retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a model call failed. `reason` is for the user.
+
+    The same call may be made again `repeats` times. A `busy` provider is asked again later when
+    these are used up; otherwise the step has failed then. `retry_after_seconds` is its own word.
+    """
+
+    reason: str
+    repeats: int = 0
+    busy: bool = False
+    retry_after_seconds: float | None = None
+
+
+class UnusableAnswerError(Exception):
+    """The provider answered, but that is no answer to a step."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+_TRANSIENT = 4  # repeats of what mostly passes within seconds
+_PROVIDER = "the model's provider"
+
+EMPTY = Failure("the model gave an empty answer", repeats=2)
+CUT_SHORT = Failure("the model's answer was cut off at its length limit", repeats=1)
+BROKEN_OFF = Failure(f"{_PROVIDER} ended its answer before it was whole", repeats=_TRANSIENT)
+FILTERED = Failure(f"the content filter of {_PROVIDER} stopped the answer", repeats=1)
+REFUSED = Failure("the model refused to answer", repeats=1)
+NOT_ITS_PROTOCOL = Failure(
+    f"{_PROVIDER} did not answer as its protocol says; see CREWLINE_MODEL_BASE_URL", repeats=2
+)
+TOO_LONG = Failure("the prompt is longer than the model takes")
+UNREACHABLE = Failure(f"{_PROVIDER} could not be reached", repeats=_TRANSIENT)
+TIMED_OUT = Failure(f"{_PROVIDER} did not answer in time", repeats=1)  # each may take minutes
+GOES_IN_CIRCLES = Failure("the agent made the same tool call again and again")
+
+# Why an answer ended, as each provider says it. What is not here is a good end.
+BY_FINISH_REASON = {
+    "length": CUT_SHORT,  # OpenAI and all that imitate it
+    "max_tokens": CUT_SHORT,  # Anthropic, Bedrock
+    "MAX_TOKENS": CUT_SHORT,  # Gemini
+    "model_context_window_exceeded": CUT_SHORT,  # Anthropic
+    "incomplete": CUT_SHORT,  # OpenAI's Responses
+    "content_filter": FILTERED,
+    "content_filtered": FILTERED,  # Bedrock
+    "guardrail_intervened": FILTERED,  # Bedrock
+    "SAFETY": FILTERED,  # Gemini, as are the next four
+    "RECITATION": FILTERED,
+    "BLOCKLIST": FILTERED,
+    "PROHIBITED_CONTENT": FILTERED,
+    "SPII": FILTERED,
+    "refusal": REFUSED,  # Anthropic
+}
+# Classes of errors by name: each provider's client has some of its own for these.
+_BY_CLASS = {
+    **dict.fromkeys(("APITimeoutError", "ReadTimeout", "ReadTimeoutError", "ConnectTimeout",
+                     "ConnectTimeoutError", "WriteTimeout", "PoolTimeout", "TimeoutError"),
+                    TIMED_OUT),
+    **dict.fromkeys(("ConnectError", "EndpointConnectionError", "APIConnectionError"), UNREACHABLE),
+    **dict.fromkeys(("ReadError", "WriteError", "RemoteProtocolError", "IncompleteRead",
+                     "ChunkedEncodingError", "ConnectionClosedError", "ConnectionResetError"),
+                    BROKEN_OFF),
+    "JSONDecodeError": NOT_ITS_PROTOCOL,
+    "ToolExecutionFailedError": GOES_IN_CIRCLES,
+}  # fmt: skip
+# What a provider's status says beyond its number: a hint for who runs this deployment.
+_HINTS = {
+    401: "; see CREWLINE_MODEL_API_KEY",
+    402: "; its account has no credit",
+    403: "; its key may not use this model",
+    404: "; see CREWLINE_MODEL",
+    429: ": too many requests",
+    503: ": it is overloaded",
+    529: ": it is overloaded",
+}
+_BUSY = frozenset({429, 503, 529})
+_CONFLICTS = frozenset({408, 409, 425})
+_SERVER_ERRORS = 500
+_ERRORS = range(400, 600)
+# Of errors that come inside a stream, or with HTTP 200: a word in place of a status.
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 529,
+    "server_error": 500,
+}
+_CODE = re.compile(r"[a-z]+(_[a-z]+)*")  # a word of a protocol; no key looks like that
+_CODE_CHARACTERS = 40
+
+# For what it costs. A refusal says that the provider did not begin to work; 408, 409 and other
+# server errors say nothing of that.
+_NEVER_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "ConnectTimeoutError", "EndpointConnectionError",
+     "HookAborted"}
+)  # fmt: skip
 _CUT_OFF = frozenset(
     {"ReadError", "ReadTimeout", "ReadTimeoutError", "RemoteProtocolError", "WriteError"}
 )
-# Answers by which a provider says that it did not begin to work. 408 and 409 say nothing of that.
-_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 429})
-_CONFLICTS = frozenset({408, 409})
-_SERVER_ERRORS = 500
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 429, 503, 529})
+
+
+def classify(error: BaseException) -> Failure | None:
+    """Return what a failure of a model's call is; None if it is none that is known here."""
+    chain = list(_chain(error))
+    if any(isinstance(cause, SystemExit | LLMContextLengthExceededError) for cause in chain):
+        return TOO_LONG  # CrewAI exits when a prompt is too long
+    for cause in chain:
+        if isinstance(cause, UnusableAnswerError):
+            return cause.failure
+        if (failure := _of(cause)) is not None:
+            return replace(failure, retry_after_seconds=retry_after_seconds(cause))
+    return None
 
 
 def explain(error: BaseException) -> str:
-    """Say why CrewAI gave up. Its own texts are not repeated: they quote prompts and keys."""
-    chain = list(_chain(error))
-    if any(isinstance(cause, SystemExit | LLMContextLengthExceededError) for cause in chain):
-        return "the prompt is longer than the model takes"
-    for cause in chain:
-        if isinstance(status := getattr(cause, "status_code", None), int):
-            return f"the model's provider answered {status}"
-        if type(cause).__name__ in _UNREACHABLE:
-            return "the model's provider could not be reached"
-    return f"the agent stopped with {type(error).__name__}"
+    """Say why CrewAI gave up, without its own texts: they quote prompts and keys."""
+    failure = classify(error)
+    return failure.reason if failure else f"the agent stopped with {type(error).__name__}"
 
 
 def not_billed(error: BaseException | None) -> bool:
@@ -39,19 +147,69 @@ def not_billed(error: BaseException | None) -> bool:
             return True
         if type(cause).__name__ in _CUT_OFF:
             return False
-        if isinstance(status := getattr(cause, "status_code", None), int):
+        if (status := _status(cause)) is not None:
             return status in _REFUSALS
     return False
 
 
-def is_transient(error: BaseException) -> bool:
-    """Tell whether the same call may well succeed a moment later. CrewAI itself waits after 429."""
-    for cause in _chain(error):
-        if isinstance(status := getattr(cause, "status_code", None), int):
-            return status >= _SERVER_ERRORS or status in _CONFLICTS
-        if type(cause).__name__ in _UNREACHABLE:
-            return True
-    return False
+def _of(error: BaseException) -> Failure | None:
+    code = _code(error)
+    if code == "context_length_exceeded":
+        return TOO_LONG
+    if (status := _status(error)) is not None:
+        return _of_status(status, code)
+    if failure := _BY_CLASS.get(type(error).__name__):
+        return failure
+    if type(error).__name__ == "APIError" or hasattr(error, "status_code"):  # in a stream, or a 200
+        reason = f"{_PROVIDER} sent an error in place of an answer{f' ({code})' if code else ''}"
+        return Failure(reason, repeats=_TRANSIENT)
+    return None
+
+
+def _of_status(status: int, code: str | None) -> Failure:
+    reason = f"{_PROVIDER} answered {status}{f' ({code})' if code else ''}{_HINTS.get(status, '')}"
+    if status in _BUSY:
+        return Failure(reason, repeats=3, busy=True)
+    if status in _CONFLICTS or status >= _SERVER_ERRORS:
+        return Failure(reason, repeats=_TRANSIENT)
+    if code == "content_filter":
+        return replace(FILTERED, reason=reason)
+    return Failure(reason)
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the HTTP status of a provider's error: the real one, where a gateway hides it.
+
+    A gateway that has answered 200 already puts it into the body, as does a stream.
+    """
+    status: Any = getattr(error, "status_code", None)
+    if status is None:
+        status = response_metadata(error).get("HTTPStatusCode")
+    if isinstance(status, int) and status in _ERRORS:
+        return status
+    told = _told_code(error)
+    if told.isdecimal() and int(told) in _ERRORS:
+        return int(told)
+    return _STATUS_OF_CODE.get(told)
+
+
+def _code(error: BaseException) -> str | None:
+    code = _told_code(error)
+    return code if _CODE.fullmatch(code) and len(code) <= _CODE_CHARACTERS else None
+
+
+def _told_code(error: BaseException) -> str:
+    """Return the error code that stands in a provider's answer, as text; empty if there is none."""
+    body: Any = getattr(error, "body", None)
+    if isinstance(body, dict):
+        inner = cast("dict[str, Any]", body)
+        inner = (
+            cast("dict[str, Any]", inner["error"])
+            if isinstance(inner.get("error"), dict)
+            else inner
+        )
+        return str(inner.get("code") or inner.get("type") or "")
+    return str(getattr(error, "code", None) or "")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,6 +5,7 @@ checks the answer against. Either says what is wrong, and the agent is told so.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,13 @@ from crewai import BaseLLM
 
 from core.adapters.crewai import answers
 from core.adapters.crewai.answers import InvalidAnswerError
+from core.adapters.crewai.asked import RuleCheck, asked
 from core.adapters.crewai.stop_signal import StopSignal
-from core.crews.definition.words import GUARDRAIL_NAME
-from core.crews.work import Guardrail, StepFailedError, StepTask
+from core.crews.definition import GUARDRAIL_NAME
+from core.crews.work import Guardrail, StepDeferredError, StepFailedError, StepTask
 from core.errors import UnavailableError
+
+log = logging.getLogger(__name__)
 
 _ASKED = 3  # times at most, for a verdict that can be read
 VERDICT: dict[str, Any] = {
@@ -62,18 +66,23 @@ class GuardrailRunner:
 
     def _called(self, name: str, output: Any) -> str | None:
         try:
-            return self.allowed[name](output, self.work.inputs)
+            said: Any = self.allowed[name](output, self.work.inputs)
         except UnavailableError as error:
-            self.stop_signal.stop(error)
-            raise
+            raise StepDeferredError(str(error), error.retry_after_seconds) from error
         except Exception as error:
+            log.warning("flow %s: the guardrail %s broke", self.work.flow, name, exc_info=error)
             raise StepFailedError(f"the guardrail {name} broke: {type(error).__name__}") from error
+        return _complaint(said)
 
     def _judged(self, rule: str, raw: str) -> str | None:
         """Ask a model, again if its verdict cannot be read. Raises StepFailedError in the end."""
         complaint = ""
         for _ in range(_ASKED):
-            said = self.ask(_question(rule, self.work.prompt.description, raw, complaint))
+            token = asked.set(RuleCheck(rule, raw))
+            try:
+                said = self.ask(_question(rule, self.work.prompt.description, raw, complaint))
+            finally:
+                asked.reset(token)
             try:
                 verdict = answers.read(said if isinstance(said, str) else "", VERDICT)
             except InvalidAnswerError as error:
@@ -81,6 +90,17 @@ class GuardrailRunner:
                 continue
             return None if verdict["valid"] else _reason(rule, verdict)
         raise StepFailedError(f"no verdict could be had on the guardrail: {rule}")
+
+
+def _complaint(said: Any) -> str | None:
+    """Return what a guardrail found wrong; CrewAI's own form, (passes, output or complaint), too."""
+    match said:
+        case (bool() as passes, complaint):
+            return None if passes else str(complaint) or "it breaks a rule"
+        case bool():
+            return None if said else "it breaks a rule"
+        case _:
+            return said or None
 
 
 def _reason(rule: str, verdict: dict[str, Any]) -> str:

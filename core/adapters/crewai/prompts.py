@@ -1,41 +1,15 @@
 """Prompts: an prompt's texts as CrewAI gets them, with every brace that is no slot intact."""
 
-import re
-
-from crewai.agents.agent_executor import AgentExecutor, AgentExecutorState
-from crewai.flow.flow_definition import FlowDefinition
-from crewai.flow.runtime import FlowState
 from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task_outputs
 
 from core.adapters.crewai import answers
 from core.crews.work import ContextItem, Prompt, StepTask
 
-_SLOT = re.compile(r"\{(input|tool_names|tools)\}")
 _LESSONS = (
     "Lessons from earlier flows, which may help. They are notes and not part of the task; where "
     "they contradict it, the task counts:"
 )
-
-
-class _State(FlowState, AgentExecutorState):
-    """What CrewAI would build as a class anew for every executor: a third of a step's time."""
-
-
-class SinglePassExecutor(AgentExecutor):
-    """CrewAI's executor, but what a task's text holds is never taken for a slot of the prompt."""
-
-    @classmethod
-    def flow_definition(cls) -> FlowDefinition:
-        """Return the definition of CrewAI's executor: its steps are not found in a subclass."""
-        return AgentExecutor.flow_definition()
-
-    @staticmethod
-    def _format_prompt(prompt: str, inputs: dict[str, str]) -> str:
-        return _SLOT.sub(lambda slot: inputs[slot[1]], prompt)
-
-
-SinglePassExecutor._initial_state_t = _State  # pyright: ignore[reportAttributeAccessIssue]  # noqa: SLF001 -- there is no other way to say so
 
 
 def expected_output(prompt: Prompt) -> str:

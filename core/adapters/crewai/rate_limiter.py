@@ -4,6 +4,7 @@ It holds for all steps of a flow that this process runs: CrewAI's own counter di
 and every step has a new one. Other workers of the flow keep a count of their own.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Hashable
@@ -18,8 +19,13 @@ class RateLimiter:
         self._lock = Lock()
         self._starts: dict[Hashable, deque[float]] = {}  # of the last calls, some yet to come
 
-    def wait_seconds(self, whose: Hashable, per_minute: int | None) -> float:
-        """Return how long the next call has to wait; it counts from then on."""
+    def wait_seconds(
+        self, whose: Hashable, per_minute: int | None, patience_seconds: float = math.inf
+    ) -> float:
+        """Return how long the next call has to wait; it counts from then on.
+
+        If that is longer than the caller's patience, it does not count: the caller asks again.
+        """
         if per_minute is None:
             return 0.0
         now = time.monotonic()
@@ -28,8 +34,10 @@ class RateLimiter:
             last = self._starts.get(whose, deque[float]())
             last = self._starts[whose] = deque(last, maxlen=per_minute)
             full = len(last) == per_minute
-            last.append(max(now, last[0] + self._minute) if full else now)
-            return last[-1] - now
+            start = max(now, last[0] + self._minute) if full else now
+            if start - now <= patience_seconds:
+                last.append(start)
+            return start - now
 
     def _forget(self, now: float) -> None:
         """Drop the agents that have been quiet for a minute, or a server would keep them all."""

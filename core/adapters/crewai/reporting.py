@@ -24,6 +24,7 @@ from crewai.events import (
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 
+from core.adapters.crewai.failures import Failure
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prices import PriceBook
@@ -48,6 +49,7 @@ class EventReporter:
         self._stop_signal = stop_signal
         self._meter = UsageMeter(work.prompt.step, session, prices, stop_signal)
         self._insights = itertools.count(1)
+        self._native = set[str]()  # calls that were told tools as schemas
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
         self._lock = threading.Lock()
         self._closed = False
@@ -88,6 +90,11 @@ class EventReporter:
         told = {"step": self._work.prompt.step, "reason": reason[:_REASON_CHARACTERS]}
         self._post(events.custom("answer_refused", told))
 
+    def repeating(self, failure: Failure) -> None:
+        """Say that a model call failed and is made again, and why."""
+        told = {**self._work.who(), "reason": failure.reason}
+        self._post(events.custom("model_call_repeated", told))
+
     def insight(self, text: str) -> None:
         """Show the user what an agent found. Raises ValueError if that is too much in one step."""
         words = "".join(c for c in text if c.isprintable() or c == "\n").strip()
@@ -106,6 +113,8 @@ class EventReporter:
             case LLMCallStartedEvent():
                 self._stop_signal.raise_if_stopped()
                 self._meter.reserve(source, event)
+                if event.tools:
+                    self._native.add(event.call_id)
             case LLMCallCompletedEvent():
                 with self._lock:
                     said = self._answer_events(event) if speaks else []
@@ -125,11 +134,26 @@ class EventReporter:
             case ToolUsageStartedEvent():
                 return _tool_called(event)
             case ToolUsageFinishedEvent() if event.started_event_id:
-                return _tool_answered(event.started_event_id, event.output)
+                answered = _tool_answered(event.started_event_id, event.output)
+                failed = event.failure and self._tool_failed(event, event.failure.message)
+                return [*answered, *(failed or [])]
             case ToolUsageErrorEvent() if event.started_event_id:
-                return _tool_answered(event.started_event_id, event.error)
+                answered = _tool_answered(event.started_event_id, event.error)
+                return [*answered, *self._tool_failed(event, str(event.error))]
             case _:
                 return []
+
+    def _tool_failed(
+        self, event: ToolUsageFinishedEvent | ToolUsageErrorEvent, reason: str
+    ) -> list[events.Event]:
+        """Mark a tool call as failed; the agent was told, and may find another way."""
+        told = {
+            **self._work.who(),
+            "tool": event.tool_name,
+            "call": event.started_event_id,
+            "reason": reason.removeprefix("Error: ")[:_REASON_CHARACTERS],
+        }
+        return events.custom("tool_failed", told)
 
     def _answer_events(self, event: LLMCallCompletedEvent) -> list[events.Event]:
         """Return the answer as a message, or the end of the one in which it was streamed.
@@ -142,7 +166,8 @@ class EventReporter:
             return events.text_end(self._streamed.pop(event.call_id))
         if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
             return []
-        text = _spoken(event.response)
+        react = self._work.prompt.tools and event.call_id not in self._native
+        text = _spoken(event.response) if react else event.response
         return events.text_message(self._session.message_id(), text) if text else []
 
     def _chunk_events(self, call: str, text: str) -> list[events.Event]:

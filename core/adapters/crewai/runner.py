@@ -7,9 +7,12 @@ from typing import Any
 from crewai import BaseLLM
 
 from core.adapters.crewai.attempt import Attempt, RunnerDeps
+from core.adapters.crewai.model_calls import ModelRetryPolicy
+from core.adapters.crewai.provider_logs import silence
 from core.adapters.crewai.rate_limiter import RateLimiter
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import in_thread
+from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
 from core.crews.ledger import FencedError
@@ -20,6 +23,8 @@ class CrewAIRunner:
     """Runs steps through CrewAI.
 
     `model` makes a fresh LLM; `tools` and `guardrails` are what this deployment's crews may name.
+
+    Raises ValueError for a tool that takes no context. One call of a tool has `tool_seconds`.
 
     The LLM must emit CrewAI's events of a call started, completed and failed, as all of its own do:
     money, messages and the bound on an agent's rounds hang on them.
@@ -34,9 +39,21 @@ class CrewAIRunner:
         blobs: BlobStore,
         *,
         rate_limiter: RateLimiter | None = None,
+        retries: ModelRetryPolicy | None = None,
+        tool_seconds: float = TOOL_SECONDS,
     ) -> None:
+        silence()
+        for name, tool in tools.items():
+            check(name, tool)
         self._deps = RunnerDeps(
-            model, tools, guardrails, prices, blobs, rate_limiter or RateLimiter()
+            model,
+            tools,
+            guardrails,
+            prices,
+            blobs,
+            rate_limiter or RateLimiter(),
+            retries or ModelRetryPolicy(),
+            tool_seconds,
         )
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:

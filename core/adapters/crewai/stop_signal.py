@@ -5,19 +5,18 @@ from contextlib import contextmanager
 from threading import Event
 
 from core.adapters.crewai.failures import explain
-from core.crews.work import StepFailedError
+from core.crews.work import StepDeferredError, StepFailedError
 
 
 class StopSignal:
     """Thread-safe stop flag of one running step; holds the first error that must end it.
 
     CrewAI swallows some of what tools, hooks and sinks raise. So that error is kept in `stopped`,
-    and whoever comes next raises it again. `tool_failure` is what the last tool call failed of.
+    and whoever comes next raises it again.
     """
 
     def __init__(self) -> None:
         self.stopped: Exception | None = None
-        self.tool_failure: str | None = None
         self._halt = Event()
 
     def stop(self, error: Exception) -> None:
@@ -35,12 +34,6 @@ class StopSignal:
         if self.stopped is not None:
             raise self.stopped
 
-    def raise_if_failed(self) -> None:
-        """Raise what makes an answer worthless: a stop, or a tool that failed at the last."""
-        self.raise_if_stopped()
-        if self.tool_failure is not None:
-            raise StepFailedError(self.tool_failure)
-
     @contextmanager
     def stop_on_error(self) -> Generator[None]:
         """Have whatever is raised in here end the step, even where CrewAI swallows it."""
@@ -55,7 +48,7 @@ class StopSignal:
         """Raise what stopped the step, or StepFailedError in place of what CrewAI raises."""
         try:
             yield
-        except StepFailedError:
+        except (StepFailedError, StepDeferredError):
             raise
         except (Exception, SystemExit) as error:  # CrewAI exits when a prompt is too long
             self.raise_if_stopped()

@@ -7,7 +7,7 @@ whole prompt with its tools. The hook before a model call knows neither tools no
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
@@ -23,6 +23,7 @@ from core.flows import events
 from core.flows.events import Event
 
 _CHARACTERS_PER_TOKEN = 4
+_MOST_TOKENS = 10_000_000  # of one call; no model takes as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,16 @@ class _Open:
     id: str
     model: str
     prompt_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """How many tokens one call consumed."""
+
+    input: int
+    output: int
+    cache_read: int = 0
+    cache_write: int = 0
 
 
 class UsageMeter:
@@ -94,23 +105,54 @@ class UsageMeter:
             self._session.settle(call.id, usage, told)
 
     def _usage(self, call: _Open, event: LLMCallCompletedEvent) -> Usage:
-        """Return the call's usage: the provider's, or an estimate.
+        """Return the call's usage: the provider's, or an estimate. Never costs the answer.
 
         Some providers tell none, such as OpenAI-compatible servers. A call is never free for
-        that: four characters then count as a token, which is about right for English.
+        that: four characters then count as a token, which is about right for English. Where they
+        tell what cannot be, the nearest that can be counts, and the call is marked as unpriced.
         """
-        told = UsageMetrics.from_provider_dict(event.usage or {})
-        if told is not None and told.prompt_tokens + told.completion_tokens > 0:
-            return priced(
+        told, sound = _sound(_told(event.usage))
+        if told.input == 0:  # there is no call without a prompt
+            said = told.output or _tokens(len(_text(event.response)))
+            told = _Tokens(_tokens(call.prompt_characters), said)
+        try:
+            usage = priced(
                 self._prices,
                 call.model,
-                told.prompt_tokens,
-                told.completion_tokens,
-                cache_read_tokens=told.cached_prompt_tokens,
-                cache_write_tokens=told.cache_creation_tokens,
+                told.input,
+                told.output,
+                cache_read_tokens=told.cache_read,
+                cache_write_tokens=told.cache_write,
             )
-        received = _tokens(len(_text(event.response)))
-        return priced(self._prices, call.model, _tokens(call.prompt_characters), received)
+        except (ArithmeticError, ValueError):  # the price list finds the figures contradictory
+            return Usage(1, told.input, told.output, unpriced_calls=1)
+        return usage if sound else replace(usage, unpriced_calls=1)
+
+
+def _told(usage: dict[str, Any] | None) -> _Tokens:
+    """Return what a provider told, which may be anything at all."""
+    try:
+        told = UsageMetrics.from_provider_dict(usage or {}) or UsageMetrics()
+    except (ArithmeticError, TypeError, ValueError):  # pydantic's are ValueErrors
+        return _Tokens(-1, -1)
+    return _Tokens(
+        told.prompt_tokens,
+        told.completion_tokens,
+        told.cached_prompt_tokens,
+        told.cache_creation_tokens,
+    )
+
+
+def _sound(told: _Tokens) -> tuple[_Tokens, bool]:
+    """Return the nearest counts that can be, and whether they are what was told.
+
+    What was read from or written to a cache is part of the input.
+    """
+    sent, received = (min(max(0, n), _MOST_TOKENS) for n in (told.input, told.output))
+    read = min(max(0, told.cache_read), sent)
+    written = min(max(0, told.cache_write), sent - read)
+    sound = _Tokens(sent, received, read, written)
+    return sound, sound == told
 
 
 def _model(source: Any, event: LLMCallStartedEvent) -> str:

@@ -21,10 +21,12 @@ class MemoryLog:
             raise NotFoundError(f"no flow {flow}")
         return self._records[tenant, flow]
 
-    async def head(self, tenant: str, flow: str) -> Head:
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
+        del fresh  # one memory is never behind
         return self.record(tenant, flow).flow.head
 
-    async def snapshot(self, tenant: str, flow: str) -> Flow:
+    async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
+        del fresh
         return self.record(tenant, flow).flow
 
     async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
@@ -35,7 +37,10 @@ class MemoryLog:
         ]
         return listed[:limit]
 
-    async def entries(self, tenant: str, flow: str, after: int, limit: int) -> Batch:
+    async def entries(
+        self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
+    ) -> Batch:
+        del fresh
         log = self.record(tenant, flow).log
         return [entry for entry in log if entry.number > after][:limit]
 

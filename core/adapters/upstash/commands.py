@@ -7,9 +7,11 @@ from typing import Any, Protocol
 from core.adapters.upstash.refusals import CommandError
 from core.retries import RetryPolicy
 
-__all__ = ["Command", "CommandError", "Commands", "PubSub", "RetryingClient"]
+__all__ = ["Command", "CommandError", "Commands", "PubSub", "RetryingClient", "at_leader"]
 
 Command = Sequence[str | int]
+_READ_SCRIPT = """#!lua flags=allow-key-locking
+return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))"""
 
 
 class Commands(Protocol):
@@ -27,6 +29,15 @@ class Commands(Protocol):
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send several, in order, in one request; not a transaction."""
         ...
+
+
+def at_leader(command: Command) -> Command:
+    """Return a read of one key as a script: it runs where writes do, so it sees all of them.
+
+    A plain read may be served by a replica that is behind. Billed as two commands.
+    """
+    name, key, *arguments = command
+    return ["EVAL", _READ_SCRIPT, 1, key, name, *arguments]
 
 
 class PubSub(Protocol):

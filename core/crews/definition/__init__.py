@@ -5,27 +5,31 @@ no code, path or key; a request names a crew and never sends one. A flow carries
 was launched with, so a deploy in the middle of a flow does not change it.
 """
 
-from core.crews.definition.crew import Definition
-from core.crews.definition.registry import Registry, parse
-from core.crews.definition.words import (
+from core.crews.definition.crew import Definition, FilledDefinition
+from core.crews.definition.elements import (
     GUARDRAIL_NAME,
-    PLACEHOLDER,
     Agent,
     Consensus,
     Limits,
     Process,
     Task,
 )
+from core.crews.definition.placeholders import as_text
+from core.crews.definition.registry import AllowList, Registry, parse
+from core.crews.definition.yaml_file import CrewFileError
 
 __all__ = [
     "GUARDRAIL_NAME",
-    "PLACEHOLDER",
     "Agent",
+    "AllowList",
     "Consensus",
+    "CrewFileError",
     "Definition",
+    "FilledDefinition",
     "Limits",
     "Process",
     "Registry",
     "Task",
+    "as_text",
     "parse",
 ]

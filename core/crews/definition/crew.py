@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import Field, model_validator
 
-from core.crews.definition import rules
-from core.crews.definition.words import (
-    PLACEHOLDER,
+from core.crews.definition import placeholders, rules, schemas
+from core.crews.definition.elements import (
+    FLOW_SECONDS,
+    GUARDRAIL_NAME,
+    REVIEWED_FLOW_SECONDS,
     Agent,
     Consensus,
     Limits,
@@ -23,6 +24,7 @@ from core.crews.definition.words import (
 from core.errors import InvalidInputError
 
 _NO_INPUTS = {"type": "object", "additionalProperties": False}
+_ROLE_CHARACTERS = 200
 
 
 class Definition(Strict):
@@ -40,16 +42,7 @@ class Definition(Strict):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        earlier: set[str] = set()
-        for name, task in self.tasks.items():
-            rules.known({task.agent} - {None}, set(self.agents), f"task {name}: no such agent")
-            rules.known(
-                set(task.context or ()), earlier, f"task {name}: context is no earlier task"
-            )
-            used = set(PLACEHOLDER.findall(task.description))
-            inputs = set(self.inputs.get("properties", {}))
-            rules.known(used, inputs, f"task {name}: no such input")
-            earlier.add(name)
+        rules.names_are_known(self.agents, self.tasks)
         return self
 
     @model_validator(mode="after")
@@ -64,44 +57,65 @@ class Definition(Strict):
                 rules.consensus(self.agents, self.tasks, self.consensus)
         return self
 
-    @model_validator(mode="after")
-    def _schemas_are_schemas(self) -> Self:
-        schemas = [self.inputs, *(task.output_schema for task in self.tasks.values())]
-        for schema in schemas:
-            try:
-                Draft202012Validator.check_schema(schema or {})
-            except SchemaError as error:
-                raise ValueError(f"not a JSON Schema: {error.message}") from error
-        return self
-
     def digest(self) -> str:
         """Return what tells this text of the crew from every other."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def fill(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def time_limit_seconds(self) -> int:
+        """Return how long a flow may take; where a person is asked, a month by default."""
+        reviewed = any(task.human_input for task in self.tasks.values())
+        default = REVIEWED_FLOW_SECONDS if reviewed else FLOW_SECONDS
+        return self.limits.time_limit_seconds or default
+
+    def with_defaults(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Return the inputs with the schema's defaults. Raises InvalidInputError, naming fields."""
-        properties: dict[str, Any] = self.inputs.get("properties", {})
-        defaults = {name: p["default"] for name, p in properties.items() if "default" in p}
-        filled = defaults | inputs
-        validator: Any = Draft202012Validator(self.inputs)
-        errors = validator.iter_errors(filled)
-        complaints = ((_pointer(error.absolute_path), _reason(error)) for error in errors)
+        defaults = {name: each["default"] for name, each in self._described() if "default" in each}
+        whole = defaults | inputs
+        errors = schemas.validator(self.inputs).iter_errors(whole)
+        complaints = ((schemas.pointer(e, "/inputs"), schemas.reason(e)) for e in errors)
         wrong = InvalidInputError(f"the inputs do not fit the crew {self.name}", complaints)
         if wrong.pointers:
             raise wrong
-        return filled
+        return whole
+
+    def filled(self, inputs: Mapping[str, Any]) -> "FilledDefinition":
+        """Return the crew as its agents are to read it: with the inputs in all its texts.
+
+        An input that is declared and not given is `null`.
+        """
+        values = dict.fromkeys(self.inputs.get("properties", ()), None) | dict(inputs)
+        agents = {name: _filled_agent(agent, values) for name, agent in self.agents.items()}
+        tasks = {name: _filled_task(task, values) for name, task in self.tasks.items()}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        return FilledDefinition.model_construct(None, **fields | {"agents": agents, "tasks": tasks})
+
+    def _described(self) -> list[tuple[str, dict[str, Any]]]:
+        properties: dict[str, Any] = self.inputs.get("properties", {})
+        return [(name, each) for name, each in properties.items() if isinstance(each, dict)]
 
 
-def _pointer(path: Any) -> str:
-    return "/inputs" + "".join(f"/{part}" for part in path)
+class FilledDefinition(Definition):
+    """A crew with the inputs of one flow in its texts. Filling it again changes nothing."""
+
+    def filled(self, inputs: Mapping[str, Any]) -> "FilledDefinition":
+        """Return the same: braces in an input are no placeholders."""
+        del inputs
+        return self
 
 
-def _reason(error: Any) -> str:
-    """Say which rule was broken; the offending value is not repeated."""
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return f"required: {', '.join(missing)}"
-    if error.validator == "additionalProperties":
-        return f"no other inputs than: {', '.join(error.schema.get('properties', {}))}"
-    return f"must fit {error.validator}: {json.dumps(error.validator_value)[:200]}"
+def _filled_agent(agent: Agent, inputs: Mapping[str, Any]) -> Agent:
+    texts = {name: placeholders.fill(getattr(agent, name), inputs) for name in rules.PERSONA}
+    role = " ".join(texts["role"].split())[:_ROLE_CHARACTERS]  # a name in states and events
+    return agent.model_copy(update={**texts, "role": role})
+
+
+def _filled_task(task: Task, inputs: Mapping[str, Any]) -> Task:
+    texts: dict[str, Any] = {
+        name: placeholders.fill(getattr(task, name), inputs) for name in rules.ASSIGNMENT
+    }
+    texts["guardrails"] = [
+        rule if GUARDRAIL_NAME.fullmatch(rule) else placeholders.fill(rule, inputs)
+        for rule in task.guardrails
+    ]
+    return task.model_copy(update=texts)

@@ -1,53 +1,95 @@
 """Where crews are found, and how one is made of another."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from core.crews.definition import elements, rules
 from core.crews.definition.crew import Definition
-from core.errors import InvalidInputError, NotFoundError
+from core.crews.definition.rules import Place, RuleError
+from core.crews.definition.yaml_file import BadYamlError, CrewFileError, YamlFile, read
+from core.errors import NotFoundError
+
+FILE = "crew.yaml"
+_NAME = "must be a name: small letters, digits and _, a letter first, 64 characters at most"
+_MODELS: dict[Place, type[BaseModel]] = {
+    (): Definition,
+    ("agents", "*"): elements.Agent,
+    ("tasks", "*"): elements.Task,
+    ("limits",): elements.Limits,
+    ("consensus",): elements.Consensus,
+}
 
 
-def parse(text: str) -> Definition:
-    """Read a definition from YAML. Raises InvalidInputError that says where it is wrong."""
-    return _definition(_read(text))
+@dataclass(frozen=True, slots=True)
+class AllowList:
+    """The names of the tools and guardrails of this deployment."""
+
+    tools: Collection[str]
+    guardrails: Collection[str]
+
+
+def parse(text: str, allowed: AllowList | None = None) -> Definition:
+    """Read a definition from YAML. Raises CrewFileError that says where it is wrong."""
+    return _definition("?", [_read("?", FILE, text)], None, allowed)
 
 
 class Registry:
     """The crews of this deployment: one folder each, with a `crew.yaml`.
 
     A crew with `extends: NAME` is that crew with the rest of the file as a patch on it. What is
-    handed out is the whole; its digest changes with either file.
+    handed out is the whole; its digest changes with either file. With `allowed`, a crew may name
+    no other tools and guardrails.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, allowed: AllowList | None = None) -> None:
         self._folder = folder
+        self._allowed = allowed
         self._crews: dict[str, Definition] = {}
 
     def names(self) -> list[str]:
-        """Return the names of all crews."""
-        return sorted(path.parent.name for path in self._folder.glob("*/crew.yaml"))
+        """Return the names of all crews, those with a mistake in their file included."""
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{FILE}"))
 
     def get(self, name: str) -> Definition:
-        """Return the crew of this name. Raises NotFoundError; InvalidInputError if it is wrong."""
+        """Return the crew of this name. Raises NotFoundError, or CrewFileError if it is wrong."""
         if name not in self._crews:
             if name not in self.names():
                 raise NotFoundError(f"no crew {name!r} here; there are: {', '.join(self.names())}")
-            self._crews[name] = _definition(self._whole(name, heirs=()))
+            files = self._files(name, heirs=())
+            self._crews[name] = _definition(name, files, name, self._allowed)
         return self._crews[name]
 
-    def _whole(self, name: str, heirs: tuple[str, ...]) -> Any:
-        """Return a crew's file, with what it extends; `heirs` extend it."""
-        given = _read((self._folder / name / "crew.yaml").read_text("utf-8"))
-        patch = _mapping(given)
-        base = patch.pop("extends", None)
+    def read_all(self) -> tuple[list[Definition], list[CrewFileError]]:
+        """Return the crews that can run, and what is wrong with the others."""
+        crews, broken = list[Definition](), list[CrewFileError]()
+        for name in self.names():
+            try:
+                crews.append(self.get(name))
+            except CrewFileError as error:
+                broken.append(error)
+        return crews, broken
+
+    def _files(self, name: str, heirs: tuple[str, ...]) -> list[YamlFile]:
+        """Return a crew's file, then those that it extends; `heirs` extend it."""
+        path = self._folder / name / FILE
+        shown = f"{self._folder.name}/{name}/{FILE}"
+        try:
+            given = _read(name, shown, path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise CrewFileError(name, shown, None, f"cannot be read: {error}") from error
+        base = _mapping(given.value).get("extends")
         if base is None:
-            return given
+            return [given]
         if base not in self.names() or base in (name, *heirs):
-            raise InvalidInputError(f"the crew {name} cannot extend {base!r}")
-        return patched(self._whole(base, (name, *heirs)), patch)
+            complaint = f"the crew {name} cannot extend {base!r}"
+            raise CrewFileError((*heirs, name)[0], shown, given.line(("extends",))[1], complaint)
+        return [given, *self._files(base, (*heirs, name))]
 
 
 def patched(whole: Any, patch: Any) -> Any:
@@ -68,16 +110,83 @@ def _mapping(value: Any) -> dict[str, Any]:
     return {**cast("dict[str, Any]", value)} if isinstance(value, dict) else {}
 
 
-def _read(text: str) -> Any:
+def _read(crew: str, file: str, text: str) -> YamlFile:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"not YAML: {error}") from error
+        return read(text, file)
+    except BadYamlError as error:
+        raise CrewFileError(crew, file, error.line, str(error)) from error
 
 
-def _definition(given: Any) -> Definition:
+def _definition(
+    crew: str, files: list[YamlFile], name: str | None, allowed: AllowList | None
+) -> Definition:
+    """Return the crew that these files make, the first a patch on the second and so on."""
+    whole = files[-1].value
+    for file in reversed(files[:-1]):
+        whole = patched(whole, {**_mapping(file.value), "extends": None})
     try:
-        return Definition.model_validate(given)
+        definition = Definition.model_validate(whole)
+        _check(definition, name, allowed)
     except ValidationError as error:
-        reasons = {"/" + "/".join(map(str, e["loc"])): e["msg"] for e in error.errors()}
-        raise InvalidInputError(f"not a crew: {reasons}", reasons) from error
+        # A typo of a key is told before the key that is missing because of it.
+        first = min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+        place, complaint = _complaint(first, whole)
+        raise _at(crew, files, place, complaint) from error
+    except RuleError as error:
+        raise _at(crew, files, error.place, str(error)) from error
+    return definition
+
+
+def _check(definition: Definition, name: str | None, allowed: AllowList | None) -> None:
+    """Hold a file against what a flow that is under way is not held against. Raises RuleError."""
+    if name not in (None, definition.name):
+        raise RuleError(f"the name must be its folder's, {name!r}, not {definition.name!r}", "name")
+    rules.schemas_are_schemas(definition.inputs, definition.tasks)
+    rules.placeholders_are_inputs(definition.agents, definition.tasks, definition.inputs)
+    rules.guardrails_are_told_apart(definition.tasks)
+    if allowed is not None:
+        rules.tools_are_allowed(definition.agents, definition.tasks, allowed.tools)
+        rules.guardrails_are_allowed(definition.tasks, allowed.guardrails)
+
+
+def _at(crew: str, files: list[YamlFile], place: Place, complaint: str) -> CrewFileError:
+    """Return the error with the file that says most of the place, the crew's own before its base."""
+    found = [(*file.line(place), file) for file in files]
+    _, line, file = max(found, key=lambda each: each[0])
+    shown = "/" + "/".join(map(str, place))
+    return CrewFileError(
+        crew, file.name, line, complaint if place == () else f"{shown}: {complaint}"
+    )
+
+
+def _complaint(error: ErrorDetails, whole: Any) -> tuple[Place, str]:
+    """Return where a crew is wrong, and how, in our words where pydantic's are its own."""
+    place = tuple(step for step in error["loc"] if step != "[key]")
+    if isinstance(broken := error.get("ctx", {}).get("error"), RuleError):
+        return broken.place, str(broken)
+    match error["type"]:
+        case "extra_forbidden":
+            return place, _unknown_key(place)
+        case "missing":
+            return place[:-1], f"{place[-1]} is missing"
+        case "string_pattern_mismatch":
+            return place, _NAME
+        case "model_type":
+            return (
+                place,
+                f"must be a mapping, not {type(whole if not place else error['input']).__name__}",
+            )
+        case _:
+            return place, error["msg"]
+
+
+def _unknown_key(place: Place) -> str:
+    """Say that there is no such key, and which may have been meant."""
+    *outer, key = place
+    path = (outer[0], "*") if outer[:1] in (["agents"], ["tasks"]) else tuple(outer)
+    if why := elements.NOT_SUPPORTED.get((*path, key)):
+        return why
+    model = _MODELS.get(path)
+    close = get_close_matches(str(key), model.model_fields, 1) if model else []
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return f"there is no such key{meant}"

@@ -1,33 +1,68 @@
-"""What each process asks of a crew. Every rule raises ValueError that says what is wrong."""
+"""What each process asks of a crew. Every rule raises RuleError that says what is wrong, and where."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import takewhile
+from typing import Any
 
-from core.crews.definition.words import Agent, Consensus, Process, Task
+from core.crews.definition import placeholders, schemas
+from core.crews.definition.elements import (
+    GUARDRAIL_NAME,
+    Agent,
+    Consensus,
+    Process,
+    Task,
+)
+
+PERSONA = ("role", "goal", "backstory")
+ASSIGNMENT = ("description", "expected_output")
+Place = tuple[str | int, ...]  # of a value in a crew's file: its keys from the outside in
 
 
-def known(names: Collection[str | None], there: Collection[str], complaint: str) -> None:
+class RuleError(ValueError):
+    """A rule is broken at `place`."""
+
+    def __init__(self, message: str, *place: str | int) -> None:
+        super().__init__(message)
+        self.place: Place = place
+
+
+def known(
+    names: Collection[str | None], there: Collection[str], complaint: str, *place: str | int
+) -> None:
     """Have all names be there."""
     if missing := sorted(str(name) for name in names if name not in there):
-        raise ValueError(f"{complaint}: {', '.join(missing)}")
+        raise RuleError(f"{complaint}: {', '.join(missing)}", *place)
+
+
+def names_are_known(agents: Mapping[str, Agent], tasks: Mapping[str, Task]) -> None:
+    """Have the agents and the earlier tasks that tasks name."""
+    earlier: set[str] = set()
+    for name, task in tasks.items():
+        at = ("tasks", name)
+        known({task.agent} - {None}, set(agents), f"task {name}: no such agent", *at, "agent")
+        complaint = f"task {name}: context is no earlier task"
+        known(set(task.context or ()), earlier, complaint, *at, "context")
+        earlier.add(name)
 
 
 def belongs_to(process: Process, *, manager: str | None, consensus: Consensus | None) -> None:
     """Have no part of another process."""
     if manager is not None and process != "hierarchical":
-        raise ValueError(f"a {process} crew has no manager")
+        raise RuleError(f"a {process} crew has no manager", "manager")
     if consensus is not None and process != "consensus":
-        raise ValueError(f"a {process} crew has no consensus")
+        raise RuleError(f"a {process} crew has no consensus", "consensus")
 
 
 def sequential(tasks: Mapping[str, Task]) -> None:
     """Have an agent for every task, and one output at the end."""
     for name, task in tasks.items():
         if task.agent is None:
-            raise ValueError(f"task {name}: no agent")
-    last = takewhile(lambda task: task.async_execution, reversed(list(tasks.values())))
-    if len(list(last)) > 1:
-        raise ValueError("a crew may end with one task of async_execution, not with several")
+            raise RuleError(f"task {name}: no agent", "tasks", name)
+    last = list(takewhile(lambda name: tasks[name].async_execution, reversed(list(tasks))))
+    if len(last) > 1:
+        raise RuleError(
+            "a crew may end with one task of async_execution, not with several", "tasks", last[0]
+        )
 
 
 def hierarchical(
@@ -35,14 +70,15 @@ def hierarchical(
 ) -> None:
     """Have a manager, workers, and tasks that leave the work to them."""
     if manager is None:
-        raise ValueError("a hierarchical crew names its manager")
-    known({manager}, agents, "manager: no such agent")
+        raise RuleError("a hierarchical crew names its manager", "process")
+    known({manager}, agents, "manager: no such agent", "manager")
     if len(agents) == 1:
-        raise ValueError("a manager needs another agent to work")
+        raise RuleError("a manager needs another agent to work", "agents")
     for name, task in tasks.items():
         _in_order(name, task, "hierarchical")
         if task.agent == manager:
-            raise ValueError(f"task {name}: its agent is the manager, who does not work")
+            complaint = f"task {name}: its agent is the manager, who does not work"
+            raise RuleError(complaint, "tasks", name, "agent")
 
 
 def consensus(
@@ -50,27 +86,111 @@ def consensus(
 ) -> None:
     """Have different agents who propose, and perhaps a judge who does not."""
     if asked is None:
-        raise ValueError("a consensus crew has consensus: who proposes, and when it ends")
-    known(asked.agents, agents, "consensus: no such agent")
+        complaint = "a consensus crew has consensus: who proposes, and when it ends"
+        raise RuleError(complaint, "process")
+    at = ("consensus", "agents")
+    known(asked.agents, agents, "consensus: no such agent", *at)
     if len(set(asked.agents)) < len(asked.agents):
-        raise ValueError("consensus: an agent is named twice")
+        raise RuleError("consensus: an agent is named twice", *at)
     _judge(agents, asked)
     for name, task in tasks.items():
         _in_order(name, task, "consensus")
         if task.agent is not None:
-            raise ValueError(f"task {name}: the agents of the consensus do it, name none here")
+            complaint = f"task {name}: the agents of the consensus do it, name none here"
+            raise RuleError(complaint, "tasks", name, "agent")
 
 
 def _judge(agents: Mapping[str, Agent], asked: Consensus) -> None:
     if asked.judge is None:
         if asked.tie == "judge":
-            raise ValueError("consensus: tie: judge needs a judge")
+            raise RuleError("consensus: tie: judge needs a judge", "consensus", "tie")
         return
-    known({asked.judge}, agents, "consensus: no such agent")
+    at = ("consensus", "judge")
+    known({asked.judge}, agents, "consensus: no such agent", *at)
     if asked.judge in asked.agents:
-        raise ValueError("consensus: the judge does not propose")
+        raise RuleError("consensus: the judge does not propose", *at)
 
 
 def _in_order(name: str, task: Task, process: Process) -> None:
     if task.async_execution:
-        raise ValueError(f"task {name}: async_execution is for sequential crews, not {process}")
+        complaint = f"task {name}: async_execution is for sequential crews, not {process}"
+        raise RuleError(complaint, "tasks", name, "async_execution")
+
+
+def texts(agents: Mapping[str, Agent], tasks: Mapping[str, Task]) -> Iterator[tuple[Place, str]]:
+    """Yield every text that a model is to read, with its place."""
+    for name, agent in agents.items():
+        yield from ((("agents", name, field), getattr(agent, field)) for field in PERSONA)
+    for name, task in tasks.items():
+        yield from ((("tasks", name, field), getattr(task, field)) for field in ASSIGNMENT)
+        for number, rule in enumerate(task.guardrails):
+            yield ("tasks", name, "guardrails", number), rule
+
+
+def placeholders_are_inputs(
+    agents: Mapping[str, Agent], tasks: Mapping[str, Task], inputs: Mapping[str, Any]
+) -> None:
+    """Have an input for every placeholder."""
+    there: dict[str, Any] = inputs.get("properties", {})
+    for place, text in texts(agents, tasks):
+        for name in sorted(placeholders.names(text) - set(there)):
+            raise RuleError(
+                f"no such input: {name} (for the text {{{name}}} itself write {{{{{name}}}}})",
+                *place,
+            )
+
+
+def guardrails_are_told_apart(tasks: Mapping[str, Task]) -> None:
+    """Have every guardrail be a name, or a sentence: with a blank, whatever inputs are in it."""
+    for name, task in tasks.items():
+        for number, rule in enumerate(task.guardrails):
+            if not GUARDRAIL_NAME.fullmatch(rule) and len(rule.split()) == 1:
+                complaint = f"{rule!r} is neither the name of a guardrail nor a sentence"
+                raise RuleError(complaint, "tasks", name, "guardrails", number)
+
+
+def schemas_are_schemas(inputs: dict[str, Any], tasks: Mapping[str, Task]) -> None:
+    """Have JSON Schemas whose patterns can be matched, and defaults that fit."""
+    _schema(inputs, "inputs")
+    for name, task in tasks.items():
+        if task.output_schema is not None:
+            _schema(task.output_schema, "tasks", name, "output_schema")
+    for name, each in dict[str, Any](inputs.get("properties", {})).items():
+        if isinstance(each, dict) and "default" in each:
+            _default_fits(inputs, name, each)
+
+
+def _schema(schema: Any, *place: str) -> None:
+    try:
+        schemas.check(schema)
+    except schemas.BadSchemaError as error:
+        raise RuleError(str(error), *place, *error.place) from error
+
+
+def _default_fits(inputs: dict[str, Any], name: str, schema: Any) -> None:
+    checked = schemas.validator(inputs).evolve(schema=schema)
+    error = next(checked.iter_errors(schema["default"]), None)
+    if error is not None:
+        complaint = f"the default does not fit: {schemas.reason(error)}"
+        raise RuleError(complaint, "inputs", "properties", name, "default", *error.absolute_path)
+
+
+def tools_are_allowed(
+    agents: Mapping[str, Agent], tasks: Mapping[str, Task], allowed: Collection[str]
+) -> None:
+    """Have the deployment know every tool."""
+    for name, agent in agents.items():
+        known(agent.tools, allowed, _not_allowed("tool", allowed), "agents", name, "tools")
+    for name, task in tasks.items():
+        known(task.tools or (), allowed, _not_allowed("tool", allowed), "tasks", name, "tools")
+
+
+def guardrails_are_allowed(tasks: Mapping[str, Task], allowed: Collection[str]) -> None:
+    """Have the deployment know every guardrail that is a name."""
+    for name, task in tasks.items():
+        names = [rule for rule in task.guardrails if GUARDRAIL_NAME.fullmatch(rule)]
+        known(names, allowed, _not_allowed("guardrail", allowed), "tasks", name, "guardrails")
+
+
+def _not_allowed(what: str, allowed: Collection[str]) -> str:
+    return f"no such {what} in crews/allow_list.py (there are: {', '.join(sorted(allowed))})"

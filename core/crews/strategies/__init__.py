@@ -7,7 +7,8 @@ results and says what is missing: steps that may run, in parallel where there ar
 person's answer, or nothing more.
 
 A step's id says all about it, so the same results always give the same ready steps, whichever
-worker asks and in whatever order the results came.
+worker asks and in whatever order the results came. Where inputs matter, to texts and titles, the
+definition is one that is `filled`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,6 @@ from core.crews.strategies.types import (
     TaskOutput,
     TaskResult,
     Wait,
-    render,
 )
 from core.crews.work import ContextItem, Prompt
 from core.flows import Step
@@ -84,12 +84,10 @@ def task_results(definition: Definition, results: Results) -> dict[str, TaskResu
     }
 
 
-def prompt(
-    definition: Definition, inputs: Mapping[str, Any], results: Results, step_id: str
-) -> Prompt:
-    """Return what a step that is ready asks of its agent, with the inputs filled in."""
+def prompt(definition: Definition, results: Results, step_id: str) -> Prompt:
+    """Return what a step that is ready asks of its agent."""
     task, *words = step_id.split(".")
-    ctx = _task_context(definition, inputs, results, task)
+    ctx = _task_context(definition, results, task)
     strategy = _STRATEGIES[definition.process]
     if len(words) == 1 and words[0].isdigit():
         draft = strategy.progress(definition, results, task)
@@ -115,17 +113,15 @@ def _output(definition: Definition, results: Results) -> Any:
     return draft.output if draft.agreed is None else {"answer": draft.output, **draft.agreed}
 
 
-def _task_context(
-    definition: Definition, inputs: Mapping[str, Any], results: Results, task: str
-) -> TaskContext:
+def _task_context(definition: Definition, results: Results, task: str) -> TaskContext:
     done = task_results(definition, results)
     sources = [done[name] for name in task_order.context_tasks(definition, task)]
     return TaskContext(
         definition,
         results,
         task,
-        render(definition, inputs, definition.tasks[task].description),
-        render(definition, inputs, definition.tasks[task].expected_output),
+        definition.tasks[task].description,
+        definition.tasks[task].expected_output,
         tuple(item for result in sources for item in _context_of(result, results)),
     )
 

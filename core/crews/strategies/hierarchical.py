@@ -11,13 +11,12 @@ in one process; this one plans once, so each part of the work is a step that any
 from collections.abc import Iterable
 from typing import Any
 
-from core.crews.definition import Definition
+from core.crews.definition import Definition, as_text
 from core.crews.strategies import manager_prompts
 from core.crews.strategies.types import (
     Results,
     TaskContext,
     TaskOutput,
-    as_text,
     make_step,
     pending,
 )

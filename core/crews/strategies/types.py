@@ -1,12 +1,10 @@
 """What all strategies speak of: what may run now, a task's output, and what a prompt is made of."""
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.crews.definition import PLACEHOLDER, Agent, Definition, Task
+from core.crews.definition import Agent, Definition, Task
 from core.crews.work import ContextItem, Kind, Prompt
 from core.flows import Step
 
@@ -65,7 +63,7 @@ class TaskOutput:
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """What the steps of a task are made of: its texts with inputs, and what earlier tasks told."""
+    """What the steps of a task are made of: its texts, and what earlier tasks came to."""
 
     definition: Definition
     results: Results
@@ -129,22 +127,3 @@ def make_step(definition: Definition, step_id: str, title: str, agent: str) -> S
 def pending(steps: tuple[Step, ...], results: Results) -> tuple[Step, ...]:
     """Return those of the steps that have no result."""
     return tuple(each for each in steps if each.id not in results)
-
-
-def render(definition: Definition, inputs: Mapping[str, Any], text: str) -> str:
-    """Return a text with its placeholders replaced: by strings as they are, by the rest as JSON.
-
-    Braces around anything but the name of an input stay as they are.
-    """
-    known = {*definition.inputs.get("properties", {}), *inputs}
-
-    def value(placeholder: re.Match[str]) -> str:
-        name = placeholder[1]
-        return as_text(inputs.get(name)) if name in known else placeholder[0]
-
-    return PLACEHOLDER.sub(value, text)
-
-
-def as_text(value: Any) -> str:
-    """Return a text as it is, any other value as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -7,10 +7,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-PUBLIC = Path(__file__).parents[2] / "public"
+PUBLIC = Path(__file__).parents[1] / "public"
 SERVED = (".html", ".css", ".js")
 HEADERS = {
     "cache-control": "no-cache",
+    "content-security-policy": "default-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
 

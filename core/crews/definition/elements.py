@@ -1,16 +1,24 @@
-"""The words of a crew: agents, tasks, limits, and how a consensus is found."""
+"""The elements of a crew: agents, tasks, limits, and how a consensus is found."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Process = Literal["sequential", "hierarchical", "consensus"]
-PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 GUARDRAIL_NAME = re.compile(r"[a-z][a-z0-9_]*")  # any other guardrail is a sentence
+TASK_SECONDS = 15 * 60.0  # of one attempt, unless the task says otherwise
+FLOW_SECONDS = 24 * 3600  # of a flow, unless the crew says otherwise
+REVIEWED_FLOW_SECONDS = 30 * 24 * 3600  # the same where a person is asked, who may take weeks
+NOT_SUPPORTED: dict[tuple[str | int, ...], str] = {
+    ("agents", "*", "allow_delegation"): "is not supported: process: hierarchical delegates",
+    ("agents", "*", "llm"): "is not supported: CREWLINE_MODEL chooses the model of all agents",
+    ("agents", "*", "verbose"): "is not needed: every event of a flow is in its log",
+    ("verbose",): "is not needed: every event of a flow is in its log",
+}
 
 
 class Strict(BaseModel):
@@ -25,28 +33,24 @@ class Agent(Strict):
     An agent makes at most `max_iter` model calls for one answer, and `max_rpm` in a minute.
     """
 
-    role: Text
-    goal: Text
-    backstory: Text
+    role: Persona
+    goal: Persona
+    backstory: Persona
     tools: list[Name] = []
     max_iter: Annotated[int, Field(ge=1, le=50)] = 20
     max_rpm: Annotated[int, Field(ge=1)] | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _delegates_by_process(cls, given: object) -> object:
-        if isinstance(given, Mapping) and "allow_delegation" in given:
-            raise ValueError("allow_delegation is not supported; process: hierarchical delegates")
-        return cast("object", given)
+
+def _seconds_or_default(given: object) -> object:
+    return TASK_SECONDS if given is None else given  # a crew that an older release stored
 
 
 class Task(Strict):
     """What is to be done. Without `context` a task is told the output of all earlier ones.
 
-    `{name}` in a description stands for the input of that name. With an `output_schema` (JSON
-    Schema) the answer must be JSON that fits it. Every one of `guardrails` must let the answer
-    pass: a name on the deployment's list, or a sentence that a model checks. `max_execution_time`
-    is in seconds and of one attempt.
+    With an `output_schema` (JSON Schema) the answer must be JSON that fits it. Every one of
+    `guardrails` must let the answer pass: a name on the deployment's list, or a sentence that a
+    model checks. `max_execution_time` is in seconds and of one attempt.
     """
 
     description: Text
@@ -58,12 +62,17 @@ class Task(Strict):
     retries: Annotated[int, Field(ge=0, le=5)] = 0  # of a step that failed; each is paid for
     async_execution: bool = False  # runs beside the tasks after it
     guardrails: list[Text] = []
-    max_execution_time: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    max_execution_time: Annotated[
+        float, BeforeValidator(_seconds_or_default), Field(gt=0, le=86_400)
+    ] = TASK_SECONDS
     human_input: bool = False  # a person approves the answer, or says what to change
 
 
 class Limits(Strict):
-    """How far a flow may go before it is given up, and how much a manager may ask for."""
+    """How far a flow may go before it is given up, and how much a manager may ask for.
+
+    `time_limit_seconds` is from the launch to the end, waiting for people included.
+    """
 
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5  # starts of one step, kills included
     time_limit_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = None  # of a flow

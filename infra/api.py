@@ -1,6 +1,6 @@
 """Every HTTP function and the page on one port, as the routes of a deployment would spread them.
 
-uvicorn infra.local.api:app
+uvicorn infra.api:app
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
-from functions import crew_agui, crew_amp, crew_launch, flow_events, flow_status
-from infra.local import page
+from functions import _edge, crew_agui, crew_amp, crew_launch, flow_events, flow_status
+from infra import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -27,6 +27,8 @@ class OnePort:
         self._functions = functions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = _edge.rebased(scope)
+
         async def allowing(message: Message) -> None:
             if message.get("status") == HTTPStatus.METHOD_NOT_ALLOWED:
                 kept = [line for line in message["headers"] if line[0] != b"allow"]

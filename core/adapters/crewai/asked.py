@@ -1,0 +1,20 @@
+"""What a model is asked, as data, beside the prompt that says it in words.
+
+For a model that needs no words, such as the offline one. It is known in the context of the call.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from core.crews.work import StepTask
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCheck:
+    """Whether an answer keeps a rule: what a guardrail that is a sentence asks."""
+
+    rule: str
+    answer: str
+
+
+asked: ContextVar[StepTask | RuleCheck | None] = ContextVar("asked", default=None)

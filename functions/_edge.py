@@ -1,0 +1,95 @@
+"""The edge of every app: where its paths begin, whether it lives, and headers that keep answers safe.
+
+An app behind a path of its own (a stage of API Gateway, a base path of a custom domain, a proxy) is
+asked for /prod/v1/flows where its route is /v1/flows. Stages are told by their events; for all else
+there is CREWLINE_BASE_PATH.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core import bootstrap
+
+BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
+HEALTH = "/health"
+ROOTS = {"v1", "amp", "health"}  # with which our routes begin
+ALIVE = b'{"status":"ok"}'
+SAFE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+def rebased(scope: Scope) -> Scope:
+    """Return the scope of a request with its path as the routes have it."""
+    if scope["type"] != "http" or BASE in scope:
+        return scope
+    path: str = scope["path"]
+    bases = (bootstrap.settings().base_path, _stage(scope, path))
+    base = next((base for base in bases if base and path.startswith(f"{base}/")), "")
+    return {**scope, "path": path[len(base) :], BASE: base} if base else scope
+
+
+def _stage(scope: Scope, path: str) -> str:
+    """Return the path of a named stage of an HTTP API; REST APIs take it off themselves.
+
+    Custom domains may leave it out, so what follows it has to look like a route of ours.
+    """
+    event: dict[str, Any] = scope.get("aws.event", {})
+    if event.get("version") != "2.0":
+        return ""
+    _, stage, root, *_ = *path.split("/", 3), "", ""
+    return f"/{stage}" if stage == event["requestContext"]["stage"] and root in ROOTS else ""
+
+
+def link(request: Request, path: str) -> str:
+    """Return a path as whoever sent this request has to ask for it."""
+    return request.scope.get(BASE, "") + path
+
+
+class Edge:
+    """ASGI: takes base paths off, and answers GET /health to anybody, without any I/O."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inner = rebased(scope)
+        if (
+            inner["type"] == "http"
+            and inner["path"] == HEALTH
+            and inner["method"] in {"GET", "HEAD"}
+        ):
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"15")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": ALIVE})
+            return
+        await self.app(inner, receive, send)
+
+
+class SafeHeaders:
+    """ASGI: no answer is sniffed, framed or referred from, or stored unless it says so.
+
+    None to HEAD has a body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"] = list(message.get("headers", ()))
+                if message["status"] != HTTPStatus.NOT_MODIFIED:  # it has no body
+                    headers += SAFE
+                if all(name.lower() != b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+            elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        await self.app(scope, receive, safe)
