@@ -16,6 +16,7 @@ class Effort:
     """How much is measured."""
 
     tenants: int
+    settle_seconds: float  # before a worker counts as idle: the lease of its last step may end
     idle_seconds: float
     starts: int
     long_steps: int
@@ -24,14 +25,16 @@ class Effort:
     reads: int
 
 
-FULL = Effort(10_000, 60.0, 60, 300, 5, 100_000, 400)
-QUICK = Effort(50, 3.0, 5, 30, 1, 300, 20)
+FULL = Effort(10_000, 35.0, 120.0, 60, 300, 5, 100_000, 400)
+QUICK = Effort(50, 3.0, 6.0, 5, 30, 1, 300, 20)
 
 
 async def measured(running: Parts, effort: Effort) -> list[Figure]:
     """Return all figures; the long list comes last, since it leaves many flows that are due."""
     return [
-        *await growth_tenants.measured(running, effort.tenants, effort.idle_seconds, effort.starts),
+        *await growth_tenants.measured(
+            running, effort.tenants, effort.settle_seconds, effort.idle_seconds, effort.starts
+        ),
         *await growth_steps.measured(running, effort.long_steps, effort.rounds),
         *await growth_list.measured(running, effort.long_list, effort.reads),
     ]

@@ -13,7 +13,6 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.flows import Status, events
 
 AT_ONCE = 64  # flows that are seeded side by side
-SETTLED_SECONDS = 3.0  # after the last work of a worker, before it counts as idle
 PAUSE_SECONDS = 0.05  # between two starts
 SWEEP = "from functions.sweep import handler; from benchmarks.growth_tenants import Minute; handler({}, Minute())"
 
@@ -26,21 +25,23 @@ class Minute:
         return 60_000
 
 
-async def measured(running: Parts, tenants: int, idle_seconds: float, starts: int) -> list[Figure]:
+async def measured(
+    running: Parts, tenants: int, settle_seconds: float, idle_seconds: float, starts: int
+) -> list[Figure]:
     """Measure with one tenant, then with so many, over the same worker process."""
     async with crew_fleet.answers(0) as model:
         crew_fleet.begin(running, model, ("worker",))
-        return await _with_worker(running, tenants, idle_seconds, starts)
+        return await _with_worker(running, tenants, settle_seconds, idle_seconds, starts)
 
 
 async def _with_worker(
-    running: Parts, tenants: int, idle_seconds: float, starts: int
+    running: Parts, tenants: int, settle_seconds: float, idle_seconds: float, starts: int
 ) -> list[Figure]:
     await until_ended(running, await launched(running, short_crew()))
-    idle_1 = await _idle(running, idle_seconds)
+    idle_1 = await _idle(running, settle_seconds, idle_seconds)
     start_1 = await _start_ms(running, starts)
     await seed(running, tenants)
-    idle_many = await _idle(running, idle_seconds)
+    idle_many = await _idle(running, settle_seconds, idle_seconds)
     start_many = await _start_ms(running, starts)
     running.processes.stop("worker")
     swept = await _swept(running)
@@ -81,9 +82,9 @@ async def _ended(ledger: UpstashRunLedger, tenant: str) -> None:
     )
 
 
-async def _idle(running: Parts, seconds: float) -> float:
+async def _idle(running: Parts, settle_seconds: float, seconds: float) -> float:
     """Return the commands a minute of a worker that has nothing to do."""
-    await asyncio.sleep(SETTLED_SECONDS)
+    await asyncio.sleep(settle_seconds)
     redis = running.redis()
     before = await parts.commands_so_far(redis)
     await asyncio.sleep(seconds)
