@@ -13,9 +13,9 @@ import json
 from typing import Any
 
 from core.adapters.upstash import scripts
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.scripts import ScriptRunner
 from core.crews.ledger import FencedError
 from core.webhooks.outbox import Delivery, DeliveryCursor, WebhookKind
 
