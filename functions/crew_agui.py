@@ -110,7 +110,9 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
             review=review,
         )
     else:
-        await control.cancel(ledger, tenant=who.tenant, flow=flow, review=review)
+        await control.cancel(
+            ledger, tenant=who.tenant, flow=flow, review=review, wake_queue=bootstrap.wake_queue()
+        )
     return Source(who.tenant, flow, known, review)
 
 

@@ -96,7 +96,9 @@ async def flow_cancel(
 ) -> Response:
     """End a flow; answer with its state. A request sent again gets the same answer."""
     possible = _app.possible_id(flow)
-    state = await control.cancel(bootstrap.ledger(), tenant=who.tenant, flow=possible)
+    state = await control.cancel(
+        bootstrap.ledger(), tenant=who.tenant, flow=possible, wake_queue=bootstrap.wake_queue()
+    )
     return JSONResponse(state.public())
 
 

@@ -107,14 +107,17 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
 
 async def test_a_long_step_keeps_its_lease_by_its_heartbeat():
     async def long(_work: StepTask, _session: Session) -> None:
-        await asyncio.sleep(TIMING.lease_seconds * 3)
+        await asyncio.sleep(timing.lease_seconds * 2)
 
+    timing = Timing(lease_seconds=0.45, beat_seconds=0.1, step_seconds=1)
     memory, runner = MemoryFlows(), Scripted(one=long)
     await launched(memory)
-    first = asyncio.create_task(a_worker(memory, runner).run_flow("t", "f", NoLimit()))
-    for _ in range(8):
+    first = asyncio.create_task(
+        a_worker(memory, runner, timing=timing).run_flow("t", "f", NoLimit())
+    )
+    for _ in range(16):
         await asyncio.sleep(0.05)
-        await a_worker(memory, runner).run_flow("t", "f", NoLimit())
+        await a_worker(memory, runner, timing=timing).run_flow("t", "f", NoLimit())
     await first
     assert runner.began == ["one", "two", "three"]
 
