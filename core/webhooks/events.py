@@ -168,7 +168,7 @@ def _readable(flow: Flow) -> Definition | None:
     try:
         return Definition.model_validate(flow.definition).filled(flow.inputs)
     except ValidationError:
-        log.warning("webhooks of steps and tasks of flow %s: its crew cannot be read", flow.id)
+        log.warning("no webhooks of steps and tasks: the flow's crew cannot be read")
         return None
 
 

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MINUTE = 60
 LOG_EVERY_SECONDS = 60.0
+REPLY_CHARACTERS = 300
 
 
 class CommandError(Exception):
@@ -81,4 +82,5 @@ def _log_once(message: str) -> None:
     now = time.monotonic()
     if now - _logged_at.get(kind, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:
         _logged_at[kind] = now
-        log.error("the store refuses, and goes on refusing until somebody sees to it: %s", message)
+        said = {"reply": message[:REPLY_CHARACTERS]}
+        log.error("the store refuses, and will until somebody sees to it", extra=said)
