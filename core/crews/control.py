@@ -22,13 +22,14 @@ async def cancel(
     tenant: str,
     flow: str,
     review: str | None = None,
+    subject: str | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """End a flow for good and return its state; one that was cancelled before stays as it is.
 
     No step is begun any more, and the one that runs is left at its next model call: whatever its
     worker writes from now on is refused. With `review` it is ended only while it waits for that
-    answer, else left alone. Raises ConflictError if the flow ended otherwise, NotFoundError,
+    answer, else left alone. The log says that `subject` did it. Raises ConflictError if the flow ended otherwise, NotFoundError,
     UnavailableError.
     """
     for _ in range(TRIES):
@@ -40,20 +41,24 @@ async def cancel(
         if state.head.status.terminal:
             raise ConflictError(f"the flow has {state.head.status.value} already")
         try:
-            await _end_cancelled(ledger, tenant, state, now_ms())
+            await _end_cancelled(ledger, tenant, state, subject, now_ms())
         except FencedError:
             continue  # it ended, or began to wait, since it was read
         return await ledger.state(tenant, flow)
     raise ConflictError(TOO_QUICK)
 
 
-async def _end_cancelled(ledger: RunLedger, tenant: str, state: Flow, now_ms: int) -> None:
+async def _end_cancelled(
+    ledger: RunLedger, tenant: str, state: Flow, subject: str | None, now_ms: int
+) -> None:
+    said = events.custom("cancelled", {"by": subject}) if subject else []
+    ended = events.run_error(CANCELLED, Status.CANCELLED.value)
     await ledger.transition(
         tenant,
         state.id,
         Status.CANCELLED,
         status_epoch=state.status_epoch,
-        events=events.stamped(events.run_error(CANCELLED, Status.CANCELLED.value), now_ms),
+        events=events.stamped([*said, *ended], now_ms),
         error=CANCELLED,
     )
 
@@ -68,13 +73,14 @@ async def resume(
     feedback: str,
     review: str | None = None,
     webhooks: Mapping[str, str] | None = None,
+    subject: str | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """Answer a flow that waits for a person, have it go on, and return its state.
 
     Approved, what the flow waits with stands; else it is done again with the feedback in mind.
     `review` names the question that is answered: sent again with it, an answer changes nothing.
-    `webhooks` are addresses by kind that are in use from this answer on.
+    The log says that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
     if neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
@@ -100,7 +106,7 @@ async def resume(
             Status.RUNNING,
             status_epoch=state.status_epoch,
             events=events.stamped(
-                events.custom("resumed", told | {"feedback": feedback}), now_ms()
+                events.custom("resumed", told | {"feedback": feedback, "by": subject}), now_ms()
             ),
             answer=(asked["review"], answer),
         )
@@ -149,6 +155,7 @@ def _again(old: Flow, flow: str, incarnation: str, now_ms: int) -> Launch:
         time_limit_ms=time_limit_ms(definition),
         webhooks=old.webhooks,
         results=old.results,
+        launched_by=old.launched_by,
     )
 
 

@@ -29,6 +29,8 @@ def launched(launch: Launch) -> list[str]:
         "definition_digest": launch.definition_digest,
         "inputs": json.dumps(launch.inputs),
     }
+    if launch.launched_by is not None:
+        stored["launched_by"] = launch.launched_by
     if launch.webhooks:
         stored["webhooks"] = json.dumps(launch.webhooks)
     for order, step in enumerate(launch.steps):
@@ -97,6 +99,7 @@ def flow(name: str, reply: Any) -> Flow:
         inputs=json.loads(fields["inputs"]),
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
+        launched_by=fields.get("launched_by"),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
         steps=_steps(fields),
