@@ -178,7 +178,7 @@ class Office:
         self.wake_queue = RedisWakeQueue(redis)
         self.worker = Worker(
             self.ledger,
-            UpstashBudgetBook(redis, TTL_SECONDS),
+            UpstashBudgetBook(redis),
             self.wake_queue,
             CrewAIRunner(model, {}, {}, GenaiPriceBook(), MemoryBlobs()),
             NoLessons(),

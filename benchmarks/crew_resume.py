@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.crew_flows import until_ended
 from benchmarks.parts import TENANT, Parts
 from benchmarks.report import Figure
-from core.adapters.upstash import keys
+from core.adapters.upstash.keys import Keyspace
 from core.errors import NotFoundError
 from core.flows import Flow
 
@@ -99,8 +99,8 @@ async def _stood(running: Parts, state: Flow, killed_ms: float) -> Standstill:
     """Watch the flow and its place in the due set until there is an event."""
     redis, places = running.redis(), list[float]()
     look = [
-        ["HMGET", keys.flow(TENANT, state.id), "seq", f"step:{state.steps[0].id}"],
-        ["ZSCORE", keys.due(TENANT), state.id],
+        ["HMGET", Keyspace().flow(TENANT, state.id), "seq", f"step:{state.steps[0].id}"],
+        ["ZSCORE", Keyspace().due(TENANT), state.id],
     ]
     async with asyncio.timeout(FOUND_SECONDS):
         while True:

@@ -10,7 +10,7 @@ from typing import Self
 from urllib.parse import quote
 
 from benchmarks.parts import TENANT, Parts, Server
-from core.adapters.upstash import keys
+from core.adapters.upstash.keys import Keyspace
 
 
 class Listener(asyncio.Protocol):
@@ -112,7 +112,7 @@ async def viewer(running: Parts, server: Server, flow: str, subject: str) -> Vie
 
 async def raw(running: Parts, flow: str) -> Raw:
     """Return a subscriber that the gateway has acknowledged."""
-    path = f"/subscribe/{quote(keys.live(TENANT, flow), safe='')}"
+    path = f"/subscribe/{quote(Keyspace().live(TENANT, flow), safe='')}"
     token = f"Authorization: Bearer {running.settings.redis_token}\r\n"
     request = f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{token}\r\n"
     return await Raw(request.encode()).connected(running.gateway_port)

@@ -13,7 +13,8 @@ from benchmarks.load import Load
 from benchmarks.parts import TENANT, Parts, Server
 from benchmarks.report import Figure
 from benchmarks.traffic import GZIP, HOLD_SECONDS, STREAM_SECONDS, Traffic
-from core.adapters.upstash import keys, records
+from core.adapters.upstash import records
+from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 
 NOT_MODIFIED, OK = 304, 200
@@ -179,7 +180,7 @@ async def _poll(running: Parts, ledger: UpstashRunLedger, state_bytes: int) -> P
         len(text),
         _get(f"/v1/flows/{flow}", running.bearer(), state.head.etag),
         _get(f"/hashed/v1/flows/{flow}", running.bearer(), tag),
-        running.raw_request(["HMGET", keys.flow(TENANT, flow), *records.HEAD_FIELDS]),
+        running.raw_request(["HMGET", Keyspace().flow(TENANT, flow), *records.HEAD_FIELDS]),
     )
 
 

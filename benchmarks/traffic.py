@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import course, naive
 from benchmarks.browser import CONDITIONAL, Browser
-from benchmarks.parts import TENANT, TTL_SECONDS, Parts, Server
+from benchmarks.parts import TENANT, Parts, Server
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.ledger import UpstashRunLedger
 
@@ -115,7 +115,7 @@ class Traffic:
         return Browser(server.port, self.parts.bearer())
 
     def _changes(self, flow: str) -> aclosing[AsyncGenerator[None]]:
-        budgets = UpstashBudgetBook(self.parts.redis(), TTL_SECONDS)
+        budgets = UpstashBudgetBook(self.parts.redis())
         return aclosing(course.changes(self.ledger, budgets, flow))
 
 

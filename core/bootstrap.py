@@ -238,7 +238,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis(), chosen.flow_ttl_seconds)
+    budgets = UpstashBudgetBook(redis())
     return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
 
 
@@ -255,7 +255,7 @@ def outbox() -> "Outbox":
     """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(redis(), settings().flow_ttl_seconds)
+    return UpstashOutbox(redis())
 
 
 @_provider

@@ -132,7 +132,7 @@ def _events(subscriber: Subscriber, item: Item) -> Iterator[tuple[str, str]]:
         yield item.head.cursor(), events.encode(events.state_snapshot(item.public()))
         return
     for entry in item:
-        yield subscriber.head.cursor(entry.number), entry.event
+        yield subscriber.head.cursor(entry.number), entry.json
 
 
 async def merged(

@@ -154,7 +154,7 @@ async def _run(
                 case Flow():  # the log's beginning is gone, and with it what was said
                     told, known = _caught_up(source, translator, item, None), None
                 case Entry() if known is not None:
-                    conversation.apply(json.loads(item.event))
+                    conversation.apply(json.loads(item.json))
                     if item.number < known.head.sequence:
                         continue
                     told, known = _caught_up(source, translator, known, conversation), None
@@ -175,7 +175,7 @@ def _caught_up(
 
 async def _live(source: Source, translator: RunEvents, entry: Entry) -> list[Event]:
     """Return what the client is sent for an event; the run ends where the flow waits now."""
-    event = json.loads(entry.event)
+    event = json.loads(entry.json)
     if event["type"] != "CUSTOM" or event["name"] != "waiting":
         return translator.translate(event)
     waiting = event["value"]

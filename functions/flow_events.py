@@ -70,7 +70,7 @@ async def _next_page(
 
 def _page_json(page: Page) -> str:
     """Return the page as JSON, in which the log's own JSON stands as it is."""
-    told = ",".join(entry.event for entry in page.entries)
+    told = ",".join(entry.json for entry in page.entries)
     rest: dict[str, Any] = {
         "cursor": page.cursor,
         "status": page.head.status,

@@ -62,7 +62,7 @@ async def _change(
     async def changed(item: Batch | Flow) -> Flow | None:
         if isinstance(item, Flow):
             state = item
-        elif any(events.changes_state(entry.event) for entry in item):
+        elif any(entry.changes_state for entry in item):
             state = await snapshot_at(bootstrap.flow_log(), tenant, flow, item[-1].number)
         else:
             return None

@@ -12,14 +12,14 @@ from core.crews.run import poll_due_flows
 from core.crews.wakeups import WakeQueue
 from functions import _clocks, _loop, _webhooks
 
-PER_TENANT = 100
+LIMIT, PER_TENANT = 10_000, 100  # flows of one sweep; of a tenant before it is the next one's turn
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
 
 
 async def sweep(ledger: RunLedger, wake_queue: WakeQueue) -> int:
     """Wake every flow that is due; return how many were."""
     woken = 0
-    async for tenant, flow in poll_due_flows(ledger, PER_TENANT, BACK_OFF_MS):
+    async for tenant, flow in poll_due_flows(ledger, LIMIT, BACK_OFF_MS, PER_TENANT):
         await wake_queue.enqueue(tenant, flow)
         woken += 1
     return woken

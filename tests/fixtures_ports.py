@@ -15,6 +15,7 @@ from core.adapters.upstash import scripts
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.sdk import SdkRedis
@@ -26,6 +27,7 @@ from core.flows import FlowLog, Step
 from tests.fixtures_servers import RoughGateway
 
 TTL_SECONDS = 3600
+DEFAULT_KEYS = Keyspace()
 LAG_MS = 40  # of reads at the lagging store: its client's sync token has them wait for writes
 
 
@@ -38,6 +40,20 @@ class Flows:
     log: FlowLog
     wake_queue: WakeQueue
     budgets: BudgetBook
+    keys: Keyspace = DEFAULT_KEYS
+
+
+async def leased(
+    ledger: RunLedger, tenant: str, lease_ms: int = 60_000, limit: int = 100
+) -> list[str]:
+    """Lease what is due, and return the flows of this tenant."""
+    taken = await ledger.take(limit, limit, lease_ms)
+    return [flow for owner, flow in taken.flows if owner == tenant]
+
+
+async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[str]:
+    """Lease what is due, and return the flows of the test's tenant."""
+    return await leased(flows.ledger, flows.tenant, lease_ms, limit)
 
 
 def in_memory() -> Flows:
@@ -46,16 +62,27 @@ def in_memory() -> Flows:
 
 
 def over_redis(
-    commands: Commands, url: str, token: str, lua_folder: Path = scripts.FOLDER
+    commands: Commands,
+    url: str,
+    token: str,
+    lua_folder: Path = scripts.FOLDER,
+    keys: Keyspace | None = None,
+    ttl_seconds: float = TTL_SECONDS,
 ) -> Flows:
-    patient = RetryingClient(commands)
+    patient, keys = RetryingClient(commands), keys or DEFAULT_KEYS
     return Flows(
         f"t{uuid.uuid4().hex[:12]}",
-        UpstashRunLedger(patient, TTL_SECONDS, lua_folder),
-        UpstashFlowLog(patient, HttpPubSub(url, token)),
+        UpstashRunLedger(patient, ttl_seconds, keys, lua_folder),
+        UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
-        UpstashBudgetBook(patient, TTL_SECONDS, lua_folder),
+        UpstashBudgetBook(patient, keys, lua_folder),
+        keys,
     )
+
+
+def own_keys() -> Keyspace:
+    """Return keys that no other test has, so that its due set is its own."""
+    return Keyspace(prefix=f"{uuid.uuid4().hex[:12]}-")
 
 
 @pytest.fixture(params=["memory", "upstash-sdk", "upstash-http", "upstash-lagging"])
@@ -65,10 +92,12 @@ def flows(request: pytest.FixtureRequest) -> Flows:
     if request.param == "upstash-lagging":
         rough: RoughGateway = request.getfixturevalue("rough_gateway")
         rough.adjust(lag_ms=LAG_MS)
-        return over_redis(HttpRedis(rough.url, rough.token), rough.url, rough.token)
+        return over_redis(
+            HttpRedis(rough.url, rough.token), rough.url, rough.token, keys=own_keys()
+        )
     rest = request.getfixturevalue("gateway")
     client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
-    return over_redis(client(rest.url, rest.token), rest.url, rest.token)
+    return over_redis(client(rest.url, rest.token), rest.url, rest.token, keys=own_keys())
 
 
 def a_launch(flow: str = "f1", **changes: Any) -> Launch:
@@ -91,7 +120,7 @@ def a_launch(flow: str = "f1", **changes: Any) -> Launch:
 async def viewed(flows: Flows, flow: str = "f1") -> dict[str, Any]:
     """What a viewer makes of a flow's log."""
     entries = await flows.log.entries(flows.tenant, flow, 0, 10_000)
-    return view([json.loads(entry.event) for entry in entries])
+    return view([json.loads(entry.json) for entry in entries])
 
 
 def view(told: list[dict[str, Any]]) -> dict[str, Any]:

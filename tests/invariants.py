@@ -17,6 +17,7 @@ from core.costs.usage import Usage
 from core.flows import Flow, Status
 from tests.counting_model import Asked
 from tests.fault_crews import CALLS_PER_STEP, Expected
+from tests.fixtures_ports import due
 from tests.fleet import AT_ONCE, Place
 from tests.light_runner import BOUND, PRICE
 
@@ -51,7 +52,7 @@ async def story(place: Place, flow: str = "f1") -> Story:
     return Story(
         await place.flows.ledger.state(tenant, flow),
         [entry.number for entry in entries],
-        [json.loads(entry.event) for entry in entries],
+        [json.loads(entry.json) for entry in entries],
         place.model.of(flow),
     )
 
@@ -66,7 +67,7 @@ async def check(place: Place, kills: int, flows: Iterable[str] = ("f1",)) -> lis
         every_call_is_counted_once(each)
     assert sum(each.restarts for each in stories) <= kills * _in_hand(place, stories)
     await the_roll_up_is_the_sum(place, stories)
-    assert await place.flows.ledger.take(place.flows.tenant, 1000, 1) == []
+    assert await due(place.flows, 1) == []
     return stories
 
 

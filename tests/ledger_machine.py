@@ -46,6 +46,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.counted = Usage()
         self.results: dict[str, Any] = {}
         self.status, self.status_epoch, self.over = Status.QUEUED, 0, False
+        self.moved: tuple[Any, ...] = ()  # what the last transition brought
+        self.known: list[Flow] = []  # states that somebody has read
         self.spent_before: dict[tuple[str, str, str], Usage] = {}
 
     # How calls are made
@@ -64,6 +66,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def whole(self) -> Flow:
         return self.world.run(self.flows.ledger.state(self.flows.tenant, self.flow))
+
+    def some_known(self, which: int) -> Flow:
+        """Return a state that was read some time."""
+        return self.known[-1 - which % len(self.known)]
 
     @property
     def ended(self) -> bool:
@@ -89,22 +95,26 @@ class LedgerMachine(RuleBasedStateMachine):
         self.call(lambda: create(self.flows.tenant, launch), None)
         self.steps = {step.id: Held() for step in steps}
         self.spent_before = self.spent()
+        self.known.append(self.whole())
         self.work(0, long=False)
 
     @precondition(lambda self: len(self.steps) < 4)
-    @rule(count=st.integers(1, 2))
-    def add_steps(self, count: int) -> None:
+    @rule(count=st.integers(1, 2), known=LATEST)
+    def add_steps(self, count: int, known: int) -> None:
         more = range(len(self.steps) - 1, len(self.steps) - 1 + count)  # one of them is there
         steps = tuple(Step(f"s{n}", f"S{n}", "worker") for n in more)
         add_steps = self.flows.ledger.add_steps
         refused = FencedError if self.ended else None
-        state = self.call(lambda: add_steps(self.flows.tenant, self.flow, steps), refused)
+        seen = self.some_known(known)
+        state = self.call(lambda: add_steps(self.flows.tenant, seen, steps), refused)
         if state is not None:
+            self.known.append(state)
+            assert state == self.whole()
             self.steps |= {s.id: Held() for s in steps if s.id not in self.steps}
             assert [step.id for step in state.steps] == list(self.steps)
 
-    @rule(which=LATEST, long=SELDOM, late=SELDOM)
-    def claim(self, which: int, long: bool, late: bool) -> None:
+    @rule(which=LATEST, long=SELDOM, late=SELDOM, more=SELDOM)
+    def claim(self, which: int, long: bool, late: bool, more: bool = False) -> None:
         name = list(self.steps)[which % len(self.steps)]
         held = self.steps[name]
         late = late and held.epoch > 0
@@ -118,7 +128,14 @@ class LedgerMachine(RuleBasedStateMachine):
             refused = ExpiredError
         reply = self.call(
             lambda: self.flows.ledger.claim(
-                self.flows.tenant, self.flow, seen, owner=owner, lease_ms=lease, events=told
+                self.flows.tenant,
+                self.flow,
+                seen,
+                owner=owner,
+                lease_ms=lease,
+                events=told,
+                seen=self.known[-1].head.version,
+                more=more,
             ),
             refused,
         )
@@ -130,7 +147,8 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         assert isinstance(reply, Claim)
         assert reply == Claim(self.flows.tenant, self.flow, name, held.epoch + 1)
-        self.steps[name] = Held(held.epoch + 1, "running", owner, long)
+        assert reply.attempt == held.attempts + 1
+        self.steps[name] = Held(held.epoch + 1, held.attempts + 1, "running", owner, long)
         self.claims.append(reply)
         self.lose(name)
         self.status = Status.RUNNING
@@ -164,15 +182,29 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.claims)
     @rule(which=LATEST)
-    def commit(self, which: int) -> None:
+    def release(self, which: int) -> None:
+        claim = self.claims[-1 - which % len(self.claims)]
+        held, seq = self.steps[claim.step], self.steps[claim.step].seq + 1
+        refused = None if self.holds(claim) else FencedError
+        write, release = StepWrite(events.custom("told", 1)), self.flows.ledger.release
+        self.call(lambda: release(claim, seq, write, delay_ms=0, reason="stops"), refused)
+        if refused is None:
+            held.seq, held.state, held.attempts = seq, "pending", held.attempts - 1
+            self.lose(claim.step)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=LATEST, known=LATEST)
+    def commit(self, which: int, known: int) -> None:
         claim = self.claims[-1 - which % len(self.claims)]
         held, result = self.steps[claim.step], {"output": len(self.sent)}
         seq, done = held.seq + 1, StepWrite(events.step_finished(claim.step))
         refused = None if self.holds(claim) else FencedError
-        state = self.call(lambda: self.flows.ledger.commit(claim, seq, result, done), refused)
+        seen, commit = self.some_known(known), self.flows.ledger.commit
+        state = self.call(lambda: commit(claim, seq, result, done, seen), refused)
         if state is not None:
             held.seq, held.state = seq, "done"
             self.results[claim.step] = result
+            self.known.append(state)
             assert state == self.whole()
 
     @precondition(lambda self: self.claims)
@@ -223,28 +255,35 @@ class LedgerMachine(RuleBasedStateMachine):
         epoch = self.status_epoch - late
         name, result = f"review.{self.status_epoch}", {"approve": True}
         answered = to is Status.RUNNING and self.status is Status.WAITING
+        brings = (
+            to,
+            {"ü": 1} if to is Status.SUCCEEDED else None,
+            {"name": name} if to is Status.WAITING else None,
+            (name, result) if answered else None,
+        )
         refused = FencedError if self.ended or late else None
-        if late and self.status is to:
-            refused = None  # it was this move, whose reply was lost
+        if late and brings == self.moved:
+            refused = None  # it was this transition, whose reply was lost
         before = self.whole().head.sequence
         self.call(
             lambda: self.flows.ledger.transition(
                 self.flows.tenant, self.flow, to, status_epoch=epoch,
                 events=events.custom("moved", to.value),
-                output={"ü": 1} if to is Status.SUCCEEDED else None,
-                waiting={"name": name} if to is Status.WAITING else None,
-                answer=(name, result) if answered else None,
+                output=brings[1], waiting=brings[2], answer=brings[3],
             ),
             refused,
         )  # fmt: skip
         if refused or late:
             assert self.whole().head.sequence == before
             return
-        self.status, self.status_epoch = to, self.status_epoch + 1
+        self.status, self.status_epoch, self.moved = to, self.status_epoch + 1, brings
         if answered:
             self.results[name] = result
         if self.ended:
             self.lose()
+            left = "failed" if to is Status.FAILED else "cancelled"
+            for held in self.steps.values():
+                held.state = left if held.state == "running" else held.state
 
     @precondition(lambda self: not self.over)
     @rule(really=NOW_AND_THEN)
@@ -279,9 +318,10 @@ class LedgerMachine(RuleBasedStateMachine):
         tenant = self.flows.tenant
         since = sum(self.spent().values(), start=Usage())
         assert since == sum(self.spent_before.values(), start=self.counted)
-        self.world.run(self.flows.wake_queue.enqueue(tenant, self.flow))
-        take = self.flows.ledger.take(tenant, 1000, 0)  # not put off: a lost reply takes again
-        assert (self.flow in self.world.run(take)) is not self.ended
+        taken = self.world.run(self.flows.ledger.take(1000, 1000, 0))  # a lost reply takes again
+        due = self.world.due_at(self.flow)
+        assert (due is None) is self.ended
+        assert not self.ended or (tenant, self.flow) not in taken.flows
 
     # What must hold
 
@@ -290,16 +330,25 @@ class LedgerMachine(RuleBasedStateMachine):
         state = self.whole()
         entries = self.world.run(self.flows.log.entries(self.flows.tenant, self.flow, 0, 10_000))
         assert [entry.number for entry in entries] == list(range(1, state.head.sequence + 1))
-        told = [json.loads(entry.event) for entry in entries]
+        told = [json.loads(entry.json) for entry in entries]
         assert versions(told) == list(range(2, state.head.version + 1))
         assert view(told) == state.public()
         self.model_is_right(state)
 
+    @invariant()
+    def the_flow_is_due_in_time(self) -> None:
+        """When a lease ends at the latest; also where others beat. One that waits need not be."""
+        state, due = self.whole(), self.world.due_at(self.flow)
+        assert (due is None) is self.ended
+        leases = [step.lease_ms for step in state.steps if step.state == "running"]
+        if due is not None and self.status is not Status.WAITING:
+            assert due <= max(self.world.now_ms(), min(leases, default=due))
+
     def model_is_right(self, state: Flow) -> None:
         assert (state.head.status, state.status_epoch) == (self.status, self.status_epoch)
         assert (state.results, state.usage) == (self.results, self.counted)
-        assert [(s.id, s.state, s.epoch) for s in state.steps] == [
-            (name, held.state, held.epoch) for name, held in self.steps.items()
+        assert [(s.id, s.state, s.epoch, s.attempts) for s in state.steps] == [
+            (name, held.state, held.epoch, held.attempts) for name, held in self.steps.items()
         ]
 
     def spent(self) -> dict[tuple[str, str, str], Usage]:

@@ -27,6 +27,14 @@ class World(Protocol):
         """Have the flow's time be over."""
         ...
 
+    def now_ms(self) -> float:
+        """Return the store's time."""
+        ...
+
+    def due_at(self, flow: str) -> float | None:
+        """Return when the flow is to be looked at (ms), as its tenant is found in time for it."""
+        ...
+
     def today(self) -> str:
         """Return the store's day."""
         ...
@@ -37,6 +45,7 @@ class Held:
     """A step as the model knows it."""
 
     epoch: int = 0
+    attempts: int = 0
     state: str = "pending"
     owner: str = ""
     long: bool = False

@@ -60,8 +60,8 @@ class WiredLedger(_Wired):
             self._wire.passed("claimed", claim.step)
         return claim
 
-    async def add_steps(self, tenant: str, flow: str, steps: Any) -> Any:
-        state = await self._port.add_steps(tenant, flow, steps)
+    async def add_steps(self, tenant: str, known: Any, steps: Any) -> Any:
+        state = await self._port.add_steps(tenant, known, steps)
         self._wire.passed("extended")
         return state
 

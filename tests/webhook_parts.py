@@ -64,9 +64,10 @@ class Story:
 
     async def finished(self, step: str, output: Any) -> None:
         ledger, tenant = self.flows.ledger, self.flows.tenant
-        ready = strategies.next_action(CREW, (await ledger.state(tenant, self.flow)).results)
+        state = await ledger.state(tenant, self.flow)
+        ready = strategies.next_action(CREW, state.results)
         assert isinstance(ready, strategies.Ready)
-        state = await ledger.add_steps(tenant, self.flow, ready.steps)
+        state = await ledger.add_steps(tenant, state, ready.steps)
         seen = next(s for s in state.steps if s.id == step)
         claim = await ledger.claim(tenant, self.flow, seen, owner=step, lease_ms=9000, events=[])
         assert isinstance(claim, Claim)

@@ -93,7 +93,7 @@ def a_worker(
 
 
 async def log_of(memory: MemoryFlows, flow: str = "f") -> list[dict[str, Any]]:
-    return [json.loads(entry.event) for entry in await memory.entries("t", flow, 0, 10_000)]
+    return [json.loads(entry.json) for entry in await memory.entries("t", flow, 0, 10_000)]
 
 
 async def kinds(memory: MemoryFlows) -> list[str]:

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any, cast
 
 from core.adapters.crewai.asked import RuleCheck
+from core.adapters.offline_examples import example
 from core.adapters.offline_quotes import joined, split, words
 from core.crews.work import Kind, Prompt, StepTask
 
@@ -32,7 +33,7 @@ _COUNTED: dict[str, Callable[[str], int]] = {
 
 
 def answer(asked: StepTask | RuleCheck | None, prompt: str, own: Own) -> str | None:
-    """Answer when asked to plan, to put together, to choose or to check; None if it is none."""
+    """Answer when asked to plan, to put together, to choose, to check, or for JSON; else None."""
     match asked:
         case RuleCheck(rule, checked):
             said = _check(rule, checked)
@@ -42,9 +43,16 @@ def answer(asked: StepTask | RuleCheck | None, prompt: str, own: Own) -> str | N
             said = _put_together(asked.prompt, prompt, own)
         case StepTask(prompt=Prompt(kind=Kind.VERDICT)):
             said = _choose(asked.prompt, prompt, own)
+        case StepTask(prompt=Prompt(output_schema=dict() as schema)):
+            answered = own(prompt)
+            return answered if _json(answered) is not None else _example(schema, answered)
         case _:
             return None
     return json.dumps(said, ensure_ascii=False)
+
+
+def _example(schema: dict[str, Any], text: str) -> str:
+    return json.dumps(example(schema, text), ensure_ascii=False)
 
 
 def _properties(asked: Prompt) -> dict[str, Any]:

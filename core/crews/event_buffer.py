@@ -126,11 +126,16 @@ class EventBuffer:
         await self._emit(replace(await self._drain(), error=error))
         self._raise_if_lost()
 
-    async def commit(self, result: dict[str, Any]) -> Flow:
-        """Store the result with all that is still unsent. Raises FencedError."""
+    async def commit(self, result: dict[str, Any], known: Flow) -> Flow:
+        """Store the result with all that is still unsent; return the state that follows `known`.
+
+        Raises FencedError, TooLargeError.
+        """
         self.post(events.step_finished(self._claim.step))
         write, self._seq = await self._drain(), self._seq + 1
-        return await _retry(lambda: self._ledger.commit(self._claim, self._seq, result, write))
+        return await _retry(
+            lambda: self._ledger.commit(self._claim, self._seq, result, write, known)
+        )
 
     # Sending.
 

@@ -4,12 +4,16 @@ No queue makes a model call exactly-once, so the guarantee lives here. A worker 
 gets an epoch with a lease; whoever claims it after the lease ran out gets the next epoch, and from
 then on the earlier worker is fenced. What a worker writes is identified by (step, epoch, seq), so
 a reply that was lost may be asked for again. A step is *committed* once; the commit returns the
-whole state after it, and only from that is it safe to say which steps are ready.
+state after it, and only from that is it safe to say which steps are ready.
 
-A flow that is not terminal is always in the tenant's due set, scored by when to look at it next:
-a worker that dies, or a wake-up that gets lost, costs time and nothing else.
+A flow that has not ended is always in the due set, scored by when it must be looked at next:
+a worker that dies, or a wake-up that gets lost, costs time and nothing else. That time is the
+earliest end of a lease, so a healthy flow is left alone; or earlier, when somebody has yet to look
+at what a commit made ready.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,31 +70,47 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A step held by one worker from now until its lease ends."""
+    """A step held by one worker from now until its lease ends.
+
+    `attempt` counts the claims of the step that were not given back, this one included.
+    """
 
     tenant: str
     flow: str
     step: str
     epoch: int
+    attempt: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class StepBusy:
-    """Somebody else holds the step for `remaining_ms` more."""
+    """The step cannot be claimed for `remaining_ms` more: somebody holds it, or it was put off."""
 
     remaining_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class StepWrite:
-    """What one emit carries: events in order, and of what an attempt failed, if one did.
+    """Payload of one write of a claim: events in order, and of what an attempt failed, if one did.
 
-    `message` is the one that is still being written after these events.
+    `message` is the id of the text message that is still open after these events.
     """
 
     events: list[Event] = field(default_factory=list[Event])
     message: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DueFlows:
+    """(tenant, flow) of what must be looked at now, and for how many ms there is nothing more to do.
+
+    `next_ms` is 0 if more is due already, None if nothing waits at all. It may be too short, as when
+    a lease was renewed since, but never too long.
+    """
+
+    flows: list[tuple[str, str]]
+    next_ms: int | None
 
 
 class FencedError(Exception):
@@ -101,20 +121,47 @@ class ExpiredError(Exception):
     """The flow has taken as long as it may: end it."""
 
 
+class TooLargeError(Exception):
+    """What was to be stored is larger than the store takes; sent again it would be, too."""
+
+    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"{what} is {size_bytes:,} bytes; at most {limit_bytes:,}")
+
+
+def request_id(
+    to: Status, output: Any, error: str | None, waiting: Any, answer: tuple[str, Any] | None
+) -> str:
+    """Return the identity of a transition that came without one: a hash of all it brings.
+
+    Two workers that bring a flow to the same end send the same request; two different answers of
+    two people are different ones.
+    """
+    text = json.dumps([to.value, output, error, waiting, answer], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def deferral(claim: Claim, write: StepWrite, delay_ms: int, reason: str) -> list[Event]:
+    """Return the events of a release: the write's, the end of an open message, why it is put off."""
+    told = [*write.events, *(events.text_end(write.message) if write.message else [])]
+    if delay_ms > 0:
+        put_off = {"step": claim.step, "reason": reason, "retry_after_ms": delay_ms}
+        told += events.custom("step_deferred", put_off)
+    return told
+
+
 class RunLedger(Protocol):
     """Port: changing flows.
 
     Every method may be called again with the same arguments after a reply was lost, and then
-    changes nothing and returns what the first call returned. A flow that is gone raises
-    NotFoundError; a store that does not answer, UnavailableError.
+    changes nothing. A flow that is gone raises NotFoundError; a store that does not answer,
+    UnavailableError; a payload that the store cannot take, TooLargeError.
     """
 
     async def create(self, tenant: str, launch: Launch) -> bool:
         """Create a flow. True if it is new, False if the same request made it before.
 
-        Its log begins with `launch.first_events()`. Every later change of the public state is a STATE_DELTA in
-        the log, first among the events that are written with it.
-
+        Its log begins with `launch.first_events()`. Every later change of the public state is a
+        STATE_DELTA in the log, before the events that are written with it. It is due at once.
         Raises ConflictError if another request has this id.
         """
         ...
@@ -124,29 +171,43 @@ class RunLedger(Protocol):
         ...
 
     async def claim(
-        self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
+        self,
+        tenant: str,
+        flow: str,
+        step: Step,
+        *,
+        owner: str,
+        lease_ms: int,
+        events: list[Event],
+        seen: int = 0,
+        more: bool = False,
     ) -> Claim | StepBusy:
         """Claim `step` if its epoch is still the one given, and emit `events` with that.
 
-        `owner` is a nonce of this attempt. The first claim of a flow makes it running. While somebody
-        else holds the step, the flow is due when that lease ends, or earlier. A message
+        `owner` is a nonce of this attempt. `seen` is the version of the state that the step was
+        chosen from: what was committed up to it needs no other look. With `more`, further steps
+        are free, and the flow stays due now. The first claim of a flow makes it running. A message
         that an earlier attempt left open is ended first, and its calls that were never settled
-        count as lost. Raises FencedError if the step has moved on since `step` was read, or the flow
-        has ended or waits; ExpiredError if its time is over.
+        count as lost. Raises FencedError if the step has moved on since `step` was read, or the
+        flow has ended or waits; ExpiredError if its time is over.
         """
         ...
 
-    async def add_steps(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+    async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
         """Add those of the steps that the flow does not have, in this order; return its state.
 
-        Changes nothing where it has them all. Raises FencedError if the flow has ended.
+        Costs what has changed since the state that is `known`. Changes nothing where it has them
+        all. Raises FencedError if the flow has ended.
         """
         ...
 
-    async def reschedule(self, tenant: str, flow: str, delay_ms: int) -> None:
+    async def reschedule(
+        self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
+    ) -> None:
         """Have a flow looked at in `delay_ms`, or when its time is over if that is earlier.
 
-        A flow that has ended stays as it is. Raises ExpiredError if its time is over now.
+        One whose state is no longer of the version `seen`, or that has ended, stays as it is.
+        Raises ExpiredError if its time is over now.
         """
         ...
 
@@ -158,12 +219,29 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def commit(
-        self, claim: Claim, seq: int, result: dict[str, Any], write: StepWrite
-    ) -> Flow:
-        """Store the step's result, for good; return the whole state after it. Raises FencedError.
+    async def release(
+        self, claim: Claim, seq: int, write: StepWrite, *, delay_ms: int, reason: str
+    ) -> None:
+        """Append events and give the claim back: the step is pending again, no attempt is counted.
 
-        A step that is done in time's last moment is done: its result was paid for.
+        Before `delay_ms` nobody can claim it; the flow is due then. A delay is told as a CUSTOM
+        event `step_deferred` {step, reason, retry_after_ms}. An open message is ended, calls that
+        were never settled count as lost. Raises FencedError.
+        """
+        ...
+
+    async def commit(
+        self,
+        claim: Claim,
+        seq: int,
+        result: dict[str, Any],
+        write: StepWrite,
+        known: Flow | None = None,
+    ) -> Flow:
+        """Store the step's result, for good; return the state after it. Raises FencedError.
+
+        Costs what has changed since the state that is `known`. A step that is done in time's last
+        moment is done: its result was paid for.
         """
         ...
 
@@ -179,20 +257,28 @@ class RunLedger(Protocol):
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
+        request: str | None = None,
     ) -> None:
         """Change the status if the status epoch is still `status_epoch`.
 
-        A flow that waits says `waiting` for what, and is not looked at before its time is over or
-        it moves on. What it waited for is kept as one more result, `answer` (name, result), and the
-        flow is due at once. When it ends, calls that were never settled count as lost. Raises
-        FencedError if the epoch is another, or if the flow is terminal in another way.
+        `request` tells this request from every other (`request_id` of its payload where it is
+        None): only the one that moved the flow may be sent again. A flow that waits says `waiting`
+        for what, and is not looked at before its time is over or it moves on. What it waited for
+        is kept as one more result, `answer` (name, result), and the flow is due at once. When it
+        ends, its steps that run end with it as failed or cancelled, and calls that were never
+        settled count as lost. Its webhooks are due at once. Raises FencedError if the epoch is
+        another, or the flow has ended.
         """
         ...
 
-    async def take(self, tenant: str, limit: int, back_off_ms: int) -> list[str]:
-        """Return at most `limit` flows that are due, each put off by `back_off_ms`."""
+    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
+        """Count a failure outside of any step; return how many there were since the last commit."""
         ...
 
-    async def tenants(self) -> list[str]:
-        """Return the tenants that may have a flow which is not terminal."""
+    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+        """Return at most `limit` flows that are due, at most `per_tenant` of one tenant.
+
+        Each is due again in `lease_ms`, unless its look decides otherwise. Tenants come in
+        rotation. Costs the same however many tenants there are.
+        """
         ...

@@ -74,7 +74,9 @@ class Worker:
             return Outcome.ENDED
         try:
             if state.head.status is Status.WAITING:
-                await self.ledger.reschedule(tenant, state.id, WAIT_LOOK_MS)
+                await self.ledger.reschedule(
+                    tenant, state.id, WAIT_LOOK_MS, seen=state.head.version
+                )
                 return Outcome.WAITS
             return await self._dispatch(tenant, state, clock)
         except ExpiredError:
@@ -90,6 +92,7 @@ class Worker:
                 return await self._wait(tenant, state, wait)
             case strategies.Ready(steps):
                 if clock.seconds_left() < self.timing.step_seconds:
+                    await self.ledger.reschedule(tenant, state.id, 0)
                     await self.wake_queue.enqueue(tenant, state.id)
                     return Outcome.OUT_OF_TIME
                 state = await self._ensure_steps(tenant, state, steps)
@@ -100,7 +103,7 @@ class Worker:
         known = {step.id for step in state.steps}
         if all(step.id in known for step in steps):
             return state
-        return await self.ledger.add_steps(tenant, state.id, steps)
+        return await self.ledger.add_steps(tenant, state, steps)
 
     async def _run_next_step(
         self, tenant: str, definition: Definition, state: Flow, ready: set[str]
@@ -115,36 +118,40 @@ class Worker:
         for at, step in enumerate([*free, *held]):
             work = run_step.build_work(tenant, definition, state, step)
             try:
-                claim = await self._claim(work, step)
+                claim = await self._claim(work, state, step, more=at + 1 < len(free))
             except FencedError:
                 moved = True
                 continue
             if isinstance(claim, Claim):
                 if at + 1 < len(free):
                     await wake_worker(self.wake_queue, tenant, state.id)
-                return await self._run(state, step, replace(work, attempt=claim.epoch), claim)
+                return await self._run(state, step, replace(work, attempt=claim.attempt), claim)
         return await self.ledger.state(tenant, state.id) if moved else Outcome.BUSY
 
-    async def _claim(self, work: StepTask, step: Step) -> Claim | StepBusy:
+    async def _claim(
+        self, work: StepTask, state: Flow, step: Step, *, more: bool
+    ) -> Claim | StepBusy:
         return await self.ledger.claim(
             work.tenant,
             work.flow,
             step,
             owner=secrets.token_hex(8),
             lease_ms=self.timing.lease_ms,
-            events=events.stamped(run_step.step_started_events(work), self.now_ms()),
+            events=events.stamped(run_step.step_started_events(work, step), self.now_ms()),
+            seen=state.head.version,
+            more=more,
         )
 
     async def _run(self, state: Flow, step: Step, work: StepTask, claim: Claim) -> Flow | Outcome:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
-        if claim.epoch > work.definition.limits.max_attempts:
-            message = run_step.attempts_exceeded_message(step, claim.epoch)
+        if claim.attempt > work.definition.limits.max_attempts:
+            message = run_step.attempts_exceeded_message(step, claim.attempt)
             return await self._fail(work.tenant, state, message, "attempts")
         parts = run_step.Parts(
             self.ledger, self.budgets, self.runner, self.lessons, self.timing, self.now_ms
         )
         try:
-            return await run_step.run(parts, work, claim)
+            return await run_step.run(parts, work, claim, state)
         except StepError as error:
             return await self._fail(work.tenant, state, f"{step.id}: {error}", "step")
 
@@ -191,12 +198,15 @@ class Worker:
 
 
 async def poll_due_flows(
-    ledger: RunLedger, limit: int, back_off_ms: int
+    ledger: RunLedger, limit: int, back_off_ms: int, per_tenant: int = 1
 ) -> AsyncGenerator[tuple[str, str]]:
-    """Lease due flows and yield them as (tenant, flow), up to `limit` of each tenant.
+    """Lease due flows and yield them as (tenant, flow), `limit` at most, tenants in turn.
 
     Each becomes due again after `back_off_ms`, unless it was handled.
     """
-    for tenant in await ledger.tenants():
-        for flow in await ledger.take(tenant, limit, back_off_ms):
+    next_ms: int | None = 0
+    while limit > 0 and next_ms == 0:
+        due = await ledger.take(limit, per_tenant, back_off_ms)
+        limit, next_ms = limit - len(due.flows), due.next_ms
+        for tenant, flow in due.flows:
             yield tenant, flow

@@ -14,7 +14,7 @@ from core.costs.budgets import BudgetBook
 from core.crews import strategies
 from core.crews.definition import Definition
 from core.crews.event_buffer import EventBuffer
-from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, TooLargeError
 from core.crews.lessons import Lessons
 from core.crews.work import CrewRunner, Kind, Session, StepFailedError, StepTask
 from core.errors import NotFoundError, UnavailableError
@@ -65,15 +65,21 @@ class StepError(Exception):
 def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
     prompt = strategies.prompt(definition, state.results, step.id)
-    return StepTask(tenant, state.id, definition, prompt, step.epoch + 1, state.inputs)
+    return StepTask(tenant, state.id, definition, prompt, step.attempts + 1, state.inputs)
 
 
-def step_started_events(work: StepTask) -> list[Event]:
-    """Return the events of a step that begins; a manager's subtask is shown as a delegation."""
+def step_started_events(work: StepTask, step: Step) -> list[Event]:
+    """Return the events of a step that begins; a manager's subtask is shown as a delegation.
+
+    One that was given back before its first attempt was counted goes on, as `step_resumed`.
+    """
     prompt = work.prompt
-    begun = events.step_started(prompt.step, work.attempt)
+    if step.epoch > 0 and work.attempt == 1:
+        begun = events.custom("step_resumed", {"step": prompt.step, "attempt": work.attempt})
+    else:
+        begun = events.step_started(prompt.step, work.attempt)
     begun += events.custom("agent_started", work.who())
-    if prompt.kind is not Kind.SUBTASK or work.attempt > 1:
+    if prompt.kind is not Kind.SUBTASK or step.epoch > 0:
         return begun
     delegated = {
         "task": prompt.task,
@@ -84,13 +90,13 @@ def step_started_events(work: StepTask) -> list[Event]:
     return [*begun, *events.custom("delegation", delegated)]
 
 
-def attempts_exceeded_message(step: Step, epoch: int) -> str:
+def attempts_exceeded_message(step: Step, attempt: int) -> str:
     """Say why a step that kills its workers is not begun again."""
     last = f"; the last time: {step.error}" if step.error else ""
-    return f"step {step.id} was started {epoch - 1} times and never finished{last}"
+    return f"step {step.id} was started {attempt - 1} times and never finished{last}"
 
 
-async def run(parts: Parts, work: StepTask, claim: Claim) -> Flow:
+async def run(parts: Parts, work: StepTask, claim: Claim, known: Flow) -> Flow:
     """Run a claimed step and commit its result; return the state after it.
 
     Raises StepError if it cannot succeed; FencedError, ExpiredError, NotFoundError and
@@ -118,7 +124,11 @@ async def run(parts: Parts, work: StepTask, claim: Claim) -> Flow:
         await buffer.record_error(f"the worker stopped with {type(error).__name__}")
         raise
     buffer.post(events.custom("agent_finished", work.who()))
-    after = await buffer.commit(result)
+    try:
+        after = await buffer.commit(result, known)
+    except TooLargeError as error:
+        await buffer.record_error(str(error))
+        raise StepError(str(error)) from error
     await _record_outcome(parts.lessons, work, result)
     return after
 

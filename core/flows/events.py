@@ -135,13 +135,3 @@ def encode(event: Event) -> str:
     """Return the event as one line of JSON that every UTF-8 reader takes (no lone surrogates)."""
     text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "replace").decode()
-
-
-def is_final(event: str) -> bool:
-    """Tell whether this encoded event is a log's last."""
-    return event.startswith(('{"type":"RUN_FINISHED"', '{"type":"RUN_ERROR"'))
-
-
-def changes_state(event: str) -> bool:
-    """Tell whether this encoded event is a change of the public state."""
-    return event.startswith('{"type":"STATE_DELTA"')

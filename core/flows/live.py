@@ -1,9 +1,9 @@
 """The hub: one subscription per flow and process, however many look on.
 
 A flow that is followed has a *subscription*: a task that hears it, reads the log's rest, and keeps
-the newest events in a bounded buffer, numbered without a gap. A subscriber is no more than the number it
-has come to; it takes from the buffer what is after that, at its own pace. So a slow subscriber holds
-nobody up and costs no memory: what it wants is no longer in the buffer one day, and it goes on
+the newest events in a bounded buffer, numbered without a gap. A *subscriber* is no more than the
+number it has come to; it takes from the buffer what is after that, at its own pace. So a slow one
+holds nobody up and costs no memory: what it wants is no longer in the buffer one day, and it goes on
 from a snapshot.
 """
 
@@ -20,7 +20,7 @@ MIN_READ_SECONDS = 1.0  # a reader who comes with no time left still gets what t
 
 
 class Hub:
-    """Watches flows over a log; made once per process and used in one event loop."""
+    """Follows flows over a log; made once per process and used in one event loop."""
 
     def __init__(self, flow_log: FlowLog, policy: PollPolicy | None = None) -> None:
         self._log = flow_log
@@ -53,7 +53,7 @@ class Hub:
 
 
 class Subscriber:
-    """One who looks on. `head` is the flow's when the subscription began: it names the incarnation."""
+    """One reader of a subscription. `head` is the flow's when the subscription began: it names the incarnation."""
 
     def __init__(self, subscription: Subscription, number: int | None) -> None:
         self.head = subscription.head

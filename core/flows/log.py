@@ -10,10 +10,21 @@ from core.flows.state import Flow, Head, Summary
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of a flow's log: its number, and the AG-UI event as JSON text."""
+    """One event of a flow's log: its number, its AG-UI type, and the whole event as JSON text."""
 
     number: int
-    event: str
+    type: str
+    json: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this is its log's last."""
+        return self.type in ("RUN_FINISHED", "RUN_ERROR")
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether this is a change of the public state."""
+        return self.type == "STATE_DELTA"
 
 
 Batch = list[Entry]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.flows import Batch, Entry, Flow, FlowLog, Head, events
+from core.flows import Batch, Entry, Flow, FlowLog, Head
 
 PAGE_EVENTS = 500
 PAGE_CHARACTERS = 512 * 1024  # an event that is longer has a page of its own
@@ -71,7 +71,7 @@ def _is_ahead(head: Head, number: int) -> bool:
 
 async def _page(log: FlowLog, tenant: str, flow: str, head: Head, entries: Batch) -> Page:
     """Return a page of these, whose head knows of the end if they do."""
-    if events.is_final(entries[-1].event) and not head.status.terminal:
+    if entries[-1].is_final and not head.status.terminal:
         head = await log.head(tenant, flow, fresh=True)
     return Page(head, entries[-1].number, entries)
 
@@ -80,7 +80,7 @@ def _fitting(entries: Batch) -> Iterator[Entry]:
     """Yield the first, and as many more as fit into a page."""
     characters = 0
     for entry in entries:
-        characters += len(entry.event)
+        characters += len(entry.json)
         if characters > PAGE_CHARACTERS and entry is not entries[0]:
             return
         yield entry

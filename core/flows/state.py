@@ -79,17 +79,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One unit of work as the ledger knows it. `epoch` counts its starts, 0 before the first.
+    """One unit of work as the ledger knows it. `epoch` counts its claims, 0 before the first.
 
-    Times are Redis' own, in milliseconds since 1970; `lease_ms` is until when its worker holds it.
+    `attempts` counts those of them that were not given back. Times are Redis' own, in milliseconds
+    since 1970; `lease_ms` is until when its worker holds it, and may be older than the rest.
     """
 
     id: str
     title: str
     agent: str
-    state: str = "pending"  # pending | running | done
+    state: str = "pending"  # pending | running | done | failed | cancelled
     epoch: int = 0
-    lease_ms: int = 0
+    attempts: int = 0
+    lease_ms: int = field(default=0, compare=False)
     started_ms: int | None = None
     finished_ms: int | None = None
     error: str | None = None  # of the last attempt that failed
@@ -101,7 +103,7 @@ class Step:
             "title": self.title,
             "agent": self.agent,
             "state": self.state,
-            "attempt": self.epoch,
+            "attempt": self.attempts,
             "started_ms": self.started_ms,
             "finished_ms": self.finished_ms,
             "error": self.error,

@@ -19,17 +19,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from core.errors import UnavailableError
-from core.flows import events
 from core.flows.log import Batch, Entry, FlowLog
 from core.flows.state import Flow, Head
 
 log = logging.getLogger(__name__)
 
 PAGE = 500  # events read from the log at a time
-BUFFER_EVENTS, BUFFER_CHARACTERS = (
-    1000,
-    1_000_000,
-)  # of a subscription; who is further behind is too slow
+BUFFER_EVENTS, BUFFER_CHARACTERS = 1000, 1_000_000  # who is further behind is too slow
 REREAD_SECONDS = 0.02  # the first pause
 
 
@@ -226,11 +222,11 @@ class Subscription:
             self._buffer.clear()
             self._characters = 0
         self._buffer += fresh
-        self._characters += sum(len(entry.event) for entry in fresh)
+        self._characters += sum(len(entry.json) for entry in fresh)
         while len(self._buffer) > BUFFER_EVENTS or self._characters > BUFFER_CHARACTERS:
-            self._characters -= len(self._buffer.popleft().event)
+            self._characters -= len(self._buffer.popleft().json)
         self.last = fresh[-1].number
-        self.ended = events.is_final(fresh[-1].event)
+        self.ended = fresh[-1].is_final
         self.changed.set()
         self.changed = asyncio.Event()
         return True

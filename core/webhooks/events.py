@@ -88,7 +88,7 @@ def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEven
     `flow` is the state after the last of them.
     """
     relevant = [
-        (e.number, json.loads(e.event)) for e in entries if e.event.startswith(EVENT_PREFIXES)
+        (e.number, json.loads(e.json)) for e in entries if e.json.startswith(EVENT_PREFIXES)
     ]
     replay = _Replay(flow, {name for _, event in relevant if (name := _result(event))})
     for number, event in relevant:

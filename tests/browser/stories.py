@@ -46,7 +46,7 @@ class Story:
         """Return the cursors and the events as JSON: what a viewer must have seen."""
         head = await self.flows.log.head(self.flows.tenant, self.flow)
         entries = await self.flows.log.entries(self.flows.tenant, self.flow, 0, 100_000)
-        return [head.cursor(entry.number) for entry in entries], [entry.event for entry in entries]
+        return [head.cursor(entry.number) for entry in entries], [entry.json for entry in entries]
 
     async def state(self) -> dict[str, Any]:
         """Return what GET /v1/flows/{id} says."""

@@ -80,7 +80,7 @@ async def test_a_settled_call_counts_what_it_consumed(flows: Flows):
     assert await spent(flows) == [Spending("a/b|c", "example", "one", USED)]
     assert await viewed(flows) == state.public()
     log = await flows.log.entries(flows.tenant, "f1", before.head.sequence, 10)
-    assert json.loads(log[-1].event) == told[0]
+    assert json.loads(log[-1].json) == told[0]
     assert [entry.number - before.head.sequence for entry in log] == [1, 2]
 
 
@@ -121,6 +121,19 @@ async def test_calls_of_a_step_that_is_begun_again_are_lost(flows: Flows):
     assert state.usage == LOST + USED + LOST
     assert await spent(flows) == [Spending("a/b|c", "example", "one", state.usage)]
     assert await viewed(flows) == state.public()
+
+
+async def test_calls_of_a_step_that_is_given_back_are_lost(flows: Flows):
+    claim = await begun(flows)
+    for number in (1, 2):
+        await flows.budgets.reserve(call(claim, number))
+    await flows.budgets.settle(call(claim, 2), USED, [])
+    await flows.ledger.release(claim, 1, StepWrite(), delay_ms=0, reason="stops")
+    state = await state_of(flows)
+    assert state.usage == LOST + USED
+    assert await viewed(flows) == state.public()
+    await end(flows)
+    assert (await state_of(flows)).usage == LOST + USED
 
 
 async def test_a_lost_call_cannot_be_settled_and_its_worker_reserves_nothing(flows: Flows):

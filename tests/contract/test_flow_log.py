@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from core.adapters.upstash import keys
 from core.adapters.upstash.log import UpstashFlowLog
 from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError
@@ -82,7 +81,7 @@ async def test_entries_come_in_pages_after_a_number(flows: Flows):
     await tell(flows, claim, range(1, 6))
     page = await flows.log.entries(flows.tenant, "f1", 4, 3)
     assert [entry.number for entry in page] == [5, 6, 7]
-    assert json.loads(page[0].event) == events.custom("count", 1)[0]
+    assert json.loads(page[0].json) == events.custom("count", 1)[0]
     assert await flows.log.entries(flows.tenant, "f1", 9, 3) == []
 
 
@@ -135,7 +134,7 @@ async def test_a_page_of_flows_is_full_though_some_of_the_listed_have_expired(fl
     for number in range(9):
         await flows.ledger.create(flows.tenant, a_launch(f"f{number}"))
     for number in (8, 7, 6, 5, 3):
-        await flows.log._redis.execute(["DEL", keys.flow(flows.tenant, f"f{number}")])
+        await flows.log._redis.execute(["DEL", flows.keys.flow(flows.tenant, f"f{number}")])
     page = await flows.log.recent(flows.tenant, 2)
     assert [summary.id for summary in page] == ["f4", "f2"]
     rest = await flows.log.recent(flows.tenant, 3, page[-1].order)

@@ -1,6 +1,7 @@
 """Steps that come later, that failed, and that were done before. Over memory and over Redis."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -28,17 +29,17 @@ async def held(flows: Flows, step: Step, lease_ms: int = LEASE_MS) -> Claim:
 
 async def test_new_steps_come_last_in_the_order_they_were_given(flows: Flows):
     before = await launched(flows)
-    state = await flows.ledger.add_steps(flows.tenant, "f1", PLAN)
+    state = await flows.ledger.add_steps(flows.tenant, before, PLAN)
     assert state.steps == (*before.steps, *PLAN)
     assert state == await flows.ledger.state(flows.tenant, "f1")
     assert await viewed(flows) == state.public()
 
 
 async def test_steps_are_added_once(flows: Flows):
-    await launched(flows)
-    first = await flows.ledger.add_steps(flows.tenant, "f1", PLAN[:2])
-    assert await flows.ledger.add_steps(flows.tenant, "f1", PLAN[:2]) == first
-    more = await flows.ledger.add_steps(flows.tenant, "f1", (*PLAN, PLAN[2]))
+    before = await launched(flows)
+    first = await flows.ledger.add_steps(flows.tenant, before, PLAN[:2])
+    assert await flows.ledger.add_steps(flows.tenant, before, PLAN[:2]) == first
+    more = await flows.ledger.add_steps(flows.tenant, before, (*PLAN, PLAN[2]))
     assert [step.id for step in more.steps[3:]] == [step.id for step in PLAN]
     assert more.head.version == first.head.version + 1
     assert await viewed(flows) == more.public()
@@ -47,22 +48,22 @@ async def test_steps_are_added_once(flows: Flows):
 async def test_a_step_that_runs_is_not_begun_again_by_adding_it(flows: Flows):
     state = await launched(flows)
     await held(flows, state.steps[0])
-    after = await flows.ledger.add_steps(flows.tenant, "f1", state.steps)
+    after = await flows.ledger.add_steps(flows.tenant, state, state.steps)
     assert (after.steps[0].state, after.steps[0].epoch) == ("running", 1)
 
 
 async def test_eight_who_add_the_same_steps_add_them_once(flows: Flows):
-    await launched(flows)
+    before = await launched(flows)
     added = await asyncio.gather(
-        *(flows.ledger.add_steps(flows.tenant, "f1", PLAN) for _ in range(8))
+        *(flows.ledger.add_steps(flows.tenant, before, PLAN) for _ in range(8))
     )
     assert {len(state.steps) for state in added} == {6}
     assert {state.head.version for state in added} == {2}
 
 
 async def test_a_new_step_is_run_like_any_other(flows: Flows):
-    await launched(flows)
-    state = await flows.ledger.add_steps(flows.tenant, "f1", PLAN)
+    state = await launched(flows)
+    state = await flows.ledger.add_steps(flows.tenant, state, PLAN)
     claim = await held(flows, state.steps[4])
     after = await flows.ledger.commit(claim, 1, {"output": 2}, StepWrite())
     assert after.results == {"one.work.1.2": {"output": 2}}
@@ -71,12 +72,12 @@ async def test_a_new_step_is_run_like_any_other(flows: Flows):
 
 
 async def test_a_flow_that_has_ended_gets_no_steps(flows: Flows):
-    await launched(flows)
+    state = await launched(flows)
     await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     with pytest.raises(FencedError):
-        await flows.ledger.add_steps(flows.tenant, "f1", PLAN)
+        await flows.ledger.add_steps(flows.tenant, state, PLAN)
     with pytest.raises(NotFoundError):
-        await flows.ledger.add_steps(flows.tenant, "nowhere", PLAN)
+        await flows.ledger.add_steps(flows.tenant, replace(state, id="nowhere"), PLAN)
 
 
 async def test_a_step_keeps_the_error_of_its_last_attempt_until_it_is_done(flows: Flows):

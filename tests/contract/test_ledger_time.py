@@ -9,7 +9,7 @@ import pytest
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status, events
-from tests.fixtures_ports import Flows, a_launch, viewed
+from tests.fixtures_ports import Flows, a_launch, due, viewed
 
 LEASE_MS = 30_000
 HOUR_MS = 3_600_000
@@ -42,10 +42,6 @@ async def answer(flows: Flows, epoch: int = 1) -> None:
         flows.tenant, "f1", Status.RUNNING, status_epoch=epoch,
         events=events.custom("resumed", {}), answer=("one.review.1", {"approve": True}),
     )  # fmt: skip
-
-
-async def due(flows: Flows) -> list[str]:
-    return await flows.ledger.take(flows.tenant, 10, HOUR_MS)
 
 
 async def over(flows: Flows) -> Claim:
@@ -109,25 +105,25 @@ async def test_a_flow_whose_time_is_over_can_be_ended(flows: Flows):
 async def test_a_flow_that_is_put_off_is_due_after_the_delay(flows: Flows):
     await launched(flows)
     await flows.ledger.reschedule(flows.tenant, "f1", HOUR_MS)
-    assert await due(flows) == []
+    assert await due(flows, HOUR_MS) == []
     await flows.ledger.reschedule(flows.tenant, "f1", 1)
     await asyncio.sleep(0.02)
-    assert await due(flows) == ["f1"]
+    assert await due(flows, HOUR_MS) == ["f1"]
 
 
 async def test_a_flow_is_not_put_off_beyond_the_end_of_its_time(flows: Flows):
     await launched(flows, limit_ms=150)
     await flows.ledger.reschedule(flows.tenant, "f1", HOUR_MS)
-    assert await due(flows) == []
+    assert await due(flows, HOUR_MS) == []
     await asyncio.sleep(0.16)
-    assert await due(flows) == ["f1"]
+    assert await due(flows, HOUR_MS) == ["f1"]
 
 
 async def test_a_flow_that_has_ended_is_not_put_off(flows: Flows):
     await launched(flows)
     await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     await flows.ledger.reschedule(flows.tenant, "f1", 0)
-    assert await due(flows) == []
+    assert await due(flows, HOUR_MS) == []
     with pytest.raises(NotFoundError):
         await flows.ledger.reschedule(flows.tenant, "nowhere", 0)
 
@@ -139,15 +135,15 @@ async def test_a_flow_that_waits_says_for_what_and_is_not_due(flows: Flows):
     state = await flows.ledger.state(flows.tenant, "f1")
     assert (state.head.status, state.waiting) == (Status.WAITING, QUESTION)
     assert await viewed(flows) == state.public()
-    assert await due(flows) == []
+    assert await due(flows, HOUR_MS) == []
 
 
 async def test_a_flow_that_waits_is_due_when_its_time_is_over(flows: Flows):
     await launched(flows, limit_ms=150)
     await wait(flows)
-    assert await due(flows) == []
+    assert await due(flows, HOUR_MS) == []
     await asyncio.sleep(0.16)
-    assert await due(flows) == ["f1"]
+    assert await due(flows, HOUR_MS) == ["f1"]
 
 
 async def test_no_step_of_a_flow_that_waits_is_begun(flows: Flows):
@@ -165,7 +161,7 @@ async def test_an_answer_is_one_more_result_and_makes_the_flow_due(flows: Flows)
     assert (state.head.status, state.waiting) == (Status.RUNNING, None)
     assert state.results == {"one.review.1": {"approve": True}}
     assert await viewed(flows) == state.public()
-    assert await due(flows) == ["f1"]
+    assert await due(flows, HOUR_MS) == ["f1"]
     assert (await held(flows, 1)).epoch == 1
 
 
@@ -174,8 +170,62 @@ async def test_an_answer_whose_reply_was_lost_is_told_once(flows: Flows):
     await wait(flows)
     await answer(flows)
     await answer(flows)
-    told = [e.event for e in await flows.log.entries(flows.tenant, "f1", 0, 100)]
+    told = [e.json for e in await flows.log.entries(flows.tenant, "f1", 0, 100)]
     assert [json.loads(event).get("name") for event in told].count("resumed") == 1
+
+
+async def test_of_two_different_answers_one_is_refused(flows: Flows):
+    """Also where both were read off the same question, and whichever comes first."""
+    await launched(flows)
+    await wait(flows)
+
+    async def answered(approve: bool) -> bool:
+        try:
+            await flows.ledger.transition(
+                flows.tenant, "f1", Status.RUNNING, status_epoch=1, events=[],
+                answer=("one.review.1", {"approve": approve}),
+            )  # fmt: skip
+        except FencedError:
+            return False
+        return True
+
+    kept = await asyncio.gather(*(answered(number % 2 == 0) for number in range(10)))
+    assert set(kept[::2]) == {not kept[1]}  # the same answer is the same request
+    assert set(kept[1::2]) == {kept[1]}
+    results = (await flows.ledger.state(flows.tenant, "f1")).results
+    assert results == {"one.review.1": {"approve": kept[0]}}
+
+
+async def test_the_same_answer_of_two_people_is_two_requests_if_they_say_so(flows: Flows):
+    await launched(flows)
+    await wait(flows)
+
+    async def answered(request: str) -> None:
+        await flows.ledger.transition(
+            flows.tenant, "f1", Status.RUNNING, status_epoch=1, events=[],
+            answer=("one.review.1", {"approve": True}), request=request,
+        )  # fmt: skip
+
+    await answered("ann")
+    await answered("ann")
+    with pytest.raises(FencedError):
+        await answered("bob")
+
+
+@pytest.mark.parametrize(
+    ("end", "left"),
+    [(Status.FAILED, "failed"), (Status.CANCELLED, "cancelled"), (Status.SUCCEEDED, "cancelled")],
+)
+async def test_steps_that_run_end_with_their_flow(flows: Flows, end: Status, left: str):
+    await launched(flows)
+    done = await held(flows, 0)
+    await flows.ledger.commit(done, 1, {"output": 1}, StepWrite())
+    await held(flows, 1)
+    await flows.ledger.transition(flows.tenant, "f1", end, status_epoch=0, events=[])
+    state = await flows.ledger.state(flows.tenant, "f1")
+    assert [step.state for step in state.steps] == ["done", left, "pending"]
+    assert state.steps[1].finished_ms is not None
+    assert await viewed(flows) == state.public()
 
 
 async def test_of_two_answers_the_first_counts(flows: Flows):
@@ -195,5 +245,5 @@ async def test_a_flow_that_waits_can_be_ended(flows: Flows):
     state = await flows.ledger.state(flows.tenant, "f1")
     assert (state.head.status, state.waiting) == (Status.CANCELLED, None)
     assert await viewed(flows) == state.public()
-    await flows.wake_queue.enqueue(flows.tenant, "f1")
-    assert await due(flows) == []
+    await flows.ledger.reschedule(flows.tenant, "f1", 0)
+    assert await due(flows, HOUR_MS) == []

@@ -152,6 +152,27 @@ def test_of_a_rule_it_checks_what_can_be_counted(rule: str, answer: str, valid: 
     assert (verdict["reason"] is None) == (valid and "at most" in rule)
 
 
+def test_a_crew_of_ones_own_with_an_output_schema_gets_an_answer_that_fits():
+    schema = {
+        "type": "object",
+        "required": ["title", "tags", "score", "mood"],
+        "additionalProperties": False,
+        "properties": {
+            "title": {"type": "string", "maxLength": 20},
+            "tags": {"type": "array", "minItems": 2, "items": {"type": "string"}},
+            "score": {"type": "number", "minimum": 1, "maximum": 5},
+            "mood": {"enum": ["good", "bad"]},
+            "sure": {"type": ["boolean", "null"]},
+            "parts": {"type": "array", "items": {"properties": {"n": {"type": "integer"}}}},
+        },
+    }
+    crew = Registry(Path("crews")).get("research_brief_consensus")
+    order = Prompt("write", Kind.TASK, "write", "analyst", "Score it.", "JSON", (), schema)
+    answer = ordered_by(StepTask("t", "f", crew, order, 1, {}))  # read, so it fits
+    assert (answer["score"], answer["mood"], len(answer["tags"])) == (1, "good", 2)
+    assert answer["title"].startswith("The offline model")
+
+
 def test_agents_of_other_goals_quote_other_sentences():
     notes = "Which way?\n\nNotes:\nThe ferry costs money. The ferry takes hours."
     assert quote(notes, "Say what it costs").endswith("The ferry costs money.")

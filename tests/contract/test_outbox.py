@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from core.adapters.memory import MemoryFlows, MemoryOutbox
-from core.adapters.upstash import keys
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
 from core.crews.ledger import FencedError
 from core.webhooks.outbox import Delivery, DeliveryCursor, Outbox, WebhookKind
-from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, in_memory, over_redis
+from tests.fixtures_ports import DEFAULT_KEYS, Flows, a_launch, in_memory, over_redis
 
 LEASE_MS = 30_000
 
@@ -47,7 +46,7 @@ def post(request: pytest.FixtureRequest) -> Leasing:
     client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
     commands = client(rest.url, rest.token)
     flows = over_redis(commands, rest.url, rest.token)
-    return Leasing(flows, UpstashOutbox(RetryingClient(commands), TTL_SECONDS))
+    return Leasing(flows, UpstashOutbox(RetryingClient(commands)))
 
 
 async def test_a_flow_with_webhooks_is_in_the_outbox_from_its_launch(post: Leasing):
@@ -127,13 +126,16 @@ async def test_a_flow_that_left_does_not_come_again(post: Leasing):
         await post.saved(delivery, 0)
 
 
-async def test_every_key_has_a_time_to_live_and_a_slot_of_the_tenant(cluster_gateway):
+async def test_the_outbox_is_in_one_slot_and_empty_in_the_end(cluster_gateway):
     rest = cluster_gateway
     commands = HttpRedis(rest.url, rest.token)
-    post = Leasing(over_redis(commands, rest.url, rest.token), UpstashOutbox(commands, TTL_SECONDS))
+    post = Leasing(over_redis(commands, rest.url, rest.token), UpstashOutbox(commands))
     await post.launched("f1", "f2")
     one, two = await post.leased()
     await post.saved(one, 0)
     await post.outbox.remove(post.flows.tenant, two)
-    for key in await commands.execute(["KEYS", f"{keys.outbox(post.flows.tenant)}*"]):
-        assert await commands.execute(["TTL", key]) > 0, key
+    (one,) = await post.leased()
+    await post.outbox.remove(post.flows.tenant, one)
+    assert await post.leased() == []
+    assert await commands.execute(["KEYS", f"{DEFAULT_KEYS.outbox(post.flows.tenant)}*"]) == []
+    assert post.flows.tenant not in await post.outbox.tenants()

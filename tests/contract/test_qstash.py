@@ -26,6 +26,7 @@ from core.crews.work import Session, StepTask
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
 from functions import crew_worker
+from tests.fixtures_ports import leased
 from tests.worker_parts import a_worker, launched
 
 CURRENT, NEXT, OTHER = "c" * 32, "n" * 32, "o" * 32
@@ -184,7 +185,7 @@ async def test_a_flow_that_takes_longer_than_a_request_goes_on_in_the_next(
     qstash: Stub, deployment: Deployment
 ):
     await launched(deployment.flows, CREW)
-    await deployment.flows.take("t", 1, 0)
+    await leased(deployment.flows, "t", 0)
     await deployment.worker.run_flow(
         "t", "f", crew_worker.DeadlineClock(30)
     )  # too short for a step

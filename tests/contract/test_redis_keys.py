@@ -1,34 +1,43 @@
 """What the Redis adapters leave behind, and that they keep within one slot of a cluster."""
 
 import asyncio
-import socket
+import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from core.adapters.upstash import keys
+from core.adapters.upstash import scripts
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import CommandError
+from core.adapters.upstash.flow_scripts import DAY_MS, date
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.scripts import DAY_MS, FOLDER, FlowScripts, date
+from core.adapters.upstash.keys import Keyspace
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
+from core.errors import UnavailableError
 from core.flows import Status, Step, events
-from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
+from tests.fixtures_ports import DEFAULT_KEYS, Flows, a_launch, over_redis, own_keys
+
+TTL_SECONDS = 1.0
 
 
 async def a_whole_flow(flows: Flows) -> None:
     """Every operation of the ports once."""
     await flows.ledger.create(flows.tenant, a_launch(webhooks={"url": "https://example.com"}))
-    await flows.ledger.take(flows.tenant, 1, 1)
+    await flows.ledger.take(1, 1, 1)
+    released = await held(flows)
+    await flows.ledger.release(released, 1, StepWrite(), delay_ms=0, reason="stops")
     claim = await held(flows)
     for seq in range(1, 40):
         await flows.ledger.emit(claim, seq, 1000, StepWrite(events.custom("x", 1), error="e"))
     await used(flows, claim, 1)
     await flows.budgets.reserve(a_call(claim, 2))
-    await flows.ledger.add_steps(flows.tenant, "f1", (Step("four", "Four", "worker"),))
+    state = await flows.ledger.state(flows.tenant, "f1")
+    await flows.ledger.add_steps(flows.tenant, state, (Step("four", "Four", "worker"),))
+    await flows.ledger.record_failure(flows.tenant, "f1", "e")
     await flows.ledger.commit(claim, 40, {"output": 1}, StepWrite(events.step_finished("one")))
     await flows.wake_queue.enqueue(flows.tenant, "f1")
     await flows.log.recent(flows.tenant, 10)
@@ -44,10 +53,10 @@ async def a_whole_flow(flows: Flows) -> None:
     )
 
 
-async def held(flows: Flows) -> Claim:
-    step = (await flows.ledger.state(flows.tenant, "f1")).steps[0]
+async def held(flows: Flows, flow: str = "f1") -> Claim:
+    step = (await flows.ledger.state(flows.tenant, flow)).steps[0]
     claim = await flows.ledger.claim(
-        flows.tenant, "f1", step, owner="w", lease_ms=1000, events=events.step_started("one", 1)
+        flows.tenant, flow, step, owner="w", lease_ms=1000, events=events.step_started("one", 1)
     )
     assert isinstance(claim, Claim)
     return claim
@@ -69,90 +78,150 @@ async def wait(flows: Flows) -> None:
     )
 
 
-async def test_every_operation_of_a_tenant_stays_within_one_slot(cluster_gateway):
+async def test_every_operation_of_a_partition_stays_within_one_slot(cluster_gateway):
     rest = cluster_gateway
     commands = HttpRedis(rest.url, rest.token)
+    keys = Keyspace(partitions=16)
+    apart = next(f"t{n}" for n in range(99) if keys.tag(f"t{n}") != keys.tag("a"))
     with pytest.raises(CommandError, match="CROSSSLOT"):  # the server does mind
-        await commands.execute(["MGET", keys.flow("a", "f"), keys.flow("b", "f")])
-    await a_whole_flow(over_redis(commands, rest.url, rest.token))
+        await commands.execute(["MGET", keys.flow("a", "f"), keys.flow(apart, "f")])
+    for _ in range(3):
+        await a_whole_flow(over_redis(commands, rest.url, rest.token, keys=keys))
 
 
-async def test_every_key_has_a_time_to_live(gateway):
+async def test_partitions_are_looked_at_together(gateway):
+    keys = Keyspace(partitions=4, prefix=own_keys().prefix)
+    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token, keys=keys)
+    tenants = [f"t{number}" for number in range(12)]
+    assert len({keys.tag(tenant) for tenant in tenants}) == 4
+    for tenant in tenants:
+        await flows.ledger.create(tenant, a_launch())
+    taken = [await flows.ledger.take(5, 1, 60_000) for _ in range(3)]
+    assert [each.next_ms == 0 for each in taken] == [True, True, False]
+    assert sorted(flow for each in taken for flow in each.flows) == sorted(
+        (tenant, "f1") for tenant in tenants
+    )
+
+
+@pytest.fixture
+def short(gateway) -> Flows:
+    """Flows that are kept for a second after their end."""
     commands = HttpRedis(gateway.url, gateway.token)
-    flows = over_redis(commands, gateway.url, gateway.token)
-    await a_whole_flow(flows)
-    await flows.ledger.create(flows.tenant, a_launch("f2"))
-    found = await commands.execute(["KEYS", f"*{flows.tenant}*"])
-    assert {key.split(":")[1] for key in found} == {
-        "flow",
-        "log",
-        "flows",
-        "due",
-        "outbox",
-        "spend",
+    return over_redis(
+        commands, gateway.url, gateway.token, keys=own_keys(), ttl_seconds=TTL_SECONDS
+    )
+
+
+@pytest.fixture
+async def ttls(gateway, short: Flows):
+    """The seconds to live of every key, by its name's last parts; -1: for ever."""
+    commands = HttpRedis(gateway.url, gateway.token)
+    tag = short.keys.tag(short.tenant)
+
+    async def found() -> dict[str, float]:
+        keys = await commands.execute(["KEYS", f"{tag}*"])
+        left = await commands.pipeline([["PTTL", key] for key in keys]) if keys else []
+        names = [key.removeprefix(f"{tag}:").removeprefix(f"{short.tenant}:") for key in keys]
+        return {name: ms / 1000 if ms >= 0 else -1 for name, ms in zip(names, left, strict=True)}
+
+    return found
+
+
+async def ended(flows: Flows, flow: str, epoch: int = 0) -> None:
+    await flows.ledger.transition(
+        flows.tenant, flow, Status.FAILED, status_epoch=epoch, events=events.run_error("x", "y")
+    )
+
+
+async def test_nothing_that_lives_has_a_time_to_live_and_all_that_has_ended_has_one(short, ttls):
+    await short.ledger.create(short.tenant, a_launch("f1", webhooks={"url": "https://a.example"}))
+    await short.ledger.create(short.tenant, a_launch("f2"))
+    await used(short, await held(short, "f2"), 1)
+    live = await ttls()
+    days = [name for name in live if name.startswith("spend:")]
+    assert all(live.pop(name) > 399 * 86_400 for name in days)
+    assert set(live.values()) == {-1}
+    await ended(short, "f2")
+    left = await ttls()
+    assert 0 < left["flow:f2"] <= TTL_SECONDS
+    assert 0 < left["log:f2"] <= TTL_SECONDS
+    assert {name for name, seconds in left.items() if seconds == -1} == live.keys() - {
+        "flow:f2",
+        "log:f2",
     }
-    for key in found:
-        assert await commands.execute(["TTL", key]) > 0, key
-    assert await commands.execute(["TTL", keys.TENANTS]) > 0
-    day = next(key for key in found if ":spend:" in key)
-    assert await commands.execute(["TTL", day]) > 399 * 86_400
 
 
-async def test_a_flow_that_waits_outlives_the_end_of_its_time(gateway):
+async def test_nothing_is_left_of_flows_that_have_expired(short, ttls):
+    for number in range(250):  # more than one look forgets
+        await short.ledger.create(short.tenant, a_launch(f"f{number}"))
+        await ended(short, f"f{number}")
+    await asyncio.sleep(TTL_SECONDS * 1.1)
+    for _ in range(4):
+        assert (await short.ledger.take(1, 1, 1000)).flows == []
+    assert await ttls() == {}
+
+
+async def test_flows_that_live_longer_than_flows_are_kept_lose_nothing(short):
+    """Steps that only beat, or write much; a person who takes longer than the time to live."""
+    for flow in ("beats", "writes", "waits"):
+        await short.ledger.create(short.tenant, a_launch(flow))
+    beats, writes = await held(short, "beats"), await held(short, "writes")
+    await short.ledger.transition(
+        short.tenant, "waits", Status.WAITING, status_epoch=0, events=[], waiting={"name": "r"}
+    )
+    for seq in range(1, 12):
+        await short.ledger.emit(beats, seq, 1000, StepWrite())
+        for part in range(4):
+            write = StepWrite(events.custom("x", 1))
+            await short.ledger.emit(writes, 4 * seq + part, 1000, write)
+        await asyncio.sleep(TTL_SECONDS / 5)
+        await short.ledger.take(10, 10, 100)
+    await short.ledger.create(short.tenant, a_launch("later"))
+    listed = await short.log.recent(short.tenant, 10)
+    assert [summary.id for summary in listed] == ["later", "waits", "writes", "beats"]
+    assert len(await short.log.entries(short.tenant, "writes", 0, 1000)) > 40
+    await asyncio.sleep(1.2)  # the leases are over
+    taken = await short.ledger.take(10, 10, 1000)
+    assert {flow for _, flow in taken.flows} == {"beats", "writes", "later"}
+    await ended(short, "waits", epoch=1)
+    assert (await short.ledger.state(short.tenant, "waits")).definition == {"name": "example"}
+
+
+async def test_what_ended_is_kept_from_its_end_on(short, ttls):
+    await short.ledger.create(short.tenant, a_launch())
+    await asyncio.sleep(TTL_SECONDS * 0.7)
+    await ended(short, "f1")
+    assert (await ttls())["flow:f1"] > TTL_SECONDS * 0.8
+
+
+async def test_webhooks_are_due_from_the_launch_on_and_at_every_turn(gateway):
     commands = HttpRedis(gateway.url, gateway.token)
-    flows = over_redis(commands, gateway.url, gateway.token)
-    limit_seconds, webhooks = 30 * 86_400, {"url": "https://example.com"}
-    launch = a_launch(time_limit_ms=limit_seconds * 1000, webhooks=webhooks)
-    await flows.ledger.create(flows.tenant, launch)
-    await wait(flows)
-    await flows.ledger.create(flows.tenant, a_launch("f2"))  # shortens nothing
-    for key in (keys.flow, keys.log):
-        assert await commands.execute(["TTL", key(flows.tenant, "f1")]) > limit_seconds
-    for key in (keys.due, keys.outbox):
-        assert await commands.execute(["TTL", key(flows.tenant)]) > limit_seconds
-    assert await commands.execute(["TTL", keys.TENANTS]) > limit_seconds
-    live_until = float(await commands.execute(["ZSCORE", keys.TENANTS, flows.tenant]))
-    assert live_until > (time.time() + limit_seconds) * 1000
-    await flows.ledger.transition(flows.tenant, "f1", Status.RUNNING, status_epoch=1, events=[])
-    assert await commands.execute(["TTL", keys.flow(flows.tenant, "f1")]) <= TTL_SECONDS
-
-
-async def test_a_flow_that_waits_for_ever_lives_on_whenever_it_is_looked_at(gateway):
-    commands = HttpRedis(gateway.url, gateway.token)
-    flows = over_redis(commands, gateway.url, gateway.token)
-    await flows.ledger.create(flows.tenant, a_launch())
-    await wait(flows)
-    kept = [keys.flow(flows.tenant, "f1"), keys.log(flows.tenant, "f1"), keys.due(flows.tenant)]
-    for key in kept:
-        await commands.execute(["EXPIRE", key, 60])
-    await flows.ledger.reschedule(flows.tenant, "f1", 1000)
-    for key in kept:
-        assert await commands.execute(["TTL", key]) >= TTL_SECONDS
-
-
-async def test_who_is_to_be_told_is_in_the_outbox_from_the_launch_on(gateway):
-    commands = HttpRedis(gateway.url, gateway.token)
-    flows = over_redis(commands, gateway.url, gateway.token)
+    flows = over_redis(commands, gateway.url, gateway.token, keys=own_keys())
+    outbox = flows.keys.outbox(flows.tenant)
+    index = flows.keys.outbox_index(flows.keys.tag(flows.tenant))
     await flows.ledger.create(flows.tenant, a_launch())
     await flows.ledger.create(flows.tenant, a_launch("f2", webhooks={"url": "https://a.example"}))
-    assert await commands.execute(["ZRANGE", keys.outbox(flows.tenant), 0, -1]) == ["f2"]
+    assert await commands.execute(["ZRANGE", outbox, 0, -1]) == ["f2"]
+    for moved, epoch in ((Status.WAITING, 0), (Status.RUNNING, 1), (Status.CANCELLED, 2)):
+        await commands.execute(["ZADD", outbox, 9e12, "f2"])
+        await commands.execute(["ZADD", index, 9e12, flows.tenant])
+        await flows.ledger.transition(flows.tenant, "f2", moved, status_epoch=epoch, events=[])
+        now = time.time() * 1000
+        assert float(await commands.execute(["ZSCORE", outbox, "f2"])) == pytest.approx(
+            now, abs=5000
+        )
+        assert float(await commands.execute(["ZSCORE", index, flows.tenant])) < now + 5000
 
 
-async def test_money_is_counted_on_redis_day_whatever_the_workers_clock_says(gateway):
-    await money_is_counted_on_redis_day(gateway, FOLDER)
+@pytest.mark.parametrize("days_off", [-1, 0, 1])
+async def test_money_is_counted_on_redis_day_whatever_the_workers_clock_says(gateway, days_off):
+    await money_is_counted_on_redis_day(gateway, scripts.FOLDER, days_off)
 
 
-async def money_is_counted_on_redis_day(gateway, lua_folder: Path) -> None:
-    """A worker whose clock is a day off asks twice, once."""
+async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int) -> None:
     commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
-
-    def a_day_late() -> int:
-        return time.time_ns() // 1_000_000 - DAY_MS
-
-    wrong = FlowScripts(commands, TTL_SECONDS, lua_folder, now_ms=a_day_late)
-    book = UpstashBudgetBook(commands, TTL_SECONDS)
-    book._scripts = wrong
+    book = UpstashBudgetBook(commands, DEFAULT_KEYS, lua_folder, lambda: wrong_ms(days_off))
     await flows.ledger.create(flows.tenant, a_launch())
     claim = await held(flows)
     for number in (1, 2):
@@ -161,8 +230,25 @@ async def money_is_counted_on_redis_day(gateway, lua_folder: Path) -> None:
     seconds, _ = await commands.execute(["TIME"])
     spent = await book.spending(flows.tenant, date(int(seconds) * 1000))
     assert [of.usage for of in spent] == [Usage(calls=2)]
-    found = await commands.execute(["KEYS", keys.spend(flows.tenant, "*")])
+    found = await commands.execute(["KEYS", flows.keys.spend(flows.tenant, "*")])
     assert len(found) == 1
+
+
+def wrong_ms(days_off: int) -> int:
+    return time.time_ns() // 1_000_000 + days_off * DAY_MS
+
+
+async def test_a_clock_that_is_further_off_counts_nothing(gateway):
+    commands = HttpRedis(gateway.url, gateway.token)
+    flows = over_redis(commands, gateway.url, gateway.token)
+    book = UpstashBudgetBook(commands, DEFAULT_KEYS, now_ms=lambda: wrong_ms(2))
+    await flows.ledger.create(flows.tenant, a_launch())
+    claim = await held(flows)
+    await book.reserve(a_call(claim, 1))
+    with pytest.raises(UnavailableError, match="clock"):
+        await book.settle(a_call(claim, 1), Usage(calls=1), [])
+    today = datetime.now(UTC).date().isoformat()
+    assert await book.spending(flows.tenant, today) == []
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
@@ -173,79 +259,12 @@ async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
     assert await flows.ledger.create(flows.tenant, a_launch("f2")) is True
 
 
-def calls(valkey) -> dict[str, int]:
-    """How often each command ran, from the server's own count."""
-    with socket.create_connection(valkey) as connection:
-        connection.sendall(b"INFO commandstats\r\nPING\r\n")
-        text = b""
-        while not text.endswith(b"+PONG\r\n"):
-            text += connection.recv(65536)
-    lines = [line.split(":") for line in text.decode().splitlines() if line.startswith("cmdstat_")]
-    return {name.removeprefix("cmdstat_"): int(v.split(",")[0].split("=")[1]) for name, v in lines}
-
-
-async def test_what_each_operation_costs_in_billed_commands(gateway, valkey):
-    """Every command counts, those of a script and the EVALSHA around them."""
-    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
-    tenant, ledger, budgets = flows.tenant, flows.ledger, flows.budgets
-    await a_whole_flow(flows)  # all scripts are known now
-
-    async def counted(call) -> dict[str, int]:
-        before = calls(valkey)
-        await call
-        after = calls(valkey)
-        changed = {name: after[name] - before.get(name, 0) for name in after}
-        return {n: c for n, c in changed.items() if c and n not in ("info", "ping")}
-
-    def write(events: int, **more: int) -> dict[str, int]:
-        """A script that reads, takes the time, appends, publishes and sets."""
-        return {"evalsha": 1, "hmget": 1, "time": 1, "xadd": events, "publish": 1, "hset": 1} | more
-
-    whole = {"evalsha": 1, "hgetall": 1}
-    x = events.custom("x", 1)
-    due = {"zadd": 1}
-    await counted(ledger.create(tenant, a_launch("warm")))
-    created = await counted(ledger.create(tenant, a_launch()))
-    registered = {"time": 1, "zadd": 1, "zremrangebyscore": 1, "expire": 2}
-    assert created == registered | {"evalsha": 2, "hget": 1}  # "f1" is there
-    created = await counted(ledger.create(tenant, a_launch("f2")))
-    assert sum(created.values()) == 20
-    step = (await ledger.state(tenant, "f2")).steps[0]
-    claim = Claim(tenant, "f2", "one", 1)
-    assert await counted(flows.log.head(tenant, "f2")) == {"hmget": 1}
-    assert await counted(
-        ledger.claim(tenant, "f2", step, owner="w", lease_ms=1, events=x)
-    ) == write(2, **due)
-    assert await counted(ledger.emit(claim, 1, 1, StepWrite(x))) == write(1)
-    assert await counted(ledger.emit(claim, 2, 1, StepWrite())) == {
-        "evalsha": 1, "hmget": 1, "time": 1, "hset": 1,
-    }  # fmt: skip
-    assert await counted(ledger.emit(claim, 3, 1, StepWrite(x, error="e"))) == write(2)
-    assert await counted(budgets.reserve(a_call(claim, 1))) == {"evalsha": 1, "hmget": 1, "hset": 1}
-    await used(
-        flows, claim, 2
-    )  # the first call of a day's model, crew and task sets a time to live
-    settle = budgets.settle(a_call(claim, 1), Usage(calls=1), x)
-    assert await counted(settle) == write(2, hmget=2, hset=2)
-    await budgets.reserve(a_call(claim, 3))
-    await asyncio.sleep(0.01)
-    step = (await ledger.state(tenant, "f2")).steps[0]
-    again = ledger.claim(tenant, "f2", step, owner="w2", lease_ms=60_000, events=x)
-    assert await counted(again) == write(2, hmget=2, hset=2, **due)
-    claim = Claim(tenant, "f2", "one", 2)
-    new = (Step("four", "Four", "worker"),)
-    assert await counted(ledger.add_steps(tenant, "f2", new)) == whole | {
-        "time": 1, "xadd": 1, "publish": 1, "hset": 1,
-    }  # fmt: skip
-    assert await counted(ledger.add_steps(tenant, "f2", new)) == whole
-    assert await counted(ledger.reschedule(tenant, "f2", 1)) == {
-        "evalsha": 1, "hmget": 1, "time": 1, "zadd": 1,
-    }  # fmt: skip
-    assert await counted(ledger.commit(claim, 1, {"output": 1}, StepWrite(x))) == whole | {
-        "time": 1, "xadd": 2, "publish": 1, "hset": 1, "zadd": 1,
-    }  # fmt: skip
-    end = ledger.transition(tenant, "f2", Status.SUCCEEDED, status_epoch=0, events=x)
-    assert await counted(end) == write(2, zrem=1)
-    taken = {"evalsha": 1, "time": 1, "zrange": 1}
-    assert await counted(ledger.take(tenant, 10, 60_000)) == taken | due
-    assert await counted(ledger.take(tenant, 10, 60_000)) == taken
+@pytest.mark.parametrize("path", sorted(scripts.FOLDER.glob("*.lua")), ids=lambda p: p.stem)
+def test_a_script_takes_the_keys_of_its_signature_in_their_order(path: Path):
+    if path.stem in ("prelude", "flow", "money"):
+        pytest.skip("shared by the scripts")
+    keys = scripts.SCRIPTS[path.stem].keys
+    text = path.read_text()
+    named = re.search(r"^local ([A-Z_, ]+) = (?:unpack\(KEYS\)|KEYS\[1\])$", text, re.MULTILINE)
+    assert named is not None, "a script begins by naming its KEYS"
+    assert named[1].split(", ") == ["FLOW" if key == "flow_key" else key.upper() for key in keys]

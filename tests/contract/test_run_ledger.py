@@ -39,7 +39,7 @@ async def held(flows: Flows, step: Step, owner: str = "w1", lease_ms: int = LEAS
 
 async def log_of(flows: Flows, flow: str = "f1") -> list[tuple[int, str]]:
     entries = await flows.log.entries(flows.tenant, flow, 0, 1000)
-    return [(entry.number, json.loads(entry.event)["type"]) for entry in entries]
+    return [(entry.number, json.loads(entry.json)["type"]) for entry in entries]
 
 
 async def test_a_new_flow_is_queued_with_one_event_and_all_its_steps(flows: Flows):
@@ -283,7 +283,7 @@ async def test_eight_writers_at_once_leave_no_gap_and_no_repeat(flows: Flows):
     await asyncio.gather(*(write(step) for step in steps))
     entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
     assert [entry.number for entry in entries] == list(range(1, 1 + 2 + 2 * 8 + 160))
-    customs = [json.loads(entry.event) for entry in entries if "CUSTOM" in entry.event]
+    customs = [json.loads(entry.json) for entry in entries if "CUSTOM" in entry.json]
     for step in steps:
         assert [e["value"] for e in customs if e["name"] == step.id] == list(range(1, 21))
 

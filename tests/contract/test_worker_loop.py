@@ -21,7 +21,7 @@ from core.errors import UnavailableError
 from core.flows import Status
 from functions import _worker_loop, sweep
 from infra.local.processes import LocalError, Processes, free_port
-from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
+from tests.fixtures_ports import Flows, a_launch, over_redis
 from tests.fixtures_servers import Rest, start_gateway, start_valkey, unavailable
 from tests.worker_parts import a_crew
 
@@ -58,7 +58,7 @@ def flows(gateway: Rest) -> Flows:
 
 
 def a_worker(flows: Flows, gateway: Rest) -> Worker:
-    book = UpstashBudgetBook(RetryingClient(HttpRedis(gateway.url, gateway.token)), TTL_SECONDS)
+    book = UpstashBudgetBook(RetryingClient(HttpRedis(gateway.url, gateway.token)))
     return Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)
 
 

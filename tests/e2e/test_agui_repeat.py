@@ -88,7 +88,7 @@ INSIDE = ("TOOL_CALL_START", "TOOL_CALL_ARGS")  # a call is written with its arg
 async def test_wherever_a_stream_is_cut_the_next_one_is_valid_and_says_the_rest(app: App):
     await asyncio.gather(ran(app, asked()), work(app.flows))
     state = await app.flows.snapshot("acme", await launched(app.flows))
-    log = [json.loads(e.event) for e in await app.flows.entries("acme", state.id, 0, 1000)]
+    log = [json.loads(e.json) for e in await app.flows.entries("acme", state.id, 0, 1000)]
     for at in range(2, len(log)):
         if log[at - 1]["type"] in INSIDE:
             continue

@@ -16,7 +16,7 @@ from core.webhooks.dispatcher import RetryPolicy, WebhookDispatcher
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp_webhooks import render
-from tests.fixtures_ports import TTL_SECONDS, Flows, in_memory, over_redis
+from tests.fixtures_ports import Flows, in_memory, over_redis
 from tests.webhook_parts import (
     META,
     OK,
@@ -48,7 +48,7 @@ def outbox(flows: Flows, request: pytest.FixtureRequest):
     if isinstance(flows.ledger, MemoryFlows):
         return MemoryOutbox(flows.ledger)
     rest = request.getfixturevalue("gateway")
-    return UpstashOutbox(RetryingClient(HttpRedis(rest.url, rest.token)), TTL_SECONDS)
+    return UpstashOutbox(RetryingClient(HttpRedis(rest.url, rest.token)))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from core.crews.ledger import FencedError, StepWrite
 from core.flows import Status
 from functions import crew_launch, flow_status
 from tests.e2e.apps import App, begin, end
+from tests.fixtures_ports import leased
 
 
 async def cancelled(app: App, flow: str = "f1", tenant: str = "acme") -> httpx.Response:
@@ -22,7 +23,7 @@ async def test_a_cancelled_flow_is_over_and_its_log_says_so_once(app: App):
     state = await app.flows.state("acme", "f1")
     assert (answer.status_code, answer.json()) == (200, state.public())
     assert (state.head.status, state.error) == (Status.CANCELLED, "cancelled by request")
-    log = [json.loads(e.event) for e in await app.flows.entries("acme", "f1", 0, 100)]
+    log = [json.loads(e.json) for e in await app.flows.entries("acme", "f1", 0, 100)]
     assert log[-1] | {"timestamp": 0} == {
         "type": "RUN_ERROR",
         "message": "cancelled by request",
@@ -56,7 +57,7 @@ async def test_the_worker_of_a_cancelled_flow_can_write_nothing_more(app: App):
         await app.flows.emit(claim, 1, 1000, StepWrite())
     with pytest.raises(FencedError):
         await app.flows.commit(claim, 1, {"output": 1, "raw": "1"}, StepWrite())
-    assert await app.flows.take("acme", 10, 0) == []
+    assert await leased(app.flows, "acme", 0) == []
 
 
 async def test_what_has_ended_otherwise_is_not_cancelled_any_more(app: App):

@@ -14,6 +14,7 @@ from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_launch
 from tests.e2e.apps import App, opened
+from tests.fixtures_ports import leased
 
 REQUEST: dict[str, Any] = {"crew": "haiku", "inputs": {"topic": "rain"}}
 
@@ -49,11 +50,11 @@ async def test_a_launched_flow_is_whole_and_due(app: App):
     assert [step.id for step in state.steps] == ["write"]
     assert state.definition["tasks"]["write"]["agent"] == "poet"
     first, second = await app.flows.entries("acme", flow, 0, 10)
-    event = json.loads(first.event)
+    event = json.loads(first.json)
     assert event.pop("timestamp") > 1_700_000_000_000
     assert event == {"type": "RUN_STARTED", "threadId": flow, "runId": flow}
-    assert json.loads(second.event)["snapshot"] == state.public()
-    assert await app.flows.take("acme", 10, 0) == [flow]
+    assert json.loads(second.json)["snapshot"] == state.public()
+    assert await leased(app.flows, "acme", 0) == [flow]
 
 
 async def test_without_a_key_each_launch_is_a_flow_of_its_own(app: App):
@@ -112,7 +113,7 @@ class NoWorker(MemoryFlows):
 async def test_a_flow_whose_worker_could_not_be_woken_is_launched_all_the_same(tmp_path: Path):
     with opened(tmp_path, NoWorker()) as app:
         flow = (await launched(app)).json()["id"]
-        assert await app.flows.take("acme", 1, 0) == [flow]
+        assert await leased(app.flows, "acme", 0) == [flow]
 
 
 async def test_an_unknown_crew_is_answered_with_those_there_are(app: App):

@@ -33,7 +33,7 @@ async def test_all_that_happened_comes_in_order_with_the_cursor_after_it(app: Ap
     assert answer.headers["cache-control"] == "no-store"
     log = await app.flows.entries("acme", "f1", 0, 100)
     assert answer.json() == {
-        "events": [json.loads(entry.event) for entry in log],
+        "events": [json.loads(entry.json) for entry in log],
         "cursor": head.cursor(),
         "status": "succeeded",
         "more": False,

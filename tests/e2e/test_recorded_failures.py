@@ -114,7 +114,7 @@ class Stage:
 
     async def log(self) -> list[dict[str, Any]]:
         entries = await self.flows.log.entries(self.flows.tenant, await self.flow(), 0, 10_000)
-        return [json.loads(entry.event) for entry in entries]
+        return [json.loads(entry.json) for entry in entries]
 
     async def run(self, ledger: Any = None) -> None:
         """Run the flow in one worker until that is done with it."""

@@ -51,7 +51,7 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     state = await flows.state("t", flow)
     assert (state.head.status, state.error) == (Status.SUCCEEDED, None)
     assert state.usage.lost_calls == 0 < state.usage.calls
-    return [json.loads(entry.event) for entry in await flows.entries("t", flow, 0, 10_000)]
+    return [json.loads(entry.json) for entry in await flows.entries("t", flow, 0, 10_000)]
 
 
 @pytest.mark.parametrize("crew", CREWS.names())

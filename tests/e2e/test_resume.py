@@ -38,7 +38,7 @@ async def test_an_approved_flow_goes_on_and_says_what_it_was_told(app: App):
     assert (state.head.status, state.waiting) == (Status.RUNNING, None)
     assert state.results["one.review.1"]["output"]["approve"] is True
     log = await app.flows.entries("acme", "f1", 0, 100)
-    assert '"name":"resumed"' in log[-1].event
+    assert '"name":"resumed"' in log[-1].json
 
 
 async def test_an_answer_sent_again_with_its_review_gets_the_same_answer(app: App):

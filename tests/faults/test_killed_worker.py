@@ -108,7 +108,7 @@ async def story(store, processes, tmp_path: Path):
         model.over.set()
         processes.stop("successor")
     print(f"ended {time.monotonic() - killed:.1f} s after the kill")
-    logs = {f: [e.event for e in await flows.log.entries(flows.tenant, f, 0, 1000)] for f in CREWS}
+    logs = {f: [e.json for e in await flows.log.entries(flows.tenant, f, 0, 1000)] for f in CREWS}
     return model, states, logs
 
 

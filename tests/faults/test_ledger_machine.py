@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.adapters.upstash import keys, scripts
+from core.adapters.upstash import scripts
+from core.adapters.upstash.flow_scripts import date
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.scripts import date
 from tests.faulty import a_share_dropped, faulty
-from tests.fixtures_ports import Flows, over_redis
+from tests.fixtures_ports import Flows, over_redis, own_keys
 from tests.ledger_machine import LedgerMachine
 from tests.ledger_world import World, settled_down
 
@@ -53,6 +53,12 @@ class InMemory:
         record = self._memory.record("t1", flow)
         record.flow = replace(record.flow, deadline_ms=self._now_ms)
 
+    def now_ms(self) -> float:
+        return self._now_ms
+
+    def due_at(self, flow: str) -> float | None:
+        return self._memory.due_at("t1", flow)
+
     def today(self) -> str:
         return date(self._now_ms)
 
@@ -70,8 +76,21 @@ class OverRedis:
         self._runner.run(settled_down())
 
     def end_time(self, flow: str) -> None:
-        key = keys.flow(self.flows.tenant, flow)
+        key = self.flows.keys.flow(self.flows.tenant, flow)
         self._runner.run(self._direct.execute(["HSET", key, "deadline", 1]))
+
+    def now_ms(self) -> float:
+        return time.time() * 1000
+
+    def due_at(self, flow: str) -> float | None:
+        keys, tenant = self.flows.keys, self.flows.tenant
+        due = ["ZSCORE", keys.due(tenant), flow]
+        index = ["ZSCORE", keys.due_index(keys.tag(tenant)), tenant]
+        at, tenant_at = self._runner.run(self._direct.pipeline([due, index]))
+        if at is None:
+            return None
+        assert float(tenant_at) <= max(float(at), time.time() * 1000)
+        return float(at)
 
     def today(self) -> str:
         return datetime.now(UTC).date().isoformat()
@@ -86,7 +105,7 @@ def over_gateway(
         network = faulty(rest.url, a_share_dropped(lost, seed))
         url = runner.run(network.__aenter__())
         stack.callback(lambda: runner.run(network.__aexit__(None, None, None)))
-        flows = over_redis(HttpRedis(url, rest.token), rest.url, rest.token, lua_folder)
+        flows = over_redis(HttpRedis(url, rest.token), rest.url, rest.token, lua_folder, own_keys())
         yield OverRedis(runner, flows, HttpRedis(rest.url, rest.token))
 
 

@@ -66,6 +66,6 @@ async def test_every_event_is_there_once_with_contiguous_numbers(client, seed: i
     assert [entry.number for entry in entries] == list(range(1, total + 1))
     assert (state.head.sequence, state.usage.calls) == (total, WRITERS * WRITES)
     assert {step.state for step in state.steps} == {"done"}
-    written = [json.loads(entry.event) for entry in entries]
+    written = [json.loads(entry.json) for entry in entries]
     for step in steps:
         assert [e["value"] for e in written if e.get("name") == step.id] == [*range(1, WRITES + 1)]

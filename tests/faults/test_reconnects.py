@@ -9,12 +9,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from core.adapters.upstash import keys
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.http import HttpRedis
 from infra.local.processes import Processes, answers_http, free_port
 from tests.fixtures_api import SECRET, Api
-from tests.fixtures_ports import Flows, over_redis
+from tests.fixtures_ports import DEFAULT_KEYS, Flows, over_redis
 from tests.fixtures_servers import Rest
 from tests.live import Seen, Teller, begun, read
 
@@ -95,7 +94,7 @@ async def reconnects(api: Api, flows: Flows, redis: Commands, name: str, cuts: C
 
 async def subscriptions(redis: Commands, tellers: list[Teller]) -> int:
     """How many Redis has for these flows."""
-    channels = [keys.live(teller.claim.tenant, teller.claim.flow) for teller in tellers]
+    channels = [DEFAULT_KEYS.live(teller.claim.tenant, teller.claim.flow) for teller in tellers]
     reply = await redis.execute(["PUBSUB", "NUMSUB", *channels])
     return sum(map(int, reply[1::2]))
 

@@ -23,7 +23,7 @@ from core.flows.live import Hub
 from functions import _worker_loop, crew_launch, flow_events, flow_status
 from infra.local.gateway.refusals import REFUSALS
 from tests.e2e.apps import App, opened
-from tests.fixtures_ports import TTL_SECONDS, Flows, a_launch, over_redis
+from tests.fixtures_ports import Flows, a_launch, over_redis
 from tests.fixtures_servers import RoughGateway
 from tests.worker_parts import a_crew
 
@@ -112,7 +112,7 @@ async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
 ):
     monkeypatch.setattr(_worker_loop, "IDLE_SECONDS", (0.05, 0.1))
     url, token = rough_gateway
-    book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)), TTL_SECONDS)
+    book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))
     worker = Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)
     listener = RedisWakeListener(HttpPubSub(url, token))
     rough_gateway.adjust(refuse=name)

@@ -98,7 +98,7 @@ async def seen(place: Place, flow: str, into: dict[int, str]) -> None:
         except UnavailableError:
             entries = []
         for entry in entries:
-            assert into.setdefault(entry.number, entry.event) == entry.event
+            assert into.setdefault(entry.number, entry.json) == entry.json
         await asyncio.sleep(0.01)
 
 

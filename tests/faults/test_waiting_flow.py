@@ -8,6 +8,7 @@ import pytest
 from core.flows import Status
 from tests import fault_worker, invariants, picks
 from tests.fault_crews import expected, in_a_row
+from tests.fixtures_ports import due
 from tests.fleet import KINDS, LEASE_SECONDS, Place, fleet
 
 CREW = in_a_row(human_input=True)
@@ -31,7 +32,7 @@ async def test_a_flow_waits_without_any_worker_and_goes_on_when_it_is_answered(k
         await workers.until(lambda: waits(place))
         await asyncio.sleep(2 * LEASE_SECONDS)  # a worker that is there leaves it alone
         workers.kill_all()
-        assert await place.flows.ledger.take(place.flows.tenant, 10, 1000) == []
+        assert await due(place.flows, 1000) == []
         head = await place.flows.log.head(place.flows.tenant, "f1")
         await asyncio.sleep(2 * LEASE_SECONDS)
         assert await place.flows.log.head(place.flows.tenant, "f1") == head

@@ -8,7 +8,7 @@ from ag_ui.core import Event as AgUiEvent
 from pydantic import TypeAdapter
 
 from core.costs.usage import Usage
-from core.flows import events
+from core.flows import Entry, events
 
 AG_UI: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 A_LOG = [
@@ -47,7 +47,7 @@ def test_numbers_that_are_not_json_are_refused():
 
 
 def test_only_the_end_of_a_run_is_final():
-    final = [e["type"] for e in A_LOG if events.is_final(events.encode(e))]
+    final = [e["type"] for e in A_LOG if Entry(1, e["type"], events.encode(e)).is_final]
     assert final == ["RUN_FINISHED", "RUN_ERROR"]
 
 

@@ -12,6 +12,7 @@ from core.crews.ledger import FencedError
 from core.crews.run_step import Timing
 from core.crews.work import Session, StepFailedError, StepTask
 from core.flows import Status, events
+from tests.fixtures_ports import leased
 from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of
 
 
@@ -170,10 +171,10 @@ async def test_no_step_is_begun_with_too_little_time_left():
 
     memory, runner = MemoryFlows(), Scripted()
     await launched(memory)
-    await memory.take("t", 1, 60_000)
+    await leased(memory, "t")
     await a_worker(memory, runner).run_flow("t", "f", AlmostOver())
     assert runner.began == []
-    assert await memory.take("t", 1, 60_000) == ["f"]  # somebody else was asked for
+    assert await leased(memory, "t") == ["f"]  # somebody else was asked for
 
 
 async def test_a_flow_that_is_gone_is_nothing_to_do():

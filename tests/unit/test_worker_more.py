@@ -13,6 +13,7 @@ from core.crews.clock import NoLimit
 from core.crews.work import Session, StepFailedError, StepTask
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
+from tests.fixtures_ports import leased
 from tests.worker_parts import BOUND, CALL, TIMING, Scripted, a_crew, a_worker, launched, log_of
 
 SIDE_BY_SIDE = {
@@ -40,7 +41,7 @@ async def test_steps_that_may_run_side_by_side_do_in_as_many_workers():
     async def serve() -> None:
         nonlocal woken
         while not (await memory.head("t", "f")).status.terminal:
-            for flow in await memory.take("t", 1, 60_000):
+            for flow in await leased(memory, "t"):
                 woken += 1
                 await a_worker(memory, runner).run_flow("t", flow, NoLimit())
             await asyncio.sleep(0.01)
@@ -59,12 +60,12 @@ async def test_a_flow_waits_for_a_person_and_goes_on_with_what_was_approved():
     assert flow.head.status is Status.WAITING
     assert flow.waiting is not None
     assert (flow.waiting["task"], flow.waiting["output"]) == ("two", "two after 1")
-    assert await memory.take("t", 1, 60_000) == []  # nobody needs to look at it
+    assert await leased(memory, "t") == []  # nobody needs to look at it
     after = await control.resume(
         memory, memory, tenant="t", flow="f", approve=True, feedback=""
     )  # fmt: skip
     assert (after.head.status, after.waiting) == (Status.RUNNING, None)
-    assert await memory.take("t", 1, 60_000) == ["f"]
+    assert await leased(memory, "t") == ["f"]
     flow = await run_through(memory, runner)
     assert (flow.head.status, runner.began) == (Status.SUCCEEDED, ["one", "two", "three"])
 
@@ -127,7 +128,7 @@ async def test_a_person_who_never_answers_is_waited_for_until_the_time_is_over()
     await launched(memory, a_crew({"one": {"human_input": True}}, time_limit_seconds=1))
     assert (await run_through(memory, runner)).head.status is Status.WAITING
     await asyncio.sleep(1)
-    assert await memory.take("t", 1, 60_000) == ["f"]
+    assert await leased(memory, "t") == ["f"]
     flow = await run_through(memory, runner)
     assert (flow.head.status, flow.waiting) == (Status.FAILED, None)
 

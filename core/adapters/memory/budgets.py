@@ -16,7 +16,7 @@ class MemoryBudgetBook:
     async def reserve(self, call: Call) -> None:
         record = self._flows.record(call.tenant, call.flow)
         step = record.held(call.step, call.epoch)
-        if record.ended or step.state != "running":
+        if step.state != "running":
             raise FencedError
         if call.number in record.numbers[call.step]:
             return

@@ -7,11 +7,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from core.adapters.memory.due import DueSet, Plan
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, FencedError, Launch, StepBusy, StepWrite
+from core.crews.ledger import (
+    Claim,
+    DueFlows,
+    FencedError,
+    Launch,
+    StepBusy,
+    StepWrite,
+    deferral,
+    request_id,
+)
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows import events as agui
@@ -26,16 +36,16 @@ def _now_ms() -> int:
 
 
 class MemoryFlows(MemoryLog):
-    """FlowLog, RunLedger and WakeQueue in memory.
+    """FlowLog, RunLedger and Wake in memory.
 
-    `outbox` holds the flows that somebody is to be told of, and since when (ms); `spent` what was
+    `outbox` holds the flows of which webhooks are to be sent, and since when (ms); `spent` what was
     counted, by tenant and day.
     """
 
     def __init__(self, now_ms: Callable[[], int] = _now_ms) -> None:
         super().__init__()
         self._now_ms = now_ms
-        self._due: dict[tuple[str, str], int] = {}
+        self._due = DueSet()
         self.outbox: dict[tuple[str, str], int] = {}
         self.spent: dict[tuple[str, str], Spent] = defaultdict(dict)
 
@@ -52,10 +62,10 @@ class MemoryFlows(MemoryLog):
         flow, now = launch.first_state(), self._now_ms()
         limit = launch.time_limit_ms
         flow = replace(flow, deadline_ms=None if limit is None else now + limit)
-        record = Record(flow, launch.digest, len(self._records), flow.public())
+        record = Record(flow, launch.digest, len(self._records), flow.public(), Plan(now))
         record.append(launch.first_events())
         self._records[tenant, launch.flow] = record
-        self._due[tenant, launch.flow] = now
+        self._due.put(tenant, launch.flow, now)
         if launch.webhooks:
             self.outbox[tenant, launch.flow] = now
         return True
@@ -64,83 +74,162 @@ class MemoryFlows(MemoryLog):
         return await self.snapshot(tenant, flow)
 
     async def claim(
-        self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
+        self,
+        tenant: str,
+        flow: str,
+        step: Step,
+        *,
+        owner: str,
+        lease_ms: int,
+        events: list[Event],
+        seen: int = 0,
+        more: bool = False,
     ) -> Claim | StepBusy:
         record, now = self.record(tenant, flow), self._now_ms()
         known = record.step(step.id)
         if known is None:
             raise FencedError
         if record.owners.get(step.id) == owner and known.state == "running":
-            return Claim(tenant, flow, step.id, known.epoch)
-        waits = record.flow.head.status is Status.WAITING
-        if record.ended or waits or known.state == "done" or known.epoch != step.epoch:
+            return Claim(tenant, flow, step.id, known.epoch, known.attempts)
+        free = known.state in ("pending", "running") and known.epoch == step.epoch
+        if record.ended or record.waits or not free:
             raise FencedError
         record.check_time(now)
-        if known.state == "running" and known.lease_ms > now:
-            self._due[tenant, flow] = min(self._due[tenant, flow], known.lease_ms)
-            return StepBusy(known.lease_ms - now)
+        record.plan.looked(seen)
+        if (until := record.plan.leases.get(step.id, 0)) > now:
+            self._schedule(tenant, record, now)
+            return StepBusy(until - now)
         self._begin(record, known, owner, now, now + lease_ms)
         self.count_lost(tenant, record, step.id)
-        record.change([*_message_end(record.messages.pop(step.id, None)), *events], now)
-        self._due[tenant, flow] = now + lease_ms
-        return Claim(tenant, flow, step.id, known.epoch + 1)
+        message = record.messages.pop(step.id, None)
+        if message:
+            record.append(agui.text_end(message))
+        record.change(events, now)
+        if more:
+            record.plan.look_by(now, record.flow.head.version)
+        self._schedule(tenant, record, now)
+        return Claim(tenant, flow, step.id, known.epoch + 1, known.attempts + 1)
 
     def _begin(self, record: Record, step: Step, owner: str, now: int, until: int) -> None:
         record.owners[step.id], record.writes[step.id] = owner, (0, 0)
         record.numbers[step.id] = set()
-        started, epoch = step.started_ms or now, step.epoch + 1
-        record.put(replace(step, state="running", epoch=epoch, lease_ms=until, started_ms=started))
+        record.plan.leases[step.id] = until
+        record.put(
+            replace(
+                step,
+                state="running",
+                epoch=step.epoch + 1,
+                attempts=step.attempts + 1,
+                lease_ms=until,
+                started_ms=step.started_ms or now,
+            )
+        )
         if record.flow.head.status is Status.QUEUED:
             record.set_status(Status.RUNNING)
 
-    async def add_steps(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
-        record = self.record(tenant, flow)
+    def _schedule(self, tenant: str, record: Record, now: int) -> None:
+        """Have a flow looked at when that must be, by one who has looked at all of it."""
+        record.plan.due = record.plan.next_look(now, waits=record.waits)
+        self._due.put(tenant, record.flow.id, record.plan.due)
+
+    def _reschedule(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
+        """Do so for a change by one who has not, but at a later time only if it gains `slack_ms`."""
+        at, before = record.plan.next_look(now, waits=record.waits), record.plan.due
+        if at < before or at - before > slack_ms:
+            self._schedule(tenant, record, now)
+
+    async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
+        record = self.record(tenant, known.id)
         if record.ended:
             raise FencedError
-        known = {step.id: step for step in record.flow.steps}
-        every = tuple(({step.id: step for step in steps} | known).values())
-        new = tuple(step for step in every if step.id not in known)
+        there = {step.id: step for step in record.flow.steps}
+        every = tuple(({step.id: step for step in steps} | there).values())
+        new = tuple(step for step in every if step.id not in there)
         if new:
             record.flow = replace(record.flow, steps=(*record.flow.steps, *new))
             record.change([], self._now_ms())
         return record.flow
 
-    async def reschedule(self, tenant: str, flow: str, delay_ms: int) -> None:
+    async def reschedule(
+        self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
+    ) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         if record.ended:
             return
         record.check_time(now)
-        self._due[tenant, flow] = min(now + delay_ms, record.flow.deadline_ms or now + delay_ms)
+        version = record.flow.head.version
+        if seen in (None, version):
+            at = now + delay_ms
+            record.plan.look = min(at, record.flow.deadline_ms or at)
+            record.plan.seen = version
+            self._schedule(tenant, record, now)
 
-    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
-        record, now = self.record(claim.tenant, claim.flow), self._now_ms()
+    def _held(self, claim: Claim, seq: int) -> tuple[Record, Step, int | None]:
+        """Return a claim's flow and step, and the number of this write's last event if it was written.
+
+        Raises FencedError.
+        """
+        record = self.record(claim.tenant, claim.flow)
         step, last = record.held(claim.step, claim.epoch), record.writes[claim.step]
         if seq <= last[0]:
-            return last[1]
-        if record.ended or step.state == "done":
+            return record, step, last[1]
+        if step.state != "running":
             raise FencedError
+        return record, step, None
+
+    async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
+        record, step, number = self._held(claim, seq)
+        if number is not None:
+            return number
+        now = self._now_ms()
         record.check_time(now)
         error = step.error if write.error is None else _clean(write.error)
         record.put(replace(step, lease_ms=now + lease_ms, error=error))
+        record.plan.leases[claim.step] = now + lease_ms
+        self._reschedule(claim.tenant, record, now, lease_ms / 3)
         record.messages[claim.step] = write.message
         changed = write.error is not None
         number = record.change(write.events, now) if changed else record.append(write.events)
         record.writes[claim.step] = (seq, number)
         return number
 
+    async def release(
+        self, claim: Claim, seq: int, write: StepWrite, *, delay_ms: int, reason: str
+    ) -> None:
+        record, step, number = self._held(claim, seq)
+        if number is not None:
+            return
+        now = self._now_ms()
+        record.put(replace(step, state="pending", attempts=step.attempts - 1, lease_ms=0))
+        record.messages.pop(claim.step, None)
+        record.owners.pop(claim.step, None)
+        record.plan.leases[claim.step] = now + delay_ms
+        self.count_lost(claim.tenant, record, claim.step)
+        self._reschedule(claim.tenant, record, now, 0)
+        number = record.change(deferral(claim, write, delay_ms, reason), now)
+        record.writes[claim.step] = (seq, number)
+
     async def commit(
-        self, claim: Claim, seq: int, result: dict[str, Any], write: StepWrite
+        self,
+        claim: Claim,
+        seq: int,
+        result: dict[str, Any],
+        write: StepWrite,
+        known: Flow | None = None,
     ) -> Flow:
-        record, now = self.record(claim.tenant, claim.flow), self._now_ms()
-        step = record.held(claim.step, claim.epoch)
-        if seq <= record.writes[claim.step][0]:
+        del known
+        record, step, number = self._held(claim, seq)
+        if number is not None:
             return record.flow
-        if record.ended or step.state == "done":
-            raise FencedError
+        now = self._now_ms()
+        lease_ms = record.plan.leases.pop(claim.step, now)
         record.put(replace(step, state="done", finished_ms=now, lease_ms=0, error=None))
         record.flow = replace(record.flow, results=record.flow.results | {claim.step: result})
         record.writes[claim.step] = (seq, record.change(write.events, now))
-        self._due[claim.tenant, claim.flow] = now
+        record.failures = 0
+        if not record.waits:
+            record.plan.look_by(lease_ms, record.flow.head.version)
+        self._reschedule(claim.tenant, record, now, float("inf"))
         return record.flow
 
     async def transition(
@@ -155,10 +244,12 @@ class MemoryFlows(MemoryLog):
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
+        request: str | None = None,
     ) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         status, epoch = record.flow.head.status, record.flow.status_epoch
-        if epoch == status_epoch + 1 and status is to:
+        request = request or request_id(to, output, error, waiting, answer)
+        if epoch == status_epoch + 1 and status is to and record.moved_by == request:
             return
         if epoch != status_epoch or status.terminal:
             raise FencedError
@@ -168,19 +259,30 @@ class MemoryFlows(MemoryLog):
             waiting=waiting, results=results,
         )  # fmt: skip
         record.set_status(to)
+        record.moved_by = request
         if to.terminal:
-            self.count_lost(tenant, record)
+            self._end(tenant, record, now)
         record.change(events, now)
-        self._plan(tenant, record, to, now)
+        if not to.terminal:
+            self._plan(tenant, record, now)
+        if (tenant, flow) in self.outbox:
+            self.outbox[tenant, flow] = min(now, self.outbox[tenant, flow])
 
-    def _plan(self, tenant: str, record: Record, to: Status, now: int) -> None:
+    def _end(self, tenant: str, record: Record, now: int) -> None:
+        """End the steps that run with their flow."""
+        self.count_lost(tenant, record)
+        state = "failed" if record.flow.head.status is Status.FAILED else "cancelled"
+        for step in record.flow.steps:
+            if step.state == "running":
+                record.put(replace(step, state=state, lease_ms=0, finished_ms=now))
+        self._due.remove(tenant, record.flow.id)
+
+    def _plan(self, tenant: str, record: Record, now: int) -> None:
         """Say when a flow that has moved is to be looked at next."""
-        if to.terminal:
-            del self._due[tenant, record.flow.id]
-        elif to is Status.WAITING:
-            self._due[tenant, record.flow.id] = record.flow.deadline_ms or now + DAY_MS
-        else:
-            self._due[tenant, record.flow.id] = now
+        waits_until = record.flow.deadline_ms or now + DAY_MS
+        record.plan.look = waits_until if record.waits else now
+        record.plan.seen = record.flow.head.version
+        self._schedule(tenant, record, now)
 
     def count_lost(self, tenant: str, record: Record, step: str | None = None) -> None:
         """Count the calls under way of a step, or of all, at their bounds."""
@@ -194,27 +296,23 @@ class MemoryFlows(MemoryLog):
         spent, of = self.spent[tenant, day], (call.model, call.crew, call.task)
         spent[of] = spent.get(of, Usage()) + usage
 
-    async def take(self, tenant: str, limit: int, back_off_ms: int) -> list[str]:
-        now = self._now_ms()
-        due = sorted((at, f) for (owner, f), at in self._due.items() if owner == tenant)
-        flows = [flow for at, flow in due if at <= now][:limit]
-        for flow in flows:
-            self._due[tenant, flow] = now + back_off_ms
-        return flows
-
-    async def tenants(self) -> list[str]:
-        return sorted({tenant for tenant, _ in self._due})
-
     async def enqueue(self, tenant: str, flow: str) -> None:
-        """Make a live flow due at once."""
-        if (tenant, flow) in self._due:
-            self._due[tenant, flow] = min(self._due[tenant, flow], self._now_ms())
+        """Nobody listens here; the flow is due already."""
+
+    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
+        del error
+        record = self.record(tenant, flow)
+        record.failures += not record.ended
+        return record.failures
+
+    def due_at(self, tenant: str, flow: str) -> int | None:
+        """Return when a flow is to be looked at (ms); None for one that has ended."""
+        return self._due.at(tenant, flow)
+
+    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+        return self._due.take(self._now_ms(), limit, per_tenant, lease_ms)
 
 
 def _clean(text: str) -> str:
     """Return the text without what UTF-8 cannot hold, as any store gives it back."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _message_end(message: str | None) -> list[Event]:
-    return agui.text_end(message) if message else []

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.adapters.memory.due import Plan
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import ExpiredError, FencedError
@@ -20,6 +21,7 @@ class Record:
     digest: str
     order: int
     published: dict[str, Any]
+    plan: Plan
     log: list[Entry] = field(default_factory=list[Entry])
     viewers: list[asyncio.Queue[Batch]] = field(default_factory=list[asyncio.Queue[Batch]])
     owners: dict[str, str] = field(default_factory=dict[str, str])
@@ -27,15 +29,23 @@ class Record:
     writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     calls: dict[str, Call] = field(default_factory=dict[str, Call])  # reserved, not yet counted
     numbers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])  # of calls, ever
+    moved_by: str = ""  # the request of the last transition
+    failures: int = 0  # outside of steps, since the last commit
 
     @property
     def ended(self) -> bool:
         return self.flow.head.status.terminal
 
+    @property
+    def waits(self) -> bool:
+        return self.flow.head.status is Status.WAITING
+
     def append(self, new: list[Event]) -> int:
         """Number the events, tell the viewers; return the last number."""
         head = self.flow.head
-        batch = [Entry(head.sequence + i, events.encode(e)) for i, e in enumerate(new, 1)]
+        batch = [
+            Entry(head.sequence + i, e["type"], events.encode(e)) for i, e in enumerate(new, 1)
+        ]
         self.log += batch
         head = replace(head, sequence=head.sequence + len(new))
         self.flow = replace(self.flow, head=head)

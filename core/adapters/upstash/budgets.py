@@ -1,9 +1,12 @@
 """BudgetBook over Redis: reserving and settling a call are one script each."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from core.adapters.upstash import keys, records, scripts
+from core.adapters.upstash import records, scripts
 from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.flow_scripts import FlowScripts, now_ms
+from core.adapters.upstash.keys import Keyspace
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
 from core.flows.events import Event
@@ -13,26 +16,45 @@ class UpstashBudgetBook:
     """The money of model calls, kept with the flows that spend it."""
 
     def __init__(
-        self, redis: Commands, ttl_seconds: int, lua_folder: Path = scripts.FOLDER
+        self,
+        redis: Commands,
+        keys: Keyspace | None = None,
+        lua_folder: Path = scripts.FOLDER,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._redis = redis
-        self._scripts = scripts.FlowScripts(redis, ttl_seconds, lua_folder)
+        self._keys = keys or Keyspace()
+        self._scripts = FlowScripts(scripts.ScriptRunner(redis, lua_folder), self._keys, now_ms)
 
     async def reserve(self, call: Call) -> None:
         """Hold a call's bound."""
-        arguments = {"id": call.id, "call": records.call(call)}
-        await self._scripts.on_flow("reserve", call.tenant, call.flow, [], arguments)
+        reserve = scripts.reserve(
+            self._keys.flow(call.tenant, call.flow),
+            step=call.step,
+            epoch=call.epoch,
+            call_id=call.id,
+            call=records.call(call),
+        )
+        await self._scripts.run(reserve, call.flow)
 
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
         """Count what a call consumed."""
-        arguments = {
-            "id": call.id,
-            "step": call.step,
-            "epoch": call.epoch,
-            "used": usage.public(),
-        }
-        await self._scripts.counting("settle", call.tenant, call.flow, [], arguments, told)
+        day = self._scripts.today()
+        settle = scripts.settle(
+            self._keys.flow(call.tenant, call.flow),
+            self._keys.log(call.tenant, call.flow),
+            *self._scripts.days(call.tenant, day),
+            channel=self._keys.live(call.tenant, call.flow),
+            step=call.step,
+            epoch=call.epoch,
+            call_id=call.id,
+            used=usage.public(),
+            day=day,
+            events=scripts.encoded(told),
+        )
+        await self._scripts.run(settle, call.flow)
 
     async def spending(self, tenant: str, day: str) -> list[Spending]:
         """Return a day's roll-up: one HGETALL."""
-        return records.spending(await self._redis.execute(["HGETALL", keys.spend(tenant, day)]))
+        reply = await self._redis.execute(["HGETALL", self._keys.spend(tenant, day)])
+        return records.spending(reply)

@@ -1,45 +1,93 @@
-"""The names of the keys. `{tenant}` is the hash tag of all keys of a tenant.
+"""The names of the keys. The hash tag of each is the *partition* of its tenant, `p` below.
+
+A partition's keys lie in one slot of a cluster, so one script changes a flow, its tenant's due set
+and the partition's index of due tenants: there is no moment at which one is changed without the
+other. With one partition (the default) all is in one slot.
 
 | key | type | holds |
 |---|---|---|
-| `tenants` | zset | tenant -> latest time (ms) at which it may have a live flow |
-| `{t}:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step, `calls` under way |
-| `{t}:log:f` | stream | its events, the n-th with id `n-0` |
-| `{t}:live:f` | channel | the same, as they come |
-| `{t}:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
-| `{t}:due` | zset | every flow that is not terminal -> when to wake it (ms) |
-| `{t}:outbox` | zset | flows with webhooks still to be sent -> when to look at them (ms) |
-| `{t}:outbox:deliveries` | hash | flow -> how far its webhooks are delivered (outbox.py) |
-| `{t}:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
+| `{p}:due` | zset | tenant -> when to look into its due set (ms), never after the earliest time there |
+| `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
+| | | and `~f` for one that has -> when to forget it: its keys have expired then |
+| `{p}:t:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step (records.py) |
+| `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, type and JSON in turn |
+| `{p}:t:live:f` | channel | the same, as they come |
+| `{p}:t:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
+| `{p}:t:definitions` | hash | digest -> definition, of all flows that are kept |
+| `{p}:outbox` | zset | tenant -> when to look into its outbox (ms), as `{p}:due` |
+| `{p}:t:outbox` | zset | flows of which webhooks are to be sent -> when to do so (ms) |
+| `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered (outbox.py) |
+| `{p}:t:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
+
+What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
 
-TENANTS = "tenants"
+import zlib
+from dataclasses import dataclass
 
 
-def flow(tenant: str, flow: str) -> str:
-    return f"{{{tenant}}}:flow:{flow}"
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """Names keys. `partitions` is fixed with the first flow: another number finds none of them.
 
+    `prefix` tells stores apart that share a server.
+    """
 
-def log(tenant: str, flow: str) -> str:
-    return f"{{{tenant}}}:log:{flow}"
+    partitions: int = 1
+    prefix: str = ""
 
+    def all_tags(self) -> list[str]:
+        """Return the hash tag of each partition."""
+        return [f"{{{self.prefix}{number}}}" for number in range(self.partitions)]
 
-def live(tenant: str, flow: str) -> str:
-    return f"{{{tenant}}}:live:{flow}"
+    def tag(self, tenant: str) -> str:
+        """Return the hash tag of a tenant's keys."""
+        return f"{{{self.prefix}{zlib.crc32(tenant.encode()) % self.partitions}}}"
 
+    def _of(self, tenant: str, *names: str) -> str:
+        return ":".join((self.tag(tenant), tenant, *names))
 
-def flows(tenant: str) -> str:
-    return f"{{{tenant}}}:flows"
+    def flow(self, tenant: str, flow: str) -> str:
+        return self._of(tenant, "flow", flow)
 
+    def log(self, tenant: str, flow: str) -> str:
+        return self._of(tenant, "log", flow)
 
-def due(tenant: str) -> str:
-    return f"{{{tenant}}}:due"
+    def live(self, tenant: str, flow: str) -> str:
+        return self._of(tenant, "live", flow)
 
+    def flows(self, tenant: str) -> str:
+        return self._of(tenant, "flows")
 
-def outbox(tenant: str) -> str:
-    return f"{{{tenant}}}:outbox"
+    def due(self, tenant: str) -> str:
+        return self._of(tenant, "due")
 
+    def definitions(self, tenant: str) -> str:
+        return self._of(tenant, "definitions")
 
-def spend(tenant: str, day: str) -> str:
-    """`day` is a date: `2026-11-25`."""
-    return f"{{{tenant}}}:spend:{day}"
+    def outbox(self, tenant: str) -> str:
+        return self._of(tenant, "outbox")
+
+    def deliveries(self, tenant: str) -> str:
+        return self._of(tenant, "outbox", "deliveries")
+
+    def spend(self, tenant: str, day: str) -> str:
+        """`day` is a date: `2026-11-25`."""
+        return self._of(tenant, "spend", day)
+
+    def due_index(self, tag: str) -> str:
+        """Return the index of due tenants of a partition."""
+        return f"{tag}:due"
+
+    def outbox_index(self, tag: str) -> str:
+        """Return the index of tenants with webhooks to send of a partition."""
+        return f"{tag}:outbox"
+
+    def of_flow(self, tenant: str, flow: str) -> tuple[str, str, str, str]:
+        """Return the flow's hash and log, its tenant's due set, and the index of that."""
+        return (
+            self.flow(tenant, flow),
+            self.log(tenant, flow),
+            self.due(tenant),
+            self.due_index(self.tag(tenant)),
+        )

@@ -1,119 +1,215 @@
 """RunLedger over Redis: every operation is one script, so it happens whole or not at all."""
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
-from core.adapters.upstash import keys, records, scripts
+from core.adapters.upstash import records, scripts
 from core.adapters.upstash.commands import Commands
-from core.crews.ledger import Claim, Launch, StepBusy, StepWrite
+from core.adapters.upstash.definitions import Definitions
+from core.adapters.upstash.due import DueIndex
+from core.adapters.upstash.flow_scripts import FlowScripts
+from core.adapters.upstash.keys import Keyspace
+from core.crews.ledger import (
+    Claim,
+    DueFlows,
+    Launch,
+    StepBusy,
+    StepWrite,
+    deferral,
+    request_id,
+)
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
 
 
 class UpstashRunLedger:
-    """Changes flows. A flow's keys live for `ttl_seconds` after it last changed.
-
-    Those of one that waits live for that long after the end of its time, or after it was last
-    looked at.
-    """
+    """Changes flows. The keys of one that has ended live for `ttl_seconds` from then on."""
 
     def __init__(
-        self, redis: Commands, ttl_seconds: int, lua_folder: Path = scripts.FOLDER
+        self,
+        redis: Commands,
+        ttl_seconds: float,
+        keys: Keyspace | None = None,
+        lua_folder: Path = scripts.FOLDER,
+        max_request_bytes: int = scripts.MAX_REQUEST_BYTES,
     ) -> None:
-        self._redis = redis
-        self._ttl_seconds = ttl_seconds
-        self._lua_folder = lua_folder
-        self._scripts = scripts.FlowScripts(redis, ttl_seconds, lua_folder)
+        self._redis, self._keys = redis, keys or Keyspace()
+        self._ttl_ms = round(ttl_seconds * 1000)
+        runner = scripts.ScriptRunner(redis, lua_folder, max_request_bytes)
+        self._scripts = FlowScripts(runner, self._keys)
+        self._due = DueIndex(redis, runner, self._keys)
+        self._definitions = Definitions(redis, self._keys)
 
     async def create(self, tenant: str, launch: Launch) -> bool:
-        """Begin a flow, its tenant first: a sweeper must know of every live flow."""
-        await self._register(tenant, -(-(launch.time_limit_ms or 0) // 1000))
-        arguments = {
-            "flow": launch.flow,
-            "digest": launch.digest,
-            "created_ms": launch.created_ms,
-            "limit_ms": launch.time_limit_ms,
-            "told": bool(launch.webhooks),
-            "fields": records.launched(launch),
-        }
-        more_keys = [keys.flows(tenant), keys.due(tenant), keys.outbox(tenant)]
-        reply = await self._scripts.on_flow(
-            "create", tenant, launch.flow, more_keys, arguments, launch.first_events()
+        """Begin a flow."""
+        keys, tag = self._keys, self._keys.tag(tenant)
+        call = scripts.create(
+            *keys.of_flow(tenant, launch.flow),
+            keys.flows(tenant),
+            keys.definitions(tenant),
+            keys.outbox(tenant),
+            keys.outbox_index(tag),
+            tenant=tenant,
+            flow=launch.flow,
+            digest=launch.digest,
+            definition_digest=launch.definition_digest,
+            created_ms=launch.created_ms,
+            limit_ms=launch.time_limit_ms,
+            steps=len(launch.steps),
+            webhooks=bool(launch.webhooks),
+            texts=[records.compact(launch.definition), *records.launched(launch)],
+            events=scripts.encoded(launch.first_events()),
         )
-        if reply[0] == "other":
+        (verdict,) = await self._scripts.run(call, launch.flow, "the launch")
+        if verdict == "conflict":
             raise ConflictError("this id belongs to another request")
-        return reply[0] == "created"
-
-    async def _register(self, tenant: str, seconds: int = 0) -> None:
-        """Have workers look at a tenant for `seconds` and a flow's time to live."""
-        live = {"tenant": tenant, "seconds": self._ttl_seconds + seconds}
-        await scripts.run(self._redis, "register", [keys.TENANTS], live, folder=self._lua_folder)
+        return verdict == "created"
 
     async def state(self, tenant: str, flow: str) -> Flow:
         """Return the whole state."""
-        return records.flow(flow, await self._redis.execute(["HGETALL", keys.flow(tenant, flow)]))
+        reply = await self._redis.execute(["HGETALL", self._keys.flow(tenant, flow)])
+        return await self._definitions.flow(tenant, flow, reply)
 
     async def claim(
-        self, tenant: str, flow: str, step: Step, *, owner: str, lease_ms: int, events: list[Event]
+        self,
+        tenant: str,
+        flow: str,
+        step: Step,
+        *,
+        owner: str,
+        lease_ms: int,
+        events: list[Event],
+        seen: int = 0,
+        more: bool = False,
     ) -> Claim | StepBusy:
         """Hold a step."""
-        arguments = {
-            "flow": flow,
-            "step": step.id,
-            "seen": step.epoch,
-            "owner": owner,
-            "lease_ms": lease_ms,
-        }
-        verdict, value = await self._scripts.counting(
-            "claim", tenant, flow, [keys.due(tenant)], arguments, events
+        day = self._scripts.today()
+        call = scripts.claim(
+            *self._keys.of_flow(tenant, flow),
+            *self._scripts.days(tenant, day),
+            channel=self._keys.live(tenant, flow),
+            tenant=tenant,
+            flow=flow,
+            step=step.id,
+            epoch=step.epoch,
+            owner=owner,
+            lease_ms=lease_ms,
+            seen=seen,
+            more=more,
+            day=day,
+            events=scripts.encoded(events),
         )
-        return StepBusy(value) if verdict == "busy" else Claim(tenant, flow, step.id, value)
+        verdict, value, *attempt = await self._scripts.run(call, flow)
+        return (
+            StepBusy(value) if verdict == "busy" else Claim(tenant, flow, step.id, value, *attempt)
+        )
 
-    async def add_steps(self, tenant: str, flow: str, steps: tuple[Step, ...]) -> Flow:
+    async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
         """Add steps."""
-        new = [
-            {"id": s.id, "record": records.step_fields(s), "public": json.dumps(s.public())}
-            for s in steps
-        ]
-        _, state = await self._scripts.on_flow("add_steps", tenant, flow, [], {"steps": new})
-        return records.flow(flow, state)
-
-    async def reschedule(self, tenant: str, flow: str, delay_ms: int) -> None:
-        """Have a flow looked at later."""
-        _, status = await self._scripts.on_flow(
-            "reschedule",
-            tenant,
-            flow,
-            [keys.due(tenant), keys.outbox(tenant)],
-            {"flow": flow, "delay_ms": delay_ms},
+        call = scripts.add_steps(
+            self._keys.flow(tenant, known.id),
+            self._keys.log(tenant, known.id),
+            channel=self._keys.live(tenant, known.id),
+            steps=[
+                {
+                    "id": s.id,
+                    "record": records.step_fields(s),
+                    "public": records.compact(s.public()),
+                }
+                for s in steps
+            ],
+            known=known.head.version,
         )
-        if status == Status.WAITING:
-            await self._register(tenant)
+        _, *changes = await self._scripts.run(call, known.id)
+        return await self._state_after(tenant, known, changes, {})
+
+    async def _state_after(
+        self, tenant: str, known: Flow, changes: list[Any], own: dict[str, Any]
+    ) -> Flow:
+        """Return the state that a script left; read whole where too much has changed to tell."""
+        match changes:
+            case [fields, parts]:
+                return records.updated(known, records.as_dict(fields), parts, own)
+            case _:
+                return await self.state(tenant, known.id)
+
+    async def reschedule(
+        self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
+    ) -> None:
+        """Have a flow looked at later."""
+        key, _, due, index = self._keys.of_flow(tenant, flow)
+        call = scripts.reschedule(
+            key, due, index, tenant=tenant, flow=flow, delay_ms=delay_ms, seen=seen
+        )
+        await self._scripts.run(call, flow)
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         """Append events."""
-        arguments = {
-            **_written(claim, seq),
-            "lease_ms": lease_ms,
-            "message": write.message,
-            "error": write.error,
-        }
-        _, number = await self._scripts.on_flow(
-            "emit", claim.tenant, claim.flow, [], arguments, write.events
+        call = scripts.emit(
+            *self._keys.of_flow(claim.tenant, claim.flow),
+            channel=self._keys.live(claim.tenant, claim.flow),
+            tenant=claim.tenant,
+            flow=claim.flow,
+            step=claim.step,
+            epoch=claim.epoch,
+            seq=seq,
+            lease_ms=lease_ms,
+            message=write.message,
+            error=write.error,
+            events=scripts.encoded(write.events),
         )
+        _, number = await self._scripts.run(call, claim.flow, "what the step emits")
         return number
 
+    async def release(
+        self, claim: Claim, seq: int, write: StepWrite, *, delay_ms: int, reason: str
+    ) -> None:
+        """Give a claim back."""
+        day = self._scripts.today()
+        call = scripts.release(
+            *self._keys.of_flow(claim.tenant, claim.flow),
+            *self._scripts.days(claim.tenant, day),
+            channel=self._keys.live(claim.tenant, claim.flow),
+            tenant=claim.tenant,
+            flow=claim.flow,
+            step=claim.step,
+            epoch=claim.epoch,
+            seq=seq,
+            delay_ms=delay_ms,
+            day=day,
+            events=scripts.encoded(deferral(claim, write, delay_ms, reason)),
+        )
+        await self._scripts.run(call, claim.flow, "what the step emits")
+
     async def commit(
-        self, claim: Claim, seq: int, result: dict[str, Any], write: StepWrite
+        self,
+        claim: Claim,
+        seq: int,
+        result: dict[str, Any],
+        write: StepWrite,
+        known: Flow | None = None,
     ) -> Flow:
         """Store a step's result."""
-        arguments = {**_written(claim, seq), "flow": claim.flow, "result": _json(result)}
-        _, state = await self._scripts.on_flow(
-            "commit", claim.tenant, claim.flow, [keys.due(claim.tenant)], arguments, write.events
+        text = records.compact(result)
+        call = scripts.commit(
+            *self._keys.of_flow(claim.tenant, claim.flow),
+            channel=self._keys.live(claim.tenant, claim.flow),
+            tenant=claim.tenant,
+            flow=claim.flow,
+            step=claim.step,
+            epoch=claim.epoch,
+            seq=seq,
+            known=known.head.version if known else 0,
+            texts=[text],
+            events=scripts.encoded(write.events),
         )
-        return records.flow(claim.flow, state)
+        _, *changes = await self._scripts.run(call, claim.flow, "the result")
+        if known is None:
+            return await self.state(claim.tenant, claim.flow)
+        return await self._state_after(claim.tenant, known, changes, {claim.step: json.loads(text)})
 
     async def transition(
         self,
@@ -127,37 +223,50 @@ class UpstashRunLedger:
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
+        request: str | None = None,
     ) -> None:
         """Change the status."""
-        if not to.terminal:
-            await self._register(tenant)
-        arguments = {
-            "flow": flow,
-            "to": to.value,
-            "epoch": status_epoch,
-            "output": None if output is None else _json(output),
-            "error": error,
-            "waiting": None if waiting is None else _json(waiting),
-            "answer": answer and [answer[0], _json(answer[1])],
-        }
-        more_keys = [keys.due(tenant), keys.outbox(tenant)]
-        await self._scripts.counting("transition", tenant, flow, more_keys, arguments, events)
-
-    async def take(self, tenant: str, limit: int, back_off_ms: int) -> list[str]:
-        """Return flows that are due."""
-        arguments = {"limit": limit, "back_off_ms": back_off_ms}
-        return await scripts.run(
-            self._redis, "take", [keys.due(tenant)], arguments, folder=self._lua_folder
+        name, payload = _payload(output, waiting, answer)
+        day, tag = self._scripts.today(), self._keys.tag(tenant)
+        call = scripts.transition(
+            *self._keys.of_flow(tenant, flow),
+            *self._scripts.days(tenant, day),
+            self._keys.outbox(tenant),
+            self._keys.outbox_index(tag),
+            channel=self._keys.live(tenant, flow),
+            ttl_ms=self._ttl_ms,
+            tenant=tenant,
+            flow=flow,
+            to=to.value,
+            epoch=status_epoch,
+            request=request or request_id(to, output, error, waiting, answer),
+            error=error,
+            answer=answer[0] if answer else None,
+            texts_hold=name,
+            day=day,
+            texts=[] if name is None else [records.compact(payload)],
+            events=scripts.encoded(events, payload),
         )
+        await self._scripts.run(call, flow, f"the {name or 'error'}")
 
-    async def tenants(self) -> list[str]:
-        """Return the tenants whose latest flow has not expired, and perhaps some others."""
-        return await self._redis.execute(["ZRANGE", keys.TENANTS, 0, -1])
+    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
+        """Count a failure."""
+        key, nonce = self._keys.flow(tenant, flow), secrets.token_hex(8)
+        call = scripts.record_failure(key, nonce=nonce, error=error)
+        _, failures = await self._scripts.run(call, flow)
+        return failures
+
+    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+        """Return flows that are due."""
+        return await self._due.take(limit, per_tenant, lease_ms)
 
 
-def _written(claim: Claim, seq: int) -> dict[str, Any]:
-    return {"step": claim.step, "epoch": claim.epoch, "seq": seq}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
+def _payload(
+    output: Any, waiting: dict[str, Any] | None, answer: tuple[str, dict[str, Any]] | None
+) -> tuple[str | None, Any]:
+    """Return the one value of a transition that may be large, and what it is; no two go together."""
+    if output is not None:
+        return "output", output
+    if waiting is not None:
+        return "waiting", waiting
+    return ("answer", answer[1]) if answer else (None, None)

@@ -4,29 +4,33 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from core.adapters.upstash import keys, records
+from core.adapters.upstash import records
 from core.adapters.upstash.commands import Command, Commands, PubSub, at_leader
+from core.adapters.upstash.definitions import Definitions
+from core.adapters.upstash.keys import Keyspace
 from core.flows import Batch, Entry, Flow, Head, Status, Summary
 
-RECORD_SEPARATOR = "\x1e"  # between the number and the events of a message, see prelude.lua
+RECORD_SEPARATOR = "\x1e"  # between the number and the events of a message, see flow.lua
 
 
 class UpstashFlowLog:
     """Reads flows with one command each."""
 
-    def __init__(self, redis: Commands, pubsub: PubSub) -> None:
-        self._redis = redis
-        self._pubsub = pubsub
+    def __init__(self, redis: Commands, pubsub: PubSub, keys: Keyspace | None = None) -> None:
+        self._redis, self._pubsub = redis, pubsub
+        self._keys = keys or Keyspace()
+        self._definitions = Definitions(redis, self._keys)
 
     async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         """Return the newest of a flow: one HMGET of four short fields."""
-        command = ["HMGET", keys.flow(tenant, flow), *records.HEAD_FIELDS]
+        command = ["HMGET", self._keys.flow(tenant, flow), *records.HEAD_FIELDS]
         return records.head(flow, await self._found(command, fresh=fresh))
 
     async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
-        """Return the whole state: one HGETALL."""
-        command = ["HGETALL", keys.flow(tenant, flow)]
-        return records.flow(flow, await self._found(command, fresh=fresh))
+        """Return the whole state: one HGETALL, and the definition if it is not known here."""
+        command = ["HGETALL", self._keys.flow(tenant, flow)]
+        reply = await self._found(command, fresh=fresh)
+        return await self._definitions.flow(tenant, flow, reply)
 
     async def _found(self, command: Command, *, fresh: bool) -> list[Any]:
         """Read; what a replica does not have may have been written a moment ago, so ask the leader."""
@@ -43,12 +47,12 @@ class UpstashFlowLog:
         while True:
             wanted = limit - len(found)
             flows: list[str] = await self._redis.execute(
-                ["ZREVRANGEBYSCORE", keys.flows(tenant), newest, "-inf", "LIMIT", 0, wanted]
+                ["ZREVRANGEBYSCORE", self._keys.flows(tenant), newest, "-inf", "LIMIT", 0, wanted]
             )
             found += await self._summaries(tenant, flows)
             if len(found) == limit or len(flows) < wanted:
                 return found
-            order = await self._redis.execute(["ZSCORE", keys.flows(tenant), flows[-1]])
+            order = await self._redis.execute(["ZSCORE", self._keys.flows(tenant), flows[-1]])
             if order is None:
                 return found
             newest = f"({order}"
@@ -58,7 +62,7 @@ class UpstashFlowLog:
             return []
         fields = await self._redis.pipeline(
             [
-                ["HMGET", keys.flow(tenant, flow), "crew", "status", "created", "order"]
+                ["HMGET", self._keys.flow(tenant, flow), "crew", "status", "created", "order"]
                 for flow in flows
             ]
         )
@@ -71,18 +75,26 @@ class UpstashFlowLog:
     async def entries(
         self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
     ) -> Batch:
-        """Return a page of the log: one XRANGE."""
-        command = ["XRANGE", keys.log(tenant, flow), f"({after}-0", "+", "COUNT", limit]
+        """Return a page of the log: one XRANGE. Its first batch may begin before the page."""
+        command = ["XRANGE", self._keys.log(tenant, flow), f"({after}-0", "+", "COUNT", limit]
         reply: list[tuple[str, list[str]]] = await self._redis.execute(
             at_leader(command) if fresh else command
         )
-        return [Entry(int(number.partition("-")[0]), fields[1]) for number, fields in reply]
+        batches = (_batch(int(last.partition("-")[0]), fields) for last, fields in reply)
+        return [entry for batch in batches for entry in batch if entry.number > after][:limit]
 
     @asynccontextmanager
     async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
         """Subscribe to what is appended."""
-        async with self._pubsub.subscribe(keys.live(tenant, flow)) as messages:
+        async with self._pubsub.subscribe(self._keys.live(tenant, flow)) as messages:
             yield _Batches(messages)
+
+
+def _batch(last: int, fields: list[str]) -> Batch:
+    """Return events from their types and JSON texts in turn; `last` is the number of the last."""
+    first = last - len(fields) // 2 + 1
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    return [Entry(number, kind, text) for number, (kind, text) in enumerate(pairs, first)]
 
 
 class _Batches:
@@ -96,5 +108,5 @@ class _Batches:
 
     async def __anext__(self) -> Batch:
         message = await anext(self._messages)
-        first, *events = message.split(RECORD_SEPARATOR)
-        return [Entry(number, event) for number, event in enumerate(events, int(first))]
+        first, *fields = message.split(RECORD_SEPARATOR)
+        return _batch(int(first) + len(fields) // 2 - 1, fields)

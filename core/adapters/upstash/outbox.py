@@ -2,61 +2,67 @@
 
 | key | type | holds |
 |---|---|---|
-| `{t}:outbox` | zset | every flow with webhooks still to be sent -> when to look at it (ms) |
-| `{t}:outbox:deliveries` | hash | flow -> JSON: epoch, number, index, failures, disabled, wait_ms |
+| `{p}:outbox` | zset | tenant -> when to look into its outbox (ms) |
+| `{p}:t:outbox` | zset | every flow with webhooks still to be sent -> when to look at it (ms) |
+| `{p}:t:outbox:deliveries` | hash | flow -> JSON: epoch, number, index, failures, disabled, wait_ms |
 
-The first is filled by `create.lua`, so that a launch and its webhooks are one.
+The first two are filled by `create.lua`, so that a launch and its webhooks are one.
 """
 
 import json
 from typing import Any
 
-from core.adapters.upstash import keys, scripts
+from core.adapters.upstash import scripts
 from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.scripts import ScriptRunner
 from core.crews.ledger import FencedError
 from core.webhooks.outbox import Delivery, DeliveryCursor, WebhookKind
 
 
-def _deliveries(tenant: str) -> str:
-    return f"{keys.outbox(tenant)}:deliveries"
-
-
 class UpstashOutbox:
-    """Keeps how far flows have come, for `ttl_seconds` after a look at any of the tenant's."""
+    """Keeps how far flows have come, until all of it is sent."""
 
-    def __init__(self, redis: Commands, ttl_seconds: int) -> None:
-        self._redis = redis
-        self._ttl_seconds = ttl_seconds
+    def __init__(self, redis: Commands, keys: Keyspace | None = None) -> None:
+        self._redis, self._keys = redis, keys or Keyspace()
+        self._scripts = ScriptRunner(redis)
 
     async def tenants(self) -> list[str]:
-        """Return the tenants that launched something while it may still be kept."""
-        return await self._redis.execute(["ZRANGE", keys.TENANTS, 0, -1])
+        """Return the tenants that have a flow in the outbox, and perhaps some others."""
+        indexes = [["ZRANGE", self._keys.outbox_index(t), 0, -1] for t in self._keys.all_tags()]
+        return [tenant for found in await self._redis.pipeline(indexes) for tenant in found]
 
     async def lease(self, tenant: str, limit: int, lease_ms: int) -> list[Delivery]:
         """Return flows that are due, leased."""
-        arguments = {"limit": limit, "lease_ms": lease_ms}
-        reply: list[str] = await self._run("outbox_lease", tenant, arguments)
+        keys, index = self._keys, self._keys.outbox_index(self._keys.tag(tenant))
+        outbox, deliveries = keys.outbox(tenant), keys.deliveries(tenant)
+        call = scripts.outbox_lease(
+            outbox, deliveries, index, tenant=tenant, limit=limit, lease_ms=lease_ms
+        )
+        reply: list[str] = await self._scripts.run(call)
         return [_delivery(*pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
 
     async def save(self, tenant: str, delivery: Delivery, delay_ms: int) -> None:
         """Save how far a flow has come."""
-        arguments = {"flow": delivery.flow, "record": _record(delivery), "delay_ms": delay_ms}
-        await self._write(tenant, delivery, arguments)
+        await self._write(tenant, delivery, _record(delivery), delay_ms)
 
     async def remove(self, tenant: str, delivery: Delivery) -> None:
         """Take a flow out."""
-        await self._write(tenant, delivery, {"flow": delivery.flow})
+        await self._write(tenant, delivery, None, 0)
 
-    async def _write(self, tenant: str, delivery: Delivery, arguments: dict[str, Any]) -> None:
-        verdict = await self._run("outbox_save", tenant, arguments | {"epoch": delivery.epoch})
-        if verdict == "fenced":
-            raise FencedError
-
-    async def _run(self, script: str, tenant: str, arguments: dict[str, Any]) -> Any:
-        both = [keys.outbox(tenant), _deliveries(tenant)]
-        return await scripts.run(
-            self._redis, script, both, arguments, ttl_seconds=self._ttl_seconds
+    async def _write(
+        self, tenant: str, delivery: Delivery, record: str | None, delay_ms: int
+    ) -> None:
+        call = scripts.outbox_save(
+            self._keys.outbox(tenant),
+            self._keys.deliveries(tenant),
+            flow=delivery.flow,
+            epoch=delivery.epoch,
+            record=record,
+            delay_ms=delay_ms,
         )
+        if await self._scripts.run(call) == "fenced":
+            raise FencedError
 
 
 def _record(delivery: Delivery) -> str:

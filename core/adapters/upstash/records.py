@@ -1,6 +1,11 @@
-"""Between the fields of a flow's hash and the flow they stand for."""
+"""Between the fields of a flow's hash and the flow they stand for.
+
+What is stored outlives the code that stored it: fields that are unknown here are passed over, those
+that are missing get what they meant before there were any. `schema` is the version of the form.
+"""
 
 import json
+from dataclasses import fields, replace
 from typing import Any
 
 from core.costs.budgets import Call, Spending
@@ -9,7 +14,15 @@ from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
 
+SCHEMA = "2"
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
+USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
+
+
+def compact(value: Any) -> str:
+    """Return a value as JSON in few bytes, without what UTF-8 cannot hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def head(flow: str, values: list[str | None]) -> Head:
@@ -23,20 +36,20 @@ def head(flow: str, values: list[str | None]) -> Head:
 def launched(launch: Launch) -> list[str]:
     """Return what a new flow's hash holds of its launch, as a flat list for HSET."""
     stored = {
+        "schema": SCHEMA,
         "inc": launch.incarnation,
         "crew": launch.crew,
-        "definition": json.dumps(launch.definition),
         "definition_digest": launch.definition_digest,
-        "inputs": json.dumps(launch.inputs),
+        "inputs": compact(launch.inputs),
     }
     if launch.launched_by is not None:
         stored["launched_by"] = launch.launched_by
     if launch.webhooks:
-        stored["webhooks"] = json.dumps(launch.webhooks)
+        stored["webhooks"] = compact(launch.webhooks)
     for order, step in enumerate(launch.steps):
-        stored[f"step:{step.id}"] = json.dumps(step_fields(step) | {"order": order})
+        stored[f"step:{step.id}"] = compact(step_fields(step) | {"order": order})
     for name, result in launch.results.items():
-        stored[f"result:{name}"] = json.dumps(result, allow_nan=False)
+        stored[f"result:{name}"] = compact(result)
     return [text for pair in stored.items() for text in pair]
 
 
@@ -48,53 +61,54 @@ def step_fields(step: Step) -> dict[str, Any]:
         "agent": step.agent,
         "state": step.state,
         "epoch": step.epoch,
+        "attempts": step.attempts,
         "seq": 0,
         **{name: ms for name, ms in times.items() if ms is not None},
     }
 
 
-def _step(name: str, stored: dict[str, Any]) -> Step:
-    return Step(
+def _step(name: str, record: str) -> tuple[int, Step]:
+    stored: dict[str, Any] = json.loads(record)
+    step = Step(
         id=name,
         title=stored["title"],
         agent=stored["agent"],
         state=stored["state"],
         epoch=stored["epoch"],
+        attempts=stored.get("attempts", stored["epoch"]),
         lease_ms=stored.get("lease", 0),
         started_ms=stored.get("started"),
         finished_ms=stored.get("finished"),
         error=stored.get("error"),
     )
+    return stored["order"], step
 
 
 def _steps(fields: dict[str, str]) -> tuple[Step, ...]:
     stored = [
-        (name.removeprefix("step:"), json.loads(value))
+        _step(name.removeprefix("step:"), value)
         for name, value in fields.items()
         if name.startswith("step:")
     ]
-    return tuple(_step(name, s) for name, s in sorted(stored, key=lambda s: s[1]["order"]))
+    return tuple(step for _, step in sorted(stored, key=lambda s: s[0]))
 
 
-def _fields(reply: Any) -> dict[str, str]:
+def as_dict(reply: Any) -> dict[str, str]:
+    """Return a flat list of names and values as a dict; a dict as it is."""
     if isinstance(reply, list):
         return dict(zip(reply[::2], reply[1::2], strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return reply
 
 
-def flow(name: str, reply: Any) -> Flow:
-    """Return the flow from a reply to HGETALL, a flat list or a dict as the client gives it.
-
-    Raises NotFoundError for an empty one.
-    """
-    fields = _fields(reply)
+def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
+    """Return the flow from its hash. Raises NotFoundError for an empty one."""
     return Flow(
         id=name,
         head=head(name, [fields.get(field) for field in HEAD_FIELDS]),
         crew=fields["crew"],
         created_ms=int(fields["created"]),
         updated_ms=int(fields["updated"]),
-        definition=json.loads(fields["definition"]),
+        definition=definition,
         definition_digest=fields.get("definition_digest", ""),
         inputs=json.loads(fields["inputs"]),
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
@@ -108,23 +122,64 @@ def flow(name: str, reply: Any) -> Flow:
             for field, value in fields.items()
             if field.startswith("result:")
         },
-        usage=Usage(**json.loads(fields.get("usage", "{}"))),
+        usage=usage(fields.get("usage", "{}")),
         output=json.loads(fields.get("output") or "null"),
         error=fields.get("error") or None,
     )
 
 
+def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str, Any]) -> Flow:
+    """Return the state to which changes lead from one that is known.
+
+    `fields` are those of the head; `parts` name, step record and result of what changed, in turn,
+    both empty where there is none; `own` the results that the caller has.
+    """
+    steps, new = list(known.steps), list[tuple[int, Step]]()
+    places = {step.id: at for at, step in enumerate(steps)}
+    results = known.results | own
+    for name, record, result in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        if result:
+            results[name] = json.loads(result)
+        if not record:
+            continue
+        order, step = _step(name, record)
+        if name in places:
+            steps[places[name]] = step
+        else:
+            new.append((order, step))
+    steps += [step for _, step in sorted(new, key=lambda s: s[0])]
+    return replace(
+        known,
+        head=head(known.id, [known.head.incarnation, *(fields[f] for f in HEAD_FIELDS[1:])]),
+        updated_ms=int(fields["updated"]),
+        status_epoch=int(fields["epoch"]),
+        waiting=json.loads(fields.get("waiting") or "null"),
+        usage=usage(fields.get("usage", "{}")),
+        output=json.loads(fields.get("output") or "null"),
+        error=fields.get("error") or None,
+        steps=tuple(steps),
+        results=results,
+    )
+
+
+def usage(stored: str) -> Usage:
+    """Return what is stored as sums."""
+    sums: dict[str, int] = json.loads(stored)
+    return Usage(**{name: value for name, value in sums.items() if name in USAGE_FIELDS})
+
+
 def call(reserved: Call) -> dict[str, Any]:
-    """Return what is stored of a call under way, in the field `calls` under its id."""
-    names = ("step", "epoch", "number", "model", "crew", "task")
-    return {**{n: getattr(reserved, n) for n in names}, "bound": reserved.bound.public()}
+    """Return what is stored of a call under way, in the record of its step under the call's id."""
+    field = f"{reserved.model}|{reserved.crew}|{reserved.task}"
+    bound = reserved.bound.public()
+    return {"number": reserved.number, "bound": bound, "accounts": [["day", field]]}
 
 
 def spending(reply: Any) -> list[Spending]:
     """Return a day's roll-up from a reply to HGETALL."""
-    return [_spending(name, value) for name, value in sorted(_fields(reply).items())]
+    return [_spending(name, value) for name, value in sorted(as_dict(reply).items())]
 
 
 def _spending(name: str, value: str) -> Spending:
     model, crew, task = name.rsplit("|", 2)  # a model's name may hold any character
-    return Spending(model, crew, task, Usage(**json.loads(value)))
+    return Spending(model, crew, task, usage(value))

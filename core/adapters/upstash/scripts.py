@@ -1,141 +1,363 @@
-"""The Lua scripts, each one operation on a flow, as functions with a name.
+"""The Lua scripts as functions: what a script takes is the signature of its function here.
 
-A script runs by its SHA-1; a server that does not know it (a new one, or one that was flushed)
-gets its text once more. Those that count money name the key of the day they count it in, since a
-script must declare its keys; the day is Redis', so a script refuses the wrong one and says the time.
+A function makes a `Call`, which `ScriptRunner` runs. Parameters annotated `Key` are the script's
+KEYS, in this order; `Texts` are values too large to stand in JSON; `Events` are appended to the
+flow's log; all others are small, and reach the script as `args`. A script runs by its SHA-1; a
+server that does not know it (a new one, or one that was flushed) gets its text once more.
 """
 
 import hashlib
+import inspect
 import json
-import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ParamSpec, get_type_hints
 
-from core.adapters.upstash import keys as names
 from core.adapters.upstash.commands import CommandError, Commands
-from core.crews.ledger import ExpiredError, FencedError
-from core.errors import NotFoundError, UnavailableError
+from core.crews.ledger import TooLargeError
 from core.flows import events as agui
 from core.flows.events import Event
 
+P = ParamSpec("P")
+Key = Annotated[str, "key"]
+Keys = Annotated[Sequence[str], "keys"]
+Texts = Annotated[Sequence[str], "texts"]
+Events = Annotated[Sequence[tuple[str, str]], "events"]  # type and JSON, see `encoded`
+
 FOLDER = Path(__file__).parent / "lua"
-DAY_MS = 86_400_000
-SHARED = ("prelude", "money")
+PAYLOAD = "\x1e"  # stands in an event for the first text; JSON text never holds it
+MAX_REQUEST_BYTES = 10_000_000  # what Upstash takes, less the little that a request has around it
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The files that a script is made of, in order, and the names of its keys."""
+
+    parts: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+SCRIPTS: dict[str, Signature] = {}  # by name; filled below
+
+
+@dataclass(slots=True)
+class Call:
+    """One run of a script."""
+
+    parts: tuple[str, ...]
+    keys: list[str] = field(default_factory=list[str])
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    texts: Sequence[str] = ()
+    events: Sequence[tuple[str, str]] = ()
+
+    def command(self) -> list[str | int]:
+        """Return what follows the script's SHA-1 or text."""
+        small = json.dumps(self.arguments, ensure_ascii=False).encode("utf-8", "replace").decode()
+        rest = [len(self.texts), *self.texts, *(text for event in self.events for text in event)]
+        return [len(self.keys), *self.keys, small, *rest]
+
+
+def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, Call]]:
+    """Make a signature the function that calls the script of its name; `parts` go before it."""
+
+    def made(declared: Callable[P, None]) -> Callable[P, Call]:
+        name, signature = declared.__name__, inspect.signature(declared)
+        hints = get_type_hints(declared, include_extras=True)
+        kinds = {
+            p: getattr(hints[p], "__metadata__", ("argument",))[0] for p in signature.parameters
+        }
+
+        keys = tuple(parameter for parameter, kind in kinds.items() if kind == "key")
+        SCRIPTS[name] = Signature(("prelude", *parts, name), keys)
+
+        @wraps(declared)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Call:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            made = Call(SCRIPTS[name].parts)
+            for parameter, value in bound.arguments.items():
+                _give(made, kinds[parameter], parameter, value)
+            return made
+
+        return call
+
+    return made
+
+
+def _give(call: Call, kind: str, name: str, value: Any) -> None:
+    match kind:
+        case "key":
+            call.keys.append(value)
+        case "keys":
+            call.keys.extend(value)
+        case "texts":
+            call.texts = value
+        case "events":
+            call.events = value
+        case _:
+            if value is not None:
+                call.arguments[name] = value
+
+
+def encoded(events: Sequence[Event], payload: Any = None) -> list[tuple[str, str]]:
+    """Return events as a script takes them; the value of one that *is* the payload stands for it.
+
+    So a large output travels once, however many events tell of it.
+    """
+    return [(event["type"], _encode(event, payload)) for event in events]
+
+
+def _encode(event: Event, payload: Any) -> str:
+    for name in ("result", "value") if isinstance(payload, str | dict | list) else ():
+        if event.get(name) is payload and payload:
+            stand_in = f'"{name}":' + json.dumps(PAYLOAD)
+            head, tail = agui.encode(event | {name: PAYLOAD}).split(stand_in, 1)
+            return f'{head}"{name}":{PAYLOAD}{tail}'
+    return agui.encode(event)
 
 
 @cache
-def text(folder: Path, name: str) -> str:
-    """Return the script with what all share in front of it."""
-    return "\n".join((folder / f"{part}.lua").read_text() for part in (*SHARED, name))
+def text(folder: Path, parts: tuple[str, ...]) -> str:
+    """Return a script with what it shares with others in front of it."""
+    return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
 
 
 @cache
-def _sha1(folder: Path, name: str) -> str:
-    return hashlib.sha1(text(folder, name).encode(), usedforsecurity=False).hexdigest()
+def sha1(folder: Path, parts: tuple[str, ...]) -> str:
+    """Return the name under which a server knows the script."""
+    return hashlib.sha1(text(folder, parts).encode(), usedforsecurity=False).hexdigest()
 
 
-async def run(
-    redis: Commands,
-    name: str,
-    keys: Sequence[str],
-    arguments: dict[str, Any],
-    *,
-    channel: str = "",
-    ttl_seconds: int = 0,
-    events: Sequence[str] = (),
-    folder: Path = FOLDER,
-) -> Any:
-    """Run a script; `keys`, `arguments` and the reply are what its first lines say."""
-    given = {name: value for name, value in arguments.items() if value is not None}
-    clean = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace").decode()
-    rest = [len(keys), *keys, channel, ttl_seconds, clean, *events]
-    try:
-        return await redis.execute(["EVALSHA", _sha1(folder, name), *rest])
-    except CommandError as error:
-        if error.code != "NOSCRIPT":
-            raise
-    return await redis.execute(["EVAL", text(folder, name), *rest])
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class FlowScripts:
-    """Runs the scripts that change one flow."""
+class ScriptRunner:
+    """Runs scripts. Raises TooLargeError for a request of more than `max_bytes`."""
 
     def __init__(
-        self,
-        redis: Commands,
-        ttl_seconds: int,
-        folder: Path = FOLDER,
-        now_ms: Callable[[], int] = _now_ms,
+        self, redis: Commands, folder: Path = FOLDER, max_bytes: int = MAX_REQUEST_BYTES
     ) -> None:
-        self._redis = redis
-        self._ttl_seconds = ttl_seconds
-        self._folder = folder
-        self._now_ms = now_ms
-        self._ahead_ms = 0  # of our clock is Redis'
+        self._redis, self._folder, self._max_bytes = redis, folder, max_bytes
 
-    async def on_flow(
-        self,
-        name: str,
-        tenant: str,
-        flow: str,
-        more_keys: Sequence[str],
-        arguments: dict[str, Any],
-        events: Sequence[Event] = (),
-    ) -> list[Any]:
-        """Run a script; return its verdict and what comes with it.
+    async def run(self, call: Call, what: str = "what is to be stored") -> Any:
+        """Run a script and return its reply; `what` names its largest value in an error."""
+        rest = call.command()
+        self._check_size(rest, what)
+        try:
+            return await self._redis.execute(["EVALSHA", sha1(self._folder, call.parts), *rest])
+        except CommandError as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return await self._redis.execute(["EVAL", text(self._folder, call.parts), *rest])
 
-        Raises NotFoundError, FencedError, ExpiredError where that is the verdict.
-        """
-        reply: list[Any] = await run(
-            self._redis,
-            name,
-            [names.flow(tenant, flow), names.log(tenant, flow), *more_keys],
-            arguments,
-            channel=names.live(tenant, flow),
-            ttl_seconds=self._ttl_seconds,
-            events=[agui.encode(event) for event in events],
-            folder=self._folder,
-        )
-        _check(reply[0], flow)
-        return reply
-
-    async def counting(
-        self,
-        name: str,
-        tenant: str,
-        flow: str,
-        more_keys: Sequence[str],
-        arguments: dict[str, Any],
-        events: Sequence[Event] = (),
-    ) -> list[Any]:
-        """Run a script that may count money: the same, its third key that of today's roll-up."""
-        for _ in range(3):  # once, but for a wrong clock, or midnight
-            day = (self._now_ms() + self._ahead_ms) // DAY_MS
-            keys = [names.spend(tenant, date(day * DAY_MS)), *more_keys]
-            given = {**arguments, "day": day}
-            reply = await self.on_flow(name, tenant, flow, keys, given, events)
-            if reply[0] != "day":
-                return reply
-            self._ahead_ms = reply[1] - self._now_ms()
-        raise UnavailableError("the store's day could not be told")
+    def _check_size(self, rest: list[str | int], what: str) -> None:
+        """Measure a request as it goes over the wire, if it can be too large at all."""
+        if sum(len(str(part)) for part in rest) * 6 < self._max_bytes:  # a character is 6 at most
+            return
+        size = len(json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace"))
+        if size > self._max_bytes:
+            raise TooLargeError(what, size, self._max_bytes)
 
 
-def date(time_ms: int) -> str:
-    """Return the day of a time as roll-ups name it."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
+# The scripts. `texts`, `events` and replies are told in the scripts' first lines.
 
 
-def _check(verdict: str, flow: str) -> None:
-    if verdict == "gone":
-        raise NotFoundError(f"no flow {flow}")
-    if verdict == "fenced":
-        raise FencedError
-    if verdict == "expired":
-        raise ExpiredError
+@script("flow")
+def create(
+    flow_key: Key,
+    log: Key,
+    due: Key,
+    index: Key,
+    flows: Key,
+    definitions: Key,
+    outbox: Key,
+    outbox_index: Key,
+    *,
+    tenant: str,
+    flow: str,
+    digest: str,
+    definition_digest: str,
+    created_ms: int,
+    limit_ms: int | None,
+    steps: int,
+    webhooks: bool,
+    texts: Texts,
+    events: Events,
+) -> None: ...
+
+
+@script("flow", "money")
+def claim(
+    flow_key: Key,
+    log: Key,
+    due: Key,
+    index: Key,
+    yesterday: Key,
+    today: Key,
+    tomorrow: Key,
+    *,
+    channel: str,
+    tenant: str,
+    flow: str,
+    step: str,
+    epoch: int,
+    owner: str,
+    lease_ms: int,
+    seen: int,
+    more: bool,
+    day: int,
+    events: Events,
+) -> None: ...
+
+
+@script("flow")
+def add_steps(
+    flow_key: Key, log: Key, *, channel: str, steps: list[dict[str, Any]], known: int
+) -> None: ...
+
+
+@script("flow")
+def reschedule(
+    flow_key: Key,
+    due: Key,
+    index: Key,
+    *,
+    tenant: str,
+    flow: str,
+    delay_ms: int,
+    seen: int | None,
+) -> None: ...
+
+
+@script("flow")
+def emit(
+    flow_key: Key,
+    log: Key,
+    due: Key,
+    index: Key,
+    *,
+    channel: str,
+    tenant: str,
+    flow: str,
+    step: str,
+    epoch: int,
+    seq: int,
+    lease_ms: int,
+    message: str | None,
+    error: str | None,
+    events: Events,
+) -> None: ...
+
+
+@script("flow", "money")
+def release(
+    flow_key: Key,
+    log: Key,
+    due: Key,
+    index: Key,
+    yesterday: Key,
+    today: Key,
+    tomorrow: Key,
+    *,
+    channel: str,
+    tenant: str,
+    flow: str,
+    step: str,
+    epoch: int,
+    seq: int,
+    delay_ms: int,
+    day: int,
+    events: Events,
+) -> None: ...
+
+
+@script("flow")
+def commit(
+    flow_key: Key,
+    log: Key,
+    due: Key,
+    index: Key,
+    *,
+    channel: str,
+    tenant: str,
+    flow: str,
+    step: str,
+    epoch: int,
+    seq: int,
+    known: int,
+    texts: Texts,
+    events: Events,
+) -> None: ...
+
+
+@script("flow", "money")
+def transition(
+    flow_key: Key,
+    log: Key,
+    due: Key,
+    index: Key,
+    yesterday: Key,
+    today: Key,
+    tomorrow: Key,
+    outbox: Key,
+    outbox_index: Key,
+    *,
+    channel: str,
+    ttl_ms: int,
+    tenant: str,
+    flow: str,
+    to: str,
+    epoch: int,
+    request: str,
+    error: str | None,
+    answer: str | None,
+    texts_hold: str | None,
+    day: int,
+    texts: Texts,
+    events: Events,
+) -> None: ...
+
+
+@script("flow")
+def record_failure(flow_key: Key, *, nonce: str, error: str) -> None: ...
+
+
+@script("flow")
+def reserve(
+    flow_key: Key, *, step: str, epoch: int, call_id: str, call: dict[str, Any]
+) -> None: ...
+
+
+@script("flow", "money")
+def settle(
+    flow_key: Key,
+    log: Key,
+    yesterday: Key,
+    today: Key,
+    tomorrow: Key,
+    *,
+    channel: str,
+    step: str,
+    epoch: int,
+    call_id: str,
+    used: dict[str, int],
+    day: int,
+    events: Events,
+) -> None: ...
+
+
+@script()
+def take(
+    index: Key, of_tenants: Keys, *, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
+) -> None: ...
+
+
+@script()
+def outbox_lease(
+    outbox: Key, deliveries: Key, index: Key, *, tenant: str, limit: int, lease_ms: int
+) -> None: ...
+
+
+@script()
+def outbox_save(
+    outbox: Key, deliveries: Key, *, flow: str, epoch: int, record: str | None, delay_ms: int
+) -> None: ...

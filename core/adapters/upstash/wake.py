@@ -1,27 +1,25 @@
-"""Wake-ups over the due set itself: a flow becomes due, and the workers that listen hear of it.
+"""Wake-ups over the due set itself: the workers that listen hear that a flow has become due.
 
-The channel is one for all tenants and tells nothing but that there is something to look for.
+The channel is one for all tenants; a message names tenant and flow.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
-from core.adapters.upstash import keys
 from core.adapters.upstash.commands import Commands, PubSub
 
 CHANNEL = "wake"
 
 
 class RedisWakeQueue:
-    """Makes flows due, and rings."""
+    """Tells those that listen; the flow is due already."""
 
     def __init__(self, redis: Commands) -> None:
         self._redis = redis
 
     async def enqueue(self, tenant: str, flow: str) -> None:
-        """Make a live flow due since ever; one that has ended stays out of the set."""
-        due = ["ZADD", keys.due(tenant), "XX", "LT", 0, flow]
-        await self._redis.pipeline([due, ["PUBLISH", CHANNEL, "1"]])
+        """Name the flow."""
+        await self._redis.execute(["PUBLISH", CHANNEL, f"{tenant} {flow}"])
 
 
 class RedisWakeListener:

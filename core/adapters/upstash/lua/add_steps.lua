@@ -1,32 +1,38 @@
 -- add_steps: add the steps that a flow does not have yet.
---   KEYS  {t}:flow:f  {t}:log:f
---   args  steps: {id, record (as `step:` fields hold it), public (JSON text), ...}
---   returns  {'ok', the whole hash after it}, {'fenced'}, {'gone'}
-local flow, order = fields(redis.call('HGETALL', KEYS[1])), 0
-if not flow.status then
-  return {'gone'}
+--   args     steps: {id, record (as `step:` fields hold it), public (JSON text), ...}
+--   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
+local FLOW, LOG = unpack(KEYS)
+local names = {'changed', 'steps', unpack(HEAD)}
+for _, step in ipairs(args.steps) do
+  push(names, 'step:' .. step.id)
 end
-if terminal(flow.status) then
+local flow = read(FLOW, names)
+if not flow.status then
+  return {'not_found'}
+end
+if terminal(flow.status) then -- guard: the end is final
   return {'fenced'}
 end
-for name in pairs(flow) do
-  order = order + (name:sub(1, 5) == 'step:' and 1 or 0)
-end
-local shown, written = {}, {}
+local order, shown, written, added, records = tonumber(flow.steps), {}, {}, {}, {}
 for _, step in ipairs(args.steps) do
   local field = 'step:' .. step.id
-  if not flow[field] then
+  if not flow[field] then -- guard: once
     step.record.order, order = order, order + 1
     flow[field] = cjson.encode(step.record)
-    put(shown, step.public)
-    put(written, field, flow[field])
+    records[step.id] = flow[field]
+    push(shown, step.public)
+    push(added, step.id)
+    push(written, field, flow[field])
   end
 end
-if #shown > 0 then
+if #added > 0 then
   local now, version = now_ms(), flow.ver + 1
-  local changed = delta({'/version', whole(version), '/updated_ms', whole(now)}, shown)
-  put(written, 'seq', whole(append(tonumber(flow.seq), changed)), 'ver', whole(version),
-    'updated', whole(now))
-  set(written, flow)
+  local changed = delta({'/version', int_str(version), '/updated_ms', int_str(now)}, shown)
+  flow.seq = int_str(append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', changed}))
+  flow.ver, flow.updated = int_str(version), int_str(now)
+  flow.changed = remember(flow.changed, version, added)
+  push(written, 'seq', flow.seq, 'ver', flow.ver, 'updated', flow.updated,
+    'steps', int_str(order), 'changed', flow.changed)
+  run_chunked('HSET', FLOW, written)
 end
-return {'ok', flat(flow)}
+return state_since(FLOW, flow, flow.changed, args.known, records)

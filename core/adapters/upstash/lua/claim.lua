@@ -1,59 +1,75 @@
 -- claim: hold a step until its lease ends, if it is still as the worker saw it. A message that
 -- its last worker left open is ended, its calls under way count as lost.
---   KEYS  {t}:flow:f  {t}:log:f  {t}:spend:day  {t}:due
---   args  flow, step, seen (epoch), owner (nonce of this attempt), lease_ms, day
---   returns  {'claimed', epoch}, {'busy', milliseconds left}, {'fenced'}, {'expired'}, {'gone'},
---            {'day', now}
+--   returns  {'claimed', epoch, attempt}, {'busy', milliseconds left}, {'fenced'}, {'expired'},
+--            {'not_found'}, {'wrong_clock'}
+local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW = unpack(KEYS)
 local field = 'step:' .. args.step
-local flow = redis.call('HMGET', KEYS[1], 'status', 'seq', 'ver', field, 'deadline', 'usage', 'calls')
-local status, last, version = flow[1], tonumber(flow[2]), tonumber(flow[3])
-if not status then
-  return {'gone'}
+local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'usage', 'plan', 'changed', field})
+if not flow.status then
+  return {'not_found'}
 end
-local step = flow[4] and cjson.decode(flow[4])
+local step = flow[field] and cjson.decode(flow[field])
 if not step then
   return {'fenced'}
 end
-if step.state == 'running' and step.owner == args.owner then
-  return {'claimed', step.epoch}
+if step.state == 'running' -- guard: claimed before
+  and step.owner == args.owner -- guard: the owner's nonce
+then
+  return {'claimed', step.epoch, step.attempts}
 end
-if terminal(status) or status == 'waiting' or step.state == 'done' or step.epoch ~= args.seen then
+if terminal(flow.status) -- guard: the end is final
+  or flow.status == 'waiting' -- guard: a flow that waits
+  or (step.state ~= 'pending' and step.state ~= 'running') -- guard: done
+  or step.epoch ~= args.epoch -- guard: fence
+then
   return {'fenced'}
 end
-local now = now_ms()
-if over(flow[5], now) then
+local now, plan = now_ms(), plan_of(flow.plan)
+if over(flow.deadline, now) then -- guard: deadline
   return {'expired'}
 end
-if step.state == 'running' and step.lease > now then
-  redis.call('ZADD', KEYS[4], 'XX', 'LT', step.lease, args.flow)
-  return {'busy', step.lease - now}
+looked(plan, args.seen)
+local busy_until = step.state == 'running' and step.lease or step.not_before or 0
+if busy_until > now then -- guard: busy
+  schedule(DUE, INDEX, plan, next_look(plan, flow.status, now))
+  redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
+  return {'busy', busy_until - now}
 end
-local gone, left = lost(flow[7], args.step)
-if another_day(gone, now) then
-  return {'day', now}
+local lost = lost_calls(step)
+local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
+if #lost > 0 and not windows then
+  return {'wrong_clock'}
 end
-step.state, step.owner, step.epoch = 'running', args.owner, step.epoch + 1
-step.lease, step.started = now + args.lease_ms, step.started or now
-step.seq, step.last, step.reserved, step.to_come = 0, 0, nil, nil
-status = status == 'queued' and 'running' or status
-local at, written = '/steps/' .. whole(step.order), {}
+local version = flow.ver + 1
+step.state, step.owner, step.epoch, step.attempts = 'running', args.owner, step.epoch + 1, step.attempts + 1
+step.lease, step.started, step.not_before = now + args.lease_ms, step.started or now, nil
+step.seq, step.last = 0, 0
+step.calls, step.reserved, step.skipped = nil, nil, nil -- guard: calls of the attempt before
+plan.leases[args.step], plan.calls[args.step] = step.lease, nil
+if args.more then -- guard: more steps are free
+  look_by(plan, now, version)
+end
+local status = flow.status == 'queued' and 'running' or flow.status
+local at, written = '/steps/' .. int_str(step.order), {}
 local changes = {'/status', cjson.encode(status), at .. '/state', '"running"',
-  at .. '/attempt', whole(step.epoch), at .. '/started_ms', whole(step.started),
-  '/version', whole(version + 1), '/updated_ms', whole(now)}
-if #gone > 0 then
-  local usage = count(gone, KEYS[3], flow[6])
-  put(changes, '/usage', usage)
-  put(written, 'usage', usage, 'calls', left)
+  at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started),
+  '/version', int_str(version), '/updated_ms', int_str(now)}
+if #lost > 0 then -- guard: lost calls
+  local usage = count(lost, windows, flow.usage)
+  push(changes, '/usage', usage)
+  push(written, 'usage', usage)
 end
-local changed, message_end = delta(changes), nil
+local made = {}
 if step.message then
-  message_end = changed
-  changed = '{"type":"TEXT_MESSAGE_END","messageId":' .. cjson.encode(step.message) .. '}'
+  push(made, 'TEXT_MESSAGE_END',
+    '{"type":"TEXT_MESSAGE_END","messageId":' .. cjson.encode(step.message) .. '}')
   step.message = nil
 end
-last = append(last, changed, message_end)
-put(written, field, cjson.encode(step), 'seq', last, 'ver', version + 1, 'status', status,
-  'updated', now)
-set(written)
-redis.call('ZADD', KEYS[4], 'XX', step.lease, args.flow)
-return {'claimed', step.epoch}
+push(made, 'STATE_DELTA', delta(changes))
+local last = append(LOG, args.channel, tonumber(flow.seq), made)
+schedule(DUE, INDEX, plan, next_look(plan, status, now))
+push(written, field, cjson.encode(step), 'seq', int_str(last), 'ver', int_str(version),
+  'status', status, 'updated', int_str(now), 'plan', cjson.encode(plan),
+  'changed', remember(flow.changed, version, {args.step}))
+redis.call('HSET', FLOW, unpack(written))
+return {'claimed', step.epoch, step.attempts}

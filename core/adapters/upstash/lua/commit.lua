@@ -1,31 +1,40 @@
 -- commit: store a step's result once, with the last that happened in it.
---   KEYS  {t}:flow:f  {t}:log:f  {t}:due
---   args  flow, step, epoch, seq, result (JSON text)
---   returns  {'ok', the whole hash after it}, {'fenced'}, {'gone'}
+--   texts    the result, as JSON
+--   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
+local FLOW, LOG, DUE, INDEX = unpack(KEYS)
 local field = 'step:' .. args.step
-local flow = fields(redis.call('HGETALL', KEYS[1]))
+local flow = read(FLOW, {'plan', 'changed', field, unpack(HEAD)})
 if not flow.status then
-  return {'gone'}
+  return {'not_found'}
 end
 local step = flow[field] and cjson.decode(flow[field])
-if not step or step.epoch ~= args.epoch then
+if not step or step.epoch ~= args.epoch then -- guard: fence
   return {'fenced'}
 end
-if args.seq <= step.seq then
-  return {'ok', flat(flow)}
+if args.seq <= step.seq then -- guard: once
+  return state_since(FLOW, flow, flow.changed, args.known, {[args.step] = flow[field]})
 end
-if terminal(flow.status) or step.state ~= 'running' then
+if step.state ~= 'running' then -- guard: done, or ended with its flow
   return {'fenced'}
 end
-local now, version, at = now_ms(), flow.ver + 1, '/steps/' .. whole(step.order)
-local changes = {at .. '/state', '"done"', at .. '/finished_ms', whole(now),
-  '/version', whole(version), '/updated_ms', whole(now)}
+local now, plan, version = now_ms(), plan_of(flow.plan), flow.ver + 1
+local at = '/steps/' .. int_str(step.order)
+local changes = {at .. '/state', '"done"', at .. '/finished_ms', int_str(now),
+  '/version', int_str(version), '/updated_ms', int_str(now)}
 if step.error then
-  put(changes, at .. '/error', 'null')
+  push(changes, at .. '/error', 'null')
 end
-step.state, step.lease, step.finished, step.error = 'done', 0, now, nil
-step.seq, step.last = args.seq, append(tonumber(flow.seq), delta(changes))
-set({field, cjson.encode(step), 'result:' .. args.step, args.result, 'seq', whole(step.last),
-  'ver', whole(version), 'updated', whole(now)}, flow)
-redis.call('ZADD', KEYS[3], 'XX', now, args.flow)
-return {'ok', flat(flow)}
+plan.leases[args.step] = nil
+if flow.status ~= 'waiting' then
+  look_by(plan, step.lease, version) -- guard: what it made ready
+end
+reschedule(DUE, INDEX, plan, flow.status, now, math.huge)
+step.state, step.lease, step.finished, step.error, step.message = 'done', 0, now, nil, nil
+step.seq = args.seq
+step.last = append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', delta(changes)})
+flow[field], flow.seq, flow.ver, flow.updated = cjson.encode(step), int_str(step.last), int_str(version), int_str(now)
+flow.changed = remember(flow.changed, version, {args.step})
+redis.call('HSET', FLOW, field, flow[field], 'result:' .. args.step, TEXTS[1], 'seq', flow.seq,
+  'ver', flow.ver, 'updated', flow.updated, 'plan', cjson.encode(plan), 'changed', flow.changed,
+  'failures', '0')
+return state_since(FLOW, flow, flow.changed, args.known, {[args.step] = flow[field]})

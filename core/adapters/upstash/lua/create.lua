@@ -1,30 +1,30 @@
 -- create: begin a flow, once.
---   KEYS  {t}:flow:f  {t}:log:f  {t}:flows  {t}:due  {t}:outbox
---   args  flow, digest, created_ms (for show), limit_ms (or nothing), told (somebody is to be told
---         of its end), fields (flat list for HSET)
---   returns  {'created'}, {'same'} if this request made it before, {'other'} if another request did
-local digest = redis.call('HGET', KEYS[1], 'digest')
+--   texts    the definition, then fields of the flow's hash, name and value in turn
+--   returns  {'created'}, {'exists'} if this request made it before, {'conflict'} if another did
+local FLOW, LOG, DUE, INDEX, FLOWS, DEFINITIONS, OUTBOX, OUTBOX_INDEX = unpack(KEYS)
+local digest = redis.call('HGET', FLOW, 'digest')
 if digest then
-  return {digest == args.digest and 'same' or 'other'}
+  return {digest == args.digest and 'exists' or 'conflict'} -- guard: another request's flow
 end
 local now_us = now_us()
 local now = math.floor(now_us / 1000)
-local last, written = append(0), args.fields
-put(written, 'digest', args.digest, 'status', 'queued', 'seq', last, 'ver', 1, 'epoch', 0,
-  'created', args.created_ms, 'order', whole(now_us), 'updated', args.created_ms)
-if args.limit_ms then
-  put(written, 'deadline', whole(now + args.limit_ms))
+local last, written = append(LOG, nil, 0, {}), {}
+for i = 2, #TEXTS do
+  push(written, TEXTS[i])
 end
-set(written)
-redis.call('ZADD', KEYS[3], whole(now_us), args.flow)
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', whole(now_us - ttl * 1000000))
-redis.call('ZADD', KEYS[4], now, args.flow)
-redis.call('EXPIRE', KEYS[1], ttl)
-redis.call('EXPIRE', KEYS[2], ttl)
-keep(KEYS[3], ttl)
-keep(KEYS[4], ttl)
-if args.told then
-  redis.call('ZADD', KEYS[5], now, args.flow)
-  keep(KEYS[5], ttl)
+push(written, 'digest', args.digest, 'status', 'queued', 'seq', int_str(last), 'ver', '1',
+  'epoch', '0', 'created', int_str(args.created_ms), 'order', int_str(now_us),
+  'updated', int_str(args.created_ms), 'steps', int_str(args.steps))
+if args.limit_ms then
+  push(written, 'deadline', int_str(now + args.limit_ms))
+end
+run_chunked('HSET', FLOW, written)
+redis.call('HSETNX', DEFINITIONS, args.definition_digest, TEXTS[1])
+redis.call('ZADD', FLOWS, int_str(now_us), args.flow)
+redis.call('ZADD', DUE, int_str(now), args.flow)
+redis.call('ZADD', INDEX, 'LT', int_str(now), args.tenant)
+if args.webhooks then
+  redis.call('ZADD', OUTBOX, int_str(now), args.flow)
+  redis.call('ZADD', OUTBOX_INDEX, 'LT', int_str(now), args.tenant)
 end
 return {'created'}

@@ -1,37 +1,38 @@
 -- emit: append what happened in a step, renew its lease, say of what an attempt failed.
---   KEYS  {t}:flow:f  {t}:log:f
---   args  step, epoch, seq, lease_ms, message (still open, or nothing), error (or nothing)
---   returns  {'ok', number of the last event}, {'fenced'}, {'expired'}, {'gone'}
+--   returns  {'ok', number of the last event}, {'fenced'}, {'expired'}, {'not_found'}
+local FLOW, LOG, DUE, INDEX = unpack(KEYS)
 local field = 'step:' .. args.step
-local flow = redis.call('HMGET', KEYS[1], 'status', 'seq', 'ver', field, 'deadline')
-if not flow[1] then
-  return {'gone'}
+local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'plan', 'changed', field})
+if not flow.status then
+  return {'not_found'}
 end
-local step = flow[4] and cjson.decode(flow[4])
-if not step or step.epoch ~= args.epoch then
+local step = flow[field] and cjson.decode(flow[field])
+if not step or step.epoch ~= args.epoch then -- guard: fence
   return {'fenced'}
 end
-if args.seq <= step.seq then
+if args.seq <= step.seq then -- guard: once
   return {'ok', step.last}
 end
-if terminal(flow[1]) or step.state ~= 'running' then
+if step.state ~= 'running' then -- guard: done, or ended with its flow
   return {'fenced'}
 end
-local now = now_ms()
-if over(flow[5], now) then
+local now, plan = now_ms(), plan_of(flow.plan)
+if over(flow.deadline, now) then -- guard: deadline
   return {'expired'}
 end
 step.lease, step.seq, step.message = now + args.lease_ms, args.seq, args.message
-local written = {}
+plan.leases[args.step] = step.lease -- guard: the lease is renewed
+reschedule(DUE, INDEX, plan, flow.status, now, args.lease_ms / 3)
+local made, written = {}, {}
 if args.error then
-  local at, version = '/steps/' .. whole(step.order), flow[3] + 1
+  local at, version = '/steps/' .. int_str(step.order), flow.ver + 1
   step.error = args.error
-  step.last = append(tonumber(flow[2]), delta({at .. '/error', cjson.encode(args.error),
-    '/version', whole(version), '/updated_ms', whole(now)}))
-  put(written, 'ver', version, 'updated', now)
-else
-  step.last = append(tonumber(flow[2]))
+  push(made, 'STATE_DELTA', delta({at .. '/error', cjson.encode(args.error),
+    '/version', int_str(version), '/updated_ms', int_str(now)}))
+  push(written, 'ver', int_str(version), 'updated', int_str(now),
+    'changed', remember(flow.changed, version, {args.step}))
 end
-put(written, field, cjson.encode(step), 'seq', step.last)
-set(written)
+step.last = append(LOG, args.channel, tonumber(flow.seq), made)
+push(written, field, cjson.encode(step), 'seq', int_str(step.last), 'plan', cjson.encode(plan))
+redis.call('HSET', FLOW, unpack(written))
 return {'ok', step.last}

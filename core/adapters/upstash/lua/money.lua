@@ -1,6 +1,7 @@
 -- Shared by the scripts that count what model calls consumed.
---   a call   {step, epoch, number, model, crew, task, bound}, as core/costs/budgets.py has it
---   sums     core/costs/usage.py: name -> whole number
+--   a call    {number, bound, accounts}, in the record of its step under its id
+--   accounts  {window, field} of each sum that the call adds to, e.g. {'day', 'model|crew|task'}
+--   sums      core/costs/usage.py: name -> whole number
 local SPEND_SECONDS = 400 * 86400
 
 -- added: sums (JSON text, or nothing yet) with more added, as JSON text
@@ -12,53 +13,57 @@ local function added(before, ...)
     end
   end
   for name, value in pairs(total) do
-    put(parts, '"' .. name .. '":' .. whole(value))
+    push(parts, '"' .. name .. '":' .. int_str(value)) -- guard: all digits
   end
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
--- lost: tell the calls under way of a step, or all, from the rest. Nobody can know what they cost:
--- they count at their bounds.
---   open     the field `calls`
---   returns  the lost ones, each with `used`; the field without them
-local function lost(open, step)
-  local gone, left = {}, {}
-  for id, call in pairs(cjson.decode(open or '{}')) do
-    if step == nil or call.step == step then
-      call.used = call.bound
-      call.used.lost_calls = (call.used.lost_calls or 0) + 1
-      put(gone, call)
-    else
-      left[id] = call
-    end
+-- lost_calls: the calls of a step that were never settled, each with `used`. Nobody can know what
+-- they cost: they count at their bounds.
+local function lost_calls(step)
+  local lost = {}
+  for _, call in pairs(step.calls or {}) do
+    call.used = call.bound
+    call.used.lost_calls = (call.used.lost_calls or 0) + 1
+    push(lost, call)
   end
-  return gone, cjson.encode(left)
+  return lost
 end
 
--- another_day: whether calls are to be counted, and the adapter named the wrong day's key for it
-local function another_day(calls, now)
-  return #calls > 0 and math.floor(now / DAY_MS) ~= args.day
+-- windows_of: the keys to count in, by window.
+--   days     the keys of yesterday, today and tomorrow, by the caller's clock
+--   returns  nothing if the caller's clock is further from Redis' than that
+local function windows_of(days, now)
+  local key = days[math.floor(now / DAY_MS) - args.day + 2]
+  return key and {day = key}
 end
 
--- count: add calls, each with `used`, to a roll-up.
+-- count: add calls, each with `used`, to all their accounts.
 --   before   the flow's usage
 --   returns  the flow's usage after it
-local function count(calls, key, before)
-  local names, used, total, written = {}, {}, before, {}
+local function count(calls, windows, before)
+  local total, used = before, {}
   for _, call in ipairs(calls) do
-    local name = call.model .. '|' .. call.crew .. '|' .. call.task
-    if not used[name] then
-      used[name] = {}
-      put(names, name)
-    end
-    put(used[name], call.used)
     total = added(total, call.used)
+    for _, account in ipairs(call.accounts) do
+      local key, field = windows[account[1]], account[2]
+      used[key] = used[key] or {}
+      used[key][field] = used[key][field] or {}
+      push(used[key][field], call.used)
+    end
   end
-  for i, known in ipairs(redis.call('HMGET', key, unpack(names))) do
-    put(written, names[i], added(known, unpack(used[names[i]])))
-  end
-  if redis.call('HSET', key, unpack(written)) > 0 then
-    redis.call('EXPIRE', key, SPEND_SECONDS)
+  for key, by_field in pairs(used) do
+    local fields, written = {}, {}
+    for field in pairs(by_field) do
+      push(fields, field)
+    end
+    local known = read(key, fields)
+    for _, field in ipairs(fields) do
+      push(written, field, added(known[field], unpack(by_field[field]))) -- guard: the calls before
+    end
+    if redis.call('HSET', key, unpack(written)) > 0 then
+      redis.call('EXPIRE', key, SPEND_SECONDS)
+    end
   end
   return total
 end

@@ -1,8 +1,8 @@
 -- outbox_save: save how far a flow is delivered and when to look again, or remove it for good.
---   KEYS  {t}:outbox  {t}:outbox:deliveries
---   args  flow, epoch, record (JSON text; nothing: remove it), delay_ms
+--   args     record (JSON text; nothing: remove it)
 --   returns  'ok', 'fenced'
-local stored = redis.call('HGET', KEYS[2], args.flow)
+local OUTBOX, DELIVERIES = unpack(KEYS)
+local stored = redis.call('HGET', DELIVERIES, args.flow)
 if not stored then
   return args.record and 'fenced' or 'ok'
 end
@@ -10,10 +10,10 @@ if cjson.decode(stored).epoch ~= args.epoch then
   return 'fenced'
 end
 if args.record then
-  redis.call('HSET', KEYS[2], args.flow, args.record)
-  redis.call('ZADD', KEYS[1], 'XX', now_ms() + args.delay_ms, args.flow)
+  redis.call('HSET', DELIVERIES, args.flow, args.record)
+  redis.call('ZADD', OUTBOX, 'XX', int_str(now_ms() + args.delay_ms), args.flow)
 else
-  redis.call('HDEL', KEYS[2], args.flow)
-  redis.call('ZREM', KEYS[1], args.flow)
+  redis.call('HDEL', DELIVERIES, args.flow)
+  redis.call('ZREM', OUTBOX, args.flow)
 end
 return 'ok'

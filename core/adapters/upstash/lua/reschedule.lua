@@ -1,21 +1,22 @@
 -- reschedule: have a live flow looked at later; at the end of its time at the latest.
---   KEYS  {t}:flow:f  {t}:log:f  {t}:due  {t}:outbox
---   args  flow, delay_ms
---   returns  {'ok', status}, {'expired'}, {'gone'}
-local flow = redis.call('HMGET', KEYS[1], 'status', 'deadline')
-local status, deadline = flow[1], tonumber(flow[2] or nil)
-if not status then
-  return {'gone'}
+--   returns  {'ok'}, {'expired'}, {'not_found'}
+local FLOW, DUE, INDEX = unpack(KEYS)
+local flow = read(FLOW, {'status', 'ver', 'deadline', 'plan'})
+if not flow.status then
+  return {'not_found'}
 end
-if not terminal(status) then
-  local now = now_ms()
-  if over(deadline, now) then
-    return {'expired'}
-  end
+if terminal(flow.status) then
+  return {'ok'}
+end
+local now, plan, deadline = now_ms(), plan_of(flow.plan), tonumber(flow.deadline)
+if over(deadline, now) then -- guard: deadline
+  return {'expired'}
+end
+if not args.seen or args.seen == tonumber(flow.ver) then -- guard: it has changed
   local at = now + args.delay_ms
-  redis.call('ZADD', KEYS[3], 'XX', whole(math.min(at, deadline or at)), args.flow)
-  if status == 'waiting' then
-    keep_waiting(deadline, now, KEYS)
-  end
+  plan.look = math.min(at, deadline or at) -- guard: not beyond the deadline
+  plan.seen = tonumber(flow.ver)
+  schedule(DUE, INDEX, plan, next_look(plan, flow.status, now))
+  redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
 end
-return {'ok', status}
+return {'ok'}

@@ -1,38 +1,42 @@
 -- reserve: hold the bound of a model call, once. Calls of one attempt may come out of order, so
--- the numbers that were passed over are remembered as still to come.
---   KEYS  {t}:flow:f  {t}:log:f
---   args  id, call {step, epoch, number, model, crew, task, bound}
---   returns  {'ok'}, {'fenced'}, {'expired'}, {'gone'}
-local call = args.call
-local field = 'step:' .. call.step
-local flow = redis.call('HMGET', KEYS[1], 'status', 'deadline', field, 'calls')
-if not flow[1] then
-  return {'gone'}
+-- the numbers that were passed over are remembered as skipped.
+--   args     call: {number, bound, accounts}
+--   returns  {'ok'}, {'fenced'}, {'expired'}, {'not_found'}
+local FLOW = unpack(KEYS)
+local field, call = 'step:' .. args.step, args.call
+local flow = read(FLOW, {'status', 'deadline', 'plan', field})
+if not flow.status then
+  return {'not_found'}
 end
-local step = flow[3] and cjson.decode(flow[3])
-if not step or step.epoch ~= call.epoch or terminal(flow[1]) or step.state ~= 'running' then
+local step = flow[field] and cjson.decode(flow[field])
+if not step
+  or step.epoch ~= args.epoch -- guard: fence
+  or step.state ~= 'running' -- guard: done, or ended with its flow
+then
   return {'fenced'}
 end
-local highest, to_come = step.reserved or 0, {}
+local highest, skipped = step.reserved or 0, {}
 local fresh = call.number > highest
-for _, number in ipairs(step.to_come or {}) do
+for _, number in ipairs(step.skipped or {}) do
   if number == call.number then
-    fresh = true
+    fresh = true -- guard: skipped
   else
-    put(to_come, number)
+    push(skipped, number)
   end
 end
-if not fresh then
+if not fresh then -- guard: once
   return {'ok'}
 end
-if flow[2] and over(flow[2], now_ms()) then
+if flow.deadline and over(flow.deadline, now_ms()) then -- guard: deadline
   return {'expired'}
 end
 for number = highest + 1, call.number - 1 do
-  put(to_come, number)
+  push(skipped, number)
 end
-step.reserved, step.to_come = math.max(highest, call.number), #to_come > 0 and to_come or nil
-local calls = cjson.decode(flow[4] or '{}')
-calls[args.id] = call
-set({field, cjson.encode(step), 'calls', cjson.encode(calls)})
+step.reserved, step.skipped = math.max(highest, call.number), #skipped > 0 and skipped or nil
+step.calls = step.calls or {}
+step.calls[args.call_id] = call
+local plan = plan_of(flow.plan)
+plan.calls[args.step] = (plan.calls[args.step] or 0) + 1
+redis.call('HSET', FLOW, field, cjson.encode(step), 'plan', cjson.encode(plan))
 return {'ok'}

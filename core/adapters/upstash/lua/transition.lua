@@ -1,54 +1,86 @@
 -- transition: change a flow's status, if nobody changed it since it was read.
---   KEYS  {t}:flow:f  {t}:log:f  {t}:spend:day  {t}:due  {t}:outbox
---   args  flow, to, epoch (of the status), output, waiting (JSON texts, or nothing), error (or
---         nothing), answer (or nothing: name, result as JSON text), day
---   returns  {'ok'}, {'fenced'}, {'gone'}, {'day', now}
-local flow = redis.call('HMGET', KEYS[1], 'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'calls')
-local status, epoch = flow[1], tonumber(flow[4])
-if not status then
-  return {'gone'}
+--   args     texts_hold: the field that the first text is the value of, or nothing
+--   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
+local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW, OUTBOX, OUTBOX_INDEX = unpack(KEYS)
+local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
+  'moved_by', 'webhooks'})
+if not flow.status then
+  return {'not_found'}
 end
-if status == args.to and epoch == args.epoch + 1 then
+local epoch, plan = tonumber(flow.epoch), plan_of(flow.plan)
+if flow.status == args.to and epoch == args.epoch + 1 -- guard: once
+  and flow.moved_by == args.request -- guard: another request
+then
   return {'ok'}
 end
-if terminal(status) or epoch ~= args.epoch then
+if terminal(flow.status) -- guard: the end is final
+  or epoch ~= args.epoch -- guard: fence
+then
   return {'fenced'}
 end
-local now, version, gone, left = now_ms(), flow[3] + 1, {}, nil
-if terminal(args.to) then
-  gone, left = lost(flow[7])
+local now, version, lost, ended = now_ms(), flow.ver + 1, {}, {}
+local held = {[args.texts_hold or ''] = TEXTS[1]}
+local changes, written, changed = {'/status', cjson.encode(args.to), '/output', held.output or 'null',
+  '/error', args.error and cjson.encode(args.error) or 'null', '/version', int_str(version),
+  '/updated_ms', int_str(now)}, {}, {}
+if terminal(args.to) then -- guard: what is under way ends
+  local names = {}
+  for _, open in ipairs({plan.leases, plan.calls}) do
+    for name in pairs(open) do
+      push(names, 'step:' .. name)
+    end
+  end
+  for field, record in pairs(#names > 0 and read(FLOW, names) or {}) do
+    local step = cjson.decode(record)
+    for _, call in ipairs(lost_calls(step)) do
+      push(lost, call)
+    end
+    step.calls = nil
+    if step.state == 'running' then
+      step.state, step.lease, step.finished = args.to == 'failed' and 'failed' or 'cancelled', 0, now
+      local at = '/steps/' .. int_str(step.order)
+      push(changes, at .. '/state', cjson.encode(step.state), at .. '/finished_ms', int_str(now))
+      push(changed, field:sub(6))
+    end
+    push(written, field, cjson.encode(step))
+  end
+  plan = plan_of()
 end
-if another_day(gone, now) then
-  return {'day', now}
+local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
+if #lost > 0 and not windows then
+  return {'wrong_clock'}
 end
-local changes, written = {'/status', cjson.encode(args.to), '/output', args.output or 'null',
-  '/error', args.error and cjson.encode(args.error) or 'null', '/version', whole(version),
-  '/updated_ms', whole(now)}, {}
-if args.waiting or status == 'waiting' then
-  put(changes, '/waiting', args.waiting or 'null')
-  put(written, 'waiting', args.waiting or '')
+if held.waiting or flow.status == 'waiting' then
+  push(changes, '/waiting', held.waiting or 'null')
+  push(written, 'waiting', held.waiting or '')
 end
-if #gone > 0 then
-  local usage = count(gone, KEYS[3], flow[6])
-  put(changes, '/usage', usage)
-  put(written, 'usage', usage, 'calls', left)
+if #lost > 0 then
+  local usage = count(lost, windows, flow.usage)
+  push(changes, '/usage', usage)
+  push(written, 'usage', usage)
 end
 if args.answer then
-  put(written, 'result:' .. args.answer[1], args.answer[2])
+  push(written, 'result:' .. args.answer, TEXTS[1])
+  push(changed, args.answer)
 end
-put(written, 'status', args.to, 'epoch', epoch + 1, 'ver', version, 'output', args.output or '',
-  'error', args.error or '', 'updated', now, 'seq', append(tonumber(flow[2]), delta(changes)))
-set(written)
 if terminal(args.to) then
-  redis.call('ZREM', KEYS[4], args.flow)
-elseif args.to == 'waiting' then
-  redis.call('ZADD', KEYS[4], 'XX', flow[5] or whole(now + DAY_MS), args.flow)
-  keep_waiting(flow[5], now, {KEYS[1], KEYS[2], KEYS[4], KEYS[5]})
+  redis.call('ZREM', DUE, args.flow) -- guard: never due again
+  local grain = math.max(1, math.floor(args.ttl_ms / 24)) -- so that many are forgotten at once
+  redis.call('ZADD', DUE, int_str(math.ceil((now + args.ttl_ms) / grain) * grain), '~' .. args.flow)
+  redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
+  redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
-  redis.call('ZADD', KEYS[4], 'XX', now, args.flow)
+  plan.look, plan.seen = args.to == 'waiting' and (tonumber(flow.deadline) or now + DAY_MS) or now, version
+  schedule(DUE, INDEX, plan, next_look(plan, args.to, now))
 end
-if status == 'waiting' then
-  redis.call('EXPIRE', KEYS[1], ttl)
-  redis.call('EXPIRE', KEYS[2], ttl)
+if flow.webhooks then
+  redis.call('ZADD', OUTBOX, 'XX', 'LT', int_str(now), args.flow)
+  redis.call('ZADD', OUTBOX_INDEX, 'LT', int_str(now), args.tenant)
 end
+local last = append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', delta(changes)})
+push(written, 'status', args.to, 'epoch', int_str(epoch + 1), 'ver', int_str(version),
+  'output', held.output or '', 'error', args.error or '', 'updated', int_str(now),
+  'seq', int_str(last), 'plan', cjson.encode(plan), 'moved_by', args.request,
+  'changed', remember(flow.changed, version, changed))
+run_chunked('HSET', FLOW, written)
 return {'ok'}

@@ -1,0 +1,85 @@
+"""The due set over Redis: two levels, so that a look costs the same at any number of tenants.
+
+The index of a partition holds its tenants by when to look into the due set of each. It may be
+early for a tenant, never late: whatever makes a flow due earlier lowers it in the same script, and
+a look that finds nothing raises it. A tenant that was served while more of it is due gets the
+present time for its place, and so comes after those that waited.
+"""
+
+from typing import Any
+
+from core.adapters.upstash import scripts
+from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.scripts import ScriptRunner
+from core.crews.ledger import DueFlows
+
+MOST_TENANTS = 100  # in one script
+Places = list[tuple[str, float]]  # tenants by when to look at them (ms), the earliest first
+
+
+class DueIndex:
+    """Takes what is due."""
+
+    def __init__(self, redis: Commands, runner: ScriptRunner, keys: Keyspace) -> None:
+        self._redis, self._runner, self._keys = redis, runner, keys
+
+    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any."""
+        most = min(limit, MOST_TENANTS)
+        now, partitions = await self._earliest(most)
+        flows: list[tuple[str, str]] = []
+        left_ms: list[float] = []
+        for tag, places in partitions.items():
+            room = limit - len(flows)
+            due = [tenant for tenant, at in places[:most] if at <= now and room]
+            left_ms += [at - now for _, at in places[len(due) :]][:1]
+            if due:
+                taken, soonest = await self._take(tag, due, room, per_tenant, lease_ms)
+                flows += taken
+                left_ms += soonest
+        return DueFlows(flows, max(0, round(min(left_ms))) if left_ms else None)
+
+    async def _earliest(self, most: int) -> tuple[float, dict[str, Places]]:
+        """Return the store's time (ms), and of each partition the tenants to look at first.
+
+        One more than `most` of each, by which it is known when there is something to do again.
+        """
+        tags = self._keys.all_tags()
+        ranges = [["ZRANGE", self._keys.due_index(tag), 0, most, "WITHSCORES"] for tag in tags]
+        time, *replies = await self._redis.pipeline([["TIME"], *ranges])
+        places = [_pairs(reply) for reply in replies]
+        return int(time[0]) * 1000 + int(time[1]) / 1000, dict(zip(tags, places, strict=True))
+
+    async def _take(
+        self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
+    ) -> tuple[list[tuple[str, str]], list[float]]:
+        keys = [
+            key
+            for tenant in tenants
+            for key in (
+                self._keys.due(tenant),
+                self._keys.flows(tenant),
+                self._keys.definitions(tenant),
+            )
+        ]
+        call = scripts.take(
+            self._keys.due_index(tag),
+            keys,
+            tenants=tenants,
+            limit=limit,
+            per_tenant=per_tenant,
+            lease_ms=lease_ms,
+        )
+        taken, soonest = await self._runner.run(call)
+        return (
+            list(zip(taken[::2], taken[1::2], strict=True)),
+            [float(soonest)] if soonest else [],
+        )
+
+
+def _pairs(reply: list[Any]) -> Places:
+    """Return members and scores, which come in turn, or in pairs as the SDK has them."""
+    if reply and not isinstance(reply[0], str):
+        return [(member, float(score)) for member, score in reply]
+    return list(zip(reply[::2], map(float, reply[1::2]), strict=True))

@@ -1,0 +1,164 @@
+-- Shared by the scripts that change a flow.
+local MAXLEN, BATCH, REMEMBERED, DAY_MS = 10000, 500, 64, 86400000
+local RECORD_SEPARATOR = '\30' -- JSON text never holds one
+local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'error'}
+
+-- over: whether a flow's time is over; one without a deadline has all the time
+local function over(deadline, now)
+  return deadline and now >= tonumber(deadline)
+end
+
+local function terminal(status)
+  return status == 'succeeded' or status == 'failed' or status == 'cancelled'
+end
+
+-- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
+--   changes    path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
+--   new_steps  the JSON texts of steps to add, or nothing
+local function delta(changes, new_steps)
+  local operations = {}
+  for i = 1, #changes, 2 do
+    push(operations, '{"op":"replace","path":"' .. changes[i] .. '","value":' .. changes[i + 1] .. '}')
+  end
+  for _, step in ipairs(new_steps or {}) do
+    push(operations, '{"op":"add","path":"/steps/-","value":' .. step .. '}')
+  end
+  return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
+end
+
+-- whole_event: an event that was sent; a record separator in it stands for the first text
+local function whole_event(json)
+  local at = string.find(json, RECORD_SEPARATOR, 1, true)
+  return at and json:sub(1, at - 1) .. TEXTS[1] .. json:sub(at + 1) or json
+end
+
+-- append: number the events after `last`, first those that were `made` here (type and JSON in
+-- turn), then those that were sent; add them to the log, as few entries as may be, and publish them
+-- as one message: number, then type and JSON of each, parted by the record separator. Nobody can
+-- listen to a flow that is being created: there is no channel then.
+--   returns  the number of the last event
+local function append(log, channel, last, made)
+  local events = made -- guard: a version has an event
+  for i = FIRST_EVENT, #ARGV, 2 do
+    push(events, ARGV[i], whole_event(ARGV[i + 1]))
+  end
+  local count = #events / 2
+  for from = 1, count, BATCH do
+    local to = math.min(from + BATCH - 1, count)
+    redis.call('XADD', log, 'MAXLEN', '~', MAXLEN, int_str(last + to) .. '-0',
+      unpack(events, 2 * from - 1, 2 * to))
+  end
+  if channel and count > 0 then
+    redis.call('PUBLISH', channel, int_str(last + 1) .. RECORD_SEPARATOR
+      .. table.concat(events, RECORD_SEPARATOR))
+  end
+  return last + count
+end
+
+-- remember: which steps and results a version changed, of the last so many changes.
+--   before   the field `changed`: {floor, list of {version, name}}; every change after version
+--            `floor` is in the list
+--   returns  the field after it
+local function remember(before, version, names)
+  local old = before and cjson.decode(before) or {floor = 0, list = {}}
+  local all, changed = old.list, {floor = old.floor, list = {}}
+  for _, name in ipairs(names) do
+    push(all, {version, name})
+  end
+  for i, change in ipairs(all) do
+    if #all - i < REMEMBERED then
+      push(changed.list, change)
+    else
+      changed.floor = change[1]
+    end
+  end
+  return cjson.encode(changed)
+end
+
+-- state_since: what a worker that knows the state of version `known` needs to have the present one.
+--   changed  the field `changed`
+--   records  step records that are at hand: name -> JSON text. Their results are the worker's own.
+--   returns  {'ok', fields of the head, name and value in turn, name, record and result of what
+--            changed in turn}; the last is nothing if that can no longer be told
+local function state_since(key, flow, changed, known, records)
+  local head, parts, wanted, names = {}, {}, {}, {}
+  for _, name in ipairs(HEAD) do
+    if flow[name] then
+      push(head, name, tostring(flow[name]))
+    end
+  end
+  local seen, remembered = {}, changed and cjson.decode(changed) or {floor = 0, list = {}}
+  if known < remembered.floor then
+    return {'ok', head}
+  end
+  for _, change in ipairs(remembered.list) do
+    local name = change[2]
+    if change[1] > known and not seen[name] then
+      seen[name] = true
+      if records[name] then
+        push(parts, name, records[name], '')
+      else
+        push(names, name)
+        push(wanted, 'step:' .. name, 'result:' .. name)
+      end
+    end
+  end
+  local found = read(key, wanted)
+  for _, name in ipairs(names) do
+    push(parts, name, found['step:' .. name] or '', found['result:' .. name] or '')
+  end
+  return {'ok', head, parts}
+end
+
+-- The plan of a flow says when it must be looked at (ms):
+--   leases   step -> until when nobody else can claim it: the lease of one that runs, the end of the
+--            delay of one that was put off
+--   look     when somebody must look at the flow as a whole, or nothing
+--   seen     who knows the state of this version has looked
+--   due      the time it was last scheduled for
+--   calls    step -> how many of its model calls are under way
+local function plan_of(field)
+  return field and cjson.decode(field) or {leases = {}, calls = {}}
+end
+
+local function next_look(plan, status, now)
+  local at = plan.look
+  if status ~= 'waiting' then
+    for _, lease in pairs(plan.leases) do
+      at = math.min(at or lease, lease) -- guard: the earliest lease
+    end
+  end
+  return at or now
+end
+
+-- look_by: somebody must look at the flow by then, knowing at least this version of its state
+local function look_by(plan, at, version)
+  plan.look, plan.seen = math.min(plan.look or at, at), version
+end
+
+-- looked: a worker that knows the state of version `seen` looks at the flow
+local function looked(plan, seen)
+  if seen >= (plan.seen or 0) then -- guard: who knows of it
+    plan.look = nil
+  end
+end
+
+-- schedule: have the flow looked at at a time, be that earlier or later than before. The index is
+-- lowered with it where it has to be; `take` raises it.
+local function schedule(due, index, plan, at)
+  plan.due = at
+  if redis.call('ZADD', due, 'XX', 'GT', 'CH', int_str(at), args.flow) == 0 then
+    redis.call('ZADD', due, 'XX', 'LT', int_str(at), args.flow)
+    redis.call('ZADD', index, 'LT', int_str(at), args.tenant) -- guard: earlier than the index knows
+  end
+end
+
+-- reschedule: schedule a flow that somebody changes who does not look at all of it; at a later time
+-- only when that gains more than `slack` ms. What is yet to be looked at stays in the plan, so this
+-- never puts it off.
+local function reschedule(due, index, plan, status, now, slack)
+  local at, before = next_look(plan, status, now), plan.due or 0
+  if at < before or at - before > slack then
+    schedule(due, index, plan, at)
+  end
+end
