@@ -323,9 +323,3 @@ async def test_a_message_that_a_lost_worker_left_open_is_ended_before_the_next_o
     await held(flows, now, "w3")
     kinds = [kind for _, kind in await log_of(flows)]
     assert kinds.count("TEXT_MESSAGE_START") == kinds.count("TEXT_MESSAGE_END") == 2
-
-
-async def test_a_flow_keeps_who_launched_it(flows: Flows):
-    await flows.ledger.create(flows.tenant, a_launch("by", launched_by="ann"))
-    assert (await flows.ledger.state(flows.tenant, "by")).launched_by == "ann"
-    assert (await flows.log.snapshot(flows.tenant, "by")).launched_by == "ann"
