@@ -17,7 +17,6 @@ from benchmarks.listeners import Listener
 from benchmarks.parts import Parts
 from benchmarks.report import Figure
 from core.adapters.upstash import scripts
-from core.crews.run import poll_due_flows
 from infra.local.gateway.scripts import without_key_locking
 
 LINE = re.compile(rb'data: [\d.]+ \[\d+ (\S+)\] "(\w+)"(.*)')
@@ -97,7 +96,7 @@ async def _heard(monitor: Monitor, count: int) -> None:
 async def _a_flow(ours: Office) -> None:
     """Launch a flow, find it in the due set, run it."""
     flow = await ours.launch(CREW)
-    async for _, found in poll_due_flows(ours.ledger, 1, 1000):
+    for _, found in (await ours.ledger.take(1, 1, 1000)).flows:
         await ours.run(found)
     await ours.ended(flow)
 

@@ -31,6 +31,7 @@ class QStash:
     token: str = field(repr=False)
     signing_keys: tuple[str, ...] = field(repr=False)  # the current one and the next
     url: str
+    sweep_url: str | None = None  # of functions.sweep, where a schedule calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Settings:
     queue_endpoint: str | None = None
     qstash: "QStash | None" = None
     worker_seconds: float = 300.0
+    worker_flows: int = 16  # that one process runs at once; a tenant may have half of them
+    stop_seconds: float = 8.0  # for steps to finish in when a worker is asked to stop
     base_path: str = ""  # like /prod: what the paths of requests begin with, before /v1
     cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
@@ -79,6 +82,8 @@ class Settings:
             queue_endpoint=environ.get("CREWLINE_QUEUE_ENDPOINT"),
             qstash=_qstash(environ),
             worker_seconds=_seconds(environ, "CREWLINE_WORKER_SECONDS", 300.0),
+            worker_flows=_whole(environ, "CREWLINE_WORKER_FLOWS", 16, 1),
+            stop_seconds=_seconds(environ, "CREWLINE_STOP_SECONDS", 8.0),
             base_path=_base_path(environ.get("CREWLINE_BASE_PATH", "")),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=environ.get("CREWLINE_MODEL") or default_model,
@@ -122,6 +127,7 @@ def _qstash(environ: Mapping[str, str]) -> QStash | None:
         token=_required(environ, "QSTASH_TOKEN"),
         signing_keys=(current, following),
         url=environ.get("QSTASH_URL") or "https://qstash.upstash.io",
+        sweep_url=environ.get("CREWLINE_SWEEP_URL") or None,
     )
 
 

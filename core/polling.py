@@ -51,13 +51,13 @@ class Idle:
     def seconds(self, next_ms: int | None, empty_turns: int) -> float:
         """Return how long to sleep when nothing was started, `empty_turns` times in a row.
 
-        The store may say "soon" without anything coming of it: then it is asked ever less often.
+        The store may say "now" without anything coming of it: then it is asked ever less often.
         """
         if next_ms is None:
             return self.longest
-        least = min(self.shortest * 2 ** min(empty_turns, 16), self.longest)
-        soon = next_ms / 1000
-        return min(soon, self.longest) if soon >= self.shortest else least
+        if next_ms > 0:
+            return min(max(next_ms / 1000, self.shortest), self.longest)
+        return min(self.shortest * 2 ** min(empty_turns, 16), self.longest)
 
     def seconds_after_error(self, errors: int) -> float:
         """Return how long to sleep after so many turns in a row that went wrong."""

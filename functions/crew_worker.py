@@ -1,7 +1,8 @@
 """Runs the steps of flows that are due: where CrewAI is loaded and models are called.
 
 A worker holds nothing that its death would lose, so it may be killed at any time; what it was in
-the middle of is begun again by another one when its lease has run out.
+the middle of is begun again by another one when its lease has run out. Asked to stop, it lets steps
+finish for a while and gives the rest back, which another worker goes on with at once.
 
 `main` serves where a process may stay: the due set is its queue. `handler` is AWS Lambda's entry for a
 queue: each message names a flow to look at. A message is let go when its flow was looked at, also
@@ -12,10 +13,9 @@ another. Only what could not be looked at comes again, and in the end lies in th
 """
 
 import asyncio
-import json
 import logging
 import signal
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,15 +23,14 @@ from starlette.routing import Route
 
 from core import bootstrap
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
+from core.crews.clock import Clock, StoppableClock
 from core.crews.run import Worker
-from core.errors import NotFoundError
-from functions import _app, _body, _loop, _webhooks
+from core.polling import Room
+from functions import _app, _loop, _wakeups, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
 
 log = logging.getLogger(__name__)
-
-MESSAGE_BYTES = 4096
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -50,64 +49,60 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
-async def _run_batch(
-    worker: Worker, records: list[dict[str, Any]], clock: LambdaClock
-) -> list[str]:
-    """Run the flow of each message; return the ids of the messages that failed."""
-    failed: list[str] = []
-    for record in records:
-        named = _named(record["body"])
-        if named is None:
-            log.warning("message %s names no flow; it is dropped", record["messageId"])
-            continue
-        try:
-            await worker.run_flow(*named, clock)
-        except Exception:
-            log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
-            failed.append(record["messageId"])
+async def _run_batch(worker: Worker, records: list[dict[str, Any]], clock: Clock) -> list[str]:
+    """Run the flows of all messages side by side; return the ids of the messages that failed."""
+    room = asyncio.Semaphore(bootstrap.settings().worker_flows)
+    ran = await asyncio.gather(*(_run_record(worker, record, clock, room) for record in records))
     await _webhooks.deliver_due(clock)
-    return failed
+    return [record["messageId"] for record, done in zip(records, ran, strict=True) if not done]
 
 
-def _named(body: str) -> tuple[str, str] | None:
-    """Return tenant and flow of a message; None if it is none of ours."""
+async def _run_record(
+    worker: Worker, record: dict[str, Any], clock: Clock, room: asyncio.Semaphore
+) -> bool:
+    """Run the flow that a message names; tell whether the message may go."""
+    named = _wakeups.named_flow(record["body"])
+    if named is None:
+        log.warning("message %s names no flow; it is dropped", record["messageId"])
+        return True
     try:
-        value = json.loads(body)
-    except ValueError:
-        return None
-    message = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    tenant, flow = message.get("tenant"), message.get("flow")
-    return (tenant, flow) if isinstance(tenant, str) and isinstance(flow, str) else None
+        async with room:
+            await worker.run_flow(*named, clock)
+    except Exception:
+        log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
+        return False
+    return True
 
 
 async def run_message(request: Request) -> Response:
     """Look at the flow that a signed message names; 503 has the message come again."""
-    chosen, verifier = bootstrap.settings(), bootstrap.wake_verifier()
-    if chosen.qstash is None or verifier is None:
-        raise NotFoundError("this worker is not woken over QStash")
-    body = await _body.read_bytes(request, MESSAGE_BYTES)
-    signature = request.headers.get("upstash-signature", "")
-    verifier.verify(signature, body, chosen.qstash.worker_url)
-    named = _named(body.decode("utf-8", "replace"))
+    settings = bootstrap.settings()
+    body = await _wakeups.read_signed(request, settings.qstash and settings.qstash.worker_url)
+    named = _wakeups.named_flow(body.decode("utf-8", "replace"))
     if named is None:
         log.warning("a message names no flow; it is dropped")
     else:
-        clock = DeadlineClock(chosen.worker_seconds)
+        clock = DeadlineClock(settings.worker_seconds)
         await bootstrap.worker().run_flow(*named, clock)
         await _webhooks.deliver_due(clock)
     return Response(status_code=204)
 
 
+def _room(flows: int) -> Room:
+    """A tenant may have half of the room: whatever hangs for one, others have theirs."""
+    return Room(flows, max(1, flows // 2))
+
+
 async def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stopping = asyncio.Event()
+    """Serve until SIGTERM or SIGINT; then let steps finish for a while, and give the rest back."""
+    settings, worker = bootstrap.settings(), bootstrap.worker()
+    clock = StoppableClock(settings.stop_seconds)
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    worker = bootstrap.worker()
+        asyncio.get_running_loop().add_signal_handler(name, clock.stop)
     log.info("worker ready")
     await asyncio.gather(
-        serve(worker, bootstrap.wake_listener(), stopping.is_set),
-        _webhooks.run_dispatcher(stopping.is_set),
+        serve(worker, bootstrap.wake_listener(), clock, _room(settings.worker_flows)),
+        _webhooks.run_dispatcher(clock.stopping.is_set),
     )
 
 

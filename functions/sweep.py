@@ -1,36 +1,57 @@
 """Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind.
 
-Webhooks that are due are sent here as well.
+Webhooks that are due are sent here as well. `handler` is AWS Lambda's entry, by schedule; `app` is
+that of QStash's schedules, on a host that is reached by HTTP: POST /v1/sweep, signed by it. A flow
+that a worker is busy with is not due, so what is healthy costs nothing here.
 """
 
+import asyncio
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from core import bootstrap
 from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
-from core.crews.run import poll_due_flows
 from core.crews.wakeups import WakeQueue
-from functions import _clocks, _loop, _webhooks
+from functions import _app, _clocks, _loop, _wakeups, _webhooks
 
-LIMIT, PER_TENANT = 10_000, 100  # flows of one sweep; of a tenant before it is the next one's turn
+LIMIT = 10_000  # flows of one sweep
+BATCH, PER_TENANT = 100, 10  # flows that are woken together, and how many of them are one tenant's
 BACK_OFF_MS = 60_000  # a flow that was woken is left alone until the next sweep
 
 
-async def sweep(ledger: RunLedger, wake_queue: WakeQueue) -> int:
-    """Wake every flow that is due; return how many were."""
+async def sweep(ledger: RunLedger, wake_queue: WakeQueue, clock: Clock) -> int:
+    """Wake every flow that is due, while there is time; return how many were."""
     woken = 0
-    async for tenant, flow in poll_due_flows(ledger, LIMIT, BACK_OFF_MS, PER_TENANT):
-        await wake_queue.enqueue(tenant, flow)
-        woken += 1
+    while woken < LIMIT and clock.seconds_left() > 0:
+        due = await ledger.take(BATCH, PER_TENANT, BACK_OFF_MS)
+        await asyncio.gather(*(wake_queue.enqueue(tenant, flow) for tenant, flow in due.flows))
+        woken += len(due.flows)
+        if due.next_ms != 0 or not due.flows:
+            break
     return woken
 
 
 def handler(event: Any, context: Any) -> dict[str, int]:
     """AWS Lambda's entry, by schedule."""
     del event
-    return _loop.run(_swept(_clocks.LambdaClock(context)))
+    return _loop.run(_sweep_and_deliver(_clocks.LambdaClock(context)))
 
 
-async def _swept(clock: Clock) -> dict[str, int]:
-    woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue())
+async def _on_schedule(request: Request) -> Response:
+    """Sweep, if QStash's schedule asks for it."""
+    settings = bootstrap.settings()
+    await _wakeups.read_signed(request, settings.qstash and settings.qstash.sweep_url)
+    clock = _clocks.DeadlineClock(settings.worker_seconds)
+    return JSONResponse(await _sweep_and_deliver(clock))
+
+
+async def _sweep_and_deliver(clock: Clock) -> dict[str, int]:
+    woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue(), clock)
     return {"woken": woken, "told": await _webhooks.deliver_due(clock)}
+
+
+app = _app.unguarded([Route("/v1/sweep", _on_schedule, methods=["POST"])])

@@ -29,6 +29,7 @@ from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: F401 -- lik
 from core.config import WORKER_MARGIN_SECONDS
 from core.crews import control, launch
 from core.crews.definition import Registry
+from core.crews.ledger import RunLedger
 from functions import crew_worker
 from tests.light_runner import LightRunner
 from tests.tripwires import Tripwire, WiredBudgets, WiredWakeQueue, wired_ledger
@@ -81,8 +82,20 @@ def resume_one(order: Order, tenant: str, flow: str) -> None:
     """Approve what a flow waits with; with a trip, not to the end."""
     _begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
-    given: dict[str, Any] = {"tenant": tenant, "flow": flow, "approve": True, "feedback": ""}
-    asyncio.run(control.resume(ledger, bootstrap.wake_queue(), **given))
+    asyncio.run(_approve(ledger, tenant, flow))
+
+
+async def _approve(ledger: RunLedger, tenant: str, flow: str) -> None:
+    waiting = (await ledger.state(tenant, flow)).waiting
+    await control.resume(
+        ledger,
+        bootstrap.wake_queue(),
+        tenant=tenant,
+        flow=flow,
+        approve=True,
+        feedback="",
+        review=waiting and waiting["review"],
+    )
 
 
 def _begin(order: Order) -> None:

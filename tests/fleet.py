@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from core.crews.clock import NoLimit
 from core.crews.definition import Definition
 from core.crews.wakeups import WakeQueue
 from functions import sweep
@@ -32,7 +33,8 @@ LEASE_SECONDS, BEAT_SECONDS = 0.8, 0.2
 SWEEP_SECONDS = 0.3
 PATIENCE_SECONDS = 40.0
 POLL_SECONDS = 0.02
-AT_ONCE = 4  # steps that one worker may hold: functions/_worker_loop.py
+WORKER_FLOWS = 8
+AT_ONCE = WORKER_FLOWS // 2  # steps of a tenant that one worker may hold
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.fault_worker", "pytest"])
@@ -78,6 +80,7 @@ class Fleet:
         self.place, self.size, self.kills = place, size, 0
         self._trips, self._given = iter(trips), given
         self._workers: list[BaseProcess] = []
+        self._leaving: list[BaseProcess] = []
         self._swept = 0.0
 
     def add(self, **given: Any) -> BaseProcess:
@@ -95,10 +98,22 @@ class Fleet:
 
     def kill_all(self) -> None:
         """End them all; none is started again until the fleet is tended."""
-        for worker in self._workers:
+        for worker in [*self._workers, *self._leaving]:
             self.kill(worker)
         self.kills += len(self._workers)
         self._workers = []
+
+    def leaves(self, worker: BaseProcess) -> None:
+        """Expect a worker to end by itself; another one takes its place."""
+        self._workers.remove(worker)
+        self._leaving.append(worker)
+
+    async def left(self) -> None:
+        """Wait until those have ended, and see that all was well with them."""
+        for worker in self._leaving:
+            await asyncio.to_thread(worker.join)
+            assert worker.exitcode == 0
+        self._leaving = []
 
     @property
     def running(self) -> list[BaseProcess]:
@@ -150,7 +165,7 @@ class Fleet:
     async def _sweep(self) -> None:
         if self.place.kind != "due-set" and time.monotonic() > self._swept + SWEEP_SECONDS:
             self._swept = time.monotonic()
-            await sweep.sweep(self.place.flows.ledger, self.place.wake_queue)
+            await sweep.sweep(self.place.flows.ledger, self.place.wake_queue, NoLimit())
 
 
 def _state(worker: BaseProcess) -> str:

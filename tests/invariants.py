@@ -127,9 +127,9 @@ def committed_steps_never_run_again(told: Story) -> None:
     kept = {step["id"] for step in told.events[1]["snapshot"]["steps"] if step["state"] == "done"}
     assert finished | kept == {step.id for step in told.state.steps if step.state == "done"}
     assert not kept & attempts.keys(), "what an earlier flow had done was done again"
-    epochs = {step.id: step.epoch for step in told.state.steps}
-    assert all(attempts[step] == epochs[step] for step in epochs.keys() - kept)
-    assert all(call.attempt <= epochs[call.step] for call in told.asked)
+    counted = {step.id: step.attempts for step in told.state.steps}
+    assert all(attempts[step] == counted[step] for step in counted.keys() - kept)
+    assert all(call.attempt <= counted[call.step] for call in told.asked)
 
 
 def _told_of(event: dict[str, Any], attempts: Counter[str]) -> tuple[str | None, int]:

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from core.adapters.crewai.threads import in_thread
 from core.costs.usage import Usage
 from core.crews.work import Session, StepTask
 from core.flows import events
@@ -45,7 +46,8 @@ class LightRunner:
 
     async def _call(self, work: StepTask, session: Session, number: int) -> str:
         held = await asyncio.to_thread(session.reserve, MODEL, BOUND)
-        text = await asyncio.to_thread(self._asked, work, number)
+        asking = in_thread(work.prompt.step, lambda: self._asked(work, number))
+        text = await asyncio.wrap_future(asking)
         self._passed("called", work.prompt.step)
         session.settle(held, PRICE, _told(work, number, text))
         return text

@@ -79,10 +79,11 @@ async def resume(
     """Answer a flow that waits for a person, have it go on, and return its state.
 
     Approved, what the flow waits with stands; else it is done again with the feedback in mind.
-    `review` names the question that is answered: sent again with it, an answer changes nothing.
-    The log says that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
+    `review` names the question that is answered, so that no answer meets a draft that nobody has
+    read; sent again, an answer changes nothing. Of two different ones, one is refused. The log says
+    that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
-    if neither approval nor feedback is given; NotFoundError, UnavailableError.
+    if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
     if not approve and not feedback.strip():
         reason = "say what should be different, or approve"
@@ -91,12 +92,15 @@ async def resume(
         {"webhooks": webhooks} if webhooks else {}
     )
     state = await ledger.state(tenant, flow)
-    if review is not None and state.results.get(review) == answer:
+    if review in state.results and state.results[review] == answer:
         return state
     asked = state.waiting
     if asked is None:
         raise ConflictError("the flow waits for nobody")
-    if review not in (None, asked["review"]):
+    if review is None:
+        reason = f"say which answer this is; the flow waits for {asked['review']}"
+        raise InvalidInputError("an answer to nothing", {"/review": reason})
+    if review != asked["review"]:
         raise ConflictError(f"the flow waits for another answer: {asked['review']}")
     told = {"review": asked["review"], "task": asked["task"], "approved": approve}
     try:

@@ -1,10 +1,10 @@
 """Writes everything a running step produces; sends a heartbeat when there is nothing to write.
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
-gathered while the last write was under way. A model's text comes in pieces, many a second: alone
-they wait a little, and what has gathered becomes one event. A write that got no answer is sent
-again as it was, with its number, until it is known to be in the log. Only a reservation is waited
-for, since no model may be called before the money is held.
+gathered. What happens within 20 ms goes in one write; a model's text alone waits longer, so that it
+makes at most five events a second. A write that got no answer is sent again as it was, with its
+number, until it is known to be in the log or the lease is over. Only a reservation is waited for,
+since no model may be called before the money is held.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from typing import Any, TypeVar
 
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
+from core.crews.clock import NowMs
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
-from core.errors import NotFoundError, UnavailableError
+from core.errors import NotFoundError
 from core.flows import Flow, events
 from core.flows.events import Event
+from core.retries import RetryPolicy, deadline
 
 T = TypeVar("T")
 
-AGAIN_SECONDS = 1.0
 GATHER_SECONDS = 0.02  # what happens so close together goes in one write
-TEXT_SECONDS = 0.2  # between two events of text: at most five a second
-PATIENCE_SECONDS = 120.0  # an outage may last that long before the step is given up
+TEXT_SECONDS = 0.2  # between two writes of text alone: at most five a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,14 @@ class _Settled:
 
     call: Call
     usage: Usage
-    told: list[Event]
+    events: list[Event]
 
 
 class EventBuffer:
     """Buffers the events and charges of one claimed step and writes them to the ledger in order.
 
-    Implements `Session`. Create it in the event loop; its methods are thread-safe.
+    Implements `Session`. Create it in the event loop; its methods are thread-safe. `may_call` raises
+    where no model call may be begun any more.
     """
 
     def __init__(
@@ -57,22 +58,25 @@ class EventBuffer:
         task: str,
         lease_seconds: float,
         beat_seconds: float,
-        now_ms: Callable[[], int],
+        now_ms: NowMs,
+        may_call: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._budgets, self._claim = ledger, budgets, claim
         self._crew, self._task = crew, task  # for which money is spent
-        self._lease_ms, self._beat_seconds = round(lease_seconds * 1000), beat_seconds
-        self._now_ms, self._loop = now_ms, asyncio.get_running_loop()
+        self._lease_seconds, self._beat_seconds = lease_seconds, beat_seconds
+        self._now_ms, self._may_call = now_ms, may_call
+        self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._posted = asyncio.Event()
         self._pending: list[Event | _Settled] = []
         self._seq = 0
         self._message: str | None = None  # that is being written, as the ledger knows it
+        self._first_at = self._urgent_at = math.inf  # when the first was posted that is unsent:
+        # of all, and of what is more than text
         self._text_at = -math.inf  # when text was sent last
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
-        self._numbers = itertools.count(1)
-        self._messages = itertools.count(1)
+        self._calls_made, self._messages_made = itertools.count(1), itertools.count(1)
         self._calls: dict[str, Call] = {}
         self._closing = False
 
@@ -85,11 +89,12 @@ class EventBuffer:
     def message_id(self) -> str:
         """Return `{flow}.{step}.{epoch}.{n}`; all attempts within the claim count on."""
         claim = self._claim
-        return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages)}"
+        return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages_made)}"
 
     def reserve(self, model: str, bound: Usage) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
         self._raise_if_lost()
+        self._may_call()
         call = self._call(model, bound)
         asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop).result()
         self._calls[call.id] = call
@@ -97,19 +102,22 @@ class EventBuffer:
 
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
         """Take what a call cost; returns at once."""
-        told = events.stamped(told, self._now_ms())
-        self._append([_Settled(self._calls.pop(call), usage, told)])
+        stamped = events.stamped(told, self._now_ms())
+        self._append([_Settled(self._calls.pop(call), usage, stamped)])
 
     # What the worker does with it.
 
     async def run_while_flushing(self, running: Coroutine[Any, Any, T]) -> T:
         """Send and beat while this runs; end it at once when the step is lost, and raise that.
 
-        What was not sent when it ended is left for `record_error` or `commit`. Raises UnavailableError
-        when an outage lasts too long.
+        What was not sent when it ended is left for the methods below. Raises UnavailableError when
+        the store does not answer until the lease is over.
         """
         self._closing = False
-        work, sending = asyncio.create_task(running), asyncio.create_task(self._send())
+        work, sending = (
+            asyncio.create_task(running),
+            asyncio.create_task(self._flush_until_closed()),
+        )
         try:
             await asyncio.wait({work, sending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -121,103 +129,82 @@ class EventBuffer:
         sending.result()
         return work.result()
 
-    async def record_error(self, error: str) -> None:
-        """Write all that is unsent, and of what the attempt failed. Raises what `run_while_flushing` does."""
-        await self._emit(replace(await self._drain(), error=error))
+    async def record_error(self, error: str, *, keep_lease: bool = True) -> None:
+        """Write what is unsent, and of what the attempt failed. Raises as `run_while_flushing`.
+
+        Without `keep_lease` the lease ends with it: another attempt may begin at once.
+        """
+        write = replace(await self._drain(), error=error)
+        await self._emit(write, lease_ms=None if keep_lease else 1)
         self._raise_if_lost()
+
+    async def release(self, *, delay_ms: int, reason: str) -> None:
+        """Write what is unsent and give the step back. Raises as `run_while_flushing`."""
+        write, seq = await self._drain(), self._next_seq()
+        self._raise_if_lost()
+        await self._retry(
+            lambda: self._ledger.release(self._claim, seq, write, delay_ms=delay_ms, reason=reason)
+        )
+        self._lost = FencedError("it was given back")  # a thread of the step may go on a while
 
     async def commit(self, result: dict[str, Any], known: Flow) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
 
-        Raises FencedError, TooLargeError.
+        Raises FencedError, TooLargeError, UnavailableError.
         """
         self.post(events.step_finished(self._claim.step))
-        write, self._seq = await self._drain(), self._seq + 1
-        return await _retry(
-            lambda: self._ledger.commit(self._claim, self._seq, result, write, known)
+        write, seq = await self._drain(), self._next_seq()
+        self._raise_if_lost()
+        return await self._retry(
+            lambda: self._ledger.commit(self._claim, seq, result, write, known)
         )
 
-    # Sending.
-
-    def _call(self, model: str, bound: Usage) -> Call:
-        held = self._claim
-        return Call(
-            held.tenant,
-            held.flow,
-            held.step,
-            held.epoch,
-            next(self._numbers),
-            model,
-            self._crew,
-            self._task,
-            bound,
-        )
+    # Gathering.
 
     def _append(self, items: Sequence[Event | _Settled]) -> None:
         self._raise_if_lost()
+        now = time.monotonic()
         with self._lock:
             self._pending += items
+            self._first_at = min(self._first_at, now)
+            if any(isinstance(item, _Settled) or not events.is_text(item) for item in items):
+                self._urgent_at = min(self._urgent_at, now)
         self._loop.call_soon_threadsafe(self._posted.set)
 
-    def _raise_if_lost(self) -> None:
-        if self._lost is not None:
-            raise self._lost
-
-    async def _reserve(self, call: Call) -> None:
-        await self._write_if_held(lambda: self._budgets.reserve(call))
-        if self._lost is not None:
-            self._posted.set()
-            raise self._lost
-
-    async def _send(self) -> None:
-        """Send until the step is done or lost."""
-        while not self._closing and self._lost is None:
-            await self._posted_within(self._beat_at + self._beat_seconds - time.monotonic())
-            await self._throttle_text()
-            await self._debounce()
-            await self._throttle_text()  # if that is all that came
-            if not self._closing:
-                await self._beat(await self._drain())
-
-    async def _posted_within(self, seconds: float) -> None:
-        """Return when something was posted, or after so many seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self._posted.wait()
-        self._posted.clear()
-
-    async def _debounce(self) -> None:
-        """Wait up to 20 ms so that events which follow at once, or the commit, share one write."""
-        until = time.monotonic() + GATHER_SECONDS
-        while not self._closing and (left := until - time.monotonic()) > 0:
-            await self._posted_within(left)
-
-    async def _beat(self, write: StepWrite) -> None:
-        """Emit what there is; where there is nothing, only if the lease is to be renewed."""
-        if write.events or time.monotonic() >= self._beat_at + self._beat_seconds:
-            await self._emit(write)
-
-    async def _throttle_text(self) -> None:
-        """Return when there is more than text to send, or the last text was sent long enough ago."""
-        while not self._closing and self._only_text():
-            left = self._text_at + TEXT_SECONDS - time.monotonic()
-            if left <= 0:
-                return
-            await self._posted_within(left)
-
-    def _only_text(self) -> bool:
+    def _take_pending(self) -> list[Event | _Settled]:
         with self._lock:
-            pending = list(self._pending)
-        return bool(pending) and all(
-            not isinstance(item, _Settled) and events.is_text(item) for item in pending
-        )
+            items, self._pending = self._pending, []
+            self._first_at = self._urgent_at = math.inf
+        return items
+
+    def _write_due_at(self) -> float:
+        """Return when to write next: what gathers, text alone, or a heartbeat if there is nothing."""
+        text_due = max(self._first_at + GATHER_SECONDS, self._text_at + TEXT_SECONDS)
+        due = min(self._urgent_at + GATHER_SECONDS, text_due)
+        return due if due < math.inf else self._beat_due_at()
+
+    def _beat_due_at(self) -> float:
+        return self._beat_at + self._beat_seconds
+
+    # Sending.
+
+    async def _flush_until_closed(self) -> None:
+        while not self._closing and self._lost is None:
+            left = self._write_due_at() - time.monotonic()
+            if left > 0:
+                self._posted.clear()  # what was posted until now is reckoned with in `left`
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._posted.wait()
+                continue
+            write = await self._drain()
+            if write.events or time.monotonic() >= self._beat_due_at():
+                await self._emit(write)
 
     async def _drain(self) -> StepWrite:
         """Settle the calls that were answered; return what is to be written after the last."""
-        with self._lock:
-            items, self._pending = self._pending, []
         told: list[Event] = []
-        for item in items:
+        for item in self._take_pending():
             if isinstance(item, _Settled):
                 await self._settle(item, told)
                 told = []
@@ -230,13 +217,25 @@ class EventBuffer:
 
         The ledger keeps with an emit which message is open, so the end of an open one is emitted.
         """
-        told = [*before, *item.told]
+        told = [*before, *item.events]
         if self._message is not None or events.open_message(told, None) is not None:
             await self._emit(self._write(told))
             told = []
         await self._write_if_held(
             lambda: self._budgets.settle(item.call, item.usage, events.merged(told))
         )
+
+    async def _reserve(self, call: Call) -> None:
+        await self._write_if_held(lambda: self._budgets.reserve(call))
+        if self._lost is not None:
+            self._posted.set()
+            raise self._lost
+
+    async def _emit(self, write: StepWrite, lease_ms: int | None = None) -> None:
+        seq, began = self._next_seq(), time.monotonic()
+        lease_ms = lease_ms or round(self._lease_seconds * 1000)
+        await self._write_if_held(lambda: self._ledger.emit(self._claim, seq, lease_ms, write))
+        self._beat_at = began
 
     def _write(self, told: list[Event]) -> StepWrite:
         told = events.merged(told)
@@ -245,30 +244,41 @@ class EventBuffer:
         self._message = events.open_message(told, self._message)
         return StepWrite(told, self._message)
 
-    async def _emit(self, write: StepWrite) -> None:
-        self._seq += 1
-        seq, self._beat_at = self._seq, time.monotonic()
-        await self._write_if_held(
-            lambda: self._ledger.emit(self._claim, seq, self._lease_ms, write)
-        )
-
     async def _write_if_held(self, write: Callable[[], Awaitable[T]]) -> None:
         """Send a write, unless the step is lost; or learn from it that it is."""
         if self._lost is not None:
             return
         try:
-            await _retry(write)
+            await self._retry(write)
         except (FencedError, ExpiredError, NotFoundError) as error:
             self._lost = error
 
+    async def _retry(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Send the same write until it is known to be done, or the lease is over.
 
-async def _retry(write: Callable[[], Awaitable[T]]) -> T:
-    """Send the same write until it is known to be done. Raises UnavailableError in the end."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await write()
-        except UnavailableError:
-            if time.monotonic() > give_up:
-                raise
-            await asyncio.sleep(AGAIN_SECONDS)
+        After that the step is another worker's. Raises UnavailableError then.
+        """
+        with deadline(self._beat_at + self._lease_seconds - time.monotonic()):
+            return await RetryPolicy().run(write)
+
+    def _raise_if_lost(self) -> None:
+        if self._lost is not None:
+            raise self._lost
+
+    def _next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _call(self, model: str, bound: Usage) -> Call:
+        held, number = self._claim, next(self._calls_made)
+        return Call(
+            held.tenant,
+            held.flow,
+            held.step,
+            held.epoch,
+            number,
+            model,
+            self._crew,
+            self._task,
+            bound,
+        )

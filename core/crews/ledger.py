@@ -121,13 +121,6 @@ class ExpiredError(Exception):
     """The flow has taken as long as it may: end it."""
 
 
-class TooLargeError(Exception):
-    """What was to be stored is larger than the store takes; sent again it would be, too."""
-
-    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
-        super().__init__(f"{what} is {size_bytes:,} bytes; at most {limit_bytes:,}")
-
-
 def request_id(
     to: Status, output: Any, error: str | None, waiting: Any, answer: tuple[str, Any] | None
 ) -> str:

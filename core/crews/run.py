@@ -7,37 +7,26 @@ and wakes another worker, which does the same, so what may run side by side does
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from typing import Any
 
 from core.costs.budgets import BudgetBook
-from core.crews import clock, run_step, strategies
-from core.crews.clock import Clock
+from core.crews import run_step, strategies
+from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.definition import Definition
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
-from core.crews.run_step import StepError, Timing
+from core.crews.run_step import Outcome, StepCrashedError, StepError, Timing
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.crews.work import CrewRunner, StepTask
-from core.errors import NotFoundError
+from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Status, Step, events
 
 log = logging.getLogger(__name__)
 
+MOST_FAILURES = 5  # outside of steps; then the flow ends
+ERROR_CHARACTERS = 500
 WAIT_LOOK_MS = 24 * 3600 * 1000  # how often a flow that waits for a person is looked at
-
-
-class Outcome(Enum):
-    """Why a worker is done with a flow for now."""
-
-    ENDED = auto()
-    WAITS = auto()  # for a person
-    BUSY = auto()  # other workers hold all that is ready
-    OUT_OF_TIME = auto()  # another worker was asked for
-    GONE = auto()
-    FENCED = auto()  # it moved on in other hands
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +39,13 @@ class Worker:
     runner: CrewRunner
     lessons: Lessons
     timing: Timing
-    now_ms: Callable[[], int] = clock.now_ms
+    now_ms: NowMs = now_ms
 
     async def run_flow(self, tenant: str, flow: str, clock: Clock) -> Outcome:
         """Run steps of a flow until it ends or waits, others hold what is ready, or the time is up.
 
-        A flow that is gone is nothing to do. Raises UnavailableError; the flow stays due.
+        A flow that is gone is nothing to do. Raises UnavailableError, StepCrashedError, and what
+        went wrong outside of its steps; the flow stays due.
         """
         try:
             reached: Flow | Outcome = await self.ledger.state(tenant, flow)
@@ -65,8 +55,26 @@ class Worker:
             reached = Outcome.FENCED
         except NotFoundError:
             reached = Outcome.GONE
+        except (UnavailableError, StepCrashedError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- it is counted, and raised again
+            reached = await self._record_failure(tenant, flow, error)
         log.info("flow %s of %s: %s", flow, tenant, reached.name.lower())
         return reached
+
+    async def _record_failure(self, tenant: str, flow: str, error: Exception) -> Outcome:
+        """Count what went wrong outside of a step, raise it again; after some times end the flow.
+
+        Nothing else counts it: a definition that this version cannot read would fail for ever. An
+        output that is too large would be that the next time, too.
+        """
+        why = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+        failures = await self.ledger.record_failure(tenant, flow, why)
+        if failures < MOST_FAILURES and not isinstance(error, TooLargeError):
+            raise error
+        log.error("flow %s of %s is given up", flow, tenant, exc_info=error)
+        state = await self.ledger.state(tenant, flow)
+        return await self._fail(tenant, state, f"the flow cannot go on: {why}", "internal")
 
     async def _continue(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
         """Do what is next; return the state after it, or why this worker is done."""
@@ -97,7 +105,7 @@ class Worker:
                     return Outcome.OUT_OF_TIME
                 state = await self._ensure_steps(tenant, state, steps)
                 ready = {step.id for step in steps}
-                return await self._run_next_step(tenant, definition, state, ready)
+                return await self._run_next_step(tenant, definition, state, ready, clock)
 
     async def _ensure_steps(self, tenant: str, state: Flow, steps: tuple[Step, ...]) -> Flow:
         known = {step.id for step in state.steps}
@@ -106,7 +114,7 @@ class Worker:
         return await self.ledger.add_steps(tenant, state, steps)
 
     async def _run_next_step(
-        self, tenant: str, definition: Definition, state: Flow, ready: set[str]
+        self, tenant: str, definition: Definition, state: Flow, ready: set[str], clock: Clock
     ) -> Flow | Outcome:
         """Run the first of these steps that nobody holds; those that nobody began come first.
 
@@ -125,7 +133,9 @@ class Worker:
             if isinstance(claim, Claim):
                 if at + 1 < len(free):
                     await wake_worker(self.wake_queue, tenant, state.id)
-                return await self._run(state, step, replace(work, attempt=claim.attempt), claim)
+                return await self._run(
+                    state, step, replace(work, attempt=claim.attempt), claim, clock
+                )
         return await self.ledger.state(tenant, state.id) if moved else Outcome.BUSY
 
     async def _claim(
@@ -142,7 +152,9 @@ class Worker:
             more=more,
         )
 
-    async def _run(self, state: Flow, step: Step, work: StepTask, claim: Claim) -> Flow | Outcome:
+    async def _run(
+        self, state: Flow, step: Step, work: StepTask, claim: Claim, clock: Clock
+    ) -> Flow | Outcome:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
         if claim.attempt > work.definition.limits.max_attempts:
             message = run_step.attempts_exceeded_message(step, claim.attempt)
@@ -151,9 +163,12 @@ class Worker:
             self.ledger, self.budgets, self.runner, self.lessons, self.timing, self.now_ms
         )
         try:
-            return await run_step.run(parts, work, claim, state)
+            reached = await run_step.run(parts, work, claim, state, clock)
         except StepError as error:
             return await self._fail(work.tenant, state, f"{step.id}: {error}", "step")
+        if reached is Outcome.OUT_OF_TIME:
+            await wake_worker(self.wake_queue, work.tenant, work.flow)
+        return reached
 
     async def _wait(self, tenant: str, state: Flow, wait: strategies.Wait) -> Outcome:
         waiting = {
@@ -195,18 +210,3 @@ class Worker:
             error=message,
         )
         return Outcome.ENDED
-
-
-async def poll_due_flows(
-    ledger: RunLedger, limit: int, back_off_ms: int, per_tenant: int = 1
-) -> AsyncGenerator[tuple[str, str]]:
-    """Lease due flows and yield them as (tenant, flow), `limit` at most, tenants in turn.
-
-    Each becomes due again after `back_off_ms`, unless it was handled.
-    """
-    next_ms: int | None = 0
-    while limit > 0 and next_ms == 0:
-        due = await ledger.take(limit, per_tenant, back_off_ms)
-        limit, next_ms = limit - len(due.flows), due.next_ms
-        for tenant, flow in due.flows:
-            yield tenant, flow

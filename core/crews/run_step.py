@@ -1,27 +1,44 @@
 """Running one claimed step: its attempts, what it writes meanwhile, and the commit of its result.
 
 While a step runs, one task beats and writes what happens; when the ledger says that the step is
-somebody else's now, or that the flow's time is over, the work stops there.
+somebody else's now, or that the flow's time is over, the work stops there. A step that cannot go on
+through no fault of its own is given back: the worker's time is up, a provider asks to come back
+later, a store is away. That costs no attempt, and no worker waits.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from enum import Enum, auto
+from typing import Any, TypeVar
 
 from core.costs.budgets import BudgetBook
 from core.crews import strategies
+from core.crews.clock import Clock, NowMs
 from core.crews.definition import Definition
 from core.crews.event_buffer import EventBuffer
-from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, TooLargeError
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
-from core.crews.work import CrewRunner, Kind, Session, StepFailedError, StepTask
-from core.errors import NotFoundError, UnavailableError
+from core.crews.work import (
+    CrewRunner,
+    Kind,
+    Session,
+    StepDeferredError,
+    StepFailedError,
+    StepTask,
+)
+from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+AWAY_SECONDS = 10.0  # until a step is tried again whose object store is away
+LOOK_SECONDS = 0.2  # between two looks at the clock during a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,11 @@ class Timing:
         """The lease as the ledger counts it."""
         return round(self.lease_seconds * 1000)
 
+    @property
+    def last_call_seconds(self) -> float:
+        """No model call is begun with less than this left: its answer would be paid and lost."""
+        return min(2.0, self.step_seconds / 10)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -55,11 +77,34 @@ class Parts:
     runner: CrewRunner
     lessons: Lessons
     timing: Timing
-    now_ms: Callable[[], int]
+    now_ms: NowMs
+
+
+class Outcome(Enum):
+    """Why a worker is done with a flow for now."""
+
+    ENDED = auto()
+    WAITS = auto()  # for a person
+    BUSY = auto()  # other workers hold all that is ready
+    DEFERRED = auto()  # its step was given back, to be claimed later
+    OUT_OF_TIME = auto()  # another worker was asked for
+    GONE = auto()
+    FENCED = auto()  # it moved on in other hands
 
 
 class StepError(Exception):
     """The step cannot succeed, and so the flow cannot; the message is for the user."""
+
+
+class StepCrashedError(Exception):
+    """The runner stopped in a way that it should not; the attempt counts, its error is recorded."""
+
+
+class OutOfTimeError(StepDeferredError):
+    """The worker's time is up."""
+
+    def __init__(self) -> None:
+        super().__init__("the worker's time is up", 0)
 
 
 def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
@@ -96,13 +141,60 @@ def attempts_exceeded_message(step: Step, attempt: int) -> str:
     return f"step {step.id} was started {attempt - 1} times and never finished{last}"
 
 
-async def run(parts: Parts, work: StepTask, claim: Claim, known: Flow) -> Flow:
-    """Run a claimed step and commit its result; return the state after it.
+async def run(
+    parts: Parts, work: StepTask, claim: Claim, known: Flow, clock: Clock
+) -> Flow | Outcome:
+    """Run a claimed step and commit its result; return the state after it, or why there is none.
 
-    Raises StepError if it cannot succeed; FencedError, ExpiredError, NotFoundError and
-    UnavailableError as the ledger does.
+    Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
+    NotFoundError and UnavailableError as the ledger does.
     """
-    buffer = EventBuffer(
+    buffer = _buffer(parts, work, claim, clock)
+    work = replace(work, lessons=await _lessons(parts.lessons, work))
+    attempts, began = _run_attempts(parts.runner, work, buffer), time.monotonic()
+    try:
+        result = await buffer.run_while_flushing(_run_in_time(attempts, clock))
+    except OutOfTimeError:
+        took = time.monotonic() - began
+        return await _run_out_of_time(parts.timing, buffer, clock, took)
+    except StepDeferredError as error:
+        return await _defer(buffer, error.reason, error.retry_after_seconds)
+    except UnavailableError as error:  # of a tool; if it is the ledger's own, so is the next one
+        return await _defer(buffer, str(error), AWAY_SECONDS)
+    except (StepFailedError, TooLargeError) as error:
+        await buffer.record_error(str(error))
+        raise StepError(str(error)) from error
+    except (FencedError, ExpiredError, NotFoundError):
+        raise
+    except Exception as error:
+        await buffer.record_error(f"the worker stopped with {type(error).__name__}")
+        raise StepCrashedError(work.prompt.step) from error
+    return await _commit(parts, work, buffer, result, known)
+
+
+async def _defer(buffer: EventBuffer, reason: str, seconds: float) -> Outcome:
+    await buffer.release(delay_ms=max(0, round(seconds * 1000)), reason=reason)
+    return Outcome.DEFERRED
+
+
+async def _run_out_of_time(
+    timing: Timing, buffer: EventBuffer, clock: Clock, took_seconds: float
+) -> Outcome:
+    """Give a step back at once. One that had its time on a host that never has more has failed."""
+    if clock.limit_seconds < math.inf and took_seconds >= timing.step_seconds:
+        lacking = f"it was not done in the {took_seconds:.0f} s that this host had for it"
+        await buffer.record_error(lacking, keep_lease=False)
+    else:
+        await buffer.release(delay_ms=0, reason="the worker's time is up")
+    return Outcome.OUT_OF_TIME
+
+
+def _buffer(parts: Parts, work: StepTask, claim: Claim, clock: Clock) -> EventBuffer:
+    def may_call() -> None:
+        if clock.seconds_left() < parts.timing.last_call_seconds:
+            raise OutOfTimeError
+
+    return EventBuffer(
         parts.ledger,
         parts.budgets,
         claim,
@@ -111,26 +203,41 @@ async def run(parts: Parts, work: StepTask, claim: Claim, known: Flow) -> Flow:
         lease_seconds=parts.timing.lease_seconds,
         beat_seconds=parts.timing.beat_seconds,
         now_ms=parts.now_ms,
+        may_call=may_call,
     )
-    work = replace(work, lessons=await _lessons(parts.lessons, work))
-    try:
-        result = await buffer.run_while_flushing(_run_attempts(parts.runner, work, buffer))
-    except StepFailedError as error:
-        await buffer.record_error(str(error))
-        raise StepError(str(error)) from error
-    except (FencedError, ExpiredError, NotFoundError, UnavailableError):
-        raise
-    except Exception as error:
-        await buffer.record_error(f"the worker stopped with {type(error).__name__}")
-        raise
+
+
+async def _commit(
+    parts: Parts, work: StepTask, buffer: EventBuffer, result: dict[str, Any], known: Flow
+) -> Flow:
+    """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
         after = await buffer.commit(result, known)
-    except TooLargeError as error:
-        await buffer.record_error(str(error))
-        raise StepError(str(error)) from error
+    except (FencedError, ExpiredError, NotFoundError, UnavailableError):
+        raise
+    except Exception as error:
+        log.exception("the result of %s in flow %s is refused", work.prompt.step, work.flow)
+        why = str(error) if isinstance(error, TooLargeError) else type(error).__name__
+        message = f"its result could not be stored: {why}"
+        await buffer.record_error(message)
+        raise StepError(message) from error
     await _record_outcome(parts.lessons, work, result)
     return after
+
+
+async def _run_in_time(running: Coroutine[Any, Any, T], clock: Clock) -> T:
+    """Run until the clock says that no time is left. Raises OutOfTimeError then."""
+    work = asyncio.create_task(running)
+    try:
+        while (left := clock.seconds_left()) > 0:
+            await asyncio.wait({work}, timeout=min(left, LOOK_SECONDS))
+            if work.done():
+                return work.result()
+        raise OutOfTimeError
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def _run_attempts(runner: CrewRunner, work: StepTask, session: Session) -> dict[str, Any]:
@@ -146,10 +253,13 @@ async def _run_attempts(runner: CrewRunner, work: StepTask, session: Session) ->
 
 async def _run_attempt(runner: CrewRunner, work: StepTask, session: Session) -> dict[str, Any]:
     seconds = work.definition.tasks[work.prompt.task].max_execution_time
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds):
+        async with limit:
             return await runner.run(work, session)
     except TimeoutError as error:
+        if not limit.expired():
+            raise  # the runner's own
         raise StepFailedError(f"it took longer than {seconds} s") from error
 
 

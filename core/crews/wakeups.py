@@ -25,8 +25,8 @@ class WakeQueue(Protocol):
 class WakeListener(Protocol):
     """Port: hears wake-ups, for a worker that may stay."""
 
-    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[object]]:
-        """Yield something whenever a worker was asked for since this was entered.
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, str]]]:
+        """Yield (tenant, flow) of each wake-up since this was entered.
 
         Iteration ends when the connection is lost. Raises UnavailableError on entering.
         """

@@ -64,7 +64,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class StepTask:
-    """All that running one step takes; `lessons` is what the agent is told of earlier flows."""
+    """All that running one step takes; `lessons` is what the agent is told of earlier flows.
+
+    `deferrals`: how often its worker gave the step back before, as it was put off.
+    """
 
     tenant: str
     flow: str
@@ -73,6 +76,7 @@ class StepTask:
     attempt: int
     inputs: dict[str, Any]
     lessons: tuple[str, ...] = ()
+    deferrals: int = 0
 
     def who(self) -> dict[str, str]:
         """Return which step this is, and whose, as events tell it."""

@@ -15,7 +15,11 @@ from infra.local import gateway, s3, valkey
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 
 BUCKET = "crewline-local"
-LOCAL_TIMING = {"CREWLINE_LEASE_SECONDS": "6", "CREWLINE_BEAT_SECONDS": "2"}
+LOCAL_TIMING = {
+    "CREWLINE_LEASE_SECONDS": "6",
+    "CREWLINE_BEAT_SECONDS": "2",
+    "CREWLINE_STOP_SECONDS": "1",
+}
 LOCAL_AWS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",

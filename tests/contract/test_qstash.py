@@ -25,12 +25,13 @@ from core.crews.run_step import Timing
 from core.crews.work import Session, StepTask
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
-from functions import crew_worker
+from functions import crew_worker, sweep
 from tests.fixtures_ports import leased
 from tests.worker_parts import a_worker, launched
 
 CURRENT, NEXT, OTHER = "c" * 32, "n" * 32, "o" * 32
 URL = "http://worker.test/v1/worker"
+SWEEP_URL = "http://worker.test/v1/sweep"
 ENVIRON = {
     "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
     "UPSTASH_REDIS_REST_TOKEN": "t",
@@ -148,11 +149,27 @@ def deployment(qstash: Stub) -> Iterator[Deployment]:
         yield Deployment(flows, wake, steps, worker)
 
 
-async def knock(body: bytes, signed: str | None) -> httpx.Response:
-    transport = httpx.ASGITransport(crew_worker.app)
+async def knock(
+    body: bytes, signed: str | None, app: Any = crew_worker.app, url: str = URL
+) -> httpx.Response:
     headers = {} if signed is None else {"upstash-signature": signed}
-    async with httpx.AsyncClient(transport=transport) as client:
-        return await client.post(URL, content=body, headers=headers)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        return await client.post(url, content=body, headers=headers)
+
+
+async def test_a_schedule_of_qstash_sweeps(qstash: Stub, deployment: Deployment):
+    await launched(deployment.flows, CREW)
+    signed = signature(b"", sub=SWEEP_URL)
+    settings = Settings.from_environ(ENVIRON | {"CREWLINE_SWEEP_URL": SWEEP_URL})
+    ports: dict[str, Any] = {"ledger": deployment.flows, "wake_queue": deployment.wake_queue}
+    with bootstrap.replace(settings=settings, **ports):
+        answer = await knock(b"", signed, sweep.app, SWEEP_URL)
+        assert (answer.status_code, answer.json()) == (200, {"woken": 1, "told": 0})
+        await qstash.deliver()
+        assert (await deployment.flows.head("t", "f")).status is Status.SUCCEEDED
+        for forged in (None, signature(b""), signature(b"x", sub=SWEEP_URL)):
+            assert (await knock(b"", forged, sweep.app, SWEEP_URL)).status_code == 401
+    assert (await knock(b"", signed, sweep.app, SWEEP_URL)).status_code == 404  # not set up
 
 
 @pytest.mark.parametrize("key", [CURRENT, NEXT])

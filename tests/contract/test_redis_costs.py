@@ -13,7 +13,8 @@ from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.costs.budgets import Call
 from core.costs.usage import Usage
-from core.crews.ledger import Claim, StepWrite, TooLargeError
+from core.crews.ledger import Claim, StepWrite
+from core.errors import TooLargeError
 from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
 

@@ -43,10 +43,9 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     flow, _ = await launcher.launch("t", launch.LaunchRequest(crew, inputs_of(crew)), None)
     await worker.run_flow("t", flow, NoLimit())
     for approve in (False, True):
-        if (await flows.head("t", flow)).status is Status.WAITING:
-            await control.resume(
-                flows, flows, tenant="t", flow=flow, approve=approve, feedback="Say when."
-            )
+        if (waiting := (await flows.state("t", flow)).waiting) is not None:
+            said: dict[str, Any] = {"approve": approve, "review": waiting["review"]}
+            await control.resume(flows, flows, tenant="t", flow=flow, feedback="Say when.", **said)
             await worker.run_flow("t", flow, NoLimit())
     state = await flows.state("t", flow)
     assert (state.head.status, state.error) == (Status.SUCCEEDED, None)

@@ -32,7 +32,7 @@ async def resumed(app: App, flow: str = "f1", tenant: str = "acme", **body: Any)
 
 async def test_an_approved_flow_goes_on_and_says_what_it_was_told(app: App):
     await waits(app)
-    answer = await resumed(app, approve=True)
+    answer = await resumed(app, approve=True, review="one.review.1")
     state = await app.flows.state("acme", "f1")
     assert (answer.status_code, answer.json()) == (200, state.public())
     assert (state.head.status, state.waiting) == (Status.RUNNING, None)
@@ -55,6 +55,7 @@ async def test_an_answer_sent_again_with_its_review_gets_the_same_answer(app: Ap
         ({"approve": "perhaps"}, "/approve"),
         ({"approve": True, "more": 1}, "/more"),
         ({}, "/approve"),
+        ({"approve": True}, "/review"),
     ],
 )
 async def test_an_answer_that_says_nothing_is_refused(app: App, body: dict[str, Any], pointer: str):
@@ -67,13 +68,15 @@ async def test_an_answer_that_says_nothing_is_refused(app: App, body: dict[str, 
 
 async def test_a_flow_that_waits_for_nobody_or_another_answer_is_a_conflict(app: App):
     await begin(app.flows, "f2")
-    assert (await resumed(app, "f2", approve=True)).status_code == 409
+    assert (await resumed(app, "f2", approve=True, review="one.review.1")).status_code == 409
     await end(app.flows, "f2")
-    assert (await resumed(app, "f2", approve=True)).status_code == 409
+    assert (await resumed(app, "f2", approve=True, review="one.review.1")).status_code == 409
     await waits(app)
     assert (await resumed(app, approve=True, review="one.review.9")).status_code == 409
 
 
 async def test_another_tenants_flow_is_not_found(app: App):
     await waits(app)
-    assert (await resumed(app, tenant="other", approve=True)).status_code == 404
+    assert (
+        await resumed(app, tenant="other", approve=True, review="one.review.1")
+    ).status_code == 404

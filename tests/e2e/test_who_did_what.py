@@ -47,7 +47,11 @@ async def test_a_flow_says_who_launched_it(app: App, function: Any, path: str, b
 async def test_an_answer_and_an_end_say_who_gave_them(app: App):
     await waits(app)
     async with app.client(crew_launch) as client:
-        assert (await client.post("/v1/flows/f1/resume", json={"approve": True})).is_success
+        assert (
+            await client.post(
+                "/v1/flows/f1/resume", json={"review": "one.review.1", "approve": True}
+            )
+        ).is_success
         assert (await client.post("/v1/flows/f1/cancel")).is_success
     assert (await value_of(app, "resumed"))["by"] == "ann"
     assert await value_of(app, "cancelled") == {"by": "ann"}
@@ -56,7 +60,7 @@ async def test_an_answer_and_an_end_say_who_gave_them(app: App):
 async def test_who_may_launch_may_not_for_that_reason_approve(app: App):
     await waits(app)
     answers = [
-        (crew_launch, "/v1/flows/f1/resume", {"approve": True}),
+        (crew_launch, "/v1/flows/f1/resume", {"review": "one.review.1", "approve": True}),
         (
             crew_amp,
             "/amp/haiku/resume",

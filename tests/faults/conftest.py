@@ -18,7 +18,7 @@ from infra.local.processes import LocalError, Processes, free_port
 from tests.counting_model import CountingModel, counting_model
 from tests.fixtures_ports import over_redis
 from tests.fixtures_servers import Rest, start_gateway, start_valkey, unavailable
-from tests.fleet import BEAT_SECONDS, LEASE_SECONDS, Place
+from tests.fleet import BEAT_SECONDS, LEASE_SECONDS, WORKER_FLOWS, Place
 from tests.qstash_stub import CURRENT, NEXT, TOKEN, QStashStub, qstash
 
 AWS = {
@@ -137,4 +137,5 @@ def _environ(store: Rest) -> dict[str, str]:
         "CREWLINE_LEASE_SECONDS": str(LEASE_SECONDS),
         "CREWLINE_BEAT_SECONDS": str(BEAT_SECONDS),
         "CREWLINE_STEP_SECONDS": "1",
+        "CREWLINE_WORKER_FLOWS": str(WORKER_FLOWS),
     }

@@ -205,3 +205,9 @@ async def test_run_once_a_store_that_is_away_is_told_when_all_that_ran_has_ended
     with pytest.raises(UnavailableError):
         await PollLoop("work", take, store.run, Room(4, 2), QUICK).run_due(9, lambda: False)
     assert store.ran == ["a0", "a1"]
+
+
+def test_a_time_that_the_store_tells_is_kept_however_often_nothing_came_of_a_look():
+    assert Idle(shortest=0.1, longest=5.0).seconds(12, empty_turns=10) == 0.1
+    assert Idle(shortest=0.1, longest=5.0).seconds(700, empty_turns=10) == 0.7
+    assert Idle(shortest=0.1, longest=5.0).seconds(0, empty_turns=3) == 0.8

@@ -9,7 +9,7 @@ from core.adapters.memory import MemoryFlows
 from core.crews import control
 from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError
-from core.crews.run_step import Timing
+from core.crews.run_step import StepCrashedError, Timing
 from core.crews.work import Session, StepFailedError, StepTask
 from core.flows import Status, events
 from tests.fixtures_ports import leased
@@ -71,7 +71,7 @@ async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_firs
     memory, runner = MemoryFlows(), Scripted(two=dies)
     await launched(memory)
     worker = a_worker(memory, runner)
-    with pytest.raises(KilledError):
+    with pytest.raises(StepCrashedError):
         await worker.run_flow("t", "f", NoLimit())
     await worker.run_flow("t", "f", NoLimit())  # too early: the lease still stands
     assert runner.began == ["one", "two"]
@@ -93,7 +93,7 @@ async def test_a_step_that_always_kills_its_worker_is_given_up():
     await launched(memory, a_crew(max_attempts=2))
     worker = a_worker(memory, runner)
     for _ in range(2):
-        with pytest.raises(KilledError):
+        with pytest.raises(StepCrashedError):
             await worker.run_flow("t", "f", NoLimit())
         await asyncio.sleep(TIMING.lease_seconds + 0.02)
     await worker.run_flow("t", "f", NoLimit())

@@ -10,6 +10,7 @@ from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.run_step import StepCrashedError
 from core.crews.work import Session, StepFailedError, StepTask
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
@@ -62,7 +63,7 @@ async def test_a_flow_waits_for_a_person_and_goes_on_with_what_was_approved():
     assert (flow.waiting["task"], flow.waiting["output"]) == ("two", "two after 1")
     assert await leased(memory, "t") == []  # nobody needs to look at it
     after = await control.resume(
-        memory, memory, tenant="t", flow="f", approve=True, feedback=""
+        memory, memory, tenant="t", flow="f", approve=True, feedback="", review="two.review.1"
     )  # fmt: skip
     assert (after.head.status, after.waiting) == (Status.RUNNING, None)
     assert await leased(memory, "t") == ["f"]
@@ -80,7 +81,8 @@ async def test_feedback_has_the_task_done_again_with_it_in_mind():
     runner = Scripted(**{"two.2": listens})
     await launched(memory, a_crew({"two": {"human_input": True}}))
     await run_through(memory, runner)
-    await control.resume(memory, memory, tenant="t", flow="f", approve=False, feedback="be brief")
+    said: dict[str, Any] = {"approve": False, "feedback": "be brief", "review": "two.review.1"}
+    await control.resume(memory, memory, tenant="t", flow="f", **said)
     flow = await run_through(memory, runner)
     assert flow.head.status is Status.WAITING
     assert "be brief" in "\n".join(heard)
@@ -155,7 +157,7 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
 
     memory, runner = MemoryFlows(), Scripted(three=dies)
     await launched(memory)
-    with pytest.raises(KilledError):
+    with pytest.raises(StepCrashedError):
         await run_through(memory, runner)
     await asyncio.sleep(TIMING.lease_seconds)
     flow = await run_through(memory, runner)

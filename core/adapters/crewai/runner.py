@@ -16,7 +16,16 @@ from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
 from core.crews.ledger import FencedError
-from core.crews.work import Guardrail, Session, StepTask, Tool
+from core.crews.work import (
+    Guardrail,
+    Session,
+    StepDeferredError,
+    StepFailedError,
+    StepTask,
+    Tool,
+)
+
+MOST_DEFERRALS = 50  # of one step; what has not passed by then will not
 
 
 class CrewAIRunner:
@@ -65,6 +74,11 @@ class CrewAIRunner:
         attempt = Attempt(work, session, self._deps, stop_signal)
         try:
             return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
+        except StepDeferredError as error:
+            if work.deferrals < MOST_DEFERRALS:
+                raise
+            message = f"{error.reason}; it was put off {work.deferrals} times before"
+            raise StepFailedError(message) from error
         except asyncio.CancelledError:
             stop_signal.stop(FencedError("the step was cancelled"))
             attempt.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, get_type_hints
 
 from core.adapters.upstash.commands import CommandError, Commands
-from core.crews.ledger import TooLargeError
+from core.errors import TooLargeError
 from core.flows import events as agui
 from core.flows.events import Event
 
@@ -155,7 +155,7 @@ class ScriptRunner:
             return
         size = len(json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace"))
         if size > self._max_bytes:
-            raise TooLargeError(what, size, self._max_bytes)
+            raise TooLargeError(f"{what} is {size:,} bytes; at most {self._max_bytes:,}")
 
 
 # The scripts. `texts`, `events` and replies are told in the scripts' first lines.

@@ -3,8 +3,8 @@
 The channel is one for all tenants; a message names tenant and flow.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 from core.adapters.upstash.commands import Commands, PubSub
 
@@ -23,11 +23,21 @@ class RedisWakeQueue:
 
 
 class RedisWakeListener:
-    """Hears when flows become due by a wake-up; those that become due in time it does not."""
+    """Hears of flows that a wake-up names; of those that become due in time it does not."""
 
     def __init__(self, pubsub: PubSub) -> None:
         self._pubsub = pubsub
 
-    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+    @asynccontextmanager
+    async def listen(self) -> AsyncGenerator[AsyncIterator[tuple[str, str]]]:
         """Subscribe."""
-        return self._pubsub.subscribe(CHANNEL)
+        async with self._pubsub.subscribe(CHANNEL) as messages:
+            yield _named(messages)
+
+
+async def _named(messages: AsyncIterator[str]) -> AsyncGenerator[tuple[str, str]]:
+    """Yield tenant and flow of each message; one that names none is none of ours."""
+    async for message in messages:
+        tenant, _, flow = message.partition(" ")
+        if tenant and flow:
+            yield tenant, flow
