@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
     from core.adapters.upstash.commands import Commands
+    from core.adapters.upstash.keys import Keyspace
     from core.blobs import BlobStore
     from core.config import Settings
     from core.crews.definition import Registry
@@ -93,13 +94,21 @@ def redis() -> "Commands":
 
 
 @_provider
+def keyspace() -> "Keyspace":
+    """Return the names of the store's keys."""
+    from core.adapters.upstash.keys import Keyspace
+
+    return Keyspace(settings().partitions)
+
+
+@_provider
 def flow_log() -> "FlowLog":
     """Return the log of flows, for polling and following."""
     from core.adapters.upstash.http import HttpPubSub
     from core.adapters.upstash.log import UpstashFlowLog
 
     pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
-    return UpstashFlowLog(redis(), pubsub)
+    return UpstashFlowLog(redis(), pubsub, keyspace())
 
 
 @_provider
@@ -115,7 +124,12 @@ def ledger() -> "RunLedger":
     """Return the run ledger."""
     from core.adapters.upstash.ledger import UpstashRunLedger
 
-    return UpstashRunLedger(redis(), settings().flow_ttl_seconds)
+    return UpstashRunLedger(
+        redis(),
+        settings().flow_ttl_seconds,
+        keyspace(),
+        max_request_bytes=settings().max_request_bytes,
+    )
 
 
 @_provider
@@ -126,7 +140,7 @@ def operator_ledger() -> "RunLedger":
     from core.adapters.upstash.sdk import SdkRedis
 
     client = RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
-    return UpstashRunLedger(client, settings().flow_ttl_seconds)
+    return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace())
 
 
 @_provider
@@ -238,7 +252,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis())
+    budgets = UpstashBudgetBook(redis(), keyspace())
     return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
 
 
@@ -255,7 +269,7 @@ def outbox() -> "Outbox":
     """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(redis())
+    return UpstashOutbox(redis(), keyspace())
 
 
 @_provider
@@ -269,8 +283,9 @@ def webhook_sender() -> "WebhookSender":
 def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
     """Return what sends webhooks, with the bodies that `render` makes of notifications."""
     from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.entry import Parts
     from core.webhooks.signing import Signer
 
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
-    return WebhookDispatcher(outbox(), flow_log(), sender, targets, signer, render)
+    return WebhookDispatcher(Parts(outbox(), flow_log(), sender, targets, signer, render))

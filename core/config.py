@@ -15,6 +15,8 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
+FLOW_TTL_FLOOR = 60  # seconds: who launched a flow must still be able to read how it ended
+REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
 STREAMS_FLOOR = 20  # a single stream may have so many flows
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
 
@@ -63,6 +65,8 @@ class Settings:
     streams_per_subject: int = 100
     agui_seconds: float = math.inf  # of an AG-UI run's stream
     flow_ttl_seconds: int = 7 * 24 * 3600
+    partitions: int = 1  # of the keys; fixed with the first flow
+    max_request_bytes: int = 10_000_000  # that the store takes
     webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -97,7 +101,13 @@ class Settings:
             stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
             streams_per_subject=_whole(environ, "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR),
             agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
-            flow_ttl_seconds=int(_seconds(environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600)),
+            flow_ttl_seconds=_whole(
+                environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600, FLOW_TTL_FLOOR
+            ),
+            partitions=_whole(environ, "CREWLINE_PARTITIONS", 1, 1),
+            max_request_bytes=_whole(
+                environ, "CREWLINE_MAX_REQUEST_BYTES", 10_000_000, REQUEST_FLOOR
+            ),
             webhook_hosts=webhook_hosts(environ),
             webhook_secrets=webhook_secrets(environ),
         )

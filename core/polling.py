@@ -172,7 +172,8 @@ class PollLoop(Generic[Item]):
         return None
 
     async def _wait_for_room(self) -> None:
-        while len(self._running) >= self.room.concurrency:
+        """Wait while the process is full, or what was taken waits for its tenant's share."""
+        while self._waiting or len(self._running) >= self.room.concurrency:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(0)  # for the callbacks that make the room
 

@@ -114,7 +114,12 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
         )
     else:
         await control.cancel(
-            ledger, tenant=who.tenant, flow=flow, review=review, subject=who.subject
+            ledger,
+            tenant=who.tenant,
+            flow=flow,
+            review=review,
+            wake_queue=bootstrap.wake_queue(),
+            subject=who.subject,
         )
     return Source(who.tenant, flow, known, review)
 

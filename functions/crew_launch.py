@@ -97,7 +97,11 @@ async def flow_cancel(
     """End a flow; answer with its state. A request sent again gets the same answer."""
     possible = _app.possible_id(flow)
     state = await control.cancel(
-        bootstrap.ledger(), tenant=who.tenant, flow=possible, subject=who.subject
+        bootstrap.ledger(),
+        tenant=who.tenant,
+        flow=possible,
+        wake_queue=bootstrap.wake_queue(),
+        subject=who.subject,
     )
     return JSONResponse(state.public())
 

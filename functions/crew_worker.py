@@ -102,7 +102,7 @@ async def main() -> None:
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), clock, _room(settings.worker_flows)),
-        _webhooks.run_dispatcher(clock.stopping.is_set),
+        _webhooks.run_dispatcher(clock.stopping, bootstrap.wake_listener()),
     )
 
 

@@ -10,6 +10,7 @@ import secrets
 import sys
 
 from core import bootstrap
+from core.config import SettingsError
 from core.crews import clock, control
 from core.errors import CrewlineError
 
@@ -34,7 +35,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         print(asyncio.run(redrive(given.tenant, given.flow)))
-    except CrewlineError as error:
+    except (CrewlineError, SettingsError) as error:
         sys.exit(str(error))
 
 

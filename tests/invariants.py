@@ -103,12 +103,13 @@ def numbers_and_versions(told: Story) -> None:
 
 
 def one_end(told: Story) -> None:
-    """One terminal event, last; it says what the state says."""
+    """One terminal event, last; it says what the state says, and no message is open then."""
     kinds = [event["type"] for event in told.events]
     assert sum(kinds.count(end) for end in ENDS) == 1
     good = told.state.head.status is Status.SUCCEEDED
     assert told.state.head.status.terminal
     assert kinds[-1] == ("RUN_FINISHED" if good else "RUN_ERROR")
+    assert kinds.count("TEXT_MESSAGE_START") == kinds.count("TEXT_MESSAGE_END")
 
 
 def committed_steps_never_run_again(told: Story) -> None:

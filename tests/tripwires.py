@@ -2,7 +2,7 @@
 
 A boundary is a moment after which something lasts that did not before: a step is `claimed`, money
 `reserved`, a model `called`, a call `settled`, a result `committed`, a flow `created`, `extended` or
-`moved`, a worker `woken`; `committing` is just before the commit. A trip is written
+`moved`, what is due `taken`, a claim `released`, a worker `woken`; `committing` is just before the commit. A trip is written
 `BOUNDARY[@STEP]:NUMBER[=SIGNAL]`, as in `committed:3` or `called@two:1=STOP`.
 """
 
@@ -70,6 +70,16 @@ class WiredLedger(_Wired):
         state = await self._port.commit(claim, *given)
         self._wire.passed("committed", claim.step)
         return state
+
+    async def release(self, claim: Claim, *given: Any, **more: Any) -> None:
+        await self._port.release(claim, *given, **more)
+        self._wire.passed("released", claim.step)
+
+    async def take(self, *given: Any) -> Any:
+        due = await self._port.take(*given)
+        if due.flows:
+            self._wire.passed("taken")
+        return due
 
     async def transition(self, *given: Any, **more: Any) -> None:
         await self._port.transition(*given, **more)

@@ -23,14 +23,16 @@ async def cancel(
     flow: str,
     review: str | None = None,
     subject: str | None = None,
+    wake_queue: WakeQueue | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """End a flow for good and return its state; one that was cancelled before stays as it is.
 
     No step is begun any more, and the one that runs is left at its next model call: whatever its
     worker writes from now on is refused. With `review` it is ended only while it waits for that
-    answer, else left alone. The log says that `subject` did it. Raises ConflictError if the flow ended otherwise, NotFoundError,
-    UnavailableError.
+    answer, else left alone. The log says that `subject` did it. Where the flow has webhooks, those who
+    send them are woken by `wake_queue`. Raises ConflictError if the flow ended otherwise,
+    NotFoundError, UnavailableError.
     """
     for _ in range(TRIES):
         state = await ledger.state(tenant, flow)
@@ -44,6 +46,8 @@ async def cancel(
             await _end_cancelled(ledger, tenant, state, subject, now_ms())
         except FencedError:
             continue  # it ended, or began to wait, since it was read
+        if wake_queue is not None and state.webhooks:
+            await wake_worker(wake_queue, tenant, flow)
         return await ledger.state(tenant, flow)
     raise ConflictError(TOO_QUICK)
 

@@ -29,7 +29,7 @@ from core.retries import RetryPolicy, deadline
 T = TypeVar("T")
 
 GATHER_SECONDS = 0.02  # what happens so close together goes in one write
-TEXT_SECONDS = 0.2  # between two writes of text alone: at most five a second
+TEXT_SECONDS = 0.6  # between two writes of text alone: each is six commands
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,8 @@ class RunLedger(Protocol):
         for what, and is not looked at before its time is over or it moves on. What it waited for
         is kept as one more result, `answer` (name, result), and the flow is due at once. When it
         ends, its steps that run end with it as failed or cancelled, and calls that were never
-        settled count as lost. Its webhooks are due at once. Raises FencedError if the epoch is
+        settled count as lost. The messages that they have open are
+        ended too. Its webhooks are due at once. Raises FencedError if the epoch is
         another, or the flow has ended.
         """
         ...

@@ -110,7 +110,15 @@ class OutOfTimeError(StepDeferredError):
 def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
     prompt = strategies.prompt(definition, state.results, step.id)
-    return StepTask(tenant, state.id, definition, prompt, step.attempts + 1, state.inputs)
+    return StepTask(
+        tenant,
+        state.id,
+        definition,
+        prompt,
+        step.attempts + 1,
+        state.inputs,
+        deferrals=step.epoch - step.attempts,
+    )
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:

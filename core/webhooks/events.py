@@ -22,13 +22,8 @@ from core.webhooks.subscriptions import ANSWER_KEY, Subscriptions
 
 log = logging.getLogger(__name__)
 
-EVENT_PREFIXES = (
-    '{"type":"STEP_FINISHED"',
-    '{"type":"CUSTOM","name":"resumed"',
-    '{"type":"CUSTOM","name":"waiting"',
-    '{"type":"RUN_FINISHED"',
-    '{"type":"RUN_ERROR"',
-)
+TYPES = ("STEP_FINISHED", "CUSTOM", "RUN_FINISHED", "RUN_ERROR")
+CUSTOM_NAMES = ("resumed", "waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +82,7 @@ def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEven
 
     `flow` is the state after the last of them.
     """
-    relevant = [
-        (e.number, json.loads(e.json)) for e in entries if e.json.startswith(EVENT_PREFIXES)
-    ]
+    relevant = list(_relevant(entries))
     replay = _Replay(flow, {name for _, event in relevant if (name := _result(event))})
     for number, event in relevant:
         for kind, notification in replay.apply(event):
@@ -97,6 +90,15 @@ def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEven
                 cursor = DeliveryCursor(number, kind.position)
                 header = replay.subscriptions.authorization(kind)
                 yield WebhookEvent(cursor, kind, url, notification, header)
+
+
+def _relevant(entries: Sequence[Entry]) -> Iterator[tuple[int, Event]]:
+    """Yield number and event of what webhooks can be about."""
+    for entry in entries:
+        if entry.type in TYPES:
+            event: Event = json.loads(entry.json)
+            if event["type"] != "CUSTOM" or event["name"] in CUSTOM_NAMES:
+                yield entry.number, event
 
 
 def _result(event: Event) -> str | None:

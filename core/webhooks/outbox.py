@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from core.polling import Batch
+
 
 class WebhookKind(StrEnum):
     """What an address is told of; in this order where one event of the log means several."""
@@ -49,27 +51,42 @@ class Delivery:
     wait_ms: int = 0  # the last delay between two looks at the log
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """A flow of which events after number `seen` are there is due in `soon_ms` at the latest."""
+
+    seen: int
+    soon_ms: int
+
+
 class Outbox(Protocol):
     """Port: the flows of which webhooks are still to be sent, and how far each has come.
 
-    A flow that is launched with webhooks is in it from then on. Raises UnavailableError.
+    A flow that is launched with webhooks is in it from then on, due at once; whenever its status
+    changes, it is due again. Raises UnavailableError.
     """
 
-    async def tenants(self) -> list[str]:
-        """Return the tenants that may have a flow in the outbox."""
-        ...
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
+        """Return at most `limit` flows that are due, at most `per_tenant` of one tenant.
 
-    async def lease(self, tenant: str, limit: int, lease_ms: int) -> list[Delivery]:
-        """Return at most `limit` flows that are due; nobody else gets them for `lease_ms`.
-
-        Flows whose reply was lost come again after that.
+        Nobody else gets them for `lease_ms`. Tenants come in rotation. Costs the same however many
+        tenants there are. Flows whose reply was lost come again when the lease is over.
         """
         ...
 
-    async def save(self, tenant: str, delivery: Delivery, delay_ms: int) -> None:
-        """Save how far a flow has come; it is due in `delay_ms`, and leased to us until then.
+    async def renew(self, tenant: str, delivery: Delivery, lease_ms: int) -> None:
+        """Save how far a flow has come, and keep it for `lease_ms` from now.
 
         May be sent again. Raises FencedError if it was leased to somebody else since.
+        """
+        ...
+
+    async def save(
+        self, tenant: str, delivery: Delivery, delay_ms: int, news: News | None = None
+    ) -> None:
+        """Save how far a flow has come, and give it back: it is due in `delay_ms`.
+
+        With `news`, sooner if there is any. May be sent again; raises FencedError likewise.
         """
         ...
 

@@ -2,6 +2,9 @@
 
 HMAC-SHA256 over `id.timestamp.body`. The id of a webhook event is the same however often it is
 sent, so a receiver can drop repetitions.
+
+The scheme is the dozen lines of `signature` and `headers`; the library `standardwebhooks` would bring
+httpx and others into every function. It checks our signatures in the tests.
 """
 
 import base64

@@ -10,6 +10,7 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 from core.adapters.memory import MemoryFlows
 from core.crews.clock import NoLimit
 from core.crews.run_step import Timing
+from core.crews.work import Session, StepDeferredError, StepTask
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness
 from tests.worker_parts import a_worker, launched, log_of
 
@@ -26,6 +27,26 @@ async def log_after(harness: RunnerHarness, **task: Any) -> list[dict[str, Any]]
 
 def begun(log: list[dict[str, Any]]) -> list[str]:
     return [event["messageId"] for event in log if event["type"] == "TEXT_MESSAGE_START"]
+
+
+async def test_a_worker_begins_a_step_again_that_was_put_off_and_counts_no_attempt():
+    memory, seen = MemoryFlows(), list[tuple[int, int]]()
+
+    class Deferring:
+        async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
+            del session
+            seen.append((work.attempt, work.deferrals))
+            if len(seen) < 4:
+                raise StepDeferredError("the provider is busy", 0)
+            return {"output": "x", "raw": "x"}
+
+    await launched(memory, a_crew(one={"description": "Do it."}))
+    worker = a_worker(memory, Deferring(), timing=Timing(30, 10, 60))
+    for _ in range(4):
+        await worker.run_flow("t", "f", NoLimit())
+    assert seen == [(1, 0), (1, 1), (1, 2), (1, 3)]
+    log = await log_of(memory)
+    assert log[-1]["type"] == "RUN_FINISHED"
 
 
 def cut() -> Iterator[str]:

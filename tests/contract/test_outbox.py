@@ -1,18 +1,23 @@
 """What every Outbox does. Each test runs over memory and over Redis with both clients."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from core.adapters.memory import MemoryFlows, MemoryOutbox
-from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.commands import Command, Commands, RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
 from core.crews.ledger import FencedError
-from core.webhooks.outbox import Delivery, DeliveryCursor, Outbox, WebhookKind
-from tests.fixtures_ports import DEFAULT_KEYS, Flows, a_launch, in_memory, over_redis
+from core.flows import Status, events
+from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox, WebhookKind
+from tests.fixtures_ports import Flows, a_launch, in_memory, over_redis, own_keys
+from tests.fixtures_servers import Rest
 
 LEASE_MS = 30_000
 
@@ -30,10 +35,37 @@ class Leasing:
             await self.flows.ledger.create(self.flows.tenant, launch)
 
     async def leased(self, limit: int = 10, lease_ms: int = LEASE_MS) -> list[Delivery]:
-        return await self.outbox.lease(self.flows.tenant, limit, lease_ms)
+        found = await self.outbox.lease(limit, limit, lease_ms)
+        return [delivery for _, delivery in found.items]
 
-    async def saved(self, delivery: Delivery, delay_ms: int) -> None:
-        await self.outbox.save(self.flows.tenant, delivery, delay_ms)
+    async def saved(self, delivery: Delivery, delay_ms: int, news: News | None = None) -> None:
+        await self.outbox.save(self.flows.tenant, delivery, delay_ms, news)
+
+    async def moved(self, to: Status, flow: str = "f1") -> int:
+        """Change the flow's status; return the number of its last event."""
+        tenant, ledger = self.flows.tenant, self.flows.ledger
+        state = await ledger.state(tenant, flow)
+        change = events.custom("x", 1)
+        await ledger.transition(tenant, flow, to, status_epoch=state.status_epoch, events=change)
+        return (await ledger.state(tenant, flow)).head.sequence
+
+    async def next_ms(self) -> int | None:
+        return (await self.outbox.lease(1, 1, 1)).next_ms
+
+
+class Counted:
+    """Commands, counted."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands, self.sent = commands, 0
+
+    async def execute(self, command: Command) -> Any:
+        self.sent += 1
+        return await self._commands.execute(command)
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        self.sent += len(commands)
+        return await self._commands.pipeline(commands)
 
 
 @pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
@@ -45,14 +77,18 @@ def post(request: pytest.FixtureRequest) -> Leasing:
     rest = request.getfixturevalue("gateway")
     client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
     commands = client(rest.url, rest.token)
-    flows = over_redis(commands, rest.url, rest.token)
-    return Leasing(flows, UpstashOutbox(RetryingClient(commands)))
+    return over(commands, rest)
+
+
+def over(commands: Commands, rest: Rest) -> Leasing:
+    """An outbox in keys of the test's own."""
+    flows = over_redis(commands, rest.url, rest.token, keys=own_keys())
+    return Leasing(flows, UpstashOutbox(RetryingClient(commands), flows.keys))
 
 
 async def test_a_flow_with_webhooks_is_in_the_outbox_from_its_launch(post: Leasing):
     await post.launched("f1")
     await post.flows.ledger.create(post.flows.tenant, a_launch("quiet"))
-    assert post.flows.tenant in await post.outbox.tenants()
     assert await post.leased() == [Delivery("f1", 1)]
 
 
@@ -126,10 +162,90 @@ async def test_a_flow_that_left_does_not_come_again(post: Leasing):
         await post.saved(delivery, 0)
 
 
-async def test_the_outbox_is_in_one_slot_and_empty_in_the_end(cluster_gateway):
-    rest = cluster_gateway
-    commands = HttpRedis(rest.url, rest.token)
-    post = Leasing(over_redis(commands, rest.url, rest.token), UpstashOutbox(commands))
+async def test_a_lease_that_is_renewed_goes_on_and_what_was_saved_with_it_is_kept(post: Leasing):
+    await post.launched("f1")
+    (delivery,) = await post.leased(lease_ms=100)
+    far = replace(delivery, cursor=DeliveryCursor(3, 1))
+    await post.outbox.renew(post.flows.tenant, far, 300)
+    await asyncio.sleep(0.15)
+    assert await post.leased() == []
+    await asyncio.sleep(0.25)
+    assert await post.leased() == [replace(far, epoch=2)]
+
+
+@pytest.mark.parametrize("to", [Status.WAITING, Status.CANCELLED])
+async def test_a_flow_whose_status_changes_is_due_at_once(post: Leasing, to: Status):
+    await post.launched("f1")
+    (delivery,) = await post.leased()
+    await post.saved(delivery, 3_600_000)
+    await post.moved(to)
+    assert await post.leased() == [replace(delivery, epoch=2)]
+
+
+async def test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due_soon(
+    post: Leasing,
+):
+    await post.launched("f1")
+    (delivery,) = await post.leased()
+    before = (await post.flows.log.head(post.flows.tenant, "f1")).sequence
+    after = await post.moved(Status.WAITING)
+    assert await post.leased() == []
+    await post.saved(delivery, 3_600_000, News(before, 50))
+    await asyncio.sleep(0.1)
+    (again,) = await post.leased()
+    await post.saved(again, 3_600_000, News(after, 50))
+    await asyncio.sleep(0.1)
+    assert await post.leased() == []
+
+
+async def test_it_says_when_the_next_flow_is_due(post: Leasing):
+    assert await post.next_ms() is None
+    await post.launched("f1", "f2")
+    (first, second) = await post.leased(lease_ms=5000)
+    await post.saved(first, 400)
+    assert 200 < (await post.next_ms() or 0) <= 400
+    await post.outbox.remove(post.flows.tenant, first)
+    await asyncio.sleep(0.45)
+    assert 3000 < (await post.next_ms() or 0) <= 5000
+    await post.outbox.remove(post.flows.tenant, second)
+    await asyncio.sleep(0.01)
+
+
+async def test_tenants_take_turns_and_none_takes_more_than_its_share(post: Leasing):
+    for tenant in ("a", "b", "c"):
+        for n in range(6):
+            launch = a_launch(f"{tenant}{n}", webhooks={"crew": "https://h"})
+            await post.flows.ledger.create(tenant, launch)
+    turns = [await post.outbox.lease(4, 2, LEASE_MS) for _ in range(3)]
+    assert [Counter(tenant for tenant, _ in turn.items) for turn in turns] == [
+        Counter(a=2, b=2),
+        Counter(c=2, a=2),
+        Counter(b=2, c=2),
+    ]
+    rest = await post.outbox.lease(100, 100, LEASE_MS)
+    assert Counter(tenant for tenant, _ in rest.items) == Counter(a=2, b=2, c=2)
+
+
+async def test_a_look_costs_as_many_commands_at_any_number_of_tenants(gateway: Rest):
+    counted = Counted(HttpRedis(gateway.url, gateway.token))
+    post = over(counted, gateway)
+    costs: list[int] = []
+    for n in range(301):
+        launch = a_launch(f"f{n}", webhooks={"crew": "https://h"})
+        await post.flows.ledger.create(f"t{n}", launch)
+        while (await post.outbox.lease(100, 100, 3_600_000)).items:
+            pass
+        if n in (0, 300):
+            counted.sent = 0
+            found = await post.outbox.lease(100, 100, 3_600_000)
+            assert found.items == []
+            costs.append(counted.sent)
+    assert costs == [2, 2]  # the time, and the tenant that is next
+
+
+async def test_the_outbox_is_in_one_slot_and_empty_in_the_end(cluster_gateway: Rest):
+    commands = HttpRedis(cluster_gateway.url, cluster_gateway.token)
+    post = over(commands, cluster_gateway)
     await post.launched("f1", "f2")
     one, two = await post.leased()
     await post.saved(one, 0)
@@ -137,5 +253,7 @@ async def test_the_outbox_is_in_one_slot_and_empty_in_the_end(cluster_gateway):
     (one,) = await post.leased()
     await post.outbox.remove(post.flows.tenant, one)
     assert await post.leased() == []
-    assert await commands.execute(["KEYS", f"{DEFAULT_KEYS.outbox(post.flows.tenant)}*"]) == []
-    assert post.flows.tenant not in await post.outbox.tenants()
+    keys = post.flows.keys
+    assert await commands.execute(["KEYS", f"{keys.outbox(post.flows.tenant)}*"]) == []
+    index = keys.outbox_index(keys.tag(post.flows.tenant))
+    assert await commands.execute(["EXISTS", index]) == 0

@@ -198,7 +198,6 @@ def texts(log: list[dict[str, Any]]) -> list[str]:
     return [word for word in found if word]
 
 
-OPEN_AT_THE_END = pytest.mark.xfail(strict=True, reason="the end of a flow leaves its message open")
 BOTH = pytest.mark.parametrize("flows", ["memory", "upstash-lean"], indirect=True)
 
 
@@ -250,7 +249,6 @@ async def test_a_step_that_loses_all_its_workers(tmp_path: Path, flows: Flows):
     assert state.head.status is Status.FAILED
 
 
-@OPEN_AT_THE_END
 @BOTH
 async def test_a_flow_cancelled_in_the_middle_of_a_message(tmp_path: Path, flows: Flows):
     async def story(stage: Stage) -> None:
@@ -260,7 +258,6 @@ async def test_a_flow_cancelled_in_the_middle_of_a_message(tmp_path: Path, flows
     assert texts(log) == ["(", ")", "!"]
 
 
-@OPEN_AT_THE_END
 @BOTH
 async def test_a_flow_cancelled_after_its_worker_was_lost(tmp_path: Path, flows: Flows):
     async def story(stage: Stage) -> None:
@@ -271,7 +268,6 @@ async def test_a_flow_cancelled_after_its_worker_was_lost(tmp_path: Path, flows:
     assert texts(log) == ["(", ")", "!"]
 
 
-@OPEN_AT_THE_END
 @BOTH
 async def test_a_flow_whose_time_is_up_in_the_middle_of_a_message(tmp_path: Path, flows: Flows):
     _, log = await staged(tmp_path, flows, lambda stage: stage.run(), limit="time_limit_seconds: 1")

@@ -31,7 +31,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 async def value_of(app: App, name: str) -> Any:
     entries = await app.flows.entries("acme", "f1", 0, 100)
-    told = [json.loads(entry.event) for entry in entries]
+    told = [json.loads(entry.json) for entry in entries]
     return next(event["value"] for event in told if event.get("name") == name)
 
 

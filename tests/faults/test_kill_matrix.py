@@ -64,6 +64,13 @@ async def test_a_worker_killed_at_a_boundary_costs_the_steps_it_was_in(
     await killed_once(a_place(kind), strategy, f"{boundary}:{number}")
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_a_worker_killed_when_it_has_taken_what_is_due_costs_the_time_it_took_it_for(
+    strategy: str, a_place
+):
+    await killed_once(a_place("due-set"), strategy, "taken:1")
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize(("boundary", "strategy", "kind", "number"), WHOLE)
 async def test_a_worker_killed_at_any_boundary_costs_the_steps_it_was_in(

@@ -217,6 +217,10 @@ MUTANTS = [
         any_order=False, instead="    local place = int_str(first)",
     ),
     Mutant(
+        "take", "who was not served keeps its place",
+        due.test_a_tenant_for_which_no_room_was_left_is_the_first_next_time, any_order=False,
+    ),
+    Mutant(
         "reserve", "fence",
         book.test_a_lost_call_cannot_be_settled_and_its_worker_reserves_nothing,
     ),

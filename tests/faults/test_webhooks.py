@@ -11,12 +11,19 @@ import pytest
 
 from core.adapters.upstash.http import HttpRedis
 from tests.faulty import a_share_dropped, faulty
-from tests.fixtures_ports import Flows, over_redis
+from tests.fixtures_ports import Flows, over_redis, own_keys
+from tests.fixtures_servers import Rest
 from tests.webhook_dispatcher import dispatcher
 from tests.webhook_parts import OK, OOPS, WHOLE, Answer, Posted, Receiver, Story, receiving, until
 
 FLOWS, KILLS = 3, 5
 PATIENCE_SECONDS = 100
+
+
+def own_flows(gateway: Rest) -> Flows:
+    """Flows in keys of the test's own, so that no other test's webhooks are due here."""
+    commands = HttpRedis(gateway.url, gateway.token)
+    return over_redis(commands, gateway.url, gateway.token, keys=own_keys())
 
 
 def capricious(seed: int) -> Answer:
@@ -78,7 +85,7 @@ async def a_process(
     """A dispatcher, until it is killed on leaving."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.webhook_dispatcher",
-        gateway.url, gateway.token, flows.tenant, receiver.url,
+        gateway.url, gateway.token, flows.keys.prefix, flows.tenant, receiver.url,
     )  # fmt: skip
     try:
         yield child
@@ -90,7 +97,7 @@ async def a_process(
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_killed_at_any_moment_it_tells_the_rest_when_it_is_back(gateway, seed: int):
     rng = random.Random(seed)
-    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = own_flows(gateway)
     async with receiving(capricious(seed)) as receiver:
         telling = asyncio.create_task(stories(flows, receiver))
         for _ in range(KILLS):
@@ -107,13 +114,13 @@ async def test_killed_at_any_moment_it_tells_the_rest_when_it_is_back(gateway, s
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: int):
     over = asyncio.Event()
-    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = own_flows(gateway)
     async with (
         receiving(capricious(seed)) as receiver,
         faulty(gateway.url, a_share_dropped(0.2, seed)) as url,
     ):
-        sending = dispatcher(url, gateway.token, flows.tenant, receiver.url)
-        serving = asyncio.create_task(sending.run_forever(over.is_set))
+        sending = dispatcher(url, gateway.token, flows.keys.prefix, flows.tenant, receiver.url)
+        serving = asyncio.create_task(sending.run_forever(over))
         await asyncio.gather(stories(flows, receiver), until_all_is_told(receiver))
         over.set()
         await serving
@@ -123,7 +130,7 @@ async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: in
 
 
 async def test_one_that_was_frozen_longer_than_its_hold_is_not_believed(gateway):
-    flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
+    flows = own_flows(gateway)
     async with receiving() as receiver, a_process(gateway, flows, receiver) as frozen:
         telling = asyncio.create_task(stories(flows, receiver))
         await until(lambda: len(receiver.posts) >= FLOWS, PATIENCE_SECONDS)

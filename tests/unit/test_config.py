@@ -68,3 +68,17 @@ def test_the_development_key_is_good_on_the_local_host_alone():
 )
 def test_a_key_or_an_address_is_enough_for_a_real_model(given: dict[str, str], model: str):
     assert Settings.from_environ(GOOD | given).model == model
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CREWLINE_FLOW_TTL_SECONDS", "0.5"),
+        ("CREWLINE_FLOW_TTL_SECONDS", "59"),
+        ("CREWLINE_PARTITIONS", "0"),
+        ("CREWLINE_MAX_REQUEST_BYTES", "1000"),
+    ],
+)
+def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environ(GOOD | {name: value})

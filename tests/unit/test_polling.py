@@ -194,6 +194,13 @@ async def test_run_once_it_runs_what_is_due_and_returns():
     assert await a_loop(store).run_due(100, lambda: True) == 0
 
 
+async def test_run_once_a_flood_of_one_tenant_is_run_to_its_end():
+    store = Store({"a": [f"a{i}" for i in range(50)], "b": ["b0"]})
+    assert await a_loop(store).run_due(1000, lambda: False) == 51
+    assert len(store.ran) == 51
+    assert store.most["a"] == 2
+
+
 async def test_run_once_a_store_that_is_away_is_told_when_all_that_ran_has_ended():
     store = Store({"a": ["a0", "a1"]})
 

@@ -1,6 +1,10 @@
 """Signatures as Standard Webhooks checks them, and secrets that no two tenants share."""
 
 import base64
+import time
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
 from core.webhooks.signing import Signer, signature, tenant_secret
@@ -53,3 +57,19 @@ def test_cursors_follow_the_log_and_within_an_event_the_kinds():
     ]
     assert cursors == sorted(cursors)
     assert len(set(cursors)) == len(cursors)
+
+
+def test_the_library_of_the_specification_takes_what_is_signed_and_nothing_else():
+    body = '{"ä":1}'.encode()
+    headers = Signer(SECRETS).headers("acme", "f.1.2.task", body, int(time.time()))
+    for secret in SECRETS:
+        assert Webhook(tenant_secret(secret, "acme")).verify(body, headers) == {"ä": 1}
+    refused = [
+        (tenant_secret(SECRETS[0], "rival"), body, headers),
+        (tenant_secret(SECRETS[0], "acme"), body + b" ", headers),
+        (tenant_secret(SECRETS[0], "acme"), body, headers | {"webhook-id": "f.1.2.step"}),
+        (tenant_secret(SECRETS[0], "acme"), body, headers | {"webhook-timestamp": "1"}),
+    ]
+    for key, content, given in refused:
+        with pytest.raises(WebhookVerificationError):
+            Webhook(key).verify(content, given)

@@ -269,10 +269,12 @@ class MemoryFlows(MemoryLog):
             self.outbox[tenant, flow] = min(now, self.outbox[tenant, flow])
 
     def _end(self, tenant: str, record: Record, now: int) -> None:
-        """End the steps that run with their flow."""
+        """End the steps that run with their flow, and the messages that they have open."""
         self.count_lost(tenant, record)
         state = "failed" if record.flow.head.status is Status.FAILED else "cancelled"
         for step in record.flow.steps:
+            if message := record.messages.pop(step.id, None):
+                record.append(agui.text_end(message))
             if step.state == "running":
                 record.put(replace(step, state=state, lease_ms=0, finished_ms=now))
         self._due.remove(tenant, record.flow.id)

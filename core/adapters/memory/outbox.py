@@ -4,7 +4,11 @@ from dataclasses import replace
 
 from core.adapters.memory.flows import MemoryFlows
 from core.crews.ledger import FencedError
-from core.webhooks.outbox import Delivery
+from core.errors import NotFoundError
+from core.polling import Batch
+from core.webhooks.outbox import Delivery, News
+
+Key = tuple[str, str]  # tenant, flow
 
 
 class MemoryOutbox:
@@ -12,31 +16,71 @@ class MemoryOutbox:
 
     def __init__(self, flows: MemoryFlows) -> None:
         self._flows = flows
-        self._deliveries: dict[tuple[str, str], Delivery] = {}
+        self._deliveries: dict[Key, Delivery] = {}
+        self._leased_until: dict[Key, int] = {}
+        self._served: dict[str, int] = {}
+        self._turn = 0
 
-    async def tenants(self) -> list[str]:
-        return sorted({tenant for tenant, _ in self._flows.outbox})
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
+        now, found = self._flows.now_ms(), list[tuple[str, Delivery]]()
+        tenants = {tenant for tenant, _ in self._flows.outbox}
+        for tenant in sorted(tenants, key=lambda name: (self._served.get(name, 0), name)):
+            share = min(per_tenant, limit - len(found))
+            due = [key for at, key in self._entries(tenant) if at <= now and self._free(key, now)]
+            found += [(tenant, self._lease(key, now + lease_ms)) for key in due[:share]]
+            if due[:share]:
+                self._turn += 1
+                self._served[tenant] = self._turn
+        soonest = min(self._flows.outbox.values(), default=None)
+        return Batch(found, None if soonest is None else max(0, soonest - now))
 
-    async def lease(self, tenant: str, limit: int, lease_ms: int) -> list[Delivery]:
-        now = self._flows.now_ms()
-        entries = sorted((at, key) for key, at in self._flows.outbox.items() if key[0] == tenant)
-        due = [key for at, key in entries if at <= now][:limit]
-        for key in due:
-            delivery = self._deliveries.get(key, Delivery(key[1], 0))
-            self._deliveries[key] = replace(delivery, epoch=delivery.epoch + 1)
-            self._flows.outbox[key] = now + lease_ms
-        return [self._deliveries[key] for key in due]
+    def _entries(self, tenant: str) -> list[tuple[int, Key]]:
+        return sorted((at, key) for key, at in self._flows.outbox.items() if key[0] == tenant)
 
-    async def save(self, tenant: str, delivery: Delivery, delay_ms: int) -> None:
+    def _free(self, key: Key, now: int) -> bool:
+        """Tell whether nobody has a flow; one that was made due meanwhile waits for its lease."""
+        until = self._leased_until.get(key, 0)
+        if until > now:
+            self._flows.outbox[key] = until
+        return until <= now
+
+    def _lease(self, key: Key, until: int) -> Delivery:
+        delivery = self._deliveries.get(key, Delivery(key[1], 0))
+        self._deliveries[key] = replace(delivery, epoch=delivery.epoch + 1)
+        self._flows.outbox[key] = self._leased_until[key] = until
+        return self._deliveries[key]
+
+    async def renew(self, tenant: str, delivery: Delivery, lease_ms: int) -> None:
+        key = self._held(tenant, delivery)
+        self._deliveries[key] = delivery
+        self._flows.outbox[key] = self._leased_until[key] = self._flows.now_ms() + lease_ms
+
+    async def save(
+        self, tenant: str, delivery: Delivery, delay_ms: int, news: News | None = None
+    ) -> None:
+        key = self._held(tenant, delivery)
+        if news is not None and self._sequence(key) > news.seen:
+            delay_ms = min(delay_ms, news.soon_ms)
+        self._deliveries[key] = delivery
+        self._leased_until.pop(key, None)
+        self._flows.outbox[key] = self._flows.now_ms() + delay_ms
+
+    def _sequence(self, key: Key) -> int:
+        try:
+            return self._flows.record(*key).flow.head.sequence
+        except NotFoundError:
+            return 0
+
+    def _held(self, tenant: str, delivery: Delivery) -> Key:
         key = tenant, delivery.flow
         if key not in self._deliveries or self._deliveries[key].epoch != delivery.epoch:
             raise FencedError
-        self._deliveries[key] = delivery
-        self._flows.outbox[key] = self._flows.now_ms() + delay_ms
+        return key
 
     async def remove(self, tenant: str, delivery: Delivery) -> None:
         key = tenant, delivery.flow
         if key in self._deliveries and self._deliveries[key].epoch != delivery.epoch:
             raise FencedError
         self._deliveries.pop(key, None)
+        self._leased_until.pop(key, None)
         self._flows.outbox.pop(key, None)

@@ -1,12 +1,13 @@
-"""The due set over Redis: two levels, so that a look costs the same at any number of tenants.
+"""What is due over Redis: two levels, so that a look costs the same at any number of tenants.
 
 The index of a partition holds its tenants by when to look into the due set of each. It may be
-early for a tenant, never late: whatever makes a flow due earlier lowers it in the same script, and
+early for a tenant, never late: whatever makes something due earlier lowers it in the same script, and
 a look that finds nothing raises it. A tenant that was served while more of it is due gets the
 present time for its place, and so comes after those that waited.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from core.adapters.upstash import scripts
 from core.adapters.upstash.commands import Commands
@@ -15,41 +16,71 @@ from core.adapters.upstash.scripts import ScriptRunner
 from core.crews.ledger import DueFlows
 
 MOST_TENANTS = 100  # in one script
+Item = TypeVar("Item")
 Places = list[tuple[str, float]]  # tenants by when to look at them (ms), the earliest first
+# Of a partition and tenants of it, at most so many: what is due, and for how long nothing more is.
+TakeOf = Callable[[str, list[str], int], Awaitable[tuple[list[Item], list[float]]]]
+
+
+async def take_due(
+    redis: Commands, indexes: Mapping[str, str], limit: int, take_of: TakeOf[Item]
+) -> tuple[list[Item], int | None]:
+    """Take what is due: TIME and a ZRANGE per partition, and a script where there is any.
+
+    `indexes` are the keys of the indexes by the tag of their partition. Returns as well for how many
+    ms there is nothing more to do (None: nothing waits).
+    """
+    most = min(limit, MOST_TENANTS)
+    now, partitions = await _earliest(redis, indexes, most)
+    items: list[Item] = []
+    left_ms: list[float] = []
+    for tag, places in partitions.items():
+        room = limit - len(items)
+        due = [tenant for tenant, at in places[:most] if at <= now and room]
+        left_ms += [at - now for _, at in places[len(due) :]][:1]
+        if due:
+            taken, soonest = await take_of(tag, due, room)
+            items += taken
+            left_ms += soonest
+    return items, max(0, round(min(left_ms))) if left_ms else None
+
+
+async def _earliest(
+    redis: Commands, indexes: Mapping[str, str], most: int
+) -> tuple[float, dict[str, Places]]:
+    """Return the store's time (ms), and of each partition the tenants to look at first.
+
+    One more than `most` of each, by which it is known when there is something to do again.
+    """
+    ranges = [["ZRANGE", index, 0, most, "WITHSCORES"] for index in indexes.values()]
+    time, *replies = await redis.pipeline([["TIME"], *ranges])
+    places = [_pairs(reply) for reply in replies]
+    return int(time[0]) * 1000 + int(time[1]) / 1000, dict(zip(indexes, places, strict=True))
+
+
+def _pairs(reply: list[Any]) -> Places:
+    """Return members and scores, which come in turn, or in pairs as the SDK has them."""
+    if reply and not isinstance(reply[0], str):
+        return [(member, float(score)) for member, score in reply]
+    return list(zip(reply[::2], map(float, reply[1::2]), strict=True))
 
 
 class DueIndex:
-    """Takes what is due."""
+    """Takes the flows that are due."""
 
     def __init__(self, redis: Commands, runner: ScriptRunner, keys: Keyspace) -> None:
         self._redis, self._runner, self._keys = redis, runner, keys
 
     async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
-        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any."""
-        most = min(limit, MOST_TENANTS)
-        now, partitions = await self._earliest(most)
-        flows: list[tuple[str, str]] = []
-        left_ms: list[float] = []
-        for tag, places in partitions.items():
-            room = limit - len(flows)
-            due = [tenant for tenant, at in places[:most] if at <= now and room]
-            left_ms += [at - now for _, at in places[len(due) :]][:1]
-            if due:
-                taken, soonest = await self._take(tag, due, room, per_tenant, lease_ms)
-                flows += taken
-                left_ms += soonest
-        return DueFlows(flows, max(0, round(min(left_ms))) if left_ms else None)
+        """Lease what is due."""
 
-    async def _earliest(self, most: int) -> tuple[float, dict[str, Places]]:
-        """Return the store's time (ms), and of each partition the tenants to look at first.
+        async def of(
+            tag: str, tenants: list[str], room: int
+        ) -> tuple[list[tuple[str, str]], list[float]]:
+            return await self._take(tag, tenants, room, per_tenant, lease_ms)
 
-        One more than `most` of each, by which it is known when there is something to do again.
-        """
-        tags = self._keys.all_tags()
-        ranges = [["ZRANGE", self._keys.due_index(tag), 0, most, "WITHSCORES"] for tag in tags]
-        time, *replies = await self._redis.pipeline([["TIME"], *ranges])
-        places = [_pairs(reply) for reply in replies]
-        return int(time[0]) * 1000 + int(time[1]) / 1000, dict(zip(tags, places, strict=True))
+        indexes = {tag: self._keys.due_index(tag) for tag in self._keys.all_tags()}
+        return DueFlows(*await take_due(self._redis, indexes, limit, of))
 
     async def _take(
         self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
@@ -76,10 +107,3 @@ class DueIndex:
             list(zip(taken[::2], taken[1::2], strict=True)),
             [float(soonest)] if soonest else [],
         )
-
-
-def _pairs(reply: list[Any]) -> Places:
-    """Return members and scores, which come in turn, or in pairs as the SDK has them."""
-    if reply and not isinstance(reply[0], str):
-        return [(member, float(score)) for member, score in reply]
-    return list(zip(reply[::2], map(float, reply[1::2]), strict=True))

@@ -5,8 +5,10 @@
 | `{p}:outbox` | zset | tenant -> when to look into its outbox (ms) |
 | `{p}:t:outbox` | zset | every flow with webhooks still to be sent -> when to look at it (ms) |
 | `{p}:t:outbox:deliveries` | hash | flow -> JSON: epoch, number, index, failures, disabled, wait_ms |
+| | | and leased_until (ms) while somebody has it |
 
-The first two are filled by `create.lua`, so that a launch and its webhooks are one.
+The first two are filled by `create.lua`, so that a launch and its webhooks are one; `transition.lua`
+makes a flow due whose status changes.
 """
 
 import json
@@ -14,10 +16,14 @@ from typing import Any
 
 from core.adapters.upstash import scripts
 from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.due import take_due
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.scripts import ScriptRunner
 from core.crews.ledger import FencedError
-from core.webhooks.outbox import Delivery, DeliveryCursor, WebhookKind
+from core.polling import Batch
+from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind
+
+Leased = tuple[str, Delivery]  # of which tenant
 
 
 class UpstashOutbox:
@@ -27,39 +33,62 @@ class UpstashOutbox:
         self._redis, self._keys = redis, keys or Keyspace()
         self._scripts = ScriptRunner(redis)
 
-    async def tenants(self) -> list[str]:
-        """Return the tenants that have a flow in the outbox, and perhaps some others."""
-        indexes = [["ZRANGE", self._keys.outbox_index(t), 0, -1] for t in self._keys.all_tags()]
-        return [tenant for found in await self._redis.pipeline(indexes) for tenant in found]
-
-    async def lease(self, tenant: str, limit: int, lease_ms: int) -> list[Delivery]:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
         """Return flows that are due, leased."""
-        keys, index = self._keys, self._keys.outbox_index(self._keys.tag(tenant))
-        outbox, deliveries = keys.outbox(tenant), keys.deliveries(tenant)
-        call = scripts.outbox_lease(
-            outbox, deliveries, index, tenant=tenant, limit=limit, lease_ms=lease_ms
-        )
-        reply: list[str] = await self._scripts.run(call)
-        return [_delivery(*pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
 
-    async def save(self, tenant: str, delivery: Delivery, delay_ms: int) -> None:
-        """Save how far a flow has come."""
-        await self._write(tenant, delivery, _record(delivery), delay_ms)
+        async def of(tag: str, tenants: list[str], room: int) -> tuple[list[Leased], list[float]]:
+            return await self._lease(tag, tenants, room, per_tenant, lease_ms)
+
+        indexes = {tag: self._keys.outbox_index(tag) for tag in self._keys.all_tags()}
+        return Batch(*await take_due(self._redis, indexes, limit, of))
+
+    async def _lease(
+        self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
+    ) -> tuple[list[Leased], list[float]]:
+        keys = self._keys
+        call = scripts.outbox_lease(
+            keys.outbox_index(tag),
+            [key for t in tenants for key in (keys.outbox(t), keys.deliveries(t))],
+            tenants=tenants,
+            limit=limit,
+            per_tenant=per_tenant,
+            lease_ms=lease_ms,
+        )
+        taken, soonest = await self._scripts.run(call)
+        leased = zip(taken[::3], taken[1::3], taken[2::3], strict=True)
+        return (
+            [(tenant, _delivery(flow, record)) for tenant, flow, record in leased],
+            [float(soonest)] if soonest else [],
+        )
+
+    async def renew(self, tenant: str, delivery: Delivery, lease_ms: int) -> None:
+        """Save how far a flow has come, and keep it."""
+        record = _record(delivery)
+        await self._write(tenant, delivery, record=record, delay_ms=lease_ms, leased=True)
+
+    async def save(
+        self, tenant: str, delivery: Delivery, delay_ms: int, news: News | None = None
+    ) -> None:
+        """Save how far a flow has come, and give it back."""
+        look = {} if news is None else {"seen": news.seen, "soon_ms": news.soon_ms}
+        record = _record(delivery)
+        await self._write(tenant, delivery, record=record, delay_ms=delay_ms, **look)
 
     async def remove(self, tenant: str, delivery: Delivery) -> None:
         """Take a flow out."""
-        await self._write(tenant, delivery, None, 0)
+        await self._write(tenant, delivery)
 
-    async def _write(
-        self, tenant: str, delivery: Delivery, record: str | None, delay_ms: int
-    ) -> None:
+    async def _write(self, tenant: str, delivery: Delivery, **saved: Any) -> None:
+        keys = self._keys
         call = scripts.outbox_save(
-            self._keys.outbox(tenant),
-            self._keys.deliveries(tenant),
+            keys.outbox(tenant),
+            keys.deliveries(tenant),
+            keys.outbox_index(keys.tag(tenant)),
+            keys.flow(tenant, delivery.flow),
+            tenant=tenant,
             flow=delivery.flow,
             epoch=delivery.epoch,
-            record=record,
-            delay_ms=delay_ms,
+            **saved,
         )
         if await self._scripts.run(call) == "fenced":
             raise FencedError

@@ -353,11 +353,23 @@ def take(
 
 @script()
 def outbox_lease(
-    outbox: Key, deliveries: Key, index: Key, *, tenant: str, limit: int, lease_ms: int
+    index: Key, of_tenants: Keys, *, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
 ) -> None: ...
 
 
 @script()
 def outbox_save(
-    outbox: Key, deliveries: Key, *, flow: str, epoch: int, record: str | None, delay_ms: int
+    outbox: Key,
+    deliveries: Key,
+    index: Key,
+    flow_key: Key,
+    *,
+    tenant: str,
+    flow: str,
+    epoch: int,
+    record: str | None = None,
+    delay_ms: int = 0,
+    leased: bool = False,
+    seen: int | None = None,
+    soon_ms: int = 0,
 ) -> None: ...

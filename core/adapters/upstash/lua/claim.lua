@@ -60,11 +60,7 @@ if #lost > 0 then -- guard: lost calls
   push(written, 'usage', usage)
 end
 local made = {}
-if step.message then
-  push(made, 'TEXT_MESSAGE_END',
-    '{"type":"TEXT_MESSAGE_END","messageId":' .. cjson.encode(step.message) .. '}')
-  step.message = nil
-end
+end_messages(made, {step})
 push(made, 'STATE_DELTA', delta(changes))
 local last = append(LOG, args.channel, tonumber(flow.seq), made)
 schedule(DUE, INDEX, plan, next_look(plan, status, now))

@@ -26,6 +26,18 @@ local function delta(changes, new_steps)
   return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
 end
 
+-- end_messages: put the ends of the messages that these steps have open, in the order of the steps
+local function end_messages(made, steps)
+  table.sort(steps, function(one, other) return one.order < other.order end)
+  for _, step in ipairs(steps) do
+    if step.message then
+      push(made, 'TEXT_MESSAGE_END',
+        '{"type":"TEXT_MESSAGE_END","messageId":' .. cjson.encode(step.message) .. '}')
+      step.message = nil
+    end
+  end
+end
+
 -- whole_event: an event that was sent; a record separator in it stands for the first text
 local function whole_event(json)
   local at = string.find(json, RECORD_SEPARATOR, 1, true)

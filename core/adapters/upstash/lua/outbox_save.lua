@@ -1,7 +1,8 @@
 -- outbox_save: save how far a flow is delivered and when to look again, or remove it for good.
---   args     record (JSON text; nothing: remove it)
+--   args     record (JSON text; nothing: remove it), leased (keep the lease until then), seen and
+--            soon_ms (look that soon if there are events after `seen`)
 --   returns  'ok', 'fenced'
-local OUTBOX, DELIVERIES = unpack(KEYS)
+local OUTBOX, DELIVERIES, INDEX, FLOW = unpack(KEYS)
 local stored = redis.call('HGET', DELIVERIES, args.flow)
 if not stored then
   return args.record and 'fenced' or 'ok'
@@ -9,11 +10,22 @@ end
 if cjson.decode(stored).epoch ~= args.epoch then
   return 'fenced'
 end
-if args.record then
-  redis.call('HSET', DELIVERIES, args.flow, args.record)
-  redis.call('ZADD', OUTBOX, 'XX', int_str(now_ms() + args.delay_ms), args.flow)
-else
+if not args.record then
   redis.call('HDEL', DELIVERIES, args.flow)
   redis.call('ZREM', OUTBOX, args.flow)
+  if redis.call('EXISTS', OUTBOX) == 0 then
+    redis.call('ZREM', INDEX, args.tenant)
+  end
+  return 'ok'
 end
+local now, record = now_ms(), cjson.decode(args.record)
+local at = now + args.delay_ms
+if args.leased then
+  record.leased_until = at
+elseif args.seen and tonumber(redis.call('HGET', FLOW, 'seq') or 0) > args.seen then
+  at = math.min(at, now + args.soon_ms)
+end
+redis.call('HSET', DELIVERIES, args.flow, cjson.encode(record))
+redis.call('ZADD', OUTBOX, 'XX', int_str(at), args.flow)
+redis.call('ZADD', INDEX, 'LT', int_str(at), args.tenant)
 return 'ok'

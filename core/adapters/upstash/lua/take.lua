@@ -6,6 +6,10 @@ local INDEX = KEYS[1]
 local WINDOW, us = 100, now_us()
 local now, room, taken, places, soonest = math.floor(us / 1000), args.limit, {}, {}, nil
 for i, tenant in ipairs(args.tenants) do
+  if room <= 0 then -- guard: who was not served keeps its place
+    soonest = now
+    break
+  end
   local DUE, FLOWS, DEFINITIONS = KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1]
   local share, leased, expired, first = math.min(args.per_tenant, room), {}, {}, nil
   local window = redis.call('ZRANGE', DUE, 0, WINDOW - 1, 'WITHSCORES')
@@ -39,7 +43,7 @@ for i, tenant in ipairs(args.tenants) do
     first = math.min(first or now + args.lease_ms, now + args.lease_ms)
   end
   if first then
-    local place = first <= now and string.format('%.3f', us / 1000) or int_str(first) -- guard: to the end of the queue
+    local place = first <= now and string.format('%.3f', (us + i) / 1000) or int_str(first) -- guard: to the end of the queue
     push(places, place, tenant)
     soonest = math.min(soonest or first, first)
   else

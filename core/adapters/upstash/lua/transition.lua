@@ -1,4 +1,5 @@
--- transition: change a flow's status, if nobody changed it since it was read.
+-- transition: change a flow's status, if nobody changed it since it was read. Its end ends the steps
+-- that run, and the messages that they have open.
 --   args     texts_hold: the field that the first text is the value of, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW, OUTBOX, OUTBOX_INDEX = unpack(KEYS)
@@ -42,6 +43,8 @@ if terminal(args.to) then -- guard: what is under way ends
       push(changes, at .. '/state', cjson.encode(step.state), at .. '/finished_ms', int_str(now))
       push(changed, field:sub(6))
     end
+    push(ended, {order = step.order, message = step.message})
+    step.message = nil
     push(written, field, cjson.encode(step))
   end
   plan = plan_of()
@@ -77,7 +80,10 @@ if flow.webhooks then
   redis.call('ZADD', OUTBOX, 'XX', 'LT', int_str(now), args.flow)
   redis.call('ZADD', OUTBOX_INDEX, 'LT', int_str(now), args.tenant)
 end
-local last = append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', delta(changes)})
+local made = {}
+end_messages(made, ended)
+push(made, 'STATE_DELTA', delta(changes))
+local last = append(LOG, args.channel, tonumber(flow.seq), made)
 push(written, 'status', args.to, 'epoch', int_str(epoch + 1), 'ver', int_str(version),
   'output', held.output or '', 'error', args.error or '', 'updated', int_str(now),
   'seq', int_str(last), 'plan', cjson.encode(plan), 'moved_by', args.request,
