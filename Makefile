@@ -16,11 +16,12 @@ demo: setup ## map a real CSV with live progress in the terminal (CSV=path for a
 dev: setup ## serve everything on one port, reloading on change
 	@$(RUN) -m infra.local.dev
 
-check: setup ## lint, types, import contracts, drift of the locks
+check: setup ## lint, types, import contracts, crews, drift of the locks
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m pyright
 	@.venv/bin/lint-imports
+	@$(RUN) -m infra.check_crews
 	@infra/lock.sh --check
 
 test: setup ## run the tests with branch coverage

@@ -120,6 +120,12 @@ def _figures(sent: list[Sent], steps: int) -> list[Figure]:
         Figure(
             "redis_commands_per_step_of_a_flow", round(by_kind.total() / steps, 2), "<= 24", flow
         ),
+        Figure(
+            "redis_commands_per_call_of_text",
+            round(apart["text"], 2),
+            "<= 20",
+            f"an answer of {PIECES} pieces in {CALL_SECONDS:g} s",
+        ),
     ]
 
 

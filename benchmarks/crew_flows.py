@@ -31,6 +31,12 @@ def short_crew() -> Definition:
     return _crew("sequential", ["clerk"], {"say": task})
 
 
+def chain_crew(tasks: int) -> Definition:
+    """Return a sequential crew of so many tasks."""
+    task = {"description": "Say it.", "expected_output": "A sentence.", "agent": "clerk"}
+    return _crew("sequential", ["clerk"], {f"say_{n}": task for n in range(1, tasks + 1)})
+
+
 def _crew(
     process: str, agents: list[str], tasks: dict[str, dict[str, str]], **more: Any
 ) -> Definition:
@@ -55,19 +61,19 @@ def a_launch(definition: Definition) -> Launch:
     )
 
 
-async def launched(running: Parts, definition: Definition) -> str:
-    """Create a flow and ring for a worker; return its id."""
+async def launched(running: Parts, definition: Definition, tenant: str = TENANT) -> str:
+    """Create a flow and wake a worker for it; return its id."""
     redis, launch = running.redis(), a_launch(definition)
-    await UpstashRunLedger(redis, TTL_SECONDS).create(TENANT, launch)
-    await wake_worker(RedisWakeQueue(redis), TENANT, launch.flow)
+    await UpstashRunLedger(redis, TTL_SECONDS).create(tenant, launch)
+    await wake_worker(RedisWakeQueue(redis), tenant, launch.flow)
     return launch.flow
 
 
-async def until_ended(running: Parts, flow: str) -> Flow:
+async def until_ended(running: Parts, flow: str, tenant: str = TENANT) -> Flow:
     """Return a flow's state when it has succeeded. Raises TimeoutError, RuntimeError."""
     ledger = running.ledger()
     async with asyncio.timeout(ENDED_SECONDS):
-        while not (state := await ledger.state(TENANT, flow)).head.status.terminal:  # noqa: ASYNC110 -- a look now and then
+        while not (state := await ledger.state(tenant, flow)).head.status.terminal:  # noqa: ASYNC110 -- a look now and then
             await asyncio.sleep(LOOK_SECONDS)
     return succeeded(state)
 

@@ -45,7 +45,7 @@ from core.flows import Flow  # noqa: E402
 
 USAGE = {"prompt_tokens": 400, "completion_tokens": 100}
 PIECE = "Ferries leave from the quay at seven, and the last one is back by dusk. "
-ANSWER = "Thought: I now can give a great answer\nFinal Answer: " + 6 * PIECE
+ANSWER = (6 * PIECE).strip()
 TIMING = Timing(lease_seconds=30, beat_seconds=10, step_seconds=60)  # as a deployment has it
 
 CREW = Definition.model_validate(

@@ -1,5 +1,7 @@
 """A worker that will be killed: it launches a flow, claims its step, and never ends it.
 
+All workers hear of the launch, as they do of every one; this one was the first to claim.
+
     python -m benchmarks.crew_victim FLOW
 
 Its lease, beats and claim are the real worker's; only its runner waits instead of calling a model.
@@ -21,8 +23,9 @@ class Endless:
     """A runner whose model does not answer."""
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
-        """Wait for ever."""
-        del work, session
+        """Let the others hear of the flow, and wait for ever."""
+        del session
+        await bootstrap.wake_queue().enqueue(work.tenant, work.flow)
         await asyncio.Event().wait()
         raise AssertionError
 

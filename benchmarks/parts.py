@@ -66,11 +66,11 @@ class Parts:
         self.processes.wait_until(name, lambda: answers_http(port), READY_SECONDS)
         return Server(port, pid)
 
-    def bearer(self, subject: str = "viewer") -> str:
+    def bearer(self, subject: str = "viewer", tenant: str = TENANT) -> str:
         """Return the Authorization header of somebody who may read flows."""
         keys, now = identity.Keys(self.settings.jwt_keys), int(time.time())
         scopes = [identity.FLOWS_READ]
-        return f"Bearer {identity.mint(keys, TENANT, subject, scopes, ttl_seconds=3600, now=now)}"
+        return f"Bearer {identity.mint(keys, tenant, subject, scopes, ttl_seconds=3600, now=now)}"
 
     def redis(self) -> Commands:
         """Return a client of the gateway for the benchmark's own use."""

@@ -30,6 +30,14 @@ class Figure:
         return f"{self.key:34} {self.value:>9g}  {self.must_be:10} {verdict:7} {self.seen}".rstrip()
 
 
+THOUSAND = 1000
+
+
+def short(number: int) -> str:
+    """Return a number as keys have it: `10k`."""
+    return f"{number // THOUSAND}k" if number >= THOUSAND else str(number)
+
+
 def options(description: str | None) -> argparse.Namespace:
     """Read `--json` and `--quick` from the command line."""
     parser = argparse.ArgumentParser(description=description)

@@ -227,8 +227,14 @@ def runner() -> "CrewRunner":
 
 def _model() -> "Callable[[], BaseLLM]":
     """Return what makes a model for each step: the one of the settings, or the offline one."""
+    from core.config import SettingsError
+
     chosen = settings()
     if chosen.model is None:
+        if not chosen.offline_model:
+            raise SettingsError(
+                "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
+            )
         from core.adapters.offline_model import OfflineModel
         from crews.tools import SKILLS
 

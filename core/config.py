@@ -1,12 +1,13 @@
 """Settings: everything a deployment may choose, read from the environment in one place.
 
-`Settings.from_environ` refuses what cannot work, with a sentence that names the variable; nothing
-else in Crewline reads the environment. README.md lists the variables.
+`Settings.from_environ` refuses what cannot work, with a sentence that names the variable. A variable
+that is empty, or blank, is one that is not set: `${env:X, ''}` in a template gives that. README.md
+lists the variables.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -15,9 +16,12 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
-FLOW_TTL_FLOOR = 60  # seconds: who launched a flow must still be able to read how it ended
 REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
 STREAMS_FLOOR = 20  # a single stream may have so many flows
+OFFLINE = "offline"  # the value of CREWLINE_MODEL that asks for the model that needs no key
+FLOW_TTL_FLOOR_SECONDS = 3600  # of an ended flow: readers must have the time to see its end
+SECRET_CHARACTERS = 32  # RFC 7518, 3.2: 256 bits for HS256
+SECRET_ALPHABET = 8  # different characters of a secret, fewer of which nobody drew at random
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
 
 
@@ -54,6 +58,7 @@ class Settings:
     base_path: str = ""  # like /prod: what the paths of requests begin with, before /v1
     cors_origins: tuple[str, ...] = ()  # exact, as browsers send them
     model: str | None = None
+    offline_model: bool = False  # asked for by name, or a local run that names no other
     model_base_url: str | None = None
     model_api_key: str | None = field(default=None, repr=False)
     model_timeout_seconds: float = 120.0  # that a provider may be silent
@@ -73,9 +78,12 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
+        environ = given(environ)
         api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
+        model = environ.get("CREWLINE_MODEL", default_model)
+        offline = model == OFFLINE or (model is None and environ.get("CREWLINE_HOST") == LOCAL_HOST)
         settings = cls(
             redis_url=_required(environ, "UPSTASH_REDIS_REST_URL"),
             redis_token=_required(environ, "UPSTASH_REDIS_REST_TOKEN"),
@@ -90,7 +98,8 @@ class Settings:
             stop_seconds=_seconds(environ, "CREWLINE_STOP_SECONDS", 8.0),
             base_path=_base_path(environ.get("CREWLINE_BASE_PATH", "")),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
-            model=environ.get("CREWLINE_MODEL") or default_model,
+            model=None if model == OFFLINE else model,
+            offline_model=offline,
             model_base_url=base_url,
             model_api_key=api_key,
             model_timeout_seconds=_seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
@@ -102,7 +111,7 @@ class Settings:
             streams_per_subject=_whole(environ, "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR),
             agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
             flow_ttl_seconds=_whole(
-                environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600, FLOW_TTL_FLOOR
+                environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600, FLOW_TTL_FLOOR_SECONDS
             ),
             partitions=_whole(environ, "CREWLINE_PARTITIONS", 1, 1),
             max_request_bytes=_whole(
@@ -114,6 +123,10 @@ class Settings:
         if round(settings.lease_seconds * 1000) < 3 * round(settings.beat_seconds * 1000):
             raise SettingsError(
                 "CREWLINE_LEASE_SECONDS must be at least three times CREWLINE_BEAT_SECONDS"
+            )
+        if settings.flow_ttl_seconds <= settings.lease_seconds:
+            raise SettingsError(
+                "CREWLINE_FLOW_TTL_SECONDS must be more than CREWLINE_LEASE_SECONDS"
             )
         if settings.worker_seconds < settings.step_seconds + WORKER_MARGIN_SECONDS:
             raise SettingsError(
@@ -141,9 +154,15 @@ def _qstash(environ: Mapping[str, str]) -> QStash | None:
     )
 
 
+def given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are set to something, without blanks around it."""
+    stripped = {name: value.strip() for name, value in environ.items()}
+    return {name: value for name, value in stripped.items() if value}
+
+
 def _required(environ: Mapping[str, str], name: str) -> str:
-    value = environ.get(name, "").strip()
-    if not value:
+    value = given(environ).get(name)
+    if value is None:
         raise SettingsError(f"{name} is not set; README.md says what it should hold")
     return value
 
@@ -175,7 +194,7 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, floor: int) -> int:
-    text = environ.get(name, "").strip() or str(default)
+    text = environ.get(name, str(default))
     if not text.isdecimal() or int(text) < floor:
         raise SettingsError(f"{name} must be a whole number of at least {floor}")
     return int(text)
@@ -193,10 +212,11 @@ def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """
     pairs = [pair.partition(":") for pair in _required(environ, "CREWLINE_JWT_KEYS").split(",")]
     keys = {kid.strip(): secret.strip() for kid, _, secret in pairs}
-    if len(keys) > 2 or any(not kid or len(secret) < 32 for kid, secret in keys.items()):  # noqa: PLR2004 -- RFC 7518, 3.2: 256 bits for HS256
-        raise SettingsError(
-            "CREWLINE_JWT_KEYS must be one or two of kid:secret, each secret of 32 characters or more"
-        )
+    if len(keys) < len(pairs):
+        raise SettingsError("CREWLINE_JWT_KEYS names the same kid twice")
+    if len(keys) > 2 or not all(keys):  # noqa: PLR2004 -- the new one and the old one
+        raise SettingsError("CREWLINE_JWT_KEYS must be one or two of kid:secret")
+    _strong("CREWLINE_JWT_KEYS", keys.values())
     if DEV_KEY_ID in keys and environ.get("CREWLINE_HOST") != LOCAL_HOST:
         raise SettingsError("CREWLINE_JWT_KEYS holds the development key; make one of your own")
     return keys
@@ -222,8 +242,17 @@ def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Read `CREWLINE_WEBHOOK_SECRET`: one, or two with the newer first. Raises SettingsError."""
     listed = environ.get("CREWLINE_WEBHOOK_SECRET", "").split(",")
     secrets = tuple(secret.strip() for secret in listed if secret.strip())
-    if len(secrets) > 2 or any(len(secret) < 32 for secret in secrets):  # noqa: PLR2004 -- 256 bits
-        raise SettingsError(
-            "CREWLINE_WEBHOOK_SECRET must be one or two, each of 32 characters or more"
-        )
+    if len(secrets) > 2:  # noqa: PLR2004 -- the new one and the old one
+        raise SettingsError("CREWLINE_WEBHOOK_SECRET must be one or two, with a comma between")
+    _strong("CREWLINE_WEBHOOK_SECRET", secrets)
     return secrets
+
+
+def _strong(name: str, secrets: Iterable[str]) -> None:
+    """Raise SettingsError for a secret that can be guessed."""
+    for secret in secrets:
+        if len(secret) < SECRET_CHARACTERS or len(set(secret)) < SECRET_ALPHABET:
+            raise SettingsError(
+                f"{name} must hold secrets of {SECRET_CHARACTERS} characters or more, drawn at random:"
+                " openssl rand -hex 32"
+            )

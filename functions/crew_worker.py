@@ -99,6 +99,8 @@ async def main() -> None:
     clock = StoppableClock(settings.stop_seconds)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, clock.stop)
+    for mistake in bootstrap.registry().read_all()[1]:
+        log.error("%s", mistake)
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), clock, _room(settings.worker_flows)),

@@ -1,18 +1,20 @@
 """Drives a flow again that failed or was cancelled: `python -m infra.redrive --tenant T --flow F`.
 
 Prints the id of the new flow, which keeps what the old one had done. Needs the settings of a function
-that launches (README.md).
+that launches (README.md); where they name no store, that of the `make dev` that runs is taken.
 """
 
 import argparse
 import asyncio
+import os
 import secrets
 import sys
 
-from core import bootstrap
-from core.config import SettingsError
+from core import bootstrap, config
 from core.crews import clock, control
 from core.errors import CrewlineError
+from infra.local import folder, host
+from infra.local.processes import LocalError
 
 
 async def redrive(tenant: str, flow: str) -> str:
@@ -34,9 +36,11 @@ def main() -> None:
     parser.add_argument("--flow", required=True)
     given = parser.parse_args()
     try:
+        if "UPSTASH_REDIS_REST_URL" not in config.given(os.environ):
+            os.environ.update(folder.running(host.data_folder(os.environ)))
         print(asyncio.run(redrive(given.tenant, given.flow)))
-    except (CrewlineError, SettingsError) as error:
-        sys.exit(str(error))
+    except (CrewlineError, LocalError, config.SettingsError) as error:
+        sys.exit(f"crewline: {error}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from core.config import LOCAL_HOST, SettingsError, jwt_keys
+from core.config import LOCAL_HOST, SettingsError, given, jwt_keys
 from core.errors import InvalidInputError
 from core.identity import SCOPES, Keys, mint
 from infra.local import cloud, host
@@ -28,7 +28,7 @@ def _arguments() -> argparse.Namespace:
 
 def _keys() -> Keys:
     """Raises SettingsError."""
-    if "CREWLINE_JWT_KEYS" in os.environ:
+    if "CREWLINE_JWT_KEYS" in given(os.environ):
         return Keys(jwt_keys(os.environ))
     local = cloud.development_key(host.data_folder(os.environ))
     return Keys(jwt_keys({"CREWLINE_JWT_KEYS": local, "CREWLINE_HOST": LOCAL_HOST}))

@@ -35,7 +35,7 @@ async def cancel(
     NotFoundError, UnavailableError.
     """
     for _ in range(TRIES):
-        state = await ledger.state(tenant, flow)
+        state = await ledger.state(tenant, flow, fresh=True)
         if review is not None and (state.waiting is None or state.waiting["review"] != review):
             return state
         if state.head.status is Status.CANCELLED:
@@ -48,7 +48,7 @@ async def cancel(
             continue  # it ended, or began to wait, since it was read
         if wake_queue is not None and state.webhooks:
             await wake_worker(wake_queue, tenant, flow)
-        return await ledger.state(tenant, flow)
+        return await ledger.state(tenant, flow, fresh=True)
     raise ConflictError(TOO_QUICK)
 
 
@@ -95,7 +95,7 @@ async def resume(
     answer = strategies.review_answer(approve, feedback) | (
         {"webhooks": webhooks} if webhooks else {}
     )
-    state = await ledger.state(tenant, flow)
+    state = await ledger.state(tenant, flow, fresh=True)
     if review in state.results and state.results[review] == answer:
         return state
     asked = state.waiting
@@ -121,7 +121,7 @@ async def resume(
     except FencedError as error:
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
     await wake_worker(wake_queue, tenant, flow)
-    return await ledger.state(tenant, flow)
+    return await ledger.state(tenant, flow, fresh=True)
 
 
 async def redrive(
@@ -139,7 +139,7 @@ async def redrive(
     the time limit begins anew. Sent again for the same flow, it names the same new one. Raises
     ConflictError if the flow did not fail, NotFoundError, UnavailableError.
     """
-    old = await ledger.state(tenant, flow)
+    old = await ledger.state(tenant, flow, fresh=True)
     if old.head.status not in (Status.FAILED, Status.CANCELLED):
         raise ConflictError("only a flow that failed or was cancelled can be driven again")
     launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)

@@ -159,8 +159,13 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def state(self, tenant: str, flow: str) -> Flow:
-        """Return the whole state, results included."""
+    async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
+        """Return the whole state, results included.
+
+        It may be a moment old, as a replica has it, though a flow that exists is found; with
+        `fresh` it shows all that was written before it was asked for. Who is told that a state was
+        old (FencedError, StepBusy) reads the next one fresh, or would go round in a circle.
+        """
         ...
 
     async def claim(

@@ -88,7 +88,7 @@ class Worker:
                 return Outcome.WAITS
             return await self._dispatch(tenant, state, clock)
         except ExpiredError:
-            state = await self.ledger.state(tenant, state.id)
+            state = await self.ledger.state(tenant, state.id, fresh=True)
             return await self._fail(tenant, state, "the flow took longer than it may", "time_limit")
 
     async def _dispatch(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
@@ -136,7 +136,7 @@ class Worker:
                 return await self._run(
                     state, step, replace(work, attempt=claim.attempt), claim, clock
                 )
-        return await self.ledger.state(tenant, state.id) if moved else Outcome.BUSY
+        return await self.ledger.state(tenant, state.id, fresh=True) if moved else Outcome.BUSY
 
     async def _claim(
         self, work: StepTask, state: Flow, step: Step, *, more: bool

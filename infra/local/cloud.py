@@ -6,11 +6,11 @@ its token), a Redis server (REDIS_URL, behind our own REST gateway), a bucket (C
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.config import DEV_KEY_ID, LOCAL_HOST
+from core.config import DEV_KEY_ID, LOCAL_HOST, given
 from infra.local import gateway, s3, valkey
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 
@@ -27,18 +27,21 @@ LOCAL_AWS = {
 }
 
 
-def start(processes: Processes, data: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def start(
+    processes: Processes, data: Path, environ: Mapping[str, str], origins: Iterable[str] = ()
+) -> dict[str, str]:
     """Start the servers; return the environment in which the functions find them.
 
-    All state lies under `data` and survives. Raises LocalError.
+    All state lies under `data` and survives; pages of `origins` may upload. Raises LocalError.
     """
-    found = dict(environ) | {"CREWLINE_HOST": LOCAL_HOST}
+    found = given(environ) | {"CREWLINE_HOST": LOCAL_HOST}
     for name, value in LOCAL_TIMING.items():
         found.setdefault(name, value)
     if "UPSTASH_REDIS_REST_URL" not in found:
-        found |= _redis(processes, data, environ)
+        found |= _redis(processes, data, found)
     if "CREWLINE_BUCKET" not in found:
-        found |= _bucket(processes, data)
+        pages = [*origins, *filter(None, found.get("CREWLINE_CORS_ORIGINS", "").split(","))]
+        found |= _bucket(processes, data, pages)
     found.setdefault("CREWLINE_JWT_KEYS", development_key(data))
     return found
 
@@ -78,9 +81,9 @@ def _given_port(url: str) -> int:
     return port
 
 
-def _bucket(processes: Processes, data: Path) -> dict[str, str]:
+def _bucket(processes: Processes, data: Path, origins: list[str]) -> dict[str, str]:
     port = free_port()
-    processes.start("s3", s3.server_command(data / "s3", port, BUCKET))
+    processes.start("s3", s3.server_command(data / "s3", port, BUCKET, map(str.strip, origins)))
     processes.wait_until("s3", lambda: is_listening(port))
     return {
         "CREWLINE_BUCKET": BUCKET,

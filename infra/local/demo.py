@@ -18,7 +18,7 @@ from rich.console import Console
 from clients.crewline import AsyncCrewline, CrewlineError
 from core import identity
 from core.config import Settings, SettingsError
-from infra.local import host
+from infra.local import folder, host
 from infra.local.demo_view import View, print_outcome
 from infra.local.processes import LocalError, Processes
 
@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> int:
     try:
         csv = _csv(arguments)
         port = host.chosen_port(os.environ)
-        with Processes(host.data_folder(os.environ)) as processes:
+        data = host.data_folder(os.environ)
+        with folder.held(data, f"make demo on port {port}"), Processes(data) as processes:
             return _run(console, csv, port, processes)
     except KeyboardInterrupt:
         return 130

@@ -1,11 +1,12 @@
 """The functions on one machine: the API on one port and a worker, with all that they reach."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local import cloud
+from infra.local import cloud, folder
 from infra.local.processes import (
     LocalError,
     Processes,
@@ -14,17 +15,18 @@ from infra.local.processes import (
 )
 
 API, WORKER = "api", "worker"
+WORKER_READY = "worker ready"
 READY_SECONDS = 60
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:
     """Return where everything is kept that survives a restart."""
-    return Path(environ.get("CREWLINE_DATA", ".data")).resolve()
+    return Path(environ.get("CREWLINE_DATA") or ".data").resolve()
 
 
 def chosen_port(environ: Mapping[str, str]) -> int:
     """Return the port of the API. Raises LocalError for a wrong or taken one."""
-    text = environ.get("CREWLINE_PORT", "8787")
+    text = environ.get("CREWLINE_PORT") or "8787"
     if not text.isdecimal() or not 0 < int(text) < 65536:  # noqa: PLR2004 -- TCP's limit
         raise LocalError(f"CREWLINE_PORT must be a port number, not {text!r}")
     require_free_port(int(text), "CREWLINE_PORT")
@@ -36,16 +38,26 @@ def start(processes: Processes, port: int) -> dict[str, str]:
 
     The API answers when this returns; the worker takes some seconds more to load CrewAI.
     """
-    environ = cloud.start(processes, data_folder(os.environ), os.environ)
+    pages = [f"http://{name}:{port}" for name in ("127.0.0.1", "localhost")]
+    environ = cloud.start(processes, data_folder(os.environ), os.environ, pages)
+    folder.remember(data_folder(os.environ), environ)
     start_functions(processes, port, environ)
     return environ
 
 
 def start_functions(processes: Processes, port: int, environ: Mapping[str, str]) -> None:
-    """Start API and worker; return when the API answers."""
-    processes.start(WORKER, [sys.executable, "-m", "functions.crew_worker"], environ=environ)
+    """Start API and worker; return when the API answers. Tells crews that are wrong."""
+    start_worker(processes, environ)
     processes.start(API, _api_command(port), environ=environ)
+    # In a process of its own: this one has the crews as they were when it began.
+    check = [sys.executable, "-m", "infra.check_crews", "--files-only"]
+    subprocess.run(check, stdout=subprocess.DEVNULL, check=False)
     processes.wait_until(API, lambda: answers_http(port), READY_SECONDS)
+
+
+def start_worker(processes: Processes, environ: Mapping[str, str]) -> None:
+    """Start the worker; it writes WORKER_READY when it has loaded CrewAI."""
+    processes.start(WORKER, [sys.executable, "-m", "functions.crew_worker"], environ=environ)
 
 
 def _api_command(port: int) -> list[str]:

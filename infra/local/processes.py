@@ -9,12 +9,13 @@ import asyncio
 import errno
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ _WATCH_SECONDS = 0.1
 _GRACE_SECONDS = 1.5
 _PROBE_SECONDS = 0.5
 _TAIL_BYTES = 4096
+_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)\b")
 
 
 class LocalError(Exception):
@@ -110,16 +113,36 @@ class Processes:
             time.sleep(_POLL_SECONDS)
         self._check(name)  # else another program answered on its port
 
-    def check(self) -> None:
-        """Raise LocalError for a child that ended by itself."""
+    def check(self, *, but: Collection[str] = ()) -> None:
+        """Raise LocalError for a child that ended by itself, save those in `but`."""
         for name in self._children:
-            self._check(name)
+            if name not in but:
+                self._check(name)
 
-    async def watch(self) -> NoReturn:
+    async def watch(self, *, but: Collection[str] = ()) -> NoReturn:
         """Run until a child ends by itself, then raise LocalError; cancel it before stopping them."""
         while True:
-            self.check()
+            self.check(but=but)
             await asyncio.sleep(_WATCH_SECONDS)
+
+    def ended(self, name: str) -> str | None:
+        """Return how a child ended by itself, and its last words; None if it runs or was stopped."""
+        child = self._children.get(name)
+        code = None if child is None else child.process.poll()
+        if child is None or code is None:
+            return None
+        words = "" if code < 0 else f": {_last_words(child.log)}"
+        return f"{_how(code)}{words}; see {child.log}"
+
+    def pid(self, name: str) -> int | None:
+        """Return a child's process id; None if it was stopped."""
+        child = self._children.get(name)
+        return None if child is None else child.process.pid
+
+    def has_written(self, name: str, words: str) -> bool:
+        """Whether a child that was not stopped has these words in its log."""
+        child = self._children.get(name)
+        return child is not None and words.encode() in child.log.read_bytes()
 
     def stop(self, *names: str) -> None:
         """Stop the children named, or all: SIGTERM, and SIGKILL to what is left after 1.5 s."""
@@ -148,7 +171,7 @@ class Processes:
         child = self._children[name]
         if (code := child.process.poll()) is not None:
             raise LocalError(
-                f"{name} ended {_how(code)}: {_last_line(child.log)}; see {child.log}, then start again"
+                f"{name} ended {_how(code)}: {_last_words(child.log)}; see {child.log}, then start again"
             )
 
 
@@ -223,6 +246,13 @@ def _how(code: int) -> str:
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
+def _last_words(log: Path) -> str:
+    """Return the last line, with the place in the code if it ends a traceback."""
+    tail = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+    lines = [line.strip() for line in tail.split("\n") if line.strip()]
+    if not lines:
+        return "it wrote nothing"
+    places = [found for line in lines if (found := _PLACE.match(line))]
+    if not places or not _EXCEPTION.match(lines[-1]):
+        return lines[-1]
+    return f"{os.path.relpath(places[-1][1])}:{places[-1][2]} {lines[-1]}"

@@ -1,14 +1,54 @@
-"""The local S3: `localbucket`, which keeps buckets as folders on disk and checks no credentials."""
+"""The local S3: `localbucket`, which keeps buckets as folders on disk and checks no credentials.
+
+    python -m infra.local.s3 FOLDER PORT ORIGIN...
+
+Since it asks nobody for a key, it answers only programs of this machine and the pages of ORIGIN: any
+other web page that finds the port would read and overwrite every tenant's inputs. A name that an
+attacker's DNS points here is no address of this machine, so the Host must be one.
+"""
 
 import sys
+from collections.abc import Iterable
+from http import HTTPStatus
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from localbucket import S3Handler
 
-def server_command(folder: Path, port: int, bucket: str) -> list[str]:
+_HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+def server_command(folder: Path, port: int, bucket: str, origins: Iterable[str] = ()) -> list[str]:
     """Command line of an S3 endpoint on 127.0.0.1:`port` over `folder`, in which `bucket` is made.
 
-    Addressing is by path: `http://127.0.0.1:PORT/BUCKET/KEY`.
+    Addressing is by path: `http://127.0.0.1:PORT/BUCKET/KEY`. Of web pages, those of `origins` may
+    use it.
     """
     (folder / bucket).mkdir(parents=True, exist_ok=True)
-    listen = ["--host", "127.0.0.1", "--port", str(port)]
-    return [sys.executable, "-m", "localbucket", *listen, str(folder)]
+    return [sys.executable, "-m", "infra.local.s3", str(folder), str(port), *origins]
+
+
+class _Handler(S3Handler):
+    origins: frozenset[str] = frozenset()
+
+    def parse_request(self) -> bool:
+        """Refuse what a foreign page sends, before anything is done about it."""
+        if not super().parse_request():
+            return False
+        origin, host = self.headers.get("Origin"), self.headers.get("Host", "")
+        if host.rpartition(":")[0] in _HOSTS and (origin is None or origin in self.origins):
+            return True
+        self.close_connection = True
+        self.send_error(HTTPStatus.FORBIDDEN, "pages of other origins may not use this")
+        return False
+
+
+def main(folder: str, port: str, *origins: str) -> None:
+    """Serve until the process is stopped."""
+    _Handler.data_root = Path(folder).resolve()
+    _Handler.origins = frozenset(origins)
+    ThreadingHTTPServer(("127.0.0.1", int(port)), _Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -27,7 +27,7 @@ ENVIRON = {
     "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
     "UPSTASH_REDIS_REST_TOKEN": "t",
     "CREWLINE_BUCKET": "b",
-    "CREWLINE_JWT_KEYS": f"k:{'k' * 32}",
+    "CREWLINE_JWT_KEYS": f"k:{'s3cr-t0k' * 4}",
 }
 CREW = Definition.model_validate(
     {

@@ -133,7 +133,7 @@ def _environ(store: Rest) -> dict[str, str]:
         "UPSTASH_REDIS_REST_URL": store.url,
         "UPSTASH_REDIS_REST_TOKEN": store.token,
         "CREWLINE_BUCKET": "none",
-        "CREWLINE_JWT_KEYS": f"k1:{'s' * 32}",
+        "CREWLINE_JWT_KEYS": f"k1:{'s3cr-t0k' * 4}",
         "CREWLINE_LEASE_SECONDS": str(LEASE_SECONDS),
         "CREWLINE_BEAT_SECONDS": str(BEAT_SECONDS),
         "CREWLINE_STEP_SECONDS": "1",

@@ -69,7 +69,7 @@ def worker_environ(rest, model_url: str, home: Path) -> dict[str, str]:
         "UPSTASH_REDIS_REST_URL": rest.url,
         "UPSTASH_REDIS_REST_TOKEN": rest.token,
         "CREWLINE_BUCKET": "none",
-        "CREWLINE_JWT_KEYS": f"k1:{'s' * 32}",
+        "CREWLINE_JWT_KEYS": f"k1:{'s3cr-t0k' * 4}",
         "CREWLINE_MODEL": "counted",
         "CREWLINE_MODEL_BASE_URL": model_url,
         "CREWLINE_LEASE_SECONDS": str(LEASE_SECONDS),

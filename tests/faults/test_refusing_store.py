@@ -14,12 +14,14 @@ from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.wake import RedisWakeListener
+from core.crews.clock import StoppableClock
 from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Timing
 from core.crews.work import Session, StepTask
 from core.flows import Status
 from core.flows.live import Hub
+from core.polling import Idle, Room
 from functions import _worker_loop, crew_launch, flow_events, flow_status
 from infra.local.gateway.refusals import REFUSALS
 from tests.e2e.apps import App, opened
@@ -110,20 +112,21 @@ async def test_a_stream_is_not_refused_for_good(
 async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
     flows: Flows, rough_gateway: RoughGateway, name: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_worker_loop, "IDLE_SECONDS", (0.05, 0.1))
+    monkeypatch.setattr(_worker_loop, "DEAF", Idle(longest=0.1))
+    monkeypatch.setattr(_worker_loop, "LISTEN_AGAIN_SECONDS", 0.1)
     url, token = rough_gateway
     book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))
     worker = Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)
     listener = RedisWakeListener(HttpPubSub(url, token))
     rough_gateway.adjust(refuse=name)
-    stopping = asyncio.Event()
-    serving = asyncio.create_task(_worker_loop.serve(worker, listener, stopping.is_set))
+    clock = StoppableClock(stop_seconds=1)
+    serving = asyncio.create_task(_worker_loop.serve(worker, listener, clock, Room(4, 2)))
     await asyncio.sleep(0.3)
     assert not serving.done()
     rough_gateway.adjust(refuse=None)
     async with asyncio.timeout(20):
         while (await flows.log.head(flows.tenant, "f1")).status is not Status.SUCCEEDED:  # noqa: ASYNC110 -- the store tells no event
             await asyncio.sleep(0.02)
-    stopping.set()
+    clock.stop()
     async with asyncio.timeout(5):
         await serving

@@ -1,4 +1,8 @@
-"""The benchmarks run, and end with the figures that their readers look for."""
+"""The benchmarks run, and end with the figures that their readers look for.
+
+What is counted (commands, bytes, events) must be within the bounds that the benchmark states, in a quick
+run too. What is timed depends on who else uses the machine: only its order of size is held here.
+"""
 
 import json
 import subprocess
@@ -6,35 +10,72 @@ import sys
 
 import pytest
 
-AT_MOST = {
+COUNTED = {  # figure -> least, most
     "crews": {
-        "overhead_zero_latency": 10, "overhead_real_latency": 10, "parallel_efficiency": 1,
-        "resume_ms_p50": 60_000, "redis_commands_per_step": 200, "redis_commands_per_step_of_a_flow": 200,
+        "redis_commands_per_step": (5, 14),
+        "redis_commands_per_step_of_a_flow": (8, 24),
+        "redis_commands_per_call_of_text": (1, 20),
     },
     "polling": {
-        "saved_total": 1, "saved_total_longpoll": 1, "saved_response_poll_1s": 1,
-        "saved_response_poll_plain": 1, "poll_cpu_vs_naive_2kb": 1, "poll_cpu_vs_naive_50kb": 1,
-        "redis_commands_per_poll": 1, "polls_per_s_vs_raw": 2,
+        "saved_total": (0.97, 1),
+        "saved_total_longpoll": (0.95, 1),
+        "saved_response_poll_1s": (0.88, 1),
+        "saved_response_poll_plain": (0.85, 1),
+        "redis_commands_per_poll": (1, 1),
     },
     "streaming": {
-        "p50_ms": 1000, "p99_ms": 5000, "p50_vs_raw": 20, "lost": 0, "repeated": 0, "viewers": 100,
-        "cpu_share": 1, "redis_commands_per_viewer_minute_1": 2,
-        "redis_commands_per_viewer_minute_100": 0.1,
+        "lost": (0, 0),
+        "repeated": (0, 0),
+        "viewers": (100, 100),
+        "redis_commands_per_viewer_minute_1": (0.1, 2),
+        "redis_commands_per_viewer_minute_100": (0.001, 0.1),
     },
-}  # fmt: skip
-
-
-TIME_OUT_SECONDS = {"crews": 240}  # CrewAI is loaded by three processes, 8 s of CPU time each
+    "growth": {
+        "idle_commands_per_minute_1": (0, 60),  # one look may fall into six seconds
+        "idle_commands_per_minute_50": (0, 60),
+        "sweep_commands_50": (1, 10),
+        "step_bytes_30_vs_10": (0.5, 1.3),
+    },
+}
+TIMED = {
+    "crews": {
+        "overhead_zero_latency": (0.3, 4),
+        "overhead_real_latency": (0.5, 2),
+        "parallel_efficiency": (0.1, 1),
+        "resume_ms_p50": (0, 10_000),
+    },
+    "polling": {
+        "poll_cpu_vs_naive_2kb": (0, 0.3),
+        "poll_cpu_vs_naive_50kb": (0, 0.2),
+        "polls_per_s_vs_raw": (0.1, 1.2),
+    },
+    "streaming": {
+        "p50_ms": (0.1, 500),
+        "p99_ms": (0.1, 3000),
+        "p50_vs_raw": (0.5, 10),
+        "cpu_share": (0, 1),
+    },
+    "growth": {
+        "start_ratio_50": (0.2, 5),
+        "step_ms_30_vs_10": (0.2, 5),
+        "list_300_vs_100": (0.2, 5),
+    },
+}
+TIME_OUT_SECONDS = {"crews": 240, "growth": 120}  # each process that loads CrewAI takes 8 s of CPU
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", AT_MOST)
-def test_a_quick_run_ends_with_every_figure_in_one_line(name):
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_quick_run_ends_with_every_figure_in_one_line(name: str):
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", "--quick"]
     seconds = TIME_OUT_SECONDS.get(name, 60)
     ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True)
     *lines, last = ran.stdout.splitlines()
-    figures = json.loads(last)
-    assert set(figures) == set(AT_MOST[name])
-    assert all(0 <= figures[key] <= most for key, most in AT_MOST[name].items()), figures
+    figures, bounds = json.loads(last), COUNTED[name] | TIMED[name]
+    assert set(figures) == set(bounds)
+    assert {
+        key: figures[key]
+        for key, (least, most) in bounds.items()
+        if not least <= figures[key] <= most
+    } == {}
     assert all(any(line.startswith(key) for line in lines) for key in figures)

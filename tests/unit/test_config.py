@@ -1,12 +1,17 @@
+import re
+from pathlib import Path
+
 import pytest
 
+from core import bootstrap
 from core.config import Settings, SettingsError
 
+SECRET = "n3w-s3crets" * 3
 GOOD = {
     "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
     "UPSTASH_REDIS_REST_TOKEN": "t-secret",
     "CREWLINE_BUCKET": "b",
-    "CREWLINE_JWT_KEYS": f"new:{'n' * 32}, old:{'o' * 32}",
+    "CREWLINE_JWT_KEYS": f"new:{SECRET}, old:{SECRET}",
 }
 
 
@@ -20,7 +25,7 @@ def test_the_settings_are_read_from_the_environment_they_are_given():
 def test_secrets_do_not_show():
     shown = repr(Settings.from_environ(GOOD | {"OPENAI_API_KEY": "sk-secret"}))
     assert "secret" not in shown
-    assert "n" * 32 not in shown
+    assert SECRET not in shown
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -41,8 +46,14 @@ def test_what_is_missing_is_named(name: str):
         ("CREWLINE_BASE_PATH", "/prod?x"),
         ("CREWLINE_JWT_KEYS", "short:key"),
         ("CREWLINE_JWT_KEYS", "x" * 40),
-        ("CREWLINE_JWT_KEYS", ",".join(f"k{i}:{'s' * 32}" for i in range(3))),
-        ("CREWLINE_JWT_KEYS", f"dev:{'d' * 32}"),
+        ("CREWLINE_JWT_KEYS", f"k:{'a' * 32}"),
+        ("CREWLINE_JWT_KEYS", f"k:{SECRET},k:{SECRET}"),
+        ("CREWLINE_JWT_KEYS", f":{SECRET}"),
+        ("CREWLINE_WEBHOOK_SECRET", "a" * 40),
+        ("CREWLINE_FLOW_TTL_SECONDS", "3599"),
+        ("CREWLINE_FLOW_TTL_SECONDS", "0.5"),
+        ("CREWLINE_JWT_KEYS", ",".join(f"k{i}:{SECRET}" for i in range(3))),
+        ("CREWLINE_JWT_KEYS", f"dev:{SECRET}"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(name: str, value: str):
@@ -51,7 +62,7 @@ def test_what_cannot_work_is_refused_by_name(name: str, value: str):
 
 
 def test_the_development_key_is_good_on_the_local_host_alone():
-    key = {"CREWLINE_JWT_KEYS": f"dev:{'d' * 32}"}
+    key = {"CREWLINE_JWT_KEYS": f"dev:{SECRET}"}
     assert Settings.from_environ(GOOD | key | {"CREWLINE_HOST": "local"}).jwt_keys
     for host in ({}, {"CREWLINE_HOST": "prod"}):
         with pytest.raises(SettingsError, match="development key"):
@@ -68,6 +79,47 @@ def test_the_development_key_is_good_on_the_local_host_alone():
 )
 def test_a_key_or_an_address_is_enough_for_a_real_model(given: dict[str, str], model: str):
     assert Settings.from_environ(GOOD | given).model == model
+
+
+SOURCE = Path("core/config.py").read_text("utf-8")
+NEEDED_WITH_OTHERS = {"QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"}
+NAMES = set(re.findall(r'"((?:CREWLINE|OPENAI|QSTASH)_[A-Z0-9_]+)"', SOURCE))
+OPTIONAL = sorted(NAMES - NEEDED_WITH_OTHERS - set(GOOD))
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_setting_is_one_that_is_not_set(blank: str):
+    plain = Settings.from_environ(GOOD)
+    assert Settings.from_environ(GOOD | dict.fromkeys(OPTIONAL, blank)) == plain
+    assert len(OPTIONAL) > 20
+    for name in OPTIONAL:
+        assert Settings.from_environ(GOOD | {name: blank}) == plain, name
+
+
+@pytest.mark.parametrize(
+    ("more", "offline"),
+    [
+        ({}, False),
+        ({"CREWLINE_HOST": "local"}, True),
+        ({"CREWLINE_MODEL": "offline"}, True),
+        ({"CREWLINE_MODEL": "offline", "OPENAI_API_KEY": "k"}, True),
+        ({"CREWLINE_HOST": "local", "OPENAI_API_KEY": "k"}, False),
+    ],
+)
+def test_the_made_up_model_runs_where_it_is_asked_for_and_on_the_local_host(
+    more: dict[str, str], offline: bool
+):
+    settings = Settings.from_environ(GOOD | more)
+    assert settings.offline_model is offline
+    assert offline is False or settings.model is None
+
+
+def test_a_worker_without_a_model_does_not_start():
+    with (
+        bootstrap.replace(settings=Settings.from_environ(GOOD)),
+        pytest.raises(SettingsError, match="CREWLINE_MODEL is not set"),
+    ):
+        bootstrap._model()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import math
 import re
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+
+from core.crews.definition import schemas
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)```", re.DOTALL)  # to the last fence: strings hold some
 _VALUE_CHARACTERS, _LIMIT_CHARACTERS, _PATH_CHARACTERS = 80, 200, 120
@@ -38,7 +39,7 @@ def read(text: str, schema: dict[str, Any] | None) -> Any:
     if schema is None:
         return text
     value = _parse(text)
-    validator: Any = Draft202012Validator(schema)
+    validator = schemas.validator(schema)
     error: ValidationError | None = next(validator.iter_errors(value), None)
     if error is not None:
         raise InvalidAnswerError(_complaint(error))

@@ -1,17 +1,12 @@
 """Changing flows in memory: each operation runs without a pause, so it happens whole."""
 
-import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from core.adapters.memory.due import DueSet, Plan
-from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
-from core.costs.budgets import Call
-from core.costs.usage import Usage
+from core.adapters.memory.spending import MemorySpending, system_ms
 from core.crews.ledger import (
     Claim,
     DueFlows,
@@ -28,30 +23,18 @@ from core.flows import events as agui
 from core.flows.events import Event
 
 DAY_MS = 86_400_000
-Spent = dict[tuple[str, str, str], Usage]  # by model, crew and task
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class MemoryFlows(MemoryLog):
+class MemoryFlows(MemorySpending):
     """FlowLog, RunLedger and Wake in memory.
 
-    `outbox` holds the flows of which webhooks are to be sent, and since when (ms); `spent` what was
-    counted, by tenant and day.
+    `outbox` holds the flows of which webhooks are to be sent, and since when (ms).
     """
 
-    def __init__(self, now_ms: Callable[[], int] = _now_ms) -> None:
-        super().__init__()
-        self._now_ms = now_ms
+    def __init__(self, now_ms: Callable[[], int] = system_ms) -> None:
+        super().__init__(now_ms)
         self._due = DueSet()
         self.outbox: dict[tuple[str, str], int] = {}
-        self.spent: dict[tuple[str, str], Spent] = defaultdict(dict)
-
-    def now_ms(self) -> int:
-        """Return the store's time."""
-        return self._now_ms()
 
     async def create(self, tenant: str, launch: Launch) -> bool:
         known = self._records.get((tenant, launch.flow))
@@ -70,7 +53,8 @@ class MemoryFlows(MemoryLog):
             self.outbox[tenant, launch.flow] = now
         return True
 
-    async def state(self, tenant: str, flow: str) -> Flow:
+    async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
+        del fresh
         return await self.snapshot(tenant, flow)
 
     async def claim(
@@ -285,18 +269,6 @@ class MemoryFlows(MemoryLog):
         record.plan.look = waits_until if record.waits else now
         record.plan.seen = record.flow.head.version
         self._schedule(tenant, record, now)
-
-    def count_lost(self, tenant: str, record: Record, step: str | None = None) -> None:
-        """Count the calls under way of a step, or of all, at their bounds."""
-        for call in record.lose(step):
-            self.count(record, call, call.bound + Usage(lost_calls=1), tenant)
-
-    def count(self, record: Record, call: Call, usage: Usage, tenant: str) -> None:
-        """Add what a call consumed to its flow and to the roll-up of the day."""
-        record.use(usage)
-        day = datetime.fromtimestamp(self._now_ms() / 1000, UTC).date().isoformat()
-        spent, of = self.spent[tenant, day], (call.model, call.crew, call.task)
-        spent[of] = spent.get(of, Usage()) + usage
 
     async def enqueue(self, tenant: str, flow: str) -> None:
         """Nobody listens here; the flow is due already."""

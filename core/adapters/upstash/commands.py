@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from core.adapters.upstash.refusals import CommandError
 from core.retries import RetryPolicy
 
-__all__ = ["Command", "CommandError", "Commands", "PubSub", "RetryingClient", "at_leader"]
+__all__ = ["Command", "CommandError", "Commands", "PubSub", "RetryingClient", "at_leader", "read"]
 
 Command = Sequence[str | int]
 _READ_SCRIPT = """#!lua flags=allow-key-locking
@@ -38,6 +38,15 @@ def at_leader(command: Command) -> Command:
     """
     name, key, *arguments = command
     return ["EVAL", _READ_SCRIPT, 1, key, name, *arguments]
+
+
+async def read(redis: Commands, command: Command, *, fresh: bool = False) -> list[Any]:
+    """Read one key, by a plain read or (`fresh`) at the leader.
+
+    What a replica does not have may have been written a moment ago, so then the leader is asked.
+    """
+    reply: list[Any] = [] if fresh else await redis.execute(command)
+    return reply if any(reply) else await redis.execute(at_leader(command))
 
 
 class PubSub(Protocol):

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from core.adapters.upstash import scripts
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.scripts import ScriptRunner
 from core.crews.ledger import DueFlows
 
 MOST_TENANTS = 100  # in one script

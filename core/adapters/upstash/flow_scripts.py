@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from core.adapters.upstash.calls import Call, ScriptRunner
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.scripts import Call, ScriptRunner
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
 

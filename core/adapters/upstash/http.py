@@ -156,7 +156,10 @@ class HttpRedis:
         return [_result(reply) for reply in cast("list[Any]", replies)]
 
     async def _post(self, path: str, content: Any, *, reads: bool) -> Any:
-        sent, body = self._sync_token, json.dumps(content).encode()
+        sent, body = (
+            self._sync_token,
+            json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"),
+        )
         request = self._endpoint.request("POST", path, body, sent)
         connection = await self._connection()
         try:

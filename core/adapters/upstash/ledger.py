@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.adapters.upstash import records, scripts
-from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.due import DueIndex
 from core.adapters.upstash.flow_scripts import FlowScripts
@@ -68,9 +68,10 @@ class UpstashRunLedger:
             raise ConflictError("this id belongs to another request")
         return verdict == "created"
 
-    async def state(self, tenant: str, flow: str) -> Flow:
+    async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state."""
-        reply = await self._redis.execute(["HGETALL", self._keys.flow(tenant, flow)])
+        command = ["HGETALL", self._keys.flow(tenant, flow)]
+        reply = await read(self._redis, command, fresh=fresh)
         return await self._definitions.flow(tenant, flow, reply)
 
     async def claim(
@@ -134,7 +135,7 @@ class UpstashRunLedger:
             case [fields, parts]:
                 return records.updated(known, records.as_dict(fields), parts, own)
             case _:
-                return await self.state(tenant, known.id)
+                return await self.state(tenant, known.id, fresh=True)
 
     async def reschedule(
         self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
@@ -208,7 +209,7 @@ class UpstashRunLedger:
         )
         _, *changes = await self._scripts.run(call, claim.flow, "the result")
         if known is None:
-            return await self.state(claim.tenant, claim.flow)
+            return await self.state(claim.tenant, claim.flow, fresh=True)
         return await self._state_after(claim.tenant, known, changes, {claim.step: json.loads(text)})
 
     async def transition(

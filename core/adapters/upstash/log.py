@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from core.adapters.upstash import records
-from core.adapters.upstash.commands import Command, Commands, PubSub, at_leader
+from core.adapters.upstash.commands import Commands, PubSub, at_leader, read
 from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.keys import Keyspace
 from core.flows import Batch, Entry, Flow, Head, Status, Summary
@@ -24,18 +23,13 @@ class UpstashFlowLog:
     async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         """Return the newest of a flow: one HMGET of four short fields."""
         command = ["HMGET", self._keys.flow(tenant, flow), *records.HEAD_FIELDS]
-        return records.head(flow, await self._found(command, fresh=fresh))
+        return records.head(flow, await read(self._redis, command, fresh=fresh))
 
     async def snapshot(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state: one HGETALL, and the definition if it is not known here."""
         command = ["HGETALL", self._keys.flow(tenant, flow)]
-        reply = await self._found(command, fresh=fresh)
+        reply = await read(self._redis, command, fresh=fresh)
         return await self._definitions.flow(tenant, flow, reply)
-
-    async def _found(self, command: Command, *, fresh: bool) -> list[Any]:
-        """Read; what a replica does not have may have been written a moment ago, so ask the leader."""
-        reply: list[Any] = [] if fresh else await self._redis.execute(command)
-        return reply if any(reply) else await self._redis.execute(at_leader(command))
 
     async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
         """Return the newest flows: a range of ids, then one HMGET for each in a pipeline.

@@ -15,10 +15,10 @@ import json
 from typing import Any
 
 from core.adapters.upstash import scripts
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import take_due
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.scripts import ScriptRunner
 from core.crews.ledger import FencedError
 from core.polling import Batch
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind

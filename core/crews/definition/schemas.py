@@ -25,6 +25,7 @@ INPUT_FORMAT = "crewline-input"
 PATTERN_CHARACTERS = 1_000
 PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
 _REASON_CHARACTERS = 200
+_SHOWN_CHARACTERS = 60
 
 
 class PatternError(ValueError):
@@ -107,7 +108,7 @@ def _is_input(schema: object) -> bool:
 
 def _pattern(_: Any, pattern: str, text: Any, __: Any) -> Iterator[ValidationError]:
     if isinstance(text, str) and not compiled(pattern).search(text):
-        yield ValidationError("does not match")
+        yield ValidationError(f"{text[:_SHOWN_CHARACTERS]!r} does not match {pattern!r}")
 
 
 def _pattern_properties(
@@ -132,7 +133,7 @@ def _additional_properties(
         if name in known or any(pattern.search(name) for pattern in patterns):
             continue
         if extra is False:
-            yield ValidationError("has another property")
+            yield ValidationError(f"{name[:_SHOWN_CHARACTERS]!r} is no property of it")
             return
         yield from validator.descend(value, extra, path=name)
 
@@ -141,7 +142,7 @@ def _unique_items(_: Any, unique: bool, items: Any, __: Any) -> Iterator[Validat
     if unique and isinstance(items, list):
         told_apart = {_canonical(item) for item in cast("list[Any]", items)}
         if len(told_apart) < len(cast("list[Any]", items)):
-            yield ValidationError("has an item twice")
+            yield ValidationError("it has an item twice")
 
 
 def _canonical(value: Any) -> str:

@@ -1,0 +1,158 @@
+"""Calling Lua scripts as functions: what a script takes is the signature of its function.
+
+A function makes a `Call`, which `ScriptRunner` runs. Parameters annotated `Key` are the script's
+KEYS, in this order; `Texts` are values too large to stand in JSON; `Events` are appended to the
+flow's log; all others are small, and reach the script as `args`. A script runs by its SHA-1; a
+server that does not know it (a new one, or one that was flushed) gets its text once more.
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, get_type_hints
+
+from core.adapters.upstash.commands import CommandError, Commands
+from core.errors import TooLargeError
+from core.flows import events as agui
+from core.flows.events import Event
+
+P = ParamSpec("P")
+Key = Annotated[str, "key"]
+Keys = Annotated[Sequence[str], "keys"]
+Texts = Annotated[Sequence[str], "texts"]
+Events = Annotated[Sequence[tuple[str, str]], "events"]  # type and JSON, see `encoded`
+
+FOLDER = Path(__file__).parent / "lua"
+PAYLOAD = "\x1e"  # stands in an event for the first text; JSON text never holds it
+MAX_REQUEST_BYTES = 10_000_000  # what Upstash takes, less the little that a request has around it
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The files that a script is made of, in order, and the names of its keys."""
+
+    parts: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+SCRIPTS: dict[str, Signature] = {}  # by name; filled by scripts.py
+
+
+@dataclass(slots=True)
+class Call:
+    """One run of a script."""
+
+    parts: tuple[str, ...]
+    keys: list[str] = field(default_factory=list[str])
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    texts: Sequence[str] = ()
+    events: Sequence[tuple[str, str]] = ()
+
+    def command(self) -> list[str | int]:
+        """Return what follows the script's SHA-1 or text."""
+        small = json.dumps(self.arguments, ensure_ascii=False).encode("utf-8", "replace").decode()
+        rest = [len(self.texts), *self.texts, *(text for event in self.events for text in event)]
+        return [len(self.keys), *self.keys, small, *rest]
+
+
+def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, Call]]:
+    """Make a signature the function that calls the script of its name; `parts` go before it."""
+
+    def made(declared: Callable[P, None]) -> Callable[P, Call]:
+        name, signature = declared.__name__, inspect.signature(declared)
+        hints = get_type_hints(declared, include_extras=True)
+        kinds = {
+            p: getattr(hints[p], "__metadata__", ("argument",))[0] for p in signature.parameters
+        }
+
+        keys = tuple(parameter for parameter, kind in kinds.items() if kind == "key")
+        SCRIPTS[name] = Signature(("prelude", *parts, name), keys)
+
+        @wraps(declared)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Call:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            made = Call(SCRIPTS[name].parts)
+            for parameter, value in bound.arguments.items():
+                _give(made, kinds[parameter], parameter, value)
+            return made
+
+        return call
+
+    return made
+
+
+def _give(call: Call, kind: str, name: str, value: Any) -> None:
+    match kind:
+        case "key":
+            call.keys.append(value)
+        case "keys":
+            call.keys.extend(value)
+        case "texts":
+            call.texts = value
+        case "events":
+            call.events = value
+        case _:
+            if value is not None:
+                call.arguments[name] = value
+
+
+def encoded(events: Sequence[Event], payload: Any = None) -> list[tuple[str, str]]:
+    """Return events as a script takes them; the value of one that *is* the payload stands for it.
+
+    So a large output travels once, however many events tell of it.
+    """
+    return [(event["type"], _encode(event, payload)) for event in events]
+
+
+def _encode(event: Event, payload: Any) -> str:
+    for name in ("result", "value") if isinstance(payload, str | dict | list) else ():
+        if event.get(name) is payload and payload:
+            stand_in = f'"{name}":' + json.dumps(PAYLOAD)
+            head, tail = agui.encode(event | {name: PAYLOAD}).split(stand_in, 1)
+            return f'{head}"{name}":{PAYLOAD}{tail}'
+    return agui.encode(event)
+
+
+@cache
+def text(folder: Path, parts: tuple[str, ...]) -> str:
+    """Return a script with what it shares with others in front of it."""
+    return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
+
+
+@cache
+def sha1(folder: Path, parts: tuple[str, ...]) -> str:
+    """Return the name under which a server knows the script."""
+    return hashlib.sha1(text(folder, parts).encode(), usedforsecurity=False).hexdigest()
+
+
+class ScriptRunner:
+    """Runs scripts. Raises TooLargeError for a request of more than `max_bytes`."""
+
+    def __init__(
+        self, redis: Commands, folder: Path = FOLDER, max_bytes: int = MAX_REQUEST_BYTES
+    ) -> None:
+        self._redis, self._folder, self._max_bytes = redis, folder, max_bytes
+
+    async def run(self, call: Call, what: str = "what is to be stored") -> Any:
+        """Run a script and return its reply; `what` names its largest value in an error."""
+        rest = call.command()
+        self._check_size(rest, what)
+        try:
+            return await self._redis.execute(["EVALSHA", sha1(self._folder, call.parts), *rest])
+        except CommandError as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return await self._redis.execute(["EVAL", text(self._folder, call.parts), *rest])
+
+    def _check_size(self, rest: list[str | int], what: str) -> None:
+        """Measure a request as it goes over the wire, if it can be too large at all."""
+        if sum(len(str(part)) for part in rest) * 6 < self._max_bytes:  # a character is 6 at most
+            return
+        size = len(json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace"))
+        if size > self._max_bytes:
+            raise TooLargeError(f"{what} is {size:,} bytes; at most {self._max_bytes:,}")
