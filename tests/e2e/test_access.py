@@ -66,7 +66,7 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /v1/crews", "crews:read"),
         ("POST /v1/flows", "flows:write"),
         ("POST /v1/flows/{flow}/cancel", "flows:write"),
-        ("POST /v1/flows/{flow}/resume", "flows:write"),
+        ("POST /v1/flows/{flow}/resume", "flows:approve"),
         ("POST /v1/inputs", "inputs:write"),
     }
 
