@@ -21,7 +21,7 @@ from core.blobs import INPUT_ID, in_thread
 from core.crews import control, launch
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
-from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
+from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
 from functions import _app, _auth, _body, _edge, _models
 
 REQUEST_BYTES = 256 * 1024
@@ -83,7 +83,7 @@ async def flow_launch(
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key)
+    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key, who.subject)
     path = _edge.link(request, f"/v1/flows/{flow}")
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
@@ -97,7 +97,11 @@ async def flow_cancel(
     """End a flow; answer with its state. A request sent again gets the same answer."""
     possible = _app.possible_id(flow)
     state = await control.cancel(
-        bootstrap.ledger(), tenant=who.tenant, flow=possible, wake_queue=bootstrap.wake_queue()
+        bootstrap.ledger(),
+        tenant=who.tenant,
+        flow=possible,
+        wake_queue=bootstrap.wake_queue(),
+        subject=who.subject,
     )
     return JSONResponse(state.public())
 
@@ -115,7 +119,7 @@ async def flow_delete(
 @router.post("/v1/flows/{flow}/resume")
 async def flow_resume(
     flow: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
     said: Annotated[Answer, Depends(answer)],
 ) -> Response:
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
@@ -127,6 +131,7 @@ async def flow_resume(
         approve=said.approve,
         feedback=said.feedback,
         review=said.review,
+        subject=who.subject,
     )
     return JSONResponse(state.public())
 

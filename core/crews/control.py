@@ -23,6 +23,7 @@ async def cancel(
     tenant: str,
     flow: str,
     review: str | None = None,
+    subject: str | None = None,
     wake_queue: WakeQueue | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
@@ -30,8 +31,9 @@ async def cancel(
 
     No step is begun any more, and the one that runs is left at its next model call: whatever its
     worker writes from now on is refused. With `review` it is ended only while it waits for that
-    answer, else left alone. Where it has webhooks, those who send them are woken by `wake_queue`.
-    Raises ConflictError if the flow ended otherwise, NotFoundError, UnavailableError.
+    answer, else left alone. The log says that `subject` did it. Where the flow has webhooks, those who
+    send them are woken by `wake_queue`. Raises ConflictError if the flow ended otherwise,
+    NotFoundError, UnavailableError.
     """
     for _ in range(TRIES):
         state = await ledger.state(tenant, flow, fresh=True)
@@ -42,7 +44,7 @@ async def cancel(
         if state.head.status.terminal:
             raise ConflictError(f"the flow has {state.head.status.value} already")
         try:
-            await _end_cancelled(ledger, tenant, state, now_ms())
+            await _end_cancelled(ledger, tenant, state, subject, now_ms())
         except FencedError:
             continue  # it ended, or began to wait, since it was read
         if wake_queue is not None and state.webhooks:
@@ -51,13 +53,17 @@ async def cancel(
     raise ConflictError(TOO_QUICK)
 
 
-async def _end_cancelled(ledger: RunLedger, tenant: str, state: Flow, now_ms: int) -> None:
+async def _end_cancelled(
+    ledger: RunLedger, tenant: str, state: Flow, subject: str | None, now_ms: int
+) -> None:
+    said = events.custom("cancelled", {"by": subject}) if subject else []
+    ended = events.run_error(CANCELLED, Status.CANCELLED.value)
     await ledger.transition(
         tenant,
         state.id,
         Status.CANCELLED,
         status_epoch=state.status_epoch,
-        events=events.stamped(events.run_error(CANCELLED, Status.CANCELLED.value), now_ms),
+        events=events.stamped([*said, *ended], now_ms),
         error=CANCELLED,
     )
 
@@ -72,13 +78,15 @@ async def resume(
     feedback: str,
     review: str | None = None,
     webhooks: Mapping[str, str] | None = None,
+    subject: str | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """Answer a flow that waits for a person, have it go on, and return its state.
 
     Approved, what the flow waits with stands; else it is done again with the feedback in mind.
     `review` names the question that is answered, so that no answer meets a draft that nobody has
-    read; sent again, an answer changes nothing. Of two different ones, one is refused. `webhooks` are addresses by kind that are in use from this answer on.
+    read; sent again, an answer changes nothing. Of two different ones, one is refused. The log says
+    that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
     if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
@@ -107,7 +115,7 @@ async def resume(
             Status.RUNNING,
             status_epoch=state.status_epoch,
             events=events.stamped(
-                events.custom("resumed", told | {"feedback": feedback}), now_ms()
+                events.custom("resumed", told | {"feedback": feedback, "by": subject}), now_ms()
             ),
             answer=(asked["review"], answer),
         )
@@ -170,6 +178,7 @@ def _again(old: Flow, flow: str, incarnation: str, now_ms: int) -> Launch:
         time_limit_ms=time_limit_ms(definition),
         webhooks=old.webhooks,
         results=old.results,
+        launched_by=old.launched_by,
     )
 
 

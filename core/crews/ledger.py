@@ -42,6 +42,7 @@ class Launch:
     time_limit_ms: int | None = None
     webhooks: dict[str, Any] = field(default_factory=dict[str, Any])
     results: dict[str, Any] = field(default_factory=dict[str, Any])
+    launched_by: str | None = None  # the subject of a token
 
     def first_state(self) -> Flow:
         """Return the state in which the flow will be when it is created."""
@@ -58,6 +59,7 @@ class Launch:
             webhooks=self.webhooks,
             steps=self.steps,
             results=self.results,
+            launched_by=self.launched_by,
         )
 
     def first_events(self) -> list[Event]:

@@ -251,11 +251,12 @@ async def test_a_launch_whose_answer_is_lost_is_made_once(api: Api, flows: Flows
     assert [line.id for line in await flows.log.recent(flows.tenant, 10)] == [flow]
 
 
+@pytest.mark.usefixtures("bucket")
 async def test_an_ended_flow_is_deleted_and_one_that_is_not_there_is_no_error(
-    api: Api, flows: Flows
+    deployment: Deployment, flows: Flows
 ):
     await begun(flows)
-    async with AsyncCrewline(api.url, token(api, flows)) as client:
+    async with AsyncCrewline(deployment.api.url, token(deployment.api, flows)) as client:
         with pytest.raises(CrewlineError, match="cancel it first"):
             await client.delete("f1")
         await client.cancel("f1")
@@ -267,8 +268,8 @@ async def test_an_ended_flow_is_deleted_and_one_that_is_not_there_is_no_error(
 
 
 @pytest.mark.usefixtures("bucket")
-async def test_an_upload_is_deleted(api: Api, flows: Flows):
-    async with AsyncCrewline(api.url, token(api, flows)) as client:
+async def test_an_upload_is_deleted(deployment: Deployment, flows: Flows):
+    async with AsyncCrewline(deployment.api.url, token(deployment.api, flows)) as client:
         uploaded = await client.upload(b"a,b")
         for _ in range(2):
             await client.delete_input(uploaded)

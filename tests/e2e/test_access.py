@@ -71,7 +71,7 @@ def test_the_ways_in_are_those_we_know_of():
         ("POST /v1/flows", "flows:write"),
         ("DELETE /v1/flows/{flow}", "flows:write"),
         ("POST /v1/flows/{flow}/cancel", "flows:write"),
-        ("POST /v1/flows/{flow}/resume", "flows:write"),
+        ("POST /v1/flows/{flow}/resume", "flows:approve"),
         ("POST /v1/inputs", "inputs:write"),
         ("DELETE /v1/inputs/{blob}", "inputs:write"),
     }
