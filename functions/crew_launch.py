@@ -1,7 +1,7 @@
 """GET /v1/crews, POST /v1/flows and /v1/inputs -- what can run, making it run, and on what.
 
 POST /v1/flows/{id}/cancel, /v1/flows/{id}/resume -- ending it before its time, and answering it
-where it waits for a person.
+where it waits for a person. DELETE /v1/flows/{id} and /v1/inputs/{id} -- leaving nothing of them.
 
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
 `_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
-from core.blobs import in_thread
+from core.blobs import INPUT_ID, in_thread
 from core.crews import control, launch
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
 from functions import _app, _auth, _body, _edge, _models
@@ -106,6 +106,16 @@ async def flow_cancel(
     return JSONResponse(state.public())
 
 
+@router.delete("/v1/flows/{flow}")
+async def flow_delete(
+    flow: str, who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))]
+) -> Response:
+    """Remove a flow that has ended; its inputs stay. Sent again it is not found."""
+    possible, blobs = _app.possible_id(flow), bootstrap.blobs()
+    await control.delete(bootstrap.ledger(), blobs, tenant=who.tenant, flow=possible)
+    return Response(status_code=204)
+
+
 @router.post("/v1/flows/{flow}/resume")
 async def flow_resume(
     flow: str,
@@ -145,6 +155,19 @@ async def input_create(
     url = await in_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
     upload = {"url": url, "method": "PUT", "expires_seconds": UPLOAD_SECONDS}
     return JSONResponse({"id": blob, "upload": upload}, 201)
+
+
+@router.delete("/v1/inputs/{blob}")
+async def input_delete(
+    blob: str, who: Annotated[Principal, Depends(_auth.scope(INPUTS_WRITE))]
+) -> Response:
+    """Remove an input, whether or not a flow has yet to read it. Sent again it is not found."""
+    if not INPUT_ID.fullmatch(blob):
+        raise NotFoundError("no such input")
+    blobs = bootstrap.blobs()
+    await in_thread(blobs.size, who.tenant, blob)
+    await in_thread(blobs.delete, who.tenant, blob)
+    return Response(status_code=204)
 
 
 app = _app.fastapi(router)

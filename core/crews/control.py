@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.blobs import BlobStore, flow_prefix, in_thread
 from core.crews import clock, strategies
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms
@@ -122,6 +123,20 @@ async def resume(
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
     await wake_worker(wake_queue, tenant, flow)
     return await ledger.state(tenant, flow, fresh=True)
+
+
+async def delete(ledger: RunLedger, blobs: BlobStore, *, tenant: str, flow: str) -> None:
+    """Remove a flow that has ended, and what the object store has of it.
+
+    Its inputs stay: other flows may use them. The objects go first, so that a request which fails
+    halfway can be sent again. Raises ConflictError if the flow has not ended, NotFoundError,
+    UnavailableError.
+    """
+    state = await ledger.state(tenant, flow, fresh=True)
+    if not state.head.status.terminal:
+        raise ConflictError(f"the flow is {state.head.status.value}: cancel it first")
+    await in_thread(blobs.delete_all, tenant, flow_prefix(flow))
+    await ledger.delete(tenant, flow)
 
 
 async def redrive(

@@ -274,6 +274,13 @@ class RunLedger(Protocol):
         """Count a failure outside of any step; return how many there were since the last commit."""
         ...
 
+    async def delete(self, tenant: str, flow: str) -> None:
+        """Remove a flow that has ended, its log, and what of it was still to be sent by webhook.
+
+        Called again it raises NotFoundError. Raises ConflictError if the flow has not ended.
+        """
+        ...
+
     async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
         """Return at most `limit` flows that are due, at most `per_tenant` of one tenant.
 
