@@ -348,6 +348,26 @@ class AsyncCrewline:
         said = {"approve": approve, "feedback": feedback, "review": review}
         return (await self.call("POST", f"{path_of(flow)}/resume", json=said)).json()
 
+    async def delete(self, flow: str) -> None:
+        """Remove a flow that has ended; its inputs stay. Raises CrewlineError: 409 if it has not.
+
+        One that is not there (any more) is no error.
+        """
+        self._states.pop(flow, None)
+        self._launched.pop(path_of(flow), None)
+        await self._delete(path_of(flow))
+
+    async def delete_input(self, input_id: str) -> None:
+        """Remove an upload; a flow that has yet to read it fails. One that is not there is no error."""
+        await self._delete(f"/v1/inputs/{quote(input_id, safe='')}")
+
+    async def _delete(self, path: str) -> None:
+        try:
+            await self.call("DELETE", path)
+        except CrewlineError as error:
+            if error.status != httpx.codes.NOT_FOUND:
+                raise
+
     def follow(self, flow: str, cursor: str | None = None) -> "AsyncEvents":
         """Return the flow's events after a cursor, or from its beginning, until it ends."""
         return AsyncEvents(self, flow, cursor)
@@ -632,6 +652,14 @@ class Crewline:
         """See `AsyncCrewline.resume`."""
         answer = self._client.resume(flow, review=review, approve=approve, feedback=feedback)
         return self._run(answer)
+
+    def delete(self, flow: str) -> None:
+        """See `AsyncCrewline.delete`."""
+        self._run(self._client.delete(flow))
+
+    def delete_input(self, input_id: str) -> None:
+        """See `AsyncCrewline.delete_input`."""
+        self._run(self._client.delete_input(input_id))
 
     def follow(self, flow: str, cursor: str | None = None) -> "Events":
         """See `AsyncCrewline.follow`; for a plain `for`."""

@@ -17,6 +17,11 @@ THREADS = 16
 TOTAL_SECONDS = 12.0  # a little more than an adapter takes
 
 
+def flow_prefix(flow: str) -> str:
+    """Return what the ids of a flow's own blobs begin with; no id of an input does."""
+    return f"flows/{flow}/"
+
+
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a method of a BlobStore in a thread of a pool of its own.
 
@@ -53,6 +58,14 @@ class BlobStore(Protocol):
 
     def size(self, tenant: str, blob: str) -> int:
         """Return how many bytes it has."""
+        ...
+
+    def delete(self, tenant: str, blob: str) -> None:
+        """Remove a blob; one that is not there is removed already."""
+        ...
+
+    def delete_all(self, tenant: str, prefix: str) -> None:
+        """Remove all blobs of the tenant whose ids begin with `prefix`."""
         ...
 
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:

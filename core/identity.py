@@ -17,9 +17,10 @@ from core.errors import InvalidInputError, UnauthenticatedError
 
 FLOWS_READ = "flows:read"
 FLOWS_WRITE = "flows:write"
+FLOWS_APPROVE = "flows:approve"  # to answer a flow that waits for a person
 INPUTS_WRITE = "inputs:write"
 CREWS_READ = "crews:read"
-SCOPES = frozenset({FLOWS_READ, FLOWS_WRITE, INPUTS_WRITE, CREWS_READ})
+SCOPES = frozenset({FLOWS_READ, FLOWS_WRITE, FLOWS_APPROVE, INPUTS_WRITE, CREWS_READ})
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants, subjects and flows
 AUDIENCE = "crewline"

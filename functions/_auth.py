@@ -82,12 +82,17 @@ class Guard:
         who: Principal = request.state.principal
         if who.flows is not None and not self._opens(who.flows, request):
             raise UnauthenticatedError("a ticket opens only the event streams it was made for")
-        if self.scope not in who.scopes:
-            raise ForbiddenError(f"this takes a token with the scope {self.scope}")
+        require(who, self.scope)
         return who
 
     def _opens(self, flows: Sequence[str], request: Request) -> bool:
         return self.streamed is not None and list(flows) == list(self.streamed(request))
+
+
+def require(who: Principal, scope: str) -> None:
+    """Raise ForbiddenError for one without this scope."""
+    if scope not in who.scopes:
+        raise ForbiddenError(f"this takes a token with the scope {scope}")
 
 
 def scope(name: str, streamed: Flows | None = None) -> Guard:

@@ -24,7 +24,7 @@ from core.crews import control, launch
 from core.errors import NotFoundError, UnavailableError
 from core.flows import Batch, Entry, Flow, Head, events
 from core.flows.events import Event
-from core.identity import FLOWS_READ, FLOWS_WRITE, Principal
+from core.identity import FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from functions import _agui_input, _app, _auth, _sse, _streams
 from functions._agui_conversation import Conversation
 from functions._agui_input import ResumeEntry, RunInput
@@ -81,6 +81,7 @@ async def _launch(who: Principal, crew: str, run: RunInput) -> Source:
         who.tenant,
         launch.LaunchRequest(crew, inputs),
         launch.run_key(run.thread_id, run.run_id),
+        who.subject,
     )
     known = None if is_new else await bootstrap.flow_log().snapshot(who.tenant, flow)
     return Source(who.tenant, flow, known)
@@ -91,7 +92,7 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
 
     A `cancelled` entry cancels the flow if it still waits for this answer. If somebody else gave
     one, the flow is left alone and its run is shown, as that entry is an AG-UI client's only way
-    past an interrupt. Raises ConflictError where another answer was given, NotFoundError.
+    past an interrupt. Raises ConflictError where another answer was given, ForbiddenError, NotFoundError.
     """
     flow, review = parse_id(entry.interrupt_id)
     ledger = bootstrap.ledger()
@@ -99,6 +100,7 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
     if known.crew != crew:
         raise NotFoundError("no such flow of this crew")
     if entry.status == "resolved":
+        _auth.require(who, FLOWS_APPROVE)
         answer = review_answer(entry.payload)
         await control.resume(
             ledger,
@@ -108,10 +110,16 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
             approve=answer.approve,
             feedback=answer.feedback,
             review=review,
+            subject=who.subject,
         )
     else:
         await control.cancel(
-            ledger, tenant=who.tenant, flow=flow, review=review, wake_queue=bootstrap.wake_queue()
+            ledger,
+            tenant=who.tenant,
+            flow=flow,
+            review=review,
+            wake_queue=bootstrap.wake_queue(),
+            subject=who.subject,
         )
     return Source(who.tenant, flow, known, review)
 

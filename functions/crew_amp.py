@@ -15,7 +15,7 @@ from core import bootstrap
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow, events
-from core.identity import CREWS_READ, FLOWS_READ, FLOWS_WRITE, Principal
+from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import Subscriptions
 from functions import _amp, _app, _auth, _polling, _problem
@@ -48,8 +48,9 @@ async def amp_kickoff(
     registry = bootstrap.registry()
     registry.get(crew)  # an unknown one is a path that leads nowhere
     _check_targets(who.tenant, asked.urls())
+    request = launch.LaunchRequest(crew, asked.inputs, asked.kept())
     flow, _new = await bootstrap.launcher().launch(
-        who.tenant, launch.LaunchRequest(crew, asked.inputs, asked.kept()), idempotency_key
+        who.tenant, request, idempotency_key, who.subject
     )
     return JSONResponse({"kickoff_id": kickoff_id(flow), "flow_id": flow})
 
@@ -87,7 +88,7 @@ def _of_crew(state: Flow, crew: str) -> Flow:
 @router.post("/resume")
 async def amp_resume(
     crew: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
 ) -> Response:
     """Answer a task that waits for a person. Sent again, the same answer changes nothing."""
@@ -108,6 +109,7 @@ async def amp_resume(
         feedback=said.human_feedback,
         review=review,
         webhooks={kind.value: url for kind, url in added.items()},
+        subject=who.subject,
     )
     if said.is_approve:
         return JSONResponse({"status": "resumed", "message": "the execution goes on"})

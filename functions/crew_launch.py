@@ -1,7 +1,7 @@
 """GET /v1/crews, POST /v1/flows and /v1/inputs -- what can run, making it run, and on what.
 
 POST /v1/flows/{id}/cancel, /v1/flows/{id}/resume -- ending it before its time, and answering it
-where it waits for a person.
+where it waits for a person. DELETE /v1/flows/{id} and /v1/inputs/{id} -- leaving nothing of them.
 
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
 `_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
-from core.blobs import in_thread
+from core.blobs import INPUT_ID, in_thread
 from core.crews import control, launch
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
-from core.identity import CREWS_READ, FLOWS_WRITE, INPUTS_WRITE, Principal
+from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
 from functions import _app, _auth, _body, _edge, _models
 
 REQUEST_BYTES = 256 * 1024
@@ -83,7 +83,7 @@ async def flow_launch(
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key)
+    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key, who.subject)
     path = _edge.link(request, f"/v1/flows/{flow}")
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
@@ -97,15 +97,29 @@ async def flow_cancel(
     """End a flow; answer with its state. A request sent again gets the same answer."""
     possible = _app.possible_id(flow)
     state = await control.cancel(
-        bootstrap.ledger(), tenant=who.tenant, flow=possible, wake_queue=bootstrap.wake_queue()
+        bootstrap.ledger(),
+        tenant=who.tenant,
+        flow=possible,
+        wake_queue=bootstrap.wake_queue(),
+        subject=who.subject,
     )
     return JSONResponse(state.public())
+
+
+@router.delete("/v1/flows/{flow}")
+async def flow_delete(
+    flow: str, who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))]
+) -> Response:
+    """Remove a flow that has ended; its inputs stay. Sent again it is not found."""
+    possible, blobs = _app.possible_id(flow), bootstrap.blobs()
+    await control.delete(bootstrap.ledger(), blobs, tenant=who.tenant, flow=possible)
+    return Response(status_code=204)
 
 
 @router.post("/v1/flows/{flow}/resume")
 async def flow_resume(
     flow: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
     said: Annotated[Answer, Depends(answer)],
 ) -> Response:
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
@@ -117,6 +131,7 @@ async def flow_resume(
         approve=said.approve,
         feedback=said.feedback,
         review=said.review,
+        subject=who.subject,
     )
     return JSONResponse(state.public())
 
@@ -140,6 +155,19 @@ async def input_create(
     url = await in_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
     upload = {"url": url, "method": "PUT", "expires_seconds": UPLOAD_SECONDS}
     return JSONResponse({"id": blob, "upload": upload}, 201)
+
+
+@router.delete("/v1/inputs/{blob}")
+async def input_delete(
+    blob: str, who: Annotated[Principal, Depends(_auth.scope(INPUTS_WRITE))]
+) -> Response:
+    """Remove an input, whether or not a flow has yet to read it. Sent again it is not found."""
+    if not INPUT_ID.fullmatch(blob):
+        raise NotFoundError("no such input")
+    blobs = bootstrap.blobs()
+    await in_thread(blobs.size, who.tenant, blob)
+    await in_thread(blobs.delete, who.tenant, blob)
+    return Response(status_code=204)
 
 
 app = _app.fastapi(router)

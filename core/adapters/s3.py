@@ -69,6 +69,18 @@ class S3Blobs:
         """Return the object's length."""
         return self._call("head_object", tenant, blob)["ContentLength"]
 
+    def delete(self, tenant: str, blob: str) -> None:
+        """Remove an object."""
+        self._call("delete_object", tenant, blob)
+
+    def delete_all(self, tenant: str, prefix: str) -> None:
+        """Remove the objects under a prefix, one by one: a flow has few."""
+        while found := self._call_on("list_objects_v2", Prefix=f"{tenant}/{prefix}").get(
+            "Contents"
+        ):
+            for each in found:
+                self._call_on("delete_object", Key=each["Key"])
+
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         """Return a presigned PUT; the signed length makes S3 refuse another."""
         return self._client.generate_presigned_url(
@@ -78,14 +90,17 @@ class S3Blobs:
         )
 
     def _call(self, operation: str, tenant: str, blob: str, **more: Any) -> Any:
+        return self._call_on(operation, Key=f"{tenant}/{blob}", **more)
+
+    def _call_on(self, operation: str, **arguments: Any) -> Any:
         try:
-            return self._within_limit(operation, Key=f"{tenant}/{blob}", **more)
+            return self._within_limit(operation, **arguments)
         except ClientError as error:
             code = _code(error)
             if code == "404":  # of a HEAD, which does not say what is missing
                 self._check_bucket()
             if code in ABSENT:
-                raise NotFoundError(f"no input {blob}") from error
+                raise NotFoundError("no such input") from error
             raise self._refusal(code) from error
         except NoCredentialsError as error:
             raise SettingsError("there are no credentials for the object store") from error

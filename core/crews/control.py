@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.blobs import BlobStore, flow_prefix, in_thread
 from core.crews import clock, strategies
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms
@@ -22,6 +23,7 @@ async def cancel(
     tenant: str,
     flow: str,
     review: str | None = None,
+    subject: str | None = None,
     wake_queue: WakeQueue | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
@@ -29,8 +31,9 @@ async def cancel(
 
     No step is begun any more, and the one that runs is left at its next model call: whatever its
     worker writes from now on is refused. With `review` it is ended only while it waits for that
-    answer, else left alone. Where it has webhooks, those who send them are woken by `wake_queue`.
-    Raises ConflictError if the flow ended otherwise, NotFoundError, UnavailableError.
+    answer, else left alone. The log says that `subject` did it. Where the flow has webhooks, those who
+    send them are woken by `wake_queue`. Raises ConflictError if the flow ended otherwise,
+    NotFoundError, UnavailableError.
     """
     for _ in range(TRIES):
         state = await ledger.state(tenant, flow, fresh=True)
@@ -41,7 +44,7 @@ async def cancel(
         if state.head.status.terminal:
             raise ConflictError(f"the flow has {state.head.status.value} already")
         try:
-            await _end_cancelled(ledger, tenant, state, now_ms())
+            await _end_cancelled(ledger, tenant, state, subject, now_ms())
         except FencedError:
             continue  # it ended, or began to wait, since it was read
         if wake_queue is not None and state.webhooks:
@@ -50,13 +53,17 @@ async def cancel(
     raise ConflictError(TOO_QUICK)
 
 
-async def _end_cancelled(ledger: RunLedger, tenant: str, state: Flow, now_ms: int) -> None:
+async def _end_cancelled(
+    ledger: RunLedger, tenant: str, state: Flow, subject: str | None, now_ms: int
+) -> None:
+    said = events.custom("cancelled", {"by": subject}) if subject else []
+    ended = events.run_error(CANCELLED, Status.CANCELLED.value)
     await ledger.transition(
         tenant,
         state.id,
         Status.CANCELLED,
         status_epoch=state.status_epoch,
-        events=events.stamped(events.run_error(CANCELLED, Status.CANCELLED.value), now_ms),
+        events=events.stamped([*said, *ended], now_ms),
         error=CANCELLED,
     )
 
@@ -71,13 +78,15 @@ async def resume(
     feedback: str,
     review: str | None = None,
     webhooks: Mapping[str, str] | None = None,
+    subject: str | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
     """Answer a flow that waits for a person, have it go on, and return its state.
 
     Approved, what the flow waits with stands; else it is done again with the feedback in mind.
     `review` names the question that is answered, so that no answer meets a draft that nobody has
-    read; sent again, an answer changes nothing. Of two different ones, one is refused. `webhooks` are addresses by kind that are in use from this answer on.
+    read; sent again, an answer changes nothing. Of two different ones, one is refused. The log says
+    that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
     if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
@@ -106,7 +115,7 @@ async def resume(
             Status.RUNNING,
             status_epoch=state.status_epoch,
             events=events.stamped(
-                events.custom("resumed", told | {"feedback": feedback}), now_ms()
+                events.custom("resumed", told | {"feedback": feedback, "by": subject}), now_ms()
             ),
             answer=(asked["review"], answer),
         )
@@ -114,6 +123,20 @@ async def resume(
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
     await wake_worker(wake_queue, tenant, flow)
     return await ledger.state(tenant, flow, fresh=True)
+
+
+async def delete(ledger: RunLedger, blobs: BlobStore, *, tenant: str, flow: str) -> None:
+    """Remove a flow that has ended, and what the object store has of it.
+
+    Its inputs stay: other flows may use them. The objects go first, so that a request which fails
+    halfway can be sent again. Raises ConflictError if the flow has not ended, NotFoundError,
+    UnavailableError.
+    """
+    state = await ledger.state(tenant, flow, fresh=True)
+    if not state.head.status.terminal:
+        raise ConflictError(f"the flow is {state.head.status.value}: cancel it first")
+    await in_thread(blobs.delete_all, tenant, flow_prefix(flow))
+    await ledger.delete(tenant, flow)
 
 
 async def redrive(
@@ -155,6 +178,7 @@ def _again(old: Flow, flow: str, incarnation: str, now_ms: int) -> Launch:
         time_limit_ms=time_limit_ms(definition),
         webhooks=old.webhooks,
         results=old.results,
+        launched_by=old.launched_by,
     )
 
 

@@ -57,11 +57,16 @@ class Launcher:
     now_ms: Callable[[], int] = clock.now_ms
 
     async def launch(
-        self, tenant: str, request: LaunchRequest, idempotency_key: str | None
+        self,
+        tenant: str,
+        request: LaunchRequest,
+        idempotency_key: str | None,
+        subject: str | None = None,
     ) -> tuple[str, bool]:
         """Create a flow and wake a worker; return the flow's id, and whether it is new.
 
-        The same key with the same request names the same flow. Raises InvalidInputError for an
+        The same key with the same request names the same flow, whose state says which `subject`
+        launched it. Raises InvalidInputError for an
         unknown or broken crew and for inputs that do not fit it, ConflictError if the key was
         used for another request, UnavailableError.
         """
@@ -83,6 +88,7 @@ class Launcher:
                 created_ms=self.now_ms(),
                 time_limit_ms=time_limit_ms(definition),
                 webhooks=request.webhooks,
+                launched_by=subject,
             ),
         )
         if created:

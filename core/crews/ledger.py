@@ -42,6 +42,7 @@ class Launch:
     time_limit_ms: int | None = None
     webhooks: dict[str, Any] = field(default_factory=dict[str, Any])
     results: dict[str, Any] = field(default_factory=dict[str, Any])
+    launched_by: str | None = None  # the subject of a token
 
     def first_state(self) -> Flow:
         """Return the state in which the flow will be when it is created."""
@@ -58,6 +59,7 @@ class Launch:
             webhooks=self.webhooks,
             steps=self.steps,
             results=self.results,
+            launched_by=self.launched_by,
         )
 
     def first_events(self) -> list[Event]:
@@ -270,6 +272,13 @@ class RunLedger(Protocol):
 
     async def record_failure(self, tenant: str, flow: str, error: str) -> int:
         """Count a failure outside of any step; return how many there were since the last commit."""
+        ...
+
+    async def delete(self, tenant: str, flow: str) -> None:
+        """Remove a flow that has ended, its log, and what of it was still to be sent by webhook.
+
+        Called again it raises NotFoundError. Raises ConflictError if the flow has not ended.
+        """
         ...
 
     async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:

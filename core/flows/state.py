@@ -131,6 +131,7 @@ class Flow:
     usage: Usage = field(default_factory=Usage)
     output: Any = None
     error: str | None = None
+    launched_by: str | None = None  # the subject of a token
 
     def public(self) -> dict[str, Any]:
         """The snapshot: JSON-ready, without inputs, definition, owners and step results."""
@@ -140,6 +141,7 @@ class Flow:
             "definition": self.definition_digest,
             "status": self.head.status.value,
             "version": self.head.version,
+            "launched_by": self.launched_by,
             "created_ms": self.created_ms,
             "updated_ms": self.updated_ms,
             "steps": [step.public() for step in self.steps],

@@ -251,6 +251,30 @@ async def test_a_launch_whose_answer_is_lost_is_made_once(api: Api, flows: Flows
     assert [line.id for line in await flows.log.recent(flows.tenant, 10)] == [flow]
 
 
+@pytest.mark.usefixtures("bucket")
+async def test_an_ended_flow_is_deleted_and_one_that_is_not_there_is_no_error(
+    deployment: Deployment, flows: Flows
+):
+    await begun(flows)
+    async with AsyncCrewline(deployment.api.url, token(deployment.api, flows)) as client:
+        with pytest.raises(CrewlineError, match="cancel it first"):
+            await client.delete("f1")
+        await client.cancel("f1")
+        for _ in range(2):
+            await client.delete("f1")
+        with pytest.raises(CrewlineError) as gone:
+            await client.state("f1")
+    assert gone.value.status == 404
+
+
+@pytest.mark.usefixtures("bucket")
+async def test_an_upload_is_deleted(deployment: Deployment, flows: Flows):
+    async with AsyncCrewline(deployment.api.url, token(deployment.api, flows)) as client:
+        uploaded = await client.upload(b"a,b")
+        for _ in range(2):
+            await client.delete_input(uploaded)
+
+
 async def test_a_flow_is_cancelled_once_and_whoever_follows_it_is_told(api: Api, flows: Flows):
     await begun(flows)
     async with AsyncCrewline(api.url, token(api, flows)) as client:

@@ -51,6 +51,27 @@ def test_another_tenants_blob_is_not_there(blobs: BlobStore):
             blobs.size(tenant, blob)
 
 
+def test_what_was_deleted_is_gone_and_may_be_deleted_again(blobs: BlobStore):
+    blobs.put("t", "in_4", b"data", "text/csv")
+    for _ in range(2):
+        blobs.delete("t", "in_4")
+        with pytest.raises(NotFoundError):
+            blobs.size("t", "in_4")
+
+
+def test_all_of_a_prefix_is_deleted_and_nothing_of_another_tenant(blobs: BlobStore):
+    gone = [("t", "flows/f1/a"), ("t", "flows/f1/b/c")]
+    kept = [("t", "flows/f11/a"), ("u", "flows/f1/a"), ("t", "in_5")]
+    for tenant, blob in gone + kept:
+        blobs.put(tenant, blob, b"data", "text/csv")
+    for _ in range(2):
+        blobs.delete_all("t", "flows/f1/")
+    for tenant, blob in gone:
+        with pytest.raises(NotFoundError):
+            blobs.size(tenant, blob)
+    assert [blobs.size(tenant, blob) for tenant, blob in kept] == [4, 4, 4]
+
+
 @pytest.mark.usefixtures("aws")
 def test_a_presigned_url_takes_the_upload(s3: str):
     boto3.client("s3", endpoint_url=s3).create_bucket(Bucket=BUCKET)
@@ -73,6 +94,8 @@ def test_a_missing_bucket_is_the_operators_error_and_says_so(s3: str):
         lambda: blobs.put("t", "in_1", b"data", "text/csv"),
         lambda: blobs.open("t", "in_1"),
         lambda: blobs.size("t", "in_1"),
+        lambda: blobs.delete("t", "in_1"),
+        lambda: blobs.delete_all("t", "flows/f1/"),
     ]
     for call in calls:
         with pytest.raises(SettingsError, match="no-such-bucket"):

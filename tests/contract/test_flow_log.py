@@ -139,3 +139,9 @@ async def test_a_page_of_flows_is_full_though_some_of_the_listed_have_expired(fl
     assert [summary.id for summary in page] == ["f4", "f2"]
     rest = await flows.log.recent(flows.tenant, 3, page[-1].order)
     assert [summary.id for summary in rest] == ["f1", "f0"]
+
+
+async def test_a_flow_keeps_who_launched_it(flows: Flows):
+    await flows.ledger.create(flows.tenant, a_launch("by", launched_by="ann"))
+    assert (await flows.ledger.state(flows.tenant, "by")).launched_by == "ann"
+    assert (await flows.log.snapshot(flows.tenant, "by")).launched_by == "ann"

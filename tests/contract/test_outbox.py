@@ -257,3 +257,14 @@ async def test_the_outbox_is_in_one_slot_and_empty_in_the_end(cluster_gateway: R
     assert await commands.execute(["KEYS", f"{keys.outbox(post.flows.tenant)}*"]) == []
     index = keys.outbox_index(keys.tag(post.flows.tenant))
     assert await commands.execute(["EXISTS", index]) == 0
+
+
+async def test_a_deleted_flow_leaves_the_outbox_whoever_holds_it(post: Leasing):
+    await post.launched("f1")
+    (delivery,) = await post.leased()
+    await post.moved(Status.CANCELLED)
+    await post.flows.ledger.delete(post.flows.tenant, "f1")
+    with pytest.raises(FencedError):
+        await post.saved(delivery, 0)
+    await post.outbox.remove(post.flows.tenant, delivery)
+    assert await post.leased() == []

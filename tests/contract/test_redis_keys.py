@@ -51,6 +51,11 @@ async def a_whole_flow(flows: Flows) -> None:
     await flows.ledger.transition(
         flows.tenant, "f1", Status.SUCCEEDED, status_epoch=2, events=events.run_finished("f1", 1)
     )
+    await flows.ledger.create(flows.tenant, a_launch("f2", webhooks={"url": "https://e.com"}))
+    await flows.ledger.transition(
+        flows.tenant, "f2", Status.CANCELLED, status_epoch=0, events=[], error="e"
+    )
+    await flows.ledger.delete(flows.tenant, "f2")
 
 
 async def held(flows: Flows, flow: str = "f1") -> Claim:

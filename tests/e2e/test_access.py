@@ -52,7 +52,11 @@ every_way_to_a_flow = pytest.mark.parametrize("way", OF_A_FLOW, ids=str)
 async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Response:
     async with app.client(way.function, **who) as client:
         body = {"json": {"approve": True}} if way.method == "POST" else {}
-        return await client.request(way.method, way.path.format(flow=flow), **body)
+        return await client.request(way.method, path(way, flow), **body)
+
+
+def path(way: Way, flow: str = "f1") -> str:
+    return way.path.format(flow=flow, blob="in_1")
 
 
 def test_the_ways_in_are_those_we_know_of():
@@ -65,9 +69,11 @@ def test_the_ways_in_are_those_we_know_of():
         ("POST /v1/events/ticket", "flows:read"),
         ("GET /v1/crews", "crews:read"),
         ("POST /v1/flows", "flows:write"),
+        ("DELETE /v1/flows/{flow}", "flows:write"),
         ("POST /v1/flows/{flow}/cancel", "flows:write"),
-        ("POST /v1/flows/{flow}/resume", "flows:write"),
+        ("POST /v1/flows/{flow}/resume", "flows:approve"),
         ("POST /v1/inputs", "inputs:write"),
+        ("DELETE /v1/inputs/{blob}", "inputs:write"),
     }
 
 
@@ -89,7 +95,7 @@ async def test_its_own_scope_alone_opens_a_way(app: App, way: Way):
 async def test_nobody_gets_in_without_a_token(way: Way):
     transport = httpx.ASGITransport(way.function.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answer = await client.request(way.method, way.path.format(flow="f1"))
+        answer = await client.request(way.method, path(way))
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["cache-control"] == "no-store"
@@ -162,7 +168,7 @@ async def test_a_list_shows_ones_own_flows_alone(app: App):
     ("method", "path", "allowed"),
     [
         ("PUT", "/v1/flows", "GET, HEAD, POST"),
-        ("POST", "/v1/flows/f1", "GET, HEAD"),
+        ("POST", "/v1/flows/f1", "GET, HEAD, DELETE"),
         ("GET", "/v1/flows/f1/ticket", "POST"),
         ("PUT", "/v1/inputs", "POST"),
     ],

@@ -10,6 +10,7 @@ from ag_ui.core import RunFinishedEvent
 
 from core.crews.ledger import StepWrite
 from core.flows import Status, events
+from core.identity import FLOWS_APPROVE, SCOPES
 from functions import crew_agui
 from tests.e2e.agui_parts import PATH, asked, check, claimed, kinds, launched, move, ran, read
 from tests.e2e.apps import App
@@ -209,3 +210,11 @@ async def test_one_interrupt_is_answered_at_a_time(app: App):
     interrupt = await waited(app)
     entry = {"interruptId": interrupt["id"], "status": "resolved", "payload": {"approve": True}}
     assert (await ran(app, asked("r2", resume=[entry, entry]))).status_code == 422
+
+
+async def test_an_answer_takes_the_scope_to_approve(app: App):
+    interrupt = await waited(app)
+    body = {"status": "resolved", "interruptId": interrupt["id"], "payload": {"approve": True}}
+    async with app.client(crew_agui, scopes=SCOPES - {FLOWS_APPROVE}) as client:
+        answer = await client.post(PATH, json=asked("r2", resume=[body]))
+    assert answer.status_code == 403

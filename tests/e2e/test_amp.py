@@ -179,11 +179,11 @@ async def test_errors_are_problems_and_amps_at_once(app: App):
         ("haiku/kickoff", "POST", "flows:write"),
         ("haiku/status/fl_1", "GET", "flows:read"),
         ("haiku/fl_1/status", "GET", "flows:read"),
-        ("haiku/resume", "POST", "flows:write"),
+        ("haiku/resume", "POST", "flows:approve"),
     ],
 )
 async def test_each_route_takes_its_scope(app: App, path: str, method: str, scope: str):
-    every = {"crews:read", "flows:read", "flows:write", "inputs:write"}
+    every = {"crews:read", "flows:read", "flows:write", "flows:approve", "inputs:write"}
     assert (await asked(app, path, method, {}, scopes=every - {scope})).status_code == 403
     assert (await asked(app, path, method, {}, scopes={scope})).status_code != 403
 

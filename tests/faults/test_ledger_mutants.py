@@ -20,6 +20,9 @@ from tests.contract import (
     test_budget_book as book,
 )
 from tests.contract import (
+    test_delete as deletion,
+)
+from tests.contract import (
     test_ledger_due as due,
 )
 from tests.contract import (
@@ -207,6 +210,10 @@ MUTANTS = [
         "record_failure", "once and not after the end",
         due.test_failures_of_a_flow_that_has_ended_are_not_counted, any_order=False,
         instead="if true then",
+    ),
+    Mutant(
+        "delete", "only what has ended", deletion.test_what_has_not_ended_is_not_deleted,
+        any_order=False,
     ),
     Mutant(
         "take", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,

@@ -25,5 +25,13 @@ class MemoryBlobs:
         with self.open(tenant, blob) as stream:
             return len(stream.read())
 
+    def delete(self, tenant: str, blob: str) -> None:
+        self._blobs.pop((tenant, blob), None)
+
+    def delete_all(self, tenant: str, prefix: str) -> None:
+        for owner, blob in list(self._blobs):
+            if owner == tenant and blob.startswith(prefix):
+                self.delete(tenant, blob)
+
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         return f"memory:///{tenant}/{blob}?size={size}&ttl={ttl_seconds}"

@@ -1,5 +1,6 @@
 """Changing flows in memory: each operation runs without a pause, so it happens whole."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,7 @@ class MemoryFlows(MemorySpending):
     def __init__(self, now_ms: Callable[[], int] = system_ms) -> None:
         super().__init__(now_ms)
         self._due = DueSet()
+        self._orders = itertools.count()
         self.outbox: dict[tuple[str, str], int] = {}
 
     async def create(self, tenant: str, launch: Launch) -> bool:
@@ -45,7 +47,7 @@ class MemoryFlows(MemorySpending):
         flow, now = launch.first_state(), self._now_ms()
         limit = launch.time_limit_ms
         flow = replace(flow, deadline_ms=None if limit is None else now + limit)
-        record = Record(flow, launch.digest, len(self._records), flow.public(), Plan(now))
+        record = Record(flow, launch.digest, next(self._orders), flow.public(), Plan(now))
         record.append(launch.first_events())
         self._records[tenant, launch.flow] = record
         self._due.put(tenant, launch.flow, now)
@@ -278,6 +280,12 @@ class MemoryFlows(MemorySpending):
         record = self.record(tenant, flow)
         record.failures += not record.ended
         return record.failures
+
+    async def delete(self, tenant: str, flow: str) -> None:
+        if not (record := self.record(tenant, flow)).ended:
+            raise ConflictError(f"the flow is {record.flow.head.status}: cancel it first")
+        del self._records[tenant, flow]
+        self.outbox.pop((tenant, flow), None)
 
     def due_at(self, tenant: str, flow: str) -> int | None:
         """Return when a flow is to be looked at (ms); None for one that has ended."""

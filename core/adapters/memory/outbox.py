@@ -73,7 +73,8 @@ class MemoryOutbox:
 
     def _held(self, tenant: str, delivery: Delivery) -> Key:
         key = tenant, delivery.flow
-        if key not in self._deliveries or self._deliveries[key].epoch != delivery.epoch:
+        known = self._deliveries.get(key) if key in self._flows.outbox else None
+        if known is None or known.epoch != delivery.epoch:
             raise FencedError
         return key
 

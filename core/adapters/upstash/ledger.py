@@ -257,6 +257,16 @@ class UpstashRunLedger:
         _, failures = await self._scripts.run(call, flow)
         return failures
 
+    async def delete(self, tenant: str, flow: str) -> None:
+        """Remove a flow."""
+        keys = self._keys
+        key, log, due, _ = keys.of_flow(tenant, flow)
+        of_tenant = keys.flows(tenant), keys.outbox(tenant), keys.deliveries(tenant)
+        call = scripts.delete(key, log, due, *of_tenant, flow=flow)
+        verdict, *status = await self._scripts.run(call, flow)
+        if verdict == "not_ended":
+            raise ConflictError(f"the flow is {status[0]}: cancel it first")
+
     async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
         """Return flows that are due."""
         return await self._due.take(limit, per_tenant, lease_ms)

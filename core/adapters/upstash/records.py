@@ -42,6 +42,8 @@ def launched(launch: Launch) -> list[str]:
         "definition_digest": launch.definition_digest,
         "inputs": compact(launch.inputs),
     }
+    if launch.launched_by is not None:
+        stored["launched_by"] = launch.launched_by
     if launch.webhooks:
         stored["webhooks"] = compact(launch.webhooks)
     for order, step in enumerate(launch.steps):
@@ -111,6 +113,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         inputs=json.loads(fields["inputs"]),
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
+        launched_by=fields.get("launched_by"),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
         steps=_steps(fields),

@@ -179,6 +179,12 @@ def transition(
 
 
 @script("flow")
+def delete(
+    flow_key: Key, log: Key, due: Key, flows: Key, outbox: Key, deliveries: Key, *, flow: str
+) -> None: ...
+
+
+@script("flow")
 def record_failure(flow_key: Key, *, nonce: str, error: str) -> None: ...
 
 

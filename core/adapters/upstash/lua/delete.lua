@@ -1,0 +1,17 @@
+-- delete: remove a flow that has ended, with all that is kept of it. What was indexed for it alone is
+-- found to be gone by the next look there.
+--   returns  {'ok'}, {'not_ended', status}, {'not_found'}
+local FLOW, LOG, DUE, FLOWS, OUTBOX, DELIVERIES = unpack(KEYS)
+local status = redis.call('HGET', FLOW, 'status')
+if not status then
+  return {'not_found'}
+end
+if not terminal(status) then -- guard: only what has ended
+  return {'not_ended', status}
+end
+redis.call('DEL', FLOW, LOG)
+redis.call('ZREM', DUE, '~' .. args.flow)
+redis.call('ZREM', FLOWS, args.flow)
+redis.call('ZREM', OUTBOX, args.flow)
+redis.call('HDEL', DELIVERIES, args.flow)
+return {'ok'}
