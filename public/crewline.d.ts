@@ -97,6 +97,8 @@ export interface Waiting {
 export interface FlowState<Output = unknown> {
   id: string;
   crew: string;
+  /** The subject of the token that launched it. */
+  launched_by: string | null;
   /** The digest of the crew's definition, as it was at launch. */
   definition: string;
   status: Status;

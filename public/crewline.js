@@ -266,7 +266,7 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return;
+      if (done) return readRetry(rest);
       clearTimeout(silence);
       silence = endConnection("silence", heartbeat * 2000);
       if (!receivedCount++) announce("live");
@@ -283,11 +283,16 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
       const [name, value = ""] = line.split(/: ?(.*)/s);
       if (name === "data") data.push(value);
       if (name === "id" && !value.includes("\0")) eventId = value;
-      if (name === "retry") retryMs = +value || retryMs;
     }
+    readRetry(block);
     if (!data[0]) return;
     const { flow: one, event } = JSON.parse(data.join("\n"));
     publish(one, [[eventId.split("~")[flows.indexOf(one)], event]], cursors[one]);
+  }
+
+  /** Heed how long to wait; the line counts where the stream ends without another event, too. */
+  function readRetry(text) {
+    retryMs = +/^retry: ?(\d+)[\r\n]/m.exec(text + "\n")?.[1] || retryMs;
   }
 
   async function fetchPage(one, from, signal, seconds) {

@@ -28,11 +28,14 @@ const CUSTOM = {
   },
   answer_refused: ({ step, reason }) => note("step", `${step}: the answer was sent back: ${reason}`),
   delegation: ({ step, worker, description }) => note("manager", `gives ${step} to ${worker}: ${description}`),
+  model_call_repeated: ({ step, reason }) => note("model", `${step}: asked again: ${reason}`),
   resumed: ({ task, approved, feedback }) => note("you", approved ? `approved ${task}` : `sent ${task} back: ${feedback}`),
+  tool_failed: ({ step, tool, reason }) => note("tool", `${tool} failed in ${step}: ${reason}`, "failed"),
   waiting: ({ task, agent }) => note("flow", `waits for your word on ${task} of ${agent}`),
   step_deferred: ({ step, reason, retry_after_ms: ms }) =>
     note("step", `${step} goes on in ${Math.ceil(ms / 1000)} s: ${reason}`),
   step_failed: ({ step, error }) => note("step", `${step} failed and is tried again: ${error}`),
+  step_resumed: ({ step }) => note("step", `${step} goes on`),
   step_retried: ({ step, attempt }) => note("step", `${step} begins again, start ${attempt}`),
   model_call: ({ model, input_tokens: read, output_tokens: wrote, cost_nanodollars: cost }) =>
     note("model", `${model}: ${number.format(read)} in, ${number.format(wrote)} out, ${dollars(cost)}`),

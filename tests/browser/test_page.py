@@ -5,14 +5,14 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import Page, expect
 
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from tests.browser.conftest import Viewer
-from tests.browser.network import PASS, STREAM, Fate, Network, Request, answer
+from tests.browser.network import PASS, STREAM, Network, answer
 from tests.fixtures_ports import Flows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -20,12 +20,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
 COLUMNS = [{"column": HOSTILE, "field": "street", "confidence": 0.5, "reason": "its name says it"}]
 LEASE_MS = 60_000
-UPLOADED = answer("201 Created", "content-type: application/json", body=b'{"id":"in_1","bytes":3}')
-
-
-def uploads(request: Request) -> Fate:
-    """Take the input in the place of an object store."""
-    return UPLOADED if request.target == "/v1/inputs" else PASS
 
 
 async def launched(flows: Flows) -> str:
@@ -80,21 +74,19 @@ async def finish(flows: Flows, flow: str, output: Any = None) -> None:
 
 
 async def opened(viewer: Viewer) -> Page:
-    """Open the page, give it the token, and order a mapping."""
+    """Open the page, give it the token, and order a brief."""
     page = await viewer.context.new_page()
     await page.goto(viewer.net.url)
     await page.get_by_label("Token").fill(viewer.token)
     await page.get_by_label("Token").press("Tab")
-    csv = FilePayload(name="a.csv", mimeType="text/csv", buffer=b"a,b")
-    await page.get_by_label("file", exact=True).set_input_files(csv)
+    await page.get_by_label("Crew").select_option("research_brief")
+    await page.get_by_label("question").fill("How many?")
+    await page.get_by_label("notes").fill("Seven.")
     await page.get_by_role("button", name="Launch").click()
     return page
 
 
-async def test_a_crew_is_launched_and_watched_to_its_result(
-    viewer: Viewer, net: Network, flows: Flows
-):
-    net.fate = uploads
+async def test_a_crew_is_launched_and_watched_to_its_result(viewer: Viewer, flows: Flows):
     page = await opened(viewer)
     flow = await launched(flows)
     await expect(page.locator("#phase")).to_have_text("live")
@@ -121,8 +113,7 @@ async def test_a_crew_is_launched_and_watched_to_its_result(
     await expect(page.locator("#status")).to_have_text("succeeded")
 
 
-async def test_a_flow_that_is_watched_can_be_cancelled(viewer: Viewer, net: Network, flows: Flows):
-    net.fate = uploads
+async def test_a_flow_that_is_watched_can_be_cancelled(viewer: Viewer, flows: Flows):
     page = await opened(viewer)
     flow = await launched(flows)
     await page.get_by_role("button", name="Cancel").click()
@@ -132,10 +123,7 @@ async def test_a_flow_that_is_watched_can_be_cancelled(viewer: Viewer, net: Netw
     assert (await flows.ledger.state(flows.tenant, flow)).head.status is Status.CANCELLED
 
 
-async def test_a_flow_that_waits_gets_its_answer_from_the_page(
-    viewer: Viewer, net: Network, flows: Flows
-):
-    net.fate = uploads
+async def test_a_flow_that_waits_gets_its_answer_from_the_page(viewer: Viewer, flows: Flows):
     page = await opened(viewer)
     flow = await launched(flows)
     await work(flows, flow)
@@ -157,7 +145,6 @@ async def test_a_flow_that_waits_gets_its_answer_from_the_page(
 
 
 async def test_the_connections_state_is_shown(viewer: Viewer, net: Network, flows: Flows):
-    net.fate = uploads
     page = await opened(viewer)
     flow = await launched(flows)
     await expect(page.locator("#phase")).to_have_text("live")
@@ -178,8 +165,7 @@ DISSENT = [{"agent": "Treasurer", "answer": "the losing one"}]
 OUTPUT = {"answer": "the chosen one", "agreement": 0.667, "rounds": 1, "dissent": DISSENT}
 
 
-async def test_a_result_is_shown_with_all_of_its_fields(viewer: Viewer, net: Network, flows: Flows):
-    net.fate = uploads
+async def test_a_result_is_shown_with_all_of_its_fields(viewer: Viewer, flows: Flows):
     page = await opened(viewer)
     flow = await launched(flows)
     await finish(flows, flow, OUTPUT)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from tests.browser.conftest import Viewer
 from tests.browser.network import PASS, Fate, Network, Request, answer
@@ -23,6 +23,7 @@ SCHEMA = {
         "tags": {"type": "array", "items": {"type": "string"}},
         "limit": {"type": "integer", "minimum": 1},
         "options": {"type": "object"},
+        "file": {"type": "string", "pattern": "^in_"},
     },
 }
 
@@ -33,6 +34,7 @@ async def form_of(viewer: Viewer, net: Network) -> Page:
     body = json.dumps(crews).encode()
     listed = answer("200 OK", "content-type: application/json", body=body)
     refusal = {"detail": "wrong", "errors": [{"pointer": "/inputs/limit", "detail": "too many"}]}
+    stored = answer("201 Created", "content-type: application/json", body=b'{"id":"in_1"}')
     refused = answer(
         "422 No", "content-type: application/problem+json", body=json.dumps(refusal).encode()
     )
@@ -40,6 +42,8 @@ async def form_of(viewer: Viewer, net: Network) -> Page:
     def fate(request: Request) -> Fate:
         if request.target == "/v1/crews":
             return listed
+        if request.target == "/v1/inputs":
+            return stored
         return refused if request.method == "POST" else PASS
 
     net.fate = fate
@@ -57,7 +61,7 @@ async def sent(net: Network, page: Page) -> dict[str, Any]:
     before = len(net.requests)
     await page.get_by_role("button", name="Launch").click()
     await expect(page.locator("#problem")).to_have_text("wrong")
-    orders = [request for request in net.requests[before:] if request.method == "POST"]
+    orders = [request for request in net.requests[before:] if request.target == "/v1/flows"]
     return json.loads(orders[0].body)["inputs"]
 
 
@@ -77,7 +81,10 @@ async def test_inputs_are_sent_in_the_types_of_their_schema(viewer: Viewer, net:
         ("options", '{"a": 1}'),
     ):
         await page.get_by_label(name, exact=True).fill(text)
+    csv = FilePayload(name="a.csv", mimeType="text/csv", buffer=b"a,b")
+    await page.get_by_label("file", exact=True).set_input_files(csv)
     assert await sent(net, page) == {
+        "file": "in_1",
         "contract": "x",
         "tone": "formal",
         "stars": 2,

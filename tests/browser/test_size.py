@@ -58,7 +58,7 @@ def compiled(node_modules: Path, folder: Path, state: dict[str, Any]) -> str:
 
 def full_state() -> dict[str, Any]:
     """Return a state as the API answers it, with every field that there is."""
-    step = Step("map", "Map the columns", "Writer", "running", 2, 9, 1, 2, "no answer")
+    step = Step("map", "Map the columns", "Writer", started_ms=1, finished_ms=2, error="no answer")
     flow = Flow(
         id="f1",
         head=Head("0a1b2c3d", 7, 3, Status.WAITING),

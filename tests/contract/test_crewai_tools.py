@@ -114,6 +114,23 @@ async def test_an_agent_may_get_around_a_tool_that_fails():
     assert [result[:6] for result in harness.results()] == ["Error:", "3 byte"]
 
 
+@pytest.mark.parametrize("native", [False, True])
+async def test_a_failure_that_a_tool_calls_fatal_ends_the_step_with_its_reason(native: bool):
+    class UnreadableError(ValueError):
+        is_fatal = True
+
+    def reads(context: ToolContext) -> str:
+        """Read it."""
+        del context
+        raise UnreadableError("The file is a photograph.")
+
+    call = [native_call("reads")] if native else react_call("reads")
+    harness = a_harness(call, "an answer out of thin air", native=native, reads=reads)
+    with pytest.raises(StepFailedError, match=r"the tool reads failed: The file is a photograph\."):
+        await harness.run(a_step(a_crew(tools=("reads",))))
+    assert len(harness.script.asked) == 1
+
+
 async def test_wrong_arguments_are_told_to_the_agent_and_put_right():
     calls = [[native_call("size", **arguments)] for arguments in ({"path": "x"}, {"file": INPUT})]
     harness = a_harness(*calls, "three", native=True)

@@ -2,6 +2,8 @@
 
 A tool that fails tells the agent why and lets it go on: what the agent answers then counts. The
 failed call is marked in the flow's events, and the worker's log has the error with its traceback.
+An error whose class says `is_fatal = True` ends the step instead: nothing an agent could answer
+without this tool would be worth having.
 """
 
 import inspect
@@ -72,6 +74,9 @@ class AllowedTool(BaseTool):
         except (Exception, SystemExit) as error:  # tools are the deployment's; any may come
             log.warning("%s: the tool %s failed", self.bounds.where, self.name, exc_info=error)
             reason = _reason(error)
+            if getattr(error, "is_fatal", False):
+                failed = StepFailedError(f"the tool {self.name} failed: {reason}")
+                self.bounds.stop_signal.stop(failed)
         return ToolFailure(message=f"Error: {reason}", reason=ToolFailureReason.EXCEPTION)
 
     def _within_time(self, arguments: dict[str, Any]) -> Any:
