@@ -380,6 +380,8 @@ class AsyncCrewline:
             state = await self.state(flow)
         if state["status"] != "succeeded":
             raise FlowFailedError(state)
+        if "output_ref" in state:  # it is too large for a state
+            return (await self.call("GET", f"{path_of(flow)}/output")).json()
         return state["output"]
 
     async def call(self, method: str, path: str, **request: Any) -> httpx.Response:

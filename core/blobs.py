@@ -1,9 +1,10 @@
-"""Blobs: what is too large for Redis. A tenant's inputs today, results and models later."""
+"""Blobs: what is too large for Redis: a tenant's inputs, and large values of its flows."""
 
 import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
@@ -15,6 +16,14 @@ T = TypeVar("T")
 INPUT_ID = re.compile(r"in_[0-9a-f]{32}")
 THREADS = 16
 TOTAL_SECONDS = 12.0  # a little more than an adapter takes
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """Stands for a value that is kept as a blob: as JSON in UTF-8, of so many bytes."""
+
+    blob: str
+    bytes: int
 
 
 def flow_prefix(flow: str) -> str:

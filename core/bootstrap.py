@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.crews.work import CrewRunner
     from core.flows import FlowLog
     from core.flows.live import Hub
+    from core.flows.values import LargeValues
     from core.identity import Keys
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.events import Render
@@ -188,6 +189,14 @@ def blobs() -> "BlobStore":
 
 
 @_provider
+def values() -> "LargeValues":
+    """Return what keeps large values of flows in the object store."""
+    from core.flows.values import LargeValues
+
+    return LargeValues(blobs)
+
+
+@_provider
 def registry() -> "Registry":
     """Return the crews of this deployment."""
     from core.crews.definition import AllowList, Registry
@@ -259,7 +268,7 @@ def worker() -> "Worker":
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     budgets = UpstashBudgetBook(redis(), keyspace())
-    return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing)
+    return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing, values=values())
 
 
 @_provider
@@ -294,4 +303,6 @@ def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
 
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
-    return WebhookDispatcher(Parts(outbox(), flow_log(), sender, targets, signer, render))
+    return WebhookDispatcher(
+        Parts(outbox(), flow_log(), sender, targets, signer, render, values=values())
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.flows import Flow, Status, events
 from core.flows.events import Event
+from core.flows.state import shown_result
 from functions._agui_conversation import Conversation, OpenParts, merge
 from functions._agui_input import RunInput
 from functions._agui_interrupts import interrupt
@@ -53,7 +54,7 @@ class RunEvents:
         """Return how the run of a flow in this state ends; [] if the flow runs."""
         match state.head.status:
             case Status.SUCCEEDED:
-                return self.translate(events.run_finished(state.id, state.output)[0])
+                return self.translate(_finished(state))
             case Status.FAILED | Status.CANCELLED as status:
                 return self.translate(events.run_error(state.error or status, status)[0])
             case _ if state.waiting is not None:
@@ -111,6 +112,10 @@ class RunEvents:
 
     def _sent(self, made: list[Event]) -> list[Event]:
         return [event for event in made if self._open.apply(event)]
+
+
+def _finished(state: Flow) -> Event:
+    return events.run_finished(state.id, shown_result(state.id, state.output))[0]
 
 
 def _under_flow(change: dict[str, Any]) -> dict[str, Any]:

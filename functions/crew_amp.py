@@ -72,6 +72,7 @@ async def amp_status(
     """Answer with how far a kickoff is, or what it came to."""
     flow = _app.possible_id(flow_id(kickoff))
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
+    state = await bootstrap.values().whole(who.tenant, state)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
     body = events.encode(_amp.status(state, documented=result == "object"))
     return Response(

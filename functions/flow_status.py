@@ -10,15 +10,20 @@ the time (docs/performance.md): the shortcut decides nothing that the routes wou
 
 import re
 import time
+from collections.abc import AsyncGenerator
+from typing import Any, BinaryIO
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import bootstrap, identity
-from core.flows import Batch, Flow, Head, Summary, events
+from core.blobs import BlobRef, in_thread
+from core.errors import NotFoundError
+from core.flows import Batch, Flow, Head, Status, Summary, events
 from core.flows.subscription import snapshot_at
+from core.flows.values import draft_blob, draft_ref
 from core.identity import FLOWS_READ, Principal
 from functions import _app, _auth, _compress, _cors, _edge, _polling
 
@@ -28,6 +33,8 @@ LAST = 2**53
 POLL = re.compile(rf"/v1/flows/({identity.ID.pattern})")
 POLLERS = {b"authorization", b"if-none-match"}  # what the shortcut needs, and
 BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes
+REVIEW = re.compile(r"[a-z0-9_]{1,64}\.review\.[0-9]{1,3}")
+CHUNK_BYTES = 256 * 1024
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
@@ -78,6 +85,40 @@ def _state(state: Flow, poll: _polling.LongPoll = _polling.NO_LONG_POLL) -> Resp
 def _headers(head: Head, tag: str | None = None) -> dict[str, str]:
     """Return the headers of a state, the same on 200 and 304, where `tag` is what the caller has."""
     return {**PRIVATE, "etag": tag or head.etag, **_polling.retry_after_header(head)}
+
+
+async def flow_output(request: Request, who: Principal) -> Response:
+    """Answer with the output of a flow, or the draft of a `review`, however large it is."""
+    _app.refuse_unknown_parameters(request, "review")
+    flow, review = _app.flow_id(request), request.query_params.get("review")
+    state = await bootstrap.flow_log().snapshot(who.tenant, flow)
+    value = _draft(state, review) if review is not None else _output(state)
+    if not isinstance(value, BlobRef):
+        return _json(value, PRIVATE)
+    stream = await in_thread(bootstrap.blobs().open, who.tenant, value.blob)
+    headers = PRIVATE | ({"content-length": str(value.bytes)} if value.bytes else {})
+    return StreamingResponse(_chunks(stream), headers=headers, media_type="application/json")
+
+
+def _output(state: Flow) -> Any:
+    if state.head.status is not Status.SUCCEEDED:
+        raise NotFoundError(f"the flow is {state.head.status} and has no output")
+    return state.output
+
+
+def _draft(state: Flow, review: str) -> Any:
+    """Return the draft that the flow waits with, or what may stand for that of an earlier wait."""
+    if state.waiting is not None and state.waiting.get("review") == review:
+        return draft_ref(state) or state.waiting["output"]
+    if not REVIEW.fullmatch(review):
+        raise NotFoundError("no such review")
+    return BlobRef(draft_blob(state.id, state.head.incarnation, review), 0)
+
+
+async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes]:
+    with stream:
+        while chunk := await in_thread(stream.read, CHUNK_BYTES):
+            yield chunk
 
 
 async def flow_list(request: Request, who: Principal) -> Response:
@@ -150,6 +191,7 @@ _reads = _auth.scope(FLOWS_READ)
 routes = [
     _auth.GuardedRoute("/v1/flows", flow_list, _reads),
     _auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
+    _auth.GuardedRoute("/v1/flows/{flow}/output", flow_output, _reads),
 ]
 app = _app.starlette(routes, Middleware(NotModifiedShortcut))
 handler = _app.on_lambda(app)

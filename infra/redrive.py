@@ -26,6 +26,7 @@ async def redrive(tenant: str, flow: str) -> str:
         flow=flow,
         new_id=lambda: secrets.token_hex(16),
         now_ms=clock.now_ms(),
+        values=bootstrap.values(),
     )
 
 

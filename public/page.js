@@ -130,8 +130,8 @@ function onState(state) {
   at("error").textContent = error ?? "";
   showReview(waiting);
   at("steps").replaceChildren(...inOrder(steps).map(step));
-  at("result").hidden = output === null;
-  if (output !== null) at("output").replaceChildren(shown(output));
+  at("result").hidden = output === null && !state.output_ref;
+  if (!at("result").hidden) showLarge("output", output, state.output_ref);
 }
 
 /** What of the cost is not sure: calls without a price, at a bound, or at made-up prices. */
@@ -153,7 +153,18 @@ function showReview(waiting) {
   at("review").dataset.review = waiting.review;
   at("review-problem").textContent = "";
   at("asked").textContent = `${waiting.agent} asks about ${waiting.task}: is this right?`;
-  at("draft").replaceChildren(shown(waiting.output));
+  showLarge("draft", waiting.output, waiting.output_ref);
+}
+
+/** Show an output in the element of this id; one that is too large for a state is read first. */
+async function showLarge(id, output, ref) {
+  if (!ref) return at(id).replaceChildren(shown(output));
+  const { search } = new URL(ref.url, location);
+  const headers = { authorization: `Bearer ${token()}` };
+  const mine = watching;
+  const answer = await fetch(`${flowUrl()}/output${search}`, { headers }).catch(() => ({ ok: false }));
+  const whole = answer.ok ? await answer.json() : "It could not be read: reload the page.";
+  if (mine === watching) at(id).replaceChildren(shown(whole));
 }
 
 async function answer(approve) {

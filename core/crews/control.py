@@ -1,6 +1,7 @@
 """Control: what a person may do to a flow that is under way, or that failed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.blobs import BlobStore, flow_prefix, in_thread
@@ -11,6 +12,7 @@ from core.crews.ledger import FencedError, Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status, Step, events
+from core.flows.values import INLINE, LargeValues
 
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"
@@ -147,6 +149,7 @@ async def redrive(
     flow: str,
     new_id: Callable[[], str],
     now_ms: int,
+    values: LargeValues = INLINE,
 ) -> str:
     """Begin a flow that failed or was cancelled anew, and return the new flow's id.
 
@@ -158,6 +161,8 @@ async def redrive(
     if old.head.status not in (Status.FAILED, Status.CANCELLED):
         raise ConflictError("only a flow that failed or was cancelled can be driven again")
     launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)
+    copied = await values.copied(tenant, old, launch.flow, launch.incarnation)
+    launch = replace(launch, results=copied)
     if await ledger.create(tenant, launch):
         await wake_worker(wake_queue, tenant, launch.flow)
     return launch.flow

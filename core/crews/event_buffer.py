@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
 from core.crews.clock import NowMs
@@ -147,7 +148,7 @@ class EventBuffer:
         )
         self._lost = FencedError("it was given back")  # a thread of the step may go on a while
 
-    async def commit(self, result: dict[str, Any], known: Flow) -> Flow:
+    async def commit(self, result: dict[str, Any] | BlobRef, known: Flow) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
 
         Raises FencedError, TooLargeError, UnavailableError.

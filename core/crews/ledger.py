@@ -17,6 +17,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from core.blobs import BlobRef
 from core.flows import Flow, Head, Status, Step, events
 from core.flows.events import Event
 
@@ -129,7 +130,7 @@ def request_id(
     Two workers that bring a flow to the same end send the same request; two different answers of
     two people are different ones.
     """
-    text = json.dumps([to.value, output, error, waiting, answer], sort_keys=True)
+    text = json.dumps([to.value, output, error, waiting, answer], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -232,7 +233,7 @@ class RunLedger(Protocol):
         self,
         claim: Claim,
         seq: int,
-        result: dict[str, Any],
+        result: dict[str, Any] | BlobRef,
         write: StepWrite,
         known: Flow | None = None,
     ) -> Flow:

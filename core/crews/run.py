@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core import logs
+from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews import run_step, strategies
 from core.crews.clock import Clock, NowMs, now_ms
@@ -22,11 +23,21 @@ from core.crews.wakeups import WakeQueue, wake_worker
 from core.crews.work import CrewRunner, StepTask
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Status, Step, events
+from core.flows.state import output_ref, shown_result
+from core.flows.values import (
+    INLINE,
+    LargeValues,
+    LostValueError,
+    StoreAwayError,
+    draft_blob,
+    output_blob,
+)
 
 log = logging.getLogger(__name__)
 
 MOST_FAILURES = 5  # outside of steps; then the flow ends
 ERROR_CHARACTERS = 500
+AWAY_MS = 10_000  # until a flow is looked at again that lacks the object store
 WAIT_LOOK_MS = 24 * 3600 * 1000  # how often a flow that waits for a person is looked at
 
 
@@ -41,6 +52,7 @@ class Worker:
     lessons: Lessons
     timing: Timing
     now_ms: NowMs = now_ms
+    values: LargeValues = INLINE
 
     async def run_flow(self, tenant: str, flow: str, clock: Clock) -> Outcome:
         """Run steps of a flow until it ends or waits, others hold what is ready, or the time is up.
@@ -55,6 +67,8 @@ class Worker:
                 reached = await self._continue(tenant, reached, clock)
         except FencedError:
             reached = Outcome.FENCED
+        except LostValueError as error:
+            reached = await self._record_failure(tenant, flow, error)
         except NotFoundError:
             reached = Outcome.GONE
         except (UnavailableError, StepCrashedError):
@@ -94,6 +108,15 @@ class Worker:
             return await self._fail(tenant, state, "the flow took longer than it may", "time_limit")
 
     async def _dispatch(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
+        """Do what is next. Without the object store, where that has to do with it, come later."""
+        try:
+            return await self._do_next(tenant, await self.values.whole(tenant, state), clock)
+        except StoreAwayError as error:
+            log.warning("flow %s of %s goes on later: %s", state.id, tenant, error)
+            await self.ledger.reschedule(tenant, state.id, AWAY_MS)
+            return Outcome.DEFERRED
+
+    async def _do_next(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
         definition = Definition.model_validate(state.definition).filled(state.inputs)
         match strategies.next_action(definition, state.results):
             case strategies.End(output):
@@ -162,8 +185,9 @@ class Worker:
             message = run_step.attempts_exceeded_message(step, claim.attempt)
             return await self._fail(work.tenant, state, message, "attempts")
         parts = run_step.Parts(
-            self.ledger, self.budgets, self.runner, self.lessons, self.timing, self.now_ms
-        )
+            self.ledger, self.budgets, self.runner, self.lessons, self.timing, self.now_ms,
+            self.values,
+        )  # fmt: skip
         try:
             with logs.context(step=step.id, attempt=claim.attempt):
                 reached = await run_step.run(parts, work, claim, state, clock)
@@ -180,7 +204,7 @@ class Worker:
             "task": wait.task,
             "step": wait.step,
             "agent": wait.agent,
-            "output": wait.output,
+            **await self._draft(tenant, state, wait),
         }
         await self.ledger.transition(
             tenant,
@@ -192,13 +216,25 @@ class Worker:
         )
         return Outcome.WAITS
 
+    async def _draft(self, tenant: str, state: Flow, wait: strategies.Wait) -> dict[str, Any]:
+        """Return the draft that a person is asked about, or where that is read."""
+        blob = draft_blob(state.id, state.head.incarnation, wait.name)
+        kept = await self.values.keep(tenant, blob, wait.output)
+        if not isinstance(kept, BlobRef):
+            return {"output": kept}
+        return {"output": None, "output_ref": output_ref(state.id, kept.bytes, wait.name)}
+
     async def _end(self, tenant: str, state: Flow, output: Any) -> Outcome:
+        blob = output_blob(state.id, state.head.incarnation)
+        output = await self.values.keep(tenant, blob, output)
         await self.ledger.transition(
             tenant,
             state.id,
             Status.SUCCEEDED,
             status_epoch=state.status_epoch,
-            events=events.stamped(events.run_finished(state.id, output), self.now_ms()),
+            events=events.stamped(
+                events.run_finished(state.id, shown_result(state.id, output)), self.now_ms()
+            ),
             output=output,
         )
         return Outcome.ENDED

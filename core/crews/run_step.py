@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, TypeVar
 
+from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews import strategies
 from core.crews.clock import Clock, NowMs
@@ -33,6 +34,7 @@ from core.crews.work import (
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
+from core.flows.values import LargeValues, result_blob
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -78,6 +80,7 @@ class Parts:
     lessons: Lessons
     timing: Timing
     now_ms: NowMs
+    values: LargeValues
 
 
 class Outcome(Enum):
@@ -159,15 +162,18 @@ async def run(
     """
     buffer = _buffer(parts, work, claim, clock)
     work = replace(work, lessons=await _lessons(parts.lessons, work))
-    attempts, began = _run_attempts(parts.runner, work, buffer), time.monotonic()
+    blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
+    attempts, began = _run_and_keep(parts, work, buffer, blob), time.monotonic()
     try:
-        result = await buffer.run_while_flushing(_run_in_time(attempts, clock))
+        result, kept = await buffer.run_while_flushing(_run_in_time(attempts, clock))
     except OutOfTimeError:
         took = time.monotonic() - began
         return await _run_out_of_time(parts.timing, buffer, clock, took)
     except StepDeferredError as error:
         return await _defer(buffer, error.reason, error.retry_after_seconds)
-    except UnavailableError as error:  # of a tool; if it is the ledger's own, so is the next one
+    except (
+        UnavailableError
+    ) as error:  # of a tool, or its result's; if it is the ledger's own, so is the next one
         return await _defer(buffer, str(error), AWAY_SECONDS)
     except (StepFailedError, TooLargeError) as error:
         await buffer.record_error(str(error))
@@ -177,7 +183,9 @@ async def run(
     except Exception as error:
         await buffer.record_error(f"the worker stopped with {type(error).__name__}")
         raise StepCrashedError(work.prompt.step) from error
-    return await _commit(parts, work, buffer, result, known)
+    after = await _commit(work, buffer, kept, known)
+    await _record_outcome(parts.lessons, work, result)
+    return after
 
 
 async def _defer(buffer: EventBuffer, reason: str, seconds: float) -> Outcome:
@@ -215,13 +223,21 @@ def _buffer(parts: Parts, work: StepTask, claim: Claim, clock: Clock) -> EventBu
     )
 
 
+async def _run_and_keep(
+    parts: Parts, work: StepTask, session: Session, blob: str
+) -> tuple[dict[str, Any], dict[str, Any] | BlobRef]:
+    """Run the step; return its result, and what is committed of it. A large one is stored first."""
+    result = await _run_attempts(parts.runner, work, session)
+    return result, await parts.values.keep(work.tenant, blob, result)
+
+
 async def _commit(
-    parts: Parts, work: StepTask, buffer: EventBuffer, result: dict[str, Any], known: Flow
+    work: StepTask, buffer: EventBuffer, result: dict[str, Any] | BlobRef, known: Flow
 ) -> Flow:
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
-        after = await buffer.commit(result, known)
+        return await buffer.commit(result, known)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:
@@ -230,8 +246,6 @@ async def _commit(
         message = f"its result could not be stored: {why}"
         await buffer.record_error(message)
         raise StepError(message) from error
-    await _record_outcome(parts.lessons, work, result)
-    return after
 
 
 async def _run_in_time(running: Coroutine[Any, Any, T], clock: Clock) -> T:

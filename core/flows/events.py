@@ -22,7 +22,7 @@ def run_started(flow: str) -> list[Event]:
 
 
 def run_finished(flow: str, result: Any) -> list[Event]:
-    """The end of a flow that succeeded, with its output."""
+    """The end of a flow that succeeded, with its output, or `{"output_ref": ...}` in its place."""
     return [{"type": "RUN_FINISHED", "threadId": flow, "runId": flow, "result": result}]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from core.blobs import BlobRef
 from core.costs.usage import Usage
 
 CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})")  # incarnation and number
@@ -129,13 +130,18 @@ class Flow:
     steps: tuple[Step, ...] = ()
     results: dict[str, Any] = field(default_factory=dict[str, Any])
     usage: Usage = field(default_factory=Usage)
-    output: Any = None
+    output: Any = None  # JSON, or the BlobRef of it
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
 
     def public(self) -> dict[str, Any]:
-        """The snapshot: JSON-ready, without inputs, definition, owners and step results."""
-        return {
+        """The snapshot: JSON-ready, without inputs, definition, owners and step results.
+
+        In the place of an output that is too large for it, `output_ref` says where that is read.
+        """
+        large = isinstance(self.output, BlobRef)
+        ref = {"output_ref": output_ref(self.id, self.output.bytes)} if large else {}
+        return ref | {
             "id": self.id,
             "crew": self.crew,
             "definition": self.definition_digest,
@@ -147,9 +153,22 @@ class Flow:
             "steps": [step.public() for step in self.steps],
             "usage": self.usage.public(),
             "waiting": self.waiting,
-            "output": self.output,
+            "output": None if large else self.output,
             "error": self.error,
         }
+
+
+def output_ref(flow: str, size: int, review: str | None = None) -> dict[str, Any]:
+    """Return what readers see in the place of an output of `size` bytes, or of a review's draft."""
+    of = "" if review is None else f"?review={review}"
+    return {"bytes": size, "url": f"/v1/flows/{flow}/output{of}"}
+
+
+def shown_result(flow: str, output: Any) -> Any:
+    """Return an output as the last event of a flow has it."""
+    if not isinstance(output, BlobRef):
+        return output
+    return {"output_ref": output_ref(flow, output.bytes)}
 
 
 @dataclass(frozen=True, slots=True)

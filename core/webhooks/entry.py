@@ -19,6 +19,7 @@ from core import logs
 from core.crews.ledger import FencedError
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
+from core.flows.values import INLINE, LargeValues
 from core.webhooks.events import Render, WebhookEvent, webhook_events
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox
 from core.webhooks.retry_policy import RetryPolicy
@@ -47,6 +48,7 @@ class Parts:
     render: Render
     policy: RetryPolicy = POLICY
     now: Callable[[], float] = time.time
+    values: LargeValues = INLINE
 
 
 @dataclass(slots=True)
@@ -81,6 +83,7 @@ class OutboxEntry:
         if delivery.cursor >= DeliveryCursor.after(head.sequence):
             return await self._look_again(head, delivery.wait_ms * 2)
         flow = await parts.log.snapshot(self.tenant, delivery.flow)
+        flow = await parts.values.whole(self.tenant, flow)
         for event in webhook_events(flow, await self._new_entries(flow)):
             if event.cursor <= self.delivery.cursor:
                 continue

@@ -131,7 +131,7 @@ class _Replay:
                 self.subscriptions = Subscriptions.of(self._flow.webhooks, self._results)
             yield from self._newly_finished()
         elif event.get("name") == "waiting":
-            yield self.subscriptions.kind_for_waiting, _waiting(event["value"])
+            yield self.subscriptions.kind_for_waiting, self._waiting(event["value"])
         elif event["type"].startswith("RUN_"):
             yield WebhookKind.CREW, FlowEnded()
 
@@ -155,6 +155,16 @@ class _Replay:
         role = definition.agents[prompt.agent].role
         return StepFinished(step, prompt.task, role, prompt.description, text)
 
+    def _waiting(self, asked: Mapping[str, Any]) -> WaitingForPerson:
+        output = asked["output"]
+        if "output_ref" in asked and self._definition is not None:  # the event has not room for it
+            match strategies.next_action(self._definition, self._results):
+                case strategies.Wait(output=output):
+                    pass
+                case _:
+                    log.warning("flow %s does not wait where its log says so", self._flow.id)
+        return WaitingForPerson(asked["task"], asked["agent"], output)
+
     def _task(self, definition: Definition, result: strategies.TaskResult) -> TaskFinished:
         task = definition.tasks[result.task]
         return TaskFinished(result, task.description, task.expected_output)
@@ -170,7 +180,3 @@ def _readable(flow: Flow) -> Definition | None:
     except ValidationError:
         log.warning("no webhooks of steps and tasks: the flow's crew cannot be read")
         return None
-
-
-def _waiting(asked: Mapping[str, Any]) -> WaitingForPerson:
-    return WaitingForPerson(asked["task"], asked["agent"], asked["output"])

@@ -64,6 +64,7 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /v1/flows", "flows:read"),
         ("GET /v1/flows/{flow}", "flows:read"),
         ("GET /v1/flows/{flow}/events", "flows:read"),
+        ("GET /v1/flows/{flow}/output", "flows:read"),
         ("POST /v1/flows/{flow}/ticket", "flows:read"),
         ("GET /v1/events", "flows:read"),
         ("POST /v1/events/ticket", "flows:read"),

@@ -8,6 +8,7 @@ from typing import Any
 from core.adapters.memory.due import DueSet, Plan
 from core.adapters.memory.records import Record
 from core.adapters.memory.spending import MemorySpending, system_ms
+from core.blobs import BlobRef
 from core.crews.ledger import (
     Claim,
     DueFlows,
@@ -143,8 +144,7 @@ class MemoryFlows(MemorySpending):
         if record.ended:
             return
         record.check_time(now)
-        version = record.flow.head.version
-        if seen in (None, version):
+        if seen in (None, version := record.flow.head.version):
             at = now + delay_ms
             record.plan.look = min(at, record.flow.deadline_ms or at)
             record.plan.seen = version
@@ -199,7 +199,7 @@ class MemoryFlows(MemorySpending):
         self,
         claim: Claim,
         seq: int,
-        result: dict[str, Any],
+        result: dict[str, Any] | BlobRef,
         write: StepWrite,
         known: Flow | None = None,
     ) -> Flow:

@@ -98,6 +98,8 @@ def _changes(path: str, before: Any, after: Any) -> Iterator[Event]:
     for name in after:
         if name == "steps":
             yield from _of_steps(before[name], after[name])
+        elif name not in before:
+            yield {"op": "add", "path": f"{path}/{name}", "value": after[name]}
         elif before[name] != after[name]:
             yield {"op": "replace", "path": f"{path}/{name}", "value": after[name]}
 

@@ -1,6 +1,5 @@
 """RunLedger over Redis: every operation is one script, so it happens whole or not at all."""
 
-import json
 import secrets
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.due import DueIndex
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
+from core.blobs import BlobRef
 from core.crews.ledger import (
     Claim,
     DueFlows,
@@ -23,6 +23,7 @@ from core.crews.ledger import (
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
+from core.flows.state import output_ref
 
 
 class UpstashRunLedger:
@@ -189,12 +190,12 @@ class UpstashRunLedger:
         self,
         claim: Claim,
         seq: int,
-        result: dict[str, Any],
+        result: dict[str, Any] | BlobRef,
         write: StepWrite,
         known: Flow | None = None,
     ) -> Flow:
         """Store a step's result."""
-        text = records.compact(result)
+        text = records.result_text(result)
         call = scripts.commit(
             *self._keys.of_flow(claim.tenant, claim.flow),
             channel=self._keys.live(claim.tenant, claim.flow),
@@ -210,7 +211,9 @@ class UpstashRunLedger:
         _, *changes = await self._scripts.run(call, claim.flow, "the result")
         if known is None:
             return await self.state(claim.tenant, claim.flow, fresh=True)
-        return await self._state_after(claim.tenant, known, changes, {claim.step: json.loads(text)})
+        return await self._state_after(
+            claim.tenant, known, changes, {claim.step: records.result(text)}
+        )
 
     async def transition(
         self,
@@ -227,7 +230,8 @@ class UpstashRunLedger:
         request: str | None = None,
     ) -> None:
         """Change the status."""
-        name, payload = _payload(output, waiting, answer)
+        is_large = isinstance(output, BlobRef)
+        name, payload = _payload(None if is_large else output, waiting, answer)
         day, tag = self._scripts.today(), self._keys.tag(tenant)
         call = scripts.transition(
             *self._keys.of_flow(tenant, flow),
@@ -243,6 +247,7 @@ class UpstashRunLedger:
             request=request or request_id(to, output, error, waiting, answer),
             error=error,
             answer=answer[0] if answer else None,
+            output_ref=output_ref(flow, output.bytes) if is_large else None,
             texts_hold=name,
             day=day,
             texts=[] if name is None else [records.compact(payload)],

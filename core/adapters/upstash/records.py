@@ -5,14 +5,16 @@ that are missing get what they meant before there were any. `schema` is the vers
 """
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from core.blobs import BlobRef
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
 from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
+from core.flows.values import output_blob
 
 SCHEMA = "2"
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
@@ -23,6 +25,24 @@ def compact(value: Any) -> str:
     """Return a value as JSON in few bytes, without what UTF-8 cannot hold."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "replace").decode()
+
+
+def result_text(result: dict[str, Any] | BlobRef) -> str:
+    """Return what is stored of a step's result; the blob of a large one."""
+    return compact(asdict(result) if isinstance(result, BlobRef) else result)
+
+
+def result(stored: str) -> dict[str, Any] | BlobRef:
+    """Return a result, which always has an `output`, or the reference to one, which has none."""
+    found: dict[str, Any] = json.loads(stored)
+    is_ref = "blob" in found and "output" not in found
+    return BlobRef(found["blob"], found["bytes"]) if is_ref else found
+
+
+def _output(flow: str, fields: dict[str, str], incarnation: str) -> Any:
+    if size := fields.get("output_bytes"):
+        return BlobRef(output_blob(flow, incarnation), int(size))
+    return json.loads(fields.get("output") or "null")
 
 
 def head(flow: str, values: list[str | None]) -> Head:
@@ -48,8 +68,8 @@ def launched(launch: Launch) -> list[str]:
         stored["webhooks"] = compact(launch.webhooks)
     for order, step in enumerate(launch.steps):
         stored[f"step:{step.id}"] = compact(step_fields(step) | {"order": order})
-    for name, result in launch.results.items():
-        stored[f"result:{name}"] = compact(result)
+    for name, value in launch.results.items():
+        stored[f"result:{name}"] = result_text(value)
     return [text for pair in stored.items() for text in pair]
 
 
@@ -118,12 +138,12 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         waiting=json.loads(fields.get("waiting") or "null"),
         steps=_steps(fields),
         results={
-            field.removeprefix("result:"): json.loads(value)
+            field.removeprefix("result:"): result(value)
             for field, value in fields.items()
             if field.startswith("result:")
         },
         usage=usage(fields.get("usage", "{}")),
-        output=json.loads(fields.get("output") or "null"),
+        output=_output(name, fields, fields["inc"]),
         error=fields.get("error") or None,
     )
 
@@ -137,9 +157,9 @@ def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str
     steps, new = list(known.steps), list[tuple[int, Step]]()
     places = {step.id: at for at, step in enumerate(steps)}
     results = known.results | own
-    for name, record, result in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        if result:
-            results[name] = json.loads(result)
+    for name, record, value in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        if value:
+            results[name] = result(value)
         if not record:
             continue
         order, step = _step(name, record)
@@ -155,7 +175,7 @@ def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
         usage=usage(fields.get("usage", "{}")),
-        output=json.loads(fields.get("output") or "null"),
+        output=_output(known.id, fields, known.head.incarnation),
         error=fields.get("error") or None,
         steps=tuple(steps),
         results=results,

@@ -171,6 +171,7 @@ def transition(
     request: str,
     error: str | None,
     answer: str | None,
+    output_ref: dict[str, Any] | None,
     texts_hold: str | None,
     day: int,
     texts: Texts,

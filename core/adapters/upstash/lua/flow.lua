@@ -1,7 +1,8 @@
 -- Shared by the scripts that change a flow.
 local MAXLEN, BATCH, REMEMBERED, DAY_MS = 10000, 500, 64, 86400000
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
-local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'error'}
+local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',
+  'error'}
 
 -- over: whether a flow's time is over; one without a deadline has all the time
 local function over(deadline, now)
@@ -13,15 +14,19 @@ local function terminal(status)
 end
 
 -- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
---   changes    path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
---   new_steps  the JSON texts of steps to add, or nothing
-local function delta(changes, new_steps)
+--   changes     path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
+--   new_steps   the JSON texts of steps to add, or nothing
+--   output_ref  where the output is read that is too large for a state, or nothing
+local function delta(changes, new_steps, output_ref)
   local operations = {}
   for i = 1, #changes, 2 do
     push(operations, '{"op":"replace","path":"' .. changes[i] .. '","value":' .. changes[i + 1] .. '}')
   end
   for _, step in ipairs(new_steps or {}) do
     push(operations, '{"op":"add","path":"/steps/-","value":' .. step .. '}')
+  end
+  if output_ref then
+    push(operations, '{"op":"add","path":"/output_ref","value":' .. cjson.encode(output_ref) .. '}')
   end
   return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
 end

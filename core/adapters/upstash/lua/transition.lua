@@ -1,6 +1,7 @@
 -- transition: change a flow's status, if nobody changed it since it was read. Its end ends the steps
 -- that run, and the messages that they have open.
---   args     texts_hold: the field that the first text is the value of, or nothing
+--   args     texts_hold: the field that the first text is the value of, or nothing;
+--            output_ref: what readers see in the place of an output that is a blob, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW, OUTBOX, OUTBOX_INDEX = unpack(KEYS)
 local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
@@ -82,11 +83,14 @@ if flow.webhooks then
 end
 local made = {}
 end_messages(made, ended)
-push(made, 'STATE_DELTA', delta(changes))
+push(made, 'STATE_DELTA', delta(changes, nil, args.output_ref))
 local last = append(LOG, args.channel, tonumber(flow.seq), made)
 push(written, 'status', args.to, 'epoch', int_str(epoch + 1), 'ver', int_str(version),
   'output', held.output or '', 'error', args.error or '', 'updated', int_str(now),
   'seq', int_str(last), 'plan', cjson.encode(plan), 'moved_by', args.request,
   'changed', remember(flow.changed, version, changed))
+if args.output_ref then
+  push(written, 'output_bytes', int_str(args.output_ref.bytes))
+end
 run_chunked('HSET', FLOW, written)
 return {'ok'}
