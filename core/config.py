@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
@@ -28,6 +28,8 @@ WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the han
 
 class SettingsError(Exception):
     """A setting is missing or cannot work; the message names the variable and the remedy."""
+
+    loggable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

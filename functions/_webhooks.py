@@ -12,7 +12,7 @@ from functions import _amp_webhooks, _listening
 
 log = logging.getLogger(__name__)
 
-HEARING = Idle(shortest=0.2, longest=30.0)  # looks where wake-ups are heard
+LISTENING = Idle(shortest=0.2, longest=30.0)  # how it sleeps where wake-ups come
 
 
 async def deliver_due(clock: Clock) -> int:
@@ -42,5 +42,5 @@ async def run_dispatcher(stopped: asyncio.Event, listener: WakeListener) -> None
     def look(_tenant: str, _flow: str) -> None:
         loop.woken.set()
 
-    async with _listening.listening(listener, loop, look, HEARING):
+    async with _listening.listening(listener, loop, look, LISTENING):
         await loop.run_forever(stopped)

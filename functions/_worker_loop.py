@@ -10,7 +10,10 @@ from core.crews.wakeups import WakeListener
 from core.polling import Batch, Idle, PollLoop, Room
 from functions import _listening
 
-HEARING, DEAF = Idle(longest=20.0), Idle(longest=2.0)  # looks where wake-ups are heard, or not
+LISTENING, POLLING = (
+    Idle(longest=20.0),
+    Idle(longest=2.0),
+)  # how it sleeps with wake-ups, or without
 
 
 async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, room: Room) -> None:
@@ -23,6 +26,6 @@ async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, r
     async def run(tenant: str, flow: str) -> None:
         await worker.run_flow(tenant, flow, clock)
 
-    loop = PollLoop[str]("flows", take, run, room, DEAF)
-    async with _listening.listening(listener, loop, loop.offer, HEARING):
+    loop = PollLoop[str]("flows", take, run, room, POLLING)
+    async with _listening.listening(listener, loop, loop.offer, LISTENING):
         await loop.run_forever(clock.stopping)

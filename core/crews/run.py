@@ -112,7 +112,7 @@ class Worker:
         try:
             return await self._do_next(tenant, await self.values.whole(tenant, state), clock)
         except StoreAwayError as error:
-            log.warning("flow %s of %s goes on later: %s", state.id, tenant, error)
+            log.warning("the flow goes on later: %s", error)
             await self.ledger.reschedule(tenant, state.id, AWAY_MS)
             return Outcome.DEFERRED
 

@@ -162,7 +162,7 @@ class _Replay:
                 case strategies.Wait(output=output):
                     pass
                 case _:
-                    log.warning("flow %s does not wait where its log says so", self._flow.id)
+                    log.warning("the flow does not wait where its log says so")
         return WaitingForPerson(asked["task"], asked["agent"], output)
 
     def _task(self, definition: Definition, result: strategies.TaskResult) -> TaskFinished:

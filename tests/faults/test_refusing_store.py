@@ -112,7 +112,7 @@ async def test_a_stream_is_not_refused_for_good(
 async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
     flows: Flows, rough_gateway: RoughGateway, name: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_worker_loop, "DEAF", Idle(longest=0.1))
+    monkeypatch.setattr(_worker_loop, "POLLING", Idle(longest=0.1))
     monkeypatch.setattr(_worker_loop, "LISTEN_AGAIN_SECONDS", 0.1)
     url, token = rough_gateway
     book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))

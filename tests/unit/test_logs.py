@@ -46,6 +46,8 @@ def test_a_line_has_its_context_and_fields_of_its_own():
         "tenant": "acme", "flow": "f1", "step": "one", "attempt": 2,
     }  # fmt: skip
     assert "flow" not in a_line("later")
+    with logs.context(flow="f1"), logs.context(flow=None):
+        assert "flow" not in a_line("of no flow")
 
 
 async def test_the_context_of_one_task_is_not_that_of_another_and_goes_into_threads():
@@ -60,31 +62,69 @@ async def test_the_context_of_one_task_is_not_that_of_another_and_goes_into_thre
 def test_a_traceback_is_one_field_and_repeats_no_text_of_a_library():
     def refused() -> None:
         try:
-            json.loads(SECRET, object_hook=1, cls=Refusing)
+            int(SECRET)
         except ValueError as error:
             raise UnavailableError("try again later") from error
 
-    class Refusing(json.JSONDecoder):
-        def decode(self, s: str, *_: Any) -> Any:
-            raise ValueError(s)
-
     line = a_line("it failed", exc=caught(refused))
-    assert "ValueError" in line["error"]
+    assert "int(SECRET)\nValueError\n" in line["error"]
     assert line["error"].endswith("core.errors.UnavailableError: try again later")
     assert "sk-SECRET" not in json.dumps(line)
 
 
-def test_of_what_a_library_logs_only_the_first_line_is_written():
-    record = a_record(f"Task exception was never retrieved\n{SECRET}", name="asyncio")
-    for formatter in (logs.JsonFormatter(), logs.TextFormatter()):
-        assert "never retrieved" in formatter.format(record)
-        assert "sk-SECRET" not in formatter.format(record)
+@pytest.mark.parametrize("formatter", [logs.JsonFormatter(), logs.TextFormatter()])
+@pytest.mark.parametrize(
+    ("record", "kept"),
+    [
+        (a_record(f"it was never retrieved\n{SECRET}", name="asyncio"), "never retrieved"),
+        (a_record(SECRET, name="openai._base_client"), "openai._base_client logged at f:1"),
+        (a_record("called with %s", SECRET, name="root"), "at f:1"),
+        (a_record("x", name="botocore", extra={"body": SECRET}), "botocore"),
+    ],
+)
+def test_of_what_a_library_logs_only_the_place_is_written(
+    record: logging.LogRecord, kept: str, formatter: logging.Formatter
+):
+    line = formatter.format(record)
+    assert kept in line
+    assert "sk-SECRET" not in line
+
+
+NEVER_RETRIEVED = """
+import asyncio
+async def fail(): raise ValueError(secret)
+async def main(): task = asyncio.ensure_future(fail()); await asyncio.sleep(0.01); del task
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("form", [logs.JSON, logs.TEXT])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ValueError(secret)",
+        "import threading; threading.Thread(target=int, args=(secret,)).start()",
+        "import warnings; warnings.warn(secret)",
+        "import logging; logging.error(secret); logging.getLogger('x').error('%d', secret)",
+        "import logging; logging.getLogger('core.x').error('%d', secret)",
+        "X = type('X', (), {'__del__': lambda self: int(secret)}); X()",
+        "import asyncio; asyncio.run(asyncio.wait_for(asyncio.sleep(0, int(secret)), 1))",
+        NEVER_RETRIEVED,
+    ],
+)
+def test_no_way_out_of_a_process_shows_what_somebody_else_has_written(code: str, form: str):
+    begin = f"import sys; from core import logs; logs.configure({form!r}); secret = sys.argv[1]\n"
+    run = subprocess.run(
+        [sys.executable, "-c", begin + code, SECRET], capture_output=True, text=True, check=False
+    )
+    assert "sk-SECRET" not in run.stdout + run.stderr
+    assert run.stderr.strip()
 
 
 def test_a_line_for_a_person_has_level_flow_and_message_and_cannot_be_forged():
     with logs.context(flow="f1", tenant="a\nb"):
         line = logs.TextFormatter().format(a_record("no\nroom"))
-    assert line == 'WARNING f1 no room tenant="a\\nb"'
+    assert line.split(" ", 1)[1] == 'WARNING f1 no room tenant="a\\nb"'
 
 
 @pytest.mark.parametrize("module", ["awslambdaric.bootstrap", "another.host"])
