@@ -111,7 +111,7 @@ def _definition(flow: Flow) -> Definition:
 
 
 def _tasks(flow: Flow) -> list[Answer]:
-    done = strategies.task_results(_definition(flow), flow.results).values()
+    done = strategies.TaskGraph(_definition(flow)).task_results(flow.results).values()
     return [_task(flow, result) for result in done]
 
 
@@ -144,7 +144,7 @@ def _asked(flow: Flow) -> Answer:
 
 def _progress(flow: Flow) -> Answer:
     definition = _definition(flow)
-    done = strategies.task_results(definition, flow.results)
+    done = strategies.TaskGraph(definition).task_results(flow.results)
     under_way = [_task_of(step) for step in flow.steps if step.state == "running"]
     left = [name for name in definition.tasks if name not in done]
     return {

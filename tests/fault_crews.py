@@ -89,14 +89,16 @@ def _answer(task: str, *words: str) -> Any:
 def result(definition: Definition, results: dict[str, Any], step: str) -> dict[str, Any]:
     """Return the result of a step as a runner makes it of the model's answer."""
     text = answer(step)
-    schema = strategies.prompt(definition, results, step).output_schema
+    schema = strategies.TaskGraph(definition).prompt(results, step).output_schema
     return {"output": text if schema is None else json.loads(text), "raw": text}
 
 
 def expected(definition: Definition, results: dict[str, Any] | None = None) -> Expected:
     """Return what a flow comes to: the strategy played through by hand. Every person approves."""
     done = dict(results or {})
-    while not isinstance(ready := strategies.next_action(definition, done), strategies.End):
+    while not isinstance(
+        ready := strategies.TaskGraph(definition).next_action(done), strategies.End
+    ):
         if isinstance(ready, strategies.Wait):
             done[ready.name] = strategies.review_answer(True, "")
         else:
