@@ -102,6 +102,18 @@ async def test_a_tenant_for_which_no_room_was_left_is_the_first_next_time(flows:
     ]
 
 
+async def test_a_look_goes_past_tenants_that_have_nothing_due_any_more(flows: Flows):
+    """Many tenants have flows that were claimed since they were due, the last one has one to take."""
+    for number in range(25):
+        tenant = f"t{number:02}"
+        state = await launched(flows, tenant=tenant)
+        await flows.ledger.claim(
+            tenant, "f1", state.steps[0], owner="w", lease_ms=LEASE_MS, events=[], seen=1
+        )
+    await launched(flows, tenant="last")
+    assert (await flows.ledger.take(10, 1, LEASE_MS)).flows == [("last", "f1")]
+
+
 async def test_a_share_bounds_what_one_tenant_gets_in_a_look(flows: Flows):
     for number in range(6):
         await launched(flows, f"f{number}")
