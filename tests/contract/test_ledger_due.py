@@ -259,16 +259,16 @@ async def test_a_deferred_step_is_busy_until_its_time_and_due_then(flows: Flows)
     await launched(flows)
     claimed = await held(flows)
     write = StepWrite(events.text_start("m1"), message="m1")
-    await flows.ledger.release(claimed, 1, write, delay_ms=80, reason="the provider says later")
+    await flows.ledger.release(claimed, 1, write, delay_ms=600, reason="the provider says later")
     log = await flows.log.entries(flows.tenant, "f1", 0, 100)
     kinds = [entry.type for entry in log]
     assert kinds[-4:] == ["STATE_DELTA", "TEXT_MESSAGE_START", "TEXT_MESSAGE_END", "CUSTOM"]
-    assert '"retry_after_ms":80' in log[-1].json
+    assert '"retry_after_ms":600' in log[-1].json
     busy = await claim(flows)
     assert isinstance(busy, StepBusy)
-    assert 0 < busy.remaining_ms <= 80
+    assert 0 < busy.remaining_ms <= 600
     assert await due(flows) == []
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.65)
     assert await due(flows) == ["f1"]
     assert (await held(flows)).attempt == 1
 
