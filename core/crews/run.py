@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core import logs
 from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews import run_step, strategies
@@ -75,6 +76,7 @@ class Worker:
         A flow that is gone is nothing to do. Raises UnavailableError, StepCrashedError, and what
         went wrong outside of its steps; the flow stays due.
         """
+        logs.add(tenant=tenant, flow=flow)
         visit = _Visit(tenant, clock)
         try:
             reached: Flow | Outcome = await self.ledger.state(tenant, flow)
@@ -90,7 +92,7 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 -- it is counted, and raised again
             reached = await self._record_failure(tenant, flow, error)
-        log.info("flow %s of %s: %s", flow, tenant, reached.name.lower())
+        log.info("left the flow", extra={"outcome": reached.name.lower()})
         return reached
 
     async def _record_failure(self, tenant: str, flow: str, error: Exception) -> Outcome:
@@ -103,7 +105,7 @@ class Worker:
         failures = await self.ledger.record_failure(tenant, flow, why)
         if failures < MOST_FAILURES and not isinstance(error, TooLargeError):
             raise error
-        log.error("flow %s of %s is given up", flow, tenant, exc_info=error)
+        log.error("the flow is given up", exc_info=error)
         state = await self.ledger.state(tenant, flow)
         return await self._fail(tenant, state, f"the flow cannot go on: {why}", "internal")
 
@@ -129,7 +131,7 @@ class Worker:
         try:
             return await self._do_next(visit, await self.values.whole(visit.tenant, state))
         except StoreAwayError as error:
-            log.warning("flow %s of %s goes on later: %s", state.id, visit.tenant, error)
+            log.warning("the flow goes on later: %s", error)
             await self.ledger.reschedule(visit.tenant, state.id, AWAY_MS)
             return Outcome.DEFERRED
 
@@ -205,7 +207,8 @@ class Worker:
             self.values,
         )  # fmt: skip
         try:
-            reached = await run_step.run(parts, work, claim, state, clock)
+            with logs.context(step=step.id, attempt=claim.attempt):
+                reached = await run_step.run(parts, work, claim, state, clock)
         except StepError as error:
             return await self._fail(work.tenant, state, f"{step.id}: {error}", "step")
         if reached is Outcome.OUT_OF_TIME:
