@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.crews import strategies
-from core.crews.definition import Definition, as_text
+from core.crews.definition import Definition, StoredDefinitionError, as_text
 from core.flows import Flow, Status, Step
 from functions import _problem
 from functions._amp_words import PENDING, kickoff_id, structured
@@ -106,12 +106,19 @@ def _last_step(flow: Flow) -> Answer | None:
     }
 
 
-def _definition(flow: Flow) -> Definition:
-    return Definition.model_validate(flow.definition).filled(flow.inputs)
+def _definition(flow: Flow) -> Definition | None:
+    """Return the crew's definition; None for one of another version that this one cannot run."""
+    try:
+        return Definition.from_stored(flow.definition).filled(flow.inputs)
+    except StoredDefinitionError:
+        return None
 
 
 def _tasks(flow: Flow) -> list[Answer]:
-    done = strategies.task_results(_definition(flow), flow.results).values()
+    definition = _definition(flow)
+    if definition is None:
+        return []
+    done = strategies.task_results(definition, flow.results).values()
     return [_task(flow, result) for result in done]
 
 
@@ -144,6 +151,8 @@ def _asked(flow: Flow) -> Answer:
 
 def _progress(flow: Flow) -> Answer:
     definition = _definition(flow)
+    if definition is None:
+        return {}
     done = strategies.task_results(definition, flow.results)
     under_way = [_task_of(step) for step in flow.steps if step.state == "running"]
     left = [name for name in definition.tasks if name not in done]

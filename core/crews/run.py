@@ -115,7 +115,7 @@ class Worker:
             return Outcome.DEFERRED
 
     async def _do_next(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
-        definition = Definition.model_validate(state.definition).filled(state.inputs)
+        definition = Definition.from_stored(state.definition).filled(state.inputs)
         match strategies.next_action(definition, state.results):
             case strategies.End(output):
                 return await self._end(tenant, state, output)

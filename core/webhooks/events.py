@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from core.crews import strategies
-from core.crews.definition import Definition, as_text
+from core.crews.definition import Definition, StoredDefinitionError, as_text
 from core.flows import Entry, Flow
 from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
@@ -171,12 +169,12 @@ class _Replay:
 
 
 def _readable(flow: Flow) -> Definition | None:
-    """Return the crew's definition; None if another version stored it and this one cannot read it.
+    """Return the crew's definition; None if another version stored it and this one cannot run it.
 
     Then nothing is sent of steps and tasks, but still that the flow waits or has ended.
     """
     try:
-        return Definition.model_validate(flow.definition).filled(flow.inputs)
-    except ValidationError:
+        return Definition.from_stored(flow.definition).filled(flow.inputs)
+    except StoredDefinitionError:
         log.warning("webhooks of steps and tasks of flow %s: its crew cannot be read", flow.id)
         return None
