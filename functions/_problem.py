@@ -154,5 +154,6 @@ class Problems:
             if begun or scope["type"] != "http":
                 raise
             if not isinstance(error, CrewlineError):
-                log.exception("unexpected: %s %r", scope["method"], scope["path"])
+                asked = {"method": scope["method"], "path": scope["path"]}
+                log.exception("a request failed unexpectedly", extra=asked)
             await response(error)(scope, receive, send)

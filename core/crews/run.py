@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core import logs
 from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews import run_step, strategies
@@ -59,6 +60,7 @@ class Worker:
         A flow that is gone is nothing to do. Raises UnavailableError, StepCrashedError, and what
         went wrong outside of its steps; the flow stays due.
         """
+        logs.add(tenant=tenant, flow=flow)
         try:
             reached: Flow | Outcome = await self.ledger.state(tenant, flow)
             while isinstance(reached, Flow):
@@ -73,7 +75,7 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 -- it is counted, and raised again
             reached = await self._record_failure(tenant, flow, error)
-        log.info("flow %s of %s: %s", flow, tenant, reached.name.lower())
+        log.info("left the flow", extra={"outcome": reached.name.lower()})
         return reached
 
     async def _record_failure(self, tenant: str, flow: str, error: Exception) -> Outcome:
@@ -86,7 +88,7 @@ class Worker:
         failures = await self.ledger.record_failure(tenant, flow, why)
         if failures < MOST_FAILURES and not isinstance(error, TooLargeError):
             raise error
-        log.error("flow %s of %s is given up", flow, tenant, exc_info=error)
+        log.error("the flow is given up", exc_info=error)
         state = await self.ledger.state(tenant, flow)
         return await self._fail(tenant, state, f"the flow cannot go on: {why}", "internal")
 
@@ -110,7 +112,7 @@ class Worker:
         try:
             return await self._do_next(tenant, await self.values.whole(tenant, state), clock)
         except StoreAwayError as error:
-            log.warning("flow %s of %s goes on later: %s", state.id, tenant, error)
+            log.warning("the flow goes on later: %s", error)
             await self.ledger.reschedule(tenant, state.id, AWAY_MS)
             return Outcome.DEFERRED
 
@@ -187,7 +189,8 @@ class Worker:
             self.values,
         )  # fmt: skip
         try:
-            reached = await run_step.run(parts, work, claim, state, clock)
+            with logs.context(step=step.id, attempt=claim.attempt):
+                reached = await run_step.run(parts, work, claim, state, clock)
         except StepError as error:
             return await self._fail(work.tenant, state, f"{step.id}: {error}", "step")
         if reached is Outcome.OUT_OF_TIME:

@@ -241,7 +241,7 @@ async def _commit(
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:
-        log.exception("the result of %s in flow %s is refused", work.prompt.step, work.flow)
+        log.exception("the store refuses the result")
         why = str(error) if isinstance(error, TooLargeError) else type(error).__name__
         message = f"its result could not be stored: {why}"
         await buffer.record_error(message)
@@ -289,7 +289,7 @@ async def _lessons(lessons: Lessons, work: StepTask) -> tuple[str, ...]:
     try:
         return await lessons.before(work)
     except UnavailableError:
-        log.warning("step %s of flow %s begins without lessons", work.prompt.step, work.flow)
+        log.warning("the step begins without lessons")
         return ()
 
 
@@ -297,4 +297,4 @@ async def _record_outcome(lessons: Lessons, work: StepTask, result: dict[str, An
     try:
         await lessons.after(work, result)
     except UnavailableError:
-        log.warning("what came of %s in flow %s is lost", work.prompt.step, work.flow)
+        log.warning("what came of the step is lost to the lessons")

@@ -160,7 +160,7 @@ class _Replay:
                 case strategies.Wait(output=output):
                     pass
                 case _:
-                    log.warning("flow %s does not wait where its log says so", self._flow.id)
+                    log.warning("the flow does not wait where its log says so")
         return WaitingForPerson(asked["task"], asked["agent"], output)
 
     def _task(self, definition: Definition, result: strategies.TaskResult) -> TaskFinished:
@@ -176,5 +176,5 @@ def _readable(flow: Flow) -> Definition | None:
     try:
         return Definition.from_stored(flow.definition).filled(flow.inputs)
     except StoredDefinitionError:
-        log.warning("webhooks of steps and tasks of flow %s: its crew cannot be read", flow.id)
+        log.warning("no webhooks of steps and tasks: the flow's crew cannot be read")
         return None
