@@ -15,7 +15,6 @@ from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews import run_step, strategies
 from core.crews.clock import Clock, NowMs, now_ms
-from core.crews.definition import Definition
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.run_step import Outcome, StepCrashedError, StepError, Timing
@@ -52,8 +51,7 @@ class _Visit:
     def tasks(self, state: Flow) -> strategies.TaskGraph:
         """Return the flow's tasks; a crew is read once, and only if there is something to do."""
         if self._tasks is None:
-            definition = Definition.model_validate(state.definition).filled(state.inputs)
-            self._tasks = strategies.TaskGraph(definition)
+            self._tasks = strategies.TaskGraph.of(state)
         return self._tasks
 
 

@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from core.crews import strategies
-from core.crews.definition import Definition, as_text
+from core.crews.definition import StoredDefinitionError, as_text
 from core.flows import Entry, Flow
 from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
@@ -169,13 +167,12 @@ class _Replay:
 
 
 def _readable(flow: Flow) -> strategies.TaskGraph | None:
-    """Return the flow's tasks; None if another version stored its crew and this one cannot read it.
+    """Return the flow's tasks; None if another version stored its crew and this one cannot run it.
 
     Then nothing is sent of steps and tasks, but still that the flow waits or has ended.
     """
     try:
-        definition = Definition.model_validate(flow.definition).filled(flow.inputs)
-        return strategies.TaskGraph(definition)
-    except ValidationError:
+        return strategies.TaskGraph.of(flow)
+    except StoredDefinitionError:
         log.warning("no webhooks of steps and tasks: the flow's crew cannot be read")
         return None

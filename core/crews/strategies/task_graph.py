@@ -1,7 +1,7 @@
 """A flow's tasks: which are finished, what may run now, and what a step is asked."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from core.crews.definition import Definition
 from core.crews.strategies import consensus, hierarchical, human_input, sequential
@@ -17,7 +17,7 @@ from core.crews.strategies.types import (
     Wait,
 )
 from core.crews.work import ContextItem, Prompt
-from core.flows import Step
+from core.flows import Flow, Step
 
 _STRATEGIES: Mapping[str, Strategy] = {
     "sequential": Strategy(sequential.first, sequential.progress, sequential.prompt),
@@ -45,6 +45,11 @@ class TaskGraph:
         self._places = places(definition)
         self._left = dict(self._places)
         self._finished = dict[str, TaskResult]()
+
+    @classmethod
+    def of(cls, flow: Flow) -> Self:
+        """Return a flow's tasks. Raises StoredDefinitionError where this version cannot run them."""
+        return cls(Definition.from_stored(flow.definition).filled(flow.inputs))
 
     def next_action(self, results: Results) -> Ready | Wait | End:
         """Return the steps that may run now, what a person must say first, or the end.
