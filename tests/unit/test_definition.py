@@ -18,7 +18,7 @@ from core.crews.definition import (
     parse,
 )
 from core.crews.definition.registry import patched
-from core.crews.strategies import Ready, next_action
+from core.crews.strategies import Ready, TaskGraph
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Step
 
