@@ -64,6 +64,7 @@ def configure(form: str) -> None:
     handler = _Handler()
     handler.setFormatter(JsonFormatter() if form == JSON else TextFormatter())
     root.addHandler(handler)
+    root.setLevel(logging.WARNING)
     for name in _OURS:
         logging.getLogger(name).setLevel(logging.INFO)
     warnings.showwarning = _log_warning
