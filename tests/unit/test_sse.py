@@ -55,7 +55,7 @@ ENDED = [c for c in map(chr, range(0x11_0000)) if len(f"a{c}b".splitlines()) == 
 
 
 def test_no_character_at_which_any_reader_ends_a_line_cuts_an_event():
-    assert ENDED == sorted(LINE_ENDS)
+    assert sorted(LINE_ENDS) == ENDED
     told = {"type": "CUSTOM", "value": f"a{'b'.join(LINE_ENDS)}c", LINE_ENDS: 1}
     frame = _sse.event(events.encode(told), "a.1")
     for lines in (
