@@ -23,6 +23,7 @@ class Asked:
     flow: str
     step: str
     attempt: int
+    deferrals: int
     number: int
     at: float
 

@@ -86,23 +86,31 @@ def _answer(task: str, *words: str) -> Any:
     return said
 
 
-def result(definition: Definition, results: dict[str, Any], step: str) -> dict[str, Any]:
-    """Return the result of a step as a runner makes it of the model's answer."""
-    text = answer(step)
-    schema = strategies.prompt(definition, results, step).output_schema
-    return {"output": text if schema is None else json.loads(text), "raw": text}
+def as_result(text: str, schema: dict[str, Any] | None, padding: int = 0) -> dict[str, Any]:
+    """Return the result of a step as the light runner makes it of the model's answer."""
+    raw = text + "." * padding
+    return {"output": raw if schema is None else json.loads(text), "raw": raw}
 
 
-def expected(definition: Definition, results: dict[str, Any] | None = None) -> Expected:
+def expected(
+    definition: Definition, results: dict[str, Any] | None = None, *, padding: int = 0
+) -> Expected:
     """Return what a flow comes to: the strategy played through by hand. Every person approves."""
     done = dict(results or {})
     while not isinstance(ready := strategies.next_action(definition, done), strategies.End):
         if isinstance(ready, strategies.Wait):
             done[ready.name] = strategies.review_answer(True, "")
         else:
-            done |= {step.id: result(definition, done, step.id) for step in ready.steps}
+            done |= {step.id: _result(definition, done, step.id, padding) for step in ready.steps}
     steps = frozenset(step for step in done if ".review." not in step)
     return Expected(steps, ready.output)
+
+
+def _result(
+    definition: Definition, results: dict[str, Any], step: str, padding: int
+) -> dict[str, Any]:
+    schema = strategies.prompt(definition, results, step).output_schema
+    return as_result(answer(step), schema, padding)
 
 
 def a_launch(definition: Definition, flow: str) -> Launch:

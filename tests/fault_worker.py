@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import uvicorn
@@ -28,18 +28,23 @@ from core.adapters.upstash import http, sdk  # noqa: F401 -- imported once, not 
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: F401 -- likewise
 from core.config import WORKER_MARGIN_SECONDS
 from core.crews import control, launch
+from core.crews.clock import NoLimit
 from core.crews.definition import Registry
 from core.crews.ledger import RunLedger
-from functions import crew_worker
+from core.crews.wakeups import WakeQueue
+from functions import crew_worker, sweep
 from tests.light_runner import LightRunner
-from tests.tripwires import Tripwire, WiredBudgets, WiredWakeQueue, wired_ledger
+from tests.tripwires import Tripwire, WiredBlobs, WiredBudgets, WiredWakeQueue, wired_ledger
 
 QUEUE_SECONDS = 0.08  # between two looks at an empty queue
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker process is to be. `clock_ahead` is how wrong its clock goes, in seconds."""
+    """What a worker process is to be. `clock_ahead` is how wrong its clock goes, in seconds.
+
+    With `puts_off` each step is put off once. `padding` characters make the results large.
+    """
 
     kind: str
     environ: Mapping[str, str]
@@ -47,6 +52,8 @@ class Order:
     log: Path
     trip: str = ""
     broken: str = ""
+    puts_off: bool = False
+    padding: int = 0
     clock_ahead: float = 0.0
     invocation_seconds: float = 60.0
 
@@ -55,9 +62,13 @@ def work(order: Order) -> None:
     """Be a worker until somebody ends it."""
     _begin(order)
     wire = Tripwire(order.trip)
-    runner = LightRunner(order.model_url, wire.passed, order.broken)
+    runner = LightRunner(
+        order.model_url, wire.passed, order.broken, puts_off=order.puts_off, padding=order.padding
+    )
     with ExitStack() as stack:
         stack.enter_context(bootstrap.replace(runner=runner))
+        if order.padding:  # only then, since making a client takes its time
+            stack.enter_context(bootstrap.replace(blobs=WiredBlobs(bootstrap.blobs(), wire)))
         plain = bootstrap.worker()
         wired = replace(
             plain,
@@ -76,6 +87,16 @@ def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
     launcher = launch.Launcher(ledger, bootstrap.wake_queue(), Registry(crews), now_ms=lambda: 0)
     asked = launcher.launch(tenant, launch.LaunchRequest(crew, {}), "once")
     asyncio.run(asked)
+
+
+def sweep_once(order: Order, back_off_ms: int) -> None:
+    """Sweep as the schedule does; with a trip, not to the end."""
+    _begin(order)
+    wire = Tripwire(order.trip)
+    ledger = wired_ledger(bootstrap.ledger(), wire)
+    wake_queue = cast("WakeQueue", WiredWakeQueue(bootstrap.wake_queue(), wire))
+    sweep.BACK_OFF_MS = back_off_ms
+    asyncio.run(sweep.sweep(ledger, wake_queue, NoLimit()))
 
 
 def resume_one(order: Order, tenant: str, flow: str) -> None:

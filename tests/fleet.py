@@ -13,13 +13,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from core.blobs import BlobStore
 from core.crews.clock import NoLimit
 from core.crews.definition import Definition
 from core.crews.wakeups import WakeQueue
+from core.flows.values import INLINE, LargeValues
 from functions import sweep
 from tests import fault_worker
 from tests.counting_model import CountingModel
@@ -51,6 +54,8 @@ class Place:
     folder: Path
     wake_queue: WakeQueue
     stub: QStashStub | None = None
+    blobs: BlobStore | None = None
+    values: LargeValues = INLINE
     logs: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def launch(self, crew: Definition, flow: str = "f1") -> None:
@@ -138,6 +143,11 @@ class Fleet:
             self.kills += 1
         while len(self._workers) < self.size:
             self.add()
+
+    async def killed(self) -> None:
+        """Wait until a worker was killed. No other takes its place before the fleet is tended."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.to_thread(wait, [worker.sentinel for worker in self._workers])
 
     async def until(self, reached: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
         """Tend the fleet, and sweep as a schedule does, until something is reached."""

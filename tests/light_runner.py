@@ -12,15 +12,16 @@ from typing import Any
 
 from core.adapters.crewai.threads import in_thread
 from core.costs.usage import Usage
-from core.crews.work import Session, StepTask
+from core.crews.work import Session, StepDeferredError, StepTask
 from core.flows import events
 from core.flows.events import Event
-from tests.fault_crews import CALLS_PER_STEP
+from tests.fault_crews import CALLS_PER_STEP, as_result
 
 MODEL = "counted"
 BOUND = Usage(calls=1, input_tokens=1000, output_tokens=100, cost_nanodollars=11_000)
 PRICE = Usage(calls=1, input_tokens=100, output_tokens=10, cost_nanodollars=1_100)
 TIMEOUT_SECONDS = 90.0
+PUT_OFF_SECONDS = 0.2
 Passed = Callable[[str, str], None]
 
 
@@ -29,10 +30,23 @@ class BrokenError(Exception):
 
 
 class LightRunner:
-    """Asks the model at `url`; tells `passed` of each boundary. A step in `broken` always raises."""
+    """Asks the model at `url`; tells `passed` of each boundary. The step `broken` always raises.
 
-    def __init__(self, url: str, passed: Passed, broken: str = "") -> None:
+    With `puts_off` each step is put off once, after its first call. `padding` characters are added
+    to what the model said.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        passed: Passed,
+        broken: str = "",
+        *,
+        puts_off: bool = False,
+        padding: int = 0,
+    ) -> None:
         self._url, self._passed, self._broken = f"{url}/chat/completions", passed, broken
+        self._puts_off, self._padding = puts_off, padding
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Return the last answer as the step's result."""
@@ -41,8 +55,9 @@ class LightRunner:
             raise BrokenError
         for number in range(1, CALLS_PER_STEP + 1):
             text = await self._call(work, session, number)
-        schema = work.prompt.output_schema
-        return {"output": text if schema is None else json.loads(text), "raw": text}
+            if self._puts_off and work.deferrals == 0:
+                raise StepDeferredError("the model is busy", PUT_OFF_SECONDS)
+        return as_result(text, work.prompt.output_schema, self._padding)
 
     async def _call(self, work: StepTask, session: Session, number: int) -> str:
         held = await asyncio.to_thread(session.reserve, MODEL, BOUND)
@@ -55,7 +70,7 @@ class LightRunner:
     def _asked(self, work: StepTask, number: int) -> str:
         asked = work.prompt
         about = {"tenant": work.tenant, "flow": work.flow, "step": asked.step,
-                 "attempt": work.attempt, "number": number}  # fmt: skip
+                 "attempt": work.attempt, "deferrals": work.deferrals, "number": number}  # fmt: skip
         messages = [{"role": "user", "content": asked.description}]
         body = json.dumps({"model": MODEL, "messages": messages, "metadata": about}).encode()
         request = urllib.request.Request(self._url, body, {"content-type": "application/json"})  # noqa: S310 -- the test's own server
@@ -65,8 +80,8 @@ class LightRunner:
 
 def _told(work: StepTask, number: int, text: str) -> list[Event]:
     step = work.prompt.step
-    name = f"{step}-{work.attempt}-{number}"
-    told = {"step": step, "attempt": work.attempt, "number": number}
+    name = f"{step}-{work.attempt}-{work.deferrals}-{number}"
+    told = {"step": step, "attempt": work.attempt, "deferrals": work.deferrals, "number": number}
     return [
         *events.text_message(name, text),
         *events.custom("counted", told),

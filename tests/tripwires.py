@@ -2,8 +2,9 @@
 
 A boundary is a moment after which something lasts that did not before: a step is `claimed`, money
 `reserved`, a model `called`, a call `settled`, a result `committed`, a flow `created`, `extended` or
-`moved`, what is due `taken`, a claim `released`, a worker `woken`; `committing` is just before the commit. A trip is written
-`BOUNDARY[@STEP]:NUMBER[=SIGNAL]`, as in `committed:3` or `called@two:1=STOP`.
+`moved`, what is due `taken`, a claim `released`, a large value `stored`, a worker `woken`. `committing`,
+`taking`, `releasing` and `storing` are just before. A trip is written `BOUNDARY[@STEP]:NUMBER[=SIGNAL]`,
+as in `committed:3` or `called@two:1=STOP`; for a large value that is no step's, STEP is `output` or `draft`.
 """
 
 import os
@@ -17,6 +18,8 @@ from core.crews.ledger import Claim, RunLedger
 _TRIP = re.compile(r"(?P<boundary>[a-z]+)(@(?P<step>[^:]+))?:(?P<number>\d+)(=(?P<signal>\w+))?")
 BOUNDARIES = ("claimed", "reserved", "called", "committed", "woken")
 MORE_BOUNDARIES = ("settled", "committing", "extended", "moved")
+RELEASES = ("releasing", "released")  # passed where steps are put off
+VALUES = ("storing", "stored")  # passed where results are large
 
 
 @dataclass
@@ -72,10 +75,12 @@ class WiredLedger(_Wired):
         return state
 
     async def release(self, claim: Claim, *given: Any, **more: Any) -> None:
+        self._wire.passed("releasing", claim.step)
         await self._port.release(claim, *given, **more)
         self._wire.passed("released", claim.step)
 
     async def take(self, *given: Any) -> Any:
+        self._wire.passed("taking")
         due = await self._port.take(*given)
         if due.flows:
             self._wire.passed("taken")
@@ -96,6 +101,19 @@ class WiredBudgets(_Wired):
     async def settle(self, call: Any, *given: Any) -> None:
         await self._port.settle(call, *given)
         self._wire.passed("settled", call.step)
+
+
+class WiredBlobs(_Wired):
+    """BlobStore."""
+
+    def put(self, tenant: str, blob: str, *given: Any) -> None:
+        parts = blob.split(
+            "/"
+        )  # flows/FLOW/INCARNATION/ then results/STEP/EPOCH, drafts/… or output
+        what = parts[4] if parts[3] == "results" else parts[3].removesuffix("s")
+        self._wire.passed("storing", what)
+        self._port.put(tenant, blob, *given)
+        self._wire.passed("stored", what)
 
 
 class WiredWakeQueue(_Wired):

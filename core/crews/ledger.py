@@ -223,7 +223,8 @@ class RunLedger(Protocol):
     ) -> None:
         """Append events and give the claim back: the step is pending again, no attempt is counted.
 
-        Before `delay_ms` nobody can claim it; the flow is due then. A delay is told as a CUSTOM
+        Before `delay_ms` nobody can claim it; the flow is due then. A delay is counted as a deferral
+        of the step and told as a CUSTOM
         event `step_deferred` {step, reason, retry_after_ms}. An open message is ended, calls that
         were never settled count as lost. Raises FencedError.
         """

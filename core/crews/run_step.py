@@ -120,7 +120,7 @@ def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> 
         prompt,
         step.attempts + 1,
         state.inputs,
-        deferrals=step.epoch - step.attempts,
+        deferrals=step.deferrals,
     )
 
 
@@ -171,9 +171,8 @@ async def run(
         return await _run_out_of_time(parts.timing, buffer, clock, took)
     except StepDeferredError as error:
         return await _defer(buffer, error.reason, error.retry_after_seconds)
-    except (
-        UnavailableError
-    ) as error:  # of a tool, or its result's; if it is the ledger's own, so is the next one
+    except UnavailableError as error:
+        # Of a tool, or its result's; if it is the ledger's own, so is the next one.
         return await _defer(buffer, str(error), AWAY_SECONDS)
     except (StepFailedError, TooLargeError) as error:
         await buffer.record_error(str(error))
@@ -189,7 +188,8 @@ async def run(
 
 
 async def _defer(buffer: EventBuffer, reason: str, seconds: float) -> Outcome:
-    await buffer.release(delay_ms=max(0, round(seconds * 1000)), reason=reason)
+    delay_ms = max(1, round(seconds * 1000))  # put off for no time at all it would not be counted
+    await buffer.release(delay_ms=delay_ms, reason=reason)
     return Outcome.DEFERRED
 
 

@@ -66,7 +66,7 @@ class Prompt:
 class StepTask:
     """All that running one step takes; `lessons` is what the agent is told of earlier flows.
 
-    `deferrals`: how often its worker gave the step back before, as it was put off.
+    `deferrals`: how often the step was put off before. Workers that were stopped do not count.
     """
 
     tenant: str

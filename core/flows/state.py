@@ -82,7 +82,8 @@ class Head:
 class Step:
     """One unit of work as the ledger knows it. `epoch` counts its claims, 0 before the first.
 
-    `attempts` counts those of them that were not given back. Times are Redis' own, in milliseconds
+    `attempts` counts those of them that were not given back, `deferrals` those that were put off: given
+    back for a while, and not because a worker was stopped. Times are Redis' own, in milliseconds
     since 1970; `lease_ms` is until when its worker holds it, and may be older than the rest.
     """
 
@@ -92,6 +93,7 @@ class Step:
     state: str = "pending"  # pending | running | done | failed | cancelled
     epoch: int = 0
     attempts: int = 0
+    deferrals: int = 0
     lease_ms: int = field(default=0, compare=False)
     started_ms: int | None = None
     finished_ms: int | None = None

@@ -1,5 +1,6 @@
 """Messages of attempts that are cut: each is ended, and no id is used twice."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -37,13 +38,14 @@ async def test_a_worker_begins_a_step_again_that_was_put_off_and_counts_no_attem
             del session
             seen.append((work.attempt, work.deferrals))
             if len(seen) < 4:
-                raise StepDeferredError("the provider is busy", 0)
+                raise StepDeferredError("the provider is busy", 0)  # it is counted all the same
             return {"output": "x", "raw": "x"}
 
     await launched(memory, a_crew(one={"description": "Do it."}))
     worker = a_worker(memory, Deferring(), timing=Timing(30, 10, 60))
     for _ in range(4):
         await worker.run_flow("t", "f", NoLimit())
+        await asyncio.sleep(0.01)
     assert seen == [(1, 0), (1, 1), (1, 2), (1, 3)]
     log = await log_of(memory)
     assert log[-1]["type"] == "RUN_FINISHED"

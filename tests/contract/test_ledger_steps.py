@@ -119,3 +119,18 @@ async def test_a_flow_is_what_it_was_launched_as(flows: Flows):
     assert (state.webhooks, state.definition_digest) == (webhooks, "d" * 64)
     assert (state.definition, state.inputs) == (launch.definition, launch.inputs)
     assert state.public() == launch.first_state().public()
+
+
+async def test_a_step_counts_how_often_it_was_put_off_not_stopped(flows: Flows):
+    step, counted = (await launched(flows)).steps[0], list[int]()
+    for seq, delay_ms in enumerate((0, 1, 1, 0), 1):
+        claimed = await held(flows, step)
+        for _ in range(2):  # the second is a reply that was lost
+            await flows.ledger.release(claimed, seq, StepWrite(), delay_ms=delay_ms, reason="r")
+        step = (await flows.ledger.state(flows.tenant, "f1", fresh=True)).steps[0]
+        counted.append(step.deferrals)
+        await asyncio.sleep(0.01)
+    assert counted == [0, 1, 2, 2]
+    await held(flows, step)
+    step = (await flows.ledger.state(flows.tenant, "f1", fresh=True)).steps[0]
+    assert (step.epoch, step.attempts, step.deferrals) == (5, 1, 2)

@@ -11,8 +11,10 @@ import boto3
 import pytest
 
 from core.adapters.qstash import QStashWakeQueue
+from core.adapters.s3 import S3Blobs
 from core.adapters.sqs import SqsWakeQueue
 from core.adapters.upstash.http import HttpRedis
+from core.flows.values import LargeValues
 from functions import sweep
 from infra.local.processes import LocalError, Processes, free_port
 from tests.counting_model import CountingModel, counting_model
@@ -81,7 +83,9 @@ def a_place(
     monkeypatch.setattr(sweep, "BACK_OFF_MS", 1000)
     stubs = qstash()
 
-    def make(kind: str = "due-set", *, rest: Rest | None = None, **environ: str) -> Place:
+    def make(
+        kind: str = "due-set", *, rest: Rest | None = None, bucket: bool = False, **environ: str
+    ) -> Place:
         store: Rest = rest or request.getfixturevalue("store")
         flows = over_redis(HttpRedis(store.url, store.token), store.url, store.token)
         place = Place(kind, flows, model, {}, tmp_path, flows.wake_queue)
@@ -89,7 +93,19 @@ def a_place(
         wake, stub = more.pop("wake", flows.wake_queue), more.pop("stub", None)
         place.wake_queue, place.stub = wake, stub
         place.environ = {**_environ(store), **more, **environ}
+        if bucket:
+            place.environ = {**place.environ, **with_bucket(place)}
         return place
+
+    def with_bucket(place: Place) -> dict[str, str]:
+        for name, value in AWS.items():
+            monkeypatch.setenv(name, value)
+        endpoint, bucket = request.getfixturevalue("sqs_endpoint"), f"b-{secrets.token_hex(4)}"
+        client: Any = boto3.client("s3", endpoint_url=endpoint)
+        client.create_bucket(Bucket=bucket)
+        place.blobs = blobs = S3Blobs(bucket, endpoint)
+        place.values = LargeValues(lambda: blobs)
+        return {**AWS, "CREWLINE_BUCKET": bucket, "CREWLINE_S3_ENDPOINT": endpoint}
 
     def with_sqs() -> dict[str, Any]:
         for name, value in AWS.items():

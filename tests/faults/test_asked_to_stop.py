@@ -5,6 +5,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from core.flows import Status
 from tests import invariants
 from tests.counting_model import Asked
@@ -67,4 +69,30 @@ async def test_a_step_that_cannot_is_given_back_and_goes_on_elsewhere_within_a_s
     invariants.one_end(told)
     assert (told.state.head.status, told.state.output) == (Status.SUCCEEDED, expected(crew).output)
     assert {step.attempts for step in told.state.steps} == {1}
+    assert told.state.usage.lost_calls == 1
+
+
+@pytest.mark.parametrize(("trip", "attempts"), [("releasing", 2), ("released", 1)])
+async def test_one_killed_at_the_release_costs_the_lease_or_nothing(
+    trip: str, attempts: int, a_place
+):
+    """Right before, the lease has to run out. Right after, the step is there for whoever looks."""
+    lease = LONG_LEASE if trip == "released" else {}
+    place, crew = a_place("due-set", CREWLINE_STOP_SECONDS="0.2", **lease), in_a_row()
+    place.model.hold("two")
+    async with fleet(place, trips=[f"{trip}@two:1"]) as workers:
+        await place.launch(crew)
+        await workers.until(place.model.held.is_set)
+        os.kill(workers.running[0].pid or 0, signal.SIGTERM)
+        await workers.killed()
+        place.model.holds = lambda _: False
+        await workers.ended(seconds=10)
+        assert workers.kills == 1
+    told = await invariants.story(place)
+    invariants.numbers_and_versions(told)
+    invariants.one_end(told)
+    assert (told.state.head.status, told.output) == (Status.SUCCEEDED, expected(crew).output)
+    counted = {step.id: (step.epoch, step.attempts) for step in told.state.steps}
+    assert counted == {"one": (1, 1), "two": (2, attempts), "three": (1, 1)}
+    assert sum(step.deferrals for step in told.state.steps) == 0
     assert told.state.usage.lost_calls == 1

@@ -11,9 +11,10 @@ from core.flows import Status
 from tests import invariants, picks
 from tests.fault_crews import CALLS_PER_STEP, STRATEGIES, a_crew, expected, in_a_row
 from tests.fleet import KINDS, LEASE_SECONDS, Fleet, Place, fleet
-from tests.tripwires import BOUNDARIES, MORE_BOUNDARIES
+from tests.tripwires import BOUNDARIES, MORE_BOUNDARIES, RELEASES
 
-MOMENTS = tuple(b for b in BOUNDARIES + MORE_BOUNDARIES if b not in ("extended", "moved", "woken"))
+PASSED = BOUNDARIES + MORE_BOUNDARIES + RELEASES  # but for what happens elsewhere in a flow
+MOMENTS = tuple(b for b in PASSED if b not in ("extended", "moved", "woken"))
 ATTEMPTS, LIMIT_SECONDS = 3, 3
 
 
@@ -34,7 +35,8 @@ async def cancelled_at(place: Place, workers: Fleet, moment: str) -> int:
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_flow_cancelled_at_a_boundary_ends_there(moment: str, a_place):
     place = a_place("due-set")
-    async with fleet(place, trips=[f"{moment}@two:1=STOP"]) as workers:
+    trip, puts_off = f"{moment}@two:1=STOP", moment in RELEASES
+    async with fleet(place, trips=[trip], puts_off=puts_off) as workers:
         await place.launch(in_a_row())
         more = await cancelled_at(place, workers, moment)
     (told,) = await invariants.check(place, kills=0)
@@ -54,7 +56,8 @@ async def test_a_flow_of_any_kind_cancelled_at_any_boundary_ends_there(
     place = a_place(kind)
     number = rng.randint(1, 4)
     print("trip:", moment, number)
-    async with fleet(place, trips=[f"{moment}:{number}=STOP"]) as workers:
+    trip, puts_off = f"{moment}:{number}=STOP", moment in RELEASES
+    async with fleet(place, trips=[trip], puts_off=puts_off) as workers:
         await place.launch(a_crew(strategy))
         more = await cancelled_at(place, workers, moment)
     await invariants.check(place, kills=0)

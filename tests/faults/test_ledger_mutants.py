@@ -159,6 +159,10 @@ MUTANTS = [
         "release", "no attempt is counted",
         due.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
     ),
+    Mutant(
+        "release", "put off, not stopped", steps.test_a_step_counts_how_often_it_was_put_off_not_stopped,
+        any_order=False, instead="step.deferrals = (step.deferrals or 0) + 1",
+    ),
     Mutant("release", "lost calls", book.test_calls_of_a_step_that_is_given_back_are_lost),
     Mutant(
         "commit", "fence", ledger.test_a_result_of_a_worker_that_was_succeeded_is_refused,

@@ -79,3 +79,23 @@ async def test_a_worker_that_stands_still_with_steps_side_by_side_loses_them_all
         assert await head_of(place) == head
     (told,) = await invariants.check(place, kills=1)
     invariants.succeeded(told, expected(crew))
+
+
+async def test_a_worker_that_wakes_while_another_has_its_step_gives_nothing_back(a_place):
+    place, crew = a_place("due-set"), in_a_row()
+    place.model.hold("two", attempt=2)
+    async with fleet(place, trips=["releasing@two:1=STOP"], puts_off=True) as workers:
+        await place.launch(crew)
+        await workers.until(lambda: workers.stopped)
+        workers.size = 2
+        await workers.until(place.model.held.is_set)
+        before = await head_of(place)
+        workers.go_on()
+        await asyncio.sleep(LEASE_SECONDS)
+        assert (await head_of(place)).version == before.version
+        place.model.released.set()
+        await workers.ended()
+    (told,) = await invariants.check(place, kills=1)
+    invariants.succeeded(told, expected(crew))
+    assert {step.id: step.epoch for step in told.state.steps} == {"one": 2, "two": 3, "three": 2}
+    assert {step.deferrals for step in told.state.steps} == {1}

@@ -185,11 +185,11 @@ class MemoryFlows(MemorySpending):
         record, step, number = self._held(claim, seq)
         if number is not None:
             return
-        now = self._now_ms()
+        step = replace(step, deferrals=step.deferrals + (delay_ms > 0))
         record.put(replace(step, state="pending", attempts=step.attempts - 1, lease_ms=0))
         record.messages.pop(claim.step, None)
         record.owners.pop(claim.step, None)
-        record.plan.leases[claim.step] = now + delay_ms
+        record.plan.leases[claim.step] = (now := self._now_ms()) + delay_ms
         self.count_lost(claim.tenant, record, claim.step)
         self._reschedule(claim.tenant, record, now, 0)
         number = record.change(deferral(claim, write, delay_ms, reason), now)

@@ -96,6 +96,7 @@ def _step(name: str, record: str) -> tuple[int, Step]:
         state=stored["state"],
         epoch=stored["epoch"],
         attempts=stored.get("attempts", stored["epoch"]),
+        deferrals=stored.get("deferrals", 0),
         lease_ms=stored.get("lease", 0),
         started_ms=stored.get("started"),
         finished_ms=stored.get("finished"),

@@ -25,6 +25,7 @@ end
 local version, at, written = flow.ver + 1, '/steps/' .. int_str(step.order), {}
 step.state, step.lease, step.not_before = 'pending', 0, now + args.delay_ms
 step.attempts = step.attempts - 1 -- guard: no attempt is counted
+step.deferrals = (step.deferrals or 0) + (args.delay_ms > 0 and 1 or 0) -- guard: put off, not stopped
 step.owner, step.message, step.calls = nil, nil, nil
 plan.leases[args.step], plan.calls[args.step] = step.not_before, nil
 local changes = {at .. '/state', '"pending"', at .. '/attempt', int_str(step.attempts),
