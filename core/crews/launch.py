@@ -22,6 +22,7 @@ from core.errors import InvalidInputError, NotFoundError, UnavailableError
 
 _NO_UPLOAD = "no such input: upload it first, with POST /v1/inputs"
 _STORE_SECONDS = 2.0
+_CHECKING = 16  # checking a character may take as long as reading so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Launcher:
         """
         definition = _definition(self.registry, request.crew)
         text = request.text()
-        inputs = await cpu.run(definition.with_defaults, request.inputs, len(text))
+        inputs = await cpu.run(definition.with_defaults, request.inputs, len(text) * _CHECKING)
         await self._uploads_are_there(tenant, definition, inputs)
         flow = flow_id(tenant, idempotency_key, self.new_id)
         created = await self.ledger.create(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import re2
 
+from core.crews.definition import patterns
 from functions import _body, crew_launch
 from tests.e2e.apps import App
 
@@ -83,7 +85,11 @@ WORST = {
     "examples": ("import_mapping", target(50, lambda _: {"examples": list(range(1_000))})),
     "patterns": (
         "import_mapping",
-        target(60, lambda n: {"pattern": rf"{n}" + r"(\pL|[^\x{20}-\x{9999}]){9}" * 30}),
+        target(60, lambda n: {"pattern": f"{n}" + r"\pL" * 8}),
+    ),
+    "patterns that are too large": (
+        "import_mapping",
+        target(60, lambda n: {"pattern": f"{n}" + r"(\pL|[^\x{20}-\x{9999}]){9}" * 30}),
     ),
     "words of a long enum": ("shapes", of_list("words", lambda n: f'"w{1999 - n % 9}"')),
     "words and one that is none": ("shapes", of_list("words", lambda n: f'"w{n % 9}"', "0")),
@@ -114,7 +120,7 @@ WORST = {
         of_list("either", lambda _: "[" * 20 + "7" + "]" * 20, "8"),
     ),
     "members that nobody knows": ("shapes", filled(lambda n: f'"u{n}":[[[]]]', "{", "}")),
-    "a text": ("research_brief", json.dumps({"topic": "x", "notes": "{topic} " * 30_000})),
+    "a text": ("research_brief", json.dumps({"question": "x", "notes": "{question} " * 20_000})),
 }
 
 
@@ -138,12 +144,14 @@ async def test_a_launch_takes_hardly_longer_than_reading_it_whatever_it_holds(
     tries, kind = list[float](), {"content-type": "application/json"}
     async with crews.client(crew_launch) as client:
         for _ in range(3):
+            patterns._compiled.cache_clear()
+            re2.purge()
             begun = time.process_time()
             answer = await client.post("/v1/flows", content=body, headers=kind)
             tries.append(time.process_time() - begun)
             assert answer.status_code in {202, 422}, answer.text
     print(f"{name}: {answer.status_code}, {len(body)} bytes, {min(tries) * 1000:.0f} ms")
-    assert min(tries) < 5 * read_seconds(body) + 0.1
+    assert min(tries) < 5 * read_seconds(body) + 0.2
 
 
 def read_seconds(body: bytes) -> float:

@@ -44,7 +44,9 @@ def test_items_are_told_apart_in_little_time():
     assert time.thread_time() - began < 3
 
 
-@pytest.mark.parametrize("pattern", ["(", "a(?=b)", r"(a)\1", "(a{1000}){1000}", "x" * 1001, "["])
+@pytest.mark.parametrize(
+    "pattern", ["(", "a(?=b)", r"(a)\1", "(a{1000}){1000}", "x" * 1001, r"\pL" * 9, "["]
+)
 def test_a_pattern_that_cannot_be_matched_is_refused_wherever_it_stands(pattern: str):
     with pytest.raises(PatternError):
         schemas.compiled(pattern)
