@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
@@ -18,6 +18,7 @@ DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
 REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
 STREAMS_FLOOR = 20  # a single stream may have so many flows
+LOG_FORMATS = ("json", "text")
 OFFLINE = "offline"  # the value of CREWLINE_MODEL that asks for the model that needs no key
 FLOW_TTL_FLOOR_SECONDS = 3600  # of an ended flow: readers must have the time to see its end
 SECRET_CHARACTERS = 32  # RFC 7518, 3.2: 256 bits for HS256
@@ -27,6 +28,8 @@ WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the han
 
 class SettingsError(Exception):
     """A setting is missing or cannot work; the message names the variable and the remedy."""
+
+    loggable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Settings:
     max_request_bytes: int = 10_000_000  # that the store takes
     webhook_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    log_format: str = "json"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -119,6 +123,7 @@ class Settings:
             ),
             webhook_hosts=webhook_hosts(environ),
             webhook_secrets=webhook_secrets(environ),
+            log_format=_log_format(environ),
         )
         if round(settings.lease_seconds * 1000) < 3 * round(settings.beat_seconds * 1000):
             raise SettingsError(
@@ -181,6 +186,14 @@ def _base_path(text: str) -> str:
     if path and not BASE_PATH.fullmatch(path):
         raise SettingsError("CREWLINE_BASE_PATH must be like /prod")
     return path
+
+
+def _log_format(environ: Mapping[str, str]) -> str:
+    default = "text" if environ.get("CREWLINE_HOST") == LOCAL_HOST else "json"
+    form = environ.get("CREWLINE_LOG", default)
+    if form not in LOG_FORMATS:
+        raise SettingsError("CREWLINE_LOG must be json or text")
+    return form
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -2,11 +2,12 @@
 
 An adapter raises one of these and nothing else; `functions._problem` maps each class to its HTTP
 status. The message is for the person at the other end: it says what to do and never carries a
-secret, a key or the input itself.
+secret, a key or the input itself. Of `loggable` ones it stands in tracebacks, too (`core.logs`).
 """
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import ClassVar
 
 POINTERS = 40  # more do not fit into a problem document
 
@@ -33,6 +34,8 @@ class InvalidInputError(CrewlineError):
 class TooLargeError(InvalidInputError):
     """It is larger than the store takes. Trying again cannot help; a step fails of it, in words."""
 
+    loggable: ClassVar[bool] = True
+
 
 class UnauthenticatedError(CrewlineError):
     """Nobody we know: the token is missing, expired or not ours."""
@@ -56,6 +59,8 @@ class UnavailableError(CrewlineError):
     `lasts_seconds` is how long it will at least last, where that is known (an exhausted quota);
     0 where the next try may succeed.
     """
+
+    loggable: ClassVar[bool] = True
 
     def __init__(
         self, message: str, retry_after_seconds: int = 2, *, lasts_seconds: int = 0

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from core import logs
 from core.errors import UnavailableError
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class PollLoop(Generic[Item]):
         elif len(self._waiting) < self.room.concurrency:
             self._waiting.append((tenant, item))
         else:
-            log.info("%s of %s: no room, it comes again", self.name, tenant)
+            log.info("no room for %s, it comes again", self.name, extra={"tenant": tenant})
 
     async def _turn(self) -> tuple[bool, int | None]:
         """Look once; return whether anything was started, and when more is due."""
@@ -153,10 +154,11 @@ class PollLoop(Generic[Item]):
         task.add_done_callback(self._ended)
 
     async def _run_safely(self, tenant: str, item: Item) -> None:
+        logs.add(tenant=tenant)
         try:
             await self.run(tenant, item)
         except Exception:
-            log.exception("%s of %s went wrong; it comes again", self.name, tenant)
+            log.exception("one of the %s went wrong; it comes again", self.name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Give the room to what waits for it."""
@@ -188,7 +190,8 @@ class PollLoop(Generic[Item]):
         elif errors == 1:
             log.error("cannot look for %s", self.name, exc_info=error)
         else:
-            log.error("cannot look for %s, %s times now: %r", self.name, errors, error)
+            what = {"errors": errors, "error": type(error).__name__}
+            log.error("cannot look for %s once more", self.name, extra=what)
 
 
 async def _first_set(seconds: float, *events: asyncio.Event) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.crews import strategies
-from core.crews.definition import Definition, as_text
+from core.crews.definition import Definition, StoredDefinitionError, as_text
 from core.flows import Flow, Status, Step
 from functions import _problem
 from functions._amp_words import PENDING, kickoff_id, structured
@@ -106,13 +106,18 @@ def _last_step(flow: Flow) -> Answer | None:
     }
 
 
-def _definition(flow: Flow) -> Definition:
-    return Definition.model_validate(flow.definition).filled(flow.inputs)
+def _graph(flow: Flow) -> strategies.TaskGraph | None:
+    """Return the flow's tasks; None where its crew is of another version, which this cannot run."""
+    try:
+        return strategies.TaskGraph.of(flow)
+    except StoredDefinitionError:
+        return None
 
 
 def _tasks(flow: Flow) -> list[Answer]:
-    done = strategies.task_results(_definition(flow), flow.results).values()
-    return [_task(flow, result) for result in done]
+    graph = _graph(flow)
+    done = {} if graph is None else graph.task_results(flow.results)
+    return [_task(flow, result) for result in done.values()]
 
 
 def _task(flow: Flow, result: strategies.TaskResult) -> Answer:
@@ -143,13 +148,15 @@ def _asked(flow: Flow) -> Answer:
 
 
 def _progress(flow: Flow) -> Answer:
-    definition = _definition(flow)
-    done = strategies.task_results(definition, flow.results)
+    graph = _graph(flow)
+    if graph is None:
+        return {}
+    done = graph.task_results(flow.results)
     under_way = [_task_of(step) for step in flow.steps if step.state == "running"]
-    left = [name for name in definition.tasks if name not in done]
+    left = [name for name in graph.definition.tasks if name not in done]
     return {
         "current_task": next(iter([*under_way, *left]), None),
-        "progress": {"completed_tasks": len(done), "total_tasks": len(definition.tasks)},
+        "progress": {"completed_tasks": len(done), "total_tasks": len(graph.definition.tasks)},
     }
 
 

@@ -33,7 +33,7 @@ DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
 
 
-EDGE = [Middleware(_edge.SafeHeaders), Middleware(_edge.Edge)]
+EDGE = [Middleware(_edge.AnswerHeaders), Middleware(_edge.Edge)]
 MIDDLEWARE = [
     Middleware(_cors.CrossOrigin),
     Middleware(_compress.Compressed),

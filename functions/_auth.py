@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core import bootstrap, identity
+from core import bootstrap, identity, logs
 from core.errors import ForbiddenError, UnauthenticatedError
 from core.flows import tickets
 from core.identity import Principal
@@ -39,7 +39,9 @@ class Authenticated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope.setdefault("state", {})["principal"] = _principal(scope, int(time.time()))
+            who = _principal(scope, int(time.time()))
+            scope.setdefault("state", {})["principal"] = who
+            logs.add(tenant=who.tenant)
         await self.app(scope, receive, send)
 
 

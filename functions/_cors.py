@@ -13,9 +13,9 @@ from core import bootstrap
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 ALLOWED = (
     "Authorization", "Baggage", "Cache-Control", "Content-Type", "Idempotency-Key", "If-None-Match",
-    "Last-Event-ID", "Prefer", "Sentry-Trace", "Traceparent", "X-Requested-With",
+    "Last-Event-ID", "Prefer", "Sentry-Trace", "Traceparent", "X-Request-ID", "X-Requested-With",
 )  # fmt: skip
-EXPOSED = ("ETag", "Location", "Preference-Applied", "Retry-After")
+EXPOSED = ("ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID")
 PREFLIGHT_SECONDS = 7200  # Chromium remembers no longer
 
 

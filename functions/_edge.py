@@ -11,7 +11,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import bootstrap
+from core import bootstrap, logs
+from functions import _logging
 
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
 HEALTH = "/health"
@@ -71,25 +72,36 @@ class Edge:
         await self.app(inner, receive, send)
 
 
-class SafeHeaders:
+class AnswerHeaders:
     """ASGI: no answer is sniffed, framed or referred from, or stored unless it says so.
 
-    None to HEAD has a body.
+    None to HEAD has a body. Each names its request by `x-request-id`, but for a 304 to somebody who
+    sent none: its few bytes are all that most polls cost. Lines that are logged meanwhile have it too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        sent = _logging.sent_request_id(scope)
+        request_id = sent or _logging.new_request_id(scope)
+
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
-                if message["status"] != HTTPStatus.NOT_MODIFIED:  # it has no body
+                not_modified = message["status"] == HTTPStatus.NOT_MODIFIED
+                if not not_modified:  # it has no body
                     headers += SAFE
+                if sent or not not_modified:
+                    headers.append((_logging.REQUEST_ID, request_id.encode()))
                 if all(name.lower() != b"cache-control" for name, _ in headers):
                     headers.append((b"cache-control", b"no-store"))
             elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)
 
-        await self.app(scope, receive, safe)
+        _logging.configure()
+        with logs.context(request_id=request_id):
+            return await self.app(scope, receive, safe)

@@ -115,7 +115,8 @@ async def _frames(
                 if buffered and frames:
                     return
     except (UnavailableError, NotFoundError) as error:
-        log.info("a stream of %s ended early: %s", [one.flow for one in streamed], error)
+        flows = [one.flow for one in streamed]
+        log.info("a stream ended early: %s", error, extra={"flows": flows})
 
 
 def _frames_of(streamed: list[StreamedFlow], at: int, item: Item, wrap: Wrap) -> Iterator[bytes]:

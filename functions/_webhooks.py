@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from core import bootstrap
 from core.crews.clock import Clock
 from core.crews.wakeups import WakeListener
 from core.errors import UnavailableError
-from functions import _amp_webhooks
+from core.polling import Idle
+from functions import _amp_webhooks, _listening
 
 log = logging.getLogger(__name__)
 
-DEAF_SECONDS = 5.0  # between two attempts at listening
+LISTENING = Idle(shortest=0.2, longest=30.0)  # how it sleeps where wake-ups come
 
 
 async def deliver_due(clock: Clock) -> int:
@@ -37,24 +37,10 @@ async def run_dispatcher(stopped: asyncio.Event, listener: WakeListener) -> None
     """
     if not bootstrap.settings().webhook_hosts:
         return
-    woken = asyncio.Event()
-    listening = asyncio.create_task(_listen(listener, woken))
-    try:
-        await bootstrap.webhook_dispatcher(_amp_webhooks.render).run_forever(stopped, woken)
-    finally:
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+    loop = bootstrap.webhook_dispatcher(_amp_webhooks.render).loop(stopped.is_set)
 
+    def look(_tenant: str, _flow: str) -> None:
+        loop.woken.set()
 
-async def _listen(listener: WakeListener, woken: asyncio.Event) -> None:
-    """Listen for ever; where that does not work, looking now and then has to do."""
-    while True:
-        try:
-            async with listener.listen() as wakeups:
-                woken.set()
-                async for _ in wakeups:
-                    woken.set()
-        except Exception as error:  # noqa: BLE001 -- webhooks are sent all the same
-            log.info("wake-ups are not heard: %r", error)
-        await asyncio.sleep(DEAF_SECONDS)
+    async with _listening.listening(listener, loop, look, LISTENING):
+        await loop.run_forever(stopped)

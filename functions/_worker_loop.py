@@ -4,19 +4,16 @@ A wake-up names a flow, which is run without a look at what is due. That is look
 left, when the next one is due, and now and then, since a wake-up may get lost.
 """
 
-import asyncio
-import logging
-
 from core.crews.clock import StoppableClock
 from core.crews.run import Worker
 from core.crews.wakeups import WakeListener
-from core.errors import UnavailableError
 from core.polling import Batch, Idle, PollLoop, Room
+from functions import _listening
 
-log = logging.getLogger(__name__)
-
-LISTEN_AGAIN_SECONDS = 5.0
-HEARING, DEAF = Idle(longest=20.0), Idle(longest=2.0)  # looks where wake-ups are heard, or not
+LISTENING, POLLING = (
+    Idle(longest=20.0),
+    Idle(longest=2.0),
+)  # how it sleeps with wake-ups, or without
 
 
 async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, room: Room) -> None:
@@ -29,28 +26,6 @@ async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, r
     async def run(tenant: str, flow: str) -> None:
         await worker.run_flow(tenant, flow, clock)
 
-    loop = PollLoop[str]("flows", take, run, room, DEAF)
-    listening = asyncio.create_task(_listen(listener, loop))
-    try:
+    loop = PollLoop[str]("flows", take, run, room, POLLING)
+    async with _listening.listening(listener, loop, loop.offer, LISTENING):
         await loop.run_forever(clock.stopping)
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-
-
-async def _listen(listener: WakeListener, loop: PollLoop[str]) -> None:
-    """Listen for ever; where that does not work, looking more often has to do."""
-    while True:
-        try:
-            async with listener.listen() as wake_ups:
-                loop.idle = HEARING
-                loop.woken.set()  # what came before it listened may have been missed
-                async for tenant, flow in wake_ups:
-                    loop.offer(tenant, flow)
-        except UnavailableError as error:
-            log.info("wake-ups are not heard: %s", error)
-        except Exception:
-            log.exception("wake-ups are not heard")
-        loop.idle = DEAF
-        loop.woken.set()
-        await asyncio.sleep(LISTEN_AGAIN_SECONDS)

@@ -137,7 +137,7 @@ async def _frames(request: Request, source: Source, run: RunInput) -> AsyncGener
                 ended = is_final(event)
                 yield _sse.event(events.encode(event), cursor)
     except (UnavailableError, NotFoundError) as error:
-        logger.info("the run of flow %s ended early: %s", source.flow, error)
+        logger.info("a run ended early: %s", error, extra={"flow": source.flow})
     for event in [] if ended else translator.stream_over():
         yield _sse.event(events.encode(event), cursor)
 

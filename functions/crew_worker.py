@@ -21,16 +21,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core import bootstrap
+from core import bootstrap, logs
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
 from core.crews.run import Worker
 from core.polling import Room
-from functions import _app, _loop, _wakeups, _webhooks
+from functions import _app, _logging, _loop, _wakeups, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("functions.crew_worker")  # also where it is __main__
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -45,7 +45,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
-    failed = _loop.run(_run_batch(worker, event["Records"], clock))
+    _logging.configure()
+    with logs.context(request_id=_logging.invocation_id(context)):
+        failed = _loop.run(_run_batch(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
@@ -63,13 +65,13 @@ async def _run_record(
     """Run the flow that a message names; tell whether the message may go."""
     named = _wakeups.named_flow(record["body"])
     if named is None:
-        log.warning("message %s names no flow; it is dropped", record["messageId"])
+        log.warning("a message names no flow; it is dropped", extra={"id": record["messageId"]})
         return True
     try:
         async with room:
             await worker.run_flow(*named, clock)
     except Exception:
-        log.exception("flow %s of %s was left; its message comes again", named[1], named[0])
+        log.exception("the flow was left; its message comes again")
         return False
     return True
 
@@ -111,5 +113,5 @@ async def main() -> None:
 app = _app.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    _logging.configure()
     asyncio.run(main())

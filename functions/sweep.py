@@ -6,17 +6,20 @@ that a worker is busy with is not due, so what is healthy costs nothing here.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core import bootstrap
+from core import bootstrap, logs
 from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
 from core.crews.wakeups import WakeQueue
-from functions import _app, _clocks, _loop, _wakeups, _webhooks
+from functions import _app, _clocks, _logging, _loop, _wakeups, _webhooks
+
+log = logging.getLogger(__name__)
 
 LIMIT = 10_000  # flows of one sweep
 BATCH, PER_TENANT = 100, 10  # flows that are woken together, and how many of them are one tenant's
@@ -38,7 +41,9 @@ async def sweep(ledger: RunLedger, wake_queue: WakeQueue, clock: Clock) -> int:
 def handler(event: Any, context: Any) -> dict[str, int]:
     """AWS Lambda's entry, by schedule."""
     del event
-    return _loop.run(_sweep_and_deliver(_clocks.LambdaClock(context)))
+    _logging.configure()
+    with logs.context(request_id=_logging.invocation_id(context)):
+        return _loop.run(_sweep_and_deliver(_clocks.LambdaClock(context)))
 
 
 async def _on_schedule(request: Request) -> Response:
@@ -51,7 +56,9 @@ async def _on_schedule(request: Request) -> Response:
 
 async def _sweep_and_deliver(clock: Clock) -> dict[str, int]:
     woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue(), clock)
-    return {"woken": woken, "told": await _webhooks.deliver_due(clock)}
+    done = {"woken": woken, "told": await _webhooks.deliver_due(clock)}
+    log.info("swept", extra=done)
+    return done
 
 
 app = _app.unguarded([Route("/v1/sweep", _on_schedule, methods=["POST"])])

@@ -169,7 +169,7 @@ async def redrive(
 
 
 def _again(old: Flow, flow: str, incarnation: str, now_ms: int) -> Launch:
-    definition = Definition.model_validate(old.definition)
+    definition = Definition.from_stored(old.definition)
     return Launch(
         flow=flow,
         digest=f"redrive {old.id}",

@@ -17,12 +17,11 @@ from typing import Any, TypeVar
 
 from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
-from core.crews import strategies
 from core.crews.clock import Clock, NowMs
-from core.crews.definition import Definition
 from core.crews.event_buffer import EventBuffer
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
+from core.crews.strategies import TaskGraph
 from core.crews.work import (
     CrewRunner,
     Kind,
@@ -110,13 +109,13 @@ class OutOfTimeError(StepDeferredError):
         super().__init__("the worker's time is up", 0)
 
 
-def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
+def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
-    prompt = strategies.prompt(definition, state.results, step.id)
+    prompt = tasks.prompt(state.results, step.id)
     return StepTask(
         tenant,
         state.id,
-        definition,
+        tasks.definition,
         prompt,
         step.attempts + 1,
         state.inputs,
@@ -241,7 +240,7 @@ async def _commit(
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:
-        log.exception("the result of %s in flow %s is refused", work.prompt.step, work.flow)
+        log.exception("the store refuses the result")
         why = str(error) if isinstance(error, TooLargeError) else type(error).__name__
         message = f"its result could not be stored: {why}"
         await buffer.record_error(message)
@@ -289,7 +288,7 @@ async def _lessons(lessons: Lessons, work: StepTask) -> tuple[str, ...]:
     try:
         return await lessons.before(work)
     except UnavailableError:
-        log.warning("step %s of flow %s begins without lessons", work.prompt.step, work.flow)
+        log.warning("the step begins without lessons")
         return ()
 
 
@@ -297,4 +296,4 @@ async def _record_outcome(lessons: Lessons, work: StepTask, result: dict[str, An
     try:
         await lessons.after(work, result)
     except UnavailableError:
-        log.warning("what came of %s in flow %s is lost", work.prompt.step, work.flow)
+        log.warning("what came of the step is lost to the lessons")

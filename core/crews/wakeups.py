@@ -46,4 +46,4 @@ async def wake_worker(wake_queue: WakeQueue, tenant: str, flow: str) -> None:
     try:
         await wake_queue.enqueue(tenant, flow)
     except UnavailableError:
-        log.warning("no worker was woken for flow %s; the sweep will", flow)
+        log.warning("no worker was woken; the sweep will", extra={"flow": flow})

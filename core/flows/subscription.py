@@ -61,6 +61,7 @@ class Subscription:
 
     def __init__(self, flow_log: FlowLog, tenant: str, flow: str, policy: PollPolicy) -> None:
         self._log, self._tenant, self._flow, self.policy = flow_log, tenant, flow, policy
+        self._fields = {"tenant": tenant, "flow": flow, "request_id": None}  # of no one request
         self.subscribers = 0
         self.last = 0
         self.ended = False
@@ -153,7 +154,7 @@ class Subscription:
     def _stopped(self, following: asyncio.Task[None]) -> None:
         """Let the subscribers know if the subscription broke; a fault of ours, so it is written down."""
         if not following.cancelled() and (error := following.exception()):
-            log.error("the subscription of flow %s broke", self._flow, exc_info=error)
+            log.error("a subscription broke", extra=self._fields, exc_info=error)
             self._failure = error
             self.changed.set()
 
@@ -167,7 +168,7 @@ class Subscription:
                     await self._consume(live)
                 await asyncio.sleep(self.policy.first)
             except UnavailableError as error:
-                log.info("no subscription to flow %s, polling: %s", self._flow, error)
+                log.info("no subscription, polling: %s", error, extra=self._fields)
                 await self._poll(ready)
 
     async def _consume(self, live: AsyncIterator[Batch]) -> None:

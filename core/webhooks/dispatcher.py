@@ -30,20 +30,19 @@ class WebhookDispatcher:
         When `stopped` says so, the POSTs under way are finished and the rest stays due. Raises
         UnavailableError.
         """
-        return await self._loop(stopped, asyncio.Event()).run_due(limit, stopped)
+        return await self.loop(stopped).run_due(limit, stopped)
 
-    async def run_forever(self, stopped: asyncio.Event, woken: asyncio.Event | None = None) -> None:
-        """Send what becomes due, on a host where a process may stay, until `stopped`.
+    async def run_forever(self, stopped: asyncio.Event) -> None:
+        """Send what becomes due, on a host where a process may stay, until `stopped`."""
+        await self.loop(stopped.is_set).run_forever(stopped)
 
-        Set `woken` to have it look at once.
-        """
-        await self._loop(stopped.is_set, woken or asyncio.Event()).run_forever(stopped)
+    def loop(self, stopped: Callable[[], bool]) -> PollLoop[Delivery]:
+        """Return a loop that sends what is due; `stopped` tells it to leave the rest."""
 
-    def _loop(self, stopped: Callable[[], bool], woken: asyncio.Event) -> PollLoop[Delivery]:
         async def run(tenant: str, delivery: Delivery) -> None:
             await OutboxEntry(self.parts, tenant, delivery, stopped).process()
 
-        return PollLoop("webhooks", self._lease, run, ROOM, self.idle, woken)
+        return PollLoop("webhooks", self._lease, run, ROOM, self.idle)
 
     async def _lease(self, limit: int, per_tenant: int) -> Batch[Delivery]:
         return await self.parts.outbox.lease(limit, per_tenant, self.parts.policy.lease_ms)

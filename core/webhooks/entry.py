@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from core import logs
 from core.crews.ledger import FencedError
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
@@ -61,19 +62,19 @@ class OutboxEntry:
 
     async def process(self) -> None:
         """Send what is new, and say when to look again; whatever goes wrong, it comes again."""
-        flow = self.delivery.flow
+        logs.add(tenant=self.tenant, flow=self.delivery.flow)
         try:
             await self._process()
         except NotFoundError:
-            log.info("flow %s of %s is gone, and what was to be sent of it", flow, self.tenant)
+            log.info("the flow is gone, and what was to be sent of it")
             await self._leave()
         except FencedError:
-            log.info("webhooks of flow %s of %s are sent by somebody else", flow, self.tenant)
+            log.info("webhooks are sent by somebody else")
         except UnavailableError as error:
-            log.warning("webhooks of flow %s of %s are sent later: %s", flow, self.tenant, error)
+            log.warning("webhooks are sent later: %s", error)
             await self._give_back(self.delivery, self.parts.policy.soonest_ms)
         except Exception:
-            log.exception("webhooks of flow %s of %s went wrong", flow, self.tenant)
+            log.exception("webhooks went wrong")
             await self._count_failure()
 
     async def _process(self) -> None:
@@ -110,7 +111,7 @@ class OutboxEntry:
         if flow.head.sequence > (found[-1].number if found else before):
             raise UnavailableError("the log does not show all that the state counts")
         if found and found[0].number > before + 1:
-            log.warning("webhooks of flow %s came too late: its log was trimmed", flow.id)
+            log.warning("webhooks came too late: the log was trimmed")
         return [entry for entry in found if entry.number <= flow.head.sequence]
 
     async def _look_again(self, head: Head, waited_ms: int) -> None:
@@ -133,10 +134,10 @@ class OutboxEntry:
         except (UndeliveredError, InvalidInputError) as error:
             failures = delivery.failures + 1
             if failures < self.parts.policy.tries and kind not in delivery.disabled_kinds:
-                log.info("webhook %s of %s is tried again: %s", name, self.tenant, error)
+                log.info("a webhook is tried again: %s", error, extra={"webhook": name})
                 self.delivery = replace(delivery, failures=failures)
                 return
-            log.warning("webhook %s of %s is given up: %s", name, self.tenant, error)
+            log.warning("a webhook is given up: %s", error, extra={"webhook": name})
             disabled = delivery.disabled_kinds | {kind}
         else:
             disabled = delivery.disabled_kinds - {kind}
@@ -156,7 +157,7 @@ class OutboxEntry:
         """Try again later what nobody foresaw; give the whole flow up when that does not help."""
         policy, failures = self.parts.policy, self.delivery.failures + 1
         if failures >= policy.tries:
-            log.error("webhooks of flow %s of %s are given up", self.delivery.flow, self.tenant)
+            log.error("webhooks are given up")
             return await self._leave()
         delivery = replace(self.delivery, failures=failures)
         return await self._give_back(delivery, policy.delay_ms(failures))
@@ -165,10 +166,10 @@ class OutboxEntry:
         try:
             await self.parts.outbox.save(self.tenant, delivery, delay_ms)
         except (FencedError, UnavailableError):
-            log.info("flow %s of %s comes again with its lease", delivery.flow, self.tenant)
+            log.info("the entry comes again with its lease")
 
     async def _leave(self) -> None:
         try:
             await self.parts.outbox.remove(self.tenant, self.delivery)
         except (FencedError, UnavailableError):
-            log.info("flow %s of %s leaves the outbox later", self.delivery.flow, self.tenant)
+            log.info("the entry leaves the outbox later")

@@ -288,6 +288,6 @@ async def test_what_a_provider_says_is_kept_out_of_the_log(
             llm = against(provider, monkeypatch, stream=stream)
             with pytest.raises(StepFailedError, match=r"401 \(invalid_api_key\)"):
                 await a_harness(llm=llm).run(a_step(a_crew(), what="the prompt is private"))
-    assert "step one of flow f1 of acme: the model's provider answered 401" in caplog.text
+    assert "the model's provider answered 401" in caplog.text
     assert "sk-SECRET" not in caplog.text
     assert "private" not in caplog.text

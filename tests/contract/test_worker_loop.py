@@ -173,13 +173,13 @@ async def test_an_idle_worker_asks_the_store_ten_times_a_minute_at_most(
         before = counted.takes
         await asyncio.sleep(2)
         assert counted.takes == before
-    assert 60 / _worker_loop.HEARING.longest * COMMANDS_OF_A_LOOK <= 10
+    assert 60 / _worker_loop.LISTENING.longest * COMMANDS_OF_A_LOOK <= 10
 
 
 async def test_a_worker_outlives_whatever_a_look_raises(
     flows: Flows, gateway: Rest, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_worker_loop, "DEAF", Idle(longest=0.1, after_error=0.05))
+    monkeypatch.setattr(_worker_loop, "POLLING", Idle(longest=0.1, after_error=0.05))
     broken = Counted(flows.ledger, fails=4)
     async with serving(replace(a_worker(flows, gateway), ledger=broken), Deaf()):
         await flows.ledger.create(flows.tenant, launch("f1"))

@@ -194,12 +194,13 @@ ASLEEP = Idle(shortest=0.01, longest=60.0)
 
 
 @asynccontextmanager
-async def running(sending: WebhookDispatcher, woken: asyncio.Event) -> AsyncIterator[None]:
-    """The dispatcher as a process that stays runs it."""
+async def running(sending: WebhookDispatcher) -> AsyncIterator[asyncio.Event]:
+    """The dispatcher as a process that stays runs it; yields what wakes it."""
     stopped = asyncio.Event()
-    serving = asyncio.create_task(sending.run_forever(stopped, woken))
+    loop = sending.loop(stopped.is_set)
+    serving = asyncio.create_task(loop.run_forever(stopped))
     try:
-        yield
+        yield loop.woken
     finally:
         stopped.set()
         await asyncio.wait_for(serving, 5)
@@ -213,10 +214,10 @@ async def waits_for_a_person(story: Story, receiver: Receiver) -> None:
 
 
 async def test_what_a_persons_answer_leads_to_is_sent_at_once(flows: Flows, dispatcher):
-    story, woken = Story(flows), asyncio.Event()
+    story = Story(flows)
     async with receiving() as receiver:
         await waits_for_a_person(story, receiver)
-        async with running(dispatcher(receiver, ASLEEP), woken):
+        async with running(dispatcher(receiver, ASLEEP)) as woken:
             await until(lambda: receiver.kinds == ["task", "crew"])
             await asyncio.sleep(0.2)  # it sleeps: nothing is due until poll_waiting is over
             await story.answered("write.review.1", approve=True)
@@ -250,7 +251,7 @@ async def test_an_answer_that_comes_while_the_wait_is_being_told_is_not_missed(
 
     async with receiving(answer) as receiver:
         await waits_for_a_person(story, receiver)
-        async with running(dispatcher(receiver, Idle(0.01, 0.5)), asyncio.Event()):
+        async with running(dispatcher(receiver, Idle(0.01, 0.5))):
             await until(lambda: receiver.kinds == ["task", "crew", "task"], seconds=3)
 
 
@@ -273,9 +274,7 @@ async def test_a_store_that_refuses_does_not_end_the_dispatcher(
 
     async with receiving() as receiver:
         await (await Story(flows).launched(receiver.url)).whole()
-        async with running(
-            dispatcher(receiver, Idle(0.01, 0.05, 0.01), outbox=Refusing()), asyncio.Event()
-        ):
+        async with running(dispatcher(receiver, Idle(0.01, 0.05, 0.01), outbox=Refusing())):
             await until(lambda: receiver.kinds == WHOLE)
 
 

@@ -55,8 +55,9 @@ async def test_a_304_carries_the_headers_of_the_200_it_stands_for(app: App, aske
 @pytest.mark.parametrize("path", [STATE, "/v1/flows", "/v1/flows/f1/events?after=0"])
 async def test_head_has_the_headers_of_get(app: App, asked: str, path: str):
     await begin(app.flows)
-    full, _ = await got(app, path, accept_encoding=asked)
-    answer, body = await got(app, path, "HEAD", accept_encoding=asked)
+    given = {"accept_encoding": asked, "x_request_id": "r1"}
+    full, _ = await got(app, path, **given)
+    answer, body = await got(app, path, "HEAD", **given)
     assert body == b""
     assert dict(answer.headers) == dict(full.headers)
 

@@ -46,6 +46,7 @@ def words(answer: httpx.Response, name: str) -> set[str]:
         "traceparent",
         "baggage",
         "sentry-trace",
+        "x-request-id",
         "x-requested-with",
     ],
 )
@@ -88,7 +89,7 @@ async def test_a_page_may_read_every_answer_and_the_headers_it_needs(app: App, f
             answer = await client.get(path, headers=headers)
         assert answer.headers["access-control-allow-origin"] == OURS
         assert words(answer, "access-control-expose-headers") == {
-            "etag", "location", "preference-applied", "retry-after",
+            "etag", "location", "preference-applied", "retry-after", "x-request-id",
         }  # fmt: skip
         assert "origin" in words(answer, "vary")
 

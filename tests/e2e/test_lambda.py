@@ -93,6 +93,7 @@ def test_lambda_answers_as_a_server_does(
     body: bytes,
 ):
     prepared(app)
+    headers = headers | {"x-request-id": "r1"}
     expected = served(app, function, method, url, headers, body)
     event = make_event(method, url, app.bearer() | headers, body)
     answer = invoked(function, event)

@@ -159,6 +159,7 @@ async def test_a_poller_is_told_when_to_come_back_until_the_flow_has_ended(app: 
 async def test_head_answers_as_get_does_without_the_body(app: App):
     await begin(app.flows)
     async with app.client(flow_status) as client:
+        client.headers["x-request-id"] = "r1"
         for path in ("/v1/flows", "/v1/flows/f1"):
             got, head = await client.get(path), await client.head(path)
             assert head.content == b""

@@ -22,7 +22,7 @@ from core.crews.work import Session, StepTask
 from core.flows import Status
 from core.flows.live import Hub
 from core.polling import Idle, Room
-from functions import _worker_loop, crew_launch, flow_events, flow_status
+from functions import _listening, _worker_loop, crew_launch, flow_events, flow_status
 from infra.local.gateway.refusals import REFUSALS
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows, a_launch, over_redis
@@ -112,8 +112,8 @@ async def test_a_stream_is_not_refused_for_good(
 async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
     flows: Flows, rough_gateway: RoughGateway, name: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_worker_loop, "DEAF", Idle(longest=0.1))
-    monkeypatch.setattr(_worker_loop, "LISTEN_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(_worker_loop, "POLLING", Idle(longest=0.1))
+    monkeypatch.setattr(_listening, "RECONNECT_SECONDS", 0.1)
     url, token = rough_gateway
     book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))
     worker = Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)

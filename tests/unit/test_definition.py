@@ -6,9 +6,21 @@ from typing import Any
 import pytest
 import yaml
 
-from core.crews.definition import Agent, Consensus, Definition, Limits, Registry, Task, parse
+from core.crews.definition import (
+    Agent,
+    Consensus,
+    CrewFileError,
+    Definition,
+    Limits,
+    Registry,
+    StoredDefinitionError,
+    Task,
+    parse,
+)
 from core.crews.definition.registry import patched
+from core.crews.strategies import Ready, TaskGraph
 from core.errors import InvalidInputError, NotFoundError
+from core.flows import Step
 
 CREW: dict[str, Any] = {
     "name": "brief",
@@ -151,20 +163,58 @@ def test_a_definition_that_an_older_release_stored_is_still_read():
     stored = {
         "name": "brief", "description": "d", "process": "sequential",
         "inputs": {"type": "object", "additionalProperties": False},
-        "agents": {"a": {**WRITER, "tools": [], "max_iter": 20}},
+        "agents": {"a": {"role": "Writer", "tools": [], "max_iter": 20}},  # no goal, no backstory
         "tasks": {
-            "t": {"description": "d", "expected_output": "o", "agent": "a", "context": None,
-                  "tools": None, "output_schema": None, "retries": 0},
+            "t": {"description": "d", "agent": "a", "context": None, "tools": None,
+                  "output_schema": None, "retries": 0, "max_execution_time": None},
         },
         "limits": {"max_attempts": 5},
     }  # fmt: skip
-    assert Definition.model_validate(stored).tasks["t"].guardrails == []
+    crew = Definition.from_stored(stored)
+    agent, task = crew.agents["a"], crew.tasks["t"]
+    assert (agent.role, agent.goal, agent.max_rpm) == ("Writer", "", None)
+    assert (task.expected_output, task.guardrails, task.max_execution_time) == ("", [], 900)
+    assert (crew.limits, crew.manager) == (Limits(), None)
+    assert TaskGraph(crew.filled({})).next_action({}) == Ready((Step("t", "", "Writer"),))
+
+
+@pytest.mark.parametrize("text", [written(), managed(), agreeing()])
+def test_a_definition_that_a_newer_release_stored_is_still_read(text: str):
+    """With fields that are unknown here in every part of it, and values that are too large here."""
+    crew = parse(text)
+    stored = crew.model_dump(mode="json")
+    parts = [stored, *stored["agents"].values(), *stored["tasks"].values(), stored["limits"]]
+    for part in [*parts, *filter(None, [stored["consensus"]])]:
+        part["of_another_version"] = {"a": [1]}
+    assert Definition.from_stored(stored) == crew
+    stored["limits"]["max_attempts"] = 1000
+    assert Definition.from_stored(stored).limits.max_attempts == 1000
+    with pytest.raises(CrewFileError):
+        parse(yaml.safe_dump(stored))
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "complaint"),
+    [
+        ("process", "parallel", "no process 'parallel' in this version"),
+        ("process", None, "no process None"),
+        ("agents", ["a"], "its agents are not"),
+        ("tasks", {"t": "do it"}, "its tasks are not"),
+        ("tasks", None, "its tasks are not"),
+    ],
+)
+def test_a_stored_definition_that_this_version_cannot_run_is_refused_in_words(
+    part: str, value: object, complaint: str
+):
+    stored = parse(written()).model_dump(mode="json") | {part: value}
+    with pytest.raises(StoredDefinitionError, match=complaint):
+        Definition.from_stored(stored)
 
 
 def test_a_pinned_definition_is_the_same_when_it_is_read_again():
     for text in (written(), managed(), agreeing()):
         crew = parse(text)
-        again = Definition.model_validate(crew.model_dump(mode="json"))
+        again = Definition.from_stored(crew.model_dump(mode="json"))
         assert again == crew
         assert again.digest() == crew.digest()
 

@@ -43,6 +43,12 @@ def test_what_an_operator_has_to_mend_is_logged_once_a_minute(
     assert len(logged) == (name in OPERATORS)
 
 
+def test_what_a_reply_quotes_of_a_command_is_not_repeated():
+    for quoted in ("'a private prompt'", '"a private', '["EVAL", "a private prompt"]'):
+        error = error_from_reply(f"ERR unknown command 'X' don't, with args: {quoted}")
+        assert str(error) == "ERR unknown command ... don't, with args: ..."
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -61,10 +61,18 @@ async def test_what_an_answer_adds_is_in_use_from_it_on():
     assert list(webhook_events(state, log)) == found[2:]
 
 
-async def test_of_a_crew_that_cannot_be_read_it_is_still_told_that_the_flow_ended():
+async def test_of_a_crew_of_another_version_everything_is_told():
     flows = in_memory()
     await (await Story(flows).launched("http://h")).whole()
     state, log = await told(flows)
     other = replace(state, definition=state.definition | {"of_another_version": 1})
+    assert list(webhook_events(other, log)) == list(webhook_events(state, log))
+
+
+async def test_of_a_crew_that_cannot_be_run_it_is_still_told_that_the_flow_ended():
+    flows = in_memory()
+    await (await Story(flows).launched("http://h")).whole()
+    state, log = await told(flows)
+    other = replace(state, definition=state.definition | {"process": "of another version"})
     kinds = [event.kind for event in webhook_events(other, log)]
     assert kinds == [WebhookKind.CREW] * 3

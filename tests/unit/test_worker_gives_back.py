@@ -142,7 +142,19 @@ async def test_a_step_that_is_longer_than_an_invocation_may_be_is_given_up():
     assert runner.began == ["one", "one"]
 
 
-async def test_a_definition_that_cannot_be_read_ends_its_flow_and_says_why():
+async def test_a_flow_that_another_version_launched_is_carried_to_its_end():
+    memory, runner = MemoryFlows(), Scripted()
+    await launched(memory)
+    definition = memory.record("t", "f").flow.definition
+    for part in (definition, definition["agents"]["a"], definition["tasks"]["two"]):
+        part["of_another_version"] = 1
+    del definition["tasks"]["two"]["expected_output"]
+    assert await a_worker(memory, runner).run_flow("t", "f", NoLimit()) is Outcome.ENDED
+    assert (await memory.head("t", "f")).status is Status.SUCCEEDED
+    assert runner.began == ["one", "two", "three"]
+
+
+async def test_a_definition_that_cannot_be_run_ends_its_flow_and_says_why():
     memory, runner = MemoryFlows(), Scripted()
     await launched(memory)
     record = memory.record("t", "f")

@@ -123,7 +123,7 @@ class Attempt:
         assignment = self._work.prompt
         agent = self._work.definition.agents[assignment.agent]
         context = StepContext(self._deps.blobs, self._work.tenant, self._reporter.insight)
-        bounds = ToolBounds(self._stop_signal, self._deps.tool_seconds, self._where)
+        bounds = ToolBounds(self._stop_signal, self._deps.tool_seconds)
         tools = bind(assignment.tools, self._deps.tools, context, bounds)
         return Agent(
             role=agent.role,
@@ -147,14 +147,8 @@ class Attempt:
             self._stop_signal,
             self._deps.retries,
             self._reporter.repeating,
-            self._where,
             has_tools=bool(self._work.prompt.tools),
         )
-
-    @property
-    def _where(self) -> str:
-        """Which step of whose flow this is, for the log of the worker."""
-        return f"step {self._work.prompt.step} of flow {self._work.flow} of {self._work.tenant}"
 
     def _paced(self, _source: object, event: object) -> None:
         """Wait before a model call for the agent's turn; before its money is held, not after.

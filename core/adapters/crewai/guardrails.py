@@ -70,7 +70,7 @@ class GuardrailRunner:
         except UnavailableError as error:
             raise StepDeferredError(str(error), error.retry_after_seconds) from error
         except Exception as error:
-            log.warning("flow %s: the guardrail %s broke", self.work.flow, name, exc_info=error)
+            log.warning("the guardrail %s broke", name, exc_info=error)
             raise StepFailedError(f"the guardrail {name} broke: {type(error).__name__}") from error
         return _complaint(said)
 

@@ -84,7 +84,6 @@ class ModelCaller:
     stop_signal: StopSignal
     policy: ModelRetryPolicy
     repeating: Callable[[Failure], None]
-    where: str  # for the log: which step of whose flow
     has_tools: bool
     _call: Callable[..., Any] = field(init=False)
 
@@ -102,7 +101,7 @@ class ModelCaller:
                 failure = classify(error)
                 if failure is None:
                     raise
-                log.warning("%s: %s (%s)", self.where, failure.reason, type(error).__name__)
+                log.warning("%s", failure.reason, extra={"error": type(error).__name__})
                 seconds = self._pause_seconds(failure, repeated)
                 if seconds is None:
                     raise
@@ -160,7 +159,6 @@ def with_retries(
     stop_signal: StopSignal,
     policy: ModelRetryPolicy,
     repeating: Callable[[Failure], None],
-    where: str,
     *,
     has_tools: bool,
 ) -> BaseLLM:
@@ -169,7 +167,7 @@ def with_retries(
     With `has_tools`, a call that is given none describes them in its prompt, in ReAct form. Only
     there do CrewAI's stop words apply; in any other answer they are words of the text.
     """
-    caller = ModelCaller(llm, stop_signal, policy, repeating, where, has_tools)
+    caller = ModelCaller(llm, stop_signal, policy, repeating, has_tools)
     # An LLM is a pydantic model, which takes no attribute that is not a field of it.
     object.__setattr__(llm, "call", caller.call)
     # CrewAI's own sums are not used, and fail on usage that is no number.

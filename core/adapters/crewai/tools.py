@@ -49,11 +49,10 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class ToolBounds:
-    """What holds for all tools of a step: its stop signal, the time of a call, and its name."""
+    """What holds for all tools of a step: its stop signal, and the time of a call."""
 
     stop_signal: StopSignal
     seconds: float
-    where: str  # for the log: which step of whose flow
 
 
 class AllowedTool(BaseTool):
@@ -72,7 +71,7 @@ class AllowedTool(BaseTool):
             self.bounds.stop_signal.stop(put_off)
             reason = str(error)
         except (Exception, SystemExit) as error:  # tools are the deployment's; any may come
-            log.warning("%s: the tool %s failed", self.bounds.where, self.name, exc_info=error)
+            log.warning("the tool %s failed", self.name, exc_info=error)
             reason = _reason(error)
             if getattr(error, "is_fatal", False):
                 failed = StepFailedError(f"the tool {self.name} failed: {reason}")

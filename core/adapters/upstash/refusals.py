@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.errors import TooLargeError, UnavailableError
 
@@ -19,13 +20,17 @@ log = logging.getLogger(__name__)
 
 MINUTE = 60
 LOG_EVERY_SECONDS = 60.0
+REPLY_CHARACTERS = 300
+_QUOTED = re.compile(r"""(?<!\w)(['"`]).*?(\1|$)|[\[{].*""", re.DOTALL)
 
 
 class CommandError(Exception):
     """Redis understood the command and refused it, by our fault; `code` is its first word."""
 
+    loggable: ClassVar[bool] = True
+
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        super().__init__(_without_values(message))
         self.code = message.split(" ", 1)[0]
 
 
@@ -81,4 +86,10 @@ def _log_once(message: str) -> None:
     now = time.monotonic()
     if now - _logged_at.get(kind, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:
         _logged_at[kind] = now
-        log.error("the store refuses, and goes on refusing until somebody sees to it: %s", message)
+        reply = {"reply": _without_values(message)}
+        log.error("the store refuses, and will until somebody sees to it", extra=reply)
+
+
+def _without_values(message: str) -> str:
+    """Return a reply without what it quotes: a command's arguments may be a prompt or an answer."""
+    return _QUOTED.sub("...", message)[:REPLY_CHARACTERS]

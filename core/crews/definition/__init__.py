@@ -2,10 +2,11 @@
 
 A definition is data. It names tools, which must be on the allow-list of the deployment, and holds
 no code, path or key; a request names a crew and never sends one. A flow carries the definition it
-was launched with, so a deploy in the middle of a flow does not change it.
+was launched with, so a deploy in the middle of a flow does not change it; that is read leniently,
+since the version that stored it may have been another one.
 """
 
-from core.crews.definition.crew import Definition, FilledDefinition
+from core.crews.definition.crew import Definition, FilledDefinition, StoredDefinitionError
 from core.crews.definition.elements import (
     GUARDRAIL_NAME,
     Agent,
@@ -29,6 +30,7 @@ __all__ = [
     "Limits",
     "Process",
     "Registry",
+    "StoredDefinitionError",
     "Task",
     "as_text",
     "parse",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast, get_args
 
 from pydantic import Field, model_validator
 
@@ -27,8 +27,15 @@ _NO_INPUTS = {"type": "object", "additionalProperties": False}
 _ROLE_CHARACTERS = 200
 
 
+class StoredDefinitionError(ValueError):
+    """The definition that a flow was launched with cannot be run by this version of the code."""
+
+
 class Definition(Strict):
-    """A crew: agents and tasks by name, in order, and a JSON Schema of its inputs."""
+    """A crew: agents and tasks by name, in order, and a JSON Schema of its inputs.
+
+    Made of a file it is checked strictly; of what a flow was launched with, by `from_stored`.
+    """
 
     name: Name
     description: Text
@@ -56,6 +63,22 @@ class Definition(Strict):
             case "consensus":
                 rules.consensus(self.agents, self.tasks, self.consensus)
         return self
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the crew of a flow that another version of this code may have launched.
+
+        Raises StoredDefinitionError for one that this version has no way to run.
+        """
+        if stored.get("process") not in get_args(Process):
+            raise StoredDefinitionError(f"no process {stored.get('process')!r} in this version")
+        for part in ("agents", "tasks"):
+            each = stored.get(part)
+            if not isinstance(each, dict) or not all(
+                isinstance(fields, dict) for fields in cast("dict[str, Any]", each or {}).values()
+            ):
+                raise StoredDefinitionError(f"its {part} are not what this version knows as such")
+        return super().from_stored(stored)
 
     def digest(self) -> str:
         """Return what tells this text of the crew from every other."""

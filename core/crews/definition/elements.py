@@ -1,9 +1,11 @@
 """The elements of a crew: agents, tasks, limits, and how a consensus is found."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.fields import FieldInfo
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -21,10 +23,45 @@ NOT_SUPPORTED: dict[tuple[str | int, ...], str] = {
 }
 
 
+_EMPTY: Mapping[Any, Any] = {str: "", list: [], dict: {}}
+
+
 class Strict(BaseModel):
     """Refuses what it does not know, and never changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> Self:
+        """Return what an older or newer version of this code has checked and stored.
+
+        Fields that are unknown here are passed over. One that is missing, or null where that has no
+        meaning, gets its default, or is empty where there is none. No other value is checked.
+        """
+        known = {
+            name: _stored_value(field, stored.get(name)) for name, field in cls.model_fields.items()
+        }
+        return cls.model_construct(**known)
+
+
+def _stored_value(field: FieldInfo, value: Any) -> Any:
+    kind: Any = field.annotation
+    inner = get_args(kind)
+    if value is None and type(None) not in inner:
+        if field.is_required():
+            return _EMPTY.get(get_origin(kind) or kind)
+        return field.get_default(call_default_factory=True, validated_data={})
+    if not isinstance(value, Mapping):
+        return value
+    fields = cast("Mapping[str, Any]", value)
+    if get_origin(kind) is dict and _is_element(inner[1]):
+        return {name: inner[1].from_stored(each) for name, each in fields.items()}
+    element: Any = next((each for each in (kind, *inner) if _is_element(each)), None)
+    return fields if element is None else element.from_stored(fields)
+
+
+def _is_element(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Strict)
 
 
 class Agent(Strict):
@@ -39,10 +76,6 @@ class Agent(Strict):
     tools: list[Name] = []
     max_iter: Annotated[int, Field(ge=1, le=50)] = 20
     max_rpm: Annotated[int, Field(ge=1)] | None = None
-
-
-def _seconds_or_default(given: object) -> object:
-    return TASK_SECONDS if given is None else given  # a crew that an older release stored
 
 
 class Task(Strict):
@@ -62,9 +95,7 @@ class Task(Strict):
     retries: Annotated[int, Field(ge=0, le=5)] = 0  # of a step that failed; each is paid for
     async_execution: bool = False  # runs beside the tasks after it
     guardrails: list[Text] = []
-    max_execution_time: Annotated[
-        float, BeforeValidator(_seconds_or_default), Field(gt=0, le=86_400)
-    ] = TASK_SECONDS
+    max_execution_time: Annotated[float, Field(gt=0, le=86_400)] = TASK_SECONDS
     human_input: bool = False  # a person approves the answer, or says what to change
 
 

@@ -1,0 +1,37 @@
+"""Logging in functions: set up by their first request, every line with the id of its request."""
+
+import os
+import re
+from functools import cache
+from typing import Any
+
+from starlette.types import Scope
+
+from core import bootstrap, logs
+
+REQUEST_ID = b"x-request-id"
+_WELL_FORMED = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+
+
+@cache
+def configure() -> None:
+    """Have this process log as its settings say. Raises SettingsError."""
+    logs.configure(bootstrap.settings().log_format)
+
+
+def sent_request_id(scope: Scope) -> str | None:
+    """Return the id that a request brings of itself, if it is one that may stand in a line."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and _WELL_FORMED.fullmatch(value):
+            return value.decode("ascii")
+    return None
+
+
+def new_request_id(scope: Scope) -> str:
+    """Return an id for a request: that of the invocation on AWS Lambda, else one drawn at random."""
+    return invocation_id(scope.get("aws.context")) or os.urandom(8).hex()
+
+
+def invocation_id(context: Any) -> str | None:
+    """Return the id of an AWS Lambda invocation; None elsewhere."""
+    return getattr(context, "aws_request_id", None)
