@@ -16,10 +16,10 @@ from benchmarks.crew_flows import a_launch, short_crew
 from benchmarks.parts import TENANT
 from core import bootstrap
 from core.crews.clock import NoLimit
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 
 
-class Endless:
+class Endless(CrewRunner):
     """A runner whose model does not answer."""
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from core.crews.clock import NoLimit
 from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Timing
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 
 SHORT = 10
 RESULT = {"output": "x" * 5_000, "raw": "x" * 5_000}
@@ -45,7 +45,7 @@ class CountingRedis:
 
 
 @dataclass
-class Stopwatch:
+class Stopwatch(CrewRunner):
     """A runner whose answer is ready; it notes when each step began, and the bytes until then."""
 
     redis: CountingRedis

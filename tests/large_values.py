@@ -6,7 +6,7 @@ from core.adapters.s3 import S3Blobs
 from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Timing
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 from core.flows.values import LargeValues
 from tests.fixtures_ports import Flows
 
@@ -15,7 +15,7 @@ JSON_BYTES = len(TEXT.encode()) + 2
 TIMING = Timing(lease_seconds=30, beat_seconds=10, step_seconds=1)
 
 
-class Writes:
+class Writes(CrewRunner):
     """A runner whose steps all come to `text`; keeps what each was told."""
 
     def __init__(self, text: str = TEXT) -> None:

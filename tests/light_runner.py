@@ -12,7 +12,7 @@ from typing import Any
 
 from core.adapters.crewai.threads import in_thread
 from core.costs.usage import Usage
-from core.crews.work import Session, StepDeferredError, StepTask
+from core.crews.work import CrewRunner, Session, StepDeferredError, StepTask
 from core.flows import events
 from core.flows.events import Event
 from tests.fault_crews import CALLS_PER_STEP, as_result
@@ -29,7 +29,7 @@ class BrokenError(Exception):
     """What a step that cannot work stops with."""
 
 
-class LightRunner:
+class LightRunner(CrewRunner):
     """Asks the model at `url`; tells `passed` of each boundary. The step `broken` always raises.
 
     With `puts_off` each step is put off once, after its first call. `padding` characters are added

@@ -42,7 +42,7 @@ def a_crew(
     )  # fmt: skip
 
 
-class Scripted:
+class Scripted(CrewRunner):
     """A runner that does what each step's function says, and counts what it began."""
 
     def __init__(self, **steps: Script) -> None:

@@ -22,11 +22,13 @@ from pydantic import BaseModel, Field
 
 from core.adapters import offline_skills
 from core.adapters.crewai.asked import asked
+from core.adapters.crewai.failures import Failure, UnusableAnswerError
 from core.adapters.offline_quotes import MODEL, goal, quote
 
 CHARS_PER_TOKEN = 4
 CONTEXT_TOKENS = 1_000_000  # a prompt is only read here; CrewAI's default of 4096 would cut it
 CHUNKS = 6
+_REASON_CHARACTERS = 500
 
 Skill = Callable[[str], str | None]
 ToolCall = dict[str, Any]
@@ -135,7 +137,7 @@ class OfflineModel(BaseLLM):
     def _answer(self, chat: list[Any]) -> str:
         observation = _observation(chat)
         if observation is not None:
-            return observation
+            return _without_failure(observation)
         prompt, system = _said_by("user", chat), _said_by("system", chat)
 
         def own(asked: str) -> str:
@@ -190,6 +192,16 @@ def _observation(chat: Sequence[Any]) -> str | None:
     """What the last tool said, if one was called."""
     said = [_content(message) for message in chat if message["role"] == "tool"]
     return said[-1] if said else None
+
+
+def _without_failure(observation: str) -> str:
+    """Return what a tool said. Raises UnusableAnswerError if it failed: its words are no answer."""
+    if observation.startswith("Error"):
+        reason = (
+            f"the offline model cannot go on without its tool: {observation[:_REASON_CHARACTERS]}"
+        )
+        raise UnusableAnswerError(Failure(reason))
+    return observation
 
 
 def _said_by(role: str, chat: Sequence[Any]) -> str:

@@ -5,6 +5,7 @@ what is next from the state that the commit returned. Of several steps that are 
 and wakes another worker, which does the same, so what may run side by side does.
 """
 
+import asyncio
 import logging
 import secrets
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ class _Visit:
 
     tenant: str
     clock: Clock
+    has_run_steps: bool = False
     _tasks: strategies.TaskGraph | None = None
 
     def tasks(self, state: Flow) -> strategies.TaskGraph:
@@ -72,10 +74,27 @@ class Worker:
         """Run steps of a flow until it ends or waits, others hold what is ready, or the time is up.
 
         A flow that is gone is nothing to do. Raises UnavailableError, StepCrashedError, and what
-        went wrong outside of its steps; the flow stays due.
+        went wrong outside of its steps; the flow stays due. In any case it returns when nothing
+        that it ran is at work here, or the time is up: its place is its tenant's share of a worker.
         """
         logs.add(tenant=tenant, flow=flow)
         visit = _Visit(tenant, clock)
+        try:
+            outcome = await self._advance(visit, flow)
+        except Exception:
+            await self._threads_ended(visit, flow)
+            raise
+        await self._threads_ended(visit, flow)
+        return outcome
+
+    async def _threads_ended(self, visit: _Visit, flow: str) -> None:
+        if not visit.has_run_steps:
+            return
+        while self.runner.is_at_work(visit.tenant, flow) and visit.clock.seconds_left() > 0:  # noqa: ASYNC110 -- a clock tells no event
+            await asyncio.sleep(run_step.LOOK_SECONDS)
+
+    async def _advance(self, visit: _Visit, flow: str) -> Outcome:
+        tenant = visit.tenant
         try:
             reached: Flow | Outcome = await self.ledger.state(tenant, flow)
             while isinstance(reached, Flow):
@@ -173,7 +192,7 @@ class Worker:
             if isinstance(claim, Claim):
                 if at + 1 < len(free):
                     await wake_worker(self.wake_queue, visit.tenant, state.id)
-                work = replace(work, attempt=claim.attempt)
+                work, visit.has_run_steps = replace(work, attempt=claim.attempt), True
                 return await self._run(state, step, work, claim, visit.clock)
         return (
             await self.ledger.state(visit.tenant, state.id, fresh=True) if moved else Outcome.BUSY

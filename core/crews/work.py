@@ -149,12 +149,28 @@ class CrewRunner(Protocol):
         """
         ...
 
+    def is_at_work(self, tenant: str, flow: str) -> bool:
+        """Tell whether anything of the flow goes on although `run` is over: a thread cannot be ended.
+
+        What was cancelled ends after its model call, what took too long when it is done.
+        """
+        del tenant, flow
+        return False
+
 
 class ToolContext(Protocol):
     """What a tool may reach: the inputs of its own tenant and its user's eye, nothing else."""
 
     def open(self, input_id: str) -> BinaryIO:
         """Return the bytes of an uploaded input. Raises NotFoundError."""
+        ...
+
+    def size(self, input_id: str) -> int:
+        """Return how many bytes an uploaded input has. Raises NotFoundError."""
+        ...
+
+    def seconds_left(self) -> float:
+        """Return how long this call may still take. A tool that works on then does it for nobody."""
         ...
 
     def tell(self, insight: str) -> None:

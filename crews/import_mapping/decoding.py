@@ -1,21 +1,22 @@
 """How the bytes of a CSV are to be read: its encoding, delimiter and quote character.
 
-UTF-8 is proven by decoding the whole file, since one Latin-1 letter may stand in its last line.
-What is not UTF-8 is told apart by charset-normalizer, held to the two candidates we promise and
+UTF-8 is proven by decoding all that was read, since one Latin-1 letter may stand in its last line;
+a byte order mark is believed on the same terms. What is not UTF-8 is told apart by charset-normalizer, held to the two candidates we promise and
 shown only the lines that are not plain ASCII. The dialect is clevercsv's, from a bounded sample.
 """
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import charset_normalizer
 import clevercsv
 
-CHUNK_BYTES = 1 << 20
+from crews.import_mapping.sample import Sample
+
 SAMPLE_BYTES = 1 << 15
 SAMPLE_CHARS = 1 << 14
 # clevercsv tries each cell as an address of the web or of mail, in time that grows with the square
@@ -49,20 +50,21 @@ class Dialect:
     quote: str = '"'
 
 
-def detect_encoding(stream: BinaryIO) -> str:
-    """Name Python's codec for the stream, which is read from its start and left at its start.
+def decoded(sample: Sample) -> tuple[str, str]:
+    """Return the name of Python's codec for the bytes, and the text. A letter that is cut is left out.
 
-    Raises BadCsv for an empty or binary file.
+    Raises BadCsv for an empty or binary file, and one that is not what its byte order mark says.
     """
-    stream.seek(0)
-    head = stream.read(SAMPLE_BYTES)
-    stream.seek(0)
+    head = sample.data[:SAMPLE_BYTES]
     marked = _byte_order_mark(head)
     if marked is None:
         _refuse_binary(head)
-    encoding = marked or ("utf-8" if _decodes(stream, "utf-8") else _legacy_encoding(stream))
-    stream.seek(0)
-    return encoding
+    for encoding in [marked] if marked else _unmarked(sample.data):
+        text = _decode(sample, encoding)
+        if text is not None:
+            return encoding, text
+    name = (marked or "").removesuffix("-sig").upper()
+    raise BadCsv(f"The file begins as {name} but is not so throughout; save it anew as UTF-8.")
 
 
 def detect_dialect(sample: str) -> Dialect:
@@ -101,37 +103,34 @@ def _refuse_binary(head: bytes) -> None:
         raise BadCsv("The file is binary, not a CSV; export it as CSV and upload that.")
 
 
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    stream.seek(0)
-    return iter(lambda: stream.read(CHUNK_BYTES), b"")
+def _unmarked(data: bytes) -> Iterator[str]:
+    """Yield the encodings to try; the last one reads any bytes."""
+    yield "utf-8"
+    yield _legacy_encoding(data)
+    yield "latin-1"
 
 
-def _legacy_encoding(stream: BinaryIO) -> str:
-    sample = _lines_beyond_ascii(stream)
-    best = charset_normalizer.from_bytes(sample, cp_isolation=["cp932", "cp1252"]).best()
-    encoding = best.encoding if best else "cp1252"
-    return encoding if _decodes(stream, encoding) else "latin-1"
+def _legacy_encoding(data: bytes) -> str:
+    found = charset_normalizer.from_bytes(
+        _lines_beyond_ascii(data), cp_isolation=["cp932", "cp1252"]
+    ).best()
+    return found.encoding if found else "cp1252"
 
 
-def _lines_beyond_ascii(stream: BinaryIO) -> bytes:
+def _lines_beyond_ascii(data: bytes) -> bytes:
     """Only these lines tell encodings apart: a file may hold a megabyte of ASCII before them."""
-    lines = bytearray()
-    stream.seek(0)
+    stream, lines = io.BytesIO(data), bytearray()
     while len(lines) < SAMPLE_BYTES and (line := stream.readline(SAMPLE_BYTES)):
         if not line.isascii():
             lines += line
     return bytes(lines)
 
 
-def _decodes(stream: BinaryIO, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
+def _decode(sample: Sample, encoding: str) -> str | None:
     try:
-        for chunk in _chunks(stream):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
+        return codecs.getincrementaldecoder(encoding)().decode(sample.data, final=not sample.is_cut)
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
 def _whole_lines(sample: str) -> str:

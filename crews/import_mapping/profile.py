@@ -1,15 +1,13 @@
 """What a CSV holds, column by column, in one pass and bounded memory.
 
-The profile is what the agents see instead of the file. The samples of all columns come from the
-same few rows, drawn evenly from the whole file, so that a reader can tell how columns hang
-together: that FULLADDR says again what NUMBER and STREET say.
+The profile is what the agents see instead of the file; of a large one, it is of the first rows. The
+samples of all columns come from the same few rows, drawn evenly from those that were read, so that
+a reader can tell how columns hang together: that FULLADDR says again what NUMBER and STREET say.
 """
 
 import csv
 import io
 import random
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,11 +17,12 @@ from crews.import_mapping.decoding import (
     SAMPLE_CHARS,
     BadCsv,
     Dialect,
+    decoded,
     detect_dialect,
-    detect_encoding,
     rows,
 )
 from crews.import_mapping.numerals import Numbers, with_comma, with_point
+from crews.import_mapping.sample import Sample, read_sample
 
 SAMPLE_ROWS = 10
 FREQUENT_VALUES = 6
@@ -32,7 +31,7 @@ CELL_CHARS = 60
 NAME_CHARS = 200
 COLUMN_LIMIT = 500
 RAGGED_SHARE = 0.1
-SPOOL_BYTES = 8 << 20
+LINE_CHARS = 1 << 19  # a line with more is no row of a table
 
 
 @dataclass(frozen=True)
@@ -52,43 +51,53 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """The whole file; `notes` says what had to be mended to read it."""
+    """The rows that were read; `notes` says what had to be mended to read them.
+
+    `bytes_read` of `bytes` were read: the whole file, or its beginning.
+    """
 
     encoding: str
     delimiter: str
     rows: int
+    bytes_read: int
+    bytes: int
     columns: list[ColumnProfile]
     notes: list[str]
 
 
 def profile_csv(stream: BinaryIO) -> Profile:
     """Profile a CSV of any size. Raises BadCsv, one sentence that says what to do."""
-    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-        return _profile(stream if stream.seekable() else _copy(stream, spool))
+    return profile_sample(read_sample(stream, lambda: stream.seek(0, io.SEEK_END)))
 
 
-def _copy(stream: BinaryIO, spool: "tempfile.SpooledTemporaryFile[bytes]") -> BinaryIO:
-    shutil.copyfileobj(stream, spool)
-    return spool  # type: ignore[return-value] -- a file object in all but its base class
-
-
-def _profile(stream: BinaryIO) -> Profile:
-    encoding = detect_encoding(stream)
-    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+def profile_sample(sample: Sample) -> Profile:
+    """Profile what was read of a CSV. Raises as `profile_csv` does."""
+    encoding, text = decoded(sample)
     try:
-        dialect = detect_dialect(_sample(text))
-        table = _Table.read(rows(text, dialect))
+        dialect = detect_dialect(text[: SAMPLE_CHARS + 1])
+        found = rows(_lines(text), dialect)
+        table = _Table.read(_without_last(found) if sample.is_cut else found)
     except csv.Error as error:
         raise BadCsv(f"The file breaks off as a CSV ({error}); check its quotes.") from error
-    finally:
-        text.detach()
-    return table.profile(encoding, dialect)
+    return table.profile(sample, encoding, dialect)
 
 
-def _sample(text: io.TextIOWrapper) -> str:
-    sample = text.read(SAMPLE_CHARS + 1)
-    text.seek(0)
-    return sample
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines. Raises BadCsv for one that is too long to be a row's."""
+    stream = io.StringIO(text, newline="")
+    while line := stream.readline(LINE_CHARS + 1):
+        if len(line) > LINE_CHARS:
+            raise BadCsv(f"A line has over {LINE_CHARS} characters; put each row on its own line.")
+        yield line
+
+
+def _without_last(found: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Leave out the row in which what was read ends."""
+    before = next(found, None)
+    for row in found:
+        if before is not None:
+            yield before
+        before = row
 
 
 @dataclass
@@ -131,7 +140,7 @@ class _Column:
 
 @dataclass
 class _Table:
-    """Running statistics of the file and a uniform sample of its rows (reservoir, Vitter 1985)."""
+    """Running statistics of the rows and a uniform sample of them (reservoir, Vitter 1985)."""
 
     names: list[str]
     notes: list[str]
@@ -174,15 +183,23 @@ class _Table:
                 f" {len(self.names)} cells; check the delimiter and the quotes."
             )
 
-    def profile(self, encoding: str, dialect: Dialect) -> Profile:
+    def profile(self, sample: Sample, encoding: str, dialect: Dialect) -> Profile:
         samples = [cells for _, cells in sorted(self.reservoir)]
         columns = [
             column.profile(name, [cells[place] for cells in samples])
             for place, (name, column) in enumerate(zip(self.names, self.columns, strict=True))
         ]
         ragged = [f"{self.ragged} rows were padded or cut to the header's length"]
-        notes = self.notes + ragged * bool(self.ragged)
-        return Profile(encoding, dialect.delimiter, self.rows, columns, notes)
+        first = [f"these are the first {self.rows} rows of the file; the rest was not read"]
+        return Profile(
+            encoding=encoding,
+            delimiter=dialect.delimiter,
+            rows=self.rows,
+            bytes_read=len(sample.data),
+            bytes=sample.size,
+            columns=columns,
+            notes=self.notes + ragged * bool(self.ragged) + first * sample.is_cut,
+        )
 
 
 def _header(cells: list[str]) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 from core.adapters.memory import MemoryFlows
 from core.crews.clock import NoLimit
 from core.crews.run_step import Timing
-from core.crews.work import Session, StepDeferredError, StepTask
+from core.crews.work import CrewRunner, Session, StepDeferredError, StepTask
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness
 from tests.worker_parts import a_worker, launched, log_of
 
@@ -33,7 +33,7 @@ def begun(log: list[dict[str, Any]]) -> list[str]:
 async def test_a_worker_begins_a_step_again_that_was_put_off_and_counts_no_attempt():
     memory, seen = MemoryFlows(), list[tuple[int, int]]()
 
-    class Deferring:
+    class Deferring(CrewRunner):
         async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
             del session
             seen.append((work.attempt, work.deferrals))

@@ -15,7 +15,7 @@ from core.crews.launch import time_limit_ms
 from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Outcome, Timing
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Flow, Status
 from core.flows.values import LargeValues, LostValueError
@@ -28,7 +28,7 @@ CJK = "\u4e2d\u6587\u5b57" * 160_000  # 1.44 MB of text
 TIMING = Timing(lease_seconds=3, beat_seconds=1, step_seconds=1)
 
 
-class Writes:
+class Writes(CrewRunner):
     """A runner whose steps return a text; keeps what each was told."""
 
     def __init__(self, text: str) -> None:

@@ -19,6 +19,7 @@ prepare_environ(os.environ, os.path.expanduser("~"))  # noqa: PTH111 -- HOME sta
 
 from core.adapters.crewai.answers import instructions, read  # noqa: E402
 from core.adapters.crewai.asked import RuleCheck, asked  # noqa: E402
+from core.adapters.crewai.failures import UnusableAnswerError  # noqa: E402
 from core.adapters.crewai.guardrails import VERDICT  # noqa: E402
 from core.adapters.offline_model import OfflineModel  # noqa: E402
 from core.adapters.offline_quotes import joined, quote  # noqa: E402
@@ -211,3 +212,15 @@ async def test_the_other_briefs_say_what_the_notes_say(crew: str, last: str):
     assert said_so
     assert all(sentence in ferry["notes"] for sentence in said_so)
     assert next(reversed(results)) == last
+
+
+@pytest.mark.parametrize("reason", ["it took longer than 1 s", "Field required"])
+async def test_the_words_of_a_tool_that_failed_are_never_an_answer(reason: str):
+    chat = [
+        {"role": "user", "content": "Use reads."},
+        {"role": "tool", "content": f"Error: {reason}"},
+    ]
+    with pytest.raises(
+        UnusableAnswerError, match=f"cannot go on without its tool: Error: {reason}"
+    ):
+        OfflineModel().call(chat)

@@ -22,7 +22,7 @@ from core.config import Settings, SettingsError
 from core.crews.definition import Definition
 from core.crews.run import Worker
 from core.crews.run_step import Timing
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep
@@ -65,7 +65,7 @@ def signature(body: bytes, key: str = CURRENT, /, **claims: Any) -> str:
     return jwt.encode({k: v for k, v in told.items() if v is not None}, key, algorithm="HS256")
 
 
-class Steps:
+class Steps(CrewRunner):
     def __init__(self) -> None:
         self.began: list[str] = []
 

@@ -16,7 +16,7 @@ from core.adapters.sqs import SqsWakeQueue
 from core.config import WORKER_MARGIN_SECONDS, Settings, SettingsError
 from core.crews.definition import Definition
 from core.crews.run_step import Timing
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep
@@ -43,7 +43,7 @@ CREW = Definition.model_validate(
 )
 
 
-class Steps:
+class Steps(CrewRunner):
     """A runner whose every step takes a moment, and that counts what it began."""
 
     def __init__(self) -> None:

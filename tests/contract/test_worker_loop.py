@@ -20,7 +20,7 @@ from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Timing
 from core.crews.wakeups import WakeListener
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepFailedError, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
 from core.polling import Idle, Room
@@ -34,7 +34,7 @@ COMMANDS_OF_A_LOOK = 2  # TIME and one ZRANGE: test_redis_keys.py
 TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
 
 
-class Quick:
+class Quick(CrewRunner):
     """Answers at once."""
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
@@ -60,6 +60,22 @@ class Hangs(Quick):
             self.hanging += 1
             await asyncio.Event().wait()
         return await super().run(work, session)
+
+
+class LeavesThreads(Quick):
+    """Fails one tenant's steps at once, and leaves a thread at work for each until `ended`."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant, self.left, self.ended = tenant, list[str](), False
+
+    async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
+        if work.tenant == self.tenant:
+            self.left.append(work.flow)
+            raise StepFailedError("it took too long")
+        return await super().run(work, session)
+
+    def is_at_work(self, tenant: str, flow: str) -> bool:
+        return not self.ended and tenant == self.tenant and flow in self.left
 
 
 class Slow(Quick):
@@ -202,6 +218,30 @@ async def test_a_tenant_whose_models_hang_holds_no_other_tenant_up(flows: Flows,
         took = await ended_after(flows, "small")
         assert hangs.hanging == 2  # half of the room of four
     assert took < 5  # the calls hang for ever
+
+
+async def test_a_tenants_place_is_taken_until_the_threads_that_its_flow_left_have_ended(
+    flows: Flows, gateway: Rest
+):
+    leaves = LeavesThreads("big")
+    async with serving(replace(a_worker(flows, gateway), runner=leaves), heard(gateway)):
+        for number in range(6):
+            await flows.ledger.create("big", launch(f"f{number}"))
+            await flows.wake_queue.enqueue("big", f"f{number}")
+        async with asyncio.timeout(20):
+            while len(leaves.left) < 2:  # noqa: ASYNC110 -- it is counted elsewhere
+                await asyncio.sleep(0.01)
+            for flow in leaves.left[:2]:
+                while not (await flows.log.head("big", flow)).status.terminal:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        await flows.ledger.create(flows.tenant, launch("small"))
+        await flows.wake_queue.enqueue(flows.tenant, "small")
+        assert await ended_after(flows, "small") < 5
+        assert len(leaves.left) == 2  # half of the room of four, though their flows have ended
+        leaves.ended = True
+        async with asyncio.timeout(20):
+            while len(leaves.left) < 6:  # noqa: ASYNC110 -- it is counted elsewhere
+                await asyncio.sleep(0.01)
 
 
 async def test_of_fifty_tenants_none_waits_for_all_the_flows_of_another(

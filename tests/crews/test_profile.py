@@ -1,7 +1,7 @@
 """Profiling reads what people really upload, and says in one sentence what it cannot read."""
 
+import codecs
 import io
-import json
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from crews.import_mapping.decoding import BadCsv
 from crews.import_mapping.profile import DISTINCT_LIMIT, SAMPLE_ROWS, ColumnProfile, profile_csv
-from crews.import_mapping.tools import profile_csv as profile_tool
+from crews.import_mapping.sample import READ_BYTES
 
 EXAMPLES = Path(__file__).parents[2] / "crews" / "import_mapping" / "examples"
 JAPANESE = "大字・町丁目名,緯度\n神戸市中央区加納町,34.69\n北野町,34.70\n"
@@ -127,6 +127,25 @@ def test_memory_does_not_grow_with_the_file():
     assert peak < 5_000_000
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp932"])
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_of_a_large_file_the_first_rows_are_profiled_and_the_rest_is_not_read(
+    encoding: str, shift: int
+):
+    row = '神戸市中央区加納町,"a\nb",1\n'  # may be cut anywhere: in a letter, a cell, a line of a cell
+    data = ("住" * 2 + "x" * shift + ",b,c\n" + row * 150_000).encode(encoding)
+    stream = io.BytesIO(data)
+    found = profile_csv(stream)
+    assert (found.bytes_read, found.bytes, found.encoding) == (READ_BYTES, len(data), encoding)
+    assert found.rows == pytest.approx(
+        READ_BYTES / (len(row.encode(encoding.removesuffix("-sig").replace("16", "16-le")))), abs=2
+    )
+    assert found.columns[1].distinct == 1
+    assert found.notes == [
+        f"these are the first {found.rows} rows of the file; the rest was not read"
+    ]
+
+
 def test_a_stream_that_cannot_seek_is_read_all_the_same():
     class Download(io.BytesIO):
         def seekable(self) -> bool:
@@ -149,20 +168,13 @@ def test_a_stream_that_cannot_seek_is_read_all_the_same():
         (b"12,Main St,94704\n14,Oak Ave,94705\n", "add a header row"),
         (b"a,b\n1,2,3\n1,2,3\n1,2,3\n", "delimiter and the quotes"),
         (b"a,b\n" + b"x" * 200_000 + b",1\n", "check its quotes"),
+        (b"a,b\n" + b"x," * 300_000 + b"\n", "each row on its own line"),
+        (b"a,b\n" + b"x," * READ_BYTES, "each row on its own line"),
+        (codecs.BOM_UTF8 + b"a,b\nM\xfcller,1\n", "begins as UTF-8 but is not so throughout"),
+        ("a,b\n1,2\n".encode("utf-16")[:-1], "begins as UTF-16 but is not so throughout"),
     ],
 )
 def test_what_is_no_csv_is_refused_in_one_sentence_that_says_what_to_do(data: bytes, says: str):
     with pytest.raises(BadCsv, match=says) as refused:
         profile_csv(io.BytesIO(data))
     assert str(refused.value).count(". ") == 0
-
-
-def test_the_tool_opens_the_input_by_its_id_and_answers_in_json():
-    class Inputs:
-        def tell(self, insight: str) -> None:
-            assert insight
-
-        def open(self, input_id: str) -> io.BytesIO:
-            return io.BytesIO({"in_1": b"a,b\n1,2\n"}[input_id])
-
-    assert json.loads(profile_tool(Inputs(), file="in_1"))["rows"] == 1

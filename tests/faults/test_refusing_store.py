@@ -18,7 +18,7 @@ from core.crews.clock import StoppableClock
 from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Timing
-from core.crews.work import Session, StepTask
+from core.crews.work import CrewRunner, Session, StepTask
 from core.flows import Status
 from core.flows.live import Hub
 from core.polling import Idle, Room
@@ -35,7 +35,7 @@ TOO_LARGE = {name for name in REFUSALS if name.endswith("-size")}  # no read of 
 UNAVAILABLE = httpx.codes.SERVICE_UNAVAILABLE
 
 
-class Quick:
+class Quick(CrewRunner):
     """Answers at once."""
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:

@@ -6,10 +6,12 @@ nothing; prompts, scoped hooks and usage events are the same. What a Crew would 
 earlier ones is handed to it as its context.
 """
 
+import json
 import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from crewai import Agent, BaseLLM, Task
@@ -25,8 +27,9 @@ from core.adapters.crewai.model_calls import ModelRetryPolicy, with_retries
 from core.adapters.crewai.rate_limiter import RateLimiter
 from core.adapters.crewai.reporting import EventReporter
 from core.adapters.crewai.stop_signal import StopSignal
+from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
-from core.blobs import BlobStore
+from core.blobs import INPUT_ID, BlobStore
 from core.costs.prices import PriceBook
 from core.crews.work import (
     Guardrail,
@@ -52,6 +55,7 @@ class RunnerDeps:
     rate_limiter: RateLimiter
     retries: ModelRetryPolicy
     tool_seconds: float  # that one call of a tool may take
+    threads: FlowThreads
 
 
 class Attempt:
@@ -64,6 +68,12 @@ class Attempt:
         self._deps = deps
         self._stop_signal = stop_signal
         self._reporter = EventReporter(work, session, deps.prices, stop_signal)
+        self._context = StepContext(
+            deps.blobs, work.tenant, _input_ids(work), self._reporter.insight, stop_signal
+        )
+        self._bounds = ToolBounds(
+            stop_signal, deps.tool_seconds, partial(deps.threads.start, work.tenant, work.flow)
+        )
         self._calls_a_model = False  # yet
         self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
@@ -122,9 +132,7 @@ class Attempt:
     def _agent(self) -> Agent:
         assignment = self._work.prompt
         agent = self._work.definition.agents[assignment.agent]
-        context = StepContext(self._deps.blobs, self._work.tenant, self._reporter.insight)
-        bounds = ToolBounds(self._stop_signal, self._deps.tool_seconds)
-        tools = bind(assignment.tools, self._deps.tools, context, bounds)
+        tools = bind(assignment.tools, self._deps.tools, self._context, self._bounds)
         return Agent(
             role=agent.role,
             goal=agent.goal,
@@ -180,6 +188,11 @@ class Attempt:
         finally:
             for token in reversed(tokens):
                 reset_stream_sinks(token)
+
+
+def _input_ids(work: StepTask) -> frozenset[str]:
+    """Return the ids of the inputs that the flow was launched with, wherever they stand."""
+    return frozenset(INPUT_ID.findall(json.dumps(work.inputs)))
 
 
 def _task(work: StepTask, agent: Agent) -> Task:

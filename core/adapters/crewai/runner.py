@@ -11,7 +11,7 @@ from core.adapters.crewai.model_calls import ModelRetryPolicy
 from core.adapters.crewai.provider_logs import silence
 from core.adapters.crewai.rate_limiter import RateLimiter
 from core.adapters.crewai.stop_signal import StopSignal
-from core.adapters.crewai.threads import in_thread
+from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
@@ -63,7 +63,12 @@ class CrewAIRunner:
             rate_limiter or RateLimiter(),
             retries or ModelRetryPolicy(),
             tool_seconds,
+            FlowThreads(),
         )
+
+    def is_at_work(self, tenant: str, flow: str) -> bool:
+        """Tell whether a thread of the flow goes on: one that was cancelled, or a tool that is late."""
+        return self._deps.threads.is_at_work(tenant, flow)
 
     async def run(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Run the step; see the port.
@@ -73,7 +78,10 @@ class CrewAIRunner:
         stop_signal = StopSignal()
         attempt = Attempt(work, session, self._deps, stop_signal)
         try:
-            return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
+            running = self._deps.threads.start(
+                work.tenant, work.flow, work.prompt.step, attempt.run
+            )
+            return await asyncio.wrap_future(running)
         except StepDeferredError as error:
             if work.deferrals < MOST_DEFERRALS:
                 raise

@@ -4,10 +4,11 @@ A step waits for its model most of the time, and a pool that is full of waiting 
 others from being begun. The thread is a daemon: a process that ends does not wait for a model.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from threading import Thread
+from threading import Lock, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,3 +28,28 @@ def in_thread(name: str, function: Callable[[], T]) -> Future[T]:
 
     Thread(target=work, name=name, daemon=True).start()
     return outcome
+
+
+class FlowThreads:
+    """Threads of flows, counted until they end: one that nobody waits for any more is still at work."""
+
+    def __init__(self) -> None:
+        self._at_work = Counter[tuple[str, str]]()
+        self._lock = Lock()
+
+    def start(self, tenant: str, flow: str, name: str, function: Callable[[], T]) -> Future[T]:
+        """Call the function as `in_thread` does, for a flow."""
+        outcome = in_thread(name, function)
+        self._count(tenant, flow, 1)
+        outcome.add_done_callback(lambda _: self._count(tenant, flow, -1))
+        return outcome
+
+    def is_at_work(self, tenant: str, flow: str) -> bool:
+        """Tell whether a thread of this flow has not ended."""
+        return (tenant, flow) in self._at_work
+
+    def _count(self, tenant: str, flow: str, change: int) -> None:
+        with self._lock:
+            self._at_work[tenant, flow] += change
+            if not self._at_work[tenant, flow]:
+                del self._at_work[tenant, flow]

@@ -2,15 +2,21 @@
 
 A tool that fails tells the agent why and lets it go on: what the agent answers then counts. The
 failed call is marked in the flow's events, and the worker's log has the error with its traceback.
-An error whose class says `is_fatal = True` ends the step instead: nothing an agent could answer
-without this tool would be worth having.
+
+Where nothing an agent could answer without this tool would be worth having, a failure ends the step:
+an error whose class says `is_fatal = True`, an input of the flow that is gone, and any failure of a
+tool that says `is_essential = True`, its time-out too; but not the id of an input that there never
+was, which the agent may put right.
 """
 
 import inspect
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, get_type_hints
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, TypeVar, get_type_hints
 
 from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
@@ -18,41 +24,78 @@ from pydantic import BaseModel, create_model
 
 from core.adapters.crewai.answers import encodable
 from core.adapters.crewai.stop_signal import StopSignal
-from core.adapters.crewai.threads import in_thread
 from core.blobs import INPUT_ID, BlobStore
 from core.crews.work import StepDeferredError, StepFailedError, Tool, ToolContext
 from core.errors import CrewlineError, NotFoundError, UnavailableError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TOOL_SECONDS = 300.0
 
 
+# When the call of a tool that runs in this context must be over, by time.monotonic.
+_ends: ContextVar[float] = ContextVar("ends")
+
+
+class InputGoneError(NotFoundError):
+    """An input that the flow was launched with was deleted since."""
+
+    is_fatal = True
+
+
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """A ToolContext: opens inputs of one tenant; a model cannot name any other blob."""
+    """A ToolContext: opens inputs of one tenant; a model cannot name any other blob.
+
+    `inputs` are the ids that the flow was launched with.
+    """
 
     blobs: BlobStore
     tenant: str
+    inputs: frozenset[str]
     insight: Callable[[str], None]
+    stop_signal: StopSignal
 
     def open(self, input_id: str) -> BinaryIO:
         """Return the bytes of an uploaded input. Raises NotFoundError."""
-        if not INPUT_ID.fullmatch(input_id):
-            raise NotFoundError(f"there is no input {input_id[:64]!r}")
-        return self.blobs.open(self.tenant, input_id)
+        return self._found(self.blobs.open, input_id)
+
+    def size(self, input_id: str) -> int:
+        """Return how many bytes an uploaded input has. Raises NotFoundError."""
+        return self._found(self.blobs.size, input_id)
+
+    def seconds_left(self) -> float:
+        """Return how long this call may still take; nothing once the step was stopped."""
+        return 0.0 if self.stop_signal.stopped else _ends.get() - time.monotonic()
 
     def tell(self, insight: str) -> None:
         """Tell the user something. Raises ValueError if it is too much."""
         self.insight(insight)
 
+    def _found(self, look: Callable[[str, str], T], input_id: str) -> T:
+        if not INPUT_ID.fullmatch(input_id):
+            raise NotFoundError(f"there is no input {input_id[:64]!r}")
+        try:
+            return look(self.tenant, input_id)
+        except NotFoundError as error:
+            if input_id in self.inputs:
+                raise InputGoneError(f"the input {input_id} was deleted") from error
+            raise
+
+
+# Calls a function in a thread of that name, which counts as one of the flow until it ends.
+StartThread = Callable[[str, Callable[[], Any]], Future[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class ToolBounds:
-    """What holds for all tools of a step: its stop signal, and the time of a call."""
+    """What holds for all tools of a step: its stop signal, its threads, and the time of a call."""
 
     stop_signal: StopSignal
     seconds: float
+    start_thread: StartThread
+    late: dict[str, Future[Any]] = field(default_factory=dict[str, Future[Any]])  # by tool
 
 
 class AllowedTool(BaseTool):
@@ -61,6 +104,7 @@ class AllowedTool(BaseTool):
     function: Tool
     context: Any  # a ToolContext; pydantic cannot check a protocol
     bounds: ToolBounds
+    is_essential: bool
 
     def _run(self, **arguments: Any) -> Any:
         """Return the tool's text, or a ToolFailure: raising would make CrewAI call it again."""
@@ -73,22 +117,42 @@ class AllowedTool(BaseTool):
         except (Exception, SystemExit) as error:  # tools are the deployment's; any may come
             log.warning("the tool %s failed", self.name, exc_info=error)
             reason = _reason(error)
-            if getattr(error, "is_fatal", False):
+            if self._is_fatal(error):
                 failed = StepFailedError(f"the tool {self.name} failed: {reason}")
                 self.bounds.stop_signal.stop(failed)
         return ToolFailure(message=f"Error: {reason}", reason=ToolFailureReason.EXCEPTION)
 
+    def _is_fatal(self, error: BaseException) -> bool:
+        wrong_argument = isinstance(error, NotFoundError)
+        return getattr(error, "is_fatal", self.is_essential and not wrong_argument)
+
     def _within_time(self, arguments: dict[str, Any]) -> Any:
-        """Call the function. Raises what it raises; ToolTimeoutError leaves it at work."""
-        called = in_thread(f"tool {self.name}", lambda: self.function(self.context, **arguments))
+        """Call the function. Raises what it raises; ToolTimeoutError leaves it at work.
+
+        A tool that was left at work is not called again until it is done: nothing else bounds how
+        many threads an agent could pile up.
+        """
+        bounds = self.bounds
+        if (late := bounds.late.get(self.name)) and not late.done():
+            raise ToolTimeoutError("an earlier call of it is still at work")
+        called = bounds.start_thread(f"tool {self.name}", lambda: self._call(arguments))
         try:
-            error = called.exception(self.bounds.seconds)
+            error = called.exception(bounds.seconds)
         except TimeoutError:  # of the wait; the function's own would be returned
-            raise ToolTimeoutError(f"it took longer than {self.bounds.seconds:g} s") from None
+            bounds.late[self.name] = called
+            raise ToolTimeoutError(f"it took longer than {bounds.seconds:g} s") from None
         if error is not None:
             raise error
         text: Any = called.result()  # whatever it promised
         return encodable(text) if isinstance(text, str) else text
+
+    def _call(self, arguments: dict[str, Any]) -> Any:
+        seconds = self.bounds.seconds
+        _ends.set(time.monotonic() + seconds)
+        try:
+            return self.function(self.context, **arguments)
+        except TimeoutError as error:  # of a tool that looks at the time it has
+            raise ToolTimeoutError(f"it took longer than {seconds:g} s") from error
 
 
 class ToolTimeoutError(Exception):
@@ -124,6 +188,7 @@ def _bound(name: str, tool: Tool, context: ToolContext, bounds: ToolBounds) -> A
         function=run,
         context=context,
         bounds=bounds,
+        is_essential=getattr(tool, "is_essential", False),
     )
 
 
