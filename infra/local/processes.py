@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -29,6 +30,7 @@ _WATCH_SECONDS = 0.1
 _GRACE_SECONDS = 1.5
 _PROBE_SECONDS = 0.5
 _TAIL_BYTES = 4096
+_KEPT_LOG_BYTES = 1024**2  # of what a child wrote before it is started again
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)\b")
 
@@ -41,7 +43,14 @@ class LocalError(Exception):
 class _Child:
     process: subprocess.Popen[bytes]
     log: Path
+    log_start: int  # where in the log what this child writes begins, in bytes
     parent_pipe: int  # the write end; the child is killed when it closes
+
+    def written(self) -> bytes:
+        """Return what this child has written, without what others wrote before it."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_start)
+            return log.read()
 
     def signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -61,7 +70,8 @@ class _Child:
 class Processes:
     """The children of this process. Use as a context manager: leaving it stops them all.
 
-    Output goes to `<data>/logs/<name>.log`, which begins anew with each start.
+    Output goes to `<data>/logs/<name>.log`. A start adds to it, below a line with the time, so that
+    what a message refers to is still there; of what is older, the last MiB is kept.
     """
 
     def __init__(self, data: Path) -> None:
@@ -98,17 +108,28 @@ class Processes:
         self._children[name] = child
         return child.process.pid
 
-    def wait_until(self, name: str, ready: Callable[[], bool], timeout_seconds: float = 10) -> None:
+    def wait_until(
+        self,
+        name: str,
+        ready: Callable[[], bool],
+        timeout_seconds: float = 10,
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         """Block until the child is ready, however long between 0 and the time-out that takes.
 
-        Raises LocalError when the child dies or is not ready in time.
+        Raises LocalError when the child dies or is not ready in time, and what `meanwhile` raises,
+        which is called at every look.
         """
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             self._check(name)
+            meanwhile()
             if time.monotonic() > deadline:
+                child = self._children[name]
                 raise LocalError(
-                    f"{name} was not ready after {timeout_seconds:g} s: see {self._children[name].log}"
+                    f"{name} was not ready after {timeout_seconds:g} s: {_last_words(child)};"
+                    f" see {child.log}"
                 )
             time.sleep(_POLL_SECONDS)
         self._check(name)  # else another program answered on its port
@@ -131,7 +152,7 @@ class Processes:
         code = None if child is None else child.process.poll()
         if child is None or code is None:
             return None
-        words = "" if code < 0 else f": {_last_words(child.log)}"
+        words = "" if code < 0 else f": {_last_words(child)}"
         return f"{_how(code)}{words}; see {child.log}"
 
     def pid(self, name: str) -> int | None:
@@ -142,7 +163,12 @@ class Processes:
     def has_written(self, name: str, words: str) -> bool:
         """Whether a child that was not stopped has these words in its log."""
         child = self._children.get(name)
-        return child is not None and words.encode() in child.log.read_bytes()
+        return child is not None and words.encode() in child.written()
+
+    def line(self, name: str, words: str) -> str | None:
+        """Return the first line of a running child with these words, from them on; None without."""
+        lines = self._children[name].written().decode("utf-8", "replace").splitlines()
+        return next((line[line.index(words) :] for line in lines if words in line), None)
 
     def stop(self, *names: str) -> None:
         """Stop the children named, or all: SIGTERM, and SIGKILL to what is left after 1.5 s."""
@@ -171,7 +197,7 @@ class Processes:
         child = self._children[name]
         if (code := child.process.poll()) is not None:
             raise LocalError(
-                f"{name} ended {_how(code)}: {_last_words(child.log)}; see {child.log}, then start again"
+                f"{name} ended {_how(code)}: {_last_words(child)}; see {child.log}, then start again"
             )
 
 
@@ -222,8 +248,9 @@ def _spawn(
 ) -> _Child:
     held, parent_pipe = os.pipe()
     supervised = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(held), *command]
+    log_start = _begin_log(log)
     try:
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 supervised,
                 stdin=subprocess.DEVNULL,
@@ -239,20 +266,31 @@ def _spawn(
         raise
     finally:
         os.close(held)
-    return _Child(process, log, parent_pipe)
+    return _Child(process, log, log_start, parent_pipe)
+
+
+def _begin_log(log: Path) -> int:
+    """Shorten a log to what is kept of it, write that a start follows; return its length in bytes."""
+    old = log.read_bytes() if log.exists() else b""
+    if len(old) > _KEPT_LOG_BYTES:
+        log.write_bytes(old[-_KEPT_LOG_BYTES:])
+    with log.open("ab") as output:
+        if old:
+            output.write(f"--- started again at {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}\n".encode())
+        return output.tell()
 
 
 def _how(code: int) -> str:
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
-def _last_words(log: Path) -> str:
-    """Return the last line, with the place in the code if it ends a traceback."""
-    tail = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+def _last_words(child: _Child) -> str:
+    """Return a child's last line, with the place in the code if it ends a traceback."""
+    tail = child.written()[-_TAIL_BYTES:].decode("utf-8", "replace")
     lines = [line.strip() for line in tail.split("\n") if line.strip()]
     if not lines:
         return "it wrote nothing"
     places = [found for line in lines if (found := _PLACE.match(line))]
     if not places or not _EXCEPTION.match(lines[-1]):
-        return lines[-1]
+        return lines[-1].removeprefix("crewline: ")
     return f"{os.path.relpath(places[-1][1])}:{places[-1][2]} {lines[-1]}"
