@@ -7,6 +7,7 @@ flow is due from its creation on; failing the request instead would invite a sec
 import asyncio
 import hashlib
 import json
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 _NO_UPLOAD = "no such input: upload it first, with POST /v1/inputs"
 _STORE_SECONDS = 2.0
@@ -92,6 +95,7 @@ class Launcher:
             ),
         )
         if created:
+            log.info("launched", extra={"flow": flow, "crew": definition.name})
             await wake_worker(self.wake_queue, tenant, flow)
         return flow, created
 

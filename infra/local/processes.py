@@ -9,7 +9,6 @@ import asyncio
 import errno
 import http.client
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -18,10 +17,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
+
+from infra.local import child_logs
 
 _SUPERVISOR = Path(__file__).with_name("kill_with_parent.py")
 _HOST = "127.0.0.1"
@@ -29,27 +29,24 @@ _POLL_SECONDS = 0.02
 _WATCH_SECONDS = 0.1
 _GRACE_SECONDS = 1.5
 _PROBE_SECONDS = 0.5
-_TAIL_BYTES = 4096
-_KEPT_LOG_BYTES = 1024**2  # of what a child wrote before it is started again
-_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)\b")
 
 
 class LocalError(Exception):
     """What went wrong on this machine; the message is one clear line that says what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Child:
     process: subprocess.Popen[bytes]
     log: Path
     log_start: int  # where in the log what this child writes begins, in bytes
     parent_pipe: int  # the write end; the child is killed when it closes
+    read_bytes: int = 0  # of what it has written, by `new_lines`
 
-    def written(self) -> bytes:
-        """Return what this child has written, without what others wrote before it."""
+    def written(self, after: int = 0) -> bytes:
+        """Return what this child has written after so many bytes; its log may begin with others'."""
         with self.log.open("rb") as log:
-            log.seek(self.log_start)
+            log.seek(self.log_start + after)
             return log.read()
 
     def signal_group(self, number: signal.Signals) -> None:
@@ -59,6 +56,11 @@ class _Child:
     def wait_until(self, deadline: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(max(0.0, deadline - time.monotonic()))
+
+    def new_lines(self) -> list[str]:
+        whole, end, _ = self.written(self.read_bytes).rpartition(b"\n")
+        self.read_bytes += len(whole + end)
+        return (whole + end).decode("utf-8", "replace").splitlines()
 
     def end(self) -> None:
         """Kill what is left of the group; its guard goes when the parent_pipe closes."""
@@ -128,7 +130,7 @@ class Processes:
             if time.monotonic() > deadline:
                 child = self._children[name]
                 raise LocalError(
-                    f"{name} was not ready after {timeout_seconds:g} s: {_last_words(child)};"
+                    f"{name} was not ready after {timeout_seconds:g} s: {child_logs.last_words(child.written())};"
                     f" see {child.log}"
                 )
             time.sleep(_POLL_SECONDS)
@@ -152,7 +154,7 @@ class Processes:
         code = None if child is None else child.process.poll()
         if child is None or code is None:
             return None
-        words = "" if code < 0 else f": {_last_words(child)}"
+        words = "" if code < 0 else f": {child_logs.last_words(child.written())}"
         return f"{_how(code)}{words}; see {child.log}"
 
     def pid(self, name: str) -> int | None:
@@ -165,10 +167,10 @@ class Processes:
         child = self._children.get(name)
         return child is not None and words.encode() in child.written()
 
-    def line(self, name: str, words: str) -> str | None:
-        """Return the first line of a running child with these words, from them on; None without."""
-        lines = self._children[name].written().decode("utf-8", "replace").splitlines()
-        return next((line[line.index(words) :] for line in lines if words in line), None)
+    def new_lines(self, name: str) -> list[str]:
+        """Return the whole lines that a child has written since this was last called for it."""
+        child = self._children.get(name)
+        return [] if child is None else child.new_lines()
 
     def stop(self, *names: str) -> None:
         """Stop the children named, or all: SIGTERM, and SIGKILL to what is left after 1.5 s."""
@@ -197,7 +199,7 @@ class Processes:
         child = self._children[name]
         if (code := child.process.poll()) is not None:
             raise LocalError(
-                f"{name} ended {_how(code)}: {_last_words(child)}; see {child.log}, then start again"
+                f"{name} ended {_how(code)}: {child_logs.last_words(child.written())}; see {child.log}, then start again"
             )
 
 
@@ -248,7 +250,7 @@ def _spawn(
 ) -> _Child:
     held, parent_pipe = os.pipe()
     supervised = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(held), *command]
-    log_start = _begin_log(log)
+    log_start = child_logs.begin(log)
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -269,28 +271,5 @@ def _spawn(
     return _Child(process, log, log_start, parent_pipe)
 
 
-def _begin_log(log: Path) -> int:
-    """Shorten a log to what is kept of it, write that a start follows; return its length in bytes."""
-    old = log.read_bytes() if log.exists() else b""
-    if len(old) > _KEPT_LOG_BYTES:
-        log.write_bytes(old[-_KEPT_LOG_BYTES:])
-    with log.open("ab") as output:
-        if old:
-            output.write(f"--- started again at {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}\n".encode())
-        return output.tell()
-
-
 def _how(code: int) -> str:
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-
-
-def _last_words(child: _Child) -> str:
-    """Return a child's last line, with the place in the code if it ends a traceback."""
-    tail = child.written()[-_TAIL_BYTES:].decode("utf-8", "replace")
-    lines = [line.strip() for line in tail.split("\n") if line.strip()]
-    if not lines:
-        return "it wrote nothing"
-    places = [found for line in lines if (found := _PLACE.match(line))]
-    if not places or not _EXCEPTION.match(lines[-1]):
-        return lines[-1].removeprefix("crewline: ")
-    return f"{os.path.relpath(places[-1][1])}:{places[-1][2]} {lines[-1]}"

@@ -18,7 +18,7 @@ from core.crews.definition import (
     parse,
 )
 from core.crews.definition.registry import patched
-from core.crews.strategies import Ready, next_action
+from core.crews.strategies import Ready, TaskGraph
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Step
 
@@ -174,7 +174,7 @@ def test_a_definition_that_an_older_release_stored_is_still_read():
     assert (agent.role, agent.goal, agent.max_rpm) == ("Writer", "", None)
     assert (task.expected_output, task.guardrails, task.max_execution_time) == ("", [], 900)
     assert (crew.limits, crew.manager) == (Limits(), None)
-    assert next_action(crew.filled({}), {}) == Ready((Step("t", "", "Writer"),))
+    assert TaskGraph(crew.filled({})).next_action({}) == Ready((Step("t", "", "Writer"),))
 
 
 @pytest.mark.parametrize("text", [written(), managed(), agreeing()])
