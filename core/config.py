@@ -1,8 +1,8 @@
 """Settings: everything a deployment may choose, read from the environment in one place.
 
 `Settings.from_environ` refuses what cannot work, with a sentence that names the variable. A variable
-that is empty, or blank, is one that is not set: `${env:X, ''}` in a template gives that. README.md
-lists the variables.
+that is empty, or blank, is one that is not set: `${env:X, ''}` in a template gives that.
+docs/settings.md lists the variables.
 """
 
 import math
@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+ADDRESSES = frozenset({
+    "UPSTASH_REDIS_REST_URL", "CREWLINE_S3_ENDPOINT", "CREWLINE_QUEUE_URL", "CREWLINE_QUEUE_ENDPOINT",
+    "CREWLINE_WORKER_URL", "CREWLINE_SWEEP_URL", "QSTASH_URL", "CREWLINE_MODEL_BASE_URL",
+})  # fmt: skip
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
@@ -83,6 +88,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
+        _addresses(environ)
         api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
@@ -159,6 +165,18 @@ def _qstash(environ: Mapping[str, str]) -> QStash | None:
     )
 
 
+def _addresses(environ: Mapping[str, str]) -> None:
+    """Raise SettingsError for an address that no client could reach: a scheme is missing, mostly."""
+    for name in ADDRESSES & environ.keys():
+        try:
+            parts = urlsplit(environ[name])
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket that is open
+            usable = False
+        if not usable:
+            raise SettingsError(f"{name} must be an address like https://example.com")
+
+
 def given(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are set to something, without blanks around it."""
     stripped = {name: value.strip() for name, value in environ.items()}
@@ -168,7 +186,7 @@ def given(environ: Mapping[str, str]) -> dict[str, str]:
 def _required(environ: Mapping[str, str], name: str) -> str:
     value = given(environ).get(name)
     if value is None:
-        raise SettingsError(f"{name} is not set; README.md says what it should hold")
+        raise SettingsError(f"{name} is not set; docs/settings.md says what it should hold")
     return value
 
 

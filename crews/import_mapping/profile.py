@@ -19,9 +19,10 @@ from crews.import_mapping.decoding import (
     Dialect,
     decoded,
     detect_dialect,
-    rows,
+    table,
 )
-from crews.import_mapping.numerals import Numbers, with_comma, with_point
+from crews.import_mapping.header import Body, is_blank
+from crews.import_mapping.numerals import Numbers
 from crews.import_mapping.sample import Sample, read_sample
 
 SAMPLE_ROWS = 10
@@ -75,11 +76,11 @@ def profile_sample(sample: Sample) -> Profile:
     encoding, text = decoded(sample)
     try:
         dialect = detect_dialect(text[: SAMPLE_CHARS + 1])
-        found = rows(_lines(text), dialect)
-        table = _Table.read(_without_last(found) if sample.is_cut else found)
+        cut = table(_lines(text), dialect)
+        found = _Table.read(_without_last(cut) if sample.is_cut else cut)
     except csv.Error as error:
         raise BadCsv(f"The file breaks off as a CSV ({error}); check its quotes.") from error
-    return table.profile(sample, encoding, dialect)
+    return found.profile(sample, encoding, dialect)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -146,7 +147,9 @@ class _Table:
     notes: list[str]
     columns: list[_Column]
     rows: int = 0
-    ragged: int = 0
+    mended: int = 0
+    ragged: int = 0  # of those mended: rows that look as if they were cut in the wrong places
+    footer: int = 0
     reservoir: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @classmethod
@@ -154,14 +157,18 @@ class _Table:
         names, notes = _header(next(lines, []))
         table = cls(names, notes, [_Column() for _ in names])
         draw = random.Random(0)  # noqa: S311 -- a repeatable sample, no secret
-        for row in lines:
+        body = Body(lines)
+        for row in body:
             table._add(row, draw)
+        table.footer = body.left_out
         table._refuse_if_hopeless()
         return table
 
     def _add(self, row: list[str], draw: random.Random) -> None:
-        self.ragged += len(row) != len(self.names)
         width = len(self.names)
+        too_long = not is_blank(row[width:])  # Chase's rows end in a delimiter more than the header
+        self.mended += too_long or len(row) < width
+        self.ragged += too_long or len(row) == 1  # Excel leaves empty cells at the end out
         cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
         for column, cell in zip(self.columns, cells, strict=True):
             column.add(cell)
@@ -189,8 +196,12 @@ class _Table:
             column.profile(name, [cells[place] for cells in samples])
             for place, (name, column) in enumerate(zip(self.names, self.columns, strict=True))
         ]
-        ragged = [f"{self.ragged} rows were padded or cut to the header's length"]
+        mended = [f"{self.mended} rows were padded or cut to the header's length"]
+        footer = [f"{self.footer} lines below the last row were left out"]
+        titles = [f"{dialect.titles} lines above the header were left out"]
         first = [f"these are the first {self.rows} rows of the file; the rest was not read"]
+        notes = self.notes + mended * bool(self.mended) + footer * bool(self.footer)
+        notes += titles * bool(dialect.titles) + first * sample.is_cut
         return Profile(
             encoding=encoding,
             delimiter=dialect.delimiter,
@@ -198,7 +209,7 @@ class _Table:
             bytes_read=len(sample.data),
             bytes=sample.size,
             columns=columns,
-            notes=self.notes + ragged * bool(self.ragged) + first * sample.is_cut,
+            notes=notes,
         )
 
 
@@ -208,7 +219,6 @@ def _header(cells: list[str]) -> tuple[list[str], list[str]]:
     names = [name[:NAME_CHARS] for name in given]
     if len(names) > COLUMN_LIMIT:
         raise BadCsv(f"The file has {len(names)} columns; keep at most {COLUMN_LIMIT} of them.")
-    _refuse_values(names)
     unique, notes = list[str](), list[str]()
     for place, name in enumerate(names, start=1):
         unique.append(name if name and name not in unique else _fresh(name, place, names))
@@ -220,14 +230,6 @@ def _header(cells: list[str]) -> tuple[list[str], list[str]]:
 def _fresh(name: str, place: int, taken: list[str]) -> str:
     candidate = f"{name or 'column'}_{place}"
     return _fresh(candidate, place, taken) if candidate in taken else candidate
-
-
-def _refuse_values(names: list[str]) -> None:
-    """Column names are words; a first line with a fifth of numbers in it is data."""
-    filled = [name for name in names if name]
-    numbers = sum(with_point(name) is not None or with_comma(name) is not None for name in filled)
-    if numbers * 5 >= max(1, len(filled)):
-        raise BadCsv("The first line holds values, not column names; add a header row.")
 
 
 def _share(part: int, whole: int) -> float:
