@@ -48,7 +48,7 @@ async def test_a_provider_that_wants_to_be_paid_fails_the_step_at_once_and_says_
 ):
     with playing(turn) as provider:
         harness = asking(provider.url, monkeypatch)
-        with pytest.raises(StepFailedError, match="no credit left.*add credit or raise the limit"):
+        with pytest.raises(StepFailedError, match=r"no credit left.*add credit or raise the limit"):
             await harness.run(a_step(a_crew()))
     assert (len(provider.requests), harness.session.lost) == (1, 0)
 
@@ -57,7 +57,6 @@ async def test_a_provider_that_wants_to_be_paid_fails_the_step_at_once_and_says_
 async def test_a_rate_that_is_used_up_puts_the_step_off(
     turn: Turn, monkeypatch: pytest.MonkeyPatch
 ):
-    with playing(turn) as provider:
-        with pytest.raises(StepDeferredError, match="too many requests"):
-            await asking(provider.url, monkeypatch).run(a_step(a_crew()))
+    with playing(turn) as provider, pytest.raises(StepDeferredError, match="too many requests"):
+        await asking(provider.url, monkeypatch).run(a_step(a_crew()))
     assert len(provider.requests) == 4
