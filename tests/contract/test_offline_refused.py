@@ -19,7 +19,7 @@ def says_tickets(output: Any, _inputs: dict[str, Any]) -> str | None:
 async def test_a_refused_answer_does_not_pass_by_quoting_why(told: dict[str, str]):
     harness = a_harness(llm=OfflineModel, guardrails={"tickets": says_tickets})
     crew = a_crew(one={}, two={"description": "Tell of the ferry.", "guardrails": ["tickets"]})
-    with pytest.raises(StepFailedError, match="^a guardrail refused the answer: say that the"):
+    with pytest.raises(StepFailedError, match=r"^a guardrail refused the answer: say that the"):
         await harness.run(a_step(crew, "two", **told))
     assert len(harness.usages) == 3
     said = "".join(harness.texts()).split(SIGNATURE)
