@@ -66,6 +66,8 @@ export interface Step {
   finished_ms: number | null;
   /** Why its last attempt failed. */
   error: string | null;
+  /** While it is put off, by a busy provider say: why, and when it goes on (ms since 1970). */
+  waiting: { reason: string; until_ms: number } | null;
 }
 
 export interface Usage {

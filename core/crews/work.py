@@ -12,7 +12,9 @@ from typing import Any, BinaryIO, Protocol
 
 from core.costs.usage import Usage
 from core.crews.definition import Definition
-from core.flows.events import Event
+from core.flows.events import Event, shortened
+
+MESSAGE_CHARACTERS = 2_000
 
 
 class Kind(StrEnum):
@@ -85,7 +87,13 @@ class StepTask:
 
 
 class StepFailedError(Exception):
-    """This attempt at the step failed for good; the message is for the user."""
+    """This attempt at the step failed for good; the message is for the user, and kept in the state.
+
+    It may hold what a tool or a model said: of a long one the beginning is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message, MESSAGE_CHARACTERS))
 
 
 class StepDeferredError(Exception):
@@ -93,12 +101,16 @@ class StepDeferredError(Exception):
 
     For what may pass by itself: a provider that asks to come back later, a store that is away, a
     rate that is used up. Costs no attempt and holds no worker meanwhile. `reason` is for the user.
+
+    A step that is put off again and again is put off for longer, and fails in the end; but not by
+    what surely passes in that time (`passes`), such as a limit of our own.
     """
 
-    def __init__(self, reason: str, retry_after_seconds: float) -> None:
+    def __init__(self, reason: str, retry_after_seconds: float, *, passes: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason, MESSAGE_CHARACTERS)
         self.retry_after_seconds = retry_after_seconds
+        self.passes = passes
 
 
 class Session(Protocol):

@@ -80,6 +80,17 @@ class Record:
         steps = tuple(step if known.id == step.id else known for known in self.flow.steps)
         self.flow = replace(self.flow, steps=steps)
 
+    def end_steps(self, now_ms: int) -> None:
+        """End what runs, what is waited for, and the messages that are open."""
+        state = "failed" if self.flow.head.status is Status.FAILED else "cancelled"
+        for step in self.flow.steps:
+            if message := self.messages.pop(step.id, None):
+                self.append(events.text_end(message))
+            if step.state == "running":
+                self.put(replace(step, state=state, lease_ms=0, finished_ms=now_ms))
+            elif step.waiting is not None:
+                self.put(replace(step, waiting=None))
+
     def set_status(self, status: Status) -> None:
         self.flow = replace(self.flow, head=replace(self.flow.head, status=status))
 
