@@ -117,9 +117,9 @@ async def test_a_flow_that_is_cancelled_during_a_call_pays_what_the_call_cost():
 
 async def test_a_step_out_of_its_time_pays_what_its_last_call_cost():
     memory = MemoryFlows()
-    with playing(Turn("late", silent_seconds=1)) as provider:
+    with playing(Turn("late", silent_seconds=6)) as provider:
         runner = a_harness(llm=model_from("gpt-4o-mini", provider.url, None)).runner
-        await launched(memory, a_crew({"one": {"max_execution_time": 0.5}}))
+        await launched(memory, a_crew({"one": {"max_execution_time": 4}}))
         outcome = await a_worker(memory, runner).run_flow("t", "f", NoLimit())
         assert outcome is Outcome.ENDED
         state = await with_no_lost_call(memory)
