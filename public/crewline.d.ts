@@ -79,7 +79,10 @@ export interface Usage {
   unpriced_calls: number;
   /** Answered by the offline model, whose prices are made up. */
   demo_calls: number;
-  /** Whose worker died in them: counted at the most they could have cost. */
+  /**
+   * Of which nobody has said what they cost, since their step or flow ended first: counted at the most
+   * they could have cost, until the answer comes. So the usage may still fall after the end.
+   */
   lost_calls: number;
 }
 

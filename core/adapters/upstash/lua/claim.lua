@@ -35,7 +35,7 @@ if busy_until > now then -- guard: busy
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
   return {'busy', busy_until - now}
 end
-local lost = lost_calls(step)
+local lost = lost_calls(step, now)
 local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
 if #lost > 0 and not windows then
   return {'wrong_clock'}

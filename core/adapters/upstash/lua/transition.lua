@@ -34,7 +34,7 @@ if terminal(args.to) then -- guard: what is under way ends
   end
   for field, record in pairs(#names > 0 and read(FLOW, names) or {}) do
     local step = cjson.decode(record)
-    for _, call in ipairs(lost_calls(step)) do
+    for _, call in ipairs(lost_calls(step, now)) do
       push(lost, call)
     end
     local at = '/steps/' .. int_str(step.order)
