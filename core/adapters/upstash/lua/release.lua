@@ -17,7 +17,8 @@ end
 if step.state ~= 'running' then -- guard: done, or ended with its flow
   return {'fenced'}
 end
-local now, plan, lost = now_ms(), plan_of(flow.plan), lost_calls(step, now_ms())
+local now, plan = now_ms(), plan_of(flow.plan)
+local lost = lost_calls(step, now)
 local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
 if #lost > 0 and not windows then
   return {'wrong_clock'}
