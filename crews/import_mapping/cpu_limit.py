@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_ends: ContextVar[float | None] = ContextVar("ends", default=None)
+WAITS = 3  # times as long as it may compute, it may take: it waits for threads of other tenants
+_ends: ContextVar[tuple[float, float] | None] = ContextVar("ends", default=None)
 
 
 class TooMuchWork(ValueError):  # noqa: N818 -- it names the file and target, not a failure
@@ -19,8 +20,8 @@ class TooMuchWork(ValueError):  # noqa: N818 -- it names the file and target, no
 
 @contextmanager
 def cpu_limit(seconds: float) -> Iterator[None]:
-    """Let `check_cpu_limit` raise when this thread has computed for so long in here."""
-    token = _ends.set(time.thread_time() + seconds)
+    """Let `check_cpu_limit` raise when this thread has computed for so long, or waited longer."""
+    token = _ends.set((time.thread_time() + seconds, time.monotonic() + WAITS * seconds))
     try:
         yield
     finally:
@@ -30,7 +31,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
 def check_cpu_limit() -> None:
     """Raise TooMuchWork if the time is over."""
     ends = _ends.get()
-    if ends is not None and time.thread_time() > ends:
+    if ends is not None and (time.thread_time() > ends[0] or time.monotonic() > ends[1]):
         raise TooMuchWork(
             "The target's names and the file's columns are too many and too long to compare;"
             " shorten x-names and x-parts, or split the file."

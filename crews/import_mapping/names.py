@@ -63,15 +63,18 @@ def likeness(name: str, phrases: Iterable[str], neutral: frozenset[str] = frozen
 
     Raises TooMuchWork where a `cpu_limit` is set and reached.
     """
+    check_cpu_limit()
     return max((_likeness(name, phrase, neutral) for phrase in phrases), default=0.0)
 
 
 def _likeness(name: str, phrase: str, neutral: frozenset[str]) -> float:
-    check_cpu_limit()
     if not (wanted := words(phrase)):
         return 0.0
     column, runs = _runs(name, neutral)
-    spelled = [(_spelling(run, wanted), share) for run, share in runs] + [
+    first = {
+        word[0] for word in wanted
+    }  # no spelling begins with another letter: most runs are none
+    spelled = [(_spelling(run, wanted), share) for run, share in runs if run[0] in first] + [
         (EXACT, share) for share in _endings(column, "".join(wanted))
     ]
     return max((how * (LEFT_OVER + (1 - LEFT_OVER) * share) for how, share in spelled), default=0.0)

@@ -9,6 +9,7 @@ what is not nearly certain. Both stay within what the schema allows.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,9 @@ MODEL = "crewline/offline"
 NAMES_ALONE = "by names alone"
 SURE_ONLY = "only where it is nearly certain"
 SURE = 0.7
+IN_VAIN, LEAST = 4, 100_000  # characters that may be read in vain: times the text, and besides
+ATTEMPT = 64  # characters that a try counts as
+_OBJECT = re.compile(r'\{\s*["}]')
 
 Entries = list[dict[str, Any]]
 
@@ -50,17 +54,25 @@ def merged(proposals: Sequence[Entries]) -> Entries:
 
 
 def json_objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object in the text, in order, those inside another left out."""
-    decoder, at = json.JSONDecoder(), text.find("{")
-    while at >= 0:
+    """Every JSON object in the text, in order, those inside another left out.
+
+    Where an object breaks off, those inside it are looked for. Each may break off at the same place,
+    so what was read in vain is counted: beyond a few times the text no more are looked for.
+    """
+    decoder, begin, in_vain = json.JSONDecoder(), _OBJECT.search(text), LEAST + IN_VAIN * len(text)
+    while begin and in_vain >= 0:
+        at = begin.start()
         try:
             found, end = decoder.raw_decode(text, at)
-        except ValueError:
+        except json.JSONDecodeError as error:
+            in_vain -= error.pos - at + ATTEMPT
             end = at + 1
+        except RecursionError:  # it is nested too deeply, for a person as well
+            return
         else:
             if isinstance(found, dict):
                 yield found
-        at = text.find("{", end)
+        begin = _OBJECT.search(text, end)
 
 
 def _most_said(said: Entries) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from core.crews.definition import Registry
 from core.errors import InvalidInputError
-from crews.import_mapping import matching
+from crews.import_mapping import cpu_limit, matching, names
 from crews.import_mapping.cpu_limit import TooMuchWork
 from crews.import_mapping.decoding import BadCsv, detect_dialect
 from crews.import_mapping.evidence import Column
 from crews.import_mapping.profile import profile_csv
+from crews.import_mapping.skill import json_objects
 from crews.import_mapping.target import fields
 
 CREW = Registry(Path("crews")).get("import_mapping")
@@ -183,3 +184,40 @@ def test_a_target_that_is_launched_can_be_used(properties: dict[str, Any], more:
     columns = [column("name", "a", "7"), column("id.Number", "1.5")]
     found = matching.propose(columns, target)
     assert matching.review(columns, target, found)
+
+
+def test_a_hundred_columns_of_many_words_take_hardly_longer_each_than_ten():
+    def seconds(columns: int) -> float:
+        for cache in (names.words, names._runs, names._spelling, names._skeleton):
+            cache.cache_clear()
+        named = [column(f"col {n} house number street") for n in range(columns)]
+        return seconds_of(named, DEFAULT)
+
+    assert seconds(100) < SECONDS / 2
+    assert seconds(100) < 20 * seconds(10) + 0.1
+
+
+def test_waiting_for_other_threads_is_no_way_around_the_limit():
+    with cpu_limit.cpu_limit(0.01):
+        time.sleep(0.05)
+        with pytest.raises(TooMuchWork):
+            cpu_limit.check_cpu_limit()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' * 20_000,
+        '{"a":' * 900 + "[" + "1," * 50_000,
+        ('{"a":' * 900 + "x") * 20,
+        "{" * 100_000,
+    ],
+)
+def test_no_text_takes_long_to_search_for_objects(text: str):
+    began = time.thread_time()
+    assert list(json_objects(f'{{"b": 1}} {text}')) == [{"b": 1}]
+    assert time.thread_time() - began < SECONDS / 4
+
+
+def test_objects_within_what_breaks_off_are_found():
+    assert list(json_objects('{"a": {"b": 1}, {"c": [{"d": 2}')) == [{"b": 1}, {"d": 2}]

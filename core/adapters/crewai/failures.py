@@ -144,9 +144,10 @@ def classify(error: BaseException) -> Failure | None:
     chain = list(_chain(error))
     if any(isinstance(cause, SystemExit | LLMContextLengthExceededError) for cause in chain):
         return TOO_LONG  # CrewAI exits when a prompt is too long
-    for cause in chain:
+    for cause in chain:  # first of all: a client may wrap it in an error of its own
         if isinstance(cause, UnusableAnswerError):
             return cause.failure
+    for cause in chain:
         if (failure := _of(cause)) is not None:
             return replace(failure, retry_after_seconds=retry_after_seconds(cause))
     return None
