@@ -4,8 +4,6 @@ import asyncio
 import base64
 import gzip
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -207,19 +205,3 @@ def test_all_invocations_of_a_process_share_one_event_loop(tmp_path: Path):
         for function, url in ((flow_status, "/v1/flows/f1"), (flow_events, EVENTS)) * 2:
             invoked(function, gateway_event("GET", url, headers))
     assert len(flows.loops) == 1
-
-
-HEAVY = "fastapi httpx boto3 crewai numpy sklearn genai_prices pydantic mangum upstash_redis"
-
-
-@pytest.mark.parametrize("name", ["flow_status", "flow_events"])
-def test_a_hot_function_loads_nothing_heavy(name: str):
-    code = f"import sys, functions.{name}; print(*(set('{HEAVY}'.split()) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.split() == []
-
-
-@pytest.mark.parametrize("name", ["flow_status", "flow_events", "crew_launch"])
-def test_importing_a_function_reads_no_settings(name: str):
-    code = f"import functions.{name}"
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "."})
