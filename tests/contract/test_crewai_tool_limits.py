@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from core.adapters.crewai.executor import MOST_CALLS
 from core.crews.work import StepFailedError, Tool, ToolContext
 from tests.crewai_parts import INPUT, a_crew, a_harness, a_step, native_call, react_call
 
@@ -137,3 +139,22 @@ async def test_an_input_of_the_flow_that_was_deleted_ends_the_step_in_words():
     ):
         await harness.run(step)
     assert len(harness.script.asked) == 1
+
+
+async def test_of_the_calls_in_one_answer_those_beyond_the_limit_are_not_made_and_the_model_is_told():
+    made = list[int]()
+
+    def counts(_context: ToolContext, n: int) -> str:
+        """Count."""
+        made.append(n)
+        return f"counted {n}"
+
+    def answer(first: int, calls: int) -> list[Any]:
+        numbers = range(first, first + calls)
+        return [native_call("counts", n=n) | {"id": f"c{n}"} for n in numbers]
+
+    harness = a_harness(answer(0, 200), answer(200, 10), "ok", native=True, counts=counts)
+    assert (await harness.run(a_step(a_crew(tools=("counts",)))))["raw"] == "ok"
+    assert len(made) == MOST_CALLS + 10  # each answer has its own
+    assert harness.script.asked[1].count("no more than 64 calls in one answer") == 200 - MOST_CALLS
+    assert sum(event["type"] == "TOOL_CALL_START" for event in harness.events) == MOST_CALLS + 10

@@ -5,6 +5,7 @@ It overrides private members, for which CrewAI has no public way: pyproject.toml
 
 import json
 import re
+from itertools import count
 from typing import Any
 
 from crewai.agents.agent_executor import AgentExecutor, AgentExecutorState
@@ -12,7 +13,9 @@ from crewai.flow.flow_definition import FlowDefinition
 from crewai.flow.runtime import FlowState
 from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
 from crewai.utilities.agent_utils import extract_tool_call_info
+from pydantic import PrivateAttr
 
+MOST_CALLS = 64  # of tools, in one answer
 _SLOT = re.compile(r"\{(input|tool_names|tools)\}")
 
 
@@ -28,6 +31,10 @@ class StepExecutor(AgentExecutor):
     is where there are tools and the model cannot call them natively. Else a text that quotes such
     words, from a tenant's data say, would lose its other half or call a tool.
     """
+
+    _counts: dict[int, "count[int]"] = PrivateAttr(
+        default_factory=dict[int, "count[int]"]
+    )  # by round
 
     @classmethod
     def flow_definition(cls) -> FlowDefinition:
@@ -47,21 +54,33 @@ class StepExecutor(AgentExecutor):
         super()._setup_native_tools()
 
     def _execute_single_native_tool_call(self, tool_call: Any) -> dict[str, Any]:
-        """Tell the model if its arguments are no object: CrewAI's event of a call would not be made."""
+        """Tell the model if a call is one too many, or if its arguments are no object.
+
+        Of the latter CrewAI's event of a call would not be made. Nothing else bounds the calls of an
+        answer, each of which writes events.
+        """
         info = extract_tool_call_info(tool_call)
-        if info is None or _is_object(info[2]):
+        if info is None:
             return super()._execute_single_native_tool_call(tool_call)
-        call, tool, _ = info
-        message = f"Error: the arguments of {tool} must be one JSON object"
-        failure = ToolFailure(message=message, reason=ToolFailureReason.INVALID_INPUT)
-        return {
-            "call_id": call,
-            "func_name": tool,
-            "result": message,
-            "from_cache": False,
-            "original_tool": None,
-            "tool_failure": failure,
-        }
+        call, tool, arguments = info
+        if next(self._counts.setdefault(self.iterations, count(1))) > MOST_CALLS:
+            return _refused(call, tool, f"no more than {MOST_CALLS} calls in one answer")
+        if not _is_object(arguments):
+            return _refused(call, tool, f"the arguments of {tool} must be one JSON object")
+        return super()._execute_single_native_tool_call(tool_call)
+
+
+def _refused(call: Any, tool: Any, why: str) -> dict[str, Any]:
+    """Return what CrewAI tells the model of a call that was not made."""
+    message = f"Error: {why}"
+    return {
+        "call_id": call,
+        "func_name": tool,
+        "result": message,
+        "from_cache": False,
+        "original_tool": None,
+        "tool_failure": ToolFailure(message=message, reason=ToolFailureReason.INVALID_INPUT),
+    }
 
 
 StepExecutor._initial_state_t = _State  # pyright: ignore[reportAttributeAccessIssue]  # noqa: SLF001 -- there is no other way to say so
