@@ -66,9 +66,8 @@ class Launcher:
         """Create a flow and wake a worker; return the flow's id, and whether it is new.
 
         The same key with the same request names the same flow, whose state says which `subject`
-        launched it. Raises InvalidInputError for an
-        unknown or broken crew and for inputs that do not fit it, ConflictError if the key was
-        used for another request, UnavailableError.
+        launched it. Raises InvalidInputError for an unknown or broken crew and for inputs that do
+        not fit it, ConflictError if the key was used for another request, UnavailableError.
         """
         definition = _definition(self.registry, request.crew)
         inputs = definition.with_defaults(request.inputs)

@@ -224,9 +224,8 @@ class RunLedger(Protocol):
         """Append events and give the claim back: the step is pending again, no attempt is counted.
 
         Before `delay_ms` nobody can claim it; the flow is due then. A delay is counted as a deferral
-        of the step and told as a CUSTOM
-        event `step_deferred` {step, reason, retry_after_ms}. An open message is ended, calls that
-        were never settled count as lost. Raises FencedError.
+        of the step and told as a CUSTOM event `step_deferred` {step, reason, retry_after_ms}. An
+        open message is ended, calls that were never settled count as lost. Raises FencedError.
         """
         ...
 
@@ -265,10 +264,9 @@ class RunLedger(Protocol):
         None): only the one that moved the flow may be sent again. A flow that waits says `waiting`
         for what, and is not looked at before its time is over or it moves on. What it waited for
         is kept as one more result, `answer` (name, result), and the flow is due at once. When it
-        ends, its steps that run end with it as failed or cancelled, and calls that were never
-        settled count as lost. The messages that they have open are
-        ended too. Its webhooks are due at once. Raises FencedError if the epoch is
-        another, or the flow has ended.
+        ends, its steps that run end with it as failed or cancelled, calls that were never settled
+        count as lost, and messages that are open are ended. Its webhooks are due at once. Raises
+        FencedError if the epoch is another, or the flow has ended.
         """
         ...
 

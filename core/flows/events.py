@@ -8,7 +8,6 @@ the ledger knows it, and ends it when its step is begun again.
 Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
 """
 
-import json
 from typing import Any
 
 from core.costs.usage import Usage
@@ -129,9 +128,3 @@ def custom(name: str, value: Any) -> list[Event]:
 def stamped(events: list[Event], now_ms: int) -> list[Event]:
     """Return the events with the time they happened at."""
     return [{**event, "timestamp": now_ms} for event in events]
-
-
-def encode(event: Event) -> str:
-    """Return the event as one line of JSON that every UTF-8 reader takes (no lone surrogates)."""
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace").decode()

@@ -7,8 +7,9 @@ from typing import Any
 
 from core.adapters.memory.due import DueSet, Plan
 from core.adapters.memory.records import Record
-from core.adapters.memory.spending import MemorySpending, system_ms
+from core.adapters.memory.spending import MemorySpending
 from core.blobs import BlobRef
+from core.crews import clock
 from core.crews.ledger import (
     Claim,
     DueFlows,
@@ -23,17 +24,18 @@ from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows import events as agui
 from core.flows.events import Event
+from core.json_text import encodable
 
 DAY_MS = 86_400_000
 
 
 class MemoryFlows(MemorySpending):
-    """FlowLog, RunLedger and Wake in memory.
+    """FlowLog, RunLedger and WakeQueue in memory.
 
     `outbox` holds the flows of which webhooks are to be sent, and since when (ms).
     """
 
-    def __init__(self, now_ms: Callable[[], int] = system_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
         super().__init__(now_ms)
         self._due = DueSet()
         self._orders = itertools.count()
@@ -169,7 +171,7 @@ class MemoryFlows(MemorySpending):
             return number
         now = self._now_ms()
         record.check_time(now)
-        error = step.error if write.error is None else _clean(write.error)
+        error = step.error if write.error is None else encodable(write.error)
         record.put(replace(step, lease_ms=now + lease_ms, error=error))
         record.plan.leases[claim.step] = now + lease_ms
         self._reschedule(claim.tenant, record, now, lease_ms / 3)
@@ -241,7 +243,7 @@ class MemoryFlows(MemorySpending):
             raise FencedError
         results = record.flow.results | dict([answer] if answer else [])
         record.flow = replace(
-            record.flow, status_epoch=epoch + 1, output=output, error=error and _clean(error),
+            record.flow, status_epoch=epoch + 1, output=output, error=error and encodable(error),
             waiting=waiting, results=results,
         )  # fmt: skip
         record.set_status(to)
@@ -293,8 +295,3 @@ class MemoryFlows(MemorySpending):
 
     async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
         return self._due.take(self._now_ms(), limit, per_tenant, lease_ms)
-
-
-def _clean(text: str) -> str:
-    """Return the text without what UTF-8 cannot hold, as any store gives it back."""
-    return text.encode("utf-8", "replace").decode()

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from core.adapters.upstash import records, scripts
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.flow_scripts import FlowScripts, now_ms
+from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
+from core.crews import clock
 from core.flows.events import Event
 
 
@@ -20,7 +21,7 @@ class UpstashBudgetBook:
         redis: Commands,
         keys: Keyspace | None = None,
         lua_folder: Path = scripts.FOLDER,
-        now_ms: Callable[[], int] = now_ms,
+        now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._redis = redis
         self._keys = keys or Keyspace()

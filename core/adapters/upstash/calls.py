@@ -17,8 +17,8 @@ from typing import Annotated, Any, ParamSpec, get_type_hints
 
 from core.adapters.upstash.commands import CommandError, Commands
 from core.errors import TooLargeError
-from core.flows import events as agui
 from core.flows.events import Event
+from core.json_text import compact, compact_bytes
 
 P = ParamSpec("P")
 Key = Annotated[str, "key"]
@@ -54,9 +54,8 @@ class Call:
 
     def command(self) -> list[str | int]:
         """Return what follows the script's SHA-1 or text."""
-        small = json.dumps(self.arguments, ensure_ascii=False).encode("utf-8", "replace").decode()
         rest = [len(self.texts), *self.texts, *(text for event in self.events for text in event)]
-        return [len(self.keys), *self.keys, small, *rest]
+        return [len(self.keys), *self.keys, compact(self.arguments), *rest]
 
 
 def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, Call]]:
@@ -113,9 +112,9 @@ def _encode(event: Event, payload: Any) -> str:
     for name in ("result", "value") if isinstance(payload, str | dict | list) else ():
         if event.get(name) is payload and payload:
             stand_in = f'"{name}":' + json.dumps(PAYLOAD)
-            head, tail = agui.encode(event | {name: PAYLOAD}).split(stand_in, 1)
+            head, tail = compact(event | {name: PAYLOAD}).split(stand_in, 1)
             return f'{head}"{name}":{PAYLOAD}{tail}'
-    return agui.encode(event)
+    return compact(event)
 
 
 @cache
@@ -153,6 +152,6 @@ class ScriptRunner:
         """Measure a request as it goes over the wire, if it can be too large at all."""
         if sum(len(str(part)) for part in rest) * 6 < self._max_bytes:  # a character is 6 at most
             return
-        size = len(json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace"))
+        size = len(compact_bytes(rest))
         if size > self._max_bytes:
             raise TooLargeError(f"{what} is {size:,} bytes; at most {self._max_bytes:,}")

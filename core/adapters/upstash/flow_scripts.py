@@ -1,21 +1,16 @@
 """Running the scripts that change one flow: its keys, today's roll-up, and verdicts as errors."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from core.adapters.upstash.calls import Call, ScriptRunner
 from core.adapters.upstash.keys import Keyspace
+from core.crews import clock
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
 
 DAY_MS = 86_400_000
-
-
-def now_ms() -> int:
-    """Return this machine's time."""
-    return time.time_ns() // 1_000_000
 
 
 def date(time_ms: int) -> str:
@@ -31,7 +26,7 @@ class FlowScripts:
     """
 
     def __init__(
-        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = now_ms
+        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = clock.now_ms
     ) -> None:
         self._runner, self._keys, self._now_ms = runner, keys, now_ms
 

@@ -10,13 +10,15 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
 | `{p}:t:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step (records.py) |
-| `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, type and JSON in turn |
+| `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
+| | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
 | `{p}:t:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
 | `{p}:t:definitions` | hash | digest -> definition, of all flows that are kept |
 | `{p}:outbox` | zset | tenant -> when to look into its outbox (ms), as `{p}:due` |
 | `{p}:t:outbox` | zset | flows of which webhooks are to be sent -> when to do so (ms) |
-| `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered (outbox.py) |
+| `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
+| | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
 | `{p}:t:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.

@@ -24,6 +24,7 @@ from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
 from core.flows.state import output_ref
+from core.json_text import compact
 
 
 class UpstashRunLedger:
@@ -61,7 +62,7 @@ class UpstashRunLedger:
             limit_ms=launch.time_limit_ms,
             steps=len(launch.steps),
             webhooks=bool(launch.webhooks),
-            texts=[records.compact(launch.definition), *records.launched(launch)],
+            texts=[compact(launch.definition), *records.launched(launch)],
             events=scripts.encoded(launch.first_events()),
         )
         (verdict,) = await self._scripts.run(call, launch.flow, "the launch")
@@ -119,7 +120,7 @@ class UpstashRunLedger:
                 {
                     "id": s.id,
                     "record": records.step_fields(s),
-                    "public": records.compact(s.public()),
+                    "public": compact(s.public()),
                 }
                 for s in steps
             ],
@@ -250,7 +251,7 @@ class UpstashRunLedger:
             output_ref=output_ref(flow, output.bytes) if is_large else None,
             texts_hold=name,
             day=day,
-            texts=[] if name is None else [records.compact(payload)],
+            texts=[] if name is None else [compact(payload)],
             events=scripts.encoded(events, payload),
         )
         await self._scripts.run(call, flow, f"the {name or 'error'}")

@@ -1,14 +1,7 @@
 """Outbox over Redis: a zset of flows by when to look at them, and a hash of how far each has come.
 
-| key | type | holds |
-|---|---|---|
-| `{p}:outbox` | zset | tenant -> when to look into its outbox (ms) |
-| `{p}:t:outbox` | zset | every flow with webhooks still to be sent -> when to look at it (ms) |
-| `{p}:t:outbox:deliveries` | hash | flow -> JSON: epoch, number, index, failures, disabled, wait_ms |
-| | | and leased_until (ms) while somebody has it |
-
-The first two are filled by `create.lua`, so that a launch and its webhooks are one; `transition.lua`
-makes a flow due whose status changes.
+A flow is put into it by `create.lua`, so that a launch and its webhooks are one; `transition.lua`
+makes a flow due whose status changes. keys.py names the keys.
 """
 
 import json

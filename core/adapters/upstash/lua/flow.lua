@@ -13,7 +13,7 @@ local function terminal(status)
   return status == 'succeeded' or status == 'failed' or status == 'cancelled'
 end
 
--- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
+-- delta: the STATE_DELTA event of a change to the public state, as `Flow.public` shows it.
 --   changes     path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
 --   new_steps   the JSON texts of steps to add, or nothing
 --   output_ref  where the output is read that is too large for a state, or nothing
