@@ -11,7 +11,7 @@ import jsonpatch
 import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.adapters.upstash import scripts
+from core.adapters.upstash import calls
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
@@ -65,7 +65,7 @@ def over_redis(
     commands: Commands,
     url: str,
     token: str,
-    lua_folder: Path = scripts.FOLDER,
+    lua_folder: Path = calls.FOLDER,
     keys: Keyspace | None = None,
     ttl_seconds: float = TTL_SECONDS,
 ) -> Flows:

@@ -102,6 +102,15 @@ async def test_a_tenant_for_which_no_room_was_left_is_the_first_next_time(flows:
     ]
 
 
+async def test_more_than_one_look_sees_of_a_tenant_is_due_at_once(flows: Flows):
+    await asyncio.gather(*(launched(flows, f"f{number}") for number in range(120)))
+    found = list[tuple[str, str]]()
+    while (taken := await flows.ledger.take(200, 200, LEASE_MS)).flows:
+        found += taken.flows
+        assert (taken.next_ms == 0) == (len(found) < 120)
+    assert sorted(found) == sorted((flows.tenant, f"f{number}") for number in range(120))
+
+
 async def test_a_look_goes_past_tenants_that_have_nothing_due_any_more(flows: Flows):
     """Many tenants have flows that were claimed since they were due, the last one has one to take."""
     for number in range(25):

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.upstash import scripts
 from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.calls import FOLDER, SCRIPTS, text
 from core.adapters.upstash.commands import CommandError
-from core.adapters.upstash.flow_scripts import DAY_MS, date
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.keys import DAY_MS, Keyspace, date
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
@@ -220,7 +219,7 @@ async def test_webhooks_are_due_from_the_launch_on_and_at_every_turn(gateway):
 
 @pytest.mark.parametrize("days_off", [-1, 0, 1])
 async def test_money_is_counted_on_redis_day_whatever_the_workers_clock_says(gateway, days_off):
-    await money_is_counted_on_redis_day(gateway, scripts.FOLDER, days_off)
+    await money_is_counted_on_redis_day(gateway, FOLDER, days_off)
 
 
 async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int) -> None:
@@ -264,12 +263,19 @@ async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
     assert await flows.ledger.create(flows.tenant, a_launch("f2")) is True
 
 
-@pytest.mark.parametrize("path", sorted(scripts.FOLDER.glob("*.lua")), ids=lambda p: p.stem)
-def test_a_script_takes_the_keys_of_its_signature_in_their_order(path: Path):
-    if path.stem in ("prelude", "flow", "money"):
-        pytest.skip("shared by the scripts")
-    keys = scripts.SCRIPTS[path.stem].keys
-    text = path.read_text()
-    named = re.search(r"^local ([A-Z_, ]+) = (?:unpack\(KEYS\)|KEYS\[1\])$", text, re.MULTILINE)
-    assert named is not None, "a script begins by naming its KEYS"
-    assert named[1].split(", ") == ["FLOW" if key == "flow_key" else key.upper() for key in keys]
+def test_every_script_has_a_signature():
+    shared = {"prelude", "flow", "money", "due"}
+    assert {path.stem for path in FOLDER.glob("*.lua")} == shared | SCRIPTS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_a_script_takes_the_keys_of_its_signature_in_their_order(name: str):
+    signature = SCRIPTS[name]
+    named = list[str]()
+    whole = text(FOLDER, signature.parts)
+    for names, first in re.findall(
+        r"^local ([A-Z_, ]+) = (?:unpack\()?KEYS(\W.*)$", whole, re.MULTILINE
+    ):
+        assert int(re.sub(r"\D", "", first) or 1) == len(named) + 1
+        named += names.split(", ")
+    assert named == ["FLOW" if key == "flow_key" else key.upper() for key in signature.keys]

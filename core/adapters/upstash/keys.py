@@ -26,6 +26,39 @@ What belongs to a flow that has not ended has no time to live; its hash and log 
 
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+DAY_MS = 86_400_000
+Key = Annotated[str, "key"]
+
+
+def date(time_ms: int) -> str:
+    """Return the day of a time as roll-ups name it."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowKeys:
+    """A flow as scripts take it: its hash and log, its tenant's due set and the index of that."""
+
+    flow_key: Key
+    log: Key
+    due: Key
+    index: Key
+    tenant: str
+    flow: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayKeys:
+    """The roll-ups of a tenant around a day, which is counted from 1970."""
+
+    yesterday: Key
+    today: Key
+    tomorrow: Key
+    day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +118,20 @@ class Keyspace:
         """Return the index of tenants with webhooks to send of a partition."""
         return f"{tag}:outbox"
 
-    def of_flow(self, tenant: str, flow: str) -> tuple[str, str, str, str]:
-        """Return the flow's hash and log, its tenant's due set, and the index of that."""
-        return (
+    def flow_keys(self, tenant: str, flow: str) -> FlowKeys:
+        """Return what all scripts take that change a flow."""
+        return FlowKeys(
             self.flow(tenant, flow),
             self.log(tenant, flow),
             self.due(tenant),
             self.due_index(self.tag(tenant)),
+            tenant,
+            flow,
+            self.live(tenant, flow),
         )
+
+    def day_keys(self, tenant: str, day: int) -> DayKeys:
+        """Return where a script that counts money counts it: a script must declare its keys."""
+        before, at, after = (date((day + off) * DAY_MS) for off in (-1, 0, 1))
+        spend = self.spend
+        return DayKeys(spend(tenant, before), spend(tenant, at), spend(tenant, after), day)
