@@ -96,7 +96,7 @@ async def _heard(monitor: Monitor, count: int) -> None:
 async def _a_flow(ours: Office) -> None:
     """Launch a flow, find it in the due set, run it."""
     flow = await ours.launch(CREW)
-    for _, found in (await ours.ledger.take(1, 1, 1000)).flows:
+    for _, found in (await ours.ledger.lease(1, 1, 1000)).items:
         await ours.run(found)
     await ours.ended(flow)
 

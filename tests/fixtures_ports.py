@@ -47,8 +47,8 @@ async def leased(
     ledger: RunLedger, tenant: str, lease_ms: int = 60_000, limit: int = 100
 ) -> list[str]:
     """Lease what is due, and return the flows of this tenant."""
-    taken = await ledger.take(limit, limit, lease_ms)
-    return [flow for owner, flow in taken.flows if owner == tenant]
+    taken = await ledger.lease(limit, limit, lease_ms)
+    return [flow for owner, flow in taken.items if owner == tenant]
 
 
 async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[str]:

@@ -80,10 +80,10 @@ class WiredLedger(_Wired):
         await self._port.release(claim, *given, **more)
         self._wire.passed("released", claim.step)
 
-    async def take(self, *given: Any) -> Any:
+    async def lease(self, *given: Any) -> Any:
         self._wire.passed("taking")
-        due = await self._port.take(*given)
-        if due.flows:
+        due = await self._port.lease(*given)
+        if due.items:
             self._wire.passed("taken")
         return due
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from core.blobs import BlobRef
 from core.flows import Flow, Head, Status, Step, events
 from core.flows.events import Event
+from core.polling import Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +101,6 @@ class StepWrite:
     events: list[Event] = field(default_factory=list[Event])
     message: str | None = None
     error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DueFlows:
-    """(tenant, flow) of what must be looked at now, and for how many ms there is nothing more to do.
-
-    `next_ms` is 0 if more is due already, None if nothing waits at all. It may be too short, as when
-    a lease was renewed since, but never too long.
-    """
-
-    flows: list[tuple[str, str]]
-    next_ms: int | None
 
 
 class FencedError(Exception):
@@ -281,7 +270,7 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
         """Return at most `limit` flows that are due, at most `per_tenant` of one tenant.
 
         Each is due again in `lease_ms`, unless its look decides otherwise. Tenants come in

@@ -26,7 +26,7 @@ TTL_SECONDS = 1.0
 async def a_whole_flow(flows: Flows) -> None:
     """Every operation of the ports once."""
     await flows.ledger.create(flows.tenant, a_launch(webhooks={"url": "https://example.com"}))
-    await flows.ledger.take(1, 1, 1)
+    await flows.ledger.lease(1, 1, 1)
     released = await held(flows)
     await flows.ledger.release(released, 1, StepWrite(), delay_ms=0, reason="stops")
     claim = await held(flows)
@@ -100,9 +100,9 @@ async def test_partitions_are_looked_at_together(gateway):
     assert len({keys.tag(tenant) for tenant in tenants}) == 4
     for tenant in tenants:
         await flows.ledger.create(tenant, a_launch())
-    taken = [await flows.ledger.take(5, 1, 60_000) for _ in range(3)]
+    taken = [await flows.ledger.lease(5, 1, 60_000) for _ in range(3)]
     assert [each.next_ms == 0 for each in taken] == [True, True, False]
-    assert sorted(flow for each in taken for flow in each.flows) == sorted(
+    assert sorted(flow for each in taken for flow in each.items) == sorted(
         (tenant, "f1") for tenant in tenants
     )
 
@@ -161,7 +161,7 @@ async def test_nothing_is_left_of_flows_that_have_expired(short, ttls):
         await ended(short, f"f{number}")
     await asyncio.sleep(TTL_SECONDS * 1.1)
     for _ in range(4):
-        assert (await short.ledger.take(1, 1, 1000)).flows == []
+        assert (await short.ledger.lease(1, 1, 1000)).items == []
     assert await ttls() == {}
 
 
@@ -179,14 +179,14 @@ async def test_flows_that_live_longer_than_flows_are_kept_lose_nothing(short):
             write = StepWrite(events.custom("x", 1))
             await short.ledger.emit(writes, 4 * seq + part, 1000, write)
         await asyncio.sleep(TTL_SECONDS / 5)
-        await short.ledger.take(10, 10, 100)
+        await short.ledger.lease(10, 10, 100)
     await short.ledger.create(short.tenant, a_launch("later"))
     listed = await short.log.recent(short.tenant, 10)
     assert [summary.id for summary in listed] == ["later", "waits", "writes", "beats"]
     assert len(await short.log.entries(short.tenant, "writes", 0, 1000)) > 40
     await asyncio.sleep(1.2)  # the leases are over
-    taken = await short.ledger.take(10, 10, 1000)
-    assert {flow for _, flow in taken.flows} == {"beats", "writes", "later"}
+    taken = await short.ledger.lease(10, 10, 1000)
+    assert {flow for _, flow in taken.items} == {"beats", "writes", "later"}
     await ended(short, "waits", epoch=1)
     assert (await short.ledger.state(short.tenant, "waits")).definition == {"name": "example"}
 

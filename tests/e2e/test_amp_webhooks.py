@@ -18,7 +18,7 @@ from core.adapters.upstash.outbox import UpstashOutbox
 from core.errors import UnavailableError
 from core.flows import Flow
 from core.json_text import compact
-from core.polling import Batch, Idle
+from core.polling import Due, Idle
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
 from core.webhooks.events import Notification
@@ -268,7 +268,7 @@ async def test_a_store_that_refuses_does_not_end_the_dispatcher(
     class Refusing:
         renew, save, remove = outbox.renew, outbox.save, outbox.remove
 
-        async def lease(self, *arguments: int) -> Batch[Delivery]:
+        async def lease(self, *arguments: int) -> Due[Delivery]:
             if refusals:
                 raise refusals.pop()
             return await outbox.lease(*arguments)

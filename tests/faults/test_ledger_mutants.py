@@ -221,7 +221,7 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
-        "take", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,
+        "lease", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,
         any_order=False,
     ),
     Mutant(

@@ -12,7 +12,6 @@ from core.blobs import BlobRef
 from core.crews import clock
 from core.crews.ledger import (
     Claim,
-    DueFlows,
     FencedError,
     Launch,
     StepBusy,
@@ -25,6 +24,7 @@ from core.flows import Flow, Status, Step
 from core.flows import events as agui
 from core.flows.events import Event
 from core.json_text import encodable
+from core.polling import Due
 
 DAY_MS = 86_400_000
 
@@ -121,7 +121,7 @@ class MemoryFlows(MemorySpending):
         record.plan.due = record.plan.next_look(now, waits=record.waits)
         self._due.put(tenant, record.flow.id, record.plan.due)
 
-    def _reschedule(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
+    def _schedule_with_slack(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
         """Do so for a change by one who has not, but at a later time only if it gains `slack_ms`."""
         at, before = record.plan.next_look(now, waits=record.waits), record.plan.due
         if at < before or at - before > slack_ms:
@@ -174,7 +174,7 @@ class MemoryFlows(MemorySpending):
         error = step.error if write.error is None else encodable(write.error)
         record.put(replace(step, lease_ms=now + lease_ms, error=error))
         record.plan.leases[claim.step] = now + lease_ms
-        self._reschedule(claim.tenant, record, now, lease_ms / 3)
+        self._schedule_with_slack(claim.tenant, record, now, lease_ms / 3)
         record.messages[claim.step] = write.message
         changed = write.error is not None
         number = record.change(write.events, now) if changed else record.append(write.events)
@@ -193,7 +193,7 @@ class MemoryFlows(MemorySpending):
         record.owners.pop(claim.step, None)
         record.plan.leases[claim.step] = (now := self._now_ms()) + delay_ms
         self.count_lost(claim.tenant, record, claim.step)
-        self._reschedule(claim.tenant, record, now, 0)
+        self._schedule_with_slack(claim.tenant, record, now, 0)
         number = record.change(deferral(claim, write, delay_ms, reason), now)
         record.writes[claim.step] = (seq, number)
 
@@ -217,7 +217,7 @@ class MemoryFlows(MemorySpending):
         record.failures = 0
         if not record.waits:
             record.plan.look_by(lease_ms, record.flow.head.version)
-        self._reschedule(claim.tenant, record, now, float("inf"))
+        self._schedule_with_slack(claim.tenant, record, now, float("inf"))
         return record.flow
 
     async def transition(
@@ -293,5 +293,5 @@ class MemoryFlows(MemorySpending):
         """Return when a flow is to be looked at (ms); None for one that has ended."""
         return self._due.at(tenant, flow)
 
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
-        return self._due.take(self._now_ms(), limit, per_tenant, lease_ms)
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
+        return self._due.lease(self._now_ms(), limit, per_tenant, lease_ms)

@@ -17,6 +17,7 @@ from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.scripts import Turn
+from core.polling import Due
 
 MOST_TENANTS = 100  # in one script
 MOST_SCRIPTS = 100  # in one look
@@ -59,20 +60,15 @@ class DueIndex(Generic[Item]):
         self._redis, self._runner, self._kind = redis, runner, kind
         self._indexes = {tag: kind.index(tag) for tag in keys.all_tags()}
 
-    async def lease(
-        self, limit: int, per_tenant: int, lease_ms: int
-    ) -> tuple[list[tuple[str, Item]], int | None]:
-        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any.
-
-        Returns as well for how many ms there is nothing more to do (None: nothing waits).
-        """
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Item]:
+        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any."""
         scripts_left = MOST_SCRIPTS
         while True:
             leased = await self._look(limit, per_tenant, lease_ms)
             next_ms = max(0, round(min(leased.left_ms))) if leased.left_ms else None
             scripts_left -= 1
             if leased.items or next_ms != 0 or not (leased.moved and scripts_left):
-                return leased.items, next_ms
+                return Due(leased.items, next_ms)
 
     async def _look(self, limit: int, per_tenant: int, lease_ms: int) -> Leased[Item]:
         """Lease of the first tenants of each partition."""

@@ -14,7 +14,6 @@ from core.adapters.upstash.keys import Keyspace
 from core.blobs import BlobRef
 from core.crews.ledger import (
     Claim,
-    DueFlows,
     Launch,
     StepBusy,
     StepWrite,
@@ -26,6 +25,7 @@ from core.flows import Flow, Status, Step
 from core.flows.events import Event
 from core.flows.state import output_ref
 from core.json_text import compact
+from core.polling import Due
 
 
 class UpstashRunLedger:
@@ -246,9 +246,9 @@ class UpstashRunLedger:
         if verdict == "not_ended":
             raise ConflictError(f"the flow is {status[0]}: cancel it first")
 
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
-        """Return flows that are due."""
-        return DueFlows(*await self._due.lease(limit, per_tenant, lease_ms))
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
+        """Lease flows that are due."""
+        return await self._due.lease(limit, per_tenant, lease_ms)
 
 
 def due_flows(keys: Keyspace) -> Kind[str]:
@@ -256,7 +256,7 @@ def due_flows(keys: Keyspace) -> Kind[str]:
     return Kind(
         keys.due_index,
         lambda tenant: (keys.due(tenant), keys.flows(tenant), keys.definitions(tenant)),
-        scripts.take,
+        scripts.lease,
         lambda texts: list(zip(texts[::2], texts[1::2], strict=True)),
     )
 

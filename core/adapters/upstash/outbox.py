@@ -13,7 +13,7 @@ from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import DueIndex, Kind
 from core.adapters.upstash.keys import Keyspace
 from core.crews.ledger import FencedError
-from core.polling import Batch
+from core.polling import Due
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind
 
 
@@ -25,9 +25,9 @@ class UpstashOutbox:
         self._scripts = ScriptRunner(redis)
         self._due = DueIndex(redis, self._scripts, self._keys, _due_deliveries(self._keys))
 
-    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Delivery]:
         """Return flows that are due, leased."""
-        return Batch(*await self._due.lease(limit, per_tenant, lease_ms))
+        return await self._due.lease(limit, per_tenant, lease_ms)
 
     async def renew(self, tenant: str, delivery: Delivery, lease_ms: int) -> None:
         """Save how far a flow has come, and keep it."""

@@ -150,7 +150,7 @@ def settle(
 
 
 @script("due")
-def take(turn: Turn) -> None: ...
+def lease(turn: Turn) -> None: ...
 
 
 @script("due")

@@ -225,7 +225,7 @@ local function looked(plan, seen)
 end
 
 -- schedule: have the flow looked at at a time, be that earlier or later than before. The index is
--- lowered with it where it has to be; `take` raises it.
+-- lowered with it where it has to be; `lease` raises it.
 local function schedule(plan, at)
   plan.due = at
   if redis.call('ZADD', DUE, 'XX', 'GT', 'CH', int_str(at), args.flow) == 0 then

@@ -1,4 +1,4 @@
--- take: lease the flows that are due; forget those that have expired.
+-- lease: lease the flows that are due; forget those that have expired.
 --   KEYS     of each tenant its due set, its flows and its definitions
 --   returns  as `lease_in_turn`: of each flow its tenant and its name
 local function lease(turn, taken)
