@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import cpu
-from core.blobs import BlobStore
+from core.blobs import BlobStore, in_thread
 from core.crews import clock, strategies
 from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
@@ -126,7 +126,7 @@ async def _size(blobs: BlobStore, tenant: str, blob: str) -> int:
     """Return how large an upload is, 0 for none; 1 where the store does not say in time."""
     try:
         async with asyncio.timeout(_STORE_SECONDS):
-            return await asyncio.to_thread(blobs.size, tenant, blob)
+            return await in_thread(blobs.size, tenant, blob)
     except NotFoundError:
         return 0
     except (UnavailableError, TimeoutError):
