@@ -165,6 +165,7 @@ class UpstashRunLedger:
             epoch=claim.epoch,
             seq=seq,
             delay_ms=delay_ms,
+            reason=reason,
             events=encoded(deferral(claim, write, delay_ms, reason)),
         )
         await self._scripts.run(call, claim.flow, "what the step emits")

@@ -87,6 +87,7 @@ def release(
     epoch: int,
     seq: int,
     delay_ms: int,
+    reason: str,
     events: Events,
 ) -> None: ...
 

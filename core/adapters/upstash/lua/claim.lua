@@ -36,7 +36,7 @@ if busy_until > now then -- guard: busy
 end
 local status, changes = flow.status == 'queued' and 'running' or flow.status, {}
 local fields = {'status', status}
-if not charge(flow, now, lost_calls(step), changes, fields) then -- guard: lost calls
+if not charge(flow, now, lost_calls(step, now), changes, fields) then -- guard: lost calls
   return {'wrong_clock'}
 end
 step.state, step.owner, step.epoch, step.attempts = 'running', args.owner, step.epoch + 1, step.attempts + 1
@@ -51,6 +51,10 @@ schedule(plan, next_look(plan, status, now))
 local at, made = '/steps/' .. int_str(step.order), {}
 push(changes, '/status', cjson.encode(status), at .. '/state', '"running"',
   at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started))
+if step.waiting then
+  step.waiting = nil
+  push(changes, at .. '/waiting', 'null')
+end
 end_messages(made, {step})
 change(flow, now, changes,
   {made = made, step = step, plan = plan, names = {args.step}, fields = fields})

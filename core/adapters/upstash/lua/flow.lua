@@ -54,10 +54,11 @@ end
 -- turn), then those that were sent; add them to the log, as few entries as may be, and publish them
 -- as one message: number, then type and JSON of each, parted by the record separator. Nobody can
 -- listen to a flow that is being created: there is no channel then.
+--   alone    whether what was sent is left out
 --   returns  the number of the last event
-local function append(last, made, channel)
+local function append(last, made, channel, alone)
   local events = made -- guard: a version has an event
-  for i = FIRST_EVENT, #ARGV, 2 do
+  for i = FIRST_EVENT, alone and 0 or #ARGV, 2 do
     push(events, ARGV[i], whole_event(ARGV[i + 1]))
   end
   local count = #events / 2
@@ -116,10 +117,10 @@ end
 -- store: append events, and store what has changed with them.
 --   made     events made here, see `append`
 --   parts    what is stored: `step`, the record of args.step; `plan`; `fields`, more of the hash,
---            name and value in turn
+--            name and value in turn; `alone`, whether the events that were sent are left out
 --   returns  the number of the last event
 local function store(flow, made, parts)
-  local last, written = append(tonumber(flow.seq), made, args.channel), parts.fields or {}
+  local last, written = append(tonumber(flow.seq), made, args.channel, parts.alone), parts.fields or {}
   flow.seq = int_str(last)
   push(written, 'seq', flow.seq)
   if parts.step then
