@@ -16,7 +16,7 @@ from benchmarks.crew_parts import CREW, Office, a_model, office
 from benchmarks.listeners import Listener
 from benchmarks.parts import Parts
 from benchmarks.report import Figure
-from core.adapters.upstash import calls, scripts
+from core.adapters.upstash import calls
 from infra.local.gateway.scripts import without_key_locking
 
 LINE = re.compile(rb'data: [\d.]+ \[\d+ (\S+)\] "(\w+)"(.*)')
@@ -156,7 +156,7 @@ def _script_names() -> dict[str, str]:
             without_key_locking(calls.text(calls.FOLDER, script.parts).encode()),
             usedforsecurity=False,
         ).hexdigest(): name
-        for name, script in scripts.SCRIPTS.items()
+        for name, script in calls.SCRIPTS.items()
     }
 
 
