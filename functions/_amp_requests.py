@@ -120,6 +120,7 @@ class Resume(Hooks):
     task_id: Annotated[str, Field(alias="task_id")]
     human_feedback: Annotated[str, Field(alias="human_feedback", max_length=FEEDBACK_CHARACTERS)]
     is_approve: Annotated[bool, Field(alias="is_approve")]
+    review: Annotated[str | None, Field(max_length=256)] = None  # beyond AMP's: the question
 
 
 def pointer(kind: WebhookKind) -> str:

@@ -26,7 +26,8 @@ class Subscriptions:
     @classmethod
     def of(cls, webhooks: Mapping[str, Any], results: Mapping[str, Any]) -> "Subscriptions":
         """Return what is in use once these results are there."""
-        added = [result[ANSWER_KEY] for result in results.values() if ANSWER_KEY in result]
+        inline = [result for result in results.values() if isinstance(result, dict)]
+        added = [result[ANSWER_KEY] for result in inline if ANSWER_KEY in result]
         every = {k: url for source in (*added, webhooks) for k, url in source.items()}
         urls = {kind: every[kind] for kind in WebhookKind if kind in every}
         return cls(urls, webhooks.get(AUTHORIZATION_KEY, {}))
