@@ -106,20 +106,18 @@ def _last_step(flow: Flow) -> Answer | None:
     }
 
 
-def _definition(flow: Flow) -> Definition | None:
-    """Return the crew's definition; None for one of another version that this one cannot run."""
+def _graph(flow: Flow) -> strategies.TaskGraph | None:
+    """Return the flow's tasks; None where its crew is of another version, which this cannot run."""
     try:
-        return Definition.from_stored(flow.definition).filled(flow.inputs)
+        return strategies.TaskGraph.of(flow)
     except StoredDefinitionError:
         return None
 
 
 def _tasks(flow: Flow) -> list[Answer]:
-    definition = _definition(flow)
-    if definition is None:
-        return []
-    done = strategies.task_results(definition, flow.results).values()
-    return [_task(flow, result) for result in done]
+    graph = _graph(flow)
+    done = {} if graph is None else graph.task_results(flow.results)
+    return [_task(flow, result) for result in done.values()]
 
 
 def _task(flow: Flow, result: strategies.TaskResult) -> Answer:
@@ -151,15 +149,15 @@ def _asked(flow: Flow) -> Answer:
 
 
 def _progress(flow: Flow) -> Answer:
-    definition = _definition(flow)
-    if definition is None:
+    graph = _graph(flow)
+    if graph is None:
         return {}
-    done = strategies.task_results(definition, flow.results)
+    done = graph.task_results(flow.results)
     under_way = [_task_of(step) for step in flow.steps if step.state == "running"]
-    left = [name for name in definition.tasks if name not in done]
+    left = [name for name in graph.definition.tasks if name not in done]
     return {
         "current_task": next(iter([*under_way, *left]), None),
-        "progress": {"completed_tasks": len(done), "total_tasks": len(definition.tasks)},
+        "progress": {"completed_tasks": len(done), "total_tasks": len(graph.definition.tasks)},
     }
 
 

@@ -132,8 +132,15 @@ def _pointer(location: Iterable[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+class BrokenOffError(Exception):
+    """An answer ends in its middle. Why is in the log; servers would print what another error says."""
+
+
 class Problems:
-    """ASGI: the last resort, so that every error of an app becomes a problem document."""
+    """ASGI: the last resort, so that every error of an app becomes a problem document.
+
+    Raises BrokenOffError when the answer has begun.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -151,9 +158,11 @@ class Problems:
         except ClientDisconnect:
             return  # nobody is left to be told
         except Exception as error:
-            if begun or scope["type"] != "http":
+            if isinstance(error, BrokenOffError) or scope["type"] != "http":
                 raise
-            if not isinstance(error, CrewlineError):
+            if begun or not isinstance(error, CrewlineError):
                 asked = {"method": scope["method"], "path": scope["path"]}
                 log.exception("a request failed unexpectedly", extra=asked)
+            if begun:
+                raise BrokenOffError from None
             await response(error)(scope, receive, send)

@@ -42,11 +42,12 @@ async def dry_run(
     crew_file, runner = Registry(CREWS).get(crew), _runner(files)
     whole, results = crew_file.with_defaults(dict(inputs)), dict[str, Any]()
     definition = crew_file.filled(whole)
+    tasks = strategies.TaskGraph(definition)
     while True:
-        match strategies.next_action(definition, results):
+        match tasks.next_action(results):
             case Ready(steps):
                 for step in steps:
-                    prompt = strategies.prompt(definition, results, step.id)
+                    prompt = tasks.prompt(results, step.id)
                     work = StepTask("t", "f", definition, prompt, 1, whole)
                     results[step.id] = await runner.run(work, NullSession())
             case Wait(name):

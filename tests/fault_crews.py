@@ -97,7 +97,8 @@ def expected(
 ) -> Expected:
     """Return what a flow comes to: the strategy played through by hand. Every person approves."""
     done = dict(results or {})
-    while not isinstance(ready := strategies.next_action(definition, done), strategies.End):
+    tasks = strategies.TaskGraph(definition)
+    while not isinstance(ready := tasks.next_action(done), strategies.End):
         if isinstance(ready, strategies.Wait):
             done[ready.name] = strategies.review_answer(True, "")
         else:
@@ -109,7 +110,7 @@ def expected(
 def _result(
     definition: Definition, results: dict[str, Any], step: str, padding: int
 ) -> dict[str, Any]:
-    schema = strategies.prompt(definition, results, step).output_schema
+    schema = strategies.TaskGraph(definition).prompt(results, step).output_schema
     return as_result(answer(step), schema, padding)
 
 

@@ -65,7 +65,7 @@ class Story:
     async def finished(self, step: str, output: Any) -> None:
         ledger, tenant = self.flows.ledger, self.flows.tenant
         state = await ledger.state(tenant, self.flow)
-        ready = strategies.next_action(CREW, state.results)
+        ready = strategies.TaskGraph(CREW).next_action(state.results)
         assert isinstance(ready, strategies.Ready)
         state = await ledger.add_steps(tenant, state, ready.steps)
         seen = next(s for s in state.steps if s.id == step)

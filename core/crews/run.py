@@ -15,7 +15,6 @@ from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews import run_step, strategies
 from core.crews.clock import Clock, NowMs, now_ms
-from core.crews.definition import Definition
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.run_step import Outcome, StepCrashedError, StepError, Timing
@@ -41,6 +40,21 @@ AWAY_MS = 10_000  # until a flow is looked at again that lacks the object store
 WAIT_LOOK_MS = 24 * 3600 * 1000  # how often a flow that waits for a person is looked at
 
 
+@dataclass(slots=True)
+class _Visit:
+    """A worker's way through a flow, and what stays the same on it."""
+
+    tenant: str
+    clock: Clock
+    _tasks: strategies.TaskGraph | None = None
+
+    def tasks(self, state: Flow) -> strategies.TaskGraph:
+        """Return the flow's tasks; a crew is read once, and only if there is something to do."""
+        if self._tasks is None:
+            self._tasks = strategies.TaskGraph.of(state)
+        return self._tasks
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Takes flows forward. Holds nothing between two calls."""
@@ -61,10 +75,11 @@ class Worker:
         went wrong outside of its steps; the flow stays due.
         """
         logs.add(tenant=tenant, flow=flow)
+        visit = _Visit(tenant, clock)
         try:
             reached: Flow | Outcome = await self.ledger.state(tenant, flow)
             while isinstance(reached, Flow):
-                reached = await self._continue(tenant, reached, clock)
+                reached = await self._continue(visit, reached)
         except FencedError:
             reached = Outcome.FENCED
         except LostValueError as error:
@@ -92,45 +107,47 @@ class Worker:
         state = await self.ledger.state(tenant, flow)
         return await self._fail(tenant, state, f"the flow cannot go on: {why}", "internal")
 
-    async def _continue(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
+    async def _continue(self, visit: _Visit, state: Flow) -> Flow | Outcome:
         """Do what is next; return the state after it, or why this worker is done."""
         if state.head.status.terminal:
             return Outcome.ENDED
         try:
             if state.head.status is Status.WAITING:
                 await self.ledger.reschedule(
-                    tenant, state.id, WAIT_LOOK_MS, seen=state.head.version
+                    visit.tenant, state.id, WAIT_LOOK_MS, seen=state.head.version
                 )
                 return Outcome.WAITS
-            return await self._dispatch(tenant, state, clock)
+            return await self._dispatch(visit, state)
         except ExpiredError:
-            state = await self.ledger.state(tenant, state.id, fresh=True)
-            return await self._fail(tenant, state, "the flow took longer than it may", "time_limit")
+            state = await self.ledger.state(visit.tenant, state.id, fresh=True)
+            return await self._fail(
+                visit.tenant, state, "the flow took longer than it may", "time_limit"
+            )
 
-    async def _dispatch(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
+    async def _dispatch(self, visit: _Visit, state: Flow) -> Flow | Outcome:
         """Do what is next. Without the object store, where that has to do with it, come later."""
         try:
-            return await self._do_next(tenant, await self.values.whole(tenant, state), clock)
+            return await self._do_next(visit, await self.values.whole(visit.tenant, state))
         except StoreAwayError as error:
             log.warning("the flow goes on later: %s", error)
-            await self.ledger.reschedule(tenant, state.id, AWAY_MS)
+            await self.ledger.reschedule(visit.tenant, state.id, AWAY_MS)
             return Outcome.DEFERRED
 
-    async def _do_next(self, tenant: str, state: Flow, clock: Clock) -> Flow | Outcome:
-        definition = Definition.from_stored(state.definition).filled(state.inputs)
-        match strategies.next_action(definition, state.results):
+    async def _do_next(self, visit: _Visit, state: Flow) -> Flow | Outcome:
+        tenant = visit.tenant
+        match visit.tasks(state).next_action(state.results):
             case strategies.End(output):
                 return await self._end(tenant, state, output)
             case strategies.Wait() as wait:
                 return await self._wait(tenant, state, wait)
             case strategies.Ready(steps):
-                if clock.seconds_left() < self.timing.step_seconds:
+                if visit.clock.seconds_left() < self.timing.step_seconds:
                     await self.ledger.reschedule(tenant, state.id, 0)
                     await self.wake_queue.enqueue(tenant, state.id)
                     return Outcome.OUT_OF_TIME
                 state = await self._ensure_steps(tenant, state, steps)
                 ready = {step.id for step in steps}
-                return await self._run_next_step(tenant, definition, state, ready, clock)
+                return await self._run_next_step(visit, state, ready)
 
     async def _ensure_steps(self, tenant: str, state: Flow, steps: tuple[Step, ...]) -> Flow:
         known = {step.id for step in state.steps}
@@ -138,9 +155,7 @@ class Worker:
             return state
         return await self.ledger.add_steps(tenant, state, steps)
 
-    async def _run_next_step(
-        self, tenant: str, definition: Definition, state: Flow, ready: set[str], clock: Clock
-    ) -> Flow | Outcome:
+    async def _run_next_step(self, visit: _Visit, state: Flow, ready: set[str]) -> Flow | Outcome:
         """Run the first of these steps that nobody holds; those that nobody began come first.
 
         A step that has moved on since the state was read is looked at anew.
@@ -149,7 +164,7 @@ class Worker:
         held = [step for step in state.steps if step.id in ready and step.state != "pending"]
         moved = False
         for at, step in enumerate([*free, *held]):
-            work = run_step.build_work(tenant, definition, state, step)
+            work = run_step.build_work(visit.tenant, visit.tasks(state), state, step)
             try:
                 claim = await self._claim(work, state, step, more=at + 1 < len(free))
             except FencedError:
@@ -157,11 +172,12 @@ class Worker:
                 continue
             if isinstance(claim, Claim):
                 if at + 1 < len(free):
-                    await wake_worker(self.wake_queue, tenant, state.id)
-                return await self._run(
-                    state, step, replace(work, attempt=claim.attempt), claim, clock
-                )
-        return await self.ledger.state(tenant, state.id, fresh=True) if moved else Outcome.BUSY
+                    await wake_worker(self.wake_queue, visit.tenant, state.id)
+                work = replace(work, attempt=claim.attempt)
+                return await self._run(state, step, work, claim, visit.clock)
+        return (
+            await self.ledger.state(visit.tenant, state.id, fresh=True) if moved else Outcome.BUSY
+        )
 
     async def _claim(
         self, work: StepTask, state: Flow, step: Step, *, more: bool

@@ -17,12 +17,11 @@ from typing import Any, TypeVar
 
 from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
-from core.crews import strategies
 from core.crews.clock import Clock, NowMs
-from core.crews.definition import Definition
 from core.crews.event_buffer import EventBuffer
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
+from core.crews.strategies import TaskGraph
 from core.crews.work import (
     CrewRunner,
     Kind,
@@ -110,13 +109,13 @@ class OutOfTimeError(StepDeferredError):
         super().__init__("the worker's time is up", 0)
 
 
-def build_work(tenant: str, definition: Definition, state: Flow, step: Step) -> StepTask:
+def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
-    prompt = strategies.prompt(definition, state.results, step.id)
+    prompt = tasks.prompt(state.results, step.id)
     return StepTask(
         tenant,
         state.id,
-        definition,
+        tasks.definition,
         prompt,
         step.attempts + 1,
         state.inputs,

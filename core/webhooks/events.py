@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.crews import strategies
-from core.crews.definition import Definition, StoredDefinitionError, as_text
+from core.crews.definition import StoredDefinitionError, as_text
 from core.flows import Entry, Flow
 from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
@@ -118,7 +118,7 @@ class _Replay:
 
     def __init__(self, flow: Flow, to_come: set[str]) -> None:
         self._flow = flow
-        self._definition = _readable(flow)
+        self._graph = _readable(flow)
         self._results = {n: r for n, r in flow.results.items() if n not in to_come}
         self._finished = set(self._tasks())
         self.subscriptions = Subscriptions.of(flow.webhooks, self._results)
@@ -126,8 +126,8 @@ class _Replay:
     def apply(self, event: Event) -> Iterator[tuple[WebhookKind, Notification]]:
         """Take the next event of the log; yield what is to be sent of it."""
         if (name := _result(event)) in self._flow.results:
-            if event["type"] == "STEP_FINISHED" and self._definition is not None:
-                yield WebhookKind.STEP, self._step(self._definition, name)
+            if event["type"] == "STEP_FINISHED" and self._graph is not None:
+                yield WebhookKind.STEP, self._step(self._graph, name)
             self._results[name] = self._flow.results[name]
             if ANSWER_KEY in self._results[name]:
                 self.subscriptions = Subscriptions.of(self._flow.webhooks, self._results)
@@ -138,47 +138,45 @@ class _Replay:
             yield WebhookKind.CREW, FlowEnded()
 
     def _tasks(self) -> Mapping[str, strategies.TaskResult]:
-        if self._definition is None:
-            return {}
-        return strategies.task_results(self._definition, self._results)
+        return {} if self._graph is None else self._graph.task_results(self._results)
 
     def _newly_finished(self) -> Iterator[tuple[WebhookKind, Notification]]:
         tasks = self._tasks()
         for name in tasks:
-            if name not in self._finished and self._definition is not None:
-                yield WebhookKind.TASK, self._task(self._definition, tasks[name])
+            if name not in self._finished and self._graph is not None:
+                yield WebhookKind.TASK, self._task(self._graph, tasks[name])
         self._finished |= set(tasks)
 
-    def _step(self, definition: Definition, step: str) -> StepFinished:
+    def _step(self, graph: strategies.TaskGraph, step: str) -> StepFinished:
         flow = self._flow
-        prompt = strategies.prompt(definition, self._results, step)
+        prompt = graph.prompt(self._results, step)
         result = flow.results[step]
         text = result.get("raw") or as_text(result["output"])
-        role = definition.agents[prompt.agent].role
+        role = graph.definition.agents[prompt.agent].role
         return StepFinished(step, prompt.task, role, prompt.description, text)
 
     def _waiting(self, asked: Mapping[str, Any]) -> WaitingForPerson:
         output = asked["output"]
-        if "output_ref" in asked and self._definition is not None:  # the event has not room for it
-            match strategies.next_action(self._definition, self._results):
+        if "output_ref" in asked and self._graph is not None:  # the event has not room for it
+            match self._graph.next_action(self._results):
                 case strategies.Wait(output=output):
                     pass
                 case _:
                     log.warning("the flow does not wait where its log says so")
         return WaitingForPerson(asked["review"], asked["task"], asked["agent"], output)
 
-    def _task(self, definition: Definition, result: strategies.TaskResult) -> TaskFinished:
-        task = definition.tasks[result.task]
+    def _task(self, graph: strategies.TaskGraph, result: strategies.TaskResult) -> TaskFinished:
+        task = graph.definition.tasks[result.task]
         return TaskFinished(result, task.description, task.expected_output)
 
 
-def _readable(flow: Flow) -> Definition | None:
-    """Return the crew's definition; None if another version stored it and this one cannot run it.
+def _readable(flow: Flow) -> strategies.TaskGraph | None:
+    """Return the flow's tasks; None if another version stored its crew and this one cannot run it.
 
     Then nothing is sent of steps and tasks, but still that the flow waits or has ended.
     """
     try:
-        return Definition.from_stored(flow.definition).filled(flow.inputs)
+        return strategies.TaskGraph.of(flow)
     except StoredDefinitionError:
         log.warning("no webhooks of steps and tasks: the flow's crew cannot be read")
         return None

@@ -46,6 +46,7 @@ async def _serve(processes: Processes, port: int, environ: Mapping[str, str]) ->
         asyncio.create_task(stopped.wait()),
         asyncio.create_task(processes.watch(but=(host.WORKER,))),
         asyncio.create_task(_keep_worker(processes, environ)),
+        asyncio.create_task(_show_lines(processes)),
         asyncio.create_task(_reload(processes, port, environ)),
     ]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -73,6 +74,15 @@ async def _keep_worker(processes: Processes, environ: Mapping[str, str]) -> None
         if processes.ended(host.WORKER) is not None:  # else a reload was quicker
             host.start_worker(processes, environ)
         failures, began = failures + 1, time.monotonic()
+
+
+async def _show_lines(processes: Processes) -> None:
+    """Print what API and worker log, as they do."""
+    while True:
+        for name in (host.API, host.WORKER):
+            for line in processes.new_lines(name):
+                print(f"{name:6} {line}", flush=True)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _reload(processes: Processes, port: int, environ: Mapping[str, str]) -> None:

@@ -62,6 +62,7 @@ def start_worker(processes: Processes, environ: Mapping[str, str]) -> None:
 
 def _api_command(port: int) -> list[str]:
     options = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--no-server-header"]
+    options += ["--log-level", "warning"]  # of uvicorn itself
     # Streams stay open for a minute: without this, stopping would wait for them.
     options += ["--timeout-graceful-shutdown", "1", "--lifespan", "off"]
     return [sys.executable, "-m", "uvicorn", "infra.api:app", *options]

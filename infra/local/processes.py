@@ -37,11 +37,12 @@ class LocalError(Exception):
     """What went wrong on this machine; the message is one clear line that says what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Child:
     process: subprocess.Popen[bytes]
     log: Path
     parent_pipe: int  # the write end; the child is killed when it closes
+    read_bytes: int = 0  # of its log, by `new_lines`
 
     def signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -50,6 +51,13 @@ class _Child:
     def wait_until(self, deadline: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(max(0.0, deadline - time.monotonic()))
+
+    def new_lines(self) -> list[str]:
+        with self.log.open("rb") as log:
+            log.seek(self.read_bytes)
+            whole, end, _ = log.read().rpartition(b"\n")
+        self.read_bytes += len(whole + end)
+        return (whole + end).decode("utf-8", "replace").splitlines()
 
     def end(self) -> None:
         """Kill what is left of the group; its guard goes when the parent_pipe closes."""
@@ -143,6 +151,11 @@ class Processes:
         """Whether a child that was not stopped has these words in its log."""
         child = self._children.get(name)
         return child is not None and words.encode() in child.log.read_bytes()
+
+    def new_lines(self, name: str) -> list[str]:
+        """Return the whole lines that a child has written since this was last called for it."""
+        child = self._children.get(name)
+        return [] if child is None else child.new_lines()
 
     def stop(self, *names: str) -> None:
         """Stop the children named, or all: SIGTERM, and SIGKILL to what is left after 1.5 s."""

@@ -49,7 +49,7 @@ def of_step(crew: str, step: str, results: dict[str, Any], **inputs: Any) -> Any
     """What the model answers in a step of an example crew."""
     definition = Registry(Path("crews")).get(crew)
     definition = definition.filled(definition.with_defaults(inputs))
-    order = strategies.prompt(definition, results, step)
+    order = strategies.TaskGraph(definition).prompt(results, step)
     goal = definition.agents[order.agent].goal
     return ordered_by(StepTask("t", "f", definition, order, 1, inputs), goal)
 
@@ -108,7 +108,7 @@ def test_it_votes_for_what_it_would_have_answered_itself():
     texts = ("It rained.", "The ship Vasa sank.", "A lighthouse is white.")
     results = {f"write.proposal.1.{a}": said(t) for a, t in zip(agents, texts, strict=True)}
     crew = Registry(Path("crews")).get("research_brief_consensus")
-    order = strategies.prompt(crew.filled(BRIEF), results, "write.verdict.1.analyst")
+    order = strategies.TaskGraph(crew.filled(BRIEF)).prompt(results, "write.verdict.1.analyst")
     vote = of_step("research_brief_consensus", "write.verdict.1.analyst", results, **BRIEF)
     assert order.context[vote["choice"] - 1].text.endswith("The ship Vasa sank.")
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ async def test_what_each_operation_costs_in_billed_commands(flows, valkey):
     most = {
         "create": 9, "take": 7, "look": 2, "state": 1, "head": 1, "claim": 7, "beat": 4, "emit": 6,
         "reserve": 3, "settle": 8, "commit": 6, "add_steps": 6, "reschedule": 5, "release": 9,
-        "end": 11,
+        "end": 13,
     }  # fmt: skip
     assert {name: count for name, count in spent.items() if count > most[name]} == {}
 
@@ -139,6 +140,21 @@ async def test_a_look_costs_the_same_at_any_number_of_tenants(flows, valkey):
     before = calls(valkey)
     assert (await flows.ledger.take(10, 1, 600_000)).flows == []
     after = calls(valkey)
+    assert sum(after.values()) - sum(before.values()) <= 4  # INFO and PING are two of them
+
+
+async def test_tenants_whose_flows_have_ended_cost_no_look(flows, valkey):
+    """Not even one: the end itself says that nothing is left to do for them."""
+    for number in range(20):
+        tenant = f"t{number}"
+        await flows.ledger.create(tenant, a_launch("f1"))
+        await ended(replace(flows, tenant=tenant), "f1")
+    before = calls(valkey)
+    taken = await flows.ledger.take(10, 1, 600_000)
+    after = calls(valkey)
+    assert taken.flows == []
+    assert taken.next_ms is not None
+    assert taken.next_ms > LEASE_MS
     assert sum(after.values()) - sum(before.values()) <= 4  # INFO and PING are two of them
 
 

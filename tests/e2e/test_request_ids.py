@@ -1,6 +1,7 @@
 """Requests have ids, which their answers and the lines logged meanwhile have too."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from core import logs
 from core.adapters.memory import MemoryFlows
 from core.flows import Head
-from functions import flow_status
+from functions import crew_launch, flow_status
 from tests.e2e.apps import begin, gateway_event, opened
 
 
@@ -67,4 +68,27 @@ async def test_what_is_logged_meanwhile_names_request_and_tenant(
     assert answer.status_code == 500
     line = next(json.loads(line) for line in caplog.text.splitlines() if '"path"' in line)
     assert (line["request_id"], line["tenant"], line["path"]) == ("ab-1", "acme", "/v1/flows/f1")
+    assert "s3cret" not in caplog.text
+
+
+async def test_a_launch_is_logged_with_its_request_and_its_flow(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    caplog.handler.setFormatter(logs.JsonFormatter())
+    with opened(tmp_path) as app:
+        async with app.client(crew_launch) as client:
+            answers = [
+                await client.post(
+                    "/v1/flows",
+                    json={"crew": "haiku", "inputs": {"topic": "s3cret"}},
+                    headers={"x-request-id": "ab-1", "idempotency-key": "k"},
+                )
+                for _ in range(2)
+            ]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    (line,) = [line for line in lines if line["message"] == "launched"]
+    flow = answers[0].json()["id"]
+    assert (line["request_id"], line["tenant"], line["flow"]) == ("ab-1", "acme", flow)
     assert "s3cret" not in caplog.text

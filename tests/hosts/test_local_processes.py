@@ -50,6 +50,15 @@ def processes(tmp_path):
         yield children
 
 
+def test_each_whole_line_of_a_child_is_new_once_and_a_new_child_begins_anew(processes):
+    assert processes.new_lines("talker") == []
+    for words in ("first", "2nd"):
+        processes.start("talker", python(f"print('{words}'); print('half', end='', flush=True)"))
+        wait_for(lambda: processes.ended("talker"))
+        assert processes.new_lines("talker") == [words]
+        assert processes.new_lines("talker") == []
+
+
 def test_what_a_child_prints_is_in_its_log(processes, tmp_path):
     log = tmp_path / "logs" / "talker.log"
     processes.start("talker", python("print('hello', flush=True); input()"))

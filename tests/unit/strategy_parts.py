@@ -16,14 +16,14 @@ def said(value: Any) -> dict[str, Any]:
 
 
 def now(definition: Definition, results: dict[str, Any]) -> list[str]:
-    found = strategies.next_action(definition, results)
+    found = strategies.TaskGraph(definition).next_action(results)
     assert isinstance(found, Ready)
     return [step.id for step in found.steps]
 
 
 def asked(definition: Definition, results: dict[str, Any], step: str, **inputs: Any) -> Prompt:
     assert step in now(definition, results)
-    return strategies.prompt(definition.filled(inputs), results, step)
+    return strategies.TaskGraph(definition.filled(inputs)).prompt(results, step)
 
 
 def told(prompt: Prompt) -> list[str]:
@@ -76,7 +76,7 @@ def proposed(turn: int, **texts: str) -> dict[str, Any]:
 
 def voted(definition: Definition, results: dict[str, Any], turn: int, **choices: str):
     """Votes by the text that is voted for."""
-    context = strategies.prompt(definition, results, f"weigh.verdict.{turn}.ana").context
+    context = strategies.TaskGraph(definition).prompt(results, f"weigh.verdict.{turn}.ana").context
     number = {each.text.splitlines()[1]: n for n, each in enumerate(context, 1)}
     return {
         f"weigh.verdict.{turn}.{name}": said({"choice": number[text], "reason": f"{text}!"})

@@ -18,7 +18,7 @@ from core.crews.definition import (
     parse,
 )
 from core.crews.definition.registry import patched
-from core.crews.strategies import Ready, next_action
+from core.crews.strategies import Ready, TaskGraph
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Step
 
@@ -86,6 +86,7 @@ def with_task(**changes: Any) -> str:
         (with_task(context=["final"]), "no earlier task: final"),
         (with_task(description="On {tpoic}"), "no such input: tpoic"),
         (with_task(output_schema={"type": "strnig"}), "not a JSON Schema"),
+        (written(inputs={"unevaluatedProperties": False}), "unevaluatedProperties"),
         (with_task(code="import os"), "line 25: /tasks/draft/code: there is no such key"),
         (written(process="consensual"), "sequential"),
         (with_task(agent=None), "task draft: no agent"),
@@ -174,7 +175,7 @@ def test_a_definition_that_an_older_release_stored_is_still_read():
     assert (agent.role, agent.goal, agent.max_rpm) == ("Writer", "", None)
     assert (task.expected_output, task.guardrails, task.max_execution_time) == ("", [], 900)
     assert (crew.limits, crew.manager) == (Limits(), None)
-    assert next_action(crew.filled({}), {}) == Ready((Step("t", "", "Writer"),))
+    assert TaskGraph(crew.filled({})).next_action({}) == Ready((Step("t", "", "Writer"),))
 
 
 @pytest.mark.parametrize("text", [written(), managed(), agreeing()])

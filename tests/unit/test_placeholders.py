@@ -42,7 +42,7 @@ def test_titles_and_roles_are_shown_with_the_inputs_in_them():
     )
     (step,) = strategies.initial_steps(definition)
     assert (step.title, step.agent) == ("All on rain", "rain desk")
-    (result,) = strategies.task_results(definition, {"draft": said("x")}).values()
+    (result,) = strategies.TaskGraph(definition).task_results({"draft": said("x")}).values()
     assert result.agent == "rain desk"
 
 

@@ -37,9 +37,9 @@ class Played:
 
 def play(definition: Definition, answers: int, order: int) -> Played:
     """Run a flow to its end; `order` says which ready step is finished next."""
-    played, luck = Played(), random.Random(order)
+    played, luck, tasks = Played(), random.Random(order), strategies.TaskGraph(definition)
     for _ in range(steps_at_most(definition) + 1):
-        found = strategies.next_action(definition, played.results)
+        found = tasks.next_action(played.results)
         match found:
             case End():
                 played.output = found.output
@@ -49,12 +49,12 @@ def play(definition: Definition, answers: int, order: int) -> Played:
             case Ready():
                 played.ready.append([step.id for step in found.steps])
                 chosen = luck.choice(found.steps).id
-                played.results[chosen] = an_agents(answers, noted(definition, played, chosen))
+                played.results[chosen] = an_agents(answers, noted(tasks, played, chosen))
     raise AssertionError(f"no end after {len(played.results)} results")
 
 
-def noted(definition: Definition, played: Played, chosen: str) -> Prompt:
-    assignment = strategies.prompt(definition, played.results, chosen)
+def noted(tasks: strategies.TaskGraph, played: Played, chosen: str) -> Prompt:
+    assignment = tasks.prompt(played.results, chosen)
     played.assignments[chosen] = assignment
     return assignment
 
@@ -111,7 +111,9 @@ def test_every_flow_comes_to_its_end_within_its_bounds(
     definition: Definition, answers: int, order: int
 ):
     played = play(definition, answers, order)
-    assert list(strategies.task_results(definition, played.results)) == list(definition.tasks)
+    assert list(strategies.TaskGraph(definition).task_results(played.results)) == list(
+        definition.tasks
+    )
 
 
 @flows
@@ -156,6 +158,19 @@ def test_the_same_results_give_the_same_steps_in_whatever_order_they_are_held(
     some = dict(list(results.items())[: random.Random(order).randint(0, len(results))])
     shuffled = list(some.items())
     random.Random(answers).shuffle(shuffled)
-    assert strategies.next_action(definition, some) == strategies.next_action(
-        definition, dict(shuffled)
-    )
+    assert strategies.TaskGraph(definition).next_action(some) == strategies.TaskGraph(
+        definition
+    ).next_action(dict(shuffled))
+
+
+@flows
+@given(crews(), seeds, seeds)
+def test_what_is_remembered_of_finished_tasks_changes_no_answer(
+    definition: Definition, answers: int, order: int
+):
+    remembering, results = strategies.TaskGraph(definition), dict[str, Any]()
+    for name, result in play(definition, answers, order).results.items():
+        results[name] = result
+        anew = strategies.TaskGraph(definition)
+        assert remembering.next_action(results) == anew.next_action(results)
+        assert remembering.task_results(results) == anew.task_results(results)

@@ -22,7 +22,7 @@ def test_all_propose_then_all_vote_and_the_winner_is_the_answer_with_its_dissent
     results = proposed(1, ana="stay", ben="go", cleo="wait")
     assert now(definition, results) == [f"weigh.verdict.1.{n}" for n in ("ana", "ben", "cleo")]
     results |= voted(definition, results, 1, ana="go", ben="go", cleo="wait")
-    assert strategies.next_action(definition, results) == End(
+    assert strategies.TaskGraph(definition).next_action(results) == End(
         {
             "answer": "go",
             "agreement": 0.667,
@@ -30,7 +30,7 @@ def test_all_propose_then_all_vote_and_the_winner_is_the_answer_with_its_dissent
             "dissent": [{"agent": "Cleo", "answer": "wait", "reason": "wait!"}],
         }
     )
-    assert strategies.task_results(definition, results)["weigh"].agent == "Ben"
+    assert strategies.TaskGraph(definition).task_results(results)["weigh"].agent == "Ben"
 
 
 def test_without_agreement_all_propose_again_knowing_what_was_proposed_and_said():
@@ -43,7 +43,7 @@ def test_without_agreement_all_propose_again_knowing_what_was_proposed_and_said(
         assert f"{text}!" in shown
     results |= proposed(2, ana="go", ben="go", cleo="go")
     ended = {"answer": "go", "agreement": 1.0, "rounds": 2, "dissent": []}
-    assert strategies.next_action(definition, results) == End(ended)
+    assert strategies.TaskGraph(definition).next_action(results) == End(ended)
 
 
 def test_proposals_that_are_equal_as_json_are_one_and_alone_need_no_vote():
@@ -53,7 +53,7 @@ def test_proposals_that_are_equal_as_json_are_one_and_alone_need_no_vote():
         "weigh.proposal.1.ben": said({"b": [True], "a": 1.0}),
         "weigh.proposal.1.cleo": said({"a": 1, "b": [True]}),
     }
-    ended = strategies.next_action(definition, results)
+    ended = strategies.TaskGraph(definition).next_action(results)
     assert isinstance(ended, End)
     assert ended.output["agreement"] == 1
     results["weigh.proposal.1.cleo"] = said({"a": 1, "b": [1]})
@@ -65,7 +65,7 @@ def test_nobody_can_tell_from_a_ballot_whose_a_proposal_is():
     one = proposed(1, ana="stay", ben="go", cleo="wait")
     other = proposed(1, ana="wait", ben="stay", cleo="go")
     ballots = {
-        strategies.prompt(definition, results, f"weigh.verdict.1.{name}").context
+        strategies.TaskGraph(definition).prompt(results, f"weigh.verdict.1.{name}").context
         for results in (one, other)
         for name in ("ana", "ben", "cleo")
     }
@@ -76,7 +76,7 @@ def test_after_the_last_round_a_tie_goes_to_the_agent_named_first():
     definition = agreeing(max_rounds=1)
     results = proposed(1, ana="stay", ben="go", cleo="wait")
     results |= voted(definition, results, 1, ana="go", ben="wait", cleo="stay")
-    ended = strategies.next_action(definition, results)
+    ended = strategies.TaskGraph(definition).next_action(results)
     assert isinstance(ended, End)
     assert (ended.output["answer"], ended.output["agreement"]) == ("stay", 0.333)
 
@@ -85,14 +85,14 @@ def test_a_tie_may_go_to_a_judge_who_chooses_among_what_is_tied():
     definition = agreeing(max_rounds=1, judge="judge", tie="judge")
     results = proposed(1, ana="stay", ben="go", cleo="go")
     results |= voted(definition, results, 1, ana="stay", ben="go", cleo="go")
-    assert isinstance(strategies.next_action(definition, results), End)
+    assert isinstance(strategies.TaskGraph(definition).next_action(results), End)
     results = proposed(1, ana="stay", ben="go", cleo="wait")
     results |= voted(definition, results, 1, ana="stay", ben="go", cleo="wait")
     order = asked(definition, results, "weigh.judge.1")
     assert order.output_schema is not None
     assert order.output_schema["properties"]["choice"]["enum"] == [1, 2, 3]
     results["weigh.judge.1"] = said({"choice": 2, "reason": "so"})
-    ended = strategies.next_action(definition, results)
+    ended = strategies.TaskGraph(definition).next_action(results)
     assert isinstance(ended, End)
     assert ended.output["answer"] == told(order)[1].splitlines()[1]
 
@@ -118,7 +118,7 @@ def test_a_judge_alone_says_what_is_best_and_how_far_the_proposals_agree():
     again = results | {"weigh.judge.1": unsure}
     assert "safer" in "\n".join(told(asked(definition, again, "weigh.proposal.2.ben")))
     sure = said({"choice": best, "agreement": 0.9, "reason": "safer"})
-    ended = strategies.next_action(definition, results | {"weigh.judge.1": sure})
+    ended = strategies.TaskGraph(definition).next_action(results | {"weigh.judge.1": sure})
     assert isinstance(ended, End)
     assert (ended.output["answer"], ended.output["agreement"]) == ("stay", 0.9)
     assert [each["agent"] for each in ended.output["dissent"]] == ["Ben", "Cleo"]
@@ -135,6 +135,6 @@ def test_the_winner_rewrites_its_own_proposal_and_the_agreement_stays_as_it_was(
     results["weigh.review.1"] = approved(False, "When?")
     assert asked(definition, results, "weigh.2").agent == "ben"
     results |= {"weigh.2": said("go now"), "weigh.review.2": approved(True)}
-    ended = strategies.next_action(definition, results)
+    ended = strategies.TaskGraph(definition).next_action(results)
     assert isinstance(ended, End)
     assert (ended.output["answer"], ended.output["agreement"]) == ("go now", 1.0)

@@ -32,8 +32,8 @@ def test_a_manager_plans_workers_work_side_by_side_and_the_manager_answers():
     assert now(definition, {"weigh.plan": said(PLAN)}) == ["weigh.work.1.1", "weigh.work.1.2"]
     assert now(definition, WORKED) == ["weigh.result.1"]
     ended = WORKED | {"weigh.result.1": said({"output": {"n": 1}})}
-    assert strategies.next_action(definition, ended) == End({"n": 1})
-    assert strategies.task_results(definition, ended)["weigh"].raw == '{"n": 1}'
+    assert strategies.TaskGraph(definition).next_action(ended) == End({"n": 1})
+    assert strategies.TaskGraph(definition).task_results(ended)["weigh"].raw == '{"n": 1}'
 
 
 def test_what_a_manager_sends_back_is_done_again_with_the_reason_and_nothing_else():
@@ -93,7 +93,7 @@ def test_a_result_either_answers_or_sends_back():
 def test_a_managers_answer_is_rewritten_by_the_manager():
     definition = managed(tasks={"weigh": task(human_input=True)})
     results = WORKED | {"weigh.result.1": said({"output": "so"})}
-    found = strategies.next_action(definition, results)
+    found = strategies.TaskGraph(definition).next_action(results)
     assert found == Wait("weigh.review.1", "weigh", "Ana", "weigh.result.1", "so")
     order = asked(definition, results | {"weigh.review.1": approved(False, "Why?")}, "weigh.2")
     assert (order.kind, order.agent, order.output_schema) == (Kind.TASK, "ana", None)

@@ -15,7 +15,7 @@ def test_a_sequential_crew_is_a_chain_to_the_last_output():
     for name in ("draft", "check", "final"):
         assert now(definition, results) == [name]
         results[name] = said(name.upper())
-    assert strategies.next_action(definition, results) == End("FINAL")
+    assert strategies.TaskGraph(definition).next_action(results) == End("FINAL")
 
 
 def test_a_task_is_told_its_context_or_else_all_that_was_before():
@@ -40,7 +40,7 @@ def test_a_task_that_runs_beside_others_is_told_the_last_one_of_the_chain_as_cre
     done = {"draft": said("a draft")}
     assert now(definition, done) == ["check", "final"]
     assert told(asked(definition, done, "check")) == ["a draft"]
-    assert strategies.next_action(definition, done | {"final": said("end")}) == Ready(
+    assert strategies.TaskGraph(definition).next_action(done | {"final": said("end")}) == Ready(
         strategies.initial_steps(definition)[1:2]
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.due import take_due
+from core.adapters.upstash.due import Taken, take_due
 from core.adapters.upstash.keys import Keyspace
 from core.crews.ledger import FencedError
 from core.polling import Batch
@@ -36,7 +36,7 @@ class UpstashOutbox:
     async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
         """Return flows that are due, leased."""
 
-        async def of(tag: str, tenants: list[str], room: int) -> tuple[list[Leased], list[float]]:
+        async def of(tag: str, tenants: list[str], room: int) -> Taken[Leased]:
             return await self._lease(tag, tenants, room, per_tenant, lease_ms)
 
         indexes = {tag: self._keys.outbox_index(tag) for tag in self._keys.all_tags()}
@@ -44,7 +44,7 @@ class UpstashOutbox:
 
     async def _lease(
         self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
-    ) -> tuple[list[Leased], list[float]]:
+    ) -> Taken[Leased]:
         keys = self._keys
         call = scripts.outbox_lease(
             keys.outbox_index(tag),
@@ -54,12 +54,10 @@ class UpstashOutbox:
             per_tenant=per_tenant,
             lease_ms=lease_ms,
         )
-        taken, soonest = await self._scripts.run(call)
+        taken, soonest, moved = await self._scripts.run(call)
         leased = zip(taken[::3], taken[1::3], taken[2::3], strict=True)
-        return (
-            [(tenant, _delivery(flow, record)) for tenant, flow, record in leased],
-            [float(soonest)] if soonest else [],
-        )
+        deliveries = [(tenant, _delivery(flow, record)) for tenant, flow, record in leased]
+        return Taken(deliveries, [float(soonest)] if soonest else [], bool(moved))
 
     async def renew(self, tenant: str, delivery: Delivery, lease_ms: int) -> None:
         """Save how far a flow has come, and keep it."""

@@ -5,28 +5,33 @@ the chain is done, and the chain goes on beside it, until a task names it in its
 naming none, is to be told all that was before.
 """
 
+from dataclasses import dataclass
+
 from core.crews.definition import Definition
 
 
-def needs(definition: Definition, task: str) -> set[str]:
-    """Return the tasks that must be finished before this one begins."""
-    return {*_link(definition, task), *context_tasks(definition, task)}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A task's place in the order.
+
+    `context`: the tasks whose answers it is told, in order; `needs`: those that must be finished
+    before it begins.
+    """
+
+    context: tuple[str, ...]
+    needs: frozenset[str]
 
 
-def context_tasks(definition: Definition, task: str) -> list[str]:
-    """Return the tasks whose answers this one is told, in order."""
-    this = definition.tasks[task]
-    if this.context is not None:
-        return this.context
-    return _link(definition, task) if this.async_execution else _earlier(definition, task)
-
-
-def _link(definition: Definition, task: str) -> list[str]:
-    """Return the task before this one in the chain, if there is one."""
-    tasks = definition.tasks
-    return [name for name in _earlier(definition, task) if not tasks[name].async_execution][-1:]
-
-
-def _earlier(definition: Definition, task: str) -> list[str]:
-    names = list(definition.tasks)
-    return names[: names.index(task)]
+def places(definition: Definition) -> dict[str, Place]:
+    """Return every task's place; a task needs only tasks that stand before it."""
+    found = dict[str, Place]()
+    link: tuple[str, ...] = ()  # the last task of the chain so far
+    for name, task in definition.tasks.items():
+        if task.context is not None:
+            context = tuple(task.context)
+        else:
+            context = link if task.async_execution else tuple(found)
+        found[name] = Place(context, frozenset((*link, *context)))
+        if not task.async_execution:
+            link = (name,)
+    return found

@@ -1,9 +1,10 @@
 -- outbox_lease: lease the flows of which webhooks are due, of tenants in turn.
 --   KEYS     the index, then for each of args.tenants its outbox and its deliveries
 --   returns  {tenant, flow and record (JSON text) in turn, for how many ms nothing more is due of
---            these tenants, or ''}
+--            these tenants, or '', how many places in the index have changed}
 -- A tenant of which more is due goes to the end of the queue: its place is the time it was served.
 local INDEX = KEYS[1]
+local moved_places = 0
 local WINDOW, us = 100, now_us()
 local now, room, taken, places, soonest = math.floor(us / 1000), args.limit, {}, {}, nil
 for i, tenant in ipairs(args.tenants) do
@@ -44,10 +45,10 @@ for i, tenant in ipairs(args.tenants) do
     push(places, first <= now and string.format('%.3f', (us + i) / 1000) or int_str(first), tenant)
     soonest = math.min(soonest or first, first)
   else
-    redis.call('ZREM', INDEX, tenant)
+    moved_places = moved_places + redis.call('ZREM', INDEX, tenant)
   end
 end
 if #places > 0 then
-  redis.call('ZADD', INDEX, unpack(places))
+  moved_places = moved_places + redis.call('ZADD', INDEX, 'CH', unpack(places))
 end
-return {taken, soonest and int_str(math.max(0, soonest - now)) or ''}
+return {taken, soonest and int_str(math.max(0, soonest - now)) or '', moved_places}

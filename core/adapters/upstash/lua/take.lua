@@ -1,8 +1,10 @@
 -- take: lease the flows that are due, of tenants in turn; forget those that have expired.
 --   KEYS     the index, then for each of args.tenants its due set, its flows and its definitions
---   returns  {tenant and flow in turn, for how many ms there is nothing more to do for these tenants, or ''}
+--   returns  {tenant and flow in turn, for how many ms there is nothing more to do for these tenants, or '',
+--            how many places in the index have changed}
 -- A tenant of which more is due goes to the end of the queue: its place is the time it was served.
 local INDEX = KEYS[1]
+local moved_places = 0
 local WINDOW, us = 100, now_us()
 local now, room, taken, places, soonest = math.floor(us / 1000), args.limit, {}, {}, nil
 for i, tenant in ipairs(args.tenants) do
@@ -47,11 +49,11 @@ for i, tenant in ipairs(args.tenants) do
     push(places, place, tenant)
     soonest = math.min(soonest or first, first)
   else
-    redis.call('ZREM', INDEX, tenant)
+    moved_places = moved_places + redis.call('ZREM', INDEX, tenant)
     redis.call('DEL', DEFINITIONS)
   end
 end
 if #places > 0 then
-  redis.call('ZADD', INDEX, unpack(places))
+  moved_places = moved_places + redis.call('ZADD', INDEX, 'CH', unpack(places))
 end
-return {taken, soonest and int_str(math.max(0, soonest - now)) or ''}
+return {taken, soonest and int_str(math.max(0, soonest - now)) or '', moved_places}

@@ -71,6 +71,8 @@ if terminal(args.to) then
   redis.call('ZREM', DUE, args.flow) -- guard: never due again
   local grain = math.max(1, math.floor(args.ttl_ms / 24)) -- so that many are forgotten at once
   redis.call('ZADD', DUE, int_str(math.ceil((now + args.ttl_ms) / grain) * grain), '~' .. args.flow)
+  local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES') -- what has ended costs no look
+  redis.call('ZADD', INDEX, 'GT', first[2], args.tenant)
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
