@@ -8,7 +8,7 @@ logged, and is a plain 500 to the caller.
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -120,16 +120,6 @@ def encoded(document: dict[str, Any]) -> bytes:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def invalid(message: str, errors: Iterable[Mapping[str, Any]]) -> InvalidInputError:
-    """Return pydantic's complaints as an error of ours: which field and why, not what it held."""
-    return InvalidInputError(message, ((_pointer(e["loc"]), e["msg"]) for e in errors))
-
-
-def _pointer(location: Iterable[str | int]) -> str:
-    """Return the place as a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
 class BrokenOffError(Exception):
