@@ -12,7 +12,9 @@ import json
 from typing import Any
 
 from core.costs.usage import Usage
+from core.flows.pieces import PIECE_CHARACTERS, pieces
 
+TEXT_DELTAS = ("TEXT_MESSAGE_CONTENT", "TOOL_CALL_ARGS")
 Event = dict[str, Any]  # an AG-UI event, JSON-ready, its "type" first
 
 
@@ -77,7 +79,7 @@ def open_message(events: list[Event], before: str | None) -> str | None:
 
 
 def merged(events: list[Event]) -> list[Event]:
-    """Return the events with neighbouring pieces of one message put together."""
+    """Return the events with neighbouring pieces of one message put together, none too long."""
     kept: list[Event] = []
     for event in events:
         last = kept[-1] if kept else {}
@@ -86,7 +88,14 @@ def merged(events: list[Event]) -> list[Event]:
             kept[-1] = last | {"delta": last["delta"] + event["delta"]}
         else:
             kept.append(event)
-    return kept
+    return [part for event in kept for part in _bounded(event)]
+
+
+def _bounded(event: Event) -> list[Event]:
+    """Return an event with a long piece of text as several."""
+    if event["type"] not in TEXT_DELTAS or len(event["delta"]) <= PIECE_CHARACTERS:
+        return [event]
+    return [event | {"delta": piece} for piece in pieces(event["delta"])]
 
 
 def tool_call(call: str, tool: str, arguments: str) -> list[Event]:
