@@ -3,7 +3,7 @@
 One webhook is sent per webhook event; the cursor is saved after each 2xx. One that is not accepted is
 tried eight times over a day, and holds up those behind it; then it is given up, and so is its
 address: what else is meant for that is tried once each, until one is accepted. After the final event
-the flow leaves the outbox.
+the flow leaves the outbox. What is for a host that is slow is put off, without counting as a try.
 
 Whoever processes may be killed at any time. What was sent but not saved is sent again, with the same
 id.
@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core import logs
 from core.crews.ledger import FencedError
@@ -21,6 +21,7 @@ from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
 from core.flows.values import INLINE, LargeValues, LostValueError, without_large
 from core.webhooks.events import Render, WebhookEvent, webhook_events
+from core.webhooks.hosts import HostShares, SlowHostError
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox
 from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.sender import UndeliveredError, WebhookSender
@@ -49,6 +50,7 @@ class Parts:
     policy: RetryPolicy = POLICY
     now: Callable[[], float] = time.time
     values: LargeValues = INLINE
+    hosts: HostShares = field(default_factory=HostShares)
 
 
 @dataclass(slots=True)
@@ -70,6 +72,9 @@ class OutboxEntry:
             await self._leave()
         except FencedError:
             log.info("webhooks are sent by somebody else")
+        except SlowHostError:
+            log.info("webhooks are sent later: their host is slow")
+            await self._give_back(self.delivery, self.parts.policy.put_off_ms())
         except UnavailableError as error:
             log.warning("webhooks are sent later: %s", error)
             await self._give_back(self.delivery, self.parts.policy.soonest_ms)
@@ -162,7 +167,8 @@ class OutboxEntry:
         headers = parts.signer.headers(self.tenant, name, body, int(parts.now()))
         if event.authorization is not None:
             headers["authorization"] = event.authorization
-        await parts.sender.send(target, headers, body)
+        async with parts.hosts.place(self.tenant, target.host, target.port):
+            await parts.sender.send(target, headers, body)
 
     async def _count_failure(self) -> None:
         """Try again later what nobody foresaw; give the whole flow up when that does not help."""
