@@ -5,6 +5,8 @@ as the start of a tool call, its arguments and its end, is made and written toge
 worker leaves it whole or not at all. Only a message that a model is still writing may stay open:
 the ledger knows it, and ends it when its step is begun again.
 
+A message however long makes no event and no write too large for the store: it is cut into pieces.
+
 Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
 """
 
@@ -12,9 +14,12 @@ import json
 from typing import Any
 
 from core.costs.usage import Usage
-from core.flows.pieces import PIECE_CHARACTERS, pieces
+from core.flows.pieces import pieces
 
-TEXT_DELTAS = ("TEXT_MESSAGE_CONTENT", "TOOL_CALL_ARGS")
+PIECE_CHARACTERS = 32_000  # of one event, of what may be cut
+BATCH_CHARACTERS = 256_000  # of the events of one write, the last one apart
+_WITHIN_A_CALL = ("TOOL_CALL_ARGS", "TOOL_CALL_END")
+
 Event = dict[str, Any]  # an AG-UI event, JSON-ready, its "type" first
 
 
@@ -79,23 +84,53 @@ def open_message(events: list[Event], before: str | None) -> str | None:
 
 
 def merged(events: list[Event]) -> list[Event]:
-    """Return the events with neighbouring pieces of one message put together, none too long."""
+    """Return the events with neighbouring pieces of one message put together.
+
+    No piece, and none of a tool's arguments, is longer than PIECE_CHARACTERS: longer ones are cut.
+    """
     kept: list[Event] = []
-    for event in events:
+    for event in (part for each in events for part in _cut(each)):
         last = kept[-1] if kept else {}
-        pieces = last.get("type") == event["type"] == "TEXT_MESSAGE_CONTENT"
-        if pieces and last["messageId"] == event["messageId"]:
+        of_texts = last.get("type") == event["type"] == "TEXT_MESSAGE_CONTENT"
+        if of_texts and last["messageId"] == event["messageId"] and _fit(last, event):
             kept[-1] = last | {"delta": last["delta"] + event["delta"]}
         else:
             kept.append(event)
-    return [part for event in kept for part in _bounded(event)]
+    return kept
 
 
-def _bounded(event: Event) -> list[Event]:
-    """Return an event with a long piece of text as several."""
-    if event["type"] not in TEXT_DELTAS or len(event["delta"]) <= PIECE_CHARACTERS:
+def _fit(last: Event, event: Event) -> bool:
+    return len(last["delta"]) + len(event["delta"]) <= PIECE_CHARACTERS
+
+
+def _cut(event: Event) -> list[Event]:
+    delta = event.get("delta")
+    if not isinstance(delta, str) or len(delta) <= PIECE_CHARACTERS:
         return [event]
-    return [event | {"delta": piece} for piece in pieces(event["delta"])]
+    return [event | {"delta": piece} for piece in pieces(delta, PIECE_CHARACTERS)]
+
+
+def batches(events: list[Event]) -> list[list[Event]]:
+    """Return the events as they may be written one after the other, in order; one batch at least.
+
+    A batch ends when it has BATCH_CHARACTERS, but not within a tool call.
+    """
+    made: list[list[Event]] = [[]]
+    characters = 0
+    for event in events:
+        if characters >= BATCH_CHARACTERS and event["type"] not in _WITHIN_A_CALL:
+            made.append([])
+            characters = 0
+        made[-1].append(event)
+        delta = event.get("delta")
+        characters += len(delta) if isinstance(delta, str) else len(encode(event))
+    return made
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text, or its first `most` characters and in words how many more it has."""
+    more = len(text) - most
+    return text if more <= 0 else f"{text[:most]}… ({more:,} characters more)"
 
 
 def tool_call(call: str, tool: str, arguments: str) -> list[Event]:

@@ -1,13 +1,12 @@
 """Long texts in pieces that every reader of a stream takes, cut between what a person sees as characters.
 
 One event is one line of a stream, and readers bound lines: aiohttp at 512 kB. A character takes six
-bytes of JSON at most, so a piece stays under 400 kB.
+bytes of JSON at most.
 """
 
 import unicodedata
 from collections.abc import Iterator
 
-PIECE_CHARACTERS = 64 * 1024
 LONGEST_CLUSTER = 100  # characters; what joins more of them is cut anyway
 JOINER = "\u200d"
 SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
@@ -15,7 +14,7 @@ VOWELS_AND_FINALS = "\u1160", "\u11ff"  # of Hangul, which follow a leading cons
 FLAG_LETTERS = "\U0001f1e6", "\U0001f1ff"  # two of them are a flag
 
 
-def pieces(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
+def pieces(text: str, size: int) -> Iterator[str]:
     """Yield a text in pieces of at most `size` characters, which must be more than LONGEST_CLUSTER.
 
     A grapheme cluster stays whole (the usual rules of Unicode's UAX 29, not those of single scripts).
