@@ -23,6 +23,7 @@ from core.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    NothingThereError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -66,7 +67,7 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     status, name, title = kind
     kind_id = f"urn:crewline:problem:{name}"
     document: dict[str, Any] = {"type": kind_id, "title": title, "status": status}
-    if not isinstance(error, NotFoundError):
+    if isinstance(error, NothingThereError) or not isinstance(error, NotFoundError):
         document["detail"] = _cut(str(error), DETAIL_BYTES)
     if isinstance(error, InvalidInputError):
         document["errors"] = _fields(error.pointers)

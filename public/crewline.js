@@ -60,7 +60,8 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
   const flow = href.slice(base.length);
   const storageKey = `crewline:${href}`;
   const request = requester(options);
-  const { promise: done, resolve, reject } = Promise.withResolvers();
+  let resolve, reject;
+  const done = new Promise((...both) => ([resolve, reject] = both));
   const following = new AbortController();
   const startedMs = Date.now();
 
@@ -329,12 +330,12 @@ function requester({ token, fetch = globalThis.fetch }) {
   return async function request(url, init, mayRenew = typeof token === "function") {
     bearer ??= await newToken();
     const headers = { ...init.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) };
-    const sent = new Request(new URL(url, location), { ...init, headers }); // throws on mistakes
+    const sent = new Request(new URL(url, globalThis.location?.href), { ...init, headers }); // throws on mistakes
     const answer = await fetch(sent.url, { ...init, headers }).catch((error) => {
       throw Object.assign(error, { network: true });
     });
     const { ok, status } = answer;
-    const retryMs = (answer.retryMs = answer.headers.get("retry-after") * 1000);
+    const retryMs = (answer.retryMs = answer.headers.get("retry-after") * 1000 || 0);
     if (ok || status === 304) return answer;
     if (status === 401 && mayRenew) {
       bearer = undefined;
@@ -349,10 +350,10 @@ function requester({ token, fetch = globalThis.fetch }) {
 /** Whether asking again is no use: the server refused, or the caller made a mistake. */
 function isFinal({ status, network, name } = {}) {
   if (status) return status < 500 && ![408, TOO_MANY].includes(status);
-  return !network && ["TypeError", "SyntaxError", "DataCloneError"].includes(name);
+  return !network && /^(?!Abort|Timeout|Network)\w+Error$/.test(name);
 }
 
-const within = (signal, ms) => AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+const within = (signal, ms) => AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(ms))]);
 
 const sleep = (ms, signal) => new Promise((resolve) => (within(signal, ms).onabort = resolve));
 
@@ -360,7 +361,7 @@ const randomId = () => `${Date.now()}-${Math.random()}`;
 
 /** Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ */
 const backOffMs = (failures, base, least = 0) =>
-  Math.max(least, Math.random() * Math.min(LONGEST_WAIT_MS, base * 2 ** failures));
+  Math.round(Math.max(least, Math.random() * Math.min(LONGEST_WAIT_MS, base * 2 ** failures)));
 
 // Cursors, states, listeners, storage
 
@@ -392,7 +393,7 @@ function call(listener, ...values) {
   try {
     listener?.(...values);
   } catch (error) {
-    reportError(error);
+    (globalThis.reportError ?? console.error)(error);
   }
 }
 

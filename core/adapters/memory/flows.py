@@ -10,6 +10,7 @@ from core.adapters.memory.records import Record
 from core.adapters.memory.spending import MemorySpending, system_ms
 from core.blobs import BlobRef
 from core.crews.ledger import (
+    ID_TAKEN,
     Claim,
     DueFlows,
     FencedError,
@@ -43,7 +44,7 @@ class MemoryFlows(MemorySpending):
         known = self._records.get((tenant, launch.flow))
         if known is not None:
             if known.digest != launch.digest:
-                raise ConflictError("this id belongs to another request")
+                raise ConflictError(ID_TAKEN)
             return False
         flow, now = launch.first_state(), self._now_ms()
         limit = launch.time_limit_ms
