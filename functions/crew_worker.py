@@ -15,6 +15,7 @@ another. Only what could not be looked at comes again, and in the end lies in th
 import asyncio
 import logging
 import signal
+import sys
 from typing import Any
 
 from starlette.requests import Request
@@ -26,6 +27,7 @@ from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
 from core.crews.run import Worker
 from core.polling import Room
+from crews.loading import AllowListError
 from functions import _app, _logging, _loop, _wakeups, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
@@ -114,4 +116,7 @@ app = _app.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
     _logging.configure()
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (SettingsError, AllowListError) as error:
+        sys.exit(f"crewline: {error}")
