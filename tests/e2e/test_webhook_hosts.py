@@ -16,17 +16,19 @@ from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp_webhooks import render
 from tests.fixtures_ports import Flows, in_memory
-from tests.webhook_parts import SECRET, Receiver, Story, receiving, until
+from tests.webhook_parts import OOPS, SECRET, Receiver, Story, receiving, until
 
 POST_SECONDS = 20.0
 POLICY = RetryPolicy(delays=(0.1,) * 5, lease=30.0, poll=(0.01, 0.05), put_off=0.5)
 SOON = Idle(shortest=0.01, longest=0.05)
 
 
-def sending(flows: Flows, *receivers: Receiver) -> WebhookDispatcher:
+def sending(
+    flows: Flows, *receivers: Receiver, post_seconds: float = POST_SECONDS
+) -> WebhookDispatcher:
     outbox = MemoryOutbox(flows.ledger)  # pyright: ignore[reportArgumentType] -- it is in memory
     targets = Targets({flows.tenant: tuple(receiver.url for receiver in receivers)})
-    sender = HttpWebhookSender(timeout_seconds=POST_SECONDS)
+    sender = HttpWebhookSender(timeout_seconds=post_seconds)
     parts = Parts(outbox, flows.log, sender, targets, Signer((SECRET,)), render, POLICY)
     return WebhookDispatcher(parts, SOON)
 
@@ -51,6 +53,36 @@ async def test_forty_flows_whose_receiver_hangs_hold_up_no_flow_of_their_tenant(
         assert hanging.connections == SHARE
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.mark.parametrize("reply", [OOPS, None], ids=["refuses", "hangs"])
+async def test_a_person_is_asked_once_and_at_once_where_another_address_is_dead(
+    reply: bytes | None,
+):
+    flows, over = in_memory(), asyncio.Event()
+    async with receiving(lambda _: reply) as dead, receiving() as person:
+        kinds = {"task": f"{dead.url}/task", "human_input": f"{person.url}/human_input"}
+        story = await Story(flows).launched(None, **kinds, crew=f"{person.url}/crew")
+        await story.finished("find", "drop")
+        await story.finished("write", "Ah")
+        await story.waits("write.review.1", "Ah")
+        serving = asyncio.create_task(
+            sending(flows, dead, person, post_seconds=0.3).run_forever(over)
+        )
+        await until(lambda: bool(person.posts))
+        assert dead.connections < POLICY.tries
+        assert person.kinds == ["human_input"]
+        await story.answered("write.review.1", approve=False, feedback="more water")
+        await story.finished("write.2", "Oh")
+        await story.waits("write.review.2", "Oh")
+        await until(lambda: len(person.posts) == 2)
+        await story.answered("write.review.2", approve=True)
+        await story.ended()
+        await until(lambda: "crew" in person.kinds, 30)
+        over.set()
+        await serving
+    assert person.kinds == ["human_input", "human_input", "crew"]
+    assert len({post.id for post in person.posts}) == 3
 
 
 async def test_a_host_that_answers_gets_all_that_is_for_it():
