@@ -22,7 +22,7 @@ export async function launch({ crew, inputs, url = "/v1/flows", key = randomId()
   const body = JSON.stringify({ crew, inputs });
   for (let failures = 1; ; failures++) {
     try {
-      return await (await request(url, { method: "POST", headers, body, signal })).json();
+      return await read(await request(url, { method: "POST", headers, body, signal }));
     } catch (error) {
       if (isFinal(error) || signal.aborted) throw error;
       const waitMs = backOffMs(failures, 1000, error.retryMs);
@@ -298,7 +298,7 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
   async function fetchPage(one, from, signal, seconds) {
     const headers = { prefer: `wait=${seconds}` };
     const answer = await get(`${one}/events?after=${from || 0}`, headers, signal, seconds);
-    const { events, snapshot, more, cursor: last } = await answer.json();
+    const { events, snapshot, more, cursor: last } = await read(answer);
     let [incarnation, number] = last.split(".");
     number -= events.length;
     const entries = events.map((event) => [`${incarnation}.${++number}`, event]);
@@ -331,9 +331,7 @@ function requester({ token, fetch = globalThis.fetch }) {
     bearer ??= await newToken();
     const headers = { ...init.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) };
     const sent = new Request(new URL(url, globalThis.location?.href), { ...init, headers }); // throws on mistakes
-    const answer = await fetch(sent.url, { ...init, headers }).catch((error) => {
-      throw Object.assign(error, { network: true });
-    });
+    const answer = await fetch(sent.url, { ...init, headers }).catch(networkFailed);
     const { ok, status } = answer;
     const retryMs = (answer.retryMs = answer.headers.get("retry-after") * 1000 || 0);
     if (ok || status === 304) return answer;
@@ -346,6 +344,13 @@ function requester({ token, fetch = globalThis.fetch }) {
     throw Object.assign(error, { status, problem, retryMs });
   };
 }
+
+const networkFailed = (error) => {
+  throw Object.assign(error, { network: true });
+};
+
+/** Return the JSON of an answer; one that is cut off, or comes from somebody else, is the network's. */
+const read = (answer) => answer.json().catch(networkFailed);
 
 /** Whether asking again is no use: the server refused, or the caller made a mistake. */
 function isFinal({ status, network, name } = {}) {

@@ -12,9 +12,9 @@ def test_a_launch_under_node_is_sent_again_and_a_mistake_rejects_at_once(run_nod
     found = json.loads(ran.stdout)
     launched = found["launched"]
     assert launched["value"] == {"id": "fl_1"}
-    assert len(launched["waits"]) == 2
+    assert len(launched["waits"]) == 3
     assert all(isinstance(wait, int) for wait in launched["waits"])
-    assert len(found["keys"]) == 3
+    assert len(found["keys"]) == 4
     assert len(set(found["keys"])) == 1
     assert {name: ended["waits"] for name, ended in found["mistakes"].items()} == {
         "no whole address": [],

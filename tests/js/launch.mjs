@@ -16,6 +16,10 @@ const server = createServer((request, response) => {
   request.resume();
   if (keys.length === 1) return response.writeHead(503, { "retry-after": "soon" }).end();
   if (keys.length === 2) return request.socket.destroy();
+  if (keys.length === 3) {
+    response.writeHead(202, { "content-type": "application/json", "content-length": 99 });
+    return response.write('{"id":', () => request.socket.destroy());
+  }
   response.writeHead(202, { "content-type": "application/json" }).end('{"id": "fl_1"}');
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -24,7 +28,7 @@ const url = `http://127.0.0.1:${server.address().port}/v1/flows`;
 async function settled(options) {
   const waits = [];
   const onRetry = (_, waitMs) => waits.push(waitMs);
-  const signal = AbortSignal.timeout(15_000);
+  const signal = AbortSignal.timeout(40_000);
   const found = await launch({ crew: "c", inputs: {}, token: "t", signal, onRetry, ...options }).then(
     (value) => ({ value }),
     ({ name }) => ({ name }),
