@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.crews.ledger import FencedError
 from core.errors import UnavailableError
-from core.polling import Batch, Idle, PollLoop, Room
+from core.polling import Due, Idle, PollLoop, Room
 from core.webhooks.entry import OutboxEntry, Parts
 from core.webhooks.outbox import Delivery
 
@@ -53,5 +53,5 @@ class WebhookDispatcher:
         with contextlib.suppress(FencedError, UnavailableError):  # it comes again with its lease
             await parts.outbox.save(tenant, delivery, parts.policy.put_off_ms())
 
-    async def _lease(self, limit: int, per_tenant: int) -> Batch[Delivery]:
+    async def _lease(self, limit: int, per_tenant: int) -> Due[Delivery]:
         return await self.parts.outbox.lease(limit, per_tenant, self.parts.policy.lease_ms)
