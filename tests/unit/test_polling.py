@@ -111,7 +111,7 @@ async def test_what_finds_no_place_is_given_back_and_nothing_is_lost():
         if item == "a39":
             raise RuntimeError("never seen before")
 
-    loop = PollLoop("work", store.take, store.run, Room(4, 2), QUICK, give_back)
+    loop = PollLoop("work", store.lease, store.run, Room(4, 2), QUICK, give_back)
     async with running(loop):
         async with asyncio.timeout(5):
             while "a39" not in given_back:  # noqa: ASYNC110 -- the loop under test knows nothing of us
