@@ -31,7 +31,7 @@ end
 looked(plan, args.seen)
 local busy_until = step.state == 'running' and step.lease or step.not_before or 0
 if busy_until > now then -- guard: busy
-  schedule(DUE, INDEX, plan, next_look(plan, flow.status, now))
+  schedule(DUE, INDEX, plan, next_look(plan, flow.status, flow.deadline, now))
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
   return {'busy', busy_until - now}
 end
@@ -63,7 +63,7 @@ local made = {}
 end_messages(made, {step})
 push(made, 'STATE_DELTA', delta(changes))
 local last = append(LOG, args.channel, tonumber(flow.seq), made)
-schedule(DUE, INDEX, plan, next_look(plan, status, now))
+schedule(DUE, INDEX, plan, next_look(plan, status, flow.deadline, now))
 push(written, field, cjson.encode(step), 'seq', int_str(last), 'ver', int_str(version),
   'status', status, 'updated', int_str(now), 'plan', cjson.encode(plan),
   'changed', remember(flow.changed, version, {args.step}))

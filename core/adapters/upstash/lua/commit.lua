@@ -3,7 +3,7 @@
 --   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
 local FLOW, LOG, DUE, INDEX = unpack(KEYS)
 local field = 'step:' .. args.step
-local flow = read(FLOW, {'plan', 'changed', field, unpack(HEAD)})
+local flow = read(FLOW, {'plan', 'changed', 'deadline', field, unpack(HEAD)})
 if not flow.status then
   return {'not_found'}
 end
@@ -28,7 +28,7 @@ plan.leases[args.step] = nil
 if flow.status ~= 'waiting' then
   look_by(plan, step.lease, version) -- guard: what it made ready
 end
-reschedule(DUE, INDEX, plan, flow.status, now, math.huge)
+reschedule(DUE, INDEX, plan, flow, now, math.huge)
 step.state, step.lease, step.finished, step.error, step.message = 'done', 0, now, nil, nil
 step.seq = args.seq
 step.last = append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', delta(changes)})

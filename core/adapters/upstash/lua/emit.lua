@@ -22,7 +22,7 @@ if over(flow.deadline, now) then -- guard: deadline
 end
 step.lease, step.seq, step.message = now + args.lease_ms, args.seq, args.message
 plan.leases[args.step] = step.lease -- guard: the lease is renewed
-reschedule(DUE, INDEX, plan, flow.status, now, args.lease_ms / 3)
+reschedule(DUE, INDEX, plan, flow, now, args.lease_ms / 3)
 local made, written = {}, {}
 if args.error then
   local at, version = '/steps/' .. int_str(step.order), flow.ver + 1

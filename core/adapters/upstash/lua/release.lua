@@ -3,7 +3,7 @@
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW = unpack(KEYS)
 local field = 'step:' .. args.step
-local flow = read(FLOW, {'status', 'seq', 'ver', 'usage', 'plan', 'changed', field})
+local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'usage', 'plan', 'changed', field})
 if not flow.status then
   return {'not_found'}
 end
@@ -35,7 +35,7 @@ if #lost > 0 then -- guard: lost calls
   push(changes, '/usage', usage)
   push(written, 'usage', usage)
 end
-reschedule(DUE, INDEX, plan, flow.status, now, 0)
+reschedule(DUE, INDEX, plan, flow, now, 0)
 step.seq = args.seq
 step.last = append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', delta(changes)})
 push(written, field, cjson.encode(step), 'seq', int_str(step.last), 'ver', int_str(version),

@@ -77,7 +77,7 @@ if terminal(args.to) then
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
   plan.look, plan.seen = args.to == 'waiting' and (tonumber(flow.deadline) or now + DAY_MS) or now, version
-  schedule(DUE, INDEX, plan, next_look(plan, args.to, now))
+  schedule(DUE, INDEX, plan, next_look(plan, args.to, flow.deadline, now))
 end
 if flow.webhooks then
   redis.call('ZADD', OUTBOX, 'XX', 'LT', int_str(now), args.flow)
