@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from functions import _cpu
+from core import cpu
 
 DEPTH = 64
 INTEGER_LIMIT = 2**53  # beyond it JavaScript, and Lua in Redis, would change the number
@@ -56,7 +56,7 @@ async def read_json(request: Request, limit: int) -> Any:
         raise HTTPException(415, "send application/json")
     body = await read_bytes(request, limit)
     try:
-        return await _cpu.run(_parsed, body)
+        return await cpu.run(_parsed, body, len(body))
     except _RefusedError as error:
         raise HTTPException(400, f"the body has {error}") from error
     except (ValueError, RecursionError) as error:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions import _accept, _cpu
+from core import cpu
+from functions import _accept
 
 NOT_MODIFIED = 304
 WORTH_BYTES = 500
@@ -114,7 +115,7 @@ class _Sender:
 
     async def _finish(self, start: Message) -> None:
         assert self._coding.name is not None  # noqa: S101 -- or nothing was held back
-        body = await _cpu.run(CODERS[self._coding.name], self._body)
+        body = await cpu.run(CODERS[self._coding.name], self._body, len(self._body))
         kept = [line for line in start["headers"] if line[0] != b"content-length"]
         kept += [
             (b"content-encoding", self._coding.name.encode()),

@@ -9,6 +9,7 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
+from core.flows.values import INLINE, LargeValues
 from core.polling import Idle
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
@@ -22,7 +23,9 @@ POLICY = RetryPolicy(delays=(0.05,) * 20, lease=1.0, poll=(0.02, 0.1), poll_wait
 IDLE = Idle(shortest=0.02, longest=0.1)
 
 
-def dispatcher(url: str, token: str, prefix: str, tenant: str, receiver: str) -> WebhookDispatcher:
+def dispatcher(
+    url: str, token: str, prefix: str, tenant: str, receiver: str, values: LargeValues = INLINE
+) -> WebhookDispatcher:
     """What sends one tenant's webhooks to one service, quickly; `prefix` is that of the store's keys."""
     redis, keys = RetryingClient(HttpRedis(url, token)), Keyspace(prefix=prefix)
     parts = Parts(
@@ -33,6 +36,7 @@ def dispatcher(url: str, token: str, prefix: str, tenant: str, receiver: str) ->
         Signer((SECRET,)),
         render,
         POLICY,
+        values=values,
     )
     return WebhookDispatcher(parts, IDLE)
 

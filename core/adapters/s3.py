@@ -5,6 +5,7 @@ nobody who does not need it, and those who do for ten seconds at most.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
 import boto3  # pyright: ignore[reportMissingTypeStubs]
@@ -14,6 +15,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     ClientError,
     NoCredentialsError,
 )
+from urllib3.exceptions import HTTPError
 
 from core.config import SettingsError
 from core.errors import NotFoundError, UnavailableError
@@ -29,6 +31,7 @@ MISCONFIGURED = (  # no waiting mends these
 )
 TOTAL_SECONDS = 10.0  # of a call, with the wait for a thread and all that is tried again
 CALLS_AT_ONCE = 16
+READ_BYTES = 64 * 1024
 
 
 class S3Blobs:
@@ -62,8 +65,8 @@ class S3Blobs:
         self._call("put_object", tenant, blob, Body=data, ContentType=content_type)
 
     def open(self, tenant: str, blob: str) -> BinaryIO:
-        """Return the object's stream."""
-        return self._call("get_object", tenant, blob)["Body"]
+        """Return the object's stream; reading it raises UnavailableError where it is cut."""
+        return BufferedReader(_Body(self._call("get_object", tenant, blob)["Body"]), READ_BYTES)
 
     def size(self, tenant: str, blob: str) -> int:
         """Return the object's length."""
@@ -131,6 +134,28 @@ class S3Blobs:
                 "make it, or set CREWLINE_BUCKET and the credentials right"
             )
         return UnavailableError("the object store refuses for now")
+
+
+class _Body(RawIOBase):
+    """An object's bytes as they come. boto3 counts them: an end that comes too soon is an error."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            data: bytes = self._body.read(len(buffer))
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise UnavailableError("the object store stopped in the middle of an object") from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
 
 
 def _code(error: ClientError) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from core import cpu
 from core.blobs import BlobStore
 from core.crews import clock, strategies
 from core.crews.definition import Definition, Registry, schemas
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _NO_UPLOAD = "no such input: upload it first, with POST /v1/inputs"
 _STORE_SECONDS = 2.0
+_CHECKING = 16  # checking a character may take as long as reading so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,15 @@ class LaunchRequest:
     inputs: dict[str, Any]
     webhooks: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def digest(self) -> str:
-        """Tell this request from every other; a deploy that changes the crew does not change it."""
+    def text(self) -> str:
+        """Return what is asked for as JSON, the same for the same request."""
         asked = [self.crew, self.inputs, *([self.webhooks] if self.webhooks else [])]
-        text = json.dumps(asked, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return json.dumps(asked, sort_keys=True)
+
+
+def digest(text: str) -> str:
+    """Tell a request from every other; a deploy that changes the crew does not change it."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _random_id() -> str:
@@ -74,14 +80,15 @@ class Launcher:
         used for another request, UnavailableError.
         """
         definition = _definition(self.registry, request.crew)
-        inputs = definition.with_defaults(request.inputs)
+        text = request.text()
+        inputs = await cpu.run(definition.with_defaults, request.inputs, len(text) * _CHECKING)
         await self._uploads_are_there(tenant, definition, inputs)
         flow = flow_id(tenant, idempotency_key, self.new_id)
         created = await self.ledger.create(
             tenant,
             Launch(
                 flow=flow,
-                digest=request.digest(),
+                digest=digest(text),
                 incarnation=self.new_id()[:8],
                 crew=definition.name,
                 definition=definition.model_dump(mode="json"),

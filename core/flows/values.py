@@ -32,7 +32,7 @@ class StoreAwayError(UnavailableError):
 
 
 class LostValueError(NotFoundError):
-    """A value is not in the object store any more."""
+    """A value is not in the object store any more: deleted, or past the bucket's expiry rule."""
 
 
 def result_blob(flow: str, incarnation: str, step: str, epoch: int) -> str:
@@ -150,6 +150,13 @@ def draft_ref(flow: Flow) -> BlobRef | None:
         return None
     blob = draft_blob(flow.id, flow.head.incarnation, asked["review"])
     return BlobRef(blob, asked["output_ref"]["bytes"])
+
+
+def without_large(flow: Flow) -> Flow:
+    """Return the flow with what is small of it: no large result, and nothing for a large output."""
+    small = {n: r for n, r in flow.results.items() if not isinstance(r, BlobRef)}
+    output = None if isinstance(flow.output, BlobRef) else flow.output
+    return replace(flow, results=small, output=output)
 
 
 def _read(blobs: BlobStore, tenant: str, blob: str) -> bytes:

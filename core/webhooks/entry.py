@@ -19,7 +19,7 @@ from core import logs
 from core.crews.ledger import FencedError
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
-from core.flows.values import INLINE, LargeValues
+from core.flows.values import INLINE, LargeValues, LostValueError, without_large
 from core.webhooks.events import Render, WebhookEvent, webhook_events
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox
 from core.webhooks.retry_policy import RetryPolicy
@@ -83,7 +83,7 @@ class OutboxEntry:
         if delivery.cursor >= DeliveryCursor.after(head.sequence):
             return await self._look_again(head, delivery.wait_ms * 2)
         flow = await parts.log.snapshot(self.tenant, delivery.flow)
-        flow = await parts.values.whole(self.tenant, flow)
+        flow = await self._whole(flow)
         for event in webhook_events(flow, await self._new_entries(flow)):
             if event.cursor <= self.delivery.cursor:
                 continue
@@ -97,6 +97,17 @@ class OutboxEntry:
         cursor = DeliveryCursor.after(flow.head.sequence)
         self.delivery = replace(self.delivery, cursor=cursor)
         return await self._look_again(flow.head, 0)
+
+    async def _whole(self, flow: Flow) -> Flow:
+        """Return the flow with its large values; without those that the object store has lost.
+
+        Nothing is sent of these, but still that the flow has ended.
+        """
+        try:
+            return await self.parts.values.whole(self.tenant, flow)
+        except LostValueError as error:
+            log.warning("webhooks lack what they are about: %s", error)
+            return without_large(flow)
 
     async def _new_entries(self, flow: Flow) -> list[Entry]:
         """Return the events from the cursor, its own event included, to those of the state."""

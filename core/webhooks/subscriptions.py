@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.blobs import BlobRef
 from core.webhooks.outbox import WebhookKind
 
 META_KEY = "meta"
@@ -25,8 +26,9 @@ class Subscriptions:
 
     @classmethod
     def of(cls, webhooks: Mapping[str, Any], results: Mapping[str, Any]) -> "Subscriptions":
-        """Return what is in use once these results are there."""
-        added = [result[ANSWER_KEY] for result in results.values() if ANSWER_KEY in result]
+        """Return what is in use once these results are there; a BlobRef is no person's answer."""
+        answers = [each for each in results.values() if not isinstance(each, BlobRef)]
+        added = [answer[ANSWER_KEY] for answer in answers if ANSWER_KEY in answer]
         every = {k: url for source in (*added, webhooks) for k, url in source.items()}
         urls = {kind: every[kind] for kind in WebhookKind if kind in every}
         return cls(urls, webhooks.get(AUTHORIZATION_KEY, {}))

@@ -32,6 +32,7 @@ WINDOW_BYTES, SEND_BYTES = 64 * 1024, 64 * 1024  # in flight of one stream, and 
 HEADER_BYTES, HEADER_SECONDS = 32 * 1024, 10
 PING_SECONDS = 20  # of silence on a connection, before it is asked whether it lives
 GRACE_SECONDS = 1.2  # for answers under way when the host stops
+SWITCH_SECONDS = 0.001  # the event loop waits so long for a thread that reckons (core/cpu.py)
 GOODBYE_SECONDS = 0.3  # for connections to be closed in due form
 
 
@@ -52,6 +53,7 @@ def main(environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)
         return 1
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(_serve_until_told(listening))
     return 0
 

@@ -73,13 +73,13 @@ async def finish(flows: Flows, flow: str, output: Any = None) -> None:
     )
 
 
-async def opened(viewer: Viewer) -> Page:
+async def opened(viewer: Viewer, crew: str = "research_brief") -> Page:
     """Open the page, give it the token, and order a brief."""
     page = await viewer.context.new_page()
     await page.goto(viewer.net.url)
     await page.get_by_label("Token").fill(viewer.token)
     await page.get_by_label("Token").press("Tab")
-    await page.get_by_label("Crew").select_option("research_brief")
+    await page.get_by_label("Crew").select_option(crew)
     await page.get_by_label("question").fill("How many?")
     await page.get_by_label("notes").fill("Seven.")
     await page.get_by_role("button", name="Launch").click()

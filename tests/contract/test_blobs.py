@@ -13,6 +13,8 @@ from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore, in_thread
 from core.config import SettingsError
 from core.errors import NotFoundError, UnavailableError
+from core.flows.values import LargeValues
+from tests.clients.network import Asked, Fate, Pass, network
 
 BUCKET = "inputs"
 
@@ -125,3 +127,22 @@ async def test_a_store_that_hangs_has_a_total_limit_and_takes_no_thread_of_other
     async with asyncio.timeout(10):
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, UnavailableError) for outcome in outcomes)
+
+
+@pytest.mark.usefixtures("aws")
+async def test_an_object_that_is_cut_is_not_taken_for_a_shorter_one_and_is_read_again(s3: str):
+    boto3.client("s3", endpoint_url=s3).create_bucket(Bucket=BUCKET)
+    text, seen = "x" * 300_000, list[str]()
+
+    def cut_twice(asked: Asked) -> Fate:
+        seen.append(asked.method)
+        return Pass(100_000) if len(seen) <= 2 else Pass()
+
+    kept = await LargeValues(lambda: S3Blobs(BUCKET, s3)).keep("t", "flows/f/0/output", text)
+    async with network(s3, cut_twice) as url:
+        cut = S3Blobs(BUCKET, url)
+        stream = await in_thread(cut.open, "t", kept.blob)
+        with pytest.raises(UnavailableError, match="in the middle"):
+            await in_thread(stream.read)
+        assert await LargeValues(lambda: cut).load("t", kept) == text
+    assert seen == ["GET"] * 3

@@ -86,6 +86,7 @@ def with_task(**changes: Any) -> str:
         (with_task(context=["final"]), "no earlier task: final"),
         (with_task(description="On {tpoic}"), "no such input: tpoic"),
         (with_task(output_schema={"type": "strnig"}), "not a JSON Schema"),
+        (written(inputs={"unevaluatedProperties": False}), "unevaluatedProperties"),
         (with_task(code="import os"), "line 25: /tasks/draft/code: there is no such key"),
         (written(process="consensual"), "sequential"),
         (with_task(agent=None), "task draft: no agent"),

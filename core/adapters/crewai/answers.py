@@ -39,8 +39,7 @@ def read(text: str, schema: dict[str, Any] | None) -> Any:
     if schema is None:
         return text
     value = _parse(text)
-    validator = schemas.validator(schema)
-    error: ValidationError | None = next(validator.iter_errors(value), None)
+    error = next(schemas.errors(schema, value), None)
     if error is not None:
         raise InvalidAnswerError(_complaint(error))
     return value

@@ -95,7 +95,7 @@ class Definition(Strict):
         """Return the inputs with the schema's defaults. Raises InvalidInputError, naming fields."""
         defaults = {name: each["default"] for name, each in self._described() if "default" in each}
         whole = defaults | inputs
-        errors = schemas.validator(self.inputs).iter_errors(whole)
+        errors = schemas.errors(self.inputs, whole)
         complaints = ((schemas.pointer(e, "/inputs"), schemas.reason(e)) for e in errors)
         wrong = InvalidInputError(f"the inputs do not fit the crew {self.name}", complaints)
         if wrong.pointers:

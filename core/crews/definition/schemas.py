@@ -1,9 +1,8 @@
 """JSON Schemas (2020-12) over text that a stranger sent: what they cost is linear in that text.
 
 `jsonschema` matches patterns by backtracking and compares the items of `uniqueItems` each with
-each, so a few hundred bytes could hold a process for hours. Here patterns are RE2's, which match in
-linear time and take no lookaround and no back-references; `$` is the end of the text, as in
-ECMA-262, and not the place before a last line break.
+each, so a few hundred bytes could hold a process for hours. Here `patterns` are RE2's, and
+`predicates` say what fits; jsonschema is asked about the rest, for the reason.
 
 Two formats are checked, beside those that say something to a reader only:
 `regex`           a pattern that can be matched here
@@ -13,6 +12,7 @@ Two formats are checked, beside those that say something to a reader only:
 import json
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -20,35 +20,13 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
 
 from core.blobs import INPUT_ID
+from core.crews.definition.keywords import Seen, additional, all_differ
+from core.crews.definition.patterns import PatternError, compiled, matches
+from core.crews.definition.predicates import NotCompiledError, Predicates
 
 INPUT_FORMAT = "crewline-input"
-PATTERN_CHARACTERS = 1_000
-PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
 _REASON_CHARACTERS = 200
 _SHOWN_CHARACTERS = 60
-
-
-class PatternError(ValueError):
-    """This pattern cannot be matched here; the message says why."""
-
-
-@lru_cache(1_000)
-def compiled(pattern: str) -> Any:
-    """Return RE2's pattern for one of ECMA-262's. Raises PatternError."""
-    import re2  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] -- only crews with patterns pay for it at a cold start
-
-    engine: Any = re2
-
-    if len(pattern) > PATTERN_CHARACTERS:
-        raise PatternError(f"a pattern may have at most {PATTERN_CHARACTERS} characters")
-    options = engine.Options()
-    options.max_mem, options.log_errors = PATTERN_BYTES, False
-    try:
-        return engine.compile(pattern, options)
-    except (engine.error, UnicodeError) as error:
-        said: Any = error.args[0]
-        reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-        raise PatternError(f"no regular expression that RE2 takes: {reason}") from error
 
 
 class BadSchemaError(ValueError):
@@ -68,9 +46,55 @@ def check(schema: Any) -> None:
         raise BadSchemaError(error) from error
 
 
-def validator(schema: Any) -> Any:
-    """Return jsonschema's validator for a schema, with the rules of this module."""
-    return _Validator(schema, format_checker=_FORMATS)
+def check_inputs(schema: Any) -> None:
+    """Raise NotCompiledError for a keyword that may cost more than it takes to read a value."""
+    Predicates(schema, _FORMATS)
+
+
+def errors(schema: Any, value: Any) -> Iterator[ValidationError]:
+    """Yield what is wrong with a value, each when it is asked for."""
+    validator = _validator(json.dumps(schema, default=str))
+    yield from validator.evolve(format_checker=_Run()).iter_errors(value)
+
+
+@lru_cache(100)
+def _validator(text: str) -> Any:
+    """Return jsonschema's validator for a schema, kept by its text."""
+    schema = json.loads(text)
+    try:
+        return _only_for_reasons(Predicates(schema, _FORMATS))(schema)
+    except NotCompiledError:
+        return _Plain(schema)
+
+
+class _Run(FormatChecker):
+    """One value's way through a validator; jsonschema hands it on to wherever it descends."""
+
+    def __init__(self) -> None:
+        super().__init__(formats=())
+        self.checkers = _FORMATS.checkers
+        self.seen: Seen = {}
+
+
+def _only_for_reasons(predicates: Predicates) -> Any:
+    """Return a class of jsonschema's that visits nothing which fits by the predicates."""
+    class_: Any = cast("Any", extend)(_Plain)
+    descend, is_valid = class_.descend, class_.is_valid
+
+    def descend_if_wrong(self: Any, instance: Any, schema: Any, *args: Any, **names: Any) -> Any:
+        fits = predicates.of(schema)
+        if fits is not None and fits(instance, self.format_checker.seen):
+            return ()
+        return descend(self, instance, schema, *args, **names)
+
+    def fits_or_is_valid(self: Any, instance: Any) -> bool:
+        fits = predicates.of(self.schema)
+        return (
+            is_valid(self, instance) if fits is None else fits(instance, self.format_checker.seen)
+        )
+
+    class_.descend, class_.is_valid = descend_if_wrong, fits_or_is_valid
+    return class_
 
 
 def pointer(error: ValidationError, root: str) -> str:
@@ -92,7 +116,13 @@ def reason(error: ValidationError) -> str:
         case "format" if error.cause is not None:
             return str(error.cause)
         case _:
-            return f"must fit {error.validator}: {json.dumps(rule)[:_REASON_CHARACTERS]}"
+            return f"must fit {error.validator}: {_beginning(rule)}"
+
+
+def _beginning(rule: Any) -> str:
+    """Return the first characters of a rule as JSON, however long it is."""
+    parts = islice(json.JSONEncoder().iterencode(rule), _REASON_CHARACTERS)
+    return "".join(parts)[:_REASON_CHARACTERS]
 
 
 def input_ids(schema: dict[str, Any], inputs: dict[str, Any]) -> dict[str, str]:
@@ -107,7 +137,7 @@ def _is_input(schema: object) -> bool:
 
 
 def _pattern(_: Any, pattern: str, text: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(text, str) and not compiled(pattern).search(text):
+    if isinstance(text, str) and not matches(pattern, text):
         yield ValidationError(f"{text[:_SHOWN_CHARACTERS]!r} does not match {pattern!r}")
 
 
@@ -118,7 +148,7 @@ def _pattern_properties(
         return
     for pattern, schema in patterns.items():
         for name, value in cast("dict[str, Any]", instance).items():
-            if compiled(pattern).search(name):
+            if matches(pattern, name):
                 yield from validator.descend(value, schema, path=name, schema_path=pattern)
 
 
@@ -127,37 +157,33 @@ def _additional_properties(
 ) -> Iterator[ValidationError]:
     if not isinstance(instance, dict):
         return
-    known = schema.get("properties", {})
-    patterns = [compiled(pattern) for pattern in schema.get("patternProperties", {})]
-    for name, value in cast("dict[str, Any]", instance).items():
-        if name in known or any(pattern.search(name) for pattern in patterns):
-            continue
+    members = cast("dict[str, Any]", instance)
+    for name in additional(schema, members):
         if extra is False:
             yield ValidationError(f"{name[:_SHOWN_CHARACTERS]!r} is no property of it")
             return
-        yield from validator.descend(value, extra, path=name)
+        yield from validator.descend(members[name], extra, path=name)
 
 
 def _unique_items(_: Any, unique: bool, items: Any, __: Any) -> Iterator[ValidationError]:
-    if unique and isinstance(items, list):
-        told_apart = {_canonical(item) for item in cast("list[Any]", items)}
-        if len(told_apart) < len(cast("list[Any]", items)):
-            yield ValidationError("it has an item twice")
+    if unique and isinstance(items, list) and not all_differ(cast("list[Any]", items)):
+        yield ValidationError("it has an item twice")
 
 
-def _canonical(value: Any) -> str:
-    """Return the same text for values that are equal as JSON: 1 is 1.0, but not true."""
-    return json.dumps(_plain(value), sort_keys=True)
+def _any_of(validator: Any, branches: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    if not _fitting(validator, branches, value):
+        yield ValidationError(f"{value!r} is not valid under any of the given schemas")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(each) for each in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in cast("dict[str, Any]", value).items()}
-    return value
+def _one_of(validator: Any, branches: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    fitting = _fitting(validator, branches, value)
+    if fitting != 1:
+        how = f"valid under {fitting}" if fitting else "not valid under any"
+        yield ValidationError(f"{value!r} is {how} of the given schemas")
+
+
+def _fitting(validator: Any, branches: list[Any], value: Any) -> int:
+    return sum(validator.evolve(schema=branch).is_valid(value) for branch in branches)
 
 
 _FORMATS = FormatChecker(formats=())
@@ -175,12 +201,14 @@ def _is_input_id(value: object) -> bool:
     return True
 
 
-_Validator: Any = cast("Any", extend)(
+_Plain: Any = cast("Any", extend)(
     Draft202012Validator,
     {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
         "uniqueItems": _unique_items,
+        "anyOf": _any_of,
+        "oneOf": _one_of,
     },
 )

@@ -10,15 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 LARGE_BYTES = 64 * 1024  # coding or parsing that much takes about 1 ms
 THREADS = 2
 
 
-async def run(work: Callable[[bytes], T], data: bytes) -> T:
+async def run(work: Callable[[D], T], data: D, size_bytes: int) -> T:
     """Return `work(data)`, done in a thread if the data is large. Raises what the work raises."""
-    if len(data) <= LARGE_BYTES:
+    if size_bytes <= LARGE_BYTES:
         return work(data)
     return await asyncio.get_running_loop().run_in_executor(_pool(), work, data)
 
