@@ -8,6 +8,8 @@ in part, so that frames are written for them too:
 - Nothing but an event ends with an empty line. A client may hand on an empty message for any other
   one, and JSON.parse("") throws. So `retry:` and heartbeats are lines of the event that follows.
 - The content type has no charset, as some compare it with ===; the encoding is always UTF-8.
+- A line ends at CR or LF alone. Readers that split with Python's str.splitlines, as httpx' iter_lines
+  does, end it at NEL, LS and PS too: these stand in the data as JSON's escapes.
 - `no-transform` keeps compressing proxies from holding events back until they have enough of them.
 """
 
@@ -19,6 +21,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 LINE_END = re.compile(r"\r\n|\r|\n")
+OTHER_LINE_END = re.compile("[\x85\u2028\u2029]")  # in JSON they stand in texts only
 ID = re.compile(r"[!-~]{1,512}")  # an empty id would clear the cursor, one with NUL is ignored
 HEARTBEAT = b":\n"
 MEDIA_TYPE = "text/event-stream"
@@ -30,10 +33,14 @@ HEADERS = {
 
 
 def event(data: str, event_id: str) -> bytes:
-    """Return one event of the default type, `message`. Raises ValueError for a bad id."""
+    """Return one event of the default type, `message`; its data is JSON.
+
+    Raises ValueError for a bad id.
+    """
     if not ID.fullmatch(event_id):
         raise ValueError("an event's id must be printable ASCII without spaces")
-    lines = "".join(f"data: {line}\n" for line in LINE_END.split(data))
+    escaped = OTHER_LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", data)
+    lines = "".join(f"data: {line}\n" for line in LINE_END.split(escaped))
     return f"{lines}id: {event_id}\n\n".encode("utf-8", "replace")
 
 

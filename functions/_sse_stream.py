@@ -130,7 +130,8 @@ def _frames_of(streamed: list[StreamedFlow], at: int, item: Item, wrap: Wrap) ->
 def _events(subscriber: Subscriber, item: Item) -> Iterator[tuple[str, str]]:
     """Yield each event of an item after the cursor at which it is valid."""
     if isinstance(item, Flow):
-        yield item.head.cursor(), events.encode(events.state_snapshot(item.public()))
+        cursor = item.head.cursor(item.head.snapshot_sequence)
+        yield cursor, events.encode(events.state_snapshot(item.public()))
         return
     for entry in item:
         yield subscriber.head.cursor(entry.number), entry.json

@@ -223,7 +223,7 @@ async def _log(
 
 def _each(head: Head, item: Batch | Flow) -> list[tuple[str, Entry | Flow | None]]:
     if isinstance(item, Flow):
-        return [(item.head.cursor(), item)]
+        return [(item.head.cursor(item.head.snapshot_sequence), item)]
     return [(head.cursor(entry.number), entry) for entry in item] or [("", None)]
 
 

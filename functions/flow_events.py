@@ -28,7 +28,8 @@ async def flow_events(request: Request, who: Principal) -> Response:
     flow = _app.flow_id(request)
     if _wants_pages(request):
         return await _page(request, who, flow)
-    return await _sse_stream.stream(request, who, {flow: _cursor(request)}, lambda _, event: event)
+    cursor = _cursor(request) or await _after(request, who, flow)
+    return await _sse_stream.stream(request, who, {flow: cursor}, lambda _, event: event)
 
 
 def _wants_pages(request: Request) -> bool:
@@ -42,6 +43,15 @@ def _cursor(request: Request) -> str | None:
     """Return where the caller has come to; the header is newer than the query it was opened with."""
     header = request.headers.get("last-event-id")
     return header or request.query_params.get("lastEventId") or None
+
+
+async def _after(request: Request, who: Principal, flow: str) -> str | None:
+    """Return the cursor that `after` means: itself, or an event's number in this incarnation."""
+    after = request.query_params.get("after")
+    if not after or not pages.NUMBER.fullmatch(after):
+        return after or None
+    head = await bootstrap.flow_log().head(who.tenant, flow)
+    return head.cursor(int(after))
 
 
 async def _page(request: Request, who: Principal, flow: str) -> Response:
@@ -84,6 +94,9 @@ def _page_json(page: Page) -> str:
 async def several_events(request: Request, who: Principal) -> Response:
     """Answer with the events of several flows over one connection, each saying whose it is."""
     flows = streamed_together(request)
+    if "after" in request.query_params:
+        reason = "not here: send Last-Event-ID, or `lastEventId` in the query"
+        raise InvalidInputError("a parameter is wrong", {"/query/after": reason})
     return await _sse_stream.stream(request, who, _cursors(flows, _cursor(request)), _with_flow)
 
 

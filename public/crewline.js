@@ -134,8 +134,7 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
       cursor = id;
       if (event.snapshot) state = event.snapshot;
       if (event.type === "STATE_DELTA" && state) state = patched(state, event.delta);
-      const news = event.snapshot?.status ?? event.type;
-      ended = /RUN_(FINISHED|ERROR)|succeeded|failed|cancelled/.test(news);
+      ended = /^RUN_(FINISHED|ERROR)$/.test(event.type);
       call(options.onEvent, event, id);
     }
     save("sessionStorage", storageKey, [cursor, state, ended]);

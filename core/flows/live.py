@@ -70,7 +70,8 @@ class Subscriber:
         """Yield what comes, in batches, until the flow or the time ends.
 
         An empty batch means that nothing happened for 15 s: the moment for a heartbeat. A Flow is
-        a snapshot: the cursor was no use, or this subscriber was too slow; what follows is after it.
+        a snapshot: the cursor was no use, or this subscriber was too slow; what follows is after
+        `head.snapshot_sequence`, so the final event comes in any case.
         Raises UnavailableError.
         """
         while not self.ended:
@@ -106,7 +107,8 @@ class Subscriber:
 
     async def _snapshot(self) -> Flow:
         state = await self._subscription.snapshot()
-        self._number = state.head.sequence
+        self._number = state.head.snapshot_sequence
+        self._replaying = state.head.status.terminal  # the final event may be in the log alone
         return state
 
 

@@ -47,6 +47,8 @@ async def read_page(
 ) -> Page:
     """Return what comes after a cursor, or after an event's number in the present incarnation.
 
+    After a snapshot of a flow that has ended, there is one event more: the final one.
+
     A cursor beyond a live flow's newest event is one from a reader who was served by a replica that
     is ahead of this one: there is nothing new for it. `fresh` reads all that was published so far.
     Raises NotFoundError, UnavailableError.
@@ -62,7 +64,7 @@ async def read_page(
         if entries and entries[0].number == number + 1:
             return await _page(log, tenant, flow, head, list(_fitting(entries)))
     state = await log.snapshot(tenant, flow, fresh=True)
-    return Page(state.head, state.head.sequence, [], state)
+    return Page(state.head, state.head.snapshot_sequence, [], state)
 
 
 def _is_ahead(head: Head, number: int) -> bool:

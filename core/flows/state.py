@@ -53,6 +53,14 @@ class Head:
         """The strong entity-tag of the state, quotes included (RFC 9110, 8.8.3)."""
         return f'"{SCHEMA}.{self.incarnation}.{self.version}"'
 
+    @property
+    def snapshot_sequence(self) -> int:
+        """The number of the last event that a snapshot of this state takes the place of.
+
+        A snapshot of a flow that has ended is followed by the final event, as every stream is.
+        """
+        return self.sequence - 1 if self.status.terminal else self.sequence
+
     def known_as(self, if_none_match: str) -> str | None:
         """Return the caller's tag of this state, or of a newer one; None if it has neither.
 

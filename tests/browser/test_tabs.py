@@ -126,6 +126,28 @@ async def test_a_cursor_of_no_use_gets_the_state_and_goes_on(viewer: Viewer, sto
     assert seen["state"] == await story.state()
 
 
+@pytest.mark.parametrize("way", ["stream", "longpoll", "poll"])
+async def test_of_a_flow_that_ended_a_cursor_of_no_use_still_gets_the_final_event(
+    viewer: Viewer, story: Story, way: str
+):
+    await story.tell_all(5, 0)
+    tab = await viewer.tab()
+    key = f"crewline:{viewer.net.url}/v1/flows/f1"
+    stale = json.dumps(["00000000.7", {"version": 99, "status": "running"}])
+    fallback = json.dumps([way, 9e15])
+    await tab.page.evaluate(
+        "([key, kept, way]) => { sessionStorage[key] = kept; localStorage.crewline = way; }",
+        [key, stale, fallback],
+    )
+    await tab.watch()
+    await tab.until_done()
+    ids, told = await story.log()
+    seen = await tab.seen()
+    assert [event["type"] for event in seen["events"]] == ["STATE_SNAPSHOT", "RUN_FINISHED"]
+    assert (seen["ids"], seen["events"][-1]) == (ids[-2:], json.loads(told[-1]))
+    assert seen["state"] == await story.state()
+
+
 async def test_a_hidden_page_lets_go_after_a_while_and_goes_on_when_it_is_seen_again(
     viewer: Viewer, net: Network, story: Story
 ):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,21 @@ async def test_a_reader_steps_down_to_what_the_network_lets_through_and_loses_no
         again = await read(client)
     assert again.events == found.events
     assert set(rules.asked[asked:]) <= {way, "state"}
+
+
+@pytest.mark.parametrize("rung", [0, 1, 2])
+@pytest.mark.parametrize("cursor", ["deadbeef.3", "null"])
+async def test_of_a_flow_that_ended_a_cursor_of_no_use_gets_the_state_and_the_final_event(
+    api: Api, flows: Flows, cursor: str, rung: int
+):
+    await begun(flows)
+    await ended(flows)
+    async with AsyncCrewline(api.url, token(api, flows)) as client:
+        client.ladder = Ladder(rung, climb_at=math.inf)
+        async with asyncio.timeout(20):
+            found = await read(client, cursor=cursor)
+        assert found.state == await client.state("f1")
+    assert [event["type"] for event in found.events] == ["STATE_SNAPSHOT", "RUN_FINISHED"]
 
 
 async def test_where_only_the_state_can_be_read_its_changes_are_told_as_snapshots(

@@ -99,10 +99,29 @@ async def test_a_cursor_of_no_use_gets_the_state_and_the_id_it_is_valid_at(app: 
     sent = cursor.format(incarnation=head.incarnation).encode("latin-1").decode("latin-1")
     async with app.client(flow_events) as client:
         answer = await client.get(PATH, headers={b"last-event-id": sent.encode("latin-1")})
-    (event,) = read(answer)
-    assert event.id == head.cursor()
+    event, final = read(answer)
+    assert event.id == head.cursor(head.sequence - 1)
     state = await app.flows.snapshot("acme", "f1")
     assert json.loads(event.data) == {"type": "STATE_SNAPSHOT", "snapshot": state.public()}
+    assert (json.loads(final.data)["type"], final.id) == ("RUN_FINISHED", head.cursor())
+    assert (await watched(app, head.cursor())).status_code == 204
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*;q=0.1, text/event-stream"])
+@pytest.mark.parametrize("form", ["{number}", "{cursor}"])
+async def test_after_is_heeded_by_a_stream_too(app: App, accept: str, form: str):
+    head = await finished(app)
+    after = form.format(number=4, cursor=head.cursor(4))
+    async with app.client(flow_events) as client:
+        answer = await client.get(PATH, params={"after": after}, headers={"accept": accept})
+    assert [event.id for event in read(answer)] == [head.cursor(5), head.cursor(6)]
+
+
+async def test_after_is_refused_for_several_flows(app: App):
+    await finished(app)
+    answer = await watched(app, path="/v1/events?flows=f1&after=3")
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/query/after"]
 
 
 async def test_after_a_snapshot_the_stream_goes_on(app: App):

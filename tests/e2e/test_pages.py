@@ -95,6 +95,17 @@ async def test_what_was_trimmed_is_made_up_for_by_the_state(tmp_path: Path):
         assert "snapshot" not in (await page(app, "2")).json()
 
 
+@pytest.mark.parametrize("after", ["deadbeef.3", "null", "undefined"])
+async def test_after_the_state_of_an_ended_flow_comes_its_final_event(app: App, after: str):
+    await begin(app.flows)
+    head = await end(app.flows)
+    first = (await page(app, after)).json()
+    assert (first["snapshot"]["status"], first["more"]) == ("succeeded", True)
+    second = (await page(app, first["cursor"])).json()
+    assert [event["type"] for event in second["events"]] == ["RUN_FINISHED"]
+    assert (second["cursor"], second["more"]) == (head.cursor(), False)
+
+
 async def test_a_long_log_comes_in_pages(app: App):
     claim = await begin(app.flows)
     for seq in range(1, 1200):

@@ -250,6 +250,54 @@ async def test_what_was_trimmed_is_replaced_by_a_snapshot():
     assert isinstance(snapshot, Flow)
 
 
+@pytest.mark.parametrize("cursor", ["deadbeef.3", "null", "undefined", "3", "{incarnation}.999"])
+async def test_a_snapshot_of_an_ended_flow_is_followed_by_its_final_event(cursor: str):
+    log = Counted()
+    await log.create("t", a_launch())
+    await claimed(log)
+    last = await ended(log)
+    incarnation = (await log.head("t", "f1")).incarnation
+    snapshot, *rest = await seen(live.Hub(log, SOON), cursor.format(incarnation=incarnation))
+    assert isinstance(snapshot, Flow)
+    assert rest == [last]
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+async def test_a_trimmed_log_of_an_ended_flow_is_told_with_its_final_event(kept: int):
+    log = Counted()
+    await log.create("t", a_launch())
+    await written(log, await claimed(log), range(1, 11), pause=0)
+    last = await ended(log)
+    del log._records["t", "f1"].log[:-kept]
+    snapshot, *rest = await seen(live.Hub(log, SOON))
+    assert isinstance(snapshot, Flow)
+    assert rest == [last]
+
+
+async def test_a_viewer_too_slow_for_the_end_gets_it_after_the_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(subscription, "BUFFER_EVENTS", 5)
+    monkeypatch.setattr(subscription, "BUFFER_CHARACTERS", 1)  # not even the final event fits
+    log = Counted()
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = live.Hub(log, SOON)
+    async with watching.subscribe("t", "f1", None) as slow:
+        items = slow.items(seconds(10))
+        assert isinstance(await anext(items), list)
+        second = asyncio.create_task(anext(items))
+        await asyncio.sleep(0.02)  # it has read the log's beginning, and waits for what is new
+        await written(log, claim, range(1, 31), pause=0)
+        assert await second
+        last = await ended(log)
+        await asyncio.sleep(0.05)
+        *_, snapshot, final = [item async for item in items]
+    assert isinstance(snapshot, Flow)
+    assert isinstance(final, list)
+    assert [entry.number for entry in final] == [last]
+
+
 async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -339,6 +387,7 @@ async def test_a_cursor_beyond_the_end_of_a_flow_gets_the_last_state(before_the_
     await asyncio.sleep(0.05)
     if before_the_end:
         await ended(log)
-    [state] = await watching
+    state, final = await watching
     assert isinstance(state, Flow)
     assert state.head.status is Status.SUCCEEDED
+    assert final == state.head.sequence

@@ -1,14 +1,17 @@
 """Frames, read back by the rules of the HTML standard."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
+from core.flows import events
 from functions import _sse
 
 
@@ -39,11 +42,28 @@ def test_nothing_but_an_event_ends_with_an_empty_line():
         assert b"\n\n" not in line
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85\u2028\u2029")))
 def test_any_text_comes_out_as_it_went_in_but_for_the_kind_of_line_end(text: str):
     stream = _sse.retry(1) + _sse.event(text, "a.1") + _sse.HEARTBEAT + _sse.event("end", "a.2")
     seen = text.replace("\r\n", "\n").replace("\r", "\n")
     assert read(stream) == [("a.1", seen), ("a.2", "end")]
+
+
+# All at which str.splitlines ends a line, and the line decoder of httpx with it.
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+ENDED = [c for c in map(chr, range(0x11_0000)) if len(f"a{c}b".splitlines()) == 2]
+
+
+def test_no_character_at_which_any_reader_ends_a_line_cuts_an_event():
+    assert sorted(LINE_ENDS) == ENDED
+    told = {"type": "CUSTOM", "value": f"a{'b'.join(LINE_ENDS)}c", LINE_ENDS: 1}
+    frame = _sse.event(events.encode(told), "a.1")
+    for lines in (
+        frame.decode().splitlines(),
+        list(httpx.Response(200, content=frame).iter_lines()),
+    ):
+        assert [line.partition(":")[0] for line in lines] == ["data", "id", ""]
+        assert json.loads(lines[0].removeprefix("data: ")) == told
 
 
 def test_data_cannot_forge_an_event():
