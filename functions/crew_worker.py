@@ -41,13 +41,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises SettingsError if an invocation is too short for any step: the flow would be handed over
     for ever.
     """
+    _logging.configure()
     worker, clock = bootstrap.worker(), LambdaClock(context)
     if clock.seconds_left() < worker.timing.step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
-    _logging.configure()
     with logs.context(request_id=_logging.invocation_id(context)):
         failed = _loop.run(_run_batch(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}

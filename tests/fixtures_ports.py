@@ -68,11 +68,12 @@ def over_redis(
     lua_folder: Path = scripts.FOLDER,
     keys: Keyspace | None = None,
     ttl_seconds: float = TTL_SECONDS,
+    max_request_bytes: int = scripts.MAX_REQUEST_BYTES,
 ) -> Flows:
     patient, keys = RetryingClient(commands), keys or DEFAULT_KEYS
     return Flows(
         f"t{uuid.uuid4().hex[:12]}",
-        UpstashRunLedger(patient, ttl_seconds, keys, lua_folder),
+        UpstashRunLedger(patient, ttl_seconds, keys, lua_folder, max_request_bytes),
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
         UpstashBudgetBook(patient, keys, lua_folder),

@@ -2,7 +2,7 @@
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
 gathered. What happens within 20 ms goes in one write; a model's text alone waits longer, so that it
-makes at most five events a second. A write that got no answer is sent again as it was, with its
+makes at most five events a second, and what is too much for one write goes in several. A write that got no answer is sent again as it was, with its
 number, until it is known to be in the log or the lease is over. Only a reservation is waited for,
 since no model may be called before the money is held.
 """
@@ -203,7 +203,10 @@ class EventBuffer:
                 await self._emit(write)
 
     async def _drain(self) -> StepWrite:
-        """Settle the calls that were answered; return what is to be written after the last."""
+        """Settle the calls that were answered; return what is to be written after the last.
+
+        What of it is too much for one write is written here.
+        """
         told: list[Event] = []
         for item in self._take_pending():
             if isinstance(item, _Settled):
@@ -211,20 +214,25 @@ class EventBuffer:
                 told = []
             else:
                 told.append(item)
-        return self._write(told)
+        return self._write(await self._emit_full(told))
+
+    async def _emit_full(self, told: list[Event]) -> list[Event]:
+        """Write as much as makes full writes; return the rest."""
+        *full, rest = events.batches(events.merged(told))
+        for batch in full:
+            await self._emit(self._write(batch))
+        return rest
 
     async def _settle(self, item: _Settled, before: list[Event]) -> None:
         """Count a call. What was told before it, and its answer, go with it where they may.
 
         The ledger keeps with an emit which message is open, so the end of an open one is emitted.
         """
-        told = [*before, *item.events]
+        told = await self._emit_full([*before, *item.events])
         if self._message is not None or events.open_message(told, None) is not None:
             await self._emit(self._write(told))
             told = []
-        await self._write_if_held(
-            lambda: self._budgets.settle(item.call, item.usage, events.merged(told))
-        )
+        await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
 
     async def _reserve(self, call: Call) -> None:
         await self._write_if_held(lambda: self._budgets.reserve(call))
@@ -239,7 +247,6 @@ class EventBuffer:
         self._beat_at = began
 
     def _write(self, told: list[Event]) -> StepWrite:
-        told = events.merged(told)
         if any(events.is_text(event) for event in told):
             self._text_at = time.monotonic()
         self._message = events.open_message(told, self._message)

@@ -12,7 +12,9 @@ from typing import Any, BinaryIO, Protocol
 
 from core.costs.usage import Usage
 from core.crews.definition import Definition
-from core.flows.events import Event
+from core.flows.events import Event, shortened
+
+MESSAGE_CHARACTERS = 2_000
 
 
 class Kind(StrEnum):
@@ -89,7 +91,13 @@ class StepTask:
 
 
 class StepFailedError(Exception):
-    """This attempt at the step failed for good; the message is for the user."""
+    """This attempt at the step failed for good; the message is for the user, and kept in the state.
+
+    It may hold what a tool or a model said: of a long one the beginning is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message, MESSAGE_CHARACTERS))
 
 
 class StepDeferredError(Exception):
@@ -101,7 +109,7 @@ class StepDeferredError(Exception):
 
     def __init__(self, reason: str, retry_after_seconds: float) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason, MESSAGE_CHARACTERS)
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -5,6 +5,8 @@ as the start of a tool call, its arguments and its end, is made and written toge
 worker leaves it whole or not at all. Only a message that a model is still writing may stay open:
 the ledger knows it, and ends it when its step is begun again.
 
+A message however long makes no event and no write too large for the store: it is cut into pieces.
+
 Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
 """
 
@@ -12,6 +14,10 @@ import json
 from typing import Any
 
 from core.costs.usage import Usage
+
+PIECE_CHARACTERS = 32_000  # of one event, of what may be cut
+BATCH_CHARACTERS = 256_000  # of the events of one write, the last one apart
+_WITHIN_A_CALL = ("TOOL_CALL_ARGS", "TOOL_CALL_END")
 
 Event = dict[str, Any]  # an AG-UI event, JSON-ready, its "type" first
 
@@ -77,16 +83,54 @@ def open_message(events: list[Event], before: str | None) -> str | None:
 
 
 def merged(events: list[Event]) -> list[Event]:
-    """Return the events with neighbouring pieces of one message put together."""
+    """Return the events with neighbouring pieces of one message put together.
+
+    No piece, and none of a tool's arguments, is longer than PIECE_CHARACTERS: longer ones are cut.
+    """
     kept: list[Event] = []
-    for event in events:
+    for event in (piece for each in events for piece in _cut(each)):
         last = kept[-1] if kept else {}
         pieces = last.get("type") == event["type"] == "TEXT_MESSAGE_CONTENT"
-        if pieces and last["messageId"] == event["messageId"]:
+        if pieces and last["messageId"] == event["messageId"] and _fit(last, event):
             kept[-1] = last | {"delta": last["delta"] + event["delta"]}
         else:
             kept.append(event)
     return kept
+
+
+def _fit(last: Event, event: Event) -> bool:
+    return len(last["delta"]) + len(event["delta"]) <= PIECE_CHARACTERS
+
+
+def _cut(event: Event) -> list[Event]:
+    delta = event.get("delta")
+    if not isinstance(delta, str) or len(delta) <= PIECE_CHARACTERS:
+        return [event]
+    starts = range(0, len(delta), PIECE_CHARACTERS)
+    return [event | {"delta": delta[at : at + PIECE_CHARACTERS]} for at in starts]
+
+
+def batches(events: list[Event]) -> list[list[Event]]:
+    """Return the events as they may be written one after the other, in order; one batch at least.
+
+    A batch ends when it has BATCH_CHARACTERS, but not within a tool call.
+    """
+    made: list[list[Event]] = [[]]
+    characters = 0
+    for event in events:
+        if characters >= BATCH_CHARACTERS and event["type"] not in _WITHIN_A_CALL:
+            made.append([])
+            characters = 0
+        made[-1].append(event)
+        delta = event.get("delta")
+        characters += len(delta) if isinstance(delta, str) else len(encode(event))
+    return made
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text, or its first `most` characters and in words how many more it has."""
+    more = len(text) - most
+    return text if more <= 0 else f"{text[:most]}… ({more:,} characters more)"
 
 
 def tool_call(call: str, tool: str, arguments: str) -> list[Event]:

@@ -58,12 +58,28 @@ async def test_a_tool_reads_an_input_and_the_agent_gets_its_answer(native: bool)
 async def test_an_event_carries_the_beginning_of_a_long_result_and_the_agent_all_of_it():
     def long(context: ToolContext) -> str:
         """Say much."""
-        return f"{context.__class__.__name__} " + "x" * 50_000
+        del context
+        return "x" * 1_000_000
 
     harness = a_harness([native_call("long")], "ok", native=True, long=long)
     await harness.run(a_step(a_crew(tools=("long",))))
-    assert len(harness.results()[0]) == 2_001
-    assert "x" * 50_000 in harness.script.asked[1]
+    assert harness.results() == ["x" * 2_000 + "… (998,000 characters more)"]
+    assert "x" * 1_000_000 in harness.script.asked[1]
+
+
+async def test_a_tool_that_ends_its_step_with_a_long_reason_ends_it_with_the_beginning_of_it():
+    class FatalError(ValueError):
+        is_fatal = True
+
+    def breaks(context: ToolContext) -> str:
+        """Break."""
+        del context
+        raise FatalError("x" * 1_000_000)
+
+    harness = a_harness([native_call("breaks")], "ok", native=True, breaks=breaks)
+    with pytest.raises(StepFailedError, match=r"the tool breaks failed: x+… \(.* more\)$") as error:
+        await harness.run(a_step(a_crew(tools=("breaks",))))
+    assert len(str(error.value)) < 2_100
 
 
 @pytest.mark.parametrize("native", [False, True])

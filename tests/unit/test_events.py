@@ -62,3 +62,42 @@ def test_neighbouring_pieces_of_a_message_become_one():
     merged = events.merged(pieces)
     assert [e.get("delta") for e in merged] == ["so far", ".", None, "!"]
     assert [e.get("delta") for e in pieces] == ["so ", "far", ".", None, "!"]
+
+
+def test_long_texts_are_cut_into_pieces_and_no_piece_is_lost():
+    texts = [events.PIECE_CHARACTERS * 3 + 1, 10, events.PIECE_CHARACTERS, 20, 30]
+    told = [e for n, size in enumerate(texts) for e in events.text_content("a", str(n) * size)]
+    told += events.tool_call("c", "tool", "x" * (2 * events.PIECE_CHARACTERS + 5))
+    merged = events.merged(told)
+    lengths = [len(event["delta"]) for event in merged if "delta" in event]
+    assert max(lengths) <= events.PIECE_CHARACTERS
+    for kind in ("TEXT_MESSAGE_CONTENT", "TOOL_CALL_ARGS"):
+        whole = ["".join(e["delta"] for e in made if e["type"] == kind) for made in (told, merged)]
+        assert whole[0] == whole[1]
+    assert events.merged(merged) == merged
+    for event in merged:
+        AG_UI.validate_json(events.encode(event))
+
+
+def test_events_are_written_in_batches_that_a_tool_call_is_never_divided_by():
+    text = events.text_message("a", "x" * 3 * events.BATCH_CHARACTERS)
+    call = events.tool_call("c", "tool", "y" * 2 * events.BATCH_CHARACTERS)
+    told = events.merged([*text, *call, *events.custom("x", 1)])
+    batches = events.batches(told)
+    assert [event for batch in batches for event in batch] == told
+    assert len(batches) == 5
+    assert all("TOOL_CALL_START" in _kinds(b) for b in batches if "TOOL_CALL_ARGS" in _kinds(b))
+    sizes = [
+        sum(len(events.encode(e)) for e in b) for b in batches if "TOOL_CALL_ARGS" not in _kinds(b)
+    ]
+    assert max(sizes) < 1.2 * events.BATCH_CHARACTERS
+    assert events.batches([]) == [[]]
+
+
+def _kinds(batch: list[dict[str, Any]]) -> list[str]:
+    return [event["type"] for event in batch]
+
+
+def test_a_shortened_text_says_how_much_is_missing():
+    assert events.shortened("abcd", 4) == "abcd"
+    assert events.shortened("x" * 1_234, 3) == "xxx… (1,231 characters more)"

@@ -199,6 +199,4 @@ def _tool_called(event: ToolUsageStartedEvent) -> list[events.Event]:
 
 
 def _tool_answered(call: str, result: Any) -> list[events.Event]:
-    text = str(result)
-    cut = f"{text[:_RESULT_CHARACTERS]}…" if len(text) > _RESULT_CHARACTERS else text
-    return events.tool_result(call, cut)
+    return events.tool_result(call, events.shortened(str(result), _RESULT_CHARACTERS))
