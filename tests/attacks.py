@@ -2,7 +2,7 @@
 
     python -m tests.attacks URL TOKEN SECONDS KIND
 
-Prints as JSON how many of which status came back.
+Prints that it has begun, and as JSON how many of which status came back.
 """
 
 import asyncio
@@ -339,6 +339,7 @@ KINDS: dict[str, Callable[[Attacker], Coroutine[Any, Any, None]]] = {
 
 async def main(url: str, token: str, seconds: str, kind: str) -> None:
     """Attack for so many seconds."""
+    print("begun", flush=True)
     attacker = Attacker(url, token, float(seconds))
     try:
         async with asyncio.timeout(float(seconds) + 0.5):
