@@ -85,12 +85,12 @@ def posting(path: str, body: bytes, **headers: str) -> Any:
     return attack
 
 
-def getting(path: str, at_once: int = AT_ONCE, **headers: str) -> Any:
+def getting(path: str, **headers: str) -> Any:
     async def attack(attacker: Attacker) -> None:
         async def send(http: httpx.AsyncClient, _: int) -> httpx.Response:
             return await http.get(path, headers=headers)
 
-        await attacker.again(send, at_once)
+        await attacker.again(send, AT_ONCE)
 
     return attack
 
@@ -235,7 +235,7 @@ async def different_patterns(attacker: Attacker) -> None:
     """Launches that pay for as many patterns as there may be, which nobody has compiled before."""
 
     async def send(http: httpx.AsyncClient, number: int) -> httpx.Response:
-        fields = {f"f{n}": {"pattern": f"{number}{n}" + r"\pL" * 6} for n in range(60)}
+        fields = {f"f{n}": {"pattern": f"{number}{n}" + r"\pL" * 4} for n in range(60)}
         asked = {"file": "in_1", "target": {"properties": fields}}
         return await http.post("/v1/flows", json={"crew": "import_mapping", "inputs": asked})
 

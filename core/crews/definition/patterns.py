@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 PATTERN_CHARACTERS = 1_000
-UNICODE_CLASSES = 6  # of a pattern, like \p{L}: RE2 takes up to 0.4 ms to compile one
+UNICODE_CLASSES = 4  # of a pattern, like \p{L}: RE2 takes up to 0.4 ms to compile one
 PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
 _UNICODE_CLASS = re.compile(r"\\[pP]")
 
