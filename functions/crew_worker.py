@@ -28,6 +28,7 @@ from core.crews.clock import Clock, StoppableClock
 from core.crews.run import Worker
 from core.errors import UnavailableError
 from core.polling import Room
+from crews.loading import AllowListError
 from functions import _app, _logging, _loop, _wakeups, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
@@ -132,5 +133,5 @@ if __name__ == "__main__":
     _logging.configure()
     try:
         asyncio.run(main())
-    except SettingsError as error:
+    except (SettingsError, AllowListError) as error:
         sys.exit(f"crewline: {error}")
