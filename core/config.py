@@ -10,10 +10,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+ADDRESSES = frozenset({
+    "UPSTASH_REDIS_REST_URL", "CREWLINE_S3_ENDPOINT", "CREWLINE_QUEUE_URL", "CREWLINE_QUEUE_ENDPOINT",
+    "CREWLINE_WORKER_URL", "CREWLINE_SWEEP_URL", "QSTASH_URL", "CREWLINE_MODEL_BASE_URL",
+})  # fmt: skip
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
+LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
 REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
@@ -83,13 +89,14 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
+        _addresses(environ)
         api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
         model = environ.get("CREWLINE_MODEL", default_model)
         offline = model == OFFLINE or (model is None and environ.get("CREWLINE_HOST") == LOCAL_HOST)
         settings = cls(
-            redis_url=_required(environ, "UPSTASH_REDIS_REST_URL"),
+            redis_url=_redis_url(environ),
             redis_token=_required(environ, "UPSTASH_REDIS_REST_TOKEN"),
             jwt_keys=jwt_keys(environ),
             bucket=_required(environ, "CREWLINE_BUCKET"),
@@ -159,6 +166,18 @@ def _qstash(environ: Mapping[str, str]) -> QStash | None:
     )
 
 
+def _addresses(environ: Mapping[str, str]) -> None:
+    """Raise SettingsError for an address that no client could reach: a scheme is missing, mostly."""
+    for name in ADDRESSES & environ.keys():
+        try:
+            parts = urlsplit(environ[name])
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket that is open
+            usable = False
+        if not usable:
+            raise SettingsError(f"{name} must be an address like https://example.com")
+
+
 def given(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are set to something, without blanks around it."""
     stripped = {name: value.strip() for name, value in environ.items()}
@@ -170,6 +189,19 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if value is None:
         raise SettingsError(f"{name} is not set; README.md says what it should hold")
     return value
+
+
+def _redis_url(environ: Mapping[str, str]) -> str:
+    """Return where the store is. Its token, and all that is kept, would be read on the way to it."""
+    url = _required(environ, "UPSTASH_REDIS_REST_URL")
+    address, asked_for = urlsplit(url), environ.get("CREWLINE_REDIS_PLAINTEXT") == "yes"
+    here = LOOPBACK.fullmatch(address.hostname or "")
+    if address.scheme == "http" and not here and not asked_for:
+        raise SettingsError(
+            "UPSTASH_REDIS_REST_URL is not encrypted: use https://, or set "
+            "CREWLINE_REDIS_PLAINTEXT=yes if nobody else can read that network"
+        )
+    return url
 
 
 def _origins(text: str) -> tuple[str, ...]:

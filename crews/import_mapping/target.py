@@ -22,7 +22,7 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 CHANCE = 3  # endings up to this many letters are alike by chance
 NUMERIC = frozenset({"number", "integer"})
-LINEAR = RegexOptions(size_limit=1 << 18)  # bytes of a compiled pattern, which bound a match
+LINEAR = RegexOptions(size_limit=1 << 20)  # bytes of a compiled pattern, which bound a match
 
 
 @dataclass(frozen=True)

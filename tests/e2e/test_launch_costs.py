@@ -83,7 +83,7 @@ WORST = {
     "examples": ("import_mapping", target(50, lambda _: {"examples": list(range(1_000))})),
     "patterns": (
         "import_mapping",
-        target(60, lambda n: {"pattern": f"{n}" + r"\pL" * 6}),
+        target(60, lambda n: {"pattern": f"{n}" + r"\pL" * 4}),
     ),
     "patterns that are too large": (
         "import_mapping",

@@ -45,7 +45,8 @@ def test_items_are_told_apart_in_little_time():
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(", "a(?=b)", r"(a)\1", "(a{1000}){1000}", "x" * 1001, r"\pL" * 9, "["]
+    "pattern",
+    ["(", "a(?=b)", r"(a)\1", "(a{1000}){1000}", "x" * 1001, r"\pL" * 9, "[", "(?i)" + "[à-ÿ]" * 5],
 )
 def test_a_pattern_that_cannot_be_matched_is_refused_wherever_it_stands(pattern: str):
     assert not patterns.is_pattern(pattern)
@@ -61,7 +62,10 @@ def test_a_pattern_that_cannot_be_matched_is_refused_wherever_it_stands(pattern:
     schemas.check({"default": {"pattern": pattern}, "properties": {"pattern": {"type": "string"}}})
 
 
-@pytest.mark.parametrize("pattern", [r"^\p{L}+$", "(?<x>n)", "[A-Z]{2,5}-\\d+", "(?i)yes|no", "é"])
+@pytest.mark.parametrize(
+    "pattern",
+    [r"^\p{L}+$", "(?<x>n)", "[A-Z]{2,5}-\\d+", "(?i)yes|no", "é", "^.{1,300}$", r"^[\p{L} .-]+$"],
+)
 def test_ordinary_patterns_are_taken(pattern: str):
     schemas.check({"pattern": pattern})
     assert fits({"format": "regex"}, pattern)
