@@ -1,8 +1,8 @@
 """Settings: everything a deployment may choose, read from the environment in one place.
 
 `Settings.from_environ` refuses what cannot work, with a sentence that names the variable. A variable
-that is empty, or blank, is one that is not set: `${env:X, ''}` in a template gives that. README.md
-lists the variables.
+that is empty, or blank, is one that is not set: `${env:X, ''}` in a template gives that.
+docs/settings.md lists the variables.
 """
 
 import math
@@ -187,7 +187,7 @@ def given(environ: Mapping[str, str]) -> dict[str, str]:
 def _required(environ: Mapping[str, str], name: str) -> str:
     value = given(environ).get(name)
     if value is None:
-        raise SettingsError(f"{name} is not set; README.md says what it should hold")
+        raise SettingsError(f"{name} is not set; docs/settings.md says what it should hold")
     return value
 
 

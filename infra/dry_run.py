@@ -9,7 +9,7 @@ from typing import Any
 from core.adapters.crewai.environ import prepare_environ
 from core.costs.usage import Usage
 from core.crews import strategies
-from core.crews.definition import Registry
+from core.crews.definition import Definition, Registry
 from core.crews.strategies import Ready, Wait
 from core.crews.work import CrewRunner, StepTask
 from core.flows.events import Event
@@ -39,7 +39,13 @@ async def dry_run(
 
     `files` are uploaded inputs by id.
     """
-    crew_file, runner = Registry(CREWS).get(crew), _runner(files)
+    return await run_crew(Registry(CREWS).get(crew), inputs, _runner(files))
+
+
+async def run_crew(
+    crew_file: Definition, inputs: Mapping[str, Any], runner: CrewRunner
+) -> tuple[dict[str, Any], Any]:
+    """Run a crew on any runner, as `dry_run` does."""
     whole, results = crew_file.with_defaults(dict(inputs)), dict[str, Any]()
     definition = crew_file.filled(whole)
     tasks = strategies.TaskGraph(definition)

@@ -1,7 +1,7 @@
 """Drives a flow again that failed or was cancelled: `python -m infra.redrive --tenant T --flow F`.
 
 Prints the id of the new flow, which keeps what the old one had done. Needs the settings of a function
-that launches (README.md); where they name no store, that of the `make dev` that runs is taken.
+that launches (docs/settings.md); where they name no store, that of the `make dev` that runs is taken.
 """
 
 import argparse

@@ -28,7 +28,7 @@ if ! [ -x "$tools/bin/uv" ]; then
     "$tools/bin/python" -m pip install -q --disable-pip-version-check --require-hashes \
         -r infra/requirements/uv.txt || fail "uv could not be installed: is the package registry reachable?"
 fi
-echo "installing the locked packages into .venv (about 1 GB, CrewAI for the most part) ..."
+echo "installing the locked packages into .venv (about 1.6 GB, CrewAI and what it needs for the most part) ..."
 "$tools/bin/uv" sync --frozen --quiet --python "$python" ||
     fail "the locked packages could not be installed: is the package registry reachable?"
 echo "$lock" >.venv/.lock-installed

@@ -22,7 +22,9 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"crewline: {error}")
     if not secrets:
-        sys.exit("crewline: CREWLINE_WEBHOOK_SECRET is not set; README.md says what it should hold")
+        sys.exit(
+            "crewline: CREWLINE_WEBHOOK_SECRET is not set; docs/settings.md says what it should hold"
+        )
     for secret in secrets:
         print(tenant_secret(secret, tenant))
 

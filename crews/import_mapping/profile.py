@@ -21,9 +21,10 @@ from crews.import_mapping.decoding import (
     Dialect,
     detect_dialect,
     detect_encoding,
-    rows,
+    table,
 )
-from crews.import_mapping.numerals import Numbers, with_comma, with_point
+from crews.import_mapping.header import Body, is_blank
+from crews.import_mapping.numerals import Numbers
 
 SAMPLE_ROWS = 10
 FREQUENT_VALUES = 6
@@ -77,12 +78,14 @@ def _profile(stream: BinaryIO) -> Profile:
     text = io.TextIOWrapper(stream, encoding=encoding, newline="")
     try:
         dialect = detect_dialect(_sample(text))
-        table = _Table.read(rows(text, dialect))
+        found = _Table.read(table(text, dialect))
     except csv.Error as error:
         raise BadCsv(f"The file breaks off as a CSV ({error}); check its quotes.") from error
+    except UnicodeError as error:
+        raise BadCsv(f"The file breaks off as {encoding}; export it as CSV again.") from error
     finally:
         text.detach()
-    return table.profile(encoding, dialect)
+    return found.profile(encoding, dialect)
 
 
 def _sample(text: io.TextIOWrapper) -> str:
@@ -137,7 +140,9 @@ class _Table:
     notes: list[str]
     columns: list[_Column]
     rows: int = 0
-    ragged: int = 0
+    mended: int = 0
+    ragged: int = 0  # of those mended: rows that look as if they were cut in the wrong places
+    footer: int = 0
     reservoir: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @classmethod
@@ -145,14 +150,18 @@ class _Table:
         names, notes = _header(next(lines, []))
         table = cls(names, notes, [_Column() for _ in names])
         draw = random.Random(0)  # noqa: S311 -- a repeatable sample, no secret
-        for row in lines:
+        body = Body(lines)
+        for row in body:
             table._add(row, draw)
+        table.footer = body.left_out
         table._refuse_if_hopeless()
         return table
 
     def _add(self, row: list[str], draw: random.Random) -> None:
-        self.ragged += len(row) != len(self.names)
         width = len(self.names)
+        too_long = not is_blank(row[width:])  # Chase's rows end in a delimiter more than the header
+        self.mended += too_long or len(row) < width
+        self.ragged += too_long or len(row) == 1  # Excel leaves empty cells at the end out
         cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
         for column, cell in zip(self.columns, cells, strict=True):
             column.add(cell)
@@ -180,8 +189,11 @@ class _Table:
             column.profile(name, [cells[place] for cells in samples])
             for place, (name, column) in enumerate(zip(self.names, self.columns, strict=True))
         ]
-        ragged = [f"{self.ragged} rows were padded or cut to the header's length"]
-        notes = self.notes + ragged * bool(self.ragged)
+        mended = [f"{self.mended} rows were padded or cut to the header's length"]
+        footer = [f"{self.footer} lines below the last row were left out"]
+        titles = [f"{dialect.titles} lines above the header were left out"]
+        notes = self.notes + mended * bool(self.mended) + footer * bool(self.footer)
+        notes += titles * bool(dialect.titles)
         return Profile(encoding, dialect.delimiter, self.rows, columns, notes)
 
 
@@ -191,7 +203,6 @@ def _header(cells: list[str]) -> tuple[list[str], list[str]]:
     names = [name[:NAME_CHARS] for name in given]
     if len(names) > COLUMN_LIMIT:
         raise BadCsv(f"The file has {len(names)} columns; keep at most {COLUMN_LIMIT} of them.")
-    _refuse_values(names)
     unique, notes = list[str](), list[str]()
     for place, name in enumerate(names, start=1):
         unique.append(name if name and name not in unique else _fresh(name, place, names))
@@ -203,14 +214,6 @@ def _header(cells: list[str]) -> tuple[list[str], list[str]]:
 def _fresh(name: str, place: int, taken: list[str]) -> str:
     candidate = f"{name or 'column'}_{place}"
     return _fresh(candidate, place, taken) if candidate in taken else candidate
-
-
-def _refuse_values(names: list[str]) -> None:
-    """Column names are words; a first line with a fifth of numbers in it is data."""
-    filled = [name for name in names if name]
-    numbers = sum(with_point(name) is not None or with_comma(name) is not None for name in filled)
-    if numbers * 5 >= max(1, len(filled)):
-        raise BadCsv("The first line holds values, not column names; add a header row.")
 
 
 def _share(part: int, whole: int) -> float:

@@ -22,7 +22,7 @@ LOCAL_TIMING = {
 }
 LOCAL_AWS = {
     "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 

@@ -101,7 +101,9 @@ def print_outcome(console: Console, state: dict[str, Any], csv: Path, url: str) 
     _print_usage(console, state["usage"])
     flow = f"{url}/v1/flows/{state['id']}"
     console.print(
-        f"status  {flow}\nevents  {flow}/events\n[dim](they answer while make dev runs)[/]",
+        f"status  {flow}\nevents  {flow}/events\n"
+        "[dim](they answer while make dev runs, to requests with the token that it prints; its page shows"
+        " the flow in a browser)[/]",
         soft_wrap=True,
     )
 

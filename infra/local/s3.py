@@ -1,20 +1,26 @@
-"""The local S3: `localbucket`, which keeps buckets as folders on disk and checks no credentials.
+"""The local S3: `localbucket`, which keeps buckets as folders on disk and asks for no credentials.
 
     python -m infra.local.s3 FOLDER PORT ORIGIN...
 
 Since it asks nobody for a key, it answers only programs of this machine and the pages of ORIGIN: any
 other web page that finds the port would read and overwrite every tenant's inputs. A name that an
-attacker's DNS points here is no address of this machine, so the Host must be one.
+attacker's DNS points here is no address of this machine, so the Host must be one. Presigned URLs are
+checked: what S3 would refuse, such as more or fewer bytes than were signed for, is refused here.
 """
 
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from localbucket import S3Handler
 
+from infra.local import presigned
+
+SECRET_KEY = "local"  # noqa: S105 -- that of this stand-in, which keeps nothing from this machine
+_CHUNK_BYTES = 1 << 20
 _HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
@@ -36,10 +42,21 @@ class _Handler(S3Handler):
         if not super().parse_request():
             return False
         origin, host = self.headers.get("Origin"), self.headers.get("Host", "")
-        if host.rpartition(":")[0] in _HOSTS and (origin is None or origin in self.origins):
-            return True
+        if host.rpartition(":")[0] not in _HOSTS or (origin and origin not in self.origins):
+            return self._refuse("pages of other origins may not use this")
+        if self.command == "PUT" and presigned.is_presigned(self.path):
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            code = presigned.refusal("PUT", self.path, headers, SECRET_KEY, datetime.now(UTC))
+            return code is None or self._refuse(code)
+        return True
+
+    def _refuse(self, why: str) -> bool:
+        """Answer 403; the body is read, since a client that still sends it would not see why."""
+        left = int(self.headers.get("Content-Length", 0))
+        while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
         self.close_connection = True
-        self.send_error(HTTPStatus.FORBIDDEN, "pages of other origins may not use this")
+        self.send_error(HTTPStatus.FORBIDDEN, why)
         return False
 
 

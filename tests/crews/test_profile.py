@@ -42,6 +42,9 @@ def test_every_example_is_read_whole(name: str):
         (JAPANESE, "utf-8", "utf-8"),
         (JAPANESE, "utf-8-sig", "utf-8-sig"),
         (JAPANESE, "utf-16", "utf-16"),
+        (JAPANESE, "utf-32", "utf-32"),
+        (FRENCH, "utf-16-le", "utf-16-le"),
+        (FRENCH, "utf-16-be", "utf-16-be"),
         ("ｶﾅ,ﾁﾖｳ\nﾄｳｷﾖｳﾄ,ﾁﾖﾀﾞｸ\n", "cp932", "cp932"),
         (FRENCH, "latin-1", "cp1252"),
         (ICELANDIC, "latin-1", "cp1252"),
@@ -116,6 +119,62 @@ def test_a_few_ragged_rows_are_mended_and_said():
     assert found.notes == ["1 rows were padded or cut to the header's length"]
 
 
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("sep=;\n{}", []),
+        ("SEP = ;\n{}", []),
+        ('"sep=;"\n{}', []),
+        ("Orders\n{}", ["1 lines above the header were left out"]),
+        ("Orders;;\nJanuary;;\n;;\n{}", ["3 lines above the header were left out"]),
+        (
+            "{}\nAll rights reserved\n\nPrinted by Ada\n",
+            ["2 lines below the last row were left out"],
+        ),
+    ],
+)
+def test_what_exports_put_around_a_table_is_left_out_and_said(text: str, notes: list[str]):
+    found = profile(text.format("id;name;city\n1;Ann;Ulm\n2;Ben;Bonn\n3;Cy;Jena\n"))
+    assert [c.name for c in found.columns] == ["id", "name", "city"]
+    assert (found.rows, found.delimiter, found.notes) == (3, ";", notes)
+
+
+def test_one_cell_a_line_between_rows_is_no_footer():
+    found = profile("id,name\n" + "1,Ann\n" * 20 + "\nlost\n\n2,Ben\n")
+    assert (found.rows, found.notes) == (22, ["1 rows were padded or cut to the header's length"])
+
+
+def test_a_cell_that_says_sep_is_no_separator_line():
+    assert profile("code,name\nsep=x,Ann\nc,Ben\n").rows == 2
+    assert profile("sep=x,name\na,Ann\nc,Ben\n").columns[0].name == "sep=x"
+
+
+def test_a_delimiter_at_the_end_of_rows_alone_and_missing_last_cells_are_mended():
+    closed = profile("id,name,city\n" + "1,Ann,Ulm,\n" * 20)
+    assert (closed.rows, closed.notes) == (20, [])
+    short = profile("id,name,city,note\n" + "1,Ann,Ulm\n" * 20)
+    assert short.notes == ["20 rows were padded or cut to the header's length"]
+    assert short.columns[3].empty_share == 1
+
+
+def test_blanks_after_delimiters_are_no_part_of_quoted_cells():
+    assert column('a, b\n1, "x, y"\n2, "z"\n', "b").samples == ["x, y", "z"]
+
+
+@pytest.mark.parametrize(
+    "header", ["Country,2019,2020,2021", "Question,1,2,3", "Place,2020-01-01,2020-01-02,2020-01-03"]
+)
+def test_years_numbers_and_days_may_be_the_names_of_columns(header: str):
+    assert [c.name for c in profile(header + "\nA,10,11,12\nB,13,14,15\n").columns] == header.split(
+        ","
+    )
+
+
+def test_a_column_without_a_name_does_not_make_its_header_a_title():
+    assert [c.name for c in profile(",name\n0,Ann\n1,Ben\n").columns] == ["column_1", "name"]
+    assert [c.name for c in profile("id,\n1,Ann\n2,Ben\n").columns] == ["id", "column_2"]
+
+
 def test_memory_does_not_grow_with_the_file():
     rows = "".join(f"{n},Street {n},{n / 7}\n" for n in range(20_000))
     stream = io.BytesIO(f"id,street,lat\n{rows}".encode())
@@ -149,6 +208,14 @@ def test_a_stream_that_cannot_seek_is_read_all_the_same():
         (b"12,Main St,94704\n14,Oak Ave,94705\n", "add a header row"),
         (b"a,b\n1,2,3\n1,2,3\n1,2,3\n", "delimiter and the quotes"),
         (b"a,b\n" + b"x" * 200_000 + b",1\n", "check its quotes"),
+        ("a,b\n1,2\n".encode("utf-32-le"), "binary"),
+        ("a,b\n\0,2\n".encode("utf-16"), "binary"),
+        ("a,b\n1,2\n".encode("utf-16") + b"\x00\xd8\x01", "breaks off as utf-16"),
+        (b"Email\nada@a.example\nben@b.example\ncy@c.example\n", "Only one column"),
+        (b"\n<html><td>a,b</td>\n", "HTML or XML"),
+        (b'{"a": 1, "b": 2}\n', "JSON"),
+        (b"ada@a.example,Ada,2025-01-02\nben@b.example,Ben,2025-02-03\n", "add a header row"),
+        (b"Ada,https://a.example/1\nBen,https://b.example/2\n", "add a header row"),
     ],
 )
 def test_what_is_no_csv_is_refused_in_one_sentence_that_says_what_to_do(data: bytes, says: str):

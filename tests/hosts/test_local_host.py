@@ -290,6 +290,22 @@ def test_a_worker_that_is_killed_is_started_again_and_the_flow_goes_on(tmp_path:
             assert log.count("worker ready") == 2  # the message named it, so it must be there
 
 
+def test_the_readme_s_python_maps_a_file_on_the_dev_server(tmp_path: Path):
+    readme, port = Path("README.md").read_text("utf-8"), free_port()
+    program = readme.partition("```python\n")[2].partition("```")[0]
+    assert ":8787" in program
+    with dev(tmp_path, port) as process:
+        token = welcomed(process)["authorization"].removeprefix("Bearer ")
+        ran = subprocess.run(
+            [sys.executable, "-c", program.replace(":8787", f":{port}")],
+            env=environ(tmp_path, port) | {"TOKEN": token},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "RUN_FINISHED" in ran.stdout
+    assert "'columns'" in ran.stdout.splitlines()[-1]
+
+
 def test_a_failed_flow_is_driven_again_from_another_terminal(tmp_path: Path):
     port = free_port()
     redrive = [sys.executable, "-m", "infra.redrive", "--tenant", "demo", "--flow"]

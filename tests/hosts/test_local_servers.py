@@ -3,11 +3,14 @@
 import hashlib
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from infra.local import s3, valkey
+from core.adapters.s3 import S3Blobs
+from core.errors import NotFoundError
+from infra.local import cloud, presigned, s3, valkey
 from infra.local.gateway.scripts import Scripts, without_key_locking
 from infra.local.processes import Processes, free_port, is_listening
 
@@ -61,6 +64,35 @@ def test_s3_answers_programs_and_our_own_page_and_no_page_of_another_origin(tmp_
         preflight = {"origin": "https://evil.example", "access-control-request-method": "GET"}
         answer = httpx.options(f"http://127.0.0.1:{port}/crewline", headers=preflight)
         assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (403, False)
+
+
+def test_s3_takes_what_a_url_was_signed_for_and_nothing_else(tmp_path, monkeypatch):
+    port = free_port()
+    for name, value in cloud.LOCAL_AWS.items():
+        monkeypatch.setenv(name, value)
+    with Processes(tmp_path) as processes:
+        processes.start("s3", s3.server_command(tmp_path / "s3", port, "crewline"))
+        processes.wait_until("s3", lambda: is_listening(port))
+        blobs = S3Blobs("crewline", f"http://127.0.0.1:{port}")
+        url = blobs.upload_url("acme", "in_1", 5_000_000, 60)
+        assert httpx.put(url, content=b"x" * 4_000_000).status_code == 403
+        assert httpx.put(url, content=b"x" * 5_000_001).status_code == 403
+        assert httpx.put(url.replace("in_1", "in_2"), content=b"x" * 5_000_000).status_code == 403
+        assert httpx.put(url.replace("=60&", "=600&"), content=b"x" * 5_000_000).status_code == 403
+        with pytest.raises(NotFoundError):
+            blobs.size("acme", "in_1")
+        assert httpx.put(url, content=b"x" * 5_000_000).status_code == 200
+        assert blobs.size("acme", "in_1") == 5_000_000
+
+
+def test_a_signed_url_is_good_for_its_time(monkeypatch):
+    for name, value in cloud.LOCAL_AWS.items():
+        monkeypatch.setenv(name, value)
+    url = httpx.URL(S3Blobs("b", "http://127.0.0.1:9").upload_url("acme", "in_1", 5, 60))
+    asked = ("PUT", url.raw_path.decode(), {"host": "127.0.0.1:9", "content-length": "5"}, "local")
+    now = datetime.now(UTC)
+    assert presigned.refusal(*asked, now + timedelta(seconds=50)) is None
+    assert presigned.refusal(*asked, now + timedelta(seconds=70)) == "AccessDenied"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,21 @@ def registry(folder: Path, **texts: str) -> Registry:
             13,
             "no such tool in crews/allow_list.py",
         ),
-        ("[polite,", "[polte,", 23, "no such guardrail in crews/allow_list.py (there are: polite)"),
+        (
+            "goal: Write",
+            "goal: Write\n    tools: [SerperDevTool]",
+            13,
+            "look_up; docs/crews.md says how to add one): SerperDevTool",
+        ),
+        ("[polite,", "[polte,", 23, "no such guardrail in crews/allow_list.py (there are: polite;"),
+        ("agent: clerk\n  polish", "agent: Senior Clerk\n  polish", 18, "agent: Senior Clerk"),
+        (
+            "agent: clerk\n  polish",
+            "agent: clerk\n    output_json: L\n  polish",
+            19,
+            "output_schema",
+        ),
+        ("process: sequential", "process: sequential\nmanager_llm: gpt-4o", 4, "write manager:"),
         ("Clerk for {topic}", "Clerk for {topci}", 11, "/agents/clerk/role: no such input: topci"),
         (
             "{words} words",
@@ -122,6 +136,27 @@ def test_a_mistake_in_what_a_crew_extends_is_told_with_the_file_that_makes_it(tm
     with pytest.raises(CrewFileError, match="did you mean agent") as told:
         own.get("short")
     assert (told.value.file.endswith("short/crew.yaml"), told.value.line) == (True, 4)
+
+
+@pytest.mark.parametrize(
+    ("base", "complaint"),
+    [
+        ("short", "short cannot extend itself"),
+        ("lettre", "there is no such crew; did you mean letter?"),
+        ("nothing", "there is no such crew; there are: letter, loop"),
+        ("[letter]", "there is no such crew"),
+        ("loop", "loop cannot extend short, which extends loop: short, loop form a circle"),
+    ],
+)
+def test_what_keeps_a_crew_from_extending_another_is_told(
+    tmp_path: Path, base: str, complaint: str
+):
+    short = f"name: short\ndescription: Short.\nextends: {base}\n"
+    crews = registry(tmp_path, letter=GOOD, short=short, loop="{extends: short, name: loop}")
+    with pytest.raises(CrewFileError) as told:
+        crews.get("short")
+    assert complaint in told.value.error
+    assert "cannot extend" in told.value.error
 
 
 def test_one_broken_crew_leaves_the_others_to_be_listed_and_run(tmp_path: Path):

@@ -43,7 +43,7 @@ class Definition(Strict):
     inputs: dict[str, Any] = Field(default_factory=lambda: dict[str, Any](_NO_INPUTS))
     agents: Annotated[dict[Name, Agent], Field(min_length=1)]
     tasks: Annotated[dict[Name, Task], Field(min_length=1)]
-    manager: Name | None = None
+    manager: Text | None = None
     consensus: Consensus | None = None
     limits: Limits = Limits()
 

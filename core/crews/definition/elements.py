@@ -15,13 +15,6 @@ GUARDRAIL_NAME = re.compile(r"[a-z][a-z0-9_]*")  # any other guardrail is a sent
 TASK_SECONDS = 15 * 60.0  # of one attempt, unless the task says otherwise
 FLOW_SECONDS = 24 * 3600  # of a flow, unless the crew says otherwise
 REVIEWED_FLOW_SECONDS = 30 * 24 * 3600  # the same where a person is asked, who may take weeks
-NOT_SUPPORTED: dict[tuple[str | int, ...], str] = {
-    ("agents", "*", "allow_delegation"): "is not supported: process: hierarchical delegates",
-    ("agents", "*", "llm"): "is not supported: CREWLINE_MODEL chooses the model of all agents",
-    ("agents", "*", "verbose"): "is not needed: every event of a flow is in its log",
-    ("verbose",): "is not needed: every event of a flow is in its log",
-}
-
 
 _EMPTY: Mapping[Any, Any] = {str: "", list: [], dict: {}}
 
@@ -73,7 +66,7 @@ class Agent(Strict):
     role: Persona
     goal: Persona
     backstory: Persona
-    tools: list[Name] = []
+    tools: list[Text] = []
     max_iter: Annotated[int, Field(ge=1, le=50)] = 20
     max_rpm: Annotated[int, Field(ge=1)] | None = None
 
@@ -88,9 +81,9 @@ class Task(Strict):
 
     description: Text
     expected_output: Text
-    agent: Name | None = None
-    context: list[Name] | None = None
-    tools: list[Name] | None = None
+    agent: Text | None = None
+    context: list[Text] | None = None
+    tools: list[Text] | None = None
     output_schema: dict[str, Any] | None = None
     retries: Annotated[int, Field(ge=0, le=5)] = 0  # of a step that failed; each is paid for
     async_execution: bool = False  # runs beside the tasks after it
@@ -119,8 +112,8 @@ class Consensus(Strict):
     `tie: judge` to the judge, who decides nothing else.
     """
 
-    agents: Annotated[list[Name], Field(min_length=2, max_length=10)]
-    judge: Name | None = None
+    agents: Annotated[list[Text], Field(min_length=2, max_length=10)]
+    judge: Text | None = None
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.66
     max_rounds: Annotated[int, Field(ge=1, le=5)] = 2
     tie: Literal["first", "judge"] = "first"

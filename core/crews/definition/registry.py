@@ -1,6 +1,6 @@
 """Where crews are found, and how one is made of another."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.crews.definition import elements, rules
+from core.crews.definition import crewai_fields, elements, rules
 from core.crews.definition.crew import Definition
 from core.crews.definition.rules import Place, RuleError
 from core.crews.definition.yaml_file import BadYamlError, CrewFileError, YamlFile, read
@@ -23,6 +23,11 @@ _MODELS: dict[Place, type[BaseModel]] = {
     ("tasks", "*"): elements.Task,
     ("limits",): elements.Limits,
     ("consensus",): elements.Consensus,
+}
+_CREWAI_ONLY: dict[Place, Mapping[str, str]] = {
+    (): crewai_fields.CREW,
+    ("agents", "*"): crewai_fields.AGENT,
+    ("tasks", "*"): crewai_fields.TASK,
 }
 
 
@@ -86,10 +91,22 @@ class Registry:
         base = _mapping(given.value).get("extends")
         if base is None:
             return [given]
-        if base not in self.names() or base in (name, *heirs):
-            complaint = f"the crew {name} cannot extend {base!r}"
-            raise CrewFileError((*heirs, name)[0], shown, given.line(("extends",))[1], complaint)
+        if why := self._cannot_extend(base, (*heirs, name)):
+            raise CrewFileError((*heirs, name)[0], shown, given.line(("extends",))[1], why)
         return [given, *self._files(base, (*heirs, name))]
+
+    def _cannot_extend(self, base: Any, heirs: tuple[str, ...]) -> str | None:
+        """Say why the last of `heirs`, each of which extends the next, cannot extend this."""
+        name, there = heirs[-1], [crew for crew in self.names() if crew not in heirs]
+        if base == name:
+            return f"{name} cannot extend itself: extends: names another crew"
+        if base in heirs:
+            return f"{name} cannot extend {base}, which extends {name}: {', '.join(heirs)} form a circle"
+        if base not in there:
+            close = get_close_matches(str(base), there, 1)
+            meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(there)}"
+            return f"{name} cannot extend {base!r}: there is no such crew; {meant}"
+        return None
 
 
 def patched(whole: Any, patch: Any) -> Any:
@@ -184,7 +201,7 @@ def _unknown_key(place: Place) -> str:
     """Say that there is no such key, and which may have been meant."""
     *outer, key = place
     path = (outer[0], "*") if outer[:1] in (["agents"], ["tasks"]) else tuple(outer)
-    if why := elements.NOT_SUPPORTED.get((*path, key)):
+    if why := _CREWAI_ONLY.get(path, {}).get(str(key)):
         return why
     model = _MODELS.get(path)
     close = get_close_matches(str(key), model.model_fields, 1) if model else []

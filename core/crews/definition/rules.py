@@ -192,4 +192,5 @@ def guardrails_are_allowed(tasks: Mapping[str, Task], allowed: Collection[str]) 
 
 
 def _not_allowed(what: str, allowed: Collection[str]) -> str:
-    return f"no such {what} in crews/allow_list.py (there are: {', '.join(sorted(allowed))})"
+    there = ", ".join(sorted(allowed))
+    return f"no such {what} in crews/allow_list.py (there are: {there}; docs/crews.md says how to add one)"

@@ -1,0 +1,27 @@
+"""What the documents say of the code is so."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SETTING = re.compile(r'"((?:CREWLINE|UPSTASH|QSTASH|OPENAI)_[A-Z0-9_]+|REDIS_URL)"')
+OF_OTHERS = {"CREWLINE_HOST"}  # set by the local host itself
+
+
+def test_every_setting_that_the_code_reads_is_in_the_list_of_settings():
+    folders = (ROOT / name for name in ("core", "functions", "infra"))
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    read = {name for path in files for name in SETTING.findall(path.read_text("utf-8"))}
+    listed = {*re.findall(r"`([A-Z0-9_]+)`", (ROOT / "docs" / "settings.md").read_text("utf-8"))}
+    assert len(read) > 30
+    assert read - OF_OTHERS - listed == set()
+    assert "CREWLINE_MODEL" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_promise_names_tests_that_exist():
+    text = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
+    promises = [line for line in text.splitlines() if line.startswith("| ") and "|---|" not in line]
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w./]+)`", promise)
+        assert named or promise == "| promise | test |", promise
+        assert all((ROOT / path).exists() for path in named), promise
