@@ -273,7 +273,7 @@ def worker() -> "Worker":
 
 @_provider
 def webhook_targets() -> "Targets":
-    """Return where each tenant's webhooks may go. Raises ValueError for a list that is none."""
+    """Return where each tenant's webhooks may go. Raises SettingsError for a list that is none."""
     from core.webhooks.targets import Targets
 
     return Targets(settings().webhook_hosts)

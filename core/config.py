@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+ADDRESSES = frozenset({
+    "UPSTASH_REDIS_REST_URL", "CREWLINE_S3_ENDPOINT", "CREWLINE_QUEUE_URL", "CREWLINE_QUEUE_ENDPOINT",
+    "CREWLINE_WORKER_URL", "CREWLINE_SWEEP_URL", "QSTASH_URL", "CREWLINE_MODEL_BASE_URL",
+})  # fmt: skip
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
 DEV_KEY_ID = "dev"
@@ -83,6 +88,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
+        _addresses(environ)
         api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
@@ -157,6 +163,18 @@ def _qstash(environ: Mapping[str, str]) -> QStash | None:
         url=environ.get("QSTASH_URL") or "https://qstash.upstash.io",
         sweep_url=environ.get("CREWLINE_SWEEP_URL") or None,
     )
+
+
+def _addresses(environ: Mapping[str, str]) -> None:
+    """Raise SettingsError for an address that no client could reach: a scheme is missing, mostly."""
+    for name in ADDRESSES & environ.keys():
+        try:
+            parts = urlsplit(environ[name])
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket that is open
+            usable = False
+        if not usable:
+            raise SettingsError(f"{name} must be an address like https://example.com")
 
 
 def given(environ: Mapping[str, str]) -> dict[str, str]:

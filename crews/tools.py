@@ -1,16 +1,12 @@
 """What the allow-lists name, loaded, and the skills of the offline model."""
 
 from collections.abc import Callable
-from pkgutil import resolve_name
 from typing import Any
 
 from crews import allow_list
 from crews.import_mapping.skill import map_columns
+from crews.loading import load_all
 
-TOOLS: dict[str, Callable[..., str]] = {
-    name: resolve_name(address) for name, address in allow_list.TOOLS.items()
-}
-GUARDRAILS: dict[str, Callable[[Any, dict[str, Any]], str | None]] = {
-    name: resolve_name(address) for name, address in allow_list.GUARDRAILS.items()
-}
+TOOLS: dict[str, Callable[..., str]] = load_all(allow_list.TOOLS)
+GUARDRAILS: dict[str, Callable[[Any, dict[str, Any]], str | None]] = load_all(allow_list.GUARDRAILS)
 SKILLS = (map_columns,)

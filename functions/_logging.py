@@ -1,6 +1,6 @@
 """Logging in functions: set up by their first request, every line with the id of its request."""
 
-import os
+import random
 import re
 from functools import cache
 from typing import Any
@@ -29,7 +29,8 @@ def sent_request_id(scope: Scope) -> str | None:
 
 def new_request_id(scope: Scope) -> str:
     """Return an id for a request: that of the invocation on AWS Lambda, else one drawn at random."""
-    return invocation_id(scope.get("aws.context")) or os.urandom(8).hex()
+    drawn = random.getrandbits(64)
+    return invocation_id(scope.get("aws.context")) or f"{drawn:016x}"
 
 
 def invocation_id(context: Any) -> str | None:

@@ -15,6 +15,7 @@ another. Only what could not be looked at comes again, and in the end lies in th
 import asyncio
 import logging
 import signal
+import sys
 from typing import Any
 
 from starlette.requests import Request
@@ -26,6 +27,7 @@ from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
 from core.crews.run import Worker
 from core.polling import Room
+from crews.loading import AllowListError
 from functions import _app, _logging, _loop, _wakeups, _webhooks
 from functions._clocks import DeadlineClock, LambdaClock
 from functions._worker_loop import serve
@@ -39,13 +41,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises SettingsError if an invocation is too short for any step: the flow would be handed over
     for ever.
     """
+    _logging.configure()
     worker, clock = bootstrap.worker(), LambdaClock(context)
     if clock.seconds_left() < worker.timing.step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
-    _logging.configure()
     with logs.context(request_id=_logging.invocation_id(context)):
         failed = _loop.run(_run_batch(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
@@ -114,4 +116,7 @@ app = _app.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
     _logging.configure()
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (SettingsError, AllowListError) as error:
+        sys.exit(f"crewline: {error}")

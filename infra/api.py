@@ -1,6 +1,6 @@
 """Every HTTP function and the page on one port, as the routes of a deployment would spread them.
 
-uvicorn infra.api:app
+uvicorn --factory infra.api:checked
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
+from core import bootstrap
 from functions import _edge, crew_agui, crew_amp, crew_launch, flow_events, flow_status
 from infra import page
 
@@ -61,3 +62,9 @@ def _match(function: Starlette, scope: Scope) -> int:
 app = OnePort(
     [flow_status.app, flow_events.app, crew_launch.app, crew_amp.app, crew_agui.app, page.app]
 )
+
+
+def checked() -> OnePort:
+    """Return the app. Raises SettingsError, which the first request would be told otherwise."""
+    bootstrap.settings()
+    return app

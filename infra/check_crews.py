@@ -6,10 +6,10 @@ guardrail of the allow-lists, as a worker does, and needs no settings.
 
 import sys
 from collections.abc import Iterator, Mapping
-from pkgutil import resolve_name
 
 from core import bootstrap
 from crews import allow_list
+from crews.loading import AllowListError, load
 
 FILES_ONLY = "--files-only"  # loads nothing that the files name
 
@@ -23,12 +23,9 @@ def unloadable(addresses: Mapping[str, str]) -> Iterator[str]:
     """Yield what on an allow-list is not there, or cannot be called."""
     for name, address in addresses.items():
         try:
-            found = resolve_name(address)
-        except (ImportError, AttributeError, ValueError, SyntaxError) as error:
-            yield f"crews/allow_list.py: {name}: {address} cannot be loaded: {error}"
-        else:
-            if not callable(found):
-                yield f"crews/allow_list.py: {name}: {address} is no function"
+            load(name, address)
+        except AllowListError as error:
+            yield str(error)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from core.config import SettingsError
 from core.errors import InvalidInputError
 
 ENTRY = re.compile(
@@ -42,7 +43,7 @@ class Target:
 
 
 class Targets:
-    """The origins of each tenant, from entries as above. Raises ValueError for what is none."""
+    """The origins of each tenant, from entries as above. Raises SettingsError for what is none."""
 
     def __init__(self, entries: Mapping[str, Sequence[str]]) -> None:
         self._allowed = {
@@ -75,7 +76,7 @@ def _origin(entry: str) -> tuple[Origin, bool]:
     """Return the origin that an entry means, and whether it is a local one."""
     match = ENTRY.fullmatch(entry.lower())
     if match is None:
-        raise ValueError(f"{entry} is neither a host nor a local origin")
+        raise SettingsError(f"CREWLINE_WEBHOOK_HOSTS: {entry} is neither a host nor a local origin")
     scheme, host = match["scheme"] or "https", match["host"].strip("[]")
     port = int(match["port"]) if match["port"] else PORTS[scheme]
     return (scheme, host, port), match["scheme"] is not None

@@ -34,9 +34,7 @@ def start(
 
     All state lies under `data` and survives; pages of `origins` may upload. Raises LocalError.
     """
-    found = given(environ) | {"CREWLINE_HOST": LOCAL_HOST}
-    for name, value in LOCAL_TIMING.items():
-        found.setdefault(name, value)
+    found = _with_defaults(environ)
     if "UPSTASH_REDIS_REST_URL" not in found:
         found |= _redis(processes, data, found)
     if "CREWLINE_BUCKET" not in found:
@@ -44,6 +42,22 @@ def start(
         found |= _bucket(processes, data, pages)
     found.setdefault("CREWLINE_JWT_KEYS", development_key(data))
     return found
+
+
+def as_if_started(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of `start` without starting anything: addresses and keys are made up."""
+    found = _with_defaults(environ)
+    nowhere = "http://127.0.0.1:9"
+    if "UPSTASH_REDIS_REST_URL" not in found:
+        found |= {"UPSTASH_REDIS_REST_URL": nowhere, gateway.TOKEN_VARIABLE: "none"}
+    if "CREWLINE_BUCKET" not in found:
+        found |= {"CREWLINE_BUCKET": BUCKET, "CREWLINE_S3_ENDPOINT": nowhere}
+    found.setdefault("CREWLINE_JWT_KEYS", f"{DEV_KEY_ID}:{secrets.token_hex(32)}")
+    return found
+
+
+def _with_defaults(environ: Mapping[str, str]) -> dict[str, str]:
+    return LOCAL_TIMING | given(environ) | {"CREWLINE_HOST": LOCAL_HOST}
 
 
 def development_key(data: Path) -> str:

@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         csv = _csv(arguments)
         port = host.chosen_port(os.environ)
+        host.check_settings(os.environ)
         data = host.data_folder(os.environ)
         with folder.held(data, f"make demo on port {port}"), Processes(data) as processes:
             return _run(console, csv, port, processes)

@@ -24,9 +24,10 @@ def main() -> int:
     """Run until interrupted; return the exit code."""
     try:
         port = host.chosen_port(os.environ)
+        host.check_settings(os.environ)
         data = host.data_folder(os.environ)
         with folder.held(data, f"make dev on port {port}"), Processes(data) as processes:
-            environ = host.start(processes, port)
+            environ = host.start(processes, port, but=(host.WORKER,))
             print(_welcome(port, environ), flush=True)
             asyncio.run(_serve(processes, port, environ))
     except KeyboardInterrupt:
@@ -100,7 +101,7 @@ def _restart(processes: Processes, port: int, environ: Mapping[str, str]) -> Non
     began = time.monotonic()
     processes.stop(host.API, host.WORKER)
     try:
-        host.start_functions(processes, port, environ)
+        host.start_functions(processes, port, environ, but=(host.WORKER,))
     except LocalError as error:
         processes.stop(host.API, host.WORKER)
         _complain(str(error))

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from core.config import Settings
+from core.webhooks.targets import Targets
 from infra.local import cloud, folder
 from infra.local.processes import (
     LocalError,
@@ -33,26 +35,39 @@ def chosen_port(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def start(processes: Processes, port: int) -> dict[str, str]:
+def check_settings(environ: Mapping[str, str]) -> None:
+    """Raise SettingsError for what the functions would refuse, before anything is started."""
+    Targets(Settings.from_environ(cloud.as_if_started(environ)).webhook_hosts)
+
+
+def start(processes: Processes, port: int, *, but: Collection[str] = ()) -> dict[str, str]:
     """Start servers, API and worker; return the functions' environment. Raises LocalError.
 
-    The API answers when this returns; the worker takes some seconds more to load CrewAI.
+    The API answers when this returns; the worker takes some seconds more to load CrewAI. A child
+    that ends meanwhile is an error at once, save those in `but`.
     """
     pages = [f"http://{name}:{port}" for name in ("127.0.0.1", "localhost")]
     environ = cloud.start(processes, data_folder(os.environ), os.environ, pages)
     folder.remember(data_folder(os.environ), environ)
-    start_functions(processes, port, environ)
+    start_functions(processes, port, environ, but=but)
     return environ
 
 
-def start_functions(processes: Processes, port: int, environ: Mapping[str, str]) -> None:
+def start_functions(
+    processes: Processes, port: int, environ: Mapping[str, str], *, but: Collection[str] = ()
+) -> None:
     """Start API and worker; return when the API answers. Tells crews that are wrong."""
     start_worker(processes, environ)
     processes.start(API, _api_command(port), environ=environ)
-    # In a process of its own: this one has the crews as they were when it began.
+    # In a process of its own: this one has the crews as they were when it began. Their tools it
+    # does not load, since the worker does, and ends with what is wrong.
     check = [sys.executable, "-m", "infra.check_crews", "--files-only"]
     subprocess.run(check, stdout=subprocess.DEVNULL, check=False)
-    processes.wait_until(API, lambda: answers_http(port), READY_SECONDS)
+
+    def others_run() -> None:
+        processes.check(but=but)
+
+    processes.wait_until(API, lambda: answers_http(port), READY_SECONDS, meanwhile=others_run)
 
 
 def start_worker(processes: Processes, environ: Mapping[str, str]) -> None:
@@ -65,4 +80,4 @@ def _api_command(port: int) -> list[str]:
     options += ["--log-level", "warning"]  # of uvicorn itself
     # Streams stay open for a minute: without this, stopping would wait for them.
     options += ["--timeout-graceful-shutdown", "1", "--lifespan", "off"]
-    return [sys.executable, "-m", "uvicorn", "infra.api:app", *options]
+    return [sys.executable, "-m", "uvicorn", "--factory", "infra.api:checked", *options]

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import http.client
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -22,15 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
+from infra.local import child_logs
+
 _SUPERVISOR = Path(__file__).with_name("kill_with_parent.py")
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _WATCH_SECONDS = 0.1
 _GRACE_SECONDS = 1.5
 _PROBE_SECONDS = 0.5
-_TAIL_BYTES = 4096
-_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)\b")
 
 
 class LocalError(Exception):
@@ -41,8 +39,15 @@ class LocalError(Exception):
 class _Child:
     process: subprocess.Popen[bytes]
     log: Path
+    log_start: int  # where in the log what this child writes begins, in bytes
     parent_pipe: int  # the write end; the child is killed when it closes
-    read_bytes: int = 0  # of its log, by `new_lines`
+    read_bytes: int = 0  # of what it has written, by `new_lines`
+
+    def written(self, after: int = 0) -> bytes:
+        """Return what this child has written after so many bytes; its log may begin with others'."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_start + after)
+            return log.read()
 
     def signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -53,9 +58,7 @@ class _Child:
             self.process.wait(max(0.0, deadline - time.monotonic()))
 
     def new_lines(self) -> list[str]:
-        with self.log.open("rb") as log:
-            log.seek(self.read_bytes)
-            whole, end, _ = log.read().rpartition(b"\n")
+        whole, end, _ = self.written(self.read_bytes).rpartition(b"\n")
         self.read_bytes += len(whole + end)
         return (whole + end).decode("utf-8", "replace").splitlines()
 
@@ -69,7 +72,8 @@ class _Child:
 class Processes:
     """The children of this process. Use as a context manager: leaving it stops them all.
 
-    Output goes to `<data>/logs/<name>.log`, which begins anew with each start.
+    Output goes to `<data>/logs/<name>.log`. A start adds to it, below a line with the time, so that
+    what a message refers to is still there; of what is older, the last MiB is kept.
     """
 
     def __init__(self, data: Path) -> None:
@@ -106,17 +110,28 @@ class Processes:
         self._children[name] = child
         return child.process.pid
 
-    def wait_until(self, name: str, ready: Callable[[], bool], timeout_seconds: float = 10) -> None:
+    def wait_until(
+        self,
+        name: str,
+        ready: Callable[[], bool],
+        timeout_seconds: float = 10,
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         """Block until the child is ready, however long between 0 and the time-out that takes.
 
-        Raises LocalError when the child dies or is not ready in time.
+        Raises LocalError when the child dies or is not ready in time, and what `meanwhile` raises,
+        which is called at every look.
         """
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             self._check(name)
+            meanwhile()
             if time.monotonic() > deadline:
+                child = self._children[name]
                 raise LocalError(
-                    f"{name} was not ready after {timeout_seconds:g} s: see {self._children[name].log}"
+                    f"{name} was not ready after {timeout_seconds:g} s: {child_logs.last_words(child.written())};"
+                    f" see {child.log}"
                 )
             time.sleep(_POLL_SECONDS)
         self._check(name)  # else another program answered on its port
@@ -139,7 +154,7 @@ class Processes:
         code = None if child is None else child.process.poll()
         if child is None or code is None:
             return None
-        words = "" if code < 0 else f": {_last_words(child.log)}"
+        words = "" if code < 0 else f": {child_logs.last_words(child.written())}"
         return f"{_how(code)}{words}; see {child.log}"
 
     def pid(self, name: str) -> int | None:
@@ -150,7 +165,7 @@ class Processes:
     def has_written(self, name: str, words: str) -> bool:
         """Whether a child that was not stopped has these words in its log."""
         child = self._children.get(name)
-        return child is not None and words.encode() in child.log.read_bytes()
+        return child is not None and words.encode() in child.written()
 
     def new_lines(self, name: str) -> list[str]:
         """Return the whole lines that a child has written since this was last called for it."""
@@ -184,7 +199,7 @@ class Processes:
         child = self._children[name]
         if (code := child.process.poll()) is not None:
             raise LocalError(
-                f"{name} ended {_how(code)}: {_last_words(child.log)}; see {child.log}, then start again"
+                f"{name} ended {_how(code)}: {child_logs.last_words(child.written())}; see {child.log}, then start again"
             )
 
 
@@ -235,8 +250,9 @@ def _spawn(
 ) -> _Child:
     held, parent_pipe = os.pipe()
     supervised = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(held), *command]
+    log_start = child_logs.begin(log)
     try:
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 supervised,
                 stdin=subprocess.DEVNULL,
@@ -252,20 +268,8 @@ def _spawn(
         raise
     finally:
         os.close(held)
-    return _Child(process, log, parent_pipe)
+    return _Child(process, log, log_start, parent_pipe)
 
 
 def _how(code: int) -> str:
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-
-
-def _last_words(log: Path) -> str:
-    """Return the last line, with the place in the code if it ends a traceback."""
-    tail = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
-    lines = [line.strip() for line in tail.split("\n") if line.strip()]
-    if not lines:
-        return "it wrote nothing"
-    places = [found for line in lines if (found := _PLACE.match(line))]
-    if not places or not _EXCEPTION.match(lines[-1]):
-        return lines[-1]
-    return f"{os.path.relpath(places[-1][1])}:{places[-1][2]} {lines[-1]}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from typing import IO
 import httpx
 import pytest
 
-from infra.local.processes import Processes, answers_http, free_port
+from infra.local import host
+from infra.local.processes import LocalError, Processes, answers_http, free_port
 
 EXAMPLES = Path("crews/import_mapping/examples")
+SECRET = "a-secret-of-the-tests-0123456789-abcdef"
 ADDRESSES = "住所ID,都道府県,市区町村,番地,緯度,経度\n" + "".join(
     f"{i},東京都,千代田区,{i + 1}番地,35.68{i},139.76{i}\n" for i in range(20)
 )
@@ -102,6 +105,71 @@ def test_a_child_that_dies_ends_the_demo_with_a_line_that_names_it(tmp_path: Pat
         assert process.stderr is not None
         assert process.stderr.read().startswith("crewline: s3 ended by SIGKILL")
     assert left_running(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["infra.local.dev", "infra.local.demo", "infra.container.serve"]
+)
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("CREWLINE_LEASE_SECONDS", "ten"),
+        ("CREWLINE_MODEL_BASE_URL", "localhost:1"),
+        ("CREWLINE_WEBHOOK_HOSTS", "acme=hooks.example.com:9999999"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_starts(
+    tmp_path: Path, command: str, setting: str, value: str
+):
+    began = time.monotonic()
+    secrets = {"CREWLINE_WEBHOOK_SECRET": SECRET, "CREWLINE_JWT_KEYS": f"k:{SECRET}"}
+    cloud = {
+        "UPSTASH_REDIS_REST_URL": "http://127.0.0.1:9",
+        "UPSTASH_REDIS_REST_TOKEN": "t",
+        "CREWLINE_BUCKET": "b",
+    }
+    run = subprocess.run(
+        [sys.executable, "-m", command],
+        env=environ(tmp_path, free_port()) | secrets | cloud | {setting: value},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (1, "")
+    assert re.fullmatch(rf"crewline: {setting}.+\n", run.stderr), run.stderr
+    assert not (tmp_path / "data").exists()
+    assert time.monotonic() - began < 20
+
+
+def test_an_api_that_is_started_with_a_wrong_setting_ends_and_names_it(tmp_path: Path):
+    wrong = environ(tmp_path, 0) | {"CREWLINE_LEASE_SECONDS": "ten"}
+    with Processes(tmp_path) as processes, pytest.raises(LocalError) as told:
+        host.start_functions(processes, free_port(), wrong, but=(host.WORKER,))
+    assert "api ended with exit code 1" in str(told.value)
+    assert "UPSTASH_REDIS_REST_URL is not set" in str(told.value)
+
+
+def test_a_worker_that_cannot_start_names_the_entry_of_the_allow_list(tmp_path: Path):
+    """As in a copy of the repository in which somebody mistyped the address of a tool."""
+    copy = tmp_path / "copy"
+    for folder in ("core", "crews", "functions"):
+        shutil.copytree(folder, copy / folder)
+    listed = copy / "crews" / "allow_list.py"
+    listed.write_text(
+        listed.read_text().replace("crews.insight:share_insight", "crews.insight:shareinsight")
+    )
+    cloud = {
+        "UPSTASH_REDIS_REST_URL": "http://127.0.0.1:9",
+        "UPSTASH_REDIS_REST_TOKEN": "t",
+        "CREWLINE_BUCKET": "b",
+        "CREWLINE_JWT_KEYS": f"k:{SECRET}",
+        "CREWLINE_MODEL": "offline",
+    }
+    with Processes(tmp_path) as processes:
+        command = [sys.executable, "-m", "functions.crew_worker"]
+        started = environ(tmp_path, 0) | cloud
+        processes.start(host.WORKER, command, environ=started, folder=copy)
+        while (how := processes.ended(host.WORKER)) is None:
+            time.sleep(0.05)
+    assert "crews/allow_list.py: share_insight: crews.insight:shareinsight cannot be loaded" in how
 
 
 @contextmanager
@@ -205,6 +273,8 @@ def test_a_worker_that_is_killed_is_started_again_and_the_flow_goes_on(tmp_path:
             left = until(process.stdout, "left the flow")
             assert re.match(rf"worker \d\d:\d\d:\d\d INFO    {flow} left the flow", left)
             assert http.get(f"/v1/flows/{flow}").json()["status"] == "succeeded"
+            log = (tmp_path / "data" / "logs" / "worker.log").read_text()
+            assert log.count("worker ready") == 2  # the message named it, so it must be there
 
 
 def test_a_failed_flow_is_driven_again_from_another_terminal(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -75,6 +76,29 @@ def test_a_child_that_dies_is_reported_with_its_name_exit_code_and_last_line(pro
     assert (
         str(raised.value) == f"worker ended with exit code 3: no model; see {log}, then start again"
     )
+
+
+def test_a_start_keeps_what_was_in_the_log_and_judges_by_what_is_new(processes, tmp_path):
+    log = tmp_path / "logs" / "worker.log"
+    processes.start("worker", python("print('ready'); raise SystemExit(3)"))
+    wait_for(lambda: processes.ended("worker"))
+    assert "ready" in processes.ended("worker")
+    processes.start("worker", ["sleep", "60"])
+    assert re.fullmatch(r"ready\n--- started again at [0-9: -]+Z\n", log.read_text())
+    assert not processes.has_written("worker", "ready")
+    processes.stop()
+    log.write_bytes(b"x" * 3_000_000)
+    processes.start("worker", python("print('no'); raise SystemExit(3)"))
+    wait_for(lambda: processes.ended("worker"))
+    assert log.stat().st_size < 1_100_000
+    assert "code 3: no;" in processes.ended("worker")
+
+
+def test_waiting_for_a_child_ends_as_soon_as_another_one_dies(processes):
+    processes.start("other", python("print('no store'); raise SystemExit(3)"))
+    processes.start("slow", ["sleep", "60"])
+    with pytest.raises(LocalError, match="other ended with exit code 3: no store"):
+        processes.wait_until("slow", lambda: False, 30, meanwhile=processes.check)
 
 
 async def test_watching_reports_a_child_that_is_killed(processes):

@@ -54,6 +54,12 @@ def test_what_is_missing_is_named(name: str):
         ("CREWLINE_FLOW_TTL_SECONDS", "0.5"),
         ("CREWLINE_JWT_KEYS", ",".join(f"k{i}:{SECRET}" for i in range(3))),
         ("CREWLINE_JWT_KEYS", f"dev:{SECRET}"),
+        ("CREWLINE_MODEL_BASE_URL", "localhost:1"),
+        ("CREWLINE_MODEL_BASE_URL", "https://"),
+        ("UPSTASH_REDIS_REST_URL", "x.upstash.io"),
+        ("CREWLINE_S3_ENDPOINT", "http://127.0.0.1:port"),
+        ("CREWLINE_QUEUE_URL", "arn:aws:sqs:us-east-1:1:queue"),
+        ("QSTASH_URL", "http://[::1"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(name: str, value: str):
