@@ -5,9 +5,6 @@ refused by the server proves nothing, and fails here. (That a flow is created on
 the log takes no number twice, so without the other one the server refuses the script.)
 """
 
-import shutil
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -35,54 +32,10 @@ from tests.contract import (
     test_run_ledger as ledger,
 )
 from tests.faults.test_ledger_machine import over_gateway, played
-from tests.fixtures_ports import Flows, over_redis, own_keys
+from tests.fixtures_ports import over_redis, own_keys
+from tests.mutants import Mutant
 
-Story = Callable[[Flows], Awaitable[None]]
 KILLED = (AssertionError, pytest.fail.Exception, FencedError, ExpiredError)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A script without the guard that is marked `-- guard: NAME` in it; that fails `test`.
-
-    It fails the machine too if `any_order`. A marked line is changed in one of these ways: where it
-    begins with `or` or `and`, or is a condition of several lines, that part is left out; a
-    condition of its own becomes false; anything else is not done. `instead` says what stands there
-    where neither will do.
-    """
-
-    script: str
-    guard: str
-    test: Story
-    any_order: bool = True
-    instead: str | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.script}: {self.guard}"
-
-    def folder(self, at: Path) -> Path:
-        folder = shutil.copytree(scripts.FOLDER, at / "lua")
-        path = folder / f"{self.script}.lua"
-        lines = path.read_text().splitlines()
-        mark = f"-- guard: {self.guard}"
-        (place,) = [n for n, line in enumerate(lines) if line.endswith(mark)]
-        code = lines[place].removesuffix(mark).rstrip()
-        lines[place] = self.instead if self.instead is not None else without(code)
-        path.write_text("\n".join(lines))
-        return folder
-
-
-def without(code: str) -> str:
-    """Return a line of Lua without what it guards."""
-    stripped = code.strip()
-    if stripped.startswith(("or ", "and ")):
-        return ""
-    if stripped.startswith("if ") and stripped.endswith(" then"):
-        return "if false then"
-    if stripped.startswith("if "):  # the first condition of several
-        return "if false"
-    return ""
 
 
 MUTANTS = [
