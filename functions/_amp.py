@@ -154,10 +154,17 @@ def _progress(flow: Flow) -> Answer:
     done = graph.task_results(flow.results)
     under_way = [_task_of(step) for step in flow.steps if step.state == "running"]
     left = [name for name in graph.definition.tasks if name not in done]
+    put_off = [_put_off(step) for step in flow.steps if step.waiting is not None]
     return {
+        **({"put_off": put_off} if put_off else {}),
         "current_task": next(iter([*under_way, *left]), None),
         "progress": {"completed_tasks": len(done), "total_tasks": len(graph.definition.tasks)},
     }
+
+
+def _put_off(step: Step) -> Answer:
+    """Return a step that goes on later, why, and when (milliseconds since 1970)."""
+    return {"task_id": _task_of(step), "step": step.id, **(step.waiting or {})}
 
 
 def _task_of(step: Step) -> str:

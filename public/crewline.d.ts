@@ -66,6 +66,8 @@ export interface Step {
   finished_ms: number | null;
   /** Why its last attempt failed. */
   error: string | null;
+  /** While it is put off, by a busy provider say: why, and when it goes on (ms since 1970). */
+  waiting: { reason: string; until_ms: number } | null;
 }
 
 export interface Usage {
@@ -77,7 +79,10 @@ export interface Usage {
   unpriced_calls: number;
   /** Answered by the offline model, whose prices are made up. */
   demo_calls: number;
-  /** Whose worker died in them: counted at the most they could have cost. */
+  /**
+   * Of which nobody has said what they cost, since their step or flow ended first: counted at the most
+   * they could have cost, until the answer comes. So the usage may still fall after the end.
+   */
   lost_calls: number;
 }
 

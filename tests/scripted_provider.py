@@ -20,11 +20,13 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 @dataclass(frozen=True)
 class Turn:
     """One answer. `cut_after`: the connection is reset after so many characters of the text.
+    `parts`: the content as a list, in place of `text`.
 
     `error` is sent in place of an answer: with its `status`, or in the stream (`in_stream`).
     """
 
     text: str | None = None
+    parts: Any = None
     tools: Sequence[dict[str, Any]] = ()
     finish: str | None = "stop"
     usage: dict[str, Any] | None = field(default_factory=lambda: dict(USAGE))
@@ -110,7 +112,8 @@ def _error(turn: Turn) -> bytes:
 
 
 def _message(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": turn.text, "refusal": turn.refusal}
+    message: dict[str, Any] = {"role": "assistant", "content": turn.parts or turn.text}
+    message["refusal"] = turn.refusal
     return message | ({"tool_calls": list(turn.tools)} if turn.tools else {})
 
 
@@ -124,6 +127,8 @@ def _streamed(turn: Turn) -> bytes:
     text = turn.text or ""
     deltas: list[dict[str, Any]] = [{"role": "assistant"}]
     deltas += [{"content": text[at : at + 8]} for at in range(0, len(text), 8)]
+    if turn.parts:
+        deltas.append({"content": turn.parts})
     deltas += [{"tool_calls": [{**call, "index": at}]} for at, call in enumerate(turn.tools)]
     if turn.refusal:
         deltas.append({"refusal": turn.refusal})

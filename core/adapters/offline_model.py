@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 
 from core.adapters import offline_skills
 from core.adapters.crewai.asked import asked
-from core.adapters.offline_quotes import MODEL, goal, quote
+from core.adapters.offline_quotes import MODEL, goal, quote, without_refusal
 from core.crews.work import StepFailedError
 
 CHARS_PER_TOKEN = 4
@@ -137,7 +137,7 @@ class OfflineModel(BaseLLM):
         observation = _observation(chat)
         if observation is not None:
             return observation
-        prompt, system = _said_by("user", chat), _said_by("system", chat)
+        prompt, system = without_refusal(_said_by("user", chat)), _said_by("system", chat)
 
         def own(asked: str) -> str:
             whole = f"{system}\n\n{asked}" if system else asked
@@ -168,7 +168,7 @@ def tool_calls(chat: Sequence[Any], tools: Sequence[dict[str, Any]]) -> list[Too
     """
     if _observation(chat) is not None:
         return []
-    prompt = _said_by("user", chat)
+    prompt = without_refusal(_said_by("user", chat))
     for tool in (tool["function"] for tool in tools):
         arguments = _arguments(tool.get("parameters", {}), prompt)
         if arguments is not None and re.search(rf"\b{re.escape(tool['name'])}\b", prompt):

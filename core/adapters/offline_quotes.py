@@ -2,6 +2,8 @@
 
 import re
 
+from core.adapters.crewai.asked import REFUSED
+
 MODEL = "crewline/offline"
 CONTEXT_MARK = "This is the context you're working with:"  # CrewAI's words, as is CLOSING
 CLOSING = "Provide your complete response:"
@@ -31,6 +33,21 @@ def joined(task: str, context: list[str]) -> str:
     """Return a prompt with other parts of the context."""
     told = f"{CONTEXT_MARK}\n{DIVIDER.join(context)}\n\n" if context else ""
     return f"{task}{told}{CLOSING}"
+
+
+def without_refusal(prompt: str) -> str:
+    """Return a prompt without what was wrong with the answer before, and that answer.
+
+    It is the last part of the context. To quote it would please a guardrail that looks for the words
+    which it asks for, with an answer that is no better.
+    """
+    task, context_mark, context = prompt.partition(CONTEXT_MARK)
+    for before in (DIVIDER, "\n"):
+        kept, found, _ = f"\n{context.lstrip()}".rpartition(f"{before}{REFUSED}")
+        if found:
+            told = kept.strip()
+            return f"{task}{context_mark}\n{told}\n\n{CLOSING}" if told else f"{task}{CLOSING}"
+    return prompt
 
 
 def goal(system: str) -> str:

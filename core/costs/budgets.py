@@ -2,7 +2,7 @@
 
 A reserved call is counted once, whatever happens: at its price when it is settled; at the bound it
 was reserved with, as a *lost* call, when its step is begun again or its flow ends first, since nobody
-can know then whether the provider was paid. What was counted is in the flow's usage and in the
+can know then whether the provider was paid. An answer that comes after that corrects it. What was counted is in the flow's usage and in the
 tenant's roll-up of the day.
 """
 
@@ -61,7 +61,9 @@ class BudgetBook(Protocol):
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
         """Count what a reserved call consumed, append `told` to the log, renew no lease.
 
-        Bumps the state version: the usage is part of the state.
+        Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
+        place of the bound, within a day and once; `told` is not appended then, and after the end of
+        the flow no STATE_DELTA either.
         """
         ...
 

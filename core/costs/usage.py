@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and money of some model calls; adds up with `+`.
+    """Tokens and money of some model calls; adds up with `+`, and `-` takes back.
 
     `unpriced_calls` counts calls whose price nobody knows: the cost is then a lower bound, and
     never silently zero. `demo_calls` counts calls at the offline model's demonstration price.
-    `lost_calls` counts those whose worker ended before it knew their price: their bound is counted.
+    `lost_calls` counts those of which nobody said what they cost: their bound is counted.
     """
 
     calls: int = 0
@@ -25,6 +25,9 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
 
     def public(self) -> dict[str, int]:
         """The sums as JSON."""

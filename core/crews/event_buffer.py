@@ -21,6 +21,7 @@ from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
 from core.crews.clock import NowMs
+from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, events
@@ -80,6 +81,7 @@ class EventBuffer:
         self._calls_made, self._messages_made = itertools.count(1), itertools.count(1)
         self._calls: dict[str, Call] = {}
         self._closing = False
+        self._over, self._late_calls = False, LateCalls(budgets)
 
     # The Session.
 
@@ -102,9 +104,16 @@ class EventBuffer:
         return call.id
 
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
-        """Take what a call cost; returns at once."""
+        """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        self._append([_Settled(self._calls.pop(call), usage, stamped)])
+        item = _Settled(self._calls.pop(call), usage, stamped)
+        try:
+            self._append([item])
+        except (FencedError, ExpiredError, NotFoundError):
+            self._late_calls.settle(item.call, item.usage)
+            raise
+        if self._over:
+            self._finish()
 
     # What the worker does with it.
 
@@ -115,10 +124,8 @@ class EventBuffer:
         the store does not answer until the lease is over.
         """
         self._closing = False
-        work, sending = (
-            asyncio.create_task(running),
-            asyncio.create_task(self._flush_until_closed()),
-        )
+        work = asyncio.create_task(running)
+        sending = asyncio.create_task(self._flush_until_closed())
         try:
             await asyncio.wait({work, sending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -137,6 +144,7 @@ class EventBuffer:
         """
         write = replace(await self._drain(), error=error)
         await self._emit(write, lease_ms=None if keep_lease else 1)
+        self._finish()
         self._raise_if_lost()
 
     async def release(self, *, delay_ms: int, reason: str) -> None:
@@ -147,6 +155,7 @@ class EventBuffer:
             lambda: self._ledger.release(self._claim, seq, write, delay_ms=delay_ms, reason=reason)
         )
         self._lost = FencedError("it was given back")  # a thread of the step may go on a while
+        self._finish()
 
     async def commit(self, result: dict[str, Any] | BlobRef, known: Flow) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
@@ -177,6 +186,13 @@ class EventBuffer:
             items, self._pending = self._pending, []
             self._first_at = self._urgent_at = math.inf
         return items
+
+    def _finish(self) -> None:
+        """Count the calls that are answered and unsent; nothing else is sent from now on."""
+        self._over = True
+        for item in self._take_pending():
+            if isinstance(item, _Settled):
+                self._late_calls.settle(item.call, item.usage)
 
     def _write_due_at(self) -> float:
         """Return when to write next: what gathers, text alone, or a heartbeat if there is nothing."""
@@ -224,14 +240,13 @@ class EventBuffer:
         return rest
 
     async def _settle(self, item: _Settled, before: list[Event]) -> None:
-        """Count a call. What was told before it, and its answer, go with it where they may.
-
-        The ledger keeps with an emit which message is open, so the end of an open one is emitted.
-        """
+        """Count a call. What was told before it, and its answer, go with it where they may."""
         told = await self._emit_full([*before, *item.events])
         if self._message is not None or events.open_message(told, None) is not None:
-            await self._emit(self._write(told))
+            await self._emit(self._write(told))  # which message is open is kept with an emit
             told = []
+        if self._lost is not None:
+            self._late_calls.settle(item.call, item.usage)
         await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
 
     async def _reserve(self, call: Call) -> None:
@@ -271,6 +286,7 @@ class EventBuffer:
 
     def _raise_if_lost(self) -> None:
         if self._lost is not None:
+            self._finish()
             raise self._lost
 
     def _next_seq(self) -> int:
@@ -279,14 +295,5 @@ class EventBuffer:
 
     def _call(self, model: str, bound: Usage) -> Call:
         held, number = self._claim, next(self._calls_made)
-        return Call(
-            held.tenant,
-            held.flow,
-            held.step,
-            held.epoch,
-            number,
-            model,
-            self._crew,
-            self._task,
-            bound,
-        )
+        who = held.tenant, held.flow, held.step, held.epoch
+        return Call(*who, number, model, self._crew, self._task, bound)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from core.blobs import BlobRef
 from core.costs.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs
+from core.crews.deferrals import deferral
 from core.crews.event_buffer import EventBuffer
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
@@ -31,7 +32,6 @@ from core.flows.values import LargeValues, result_blob
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-AWAY_SECONDS = 10.0  # until a step is tried again whose object store is away
 RETRY_SECONDS, RETRY_LONGEST_SECONDS = 1.0, 8.0  # between two attempts; doubled each time
 LOOK_SECONDS = 0.2  # between two looks at the clock during a step
 
@@ -106,15 +106,8 @@ class OutOfTimeError(StepDeferredError):
 def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTask:
     """Return the work of a step as it would be if it were begun now."""
     prompt = tasks.prompt(state.results, step.id)
-    return StepTask(
-        tenant,
-        state.id,
-        tasks.definition,
-        prompt,
-        step.attempts + 1,
-        state.inputs,
-        deferrals=step.deferrals,
-    )
+    attempt, put_off, crew = step.attempts + 1, step.deferrals, tasks.definition
+    return StepTask(tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off)
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:
@@ -162,11 +155,9 @@ async def run(
     except OutOfTimeError:
         took = time.monotonic() - began
         return await _run_out_of_time(parts.timing, buffer, clock, took)
-    except StepDeferredError as error:
-        return await _defer(buffer, error.reason, error.retry_after_seconds)
-    except UnavailableError as error:
-        # Of a tool, or its result's; if it is the ledger's own, so is the next one.
-        return await _defer(buffer, str(error), AWAY_SECONDS)
+    except (StepDeferredError, UnavailableError) as error:
+        # Of a tool's store, or its result's; if it is the ledger's own, so is the next one.
+        return await _defer(buffer, work, error)
     except (StepFailedError, TooLargeError) as error:
         await buffer.record_error(str(error))
         raise StepError(str(error)) from error
@@ -180,8 +171,14 @@ async def run(
     return after
 
 
-async def _defer(buffer: EventBuffer, reason: str, seconds: float) -> Outcome:
-    delay_ms = max(1, round(seconds * 1000))  # put off for no time at all it would not be counted
+async def _defer(
+    buffer: EventBuffer, work: StepTask, error: StepDeferredError | UnavailableError
+) -> Outcome:
+    try:
+        reason, delay_ms = deferral(error, work.deferrals)
+    except StepFailedError as failed:
+        await buffer.record_error(str(failed))
+        raise StepError(str(failed)) from error
     await buffer.release(delay_ms=delay_ms, reason=reason)
     return Outcome.DEFERRED
 

@@ -105,12 +105,16 @@ class StepDeferredError(Exception):
 
     For what may pass by itself: a provider that asks to come back later, a store that is away, a
     rate that is used up. Costs no attempt and holds no worker meanwhile. `reason` is for the user.
+
+    A step that is put off again and again is put off for longer, and fails in the end; but not by
+    what surely passes in that time (`passes`), such as a limit of our own.
     """
 
-    def __init__(self, reason: str, retry_after_seconds: float) -> None:
+    def __init__(self, reason: str, retry_after_seconds: float, *, passes: bool = False) -> None:
         super().__init__(reason)
         self.reason = shortened(reason, MESSAGE_CHARACTERS)
         self.retry_after_seconds = retry_after_seconds
+        self.passes = passes
 
 
 class Session(Protocol):

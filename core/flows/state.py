@@ -106,6 +106,7 @@ class Step:
     started_ms: int | None = None
     finished_ms: int | None = None
     error: str | None = None  # of the last attempt that failed
+    waiting: dict[str, Any] | None = None  # while it is put off: {reason, until_ms}
 
     def public(self) -> dict[str, Any]:
         """What a viewer sees of the step."""
@@ -118,6 +119,7 @@ class Step:
             "started_ms": self.started_ms,
             "finished_ms": self.finished_ms,
             "error": self.error,
+            "waiting": self.waiting,
         }
 
 

@@ -7,7 +7,7 @@ and to a step that is begun again whenever it was put off, as a worker does. `ba
 
 import email.utils
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -147,18 +147,6 @@ async def test_a_step_is_put_off_for_as_long_as_the_provider_says(
             await harness.run(a_step(a_crew()))
     assert at_least <= deferred.value.retry_after_seconds <= at_most
     assert harness.session.lost == 0
-
-
-async def test_a_step_that_was_put_off_too_often_fails_with_the_reason(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    with playing(busy(429, retry_after="60")) as provider:
-        harness = a_harness(llm=against(provider, monkeypatch, stream=True), retries=QUICK)
-        step = a_step(a_crew())
-        with pytest.raises(StepDeferredError):
-            await harness.run(replace(step, deferrals=49))
-        with pytest.raises(StepFailedError, match="too many requests; it was put off 50 times"):
-            await harness.run(replace(step, deferrals=50))
 
 
 FOR_GOOD = [

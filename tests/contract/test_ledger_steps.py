@@ -134,3 +134,33 @@ async def test_a_step_counts_how_often_it_was_put_off_not_stopped(flows: Flows):
     await held(flows, step)
     step = (await flows.ledger.state(flows.tenant, "f1", fresh=True)).steps[0]
     assert (step.epoch, step.attempts, step.deferrals) == (5, 1, 2)
+
+
+async def test_a_step_that_is_put_off_says_why_and_until_when_as_long_as_it_is(flows: Flows):
+    step = (await launched(flows)).steps[0]
+    for delay_ms, why in ((1, 'the "provider" is büsy'), (0, "the worker's time is up"), (1, "r")):
+        claimed = await held(flows, step)
+        assert (await viewed(flows))["steps"][0]["waiting"] is None
+        await flows.ledger.release(claimed, 1, StepWrite(), delay_ms=delay_ms, reason=why)
+        state = await flows.ledger.state(flows.tenant, "f1", fresh=True)
+        step, shown = state.steps[0], (await viewed(flows))["steps"][0]["waiting"]
+        assert shown == step.waiting == state.public()["steps"][0]["waiting"]
+        if delay_ms == 0:
+            assert shown is None
+            continue
+        assert shown is not None
+        assert shown["reason"] == why
+        assert 0 <= shown["until_ms"] - state.updated_ms <= 1
+        await asyncio.sleep(0.01)
+
+
+async def test_a_step_of_a_flow_that_has_ended_waits_for_nothing(flows: Flows):
+    claimed = await held(flows, (state := await launched(flows)).steps[0])
+    await flows.ledger.release(claimed, 1, StepWrite(), delay_ms=60_000, reason="busy")
+    await flows.ledger.transition(
+        flows.tenant, "f1", Status.CANCELLED, status_epoch=state.status_epoch,
+        events=events.run_finished("f1", None), error="cancelled",
+    )  # fmt: skip
+    state = await flows.ledger.state(flows.tenant, "f1", fresh=True)
+    assert [step.waiting for step in state.steps] == [None] * len(state.steps)
+    assert await viewed(flows) == state.public()

@@ -20,6 +20,9 @@ from tests.contract import (
     test_delete as deletion,
 )
 from tests.contract import (
+    test_late_answers as late,
+)
+from tests.contract import (
     test_ledger_due as due,
 )
 from tests.contract import (
@@ -143,7 +146,7 @@ MUTANTS = [
     ),
     Mutant(
         "transition", "what is under way ends",
-        book.test_at_the_end_all_calls_under_way_are_lost_for_good,
+        book.test_at_the_end_all_calls_under_way_are_lost,
     ),
     Mutant(
         "transition", "never due again", due.test_a_flow_that_ended_is_never_due_again
@@ -186,7 +189,7 @@ MUTANTS = [
     ),
     Mutant(
         "reserve", "fence",
-        book.test_a_lost_call_cannot_be_settled_and_its_worker_reserves_nothing,
+        book.test_a_worker_that_lost_its_step_reserves_nothing,
     ),
     Mutant("reserve", "done, or ended with its flow", book.test_a_committed_step_reserves_nothing_but_may_settle),
     Mutant("reserve", "once", book.test_sent_again_both_writes_change_nothing),
@@ -195,15 +198,24 @@ MUTANTS = [
         "reserve", "deadline",
         book.test_nothing_is_reserved_when_the_time_is_over_but_it_is_settled,
     ),
+    Mutant(
+        "settle", "corrected once",
+        late.test_the_answer_of_a_lost_call_counts_in_place_of_its_bound_once_and_tells_nothing,
+    ),
+    Mutant(
+        "settle", "the end is the last event",
+        late.test_after_the_end_an_answer_corrects_the_usage_and_is_no_event,
+        instead="  if true then",
+    ),
     Mutant("settle", "once", book.test_sent_again_both_writes_change_nothing),
     Mutant(
         "settle", "fence",
-        book.test_a_lost_call_cannot_be_settled_and_its_worker_reserves_nothing,
+        book.test_a_worker_that_lost_its_step_reserves_nothing,
         instead="  local ours = step.epoch",
     ),
     Mutant(
         "settle", "the end is final",
-        book.test_at_the_end_all_calls_under_way_are_lost_for_good,
+        book.test_at_the_end_all_calls_under_way_are_lost,
     ),
     Mutant(
         "money", "the calls before", book.test_many_calls_at_once_are_counted_each_once,

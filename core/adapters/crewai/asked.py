@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from core.crews.work import StepTask
 
+REFUSED = (
+    "Your previous answer was not valid:"  # begins the part of a context that says what was wrong
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleCheck:

@@ -176,7 +176,7 @@ class Attempt:
         )
         if seconds > patience:
             reason = f"{name} has made its calls of this minute (max_rpm)"
-            self._stop_signal.stop(StepDeferredError(reason, seconds))
+            self._stop_signal.stop(StepDeferredError(reason, seconds, passes=True))
         self._calls_a_model = True
         self._stop_signal.pause(seconds)
 

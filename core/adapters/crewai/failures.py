@@ -84,10 +84,14 @@ _BY_CLASS = {
     "JSONDecodeError": NOT_ITS_PROTOCOL,
     "ToolExecutionFailedError": GOES_IN_CIRCLES,
 }  # fmt: skip
+_NO_CREDIT = (
+    "; its account has no credit left, or has reached its spending limit: "
+    "add credit or raise the limit at the provider, then launch the flow again"
+)
 # What a provider's status says beyond its number: a hint for who runs this deployment.
 _HINTS = {
     401: "; see CREWLINE_MODEL_API_KEY",
-    402: "; its account has no credit",
+    402: _NO_CREDIT,
     403: "; its key may not use this model",
     404: "; see CREWLINE_MODEL",
     429: ": too many requests",
@@ -106,6 +110,20 @@ _STATUS_OF_CODE = {
     "overloaded_error": 529,
     "server_error": 500,
 }
+# What does not pass until somebody pays, though OpenAI, Azure, Moonshot, Zhipu, xAI and gateways answer
+# 429 and Anthropic 400. Codes as letters and digits alone: their spelling differs.
+_CREDIT_CODES = frozenset(
+    {"insufficientquota", "billinghardlimitreached", "billingnotactive", "billingerror",
+     "exceededcurrentquotaerror", "insufficientbalance", "insufficientcredits",
+     "insufficientuserquota", "arrearage", "1113"}
+)  # fmt: skip
+_CREDIT_WORDS = (
+    re.compile(  # of messages: Anthropic's, DeepSeek's, Gemini's for no quota at all, xAI's
+        r"credit balance is too low|insufficient balance|\blimit: 0\b|used all available credits",
+        re.IGNORECASE,
+    )
+)
+_OF_CREDIT = frozenset({400, 402, 403, 429})
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")  # a word of a protocol; no key looks like that
 _CODE_CHARACTERS = 40
 
@@ -156,7 +174,10 @@ def _of(error: BaseException) -> Failure | None:
     code = _code(error)
     if code == "context_length_exceeded":
         return TOO_LONG
-    if (status := _status(error)) is not None:
+    status = _status(error)
+    if _lacks_credit(error, status):
+        return Failure(f"{_answered(status or 402, code)}{_NO_CREDIT}")
+    if status is not None:
         return _of_status(status, code)
     if failure := _BY_CLASS.get(type(error).__name__):
         return failure
@@ -167,7 +188,7 @@ def _of(error: BaseException) -> Failure | None:
 
 
 def _of_status(status: int, code: str | None) -> Failure:
-    reason = f"{_PROVIDER} answered {status}{f' ({code})' if code else ''}{_HINTS.get(status, '')}"
+    reason = f"{_answered(status, code)}{_HINTS.get(status, '')}"
     if status in _BUSY:
         return Failure(reason, repeats=3, busy=True)
     if status in _CONFLICTS or status >= _SERVER_ERRORS:
@@ -175,6 +196,19 @@ def _of_status(status: int, code: str | None) -> Failure:
     if code == "content_filter":
         return replace(FILTERED, reason=reason)
     return Failure(reason)
+
+
+def _answered(status: int, code: str | None) -> str:
+    return f"{_PROVIDER} answered {status}{f' ({code})' if code else ''}"
+
+
+def _lacks_credit(error: BaseException, status: int | None) -> bool:
+    """Tell whether a provider wants to be paid first; its words are searched, not repeated."""
+    told = _body(error)
+    codes = (told.get("code"), told.get("type"), getattr(error, "code", None))
+    if any(re.sub(r"[^a-z0-9]", "", str(code).lower()) in _CREDIT_CODES for code in codes):
+        return status is None or status in _OF_CREDIT
+    return status in _OF_CREDIT and bool(_CREDIT_WORDS.search(str(told.get("message") or error)))
 
 
 def _status(error: BaseException) -> int | None:
@@ -200,16 +234,19 @@ def _code(error: BaseException) -> str | None:
 
 def _told_code(error: BaseException) -> str:
     """Return the error code that stands in a provider's answer, as text; empty if there is none."""
-    body: Any = getattr(error, "body", None)
-    if isinstance(body, dict):
-        inner = cast("dict[str, Any]", body)
-        inner = (
-            cast("dict[str, Any]", inner["error"])
-            if isinstance(inner.get("error"), dict)
-            else inner
-        )
-        return str(inner.get("code") or inner.get("type") or "")
+    if told := _body(error):
+        return str(told.get("code") or told.get("type") or "")
     return str(getattr(error, "code", None) or "")
+
+
+def _body(error: BaseException) -> dict[str, Any]:
+    """Return the error object of a provider's answer; {} if there is none. Gemini's is in a list."""
+    body: Any = getattr(error, "body", None)
+    if isinstance(body, list) and body:
+        body = cast("list[Any]", body)[0]
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):  # pyright: ignore[reportUnknownMemberType]
+        body = cast("dict[str, Any]", body)["error"]
+    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

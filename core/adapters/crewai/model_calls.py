@@ -8,11 +8,10 @@ waited for, a longer one puts the step off. All waiting ends at once when the st
 
 import logging
 import random
-import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from crewai import BaseLLM
 from crewai.events import LLMCallCompletedEvent
@@ -22,8 +21,10 @@ from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.llms.retry import (
     _active_llm_rate_limit_retry as crewai_repeats_already,  # pyright: ignore[reportPrivateUsage] -- nothing public turns CrewAI's own loop off, which sleeps through a stop
 )
+from crewai.utilities.agent_utils import is_tool_call_list
 
 from core.adapters.crewai import failures
+from core.adapters.crewai.answer_text import spoken
 from core.adapters.crewai.answers import encodable
 from core.adapters.crewai.failures import Failure, UnusableAnswerError, classify
 from core.adapters.crewai.http_client import on_refusal
@@ -32,7 +33,6 @@ from core.crews.work import StepDeferredError
 
 log = logging.getLogger(__name__)
 
-_THOUGHTS = re.compile(r"\s*(<think>.*?(</think>\s*|$))*", re.DOTALL)  # and nothing said
 # What Python raises where an answer is not built as a client expects it.
 _MISREAD = (AttributeError, IndexError, KeyError, TypeError)
 
@@ -137,18 +137,21 @@ class ModelCaller:
                 if not observed.completed:
                     raise UnusableAnswerError(failures.NOT_ITS_PROTOCOL) from error
                 answer = observed.response  # CrewAI fell over the usage, say: the answer is there
+        answer = spoken(answer)
         if failure := self._failure_of(answer, observed):
             raise UnusableAnswerError(failure)
         return encodable(answer) if isinstance(answer, str) else answer
 
     def _failure_of(self, answer: Any, observed: _Observed) -> Failure | None:
-        """Return why an answer is none: cut off, filtered, empty."""
+        """Return why an answer is none: cut off, filtered, empty, no text."""
         if failure := failures.BY_FINISH_REASON.get(observed.finish_reason or ""):
             return failure
         if not answer and observed.refused:
             return failures.REFUSED
-        if not answer or (isinstance(answer, str) and _THOUGHTS.fullmatch(answer)):
+        if not answer or (isinstance(answer, str) and not answer.strip()):
             return failures.EMPTY
+        if not isinstance(answer, str) and not _are_calls(answer):
+            return failures.NOT_ITS_PROTOCOL
         # A stream that simply ends: its last piece but one tells the reason, its last the usage.
         ends = observed.finish_reason or observed.has_usage or not self.llm.stream
         return None if ends or not isinstance(self.llm, OpenAICompletion) else failures.BROKEN_OFF
@@ -173,6 +176,11 @@ def with_retries(
     # CrewAI's own sums are not used, and fail on usage that is no number.
     object.__setattr__(llm, "_track_token_usage_internal", _nothing)
     return llm
+
+
+def _are_calls(answer: object) -> bool:
+    """Tell whether an answer is calls of tools; CrewAI would take anything else for a text."""
+    return isinstance(answer, list) and is_tool_call_list(cast("list[Any]", answer))
 
 
 def _nothing(_usage: object) -> None:

@@ -4,6 +4,7 @@ from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task_outputs
 
 from core.adapters.crewai import answers
+from core.adapters.crewai.asked import REFUSED
 from core.crews.work import ContextItem, Prompt, StepTask
 
 _LESSONS = (
@@ -27,7 +28,7 @@ def context(work: StepTask) -> str:
 
 def with_complaint(context: str, answer: str, complaint: str) -> str:
     """Return the context with an earlier answer and what is wrong with it."""
-    told = f"Your previous answer was not valid: {complaint}\n\nYour previous answer:\n{answer}"
+    told = f"{REFUSED} {complaint}\n\nYour previous answer:\n{answer}"
     return _together(context, told)
 
 

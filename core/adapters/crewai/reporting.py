@@ -24,6 +24,7 @@ from crewai.events import (
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 
+from core.adapters.crewai.answer_text import ThoughtFilter, spoken
 from core.adapters.crewai.failures import Failure
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
@@ -51,6 +52,7 @@ class EventReporter:
         self._insights = itertools.count(1)
         self._native = set[str]()  # calls that were told tools as schemas
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it
+        self._thoughts: dict[str, ThoughtFilter] = {}  # of the calls that stream
         self._lock = threading.Lock()
         self._closed = False
 
@@ -128,9 +130,10 @@ class EventReporter:
         """Return what an event says that costs nothing."""
         match event:
             case LLMStreamChunkEvent() if event.chunk and event.tool_call is None:
-                return self._chunk_events(event.call_id, event.chunk)
-            case LLMCallFailedEvent() if event.call_id in self._streamed:
-                return events.text_end(self._streamed.pop(event.call_id))
+                thoughts = self._thoughts.setdefault(event.call_id, ThoughtFilter())
+                return self._chunk_events(event.call_id, thoughts.feed(event.chunk))
+            case LLMCallFailedEvent():
+                return self._stream_end(event.call_id)
             case ToolUsageStartedEvent():
                 return _tool_called(event)
             case ToolUsageFinishedEvent() if event.started_event_id:
@@ -162,23 +165,33 @@ class EventReporter:
         """
         if self._closed:
             return []
-        if event.call_id in self._streamed:
-            return events.text_end(self._streamed.pop(event.call_id))
-        if event.call_type is LLMCallType.TOOL_CALL or not isinstance(event.response, str):
+        if event.call_id in self._thoughts:
+            last = self._chunk_events(event.call_id, self._thoughts[event.call_id].end())
+            return [*last, *self._stream_end(event.call_id)]
+        answer = spoken(event.response)
+        if event.call_type is LLMCallType.TOOL_CALL or not isinstance(answer, str):
             return []
         react = self._work.prompt.tools and event.call_id not in self._native
-        text = _spoken(event.response) if react else event.response
+        text = _final_answer(answer) if react else answer
         return events.text_message(self._session.message_id(), text) if text else []
 
     def _chunk_events(self, call: str, text: str) -> list[events.Event]:
         """Return a piece of what a call streams, the first one with the message's beginning."""
+        if not text:
+            return []
         if call in self._streamed:
             return events.text_content(self._streamed[call], text)
         message = self._streamed[call] = self._session.message_id()
         return [*events.text_start(message), *events.text_content(message, text)]
 
+    def _stream_end(self, call: str) -> list[events.Event]:
+        """Return the end of the message that a call streamed, if it said anything."""
+        self._thoughts.pop(call, None)
+        message = self._streamed.pop(call, None)
+        return [] if message is None else events.text_end(message)
 
-def _spoken(text: str) -> str:
+
+def _final_answer(text: str) -> str:
     """Return what an answer in ReAct form says: its final answer, or the thought before an action.
 
     Any other text is said as it is.

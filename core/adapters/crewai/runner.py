@@ -19,13 +19,9 @@ from core.crews.ledger import FencedError
 from core.crews.work import (
     Guardrail,
     Session,
-    StepDeferredError,
-    StepFailedError,
     StepTask,
     Tool,
 )
-
-MOST_DEFERRALS = 50  # of one step; what has not passed by then will not
 
 
 class CrewAIRunner:
@@ -74,11 +70,6 @@ class CrewAIRunner:
         attempt = Attempt(work, session, self._deps, stop_signal)
         try:
             return await asyncio.wrap_future(in_thread(work.prompt.step, attempt.run))
-        except StepDeferredError as error:
-            if work.deferrals < MOST_DEFERRALS:
-                raise
-            message = f"{error.reason}; it was put off {work.deferrals} times before"
-            raise StepFailedError(message) from error
         except asyncio.CancelledError:
             stop_signal.stop(FencedError("the step was cancelled"))
             attempt.close()

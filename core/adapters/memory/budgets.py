@@ -31,6 +31,7 @@ class MemoryBudgetBook:
             self._flows.count(record, known, usage, call.tenant)
             record.change(told, self._flows.now_ms())
             return
+        self._flows.correct_lost(record, call.id, usage, call.tenant)
         record.held(call.step, call.epoch)
         if record.ended:
             raise FencedError

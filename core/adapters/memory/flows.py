@@ -108,6 +108,7 @@ class MemoryFlows(MemorySpending):
                 epoch=step.epoch + 1,
                 attempts=step.attempts + 1,
                 lease_ms=until,
+                waiting=None,
                 started_ms=step.started_ms or now,
             )
         )
@@ -184,10 +185,13 @@ class MemoryFlows(MemorySpending):
         if number is not None:
             return
         step = replace(step, deferrals=step.deferrals + (delay_ms > 0))
-        record.put(replace(step, state="pending", attempts=step.attempts - 1, lease_ms=0))
+        until_ms = (now := self._now_ms()) + delay_ms
+        waiting = {"reason": reason, "until_ms": until_ms} if delay_ms > 0 else None
+        step = replace(step, state="pending", attempts=step.attempts - 1, waiting=waiting)
+        record.put(replace(step, lease_ms=0))
         record.messages.pop(claim.step, None)
         record.owners.pop(claim.step, None)
-        record.plan.leases[claim.step] = (now := self._now_ms()) + delay_ms
+        record.plan.leases[claim.step] = until_ms
         self.count_lost(claim.tenant, record, claim.step)
         self._reschedule(claim.tenant, record, now, 0)
         number = record.change(deferral(claim, write, delay_ms, reason), now)
@@ -255,12 +259,7 @@ class MemoryFlows(MemorySpending):
     def _end(self, tenant: str, record: Record, now: int) -> None:
         """End the steps that run with their flow, and the messages that they have open."""
         self.count_lost(tenant, record)
-        state = "failed" if record.flow.head.status is Status.FAILED else "cancelled"
-        for step in record.flow.steps:
-            if message := record.messages.pop(step.id, None):
-                record.append(agui.text_end(message))
-            if step.state == "running":
-                record.put(replace(step, state=state, lease_ms=0, finished_ms=now))
+        record.end_steps(now)
         self._due.remove(tenant, record.flow.id)
 
     def _plan(self, tenant: str, record: Record, now: int) -> None:

@@ -30,6 +30,9 @@ class Record:
     messages: dict[str, str | None] = field(default_factory=dict[str, str | None])
     writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     calls: dict[str, Call] = field(default_factory=dict[str, Call])  # reserved, not yet counted
+    lost: dict[str, tuple[Call, Usage, str]] = field(
+        default_factory=dict[str, tuple[Call, Usage, str]]
+    )  # counted at their bounds, and on which day
     numbers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])  # of calls, ever
     moved_by: str = ""  # the request of the last transition
     failures: int = 0  # outside of steps, since the last commit
@@ -67,6 +70,15 @@ class Record:
         delta = {"type": "STATE_DELTA", "delta": list(_changes("", before, self.published))}
         return self.append([delta, *new])
 
+    def correct(self, new: Usage, now_ms: int) -> None:
+        """Add to the usage. An ended flow gets a new version for it, and no event."""
+        self.use(new)
+        if not self.ended:
+            self.change([], now_ms)
+            return
+        head = replace(self.flow.head, version=self.flow.head.version + 1)
+        self.flow = replace(self.flow, head=head)
+
     def step(self, step: str) -> Step | None:
         return next((s for s in self.flow.steps if s.id == step), None)
 
@@ -85,6 +97,17 @@ class Record:
     def put(self, step: Step) -> None:
         steps = tuple(step if known.id == step.id else known for known in self.flow.steps)
         self.flow = replace(self.flow, steps=steps)
+
+    def end_steps(self, now_ms: int) -> None:
+        """End what runs, what is waited for, and the messages that are open."""
+        state = "failed" if self.flow.head.status is Status.FAILED else "cancelled"
+        for step in self.flow.steps:
+            if message := self.messages.pop(step.id, None):
+                self.append(events.text_end(message))
+            if step.state == "running":
+                self.put(replace(step, state=state, lease_ms=0, finished_ms=now_ms))
+            elif step.waiting is not None:
+                self.put(replace(step, waiting=None))
 
     def set_status(self, status: Status) -> None:
         self.flow = replace(self.flow, head=replace(self.flow.head, status=status))

@@ -33,11 +33,25 @@ class MemorySpending(MemoryLog):
     def count_lost(self, tenant: str, record: Record, step: str | None = None) -> None:
         """Count the calls under way of a step, or of all, at their bounds."""
         for call in record.lose(step):
-            self.count(record, call, call.bound + Usage(lost_calls=1), tenant)
+            used = call.bound + Usage(lost_calls=1)
+            self.count(record, call, used, tenant)
+            record.lost[call.id] = (call, used, self._today())
+
+    def correct_lost(self, record: Record, call_id: str, usage: Usage, tenant: str) -> None:
+        """Count what a lost call consumed after all in place of its bound, once."""
+        if call_id in record.lost:
+            call, bound, day = record.lost.pop(call_id)
+            self._spend(call, usage - bound, tenant, day)
+            record.correct(usage - bound, self._now_ms())
 
     def count(self, record: Record, call: Call, usage: Usage, tenant: str) -> None:
         """Add what a call consumed to its flow and to the roll-up of the day."""
         record.use(usage)
-        day = datetime.fromtimestamp(self._now_ms() / 1000, UTC).date().isoformat()
+        self._spend(call, usage, tenant, self._today())
+
+    def _spend(self, call: Call, usage: Usage, tenant: str, day: str) -> None:
         spent, of = self.spent[tenant, day], (call.model, call.crew, call.task)
         spent[of] = spent.get(of, Usage()) + usage
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._now_ms() / 1000, UTC).date().isoformat()

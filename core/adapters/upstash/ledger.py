@@ -181,6 +181,7 @@ class UpstashRunLedger:
             epoch=claim.epoch,
             seq=seq,
             delay_ms=delay_ms,
+            reason=reason,
             day=day,
             events=scripts.encoded(deferral(claim, write, delay_ms, reason)),
         )

@@ -101,6 +101,7 @@ def _step(name: str, record: str) -> tuple[int, Step]:
         started_ms=stored.get("started"),
         finished_ms=stored.get("finished"),
         error=stored.get("error"),
+        waiting=stored.get("waiting"),
     )
     return stored["order"], step
 

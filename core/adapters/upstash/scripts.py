@@ -126,6 +126,7 @@ def release(
     epoch: int,
     seq: int,
     delay_ms: int,
+    reason: str,
     day: int,
     events: Events,
 ) -> None: ...

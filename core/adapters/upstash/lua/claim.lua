@@ -35,7 +35,7 @@ if busy_until > now then -- guard: busy
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
   return {'busy', busy_until - now}
 end
-local lost = lost_calls(step)
+local lost = lost_calls(step, now)
 local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
 if #lost > 0 and not windows then
   return {'wrong_clock'}
@@ -54,6 +54,10 @@ local at, written = '/steps/' .. int_str(step.order), {}
 local changes = {'/status', cjson.encode(status), at .. '/state', '"running"',
   at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started),
   '/version', int_str(version), '/updated_ms', int_str(now)}
+if step.waiting then
+  step.waiting = nil
+  push(changes, at .. '/waiting', 'null')
+end
 if #lost > 0 then -- guard: lost calls
   local usage = count(lost, windows, flow.usage)
   push(changes, '/usage', usage)

@@ -53,10 +53,11 @@ end
 -- turn), then those that were sent; add them to the log, in entries of at most BATCH; publish them
 -- as one message: number, then type and JSON of each, parted by the record separator. Nobody can
 -- listen to a flow that is being created: there is no channel then.
+--   alone    whether what was sent is left out
 --   returns  the number of the last event
-local function append(log, channel, last, made)
+local function append(log, channel, last, made, alone)
   local events = made -- guard: a version has an event
-  for i = FIRST_EVENT, #ARGV, 2 do
+  for i = FIRST_EVENT, alone and 0 or #ARGV, 2 do
     push(events, ARGV[i], whole_event(ARGV[i + 1]))
   end
   local count = #events / 2

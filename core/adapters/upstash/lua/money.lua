@@ -18,14 +18,17 @@ local function added(before, ...)
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
--- lost_calls: the calls of a step that were never settled, each with `used`. Nobody can know what
--- they cost: they count at their bounds.
-local function lost_calls(step)
+-- lost_calls: the calls of a step that were never settled, each with `used`. Nobody can know now what
+-- they cost: they count at their bounds. The step remembers them (`lost`), and the day on which they are
+-- counted: an answer that comes late corrects that.
+local function lost_calls(step, now)
   local lost = {}
-  for _, call in pairs(step.calls or {}) do
+  for id, call in pairs(step.calls or {}) do
     call.used = call.bound
     call.used.lost_calls = (call.used.lost_calls or 0) + 1
     push(lost, call)
+    step.lost = step.lost or {}
+    step.lost[id] = {used = call.used, accounts = call.accounts, day = math.floor(now / DAY_MS)}
   end
   return lost
 end

@@ -1,5 +1,5 @@
 -- release: give a claim back. The step is pending again and its attempt not counted; its calls
--- under way count as lost.
+-- under way count as lost. One that is put off says why and until when (`waiting`).
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW = unpack(KEYS)
 local field = 'step:' .. args.step
@@ -17,7 +17,8 @@ end
 if step.state ~= 'running' then -- guard: done, or ended with its flow
   return {'fenced'}
 end
-local now, plan, lost = now_ms(), plan_of(flow.plan), lost_calls(step)
+local now, plan = now_ms(), plan_of(flow.plan)
+local lost = lost_calls(step, now)
 local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
 if #lost > 0 and not windows then
   return {'wrong_clock'}
@@ -26,10 +27,15 @@ local version, at, written = flow.ver + 1, '/steps/' .. int_str(step.order), {}
 step.state, step.lease, step.not_before = 'pending', 0, now + args.delay_ms
 step.attempts = step.attempts - 1 -- guard: no attempt is counted
 step.deferrals = (step.deferrals or 0) + (args.delay_ms > 0 and 1 or 0) -- guard: put off, not stopped
+step.waiting = args.delay_ms > 0 and {reason = args.reason, until_ms = step.not_before} or nil
 step.owner, step.message, step.calls = nil, nil, nil
 plan.leases[args.step], plan.calls[args.step] = step.not_before, nil
 local changes = {at .. '/state', '"pending"', at .. '/attempt', int_str(step.attempts),
   '/version', int_str(version), '/updated_ms', int_str(now)}
+if step.waiting then
+  push(changes, at .. '/waiting', '{"reason":' .. cjson.encode(args.reason) .. ',"until_ms":'
+    .. int_str(step.not_before) .. '}')
+end
 if #lost > 0 then -- guard: lost calls
   local usage = count(lost, windows, flow.usage)
   push(changes, '/usage', usage)

@@ -1,9 +1,39 @@
 -- settle: count what a reserved call consumed, once. One that is not under way any more was
--- settled before, or lost with its step or its flow.
+-- settled before, or lost with its step or its flow; what it consumed counts in place of its bound then,
+-- once, and nothing else of a late answer does. An ended flow gets a new version for it, and no event.
 --   args     used: sums
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local FLOW, LOG, YESTERDAY, TODAY, TOMORROW = unpack(KEYS)
 local field = 'step:' .. args.step
+
+local function correct_lost(flow, step)
+  local lost = step.lost and step.lost[args.call_id]
+  local day = lost and ({YESTERDAY, TODAY, TOMORROW})[lost.day - args.day + 2]
+  if not day then
+    return
+  end
+  local more, now, version, seq = {}, now_ms(), flow.ver + 1, tonumber(flow.seq)
+  for name, value in pairs(args.used) do
+    more[name] = value
+  end
+  for name, value in pairs(lost.used) do
+    more[name] = (more[name] or 0) - value
+  end
+  step.lost[args.call_id] = nil -- guard: corrected once
+  for _, account in ipairs(lost.accounts) do
+    local counted = read(day, {account[2]})
+    redis.call('HSET', day, account[2], added(counted[account[2]], more))
+  end
+  local usage = added(flow.usage, more)
+  if not terminal(flow.status) then -- guard: the end is the last event
+    seq = append(LOG, args.channel, seq, {'STATE_DELTA', delta({'/usage', usage,
+      '/version', int_str(version), '/updated_ms', int_str(now)})}, true)
+    redis.call('HSET', FLOW, 'updated', int_str(now))
+  end
+  redis.call('HSET', FLOW, 'usage', usage, field, cjson.encode(step), 'seq', int_str(seq),
+    'ver', int_str(version))
+end
+
 local flow = read(FLOW, {'status', 'seq', 'ver', 'usage', 'plan', field})
 if not flow.status then
   return {'not_found'}
@@ -11,6 +41,7 @@ end
 local step = flow[field] and cjson.decode(flow[field]) or {}
 local call = step.calls and step.calls[args.call_id]
 if not call then
+  correct_lost(flow, step)
   local ours = step.epoch == args.epoch -- guard: fence
     and not terminal(flow.status) -- guard: the end is final
   return {ours and 'ok' or 'fenced'}

@@ -34,13 +34,18 @@ if terminal(args.to) then -- guard: what is under way ends
   end
   for field, record in pairs(#names > 0 and read(FLOW, names) or {}) do
     local step = cjson.decode(record)
-    for _, call in ipairs(lost_calls(step)) do
+    for _, call in ipairs(lost_calls(step, now)) do
       push(lost, call)
     end
+    local at = '/steps/' .. int_str(step.order)
     step.calls = nil
+    if step.waiting then
+      step.waiting = nil
+      push(changes, at .. '/waiting', 'null')
+      push(changed, field:sub(6))
+    end
     if step.state == 'running' then
       step.state, step.lease, step.finished = args.to == 'failed' and 'failed' or 'cancelled', 0, now
-      local at = '/steps/' .. int_str(step.order)
       push(changes, at .. '/state', cjson.encode(step.state), at .. '/finished_ms', int_str(now))
       push(changed, field:sub(6))
     end
