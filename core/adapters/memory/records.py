@@ -11,6 +11,7 @@ from core.costs.usage import Usage
 from core.crews.ledger import ExpiredError, FencedError
 from core.flows import Batch, Entry, Flow, Status, Step, events
 from core.flows.events import Event
+from core.json_text import compact
 
 KEPT = 10_000  # events of a log
 
@@ -52,9 +53,7 @@ class Record:
     def append(self, new: list[Event]) -> int:
         """Number the events, tell the viewers; return the last number."""
         head = self.flow.head
-        batch = [
-            Entry(head.sequence + i, e["type"], events.encode(e)) for i, e in enumerate(new, 1)
-        ]
+        batch = [Entry(head.sequence + i, e["type"], compact(e)) for i, e in enumerate(new, 1)]
         self.log = (self.log + batch)[-KEPT:]
         head = replace(head, sequence=head.sequence + len(new))
         self.flow = replace(self.flow, head=head)

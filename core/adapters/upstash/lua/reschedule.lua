@@ -1,6 +1,5 @@
 -- reschedule: have a live flow looked at later; at the end of its time at the latest.
 --   returns  {'ok'}, {'expired'}, {'not_found'}
-local FLOW, DUE, INDEX = unpack(KEYS)
 local flow = read(FLOW, {'status', 'ver', 'deadline', 'plan'})
 if not flow.status then
   return {'not_found'}
@@ -14,7 +13,7 @@ if over(flow.deadline, now) then -- guard: deadline
 end
 if not args.seen or args.seen == tonumber(flow.ver) then -- guard: it has changed
   plan.look, plan.seen = now + args.delay_ms, tonumber(flow.ver)
-  schedule(DUE, INDEX, plan, next_look(plan, flow.status, flow.deadline, now))
+  schedule(plan, next_look(plan, flow.status, flow.deadline, now))
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
 end
 return {'ok'}
