@@ -64,13 +64,17 @@ class DayKeys:
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """Names keys. `partitions` is fixed with the first flow: another number finds none of them.
+    """Names keys. `partitions` is fixed with the first flow: another number is refused.
 
     `prefix` tells stores apart that share a server.
     """
 
     partitions: int = 1
     prefix: str = ""
+
+    def partition_count(self) -> str:
+        """Return the key of the number of partitions, which is in none of them."""
+        return f"{self.prefix}partitions"
 
     def all_tags(self) -> list[str]:
         """Return the hash tag of each partition."""
