@@ -140,3 +140,14 @@ def test_a_worker_without_a_model_does_not_start():
 def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
     with pytest.raises(SettingsError, match=name):
         Settings.from_environ(GOOD | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [("", "sk-o"), ("openai/gpt-4o-mini", "sk-o"), ("anthropic/claude-sonnet-4-6", None)],
+)
+def test_openai_s_key_is_handed_to_no_other_provider(model: str, key: str | None):
+    environ = GOOD | {"OPENAI_API_KEY": "sk-o", "CREWLINE_MODEL": model}
+    assert Settings.from_environ(environ).model_api_key == key
+    own = Settings.from_environ(environ | {"CREWLINE_MODEL_API_KEY": "sk-own"})
+    assert own.model_api_key == "sk-own"
