@@ -113,7 +113,8 @@ def _object(pointer: str, value: Any) -> dict[str, Any]:
 
 
 def _is_text(crew: Definition, name: str) -> bool:
-    return crew.inputs.get("properties", {}).get(name, {}).get("type") == "string"
+    schema = crew.inputs.get("properties", {}).get(name)
+    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "string"
 
 
 def _last_user_text(messages: list[Message]) -> str:
