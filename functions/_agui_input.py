@@ -21,7 +21,7 @@ REQUEST_BYTES = 1024**2  # a client sends the whole conversation each time
 class _Received(BaseModel):
     """An object of the protocol; a later version may have more in it."""
 
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, frozen=True)
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, frozen=True, strict=True)
 
 
 class Message(_Received):

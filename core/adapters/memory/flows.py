@@ -11,6 +11,7 @@ from core.adapters.memory.spending import MemorySpending
 from core.blobs import BlobRef
 from core.crews import clock
 from core.crews.ledger import (
+    ID_TAKEN,
     Claim,
     FencedError,
     Launch,
@@ -45,7 +46,7 @@ class MemoryFlows(MemorySpending):
         known = self._records.get((tenant, launch.flow))
         if known is not None:
             if known.digest != launch.digest:
-                raise ConflictError("this id belongs to another request")
+                raise ConflictError(ID_TAKEN)
             return False
         flow, now = launch.first_state(), self._now_ms()
         limit = launch.time_limit_ms
