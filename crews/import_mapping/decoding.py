@@ -1,7 +1,8 @@
 """How the bytes of a CSV are to be read: its encoding, delimiter, quote character and header.
 
 UTF-8 is proven by decoding all that was read, since one Latin-1 letter may stand in its last line;
-a byte order mark is believed on the same terms. What is not UTF-8 is told apart by
+a byte order mark is believed on the same terms. A file in which more letters are UTF-8 than bytes are
+not is UTF-8 with a few bytes that went wrong. What else is not UTF-8 is told apart by
 charset-normalizer, held to the two candidates we promise and shown only the lines that are not plain
 ASCII. The dialect is clevercsv's, from a bounded sample.
 """
@@ -35,6 +36,7 @@ BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+UNREADABLE = "\ufffd"  # in the place of bytes that are no text
 _USUAL = ",;\t|"
 _BINARY = "The file is binary, not a CSV; export it as CSV and upload that."
 CONTAINERS = {
@@ -78,8 +80,8 @@ def decoded(sample: Sample) -> tuple[str, str]:
     marked = _byte_order_mark(head) or _unmarked_utf_16(head)
     if marked is None:
         _refuse_binary(head)
-    for encoding in [marked] if marked else _unmarked(sample.data):
-        text = _decode(sample, encoding)
+    for encoding, errors in [(marked, "strict")] if marked else _unmarked(sample.data):
+        text = _decode(sample, encoding, errors)
         if text is not None:
             return encoding, text
     name = (marked or "").removesuffix("-sig").upper()
@@ -160,18 +162,25 @@ def _refuse_binary(head: bytes) -> None:
         raise BadCsv(_BINARY)
 
 
-def _unmarked(data: bytes) -> Iterator[str]:
-    """Yield the encodings to try; the last one reads any bytes."""
-    yield "utf-8"
-    yield _legacy_encoding(data)
-    yield "latin-1"
+def _unmarked(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the encodings to try, and how to meet bytes that are none; the last one reads any."""
+    yield "utf-8", "strict"
+    sample = _lines_beyond_ascii(data)
+    if _is_mostly_utf_8(sample):
+        yield "utf-8", "replace"
+    yield _legacy_encoding(sample), "strict"
+    yield "latin-1", "strict"
 
 
-def _legacy_encoding(data: bytes) -> str:
-    found = charset_normalizer.from_bytes(
-        _lines_beyond_ascii(data), cp_isolation=["cp932", "cp1252"]
-    ).best()
+def _legacy_encoding(sample: bytes) -> str:
+    found = charset_normalizer.from_bytes(sample, cp_isolation=["cp932", "cp1252"]).best()
     return found.encoding if found else "cp1252"
+
+
+def _is_mostly_utf_8(sample: bytes) -> bool:
+    text = sample.decode("utf-8", "replace")
+    wrong = text.count(UNREADABLE)
+    return sum(not letter.isascii() for letter in text) > 2 * wrong
 
 
 def _lines_beyond_ascii(data: bytes) -> bytes:
@@ -183,9 +192,11 @@ def _lines_beyond_ascii(data: bytes) -> bytes:
     return bytes(lines)
 
 
-def _decode(sample: Sample, encoding: str) -> str | None:
+def _decode(sample: Sample, encoding: str, errors: str) -> str | None:
     try:
-        return codecs.getincrementaldecoder(encoding)().decode(sample.data, final=not sample.is_cut)
+        return codecs.getincrementaldecoder(encoding)(errors).decode(
+            sample.data, final=not sample.is_cut
+        )
     except UnicodeDecodeError:
         return None
 

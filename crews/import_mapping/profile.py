@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from crews.import_mapping.decoding import (
     SAMPLE_CHARS,
+    UNREADABLE,
     BadCsv,
     Dialect,
     decoded,
@@ -150,6 +151,7 @@ class _Table:
     mended: int = 0
     ragged: int = 0  # of those mended: rows that look as if they were cut in the wrong places
     footer: int = 0
+    unreadable: int = 0  # rows with bytes that are no text
     reservoir: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @classmethod
@@ -167,6 +169,7 @@ class _Table:
     def _add(self, row: list[str], draw: random.Random) -> None:
         width = len(self.names)
         too_long = not is_blank(row[width:])  # Chase's rows end in a delimiter more than the header
+        self.unreadable += any(UNREADABLE in cell for cell in row)
         self.mended += too_long or len(row) < width
         self.ragged += too_long or len(row) == 1  # Excel leaves empty cells at the end out
         cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
@@ -201,7 +204,8 @@ class _Table:
         titles = [f"{dialect.titles} lines above the header were left out"]
         first = [f"these are the first {self.rows} rows of the file; the rest was not read"]
         notes = self.notes + mended * bool(self.mended) + footer * bool(self.footer)
-        notes += titles * bool(dialect.titles) + first * sample.is_cut
+        unreadable = [f"{self.unreadable} rows hold bytes that are no {encoding}"]
+        notes += titles * bool(dialect.titles) + unreadable * bool(self.unreadable)
         return Profile(
             encoding=encoding,
             delimiter=dialect.delimiter,
@@ -209,7 +213,7 @@ class _Table:
             bytes_read=len(sample.data),
             bytes=sample.size,
             columns=columns,
-            notes=notes,
+            notes=notes + first * sample.is_cut,
         )
 
 

@@ -145,6 +145,17 @@ def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
         Settings.from_environ(GOOD | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [("", "sk-o"), ("openai/gpt-4o-mini", "sk-o"), ("anthropic/claude-sonnet-4-6", None)],
+)
+def test_openai_s_key_is_handed_to_no_other_provider(model: str, key: str | None):
+    environ = GOOD | {"OPENAI_API_KEY": "sk-o", "CREWLINE_MODEL": model}
+    assert Settings.from_environ(environ).model_api_key == key
+    own = Settings.from_environ(environ | {"CREWLINE_MODEL_API_KEY": "sk-own"})
+    assert own.model_api_key == "sk-own"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "[::1]:8079", "127.8.9.1"])
 def test_a_store_on_this_machine_needs_no_encryption(host: str):
     url = {"UPSTASH_REDIS_REST_URL": f"http://{host}"}
