@@ -97,7 +97,7 @@ class Settings:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
         check_addresses(environ, ADDRESSES)
-        api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
+        api_key = environ.get("CREWLINE_MODEL_API_KEY") or _openai_key(environ)
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
         model = environ.get("CREWLINE_MODEL", default_model)
@@ -161,6 +161,13 @@ class Settings:
             raise SettingsError("set CREWLINE_QUEUE_URL or CREWLINE_WORKER_URL, not both")
         if self.webhook_hosts and not self.webhook_secrets:
             raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
+
+
+def _openai_key(environ: Mapping[str, str]) -> str | None:
+    """Return OpenAI's key where it is meant; a model of another provider would be handed it."""
+    provider = environ.get("CREWLINE_MODEL", "openai").partition("/")[0]
+    meant = provider == "openai" or "CREWLINE_MODEL_BASE_URL" in environ
+    return environ.get("OPENAI_API_KEY") if meant else None
 
 
 def _qstash(environ: Mapping[str, str]) -> QStash | None:

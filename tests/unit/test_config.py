@@ -145,6 +145,17 @@ def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
         Settings.from_environ(GOOD | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [("", "sk-o"), ("openai/gpt-4o-mini", "sk-o"), ("anthropic/claude-sonnet-4-6", None)],
+)
+def test_openai_s_key_is_handed_to_no_other_provider(model: str, key: str | None):
+    environ = GOOD | {"OPENAI_API_KEY": "sk-o", "CREWLINE_MODEL": model}
+    assert Settings.from_environ(environ).model_api_key == key
+    own = Settings.from_environ(environ | {"CREWLINE_MODEL_API_KEY": "sk-own"})
+    assert own.model_api_key == "sk-own"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "[::1]:8079", "127.8.9.1"])
 def test_a_store_on_this_machine_needs_no_encryption(host: str):
     url = {"UPSTASH_REDIS_REST_URL": f"http://{host}"}
@@ -156,3 +167,11 @@ def test_a_store_elsewhere_may_go_without_encryption_if_that_is_asked_for():
     with pytest.raises(SettingsError, match="CREWLINE_REDIS_PLAINTEXT=yes"):
         Settings.from_environ(plain | {"CREWLINE_REDIS_PLAINTEXT": "no"})
     assert Settings.from_environ(plain | {"CREWLINE_REDIS_PLAINTEXT": "yes"}).redis_url
+
+
+@pytest.mark.parametrize("entry", ["-hooks.example.com", "a.example.com:443:1", "[::1", "http://a"])
+def test_a_webhook_host_that_no_url_can_have_is_refused_at_start(entry: str):
+    signed = GOOD | {"CREWLINE_WEBHOOK_SECRET": SECRET}
+    assert Settings.from_environ(signed | {"CREWLINE_WEBHOOK_HOSTS": "t=a.example.com:8443,[::1]"})
+    with pytest.raises(SettingsError, match="must be like tenant="):
+        Settings.from_environ(signed | {"CREWLINE_WEBHOOK_HOSTS": f"t=a.example.com,{entry}"})
