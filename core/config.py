@@ -69,6 +69,7 @@ class Settings:
     offline_model: bool = False  # asked for by name, or a local run that names no other
     model_base_url: str | None = None
     model_api_key: str | None = field(default=None, repr=False)
+    model_streams: bool = False  # at that address
     model_timeout_seconds: float = 120.0  # that a provider may be silent
     tool_timeout_seconds: float = 300.0  # that one call of a tool may take
     lease_seconds: float = 30.0
@@ -112,6 +113,7 @@ class Settings:
             offline_model=offline,
             model_base_url=base_url,
             model_api_key=api_key,
+            model_streams=_on(environ, "CREWLINE_MODEL_STREAM"),
             model_timeout_seconds=_seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
             tool_timeout_seconds=_seconds(environ, "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0),
             lease_seconds=_seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),
@@ -229,6 +231,12 @@ def _whole(environ: Mapping[str, str], name: str, default: int, floor: int) -> i
     if not text.isdecimal() or int(text) < floor:
         raise SettingsError(f"{name} must be a whole number of at least {floor}")
     return int(text)
+
+
+def _on(environ: Mapping[str, str], name: str) -> bool:
+    if (value := environ.get(name) or "off") not in ("on", "off"):
+        raise SettingsError(f"{name} must be on or off")
+    return value == "on"
 
 
 def _limit(environ: Mapping[str, str], name: str) -> float:

@@ -15,6 +15,8 @@ from typing import cast
 import httpx
 from openai import DefaultHttpxClient
 
+from core.adapters.crewai.stream_pieces import PieceSplitter
+
 # Called when an answer holds a refusal, in the context of the call that gets it.
 on_refusal: ContextVar[Callable[[], None] | None] = ContextVar("on_refusal", default=None)
 
@@ -26,7 +28,23 @@ _OVERLAP = 64  # bytes, so that one across two chunks is found
 @cache
 def shared() -> httpx.Client:
     """Return the client of this process. For use from any thread."""
-    return DefaultHttpxClient(event_hooks={"response": [_watch]})
+    return DefaultHttpxClient(event_hooks={"response": [_split, _watch]})
+
+
+class _Split(httpx.SyncByteStream):
+    """A stream of events that is handed on in the pieces that CrewAI reads."""
+
+    def __init__(self, body: httpx.SyncByteStream) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        pieces = PieceSplitter()
+        yield from map(pieces.feed, self._body)
+        yield pieces.end()
+
+    def close(self) -> None:
+        """Close the body."""
+        self._body.close()
 
 
 class _Watched(httpx.SyncByteStream):
@@ -47,6 +65,12 @@ class _Watched(httpx.SyncByteStream):
     def close(self) -> None:
         """Close the body."""
         self._body.close()
+
+
+def _split(response: httpx.Response) -> None:
+    plain = response.headers.get("content-encoding", "identity") == "identity"
+    if plain and response.headers.get("content-type", "").startswith("text/event-stream"):
+        response.stream = _Split(cast("httpx.SyncByteStream", response.stream))
 
 
 def _watch(response: httpx.Response) -> None:
