@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jsonpatch
@@ -115,13 +116,18 @@ def numbers_and_versions(told: Story) -> None:
 
 def late_answers(told: Story) -> int:
     """Return how many lost calls were answered after the end of the flow, which is no event."""
-    [*_, viewed] = [
+    return _lost_calls(told)[-1] - told.state.usage.lost_calls
+
+
+def _lost_calls(told: Story) -> list[int]:
+    """Return how many calls were lost, after each change of the usage."""
+    return [0] + [
         change["value"]["lost_calls"]
         for event in told.events
-        for change in event.get("delta", ())
-        if event["type"] == "STATE_DELTA" and change["path"] == "/usage"
-    ] or [0]
-    return viewed - told.state.usage.lost_calls
+        if event["type"] == "STATE_DELTA"
+        for change in event["delta"]
+        if change["path"] == "/usage"
+    ]
 
 
 def one_end(told: Story) -> None:
@@ -181,7 +187,7 @@ def every_call_is_counted_once(told: Story) -> None:
     settled, lost = len(counted), told.state.usage.lost_calls
     calls = {(one["step"], one["attempt"], one["deferrals"], one["number"]) for one in counted}
     assert len(calls) == settled == len(told.values("model_call"))
-    late = late_answers(told)
+    late = sum(max(0, a - b) for a, b in pairwise([*_lost_calls(told), lost]))  # answered after all
     assert told.state.usage.calls == settled + lost + late
     dear, cheap = lost * BOUND.cost_nanodollars, (settled + late) * PRICE.cost_nanodollars
     assert told.state.usage.cost_nanodollars == cheap + dear
