@@ -16,7 +16,7 @@ from benchmarks.crew_parts import CREW, Office, a_model, office
 from benchmarks.listeners import Listener
 from benchmarks.parts import Parts
 from benchmarks.report import Figure
-from core.adapters.upstash import scripts
+from core.adapters.upstash import calls
 from infra.local.gateway.scripts import without_key_locking
 
 LINE = re.compile(rb'data: [\d.]+ \[\d+ (\S+)\] "(\w+)"(.*)')
@@ -96,7 +96,7 @@ async def _heard(monitor: Monitor, count: int) -> None:
 async def _a_flow(ours: Office) -> None:
     """Launch a flow, find it in the due set, run it."""
     flow = await ours.launch(CREW)
-    for _, found in (await ours.ledger.take(1, 1, 1000)).flows:
+    for _, found in (await ours.ledger.lease(1, 1, 1000)).items:
         await ours.run(found)
     await ours.ended(flow)
 
@@ -153,10 +153,10 @@ def _script_names() -> dict[str, str]:
     """Return the scripts' names by the SHA-1 under which the gateway's server knows them."""
     return {
         hashlib.sha1(
-            without_key_locking(scripts.text(scripts.FOLDER, script.parts).encode()),
+            without_key_locking(calls.text(calls.FOLDER, script.parts).encode()),
             usedforsecurity=False,
         ).hexdigest(): name
-        for name, script in scripts.SCRIPTS.items()
+        for name, script in calls.SCRIPTS.items()
     }
 
 

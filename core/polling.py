@@ -23,8 +23,12 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[Item]):
-    """(tenant, item) of what is due now, and for how many ms nothing more is (None: nothing waits)."""
+class Due(Generic[Item]):
+    """(tenant, item) of what is due now, leased, and for how many ms there is nothing more to do.
+
+    `next_ms` is 0 if more is due already, None if nothing waits at all. It may be too short, as when
+    a lease was renewed since, but never too long.
+    """
 
     items: Sequence[tuple[str, Item]]
     next_ms: int | None
@@ -65,19 +69,19 @@ class Idle:
         return min(self.after_error * 2 ** min(errors - 1, 16), self.longest)
 
 
-Take = Callable[[int, int], Awaitable[Batch[Item]]]  # at most so many, at most so many of a tenant
+Lease = Callable[[int, int], Awaitable[Due[Item]]]  # at most so many, at most so many of a tenant
 Run = Callable[[str, Item], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class PollLoop(Generic[Item]):
-    """Runs what `take` returns. `name` is what the log calls the work.
+    """Runs what `lease` returns. `name` is what the log calls the work.
 
     Set `woken` to have it look at once. One object is one loop; it belongs to one event loop.
     """
 
     name: str
-    take: Take[Item]
+    lease: Lease[Item]
     run: Run[Item]
     room: Room
     idle: Idle = Idle()
@@ -108,13 +112,13 @@ class PollLoop(Generic[Item]):
     async def run_due(self, limit: int, stopped: Callable[[], bool]) -> int:
         """Run what is due now, at most `limit`; return how many were run.
 
-        When `stopped` says so, what runs is finished and the rest stays due. Raises what `take` does.
+        When `stopped` says so, what runs is finished and the rest stays due. Raises what `lease` does.
         """
         started = 0
         try:
             while started < limit and not stopped():
                 await self._wait_for_room()
-                found = await self._take(limit - started)
+                found = await self._lease(limit - started)
                 if not found.items:
                     break
                 started += len(found.items)
@@ -137,12 +141,12 @@ class PollLoop(Generic[Item]):
         if len(self._running) >= self.room.concurrency:
             return False, None  # whatever ends wakes the loop
         before = len(self._running)
-        found = await self._take(self.room.concurrency)
+        found = await self._lease(self.room.concurrency)
         return len(self._running) > before, found.next_ms
 
-    async def _take(self, limit: int) -> Batch[Item]:
+    async def _lease(self, limit: int) -> Due[Item]:
         room = min(limit, self.room.concurrency - len(self._running))
-        found = await self.take(room, min(room, self.room.per_tenant))
+        found = await self.lease(room, min(room, self.room.per_tenant))
         for tenant, item in found.items:
             self.offer(tenant, item)
         return found

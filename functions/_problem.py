@@ -5,7 +5,6 @@ repeats nothing of the input but the names of fields, and shows no trace. What n
 logged, and is a plain 500 to the caller.
 """
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -26,6 +25,7 @@ from core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from core.json_text import compact_bytes
 
 log = logging.getLogger(__name__)
 
@@ -107,19 +107,15 @@ def encoded(document: dict[str, Any]) -> bytes:
     Each of them is encoded once, and no more of them than fit.
     """
     fields: list[dict[str, str]] = document.get("errors", [])
-    body = _json(document | {"errors": []} if fields else document)
+    body = compact_bytes(document | {"errors": []} if fields else document)
     room = DOCUMENT_BYTES - len(body)
     texts = list[bytes]()
-    for text in map(_json, fields):
+    for text in map(compact_bytes, fields):
         room -= len(text) + bool(texts)
         if room < 0:
             break
         texts.append(text)
     return body.replace(b'"errors":[]', b'"errors":[' + b",".join(texts) + b"]", 1)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def invalid(message: str, errors: Iterable[Mapping[str, Any]]) -> InvalidInputError:

@@ -23,6 +23,7 @@ from core.errors import NotFoundError, UnavailableError
 from core.flows import CURSOR, Batch, Flow, events
 from core.flows.live import Subscriber
 from core.identity import Principal
+from core.json_text import compact
 from functions import _app, _sse, _streams
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def _events(subscriber: Subscriber, item: Item) -> Iterator[tuple[str, str]]:
     """Yield each event of an item after the cursor at which it is valid."""
     if isinstance(item, Flow):
         cursor = item.head.cursor(item.head.snapshot_sequence)
-        yield cursor, events.encode(events.state_snapshot(item.public()))
+        yield cursor, compact(events.state_snapshot(item.public()))
         return
     for entry in item:
         yield subscriber.head.cursor(entry.number), entry.json

@@ -22,9 +22,10 @@ from starlette.responses import Response
 from core import bootstrap
 from core.crews import control, launch
 from core.errors import NotFoundError, UnavailableError
-from core.flows import Batch, Entry, Flow, Head, events
+from core.flows import Batch, Entry, Flow, Head
 from core.flows.events import Event
 from core.identity import FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
+from core.json_text import compact
 from functions import _agui_input, _app, _auth, _sse, _streams
 from functions._agui_conversation import Conversation
 from functions._agui_input import ResumeEntry, RunInput
@@ -135,11 +136,11 @@ async def _frames(request: Request, source: Source, run: RunInput) -> AsyncGener
                     yield _sse.HEARTBEAT
                     continue
                 ended = is_final(event)
-                yield _sse.event(events.encode(event), cursor)
+                yield _sse.event(compact(event), cursor)
     except (UnavailableError, NotFoundError) as error:
         logger.info("a run ended early: %s", error, extra={"flow": source.flow})
     for event in [] if ended else translator.stream_over():
-        yield _sse.event(events.encode(event), cursor)
+        yield _sse.event(compact(event), cursor)
 
 
 async def _run(

@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse, Response
 from core import bootstrap
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
-from core.flows import Flow, events
+from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
+from core.json_text import compact
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import Subscriptions
 from functions import _amp, _app, _auth, _polling, _problem
@@ -74,7 +75,7 @@ async def amp_status(
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     state = await bootstrap.values().whole(who.tenant, state)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
-    body = events.encode(_amp.status(state, documented=result == "object"))
+    body = compact(_amp.status(state, documented=result == "object"))
     return Response(
         body, 200, headers | _polling.retry_after_header(state.head), "application/json"
     )

@@ -15,9 +15,10 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.errors import InvalidInputError
-from core.flows import Batch, Flow, events, pages, tickets
+from core.flows import Batch, Flow, pages, tickets
 from core.flows.pages import Page
 from core.identity import FLOWS_READ, Principal
+from core.json_text import compact
 from functions import _accept, _app, _auth, _body, _edge, _polling, _sse, _sse_stream
 
 TICKET_BYTES = 4096  # of a request for one
@@ -88,7 +89,7 @@ def _page_json(page: Page) -> str:
     }
     if page.snapshot is not None:
         rest["snapshot"] = page.snapshot.public()
-    return f'{{"events":[{told}],{events.encode(rest)[1:]}'
+    return f'{{"events":[{told}],{compact(rest)[1:]}'
 
 
 async def several_events(request: Request, who: Principal) -> Response:

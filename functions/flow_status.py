@@ -25,6 +25,7 @@ from core.flows import Batch, Flow, Head, Status, Summary, events
 from core.flows.subscription import snapshot_at
 from core.flows.values import draft_blob, draft_ref
 from core.identity import FLOWS_READ, Principal
+from core.json_text import compact
 from functions import _app, _auth, _compress, _cors, _edge, _polling
 
 PAGE = 20
@@ -138,7 +139,7 @@ def _next(request: Request, flows: list[Summary], limit: int) -> str | None:
 
 
 def _json(body: events.Event, headers: dict[str, str]) -> Response:
-    return Response(events.encode(body), headers=headers, media_type="application/json")
+    return Response(compact(body), headers=headers, media_type="application/json")
 
 
 class NotModifiedShortcut:

@@ -30,10 +30,10 @@ async def sweep(ledger: RunLedger, wake_queue: WakeQueue, clock: Clock) -> int:
     """Wake every flow that is due, while there is time; return how many were."""
     woken = 0
     while woken < LIMIT and clock.seconds_left() > 0:
-        due = await ledger.take(BATCH, PER_TENANT, BACK_OFF_MS)
-        await asyncio.gather(*(wake_queue.enqueue(tenant, flow) for tenant, flow in due.flows))
-        woken += len(due.flows)
-        if due.next_ms != 0 or not due.flows:
+        due = await ledger.lease(BATCH, PER_TENANT, BACK_OFF_MS)
+        await asyncio.gather(*(wake_queue.enqueue(tenant, flow) for tenant, flow in due.items))
+        woken += len(due.items)
+        if due.next_ms != 0 or not due.items:
             break
     return woken
 

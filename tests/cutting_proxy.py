@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from tests.proxy import connect, head, listening
 
 RETRY = re.compile(rb"retry: [0-9]{4}\n")
 BETWEEN = re.compile(rb"\nid: [^\n]*\n\Z")
@@ -29,11 +29,10 @@ class CuttingProxy:
     done: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        parts = urlsplit(self.target)
-        upstream_reader, upstream = await asyncio.open_connection(parts.hostname, parts.port)
+        upstream_reader, upstream = await connect(self.target)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            upstream.write(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", await _head(reader)))
-            writer.write(await _head(upstream_reader))
+            upstream.write(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", await head(reader)))
+            writer.write(await head(upstream_reader))
             await self._pass_on(upstream_reader, writer)
         upstream.close()
         writer.transport.abort()
@@ -54,15 +53,6 @@ class CuttingProxy:
             passed = chunk[-1000:]
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes:
-    return await reader.readuntil(b"\r\n\r\n")
-
-
-@asynccontextmanager
-async def cutting(proxy: CuttingProxy) -> AsyncIterator[str]:
+def cutting(proxy: CuttingProxy) -> AbstractAsyncContextManager[str]:
     """Yield the proxy's URL."""
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1")
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    return listening(proxy.serve)

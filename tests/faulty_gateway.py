@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from tests.proxy import Streams, connect, listening, message
 
 Verdict = Literal["pass", "drop", "cut"]
 Judge = Callable[[int], Verdict]  # of a subscription's n-th message
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
@@ -35,13 +36,12 @@ class Faults:
 @asynccontextmanager
 async def faulty_gateway(url: str, faults: Faults) -> AsyncIterator[str]:
     """Yield the URL of a proxy to the gateway at `url`."""
-    parts = urlsplit(url)
     open_ = set[asyncio.StreamWriter]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         open_.add(writer)
         try:
-            upstream = await asyncio.open_connection(parts.hostname, parts.port)
+            upstream = await connect(url)
         except OSError:
             faults.asked.append((time.monotonic(), "nobody there"))
             return writer.close()
@@ -51,11 +51,10 @@ async def faulty_gateway(url: str, faults: Faults) -> AsyncIterator[str]:
         upstream[1].close()
         return writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with listening(serve) as own_url:
+            yield own_url
     finally:
-        server.close()
         for writer in open_:
             writer.transport.abort()
         await asyncio.sleep(0)  # until all have noticed
@@ -64,7 +63,7 @@ async def faulty_gateway(url: str, faults: Faults) -> AsyncIterator[str]:
 async def _relay(client: Streams, gateway: Streams, faults: Faults) -> None:
     """Serve one connection until a side hangs up, which is an IncompleteReadError."""
     while True:
-        request = await _message(client[0])
+        request = await message(client[0])
         path = unquote(request.split(b" ", 2)[1].decode())
         faults.asked.append((time.monotonic(), path))
         flow = path.rpartition(":")[2] if path.startswith("/subscribe/") else ""
@@ -75,18 +74,11 @@ async def _relay(client: Streams, gateway: Streams, faults: Faults) -> None:
         gateway[1].write(request)
         if flow:
             await _subscription(client, gateway, judge)
-        client[1].write(await _message(gateway[0]))
+        client[1].write(await message(gateway[0]))
 
 
 def _pass(_: int) -> Verdict:
     return "pass"
-
-
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    """Read one message with a content-length."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-    return head + await reader.readexactly(int(length))
 
 
 async def _subscription(client: Streams, gateway: Streams, judge: Judge) -> NoReturn:

@@ -11,7 +11,7 @@ import jsonpatch
 import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.adapters.upstash import scripts
+from core.adapters.upstash import calls
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
@@ -47,8 +47,8 @@ async def leased(
     ledger: RunLedger, tenant: str, lease_ms: int = 60_000, limit: int = 100
 ) -> list[str]:
     """Lease what is due, and return the flows of this tenant."""
-    taken = await ledger.take(limit, limit, lease_ms)
-    return [flow for owner, flow in taken.flows if owner == tenant]
+    taken = await ledger.lease(limit, limit, lease_ms)
+    return [flow for owner, flow in taken.items if owner == tenant]
 
 
 async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[str]:
@@ -65,10 +65,10 @@ def over_redis(
     commands: Commands,
     url: str,
     token: str,
-    lua_folder: Path = scripts.FOLDER,
+    lua_folder: Path = calls.FOLDER,
     keys: Keyspace | None = None,
     ttl_seconds: float = TTL_SECONDS,
-    max_request_bytes: int = scripts.MAX_REQUEST_BYTES,
+    max_request_bytes: int = calls.MAX_REQUEST_BYTES,
 ) -> Flows:
     patient, keys = RetryingClient(commands), keys or DEFAULT_KEYS
     return Flows(

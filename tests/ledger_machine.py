@@ -326,10 +326,10 @@ class LedgerMachine(RuleBasedStateMachine):
         tenant = self.flows.tenant
         since = sum(self.spent().values(), start=Usage())
         assert since == sum(self.spent_before.values(), start=self.counted)
-        taken = self.world.run(self.flows.ledger.take(1000, 1000, 0))  # a lost reply takes again
+        taken = self.world.run(self.flows.ledger.lease(1000, 1000, 0))  # a lost reply takes again
         due = self.world.due_at(self.flow)
         assert (due is None) is self.ended
-        assert not self.ended or (tenant, self.flow) not in taken.flows
+        assert not self.ended or (tenant, self.flow) not in taken.items
 
     # What must hold
 

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+
+from tests.proxy import connect, listening, message
 
 KINDS = ("500", "429", "hang", "half", "reset")
 HANG_SECONDS = 30.0  # longer than any client waits
@@ -47,24 +48,22 @@ class Faults:
 @asynccontextmanager
 async def rough_network(url: str, faults: Callable[[], Verdict]) -> AsyncIterator[str]:
     """Yield the URL of a proxy to `url`."""
-    parts = urlsplit(url)
     open_ = set[asyncio.Task[None]]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         open_.add(asyncio.current_task() or asyncio.create_task(asyncio.sleep(0)))
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            upstream = await asyncio.open_connection(parts.hostname, parts.port)
+            upstream = await connect(url)
             try:
                 await _relay(reader, writer, *upstream, faults)
             finally:
                 upstream[1].close()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with listening(serve) as own_url:
+            yield own_url
     finally:
-        server.close()
         for task in open_:
             task.cancel()
         await asyncio.gather(*open_, return_exceptions=True)
@@ -79,7 +78,7 @@ async def _relay(
 ) -> None:
     """Serve one connection until it is broken or a side hangs up."""
     while True:
-        request = await _message(reader)
+        request = await message(reader)
         if request.startswith(b"GET"):
             up_writer.write(request)
             return await _passed_on(up_reader, writer)
@@ -87,7 +86,7 @@ async def _relay(
         answer = b""
         if after or not fault:
             up_writer.write(request)
-            answer = await _message(up_reader)
+            answer = await message(up_reader)
         if not await _answered(fault, answer, writer):
             return None
 
@@ -118,10 +117,3 @@ async def _answered(fault: str, answer: bytes, writer: asyncio.StreamWriter) -> 
 async def _passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while chunk := await reader.read(65_536):
         writer.write(chunk)
-
-
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    """Read one message with a content-length."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-    return head + await reader.readexactly(int(length))

@@ -1,10 +1,11 @@
 """Tripwires: a worker that sends itself a signal right after it passed a boundary.
 
 A boundary is a moment after which something lasts that did not before: a step is `claimed`, money
-`reserved`, a model `called`, a call `settled`, a result `committed`, a flow `created`, `extended` or
-`moved`, what is due `taken`, a claim `released`, a large value `stored`, a worker `woken`. `committing`,
-`taking`, `releasing` and `storing` are just before. A trip is written `BOUNDARY[@STEP]:NUMBER[=SIGNAL]`,
-as in `committed:3` or `called@two:1=STOP`; for a large value that is no step's, STEP is `output` or `draft`.
+`reserved`, a model `called`, a call `settled`, a result `committed`, a flow `created`, `extended`
+(by steps) or `moved` (to another status), what is due `taken`, a claim `released`, a large value
+`stored`, a worker `woken`. `committing`, `taking`, `releasing` and `storing` are just before. A trip
+is written `BOUNDARY[@STEP]:NUMBER[=SIGNAL]`, as in `committed:3` or `called@two:1=STOP`; for a large
+value that is no step's, STEP is `output` or `draft`.
 """
 
 import os
@@ -79,10 +80,10 @@ class WiredLedger(_Wired):
         await self._port.release(claim, *given, **more)
         self._wire.passed("released", claim.step)
 
-    async def take(self, *given: Any) -> Any:
+    async def lease(self, *given: Any) -> Any:
         self._wire.passed("taking")
-        due = await self._port.take(*given)
-        if due.flows:
+        due = await self._port.lease(*given)
+        if due.items:
             self._wire.passed("taken")
         return due
 

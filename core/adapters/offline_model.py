@@ -1,11 +1,11 @@
 """The offline model: a model for CrewAI that needs no key, no network and no luck.
 
 It is handed the prompt that any model would be handed, and as data what it is asked
-(`core.adapters.crewai.asked`). What it can do with these, in this order: call the tool that the task names when the prompt holds the arguments; hand on what
-the tool said; plan, put together, vote and check as `offline_skills` says; ask the skills of crews,
-each a function of the prompt's text that answers or declines; and else quote the sentences of the
-context that are nearest to the task and to the agent's goal. It never makes text up, and its
-answers say whose they are.
+(`core.adapters.crewai.asked`). What it can do with these, in this order: call the tool that the
+task names when the prompt holds the arguments; hand on what the tool said; plan, put together, vote
+and check as `offline_skills` says; ask the skills of crews, each a function of the prompt's text
+that answers or declines; and else quote the sentences of the context that are nearest to the task
+and to the agent's goal. It never makes text up, and its answers say whose they are.
 
 Tokens are counted as four characters each, rounded up, over the messages and the tools' schemas.
 """

@@ -1,8 +1,9 @@
 """Writes everything a running step produces; sends a heartbeat when there is nothing to write.
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
-gathered. What happens within 20 ms goes in one write; a model's text alone waits longer, so that it
-makes at most five events a second, and what is too much for one write goes in several. A write that got no answer is sent again as it was, with its
+gathered. What happens within 20 ms goes in one write; a model's text alone is written every 0.6 s
+at most, since a write of it costs six commands; what is too much for one write goes in several. A
+write that got no answer is sent again as it was, with its
 number, until it is known to be in the log or the lease is over. Only a reservation is waited for,
 since no model may be called before the money is held.
 """

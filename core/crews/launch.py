@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import cpu
-from core.blobs import BlobStore
+from core.blobs import BlobStore, in_thread
 from core.crews import clock, strategies
 from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
@@ -75,9 +75,8 @@ class Launcher:
         """Create a flow and wake a worker; return the flow's id, and whether it is new.
 
         The same key with the same request names the same flow, whose state says which `subject`
-        launched it. Raises InvalidInputError for an
-        unknown or broken crew and for inputs that do not fit it, ConflictError if the key was
-        used for another request, UnavailableError.
+        launched it. Raises InvalidInputError for an unknown or broken crew and for inputs that do
+        not fit it, ConflictError if the key was used for another request, UnavailableError.
         """
         definition = _definition(self.registry, request.crew)
         text = request.text()
@@ -127,7 +126,7 @@ async def _size(blobs: BlobStore, tenant: str, blob: str) -> int:
     """Return how large an upload is, 0 for none; 1 where the store does not say in time."""
     try:
         async with asyncio.timeout(_STORE_SECONDS):
-            return await asyncio.to_thread(blobs.size, tenant, blob)
+            return await in_thread(blobs.size, tenant, blob)
     except NotFoundError:
         return 0
     except (UnavailableError, TimeoutError):

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from core.blobs import BlobRef
 from core.flows import Flow, Head, Status, Step, events
 from core.flows.events import Event
+from core.polling import Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +101,6 @@ class StepWrite:
     events: list[Event] = field(default_factory=list[Event])
     message: str | None = None
     error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DueFlows:
-    """(tenant, flow) of what must be looked at now, and for how many ms there is nothing more to do.
-
-    `next_ms` is 0 if more is due already, None if nothing waits at all. It may be too short, as when
-    a lease was renewed since, but never too long.
-    """
-
-    flows: list[tuple[str, str]]
-    next_ms: int | None
 
 
 class FencedError(Exception):
@@ -224,9 +213,8 @@ class RunLedger(Protocol):
         """Append events and give the claim back: the step is pending again, no attempt is counted.
 
         Before `delay_ms` nobody can claim it; the flow is due then. A delay is counted as a deferral
-        of the step and told as a CUSTOM
-        event `step_deferred` {step, reason, retry_after_ms}. An open message is ended, calls that
-        were never settled count as lost. Raises FencedError.
+        of the step and told as a CUSTOM event `step_deferred` {step, reason, retry_after_ms}. An
+        open message is ended, calls that were never settled count as lost. Raises FencedError.
         """
         ...
 
@@ -265,10 +253,9 @@ class RunLedger(Protocol):
         None): only the one that moved the flow may be sent again. A flow that waits says `waiting`
         for what, and is not looked at before its time is over or it moves on. What it waited for
         is kept as one more result, `answer` (name, result), and the flow is due at once. When it
-        ends, its steps that run end with it as failed or cancelled, and calls that were never
-        settled count as lost. The messages that they have open are
-        ended too. Its webhooks are due at once. Raises FencedError if the epoch is
-        another, or the flow has ended.
+        ends, its steps that run end with it as failed or cancelled, calls that were never settled
+        count as lost, and messages that are open are ended. Its webhooks are due at once. Raises
+        FencedError if the epoch is another, or the flow has ended.
         """
         ...
 
@@ -283,7 +270,7 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
         """Return at most `limit` flows that are due, at most `per_tenant` of one tenant.
 
         Each is due again in `lease_ms`, unless its look decides otherwise. Tenants come in

@@ -1,6 +1,6 @@
 """Work: what a worker hands to whoever runs a step, and what it gets back.
 
-A step is one agent asked for one thing. A strategy writes it down as an `Prompt`, ready to be
+A step is one agent asked for one thing. A strategy writes it down as a `Prompt`, ready to be
 run; a `CrewRunner` knows agents and models, and nothing of strategies, ledgers or queues. What
 happens meanwhile goes to the `Session`: what is to be seen, and the money of every model call.
 """

@@ -10,10 +10,10 @@ A message however long makes no event and no write too large for the store: it i
 Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
 """
 
-import json
 from typing import Any
 
 from core.costs.usage import Usage
+from core.json_text import compact
 
 PIECE_CHARACTERS = 32_000  # of one event, of what may be cut
 BATCH_CHARACTERS = 256_000  # of the events of one write, the last one apart
@@ -123,7 +123,7 @@ def batches(events: list[Event]) -> list[list[Event]]:
             characters = 0
         made[-1].append(event)
         delta = event.get("delta")
-        characters += len(delta) if isinstance(delta, str) else len(encode(event))
+        characters += len(delta) if isinstance(delta, str) else len(compact(event))
     return made
 
 
@@ -173,9 +173,3 @@ def custom(name: str, value: Any) -> list[Event]:
 def stamped(events: list[Event], now_ms: int) -> list[Event]:
     """Return the events with the time they happened at."""
     return [{**event, "timestamp": now_ms} for event in events]
-
-
-def encode(event: Event) -> str:
-    """Return the event as one line of JSON that every UTF-8 reader takes (no lone surrogates)."""
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace").decode()

@@ -27,6 +27,10 @@ class Hub:
         self._policy = policy or PollPolicy()
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
 
+    def buffered(self) -> dict[tuple[str, str], int]:
+        """Return how many events are kept for each flow (tenant, id) that somebody follows."""
+        return {flow: subscription.buffered for flow, subscription in self._subscriptions.items()}
+
     @asynccontextmanager
     async def subscribe(
         self, tenant: str, flow: str, cursor: str | None

@@ -68,7 +68,8 @@ class FlowLog(Protocol):
         """Subscribe: what is appended after entering arrives in batches, perhaps not all of it.
 
         Entering returns only when the subscription is acknowledged, so a fresh read of `entries`
-        that follows misses nothing. A message may arrive before a read shows what it tells of. Iteration ends when the subscription is lost. A wait for the next
-        batch may be cancelled without losing one.
+        that follows misses nothing. A message may arrive before a read shows what it tells of.
+        Iteration ends when the subscription is lost. A wait for the next batch may be cancelled
+        without losing one.
         """
         ...

@@ -72,6 +72,11 @@ class Subscription:
         self._start: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
 
+    @property
+    def buffered(self) -> int:
+        """How many events are kept."""
+        return len(self._buffer)
+
     async def join(self, cursor: str | None) -> int | None:
         """Return the number a reader at this cursor goes on from; None if the cursor is no use.
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from core.blobs import BlobRef, BlobStore, flow_prefix, in_thread
 from core.errors import NotFoundError, TooLargeError, UnavailableError
-from core.flows.events import encode
 from core.flows.state import Flow
+from core.json_text import compact_bytes
 from core.retries import RetryPolicy, deadline
 
 INLINE_BYTES = 32 * 1024
@@ -167,6 +167,6 @@ def _read(blobs: BlobStore, tenant: str, blob: str) -> bytes:
 def _encoded(value: Any) -> bytes | None:
     """Return the value as JSON; None for what is none, of which the ledger says what is wrong."""
     try:
-        return encode(value).encode()
+        return compact_bytes(value)
     except (TypeError, ValueError):
         return None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.polling import Batch, Idle, PollLoop, Room
+from core.polling import Due, Idle, PollLoop, Room
 from core.webhooks.entry import OutboxEntry, Parts
 from core.webhooks.outbox import Delivery
 
@@ -44,5 +44,5 @@ class WebhookDispatcher:
 
         return PollLoop("webhooks", self._lease, run, ROOM, self.idle)
 
-    async def _lease(self, limit: int, per_tenant: int) -> Batch[Delivery]:
+    async def _lease(self, limit: int, per_tenant: int) -> Due[Delivery]:
         return await self.parts.outbox.lease(limit, per_tenant, self.parts.policy.lease_ms)

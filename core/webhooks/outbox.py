@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from core.polling import Batch
+from core.polling import Due
 
 
 class WebhookKind(StrEnum):
@@ -66,7 +66,7 @@ class Outbox(Protocol):
     changes, it is due again. Raises UnavailableError.
     """
 
-    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Delivery]:
         """Return at most `limit` flows that are due, at most `per_tenant` of one tenant.
 
         Nobody else gets them for `lease_ms`. Tenants come in rotation. Costs the same however many

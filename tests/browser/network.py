@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.proxy import connect, head, listening
+
 PUBLIC = Path(__file__).parents[2] / "public"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 BLANK = b"<!doctype html><meta charset=utf-8><title>blank</title>"
@@ -117,8 +119,7 @@ class Network:
 
 
 async def _request(reader: asyncio.StreamReader) -> Request:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.split("\r\n")
+    first, *lines = (await head(reader)).decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
     headers = dict(line.split(": ", 1) for line in lines if line)
     headers = {name.lower(): value for name, value in headers.items()}
@@ -140,8 +141,7 @@ def _file(target: str) -> bytes:
 async def _open_upstream(
     api: str, request: Request, authorization: str | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    parts = urlsplit(api)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    reader, writer = await connect(api)
     headers = request.headers | {"connection": "close"}
     if authorization:
         headers.setdefault("authorization", authorization)
@@ -219,9 +219,5 @@ async def network(api: str) -> AsyncIterator[Network]:
             leaving.cancel()
             upstream.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    net.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(serve) as net.url:
         yield net
-    finally:
-        server.close()

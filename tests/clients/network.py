@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+
+from tests.proxy import connect, head, listening
 
 
 class Asked(NamedTuple):
@@ -51,12 +52,12 @@ Fate = Pass | Say | Hang
 
 
 async def _asked(reader: asyncio.StreamReader) -> tuple[Asked, bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    first, *lines = head.split("\r\n")
+    text = (await head(reader)).decode()
+    first, *lines = text.split("\r\n")
     method, path, _ = first.split(" ")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    closing = head.replace("\r\n", "\r\nConnection: close\r\n", 1)
+    closing = text.replace("\r\n", "\r\nConnection: close\r\n", 1)
     closing = closing.replace("Connection: keep-alive\r\n", "")
     return Asked(method, path, headers), closing.encode() + body
 
@@ -64,12 +65,11 @@ async def _asked(reader: asyncio.StreamReader) -> tuple[Asked, bytes]:
 @asynccontextmanager
 async def network(url: str, decide: Callable[[Asked], Fate]) -> AsyncIterator[str]:
     """Yield the URL of a proxy to `url` that asks `decide` about every request."""
-    parts = urlsplit(url)
 
     async def hand_on(
         request: bytes, writer: asyncio.StreamWriter, reply_bytes: int | None
     ) -> None:
-        upstream_reader, upstream = await asyncio.open_connection(parts.hostname, parts.port)
+        upstream_reader, upstream = await connect(url)
         upstream.write(request)
         left: Any = reply_bytes
         try:
@@ -95,8 +95,5 @@ async def network(url: str, decide: Callable[[Asked], Fate]) -> AsyncIterator[st
                     await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with listening(serve) as own_url:
+        yield own_url

@@ -236,7 +236,7 @@ async def test_a_cursor_goes_on_where_it_was_kept_and_knows_the_state(api: Api, 
         reset = await read(client, cursor="00000000.3")
     assert [e["value"]["number"] for e in told if e.get("name") == "count"] == list(range(1, 21))
     assert rest.counted == list(range(11, 21))
-    assert [event["type"] for event in reset.events] == ["STATE_SNAPSHOT"]
+    assert [event["type"] for event in reset.events] == ["STATE_SNAPSHOT", "RUN_FINISHED"]
 
 
 async def test_a_state_that_has_not_changed_is_not_sent_again(api: Api, flows: Flows):

@@ -3,20 +3,24 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import boto3
 import httpx
 import pytest
 
-from core.adapters.memory import MemoryBlobs
+from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore, in_thread
 from core.config import SettingsError
+from core.crews.definition import Registry
+from core.crews.launch import Launcher, LaunchRequest
 from core.errors import NotFoundError, UnavailableError
 from core.flows.values import LargeValues
 from tests.clients.network import Asked, Fate, Pass, network
 
 BUCKET = "inputs"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -114,6 +118,20 @@ async def silent() -> AsyncIterator[str]:
         server.close()
         for writer in held:
             writer.transport.abort()
+
+
+@pytest.mark.usefixtures("aws")
+async def test_launches_go_on_without_a_store_that_hangs_and_take_no_thread_of_others(silent: str):
+    blobs, flows = S3Blobs(BUCKET, silent), MemoryFlows()
+    launcher = Launcher(flows, flows, Registry(ROOT / "crews"), lambda: blobs)
+    requests = [LaunchRequest("import_mapping", {"file": f"in_{n:032x}"}) for n in range(20)]
+    launches = [asyncio.create_task(launcher.launch("t", each, None)) for each in requests]
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    await asyncio.to_thread(int)
+    assert time.monotonic() - began < 1  # the common pool is free
+    launched = await asyncio.gather(*launches)
+    assert all(new for _, new in launched)
 
 
 @pytest.mark.usefixtures("aws")

@@ -1,11 +1,14 @@
 """What both clients do: the SDK's and our own answer, refuse and fail alike."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 
+from core.adapters.upstash.calls import FOLDER
 from core.adapters.upstash.commands import CommandError, Commands, RetryingClient
-from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.http import READS, HttpPubSub, HttpRedis
 from core.adapters.upstash.sdk import SdkRedis
 from core.errors import UnavailableError
 from tests.faulty import faulty
@@ -28,6 +31,20 @@ async def test_replies_are_json_as_the_rest_api_gives_it(client: Commands):
 
 async def test_a_pipeline_answers_in_order(client: Commands):
     assert await client.pipeline([["ECHO", "a"], ["ECHO", "b"]]) == ["a", "b"]
+
+
+async def test_what_counts_as_a_read_are_all_commands_that_the_adapters_send_and_that_read(gateway):
+    """So that the sync token of an answer to a read never takes the place of a write's.
+
+    Commands are written as lists that begin with their names, whoever sends them.
+    """
+    sources = map(Path.read_text, FOLDER.parent.glob("*.py"))
+    names = {name for text in sources for name in re.findall(r'\[\s*"([A-Z]{2,})"', text)}
+    described = await HttpRedis(gateway.url, gateway.token).execute(["COMMAND", "INFO", *names])
+    sent = {name.upper(): flags for name, _, flags, *_ in filter(None, described)}
+    assert {"EVALSHA", "PUBLISH", "TIME"} < sent.keys()
+    reading = {name for name, flags in sent.items() if "readonly" in flags}
+    assert reading | {"TIME"} == READS  # the server has no flag for what reads no key
 
 
 async def test_a_refused_command_says_its_code(client: Commands):

@@ -45,16 +45,16 @@ async def held(
 
 async def next_ms(flows: Flows) -> int:
     """In how many ms something is due, of what a look leaves alone."""
-    taken = await flows.ledger.take(1, 1, 3_600_000)
-    assert taken.flows == []
+    taken = await flows.ledger.lease(1, 1, 3_600_000)
+    assert taken.items == []
     assert taken.next_ms is not None
     return taken.next_ms
 
 
 async def test_a_new_flow_is_due_and_leased_when_taken(flows: Flows):
     await launched(flows)
-    taken = await flows.ledger.take(10, 10, 20_000)
-    assert taken.flows == [(flows.tenant, "f1")]
+    taken = await flows.ledger.lease(10, 10, 20_000)
+    assert taken.items == [(flows.tenant, "f1")]
     assert taken.next_ms is not None
     assert 19_000 < taken.next_ms <= 20_000
     assert await due(flows) == []
@@ -63,7 +63,7 @@ async def test_a_new_flow_is_due_and_leased_when_taken(flows: Flows):
 
 
 async def test_where_nothing_waits_nothing_is_next(flows: Flows):
-    assert (await flows.ledger.take(1, 1, 1)).next_ms is None
+    assert (await flows.ledger.lease(1, 1, 1)).next_ms is None
 
 
 async def test_of_many_due_flows_no_two_workers_take_the_same(flows: Flows):
@@ -83,7 +83,7 @@ async def test_tenants_come_in_turn_and_none_before_its_turn(flows: Flows):
         await launched(flows, "g1", tenant=tenant)
         await launched(flows, "g2", tenant=tenant)
     order = [
-        tenant for _ in range(9) for tenant, _ in (await flows.ledger.take(2, 1, 60_000)).flows
+        tenant for _ in range(9) for tenant, _ in (await flows.ledger.lease(2, 1, 60_000)).items
     ]
     for name in ("busy", "b", "c", "d", "e"):
         assert order[:5].count(name) == order[5:10].count(name) == 1
@@ -94,12 +94,21 @@ async def test_a_tenant_for_which_no_room_was_left_is_the_first_next_time(flows:
     for tenant in ("a", "b", "c"):
         for number in range(4):
             await launched(flows, f"f{number}", tenant=tenant)
-    looks = [(await flows.ledger.take(4, 2, 60_000)).flows for _ in range(3)]
+    looks = [(await flows.ledger.lease(4, 2, 60_000)).items for _ in range(3)]
     assert [sorted({tenant for tenant, _ in look}) for look in looks] == [
         ["a", "b"],
         ["a", "c"],
         ["b", "c"],
     ]
+
+
+async def test_more_than_one_look_sees_of_a_tenant_is_due_at_once(flows: Flows):
+    await asyncio.gather(*(launched(flows, f"f{number}") for number in range(120)))
+    found = list[tuple[str, str]]()
+    while (taken := await flows.ledger.lease(200, 200, LEASE_MS)).items:
+        found += taken.items
+        assert (taken.next_ms == 0) == (len(found) < 120)
+    assert sorted(found) == sorted((flows.tenant, f"f{number}") for number in range(120))
 
 
 async def test_a_look_goes_past_tenants_that_have_nothing_due_any_more(flows: Flows):
@@ -111,16 +120,16 @@ async def test_a_look_goes_past_tenants_that_have_nothing_due_any_more(flows: Fl
             tenant, "f1", state.steps[0], owner="w", lease_ms=LEASE_MS, events=[], seen=1
         )
     await launched(flows, tenant="last")
-    assert (await flows.ledger.take(10, 1, LEASE_MS)).flows == [("last", "f1")]
+    assert (await flows.ledger.lease(10, 1, LEASE_MS)).items == [("last", "f1")]
 
 
 async def test_a_share_bounds_what_one_tenant_gets_in_a_look(flows: Flows):
     for number in range(6):
         await launched(flows, f"f{number}")
-    taken = await flows.ledger.take(10, 4, 60_000)
-    assert (len(taken.flows), taken.next_ms) == (4, 0)
-    taken = await flows.ledger.take(10, 4, 60_000)
-    assert len(taken.flows) == 2
+    taken = await flows.ledger.lease(10, 4, 60_000)
+    assert (len(taken.items), taken.next_ms) == (4, 0)
+    taken = await flows.ledger.lease(10, 4, 60_000)
+    assert len(taken.items) == 2
     assert taken.next_ms is not None
     assert taken.next_ms > 59_000
 

@@ -211,6 +211,16 @@ async def test_it_says_when_the_next_flow_is_due(post: Leasing):
     await asyncio.sleep(0.01)
 
 
+async def test_it_is_not_looked_at_before_that_however_many_flows_wait(post: Leasing):
+    """More of them than a look reads of one tenant."""
+    await post.launched(*(f"f{number}" for number in range(120)))
+    while leased := await post.leased(200, 60_000):
+        await asyncio.gather(*(post.saved(delivery, 60_000) for delivery in leased))
+    next_ms = await post.next_ms()
+    assert next_ms is not None
+    assert next_ms > 50_000
+
+
 async def test_tenants_take_turns_and_none_takes_more_than_its_share(post: Leasing):
     for tenant in ("a", "b", "c"):
         for n in range(6):

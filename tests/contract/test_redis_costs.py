@@ -94,9 +94,9 @@ async def test_what_each_operation_costs_in_billed_commands(flows, valkey):
     async def a_flow(flow: str) -> dict[str, int]:
         spent: dict[str, int] = {}
         spent["create"], _ = await cost(ledger.create(tenant, a_launch(flow)))
-        spent["take"], taken = await cost(ledger.take(10, 10, LEASE_MS))
-        assert taken.flows == [(tenant, flow)]
-        spent["look"], _ = await cost(ledger.take(10, 10, LEASE_MS))
+        spent["take"], taken = await cost(ledger.lease(10, 10, LEASE_MS))
+        assert taken.items == [(tenant, flow)]
+        spent["look"], _ = await cost(ledger.lease(10, 10, LEASE_MS))
         spent["state"], state = await cost(ledger.state(tenant, flow))
         spent["head"], _ = await cost(flows.log.head(tenant, flow))
         spent["claim"], claim = await cost(claimed(flows, state, "one"))
@@ -135,10 +135,10 @@ async def test_a_look_costs_the_same_at_any_number_of_tenants(flows, valkey):
         for number in range(1000)
     ]
     await asyncio.gather(*made)
-    while (await flows.ledger.take(1000, 1, 600_000)).next_ms == 0:
+    while (await flows.ledger.lease(1000, 1, 600_000)).next_ms == 0:
         pass
     before = calls(valkey)
-    assert (await flows.ledger.take(10, 1, 600_000)).flows == []
+    assert (await flows.ledger.lease(10, 1, 600_000)).items == []
     after = calls(valkey)
     assert sum(after.values()) - sum(before.values()) <= 4  # INFO and PING are two of them
 
@@ -150,9 +150,9 @@ async def test_tenants_whose_flows_have_ended_cost_no_look(flows, valkey):
         await flows.ledger.create(tenant, a_launch("f1"))
         await ended(replace(flows, tenant=tenant), "f1")
     before = calls(valkey)
-    taken = await flows.ledger.take(10, 1, 600_000)
+    taken = await flows.ledger.lease(10, 1, 600_000)
     after = calls(valkey)
-    assert taken.flows == []
+    assert taken.items == []
     assert taken.next_ms is not None
     assert taken.next_ms > LEASE_MS
     assert sum(after.values()) - sum(before.values()) <= 4  # INFO and PING are two of them

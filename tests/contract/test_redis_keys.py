@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.upstash import scripts
 from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.calls import FOLDER, SCRIPTS, text
 from core.adapters.upstash.commands import CommandError
-from core.adapters.upstash.flow_scripts import DAY_MS, date
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.keys import DAY_MS, Keyspace, date
 from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, StepWrite
@@ -27,7 +26,7 @@ TTL_SECONDS = 1.0
 async def a_whole_flow(flows: Flows) -> None:
     """Every operation of the ports once."""
     await flows.ledger.create(flows.tenant, a_launch(webhooks={"url": "https://example.com"}))
-    await flows.ledger.take(1, 1, 1)
+    await flows.ledger.lease(1, 1, 1)
     released = await held(flows)
     await flows.ledger.release(released, 1, StepWrite(), delay_ms=0, reason="stops")
     claim = await held(flows)
@@ -101,9 +100,9 @@ async def test_partitions_are_looked_at_together(gateway):
     assert len({keys.tag(tenant) for tenant in tenants}) == 4
     for tenant in tenants:
         await flows.ledger.create(tenant, a_launch())
-    taken = [await flows.ledger.take(5, 1, 60_000) for _ in range(3)]
+    taken = [await flows.ledger.lease(5, 1, 60_000) for _ in range(3)]
     assert [each.next_ms == 0 for each in taken] == [True, True, False]
-    assert sorted(flow for each in taken for flow in each.flows) == sorted(
+    assert sorted(flow for each in taken for flow in each.items) == sorted(
         (tenant, "f1") for tenant in tenants
     )
 
@@ -162,7 +161,7 @@ async def test_nothing_is_left_of_flows_that_have_expired(short, ttls):
         await ended(short, f"f{number}")
     await asyncio.sleep(TTL_SECONDS * 1.1)
     for _ in range(4):
-        assert (await short.ledger.take(1, 1, 1000)).flows == []
+        assert (await short.ledger.lease(1, 1, 1000)).items == []
     assert await ttls() == {}
 
 
@@ -180,14 +179,14 @@ async def test_flows_that_live_longer_than_flows_are_kept_lose_nothing(short):
             write = StepWrite(events.custom("x", 1))
             await short.ledger.emit(writes, 4 * seq + part, 1000, write)
         await asyncio.sleep(TTL_SECONDS / 5)
-        await short.ledger.take(10, 10, 100)
+        await short.ledger.lease(10, 10, 100)
     await short.ledger.create(short.tenant, a_launch("later"))
     listed = await short.log.recent(short.tenant, 10)
     assert [summary.id for summary in listed] == ["later", "waits", "writes", "beats"]
     assert len(await short.log.entries(short.tenant, "writes", 0, 1000)) > 40
     await asyncio.sleep(1.2)  # the leases are over
-    taken = await short.ledger.take(10, 10, 1000)
-    assert {flow for _, flow in taken.flows} == {"beats", "writes", "later"}
+    taken = await short.ledger.lease(10, 10, 1000)
+    assert {flow for _, flow in taken.items} == {"beats", "writes", "later"}
     await ended(short, "waits", epoch=1)
     assert (await short.ledger.state(short.tenant, "waits")).definition == {"name": "example"}
 
@@ -220,7 +219,7 @@ async def test_webhooks_are_due_from_the_launch_on_and_at_every_turn(gateway):
 
 @pytest.mark.parametrize("days_off", [-1, 0, 1])
 async def test_money_is_counted_on_redis_day_whatever_the_workers_clock_says(gateway, days_off):
-    await money_is_counted_on_redis_day(gateway, scripts.FOLDER, days_off)
+    await money_is_counted_on_redis_day(gateway, FOLDER, days_off)
 
 
 async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int) -> None:
@@ -264,12 +263,19 @@ async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
     assert await flows.ledger.create(flows.tenant, a_launch("f2")) is True
 
 
-@pytest.mark.parametrize("path", sorted(scripts.FOLDER.glob("*.lua")), ids=lambda p: p.stem)
-def test_a_script_takes_the_keys_of_its_signature_in_their_order(path: Path):
-    if path.stem in ("prelude", "flow", "money"):
-        pytest.skip("shared by the scripts")
-    keys = scripts.SCRIPTS[path.stem].keys
-    text = path.read_text()
-    named = re.search(r"^local ([A-Z_, ]+) = (?:unpack\(KEYS\)|KEYS\[1\])$", text, re.MULTILINE)
-    assert named is not None, "a script begins by naming its KEYS"
-    assert named[1].split(", ") == ["FLOW" if key == "flow_key" else key.upper() for key in keys]
+def test_every_script_has_a_signature():
+    shared = {"prelude", "flow", "money", "due"}
+    assert {path.stem for path in FOLDER.glob("*.lua")} == shared | SCRIPTS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_a_script_takes_the_keys_of_its_signature_in_their_order(name: str):
+    signature = SCRIPTS[name]
+    named = list[str]()
+    whole = text(FOLDER, signature.parts)
+    for names, first in re.findall(
+        r"^local ([A-Z_, ]+) = (?:unpack\()?KEYS(\W.*)$", whole, re.MULTILINE
+    ):
+        assert int(re.sub(r"\D", "", first) or 1) == len(named) + 1
+        named += names.split(", ")
+    assert named == ["FLOW" if key == "flow_key" else key.upper() for key in signature.keys]

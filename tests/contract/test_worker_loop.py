@@ -15,7 +15,7 @@ from core.adapters.upstash.commands import CommandError, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.clock import NoLimit, StoppableClock
-from core.crews.ledger import DueFlows, RunLedger
+from core.crews.ledger import RunLedger
 from core.crews.lessons import NoLessons
 from core.crews.run import Worker
 from core.crews.run_step import Timing
@@ -23,7 +23,7 @@ from core.crews.wakeups import WakeListener
 from core.crews.work import Session, StepTask
 from core.errors import UnavailableError
 from core.flows import Status
-from core.polling import Idle, Room
+from core.polling import Due, Idle, Room
 from functions import _worker_loop, sweep
 from infra.local.processes import LocalError, Processes, free_port
 from tests.fixtures_ports import Flows, a_launch, over_redis
@@ -83,11 +83,11 @@ class Counted:
     def __init__(self, ledger: RunLedger, fails: int = 0) -> None:
         self._ledger, self._fails, self.takes = ledger, fails, 0
 
-    async def take(self, *given: Any, **more: Any) -> DueFlows:
+    async def lease(self, *given: Any, **more: Any) -> Due[str]:
         self.takes += 1
         if self.takes <= self._fails:
             raise [CommandError, UnavailableError, KeyError][self.takes % 3]("ERR max requests")
-        return await self._ledger.take(*given, **more)
+        return await self._ledger.lease(*given, **more)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)

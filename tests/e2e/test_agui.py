@@ -135,7 +135,7 @@ async def test_a_client_that_leaves_does_not_end_the_flow(app: App):
         await crew_agui.app(scope, receive, send)
     flow = await launched(app.flows)
     assert (await app.flows.head("acme", flow)).status is Status.QUEUED
-    assert app.flows._records["acme", flow].viewers == []
+    assert app.flows.listeners("acme", flow) == 0
     await work(app.flows)
     assert read(await ran(app, asked()))[-1][1]["type"] == "RUN_FINISHED"
 

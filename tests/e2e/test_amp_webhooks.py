@@ -16,8 +16,9 @@ from core.adapters.upstash.commands import CommandError, RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.errors import UnavailableError
-from core.flows import Flow, events
-from core.polling import Batch, Idle
+from core.flows import Flow
+from core.json_text import compact
+from core.polling import Due, Idle
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
 from core.webhooks.events import Notification
@@ -187,7 +188,7 @@ async def test_texts_that_no_utf8_has_do_not_stop_the_telling(flows: Flows, disp
     (post,) = receiver.posts
     assert post.body["error"].startswith("half a ")
     assert base64.b64encode(post.content)
-    assert events.encode({"type": "x", "v": post.body["error"]})
+    assert compact({"type": "x", "v": post.body["error"]})
 
 
 ASLEEP = Idle(shortest=0.01, longest=60.0)
@@ -267,7 +268,7 @@ async def test_a_store_that_refuses_does_not_end_the_dispatcher(
     class Refusing:
         renew, save, remove = outbox.renew, outbox.save, outbox.remove
 
-        async def lease(self, *arguments: int) -> Batch[Delivery]:
+        async def lease(self, *arguments: int) -> Due[Delivery]:
             if refusals:
                 raise refusals.pop()
             return await outbox.lease(*arguments)

@@ -144,7 +144,7 @@ async def test_a_stream_ends_when_its_time_is_up_and_leaves_nobody_listening(tmp
             answer = await watched(app)
         assert answer.text.removesuffix(":\n").endswith("\n\n")  # whole, but for a heartbeat
         assert kinds(answer) == BEGUN
-        assert app.flows._records["acme", "f1"].viewers == []
+        assert app.flows.listeners("acme", "f1") == 0
 
 
 async def test_a_viewer_who_leaves_is_not_listened_for(app: App):
@@ -157,14 +157,14 @@ async def test_a_viewer_who_leaves_is_not_listened_for(app: App):
 
     async def send(message: Message) -> None:
         if b"RUN_STARTED" in message.get("body", b""):
-            assert app.flows._records["acme", "f1"].viewers != []
+            assert app.flows.listeners("acme", "f1") > 0
             begun.set()
 
     lines = [(name.encode(), value.encode()) for name, value in app.bearer().items()]
     scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
     async with asyncio.timeout(1):
         await flow_events.app(scope, receive, send)
-    assert app.flows._records["acme", "f1"].viewers == []
+    assert app.flows.listeners("acme", "f1") == 0
 
 
 async def test_head_does_not_wait_for_anything_to_happen(app: App):

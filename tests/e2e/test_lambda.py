@@ -4,8 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
-import subprocess
-import sys
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -98,15 +97,26 @@ def test_lambda_answers_as_a_server_does(
     event = make_event(method, url, app.bearer() | headers, body)
     answer = invoked(function, event)
     assert answer["statusCode"] == expected.status_code
-    if function is flow_events:  # the wait is drawn anew each time
-        assert _frames(answer["body"]) == _frames(expected.text)
+    if function is flow_events:  # which hands on what is there, and the reader comes back
+        frames = _frames(answer["body"])
+        while (again := _resumed(make_event, url, app.bearer(), frames))["statusCode"] == 200:
+            frames += _frames(again["body"])
+        assert frames == _frames(expected.text)
     else:
         assert answer["body"] == expected.text
     assert answer["headers"] == dict(expected.headers)
 
 
 def _frames(stream: str) -> list[str]:
-    return stream.split("\n\n")[1:]
+    """The events of a stream; the wait, which is drawn anew each time, is left out."""
+    return re.sub(r"retry: \d+\n+", "", stream).strip("\n").split("\n\n")
+
+
+def _resumed(
+    make_event: MakeEvent, url: str, headers: dict[str, str], frames: list[str]
+) -> dict[str, Any]:
+    last = frames[-1].rpartition("id: ")[2]
+    return invoked(flow_events, make_event("GET", url, headers | {"last-event-id": last}, b""))
 
 
 @both_gateways
@@ -207,19 +217,3 @@ def test_all_invocations_of_a_process_share_one_event_loop(tmp_path: Path):
         for function, url in ((flow_status, "/v1/flows/f1"), (flow_events, EVENTS)) * 2:
             invoked(function, gateway_event("GET", url, headers))
     assert len(flows.loops) == 1
-
-
-HEAVY = "fastapi httpx boto3 crewai numpy sklearn genai_prices pydantic mangum upstash_redis"
-
-
-@pytest.mark.parametrize("name", ["flow_status", "flow_events"])
-def test_a_hot_function_loads_nothing_heavy(name: str):
-    code = f"import sys, functions.{name}; print(*(set('{HEAVY}'.split()) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.split() == []
-
-
-@pytest.mark.parametrize("name", ["flow_status", "flow_events", "crew_launch"])
-def test_importing_a_function_reads_no_settings(name: str):
-    code = f"import functions.{name}"
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "."})

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.adapters.upstash import scripts
-from core.adapters.upstash.flow_scripts import date
+from core.adapters.upstash import calls
 from core.adapters.upstash.http import HttpRedis
+from core.adapters.upstash.keys import date
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, over_redis, own_keys
 from tests.ledger_machine import LedgerMachine
@@ -98,7 +98,7 @@ class OverRedis:
 
 @contextlib.contextmanager
 def over_gateway(
-    rest, lost: float = 0.0, seed: int = 1, lua_folder: Path = scripts.FOLDER
+    rest, lost: float = 0.0, seed: int = 1, lua_folder: Path = calls.FOLDER
 ) -> Iterator[OverRedis]:
     """Yield a world over the gateway in which a share of all replies is lost."""
     with asyncio.Runner() as runner, contextlib.ExitStack() as stack:

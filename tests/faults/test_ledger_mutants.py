@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from core.adapters.upstash import scripts
+from core.adapters.upstash import calls
 from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import ExpiredError, FencedError
 from tests.contract import (
@@ -65,7 +65,7 @@ class Mutant:
         return f"{self.script}: {self.guard}"
 
     def folder(self, at: Path) -> Path:
-        folder = shutil.copytree(scripts.FOLDER, at / "lua")
+        folder = shutil.copytree(calls.FOLDER, at / "lua")
         path = folder / f"{self.script}.lua"
         lines = path.read_text().splitlines()
         mark = f"-- guard: {self.guard}"
@@ -86,6 +86,11 @@ def without(code: str) -> str:
     if stripped.startswith("if "):  # the first condition of several
         return "if false"
     return ""
+
+
+def in_each_write(guard: str, *tests: Story, instead: str | None = None) -> list[Mutant]:
+    """Mutants of a guard that emit, release and commit share, each with the test of one of them."""
+    return [Mutant("flow", guard, test, test is tests[0], instead) for test in tests]
 
 
 MUTANTS = [
@@ -135,16 +140,28 @@ MUTANTS = [
         instead="  local events = {unpack(made, 3)}",
     ),
     Mutant(
-        "flow", "earlier than the index knows", due.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
+        "flow", "earlier than the index knows",
+        due.test_a_released_step_is_pending_at_once_and_costs_no_attempt, any_order=False,
     ),
-    Mutant(
-        "emit", "fence", ledger.test_after_the_lease_the_next_worker_gets_the_next_epoch,
-        instead="if not step then",
+    *in_each_write(
+        "fence",
+        ledger.test_after_the_lease_the_next_worker_gets_the_next_epoch,
+        due.test_a_late_release_gives_back_nothing,
+        ledger.test_a_result_of_a_worker_that_was_succeeded_is_refused,
+        instead="  if not step then",
     ),
-    Mutant(
-        "emit", "once", ledger.test_a_write_sent_again_changes_nothing_and_returns_the_same_number
+    *in_each_write(
+        "once",
+        ledger.test_a_write_sent_again_changes_nothing_and_returns_the_same_number,
+        due.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
+        ledger.test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again,
     ),
-    Mutant("emit", "done, or ended with its flow", ledger.test_a_committed_step_is_never_claimed_again),
+    *in_each_write(
+        "done, or ended with its flow",
+        ledger.test_a_committed_step_is_never_claimed_again,
+        due.test_a_late_release_gives_back_nothing,
+        ledger.test_a_result_is_never_replaced,
+    ),
     Mutant(
         "emit", "deadline", times.test_nothing_is_begun_told_or_put_off_when_the_time_is_over
     ),
@@ -152,12 +169,6 @@ MUTANTS = [
         "emit", "the lease is renewed",
         due.test_a_claimed_flow_is_due_when_its_lease_ends_and_a_beat_moves_that,
     ),
-    Mutant(
-        "release", "fence", due.test_a_late_release_gives_back_nothing,
-        instead="if not step then",
-    ),
-    Mutant("release", "once", due.test_a_released_step_is_pending_at_once_and_costs_no_attempt),
-    Mutant("release", "done, or ended with its flow", due.test_a_late_release_gives_back_nothing),
     Mutant(
         "release", "no attempt is counted",
         due.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
@@ -167,16 +178,6 @@ MUTANTS = [
         any_order=False, instead="step.deferrals = (step.deferrals or 0) + 1",
     ),
     Mutant("release", "lost calls", book.test_calls_of_a_step_that_is_given_back_are_lost),
-    Mutant(
-        "commit", "fence", ledger.test_a_result_of_a_worker_that_was_succeeded_is_refused,
-        instead="if not step then",
-    ),
-    Mutant(
-        "commit", "once",
-        ledger.test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again,
-        any_order=False,
-    ),
-    Mutant("commit", "done, or ended with its flow", ledger.test_a_result_is_never_replaced),
     Mutant(
         "commit", "what it made ready",
         due.test_what_a_commit_made_ready_is_looked_at_although_another_step_beats,
@@ -223,16 +224,20 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
-        "take", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,
+        "lease", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,
         any_order=False,
     ),
     Mutant(
-        "take", "to the end of the queue", due.test_tenants_come_in_turn_and_none_before_its_turn,
-        any_order=False, instead="    local place = int_str(first)",
+        "due", "to the end of the queue", due.test_tenants_come_in_turn_and_none_before_its_turn,
+        any_order=False, instead="      local place = int_str(first)",
     ),
     Mutant(
-        "take", "who was not served keeps its place",
+        "due", "who was not served keeps its place",
         due.test_a_tenant_for_which_no_room_was_left_is_the_first_next_time, any_order=False,
+    ),
+    Mutant(
+        "due", "what is beyond the window",
+        due.test_more_than_one_look_sees_of_a_tenant_is_due_at_once, any_order=False,
     ),
     Mutant(
         "reserve", "fence",
@@ -278,7 +283,7 @@ MUTANTS = [
 def test_every_guard_in_the_scripts_has_a_mutant():
     marked = {
         (path.stem, line.partition("-- guard: ")[2])
-        for path in scripts.FOLDER.glob("*.lua")
+        for path in calls.FOLDER.glob("*.lua")
         for line in path.read_text().splitlines()
         if "-- guard: " in line
     }

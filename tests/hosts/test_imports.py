@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = {"fastapi", "httpx", "boto3", "crewai", "numpy", "sklearn", "genai_prices", "pydantic"}
+HEAVY = {
+    "boto3", "crewai", "fastapi", "genai_prices", "httpx", "mangum", "numpy", "pydantic", "sklearn",
+    "upstash_redis",
+}  # fmt: skip
 
 
 def loaded_by(module: str) -> set[str]:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from core.costs.usage import Usage
 from core.flows import Entry, events
+from core.json_text import compact
 
 AG_UI: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 A_LOG = [
@@ -30,12 +31,12 @@ A_LOG = [
 
 @pytest.mark.parametrize("event", A_LOG, ids=lambda event: event["type"])
 def test_each_event_is_one_that_ag_ui_knows(event: dict[str, Any]):
-    read = AG_UI.validate_json(events.encode(event))
+    read = AG_UI.validate_json(compact(event))
     assert read.model_dump(mode="json", by_alias=True, exclude_unset=True) == event
 
 
 def test_an_event_is_one_line_and_keeps_no_lone_surrogate():
-    line = events.encode(events.custom("x", "a\nb\u2028\ud800\x1e")[0])
+    line = compact(events.custom("x", "a\nb\u2028\ud800\x1e")[0])
     assert "\n" not in line
     assert "\x1e" not in line
     assert json.loads(line.encode())["value"] == "a\nb\u2028?\x1e"
@@ -43,11 +44,11 @@ def test_an_event_is_one_line_and_keeps_no_lone_surrogate():
 
 def test_numbers_that_are_not_json_are_refused():
     with pytest.raises(ValueError, match="JSON compliant"):
-        events.encode(events.custom("x", float("nan"))[0])
+        compact(events.custom("x", float("nan"))[0])
 
 
 def test_only_the_end_of_a_run_is_final():
-    final = [e["type"] for e in A_LOG if Entry(1, e["type"], events.encode(e)).is_final]
+    final = [e["type"] for e in A_LOG if Entry(1, e["type"], compact(e)).is_final]
     assert final == ["RUN_FINISHED", "RUN_ERROR"]
 
 
@@ -76,7 +77,7 @@ def test_long_texts_are_cut_into_pieces_and_no_piece_is_lost():
         assert whole[0] == whole[1]
     assert events.merged(merged) == merged
     for event in merged:
-        AG_UI.validate_json(events.encode(event))
+        AG_UI.validate_json(compact(event))
 
 
 def test_events_are_written_in_batches_that_a_tool_call_is_never_divided_by():
@@ -87,9 +88,7 @@ def test_events_are_written_in_batches_that_a_tool_call_is_never_divided_by():
     assert [event for batch in batches for event in batch] == told
     assert len(batches) == 5
     assert all("TOOL_CALL_START" in _kinds(b) for b in batches if "TOOL_CALL_ARGS" in _kinds(b))
-    sizes = [
-        sum(len(events.encode(e)) for e in b) for b in batches if "TOOL_CALL_ARGS" not in _kinds(b)
-    ]
+    sizes = [sum(len(compact(e)) for e in b) for b in batches if "TOOL_CALL_ARGS" not in _kinds(b)]
     assert max(sizes) < 1.2 * events.BATCH_CHARACTERS
     assert events.batches([]) == [[]]
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.errors import UnavailableError
-from core.polling import Batch, Idle, PollLoop, Room
+from core.polling import Due, Idle, PollLoop, Room
 from functions import _listening
 from tests.webhook_parts import until
 
@@ -35,13 +35,13 @@ class Listener:
 
 
 def a_loop() -> PollLoop[str]:
-    async def take(_limit: int, _per_tenant: int) -> Batch[str]:
-        return Batch((), None)
+    async def lease(_limit: int, _per_tenant: int) -> Due[str]:
+        return Due((), None)
 
     async def run(_tenant: str, _flow: str) -> None:
         pass
 
-    return PollLoop("flows", take, run, Room(1, 1), POLLING)
+    return PollLoop("flows", lease, run, Room(1, 1), POLLING)
 
 
 async def test_a_loop_sleeps_long_only_while_wake_ups_are_listened_to(

@@ -203,7 +203,7 @@ async def test_the_subscription_goes_with_the_last_viewer():
         viewer.cancel()
     await asyncio.wait(viewers)
     assert log.open == 0
-    assert watching._subscriptions == {}
+    assert watching.buffered() == {}
 
 
 async def test_a_flow_that_has_ended_is_replayed_without_a_subscription():
@@ -245,7 +245,7 @@ async def test_what_was_trimmed_is_replaced_by_a_snapshot():
     await log.create("t", a_launch())
     claim = await claimed(log)
     await written(log, claim, range(1, 11), pause=0)
-    del log._records["t", "f1"].log[:5]
+    log.trim("t", "f1", kept=6)
     snapshot, *_ = await seen(live.Hub(log, SOON), total=0.05)
     assert isinstance(snapshot, Flow)
 
@@ -268,7 +268,7 @@ async def test_a_trimmed_log_of_an_ended_flow_is_told_with_its_final_event(kept:
     await log.create("t", a_launch())
     await written(log, await claimed(log), range(1, 11), pause=0)
     last = await ended(log)
-    del log._records["t", "f1"].log[:-kept]
+    log.trim("t", "f1", kept)
     snapshot, *rest = await seen(live.Hub(log, SOON))
     assert isinstance(snapshot, Flow)
     assert rest == [last]
@@ -313,7 +313,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
         assert isinstance(first, list)
         await written(log, claim, range(1, 31))
         await asyncio.sleep(0.02)
-        assert len(next(iter(watching._subscriptions.values()))._buffer) == 5
+        assert watching.buffered() == {("t", "f1"): 5}
         snapshot = await anext(items)
         assert isinstance(snapshot, Flow)
         last = await ended(log)

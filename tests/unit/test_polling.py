@@ -11,7 +11,7 @@ import pytest
 
 from core.adapters.upstash.commands import CommandError
 from core.errors import UnavailableError
-from core.polling import Batch, Idle, PollLoop, Room
+from core.polling import Due, Idle, PollLoop, Room
 
 QUICK = Idle(shortest=0.001, longest=0.02, after_error=0.001)
 
@@ -31,7 +31,7 @@ class Store:
     hang: set[str] = field(default_factory=set[str])
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def take(self, limit: int, per_tenant: int) -> Batch[str]:
+    async def lease(self, limit: int, per_tenant: int) -> Due[str]:
         self.looks += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -41,7 +41,7 @@ class Store:
             taken += [(tenant, item) for item in self.due[tenant][:share]]
             self.due[tenant] = self.due[tenant][share:]
         more = any(self.due.values())
-        return Batch(taken, 0 if more else self.next_ms)
+        return Due(taken, 0 if more else self.next_ms)
 
     async def run(self, tenant: str, item: str) -> None:
         self.running[tenant] += 1
@@ -55,7 +55,7 @@ class Store:
 
 
 def a_loop(store: Store, concurrency: int = 4, per_tenant: int = 2, idle: Idle = QUICK):
-    return PollLoop("work", store.take, store.run, Room(concurrency, per_tenant), idle)
+    return PollLoop("work", store.lease, store.run, Room(concurrency, per_tenant), idle)
 
 
 @asynccontextmanager
@@ -131,7 +131,7 @@ async def test_work_that_goes_wrong_ends_nothing_and_gives_its_room_back():
         await store.run(tenant, item)
         raise ValueError(item)
 
-    async with running(PollLoop("work", store.take, run, Room(2, 2), QUICK)):
+    async with running(PollLoop("work", store.lease, run, Room(2, 2), QUICK)):
         await until(store, 10)
 
 
@@ -204,13 +204,13 @@ async def test_run_once_a_flood_of_one_tenant_is_run_to_its_end():
 async def test_run_once_a_store_that_is_away_is_told_when_all_that_ran_has_ended():
     store = Store({"a": ["a0", "a1"]})
 
-    async def take(limit: int, per_tenant: int) -> Batch[str]:
+    async def lease(limit: int, per_tenant: int) -> Due[str]:
         if store.looks:
             raise UnavailableError("away")
-        return await store.take(limit, per_tenant)
+        return await store.lease(limit, per_tenant)
 
     with pytest.raises(UnavailableError):
-        await PollLoop("work", take, store.run, Room(4, 2), QUICK).run_due(9, lambda: False)
+        await PollLoop("work", lease, store.run, Room(4, 2), QUICK).run_due(9, lambda: False)
     assert store.ran == ["a0", "a1"]
 
 

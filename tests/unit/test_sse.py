@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from core.flows import events
+from core.json_text import compact
 from functions import _sse
 
 
@@ -57,7 +57,7 @@ ENDED = [c for c in map(chr, range(0x11_0000)) if len(f"a{c}b".splitlines()) == 
 def test_no_character_at_which_any_reader_ends_a_line_cuts_an_event():
     assert sorted(LINE_ENDS) == ENDED
     told = {"type": "CUSTOM", "value": f"a{'b'.join(LINE_ENDS)}c", LINE_ENDS: 1}
-    frame = _sse.event(events.encode(told), "a.1")
+    frame = _sse.event(compact(told), "a.1")
     for lines in (
         frame.decode().splitlines(),
         list(httpx.Response(200, content=frame).iter_lines()),

@@ -9,7 +9,7 @@ from core.adapters.memory import MemoryFlows
 from core.crews import control
 from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError
-from core.crews.run_step import StepCrashedError, Timing
+from core.crews.run_step import Outcome, StepCrashedError, Timing
 from core.crews.work import Session, StepFailedError, StepTask
 from core.flows import Status, events
 from tests.fixtures_ports import leased
@@ -181,7 +181,8 @@ async def test_no_step_is_begun_with_too_little_time_left():
 
 
 async def test_a_flow_that_is_gone_is_nothing_to_do():
-    await a_worker(MemoryFlows(), Scripted()).run_flow("t", "nowhere", NoLimit())
+    worker = a_worker(MemoryFlows(), Scripted())
+    assert await worker.run_flow("t", "nowhere", NoLimit()) is Outcome.GONE
 
 
 async def test_two_workers_run_each_step_once():

@@ -79,7 +79,7 @@ async def test_a_step_finishes_when_its_worker_is_asked_to_stop_and_the_next_is_
     assert await worker.run_flow("t", "f", clock) is Outcome.OUT_OF_TIME
     assert runner.began == ["one", "two"]
     assert (await step_of(memory, "two")).state == "done"
-    assert ("t", "f") in (await memory.take(1, 1, 1)).flows
+    assert ("t", "f") in (await memory.lease(1, 1, 1)).items
 
 
 async def test_a_step_that_does_not_finish_is_given_back_when_its_worker_stops():
@@ -96,7 +96,7 @@ async def test_a_step_that_does_not_finish_is_given_back_when_its_worker_stops()
         outcome = await a_worker(memory, runner, timing=timing).run_flow("t", "f", clock)
     assert outcome is Outcome.OUT_OF_TIME
     began = time.monotonic()
-    assert ("t", "f") in (await memory.take(1, 1, 1)).flows
+    assert ("t", "f") in (await memory.lease(1, 1, 1)).items
     other = a_worker(memory, runner, timing=timing)
     assert await other.run_flow("t", "f", NoLimit()) is Outcome.ENDED
     assert time.monotonic() - began < 1  # no lease had to run out

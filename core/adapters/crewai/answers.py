@@ -21,11 +21,6 @@ class InvalidAnswerError(Exception):
     fault = "the answer does not fit the output_schema"
 
 
-def encodable(text: str) -> str:
-    """Return a text that UTF-8 can hold: JSON may escape half of a character, which is replaced."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def instructions(schema: dict[str, Any]) -> str:
     """Return what asks a model for an answer that `read` takes."""
     return (

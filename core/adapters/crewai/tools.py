@@ -16,12 +16,12 @@ from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
 from pydantic import BaseModel, create_model
 
-from core.adapters.crewai.answers import encodable
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import in_thread
 from core.blobs import INPUT_ID, BlobStore
 from core.crews.work import StepDeferredError, StepFailedError, Tool, ToolContext
 from core.errors import CrewlineError, NotFoundError, UnavailableError
+from core.json_text import encodable
 
 log = logging.getLogger(__name__)
 

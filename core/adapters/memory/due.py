@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from core.crews.ledger import DueFlows
+from core.polling import Due
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class DueSet:
         """Return when a flow is to be looked at."""
         return self._due[tenant].get(flow)
 
-    def take(self, now: int, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
+    def lease(self, now: int, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
         """Lease what is due."""
         taken: list[tuple[str, str]] = []
         for tenant in sorted(self._due, key=lambda t: self._served.get(t, 0)):
@@ -68,7 +68,7 @@ class DueSet:
             if due:
                 self._turn += 1
                 self._served[tenant] = self._turn
-        return DueFlows(taken, self._next_ms(now))
+        return Due(taken, self._next_ms(now))
 
     def _next_ms(self, now: int) -> int | None:
         soonest = min((at for flows in self._due.values() for at in flows.values()), default=None)

@@ -7,11 +7,11 @@ from typing import Any
 
 from core.adapters.memory.due import DueSet, Plan
 from core.adapters.memory.records import Record
-from core.adapters.memory.spending import MemorySpending, system_ms
+from core.adapters.memory.spending import MemorySpending
 from core.blobs import BlobRef
+from core.crews import clock
 from core.crews.ledger import (
     Claim,
-    DueFlows,
     FencedError,
     Launch,
     StepBusy,
@@ -23,17 +23,19 @@ from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows import events as agui
 from core.flows.events import Event
+from core.json_text import encodable
+from core.polling import Due
 
 DAY_MS = 86_400_000
 
 
 class MemoryFlows(MemorySpending):
-    """FlowLog, RunLedger and Wake in memory.
+    """FlowLog, RunLedger and WakeQueue in memory.
 
     `outbox` holds the flows of which webhooks are to be sent, and since when (ms).
     """
 
-    def __init__(self, now_ms: Callable[[], int] = system_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
         super().__init__(now_ms)
         self._due = DueSet()
         self._orders = itertools.count()
@@ -120,7 +122,7 @@ class MemoryFlows(MemorySpending):
         record.plan.due = record.plan.next_look(now, waits=record.waits)
         self._due.put(tenant, record.flow.id, record.plan.due)
 
-    def _reschedule(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
+    def _schedule_with_slack(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
         """Do so for a change by one who has not, but at a later time only if it gains `slack_ms`."""
         at, before = record.plan.next_look(now, waits=record.waits), record.plan.due
         if at < before or at - before > slack_ms:
@@ -170,10 +172,10 @@ class MemoryFlows(MemorySpending):
             return number
         now = self._now_ms()
         record.check_time(now)
-        error = step.error if write.error is None else _clean(write.error)
+        error = step.error if write.error is None else encodable(write.error)
         record.put(replace(step, lease_ms=now + lease_ms, error=error))
         record.plan.leases[claim.step] = now + lease_ms
-        self._reschedule(claim.tenant, record, now, lease_ms / 3)
+        self._schedule_with_slack(claim.tenant, record, now, lease_ms / 3)
         record.messages[claim.step] = write.message
         changed = write.error is not None
         number = record.change(write.events, now) if changed else record.append(write.events)
@@ -195,7 +197,7 @@ class MemoryFlows(MemorySpending):
         record.owners.pop(claim.step, None)
         record.plan.leases[claim.step] = until_ms
         self.count_lost(claim.tenant, record, claim.step)
-        self._reschedule(claim.tenant, record, now, 0)
+        self._schedule_with_slack(claim.tenant, record, now, 0)
         number = record.change(deferral(claim, write, delay_ms, reason), now)
         record.writes[claim.step] = (seq, number)
 
@@ -219,7 +221,7 @@ class MemoryFlows(MemorySpending):
         record.failures = 0
         if not record.waits:
             record.plan.look_by(lease_ms, record.flow.head.version)
-        self._reschedule(claim.tenant, record, now, float("inf"))
+        self._schedule_with_slack(claim.tenant, record, now, float("inf"))
         return record.flow
 
     async def transition(
@@ -245,7 +247,7 @@ class MemoryFlows(MemorySpending):
             raise FencedError
         results = record.flow.results | dict([answer] if answer else [])
         record.flow = replace(
-            record.flow, status_epoch=epoch + 1, output=output, error=error and _clean(error),
+            record.flow, status_epoch=epoch + 1, output=output, error=error and encodable(error),
             waiting=waiting, results=results,
         )  # fmt: skip
         record.set_status(to)
@@ -290,10 +292,5 @@ class MemoryFlows(MemorySpending):
         """Return when a flow is to be looked at (ms); None for one that has ended."""
         return self._due.at(tenant, flow)
 
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
-        return self._due.take(self._now_ms(), limit, per_tenant, lease_ms)
-
-
-def _clean(text: str) -> str:
-    """Return the text without what UTF-8 cannot hold, as any store gives it back."""
-    return text.encode("utf-8", "replace").decode()
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
+        return self._due.lease(self._now_ms(), limit, per_tenant, lease_ms)

@@ -21,6 +21,14 @@ class MemoryLog:
             raise NotFoundError(f"no flow {flow}")
         return self._records[tenant, flow]
 
+    def listeners(self, tenant: str, flow: str) -> int:
+        """Return how many follow a flow now."""
+        return len(self.record(tenant, flow).viewers)
+
+    def trim(self, tenant: str, flow: str, kept: int) -> None:
+        """Forget all events of a flow but the last, as a store with a bounded log would."""
+        del self.record(tenant, flow).log[:-kept]
+
     async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
         del fresh  # one memory is never behind
         return self.record(tenant, flow).flow.head

@@ -5,7 +5,7 @@ from dataclasses import replace
 from core.adapters.memory.flows import MemoryFlows
 from core.crews.ledger import FencedError
 from core.errors import NotFoundError
-from core.polling import Batch
+from core.polling import Due
 from core.webhooks.outbox import Delivery, News
 
 Key = tuple[str, str]  # tenant, flow
@@ -21,7 +21,7 @@ class MemoryOutbox:
         self._served: dict[str, int] = {}
         self._turn = 0
 
-    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Delivery]:
         now, found = self._flows.now_ms(), list[tuple[str, Delivery]]()
         tenants = {tenant for tenant, _ in self._flows.outbox}
         for tenant in sorted(tenants, key=lambda name: (self._served.get(name, 0), name)):
@@ -32,7 +32,7 @@ class MemoryOutbox:
                 self._turn += 1
                 self._served[tenant] = self._turn
         soonest = min(self._flows.outbox.values(), default=None)
-        return Batch(found, None if soonest is None else max(0, soonest - now))
+        return Due(found, None if soonest is None else max(0, soonest - now))
 
     def _entries(self, tenant: str) -> list[tuple[int, Key]]:
         return sorted((at, key) for key, at in self._flows.outbox.items() if key[0] == tenant)

@@ -11,6 +11,7 @@ from core.costs.usage import Usage
 from core.crews.ledger import ExpiredError, FencedError
 from core.flows import Batch, Entry, Flow, Status, Step, events
 from core.flows.events import Event
+from core.json_text import compact
 
 
 @dataclass(slots=True)
@@ -46,9 +47,7 @@ class Record:
     def append(self, new: list[Event]) -> int:
         """Number the events, tell the viewers; return the last number."""
         head = self.flow.head
-        batch = [
-            Entry(head.sequence + i, e["type"], events.encode(e)) for i, e in enumerate(new, 1)
-        ]
+        batch = [Entry(head.sequence + i, e["type"], compact(e)) for i, e in enumerate(new, 1)]
         self.log += batch
         head = replace(head, sequence=head.sequence + len(new))
         self.flow = replace(self.flow, head=head)

@@ -1,6 +1,5 @@
 """What flows in memory have spent."""
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,19 +8,15 @@ from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
 from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews import clock
 
 Spent = dict[tuple[str, str, str], Usage]  # by model, crew and task
-
-
-def system_ms() -> int:
-    """Return this machine's time."""
-    return time.time_ns() // 1_000_000
 
 
 class MemorySpending(MemoryLog):
     """Counts calls: `spent` is what they consumed, by tenant and day of the store's clock."""
 
-    def __init__(self, now_ms: Callable[[], int] = system_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
         super().__init__()
         self._now_ms = now_ms
         self.spent: dict[tuple[str, str], Spent] = defaultdict(dict)

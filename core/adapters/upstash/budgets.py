@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.adapters.upstash import records, scripts
+from core.adapters.upstash.calls import FOLDER, ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.flow_scripts import FlowScripts, now_ms
+from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
+from core.crews import clock
 from core.flows.events import Event
 
 
@@ -19,17 +21,17 @@ class UpstashBudgetBook:
         self,
         redis: Commands,
         keys: Keyspace | None = None,
-        lua_folder: Path = scripts.FOLDER,
-        now_ms: Callable[[], int] = now_ms,
+        lua_folder: Path = FOLDER,
+        now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._redis = redis
         self._keys = keys or Keyspace()
-        self._scripts = FlowScripts(scripts.ScriptRunner(redis, lua_folder), self._keys, now_ms)
+        self._scripts = FlowScripts(ScriptRunner(redis, lua_folder), self._keys, now_ms)
 
     async def reserve(self, call: Call) -> None:
         """Hold a call's bound."""
         reserve = scripts.reserve(
-            self._keys.flow(call.tenant, call.flow),
+            self._keys.flow_keys(call.tenant, call.flow),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
@@ -39,18 +41,14 @@ class UpstashBudgetBook:
 
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
         """Count what a call consumed."""
-        day = self._scripts.today()
         settle = scripts.settle(
-            self._keys.flow(call.tenant, call.flow),
-            self._keys.log(call.tenant, call.flow),
-            *self._scripts.days(call.tenant, day),
-            channel=self._keys.live(call.tenant, call.flow),
+            self._keys.flow_keys(call.tenant, call.flow),
+            self._scripts.days(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
             used=usage.public(),
-            day=day,
-            events=scripts.encoded(told),
+            events=encoded(told),
         )
         await self._scripts.run(settle, call.flow)
 

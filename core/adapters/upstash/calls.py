@@ -1,27 +1,27 @@
 """Calling Lua scripts as functions: what a script takes is the signature of its function.
 
-A function makes a `Call`, which `ScriptRunner` runs. Parameters annotated `Key` are the script's
-KEYS, in this order; `Texts` are values too large to stand in JSON; `Events` are appended to the
-flow's log; all others are small, and reach the script as `args`. A script runs by its SHA-1; a
-server that does not know it (a new one, or one that was flushed) gets its text once more.
+A function makes a `ScriptCall`, which `ScriptRunner` runs. Parameters annotated `Key` are the
+script's KEYS, in this order; `Texts` are values too large to stand in JSON; `Events` are appended to
+the flow's log; all others are small, and reach the script as `args`. A parameter that is a dataclass
+stands for its fields. A script runs by its SHA-1; a server that does not know it (a new one, or one
+that was flushed) gets its text once more.
 """
 
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, get_type_hints
 
 from core.adapters.upstash.commands import CommandError, Commands
 from core.errors import TooLargeError
-from core.flows import events as agui
 from core.flows.events import Event
+from core.json_text import compact, compact_bytes
 
 P = ParamSpec("P")
-Key = Annotated[str, "key"]
 Keys = Annotated[Sequence[str], "keys"]
 Texts = Annotated[Sequence[str], "texts"]
 Events = Annotated[Sequence[tuple[str, str]], "events"]  # type and JSON, see `encoded`
@@ -39,11 +39,11 @@ class Signature:
     keys: tuple[str, ...]
 
 
-SCRIPTS: dict[str, Signature] = {}  # by name; filled by scripts.py
+SCRIPTS: dict[str, Signature] = {}  # by name; scripts.py fills it
 
 
 @dataclass(slots=True)
-class Call:
+class ScriptCall:
     """One run of a script."""
 
     parts: tuple[str, ...]
@@ -54,30 +54,25 @@ class Call:
 
     def command(self) -> list[str | int]:
         """Return what follows the script's SHA-1 or text."""
-        small = json.dumps(self.arguments, ensure_ascii=False).encode("utf-8", "replace").decode()
         rest = [len(self.texts), *self.texts, *(text for event in self.events for text in event)]
-        return [len(self.keys), *self.keys, small, *rest]
+        return [len(self.keys), *self.keys, compact(self.arguments), *rest]
 
 
-def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, Call]]:
+def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, ScriptCall]]:
     """Make a signature the function that calls the script of its name; `parts` go before it."""
 
-    def made(declared: Callable[P, None]) -> Callable[P, Call]:
+    def made(declared: Callable[P, None]) -> Callable[P, ScriptCall]:
         name, signature = declared.__name__, inspect.signature(declared)
-        hints = get_type_hints(declared, include_extras=True)
-        kinds = {
-            p: getattr(hints[p], "__metadata__", ("argument",))[0] for p in signature.parameters
-        }
-
+        kinds = dict(_kinds(declared))
         keys = tuple(parameter for parameter, kind in kinds.items() if kind == "key")
         SCRIPTS[name] = Signature(("prelude", *parts, name), keys)
 
         @wraps(declared)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Call:
+        def call(*args: P.args, **kwargs: P.kwargs) -> ScriptCall:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            made = Call(SCRIPTS[name].parts)
-            for parameter, value in bound.arguments.items():
+            made = ScriptCall(SCRIPTS[name].parts)
+            for parameter, value in _values(bound.arguments):
                 _give(made, kinds[parameter], parameter, value)
             return made
 
@@ -86,7 +81,24 @@ def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, Call]]:
     return made
 
 
-def _give(call: Call, kind: str, name: str, value: Any) -> None:
+def _kinds(declared: Any) -> Iterator[tuple[str, str]]:
+    """Yield each parameter, or each field of one that is a dataclass, and what it is."""
+    for name, hint in get_type_hints(declared, include_extras=True).items():
+        if is_dataclass(hint):
+            yield from _kinds(hint)
+        elif name != "return":
+            yield name, getattr(hint, "__metadata__", ("argument",))[0]
+
+
+def _values(arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in arguments.items():
+        if is_dataclass(value):
+            yield from ((each.name, getattr(value, each.name)) for each in fields(value))
+        else:
+            yield name, value
+
+
+def _give(call: ScriptCall, kind: str, name: str, value: Any) -> None:
     match kind:
         case "key":
             call.keys.append(value)
@@ -113,9 +125,9 @@ def _encode(event: Event, payload: Any) -> str:
     for name in ("result", "value") if isinstance(payload, str | dict | list) else ():
         if event.get(name) is payload and payload:
             stand_in = f'"{name}":' + json.dumps(PAYLOAD)
-            head, tail = agui.encode(event | {name: PAYLOAD}).split(stand_in, 1)
+            head, tail = compact(event | {name: PAYLOAD}).split(stand_in, 1)
             return f'{head}"{name}":{PAYLOAD}{tail}'
-    return agui.encode(event)
+    return compact(event)
 
 
 @cache
@@ -138,7 +150,7 @@ class ScriptRunner:
     ) -> None:
         self._redis, self._folder, self._max_bytes = redis, folder, max_bytes
 
-    async def run(self, call: Call, what: str = "what is to be stored") -> Any:
+    async def run(self, call: ScriptCall, what: str = "what is to be stored") -> Any:
         """Run a script and return its reply; `what` names its largest value in an error."""
         rest = call.command()
         self._check_size(rest, what)
@@ -153,6 +165,6 @@ class ScriptRunner:
         """Measure a request as it goes over the wire, if it can be too large at all."""
         if sum(len(str(part)) for part in rest) * 6 < self._max_bytes:  # a character is 6 at most
             return
-        size = len(json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace"))
+        size = len(compact_bytes(rest))
         if size > self._max_bytes:
             raise TooLargeError(f"{what} is {size:,} bytes; at most {self._max_bytes:,}")

@@ -9,15 +9,15 @@ A look goes on past tenants that have nothing due, as long as its script raises 
 places may be read from a replica that is behind: then the script changes nothing, and the look ends.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from core.adapters.upstash import scripts
-from core.adapters.upstash.calls import ScriptRunner
+from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
-from core.crews.ledger import DueFlows
+from core.adapters.upstash.scripts import Turn
+from core.polling import Due
 
 MOST_TENANTS = 100  # in one script
 MOST_SCRIPTS = 100  # in one look
@@ -25,68 +25,87 @@ Item = TypeVar("Item")
 Places = list[tuple[str, float]]  # tenants by when to look at them (ms), the earliest first
 
 
-@dataclass(slots=True)
-class Taken(Generic[Item]):
-    """What scripts took; for how many ms nothing more is due of the tenants, if anything will be.
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Item]):
+    """One kind of what is due, and the script that leases it.
 
-    `moved` says whether it changed anything in the index.
+    `index` is the index of a partition, by its tag; `of_tenant` are the keys that the script takes
+    of a tenant; `read` reads the script's list of what it has leased.
     """
 
-    items: list[Item] = field(default_factory=list[Item])
+    index: Callable[[str], str]
+    of_tenant: Callable[[str], tuple[str, ...]]
+    lease: Callable[[Turn], ScriptCall]
+    read: Callable[[list[str]], list[tuple[str, Item]]]
+
+
+@dataclass(slots=True)
+class Leased(Generic[Item]):
+    """What scripts leased; for how many ms nothing more is due of the tenants, if anything will be.
+
+    `moved` says whether they changed anything in the index.
+    """
+
+    items: list[tuple[str, Item]] = field(default_factory=list[tuple[str, Item]])
     left_ms: list[float] = field(default_factory=list[float])
     moved: bool = False
 
 
-# Of a partition and tenants of it, at most so many.
-TakeOf = Callable[[str, list[str], int], Awaitable[Taken[Item]]]
+class DueIndex(Generic[Item]):
+    """Leases what is due of one kind, in all partitions."""
 
+    def __init__(
+        self, redis: Commands, runner: ScriptRunner, keys: Keyspace, kind: Kind[Item]
+    ) -> None:
+        self._redis, self._runner, self._kind = redis, runner, kind
+        self._indexes = {tag: kind.index(tag) for tag in keys.all_tags()}
 
-async def take_due(
-    redis: Commands, indexes: Mapping[str, str], limit: int, take_of: TakeOf[Item]
-) -> tuple[list[Item], int | None]:
-    """Take what is due: TIME and a ZRANGE per partition, and a script where there is any.
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Item]:
+        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any."""
+        scripts_left = MOST_SCRIPTS
+        while True:
+            leased = await self._look(limit, per_tenant, lease_ms)
+            next_ms = max(0, round(min(leased.left_ms))) if leased.left_ms else None
+            scripts_left -= 1
+            if leased.items or next_ms != 0 or not (leased.moved and scripts_left):
+                return Due(leased.items, next_ms)
 
-    `indexes` are the keys of the indexes by the tag of their partition. Returns as well for how many
-    ms there is nothing more to do (None: nothing waits).
-    """
-    most, scripts_left = min(limit, MOST_TENANTS), MOST_SCRIPTS
-    while True:
-        taken = await _take_once(redis, indexes, limit, most, take_of)
-        next_ms = max(0, round(min(taken.left_ms))) if taken.left_ms else None
-        scripts_left -= 1
-        if taken.items or next_ms != 0 or not (taken.moved and scripts_left):
-            return taken.items, next_ms
+    async def _look(self, limit: int, per_tenant: int, lease_ms: int) -> Leased[Item]:
+        """Lease of the first tenants of each partition."""
+        most = min(limit, MOST_TENANTS)
+        now, partitions = await self._earliest(most)
+        leased = Leased[Item]()
+        for tag, places in partitions.items():
+            room = limit - len(leased.items)
+            due = [tenant for tenant, at in places[:most] if at <= now and room]
+            leased.left_ms += [at - now for _, at in places[len(due) :]][:1]
+            if due:
+                await self._lease(leased, self._turn(tag, due, room, per_tenant, lease_ms))
+        return leased
 
+    async def _earliest(self, most: int) -> tuple[float, dict[str, Places]]:
+        """Return the store's time (ms), and of each partition the tenants to look at first.
 
-async def _take_once(
-    redis: Commands, indexes: Mapping[str, str], limit: int, most: int, take_of: TakeOf[Item]
-) -> Taken[Item]:
-    """Take from the first `most` tenants of each partition."""
-    now, partitions = await _earliest(redis, indexes, most)
-    taken = Taken[Item]()
-    for tag, places in partitions.items():
-        room = limit - len(taken.items)
-        due = [tenant for tenant, at in places[:most] if at <= now and room]
-        taken.left_ms += [at - now for _, at in places[len(due) :]][:1]
-        if due:
-            more = await take_of(tag, due, room)
-            taken.items += more.items
-            taken.left_ms += more.left_ms
-            taken.moved = taken.moved or more.moved
-    return taken
+        One more than `most` of each, by which it is known when there is something to do again.
+        """
+        indexes = self._indexes
+        ranges = [["ZRANGE", index, 0, most, "WITHSCORES"] for index in indexes.values()]
+        time, *replies = await self._redis.pipeline([["TIME"], *ranges])
+        places = [_pairs(reply) for reply in replies]
+        return int(time[0]) * 1000 + int(time[1]) / 1000, dict(zip(indexes, places, strict=True))
 
+    def _turn(
+        self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
+    ) -> Turn:
+        keys = [key for tenant in tenants for key in self._kind.of_tenant(tenant)]
+        return Turn(self._indexes[tag], keys, tenants, limit, per_tenant, lease_ms)
 
-async def _earliest(
-    redis: Commands, indexes: Mapping[str, str], most: int
-) -> tuple[float, dict[str, Places]]:
-    """Return the store's time (ms), and of each partition the tenants to look at first.
-
-    One more than `most` of each, by which it is known when there is something to do again.
-    """
-    ranges = [["ZRANGE", index, 0, most, "WITHSCORES"] for index in indexes.values()]
-    time, *replies = await redis.pipeline([["TIME"], *ranges])
-    places = [_pairs(reply) for reply in replies]
-    return int(time[0]) * 1000 + int(time[1]) / 1000, dict(zip(indexes, places, strict=True))
+    async def _lease(self, leased: Leased[Item], turn: Turn) -> None:
+        """Add what one script leases."""
+        texts, next_ms, moved = await self._runner.run(self._kind.lease(turn))
+        leased.items += self._kind.read(texts)
+        leased.left_ms += [float(next_ms)] if next_ms else []
+        leased.moved = leased.moved or bool(moved)
 
 
 def _pairs(reply: list[Any]) -> Places:
@@ -94,43 +113,3 @@ def _pairs(reply: list[Any]) -> Places:
     if reply and not isinstance(reply[0], str):
         return [(member, float(score)) for member, score in reply]
     return list(zip(reply[::2], map(float, reply[1::2]), strict=True))
-
-
-class DueIndex:
-    """Takes the flows that are due."""
-
-    def __init__(self, redis: Commands, runner: ScriptRunner, keys: Keyspace) -> None:
-        self._redis, self._runner, self._keys = redis, runner, keys
-
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
-        """Lease what is due."""
-
-        async def of(tag: str, tenants: list[str], room: int) -> Taken[tuple[str, str]]:
-            return await self._take(tag, tenants, room, per_tenant, lease_ms)
-
-        indexes = {tag: self._keys.due_index(tag) for tag in self._keys.all_tags()}
-        return DueFlows(*await take_due(self._redis, indexes, limit, of))
-
-    async def _take(
-        self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
-    ) -> Taken[tuple[str, str]]:
-        keys = [
-            key
-            for tenant in tenants
-            for key in (
-                self._keys.due(tenant),
-                self._keys.flows(tenant),
-                self._keys.definitions(tenant),
-            )
-        ]
-        call = scripts.take(
-            self._keys.due_index(tag),
-            keys,
-            tenants=tenants,
-            limit=limit,
-            per_tenant=per_tenant,
-            lease_ms=lease_ms,
-        )
-        taken, soonest, moved = await self._runner.run(call)
-        flows = list(zip(taken[::2], taken[1::2], strict=True))
-        return Taken(flows, [float(soonest)] if soonest else [], bool(moved))

@@ -1,26 +1,13 @@
 """Running the scripts that change one flow: its keys, today's roll-up, and verdicts as errors."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from core.adapters.upstash.calls import Call, ScriptRunner
-from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.calls import ScriptCall, ScriptRunner
+from core.adapters.upstash.keys import DAY_MS, DayKeys, Keyspace
+from core.crews import clock
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
-
-DAY_MS = 86_400_000
-
-
-def now_ms() -> int:
-    """Return this machine's time."""
-    return time.time_ns() // 1_000_000
-
-
-def date(time_ms: int) -> str:
-    """Return the day of a time as roll-ups name it."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
 
 
 class FlowScripts:
@@ -31,21 +18,17 @@ class FlowScripts:
     """
 
     def __init__(
-        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = now_ms
+        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = clock.now_ms
     ) -> None:
         self._runner, self._keys, self._now_ms = runner, keys, now_ms
 
-    def today(self) -> int:
-        """Return the number of this day since 1970."""
-        return self._now_ms() // DAY_MS
-
-    def days(self, tenant: str, day: int) -> tuple[str, str, str]:
+    def days(self, tenant: str) -> DayKeys:
         """Return the keys of a tenant's roll-ups of the day before, this day, and the next."""
-        before, at, after = (date((day + off) * DAY_MS) for off in (-1, 0, 1))
-        spend = self._keys.spend
-        return spend(tenant, before), spend(tenant, at), spend(tenant, after)
+        return self._keys.day_keys(tenant, self._now_ms() // DAY_MS)
 
-    async def run(self, call: Call, flow: str, what: str = "what is to be stored") -> list[Any]:
+    async def run(
+        self, call: ScriptCall, flow: str, what: str = "what is to be stored"
+    ) -> list[Any]:
         """Run a script; return its verdict and what comes with it.
 
         Raises NotFoundError, FencedError, ExpiredError where that is the verdict.

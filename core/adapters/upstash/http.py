@@ -1,8 +1,8 @@
 """Commands and subscriptions over keep-alive HTTP connections of our own.
 
 Upstash's own client spends 3 to 10 ms of CPU on a command, nearly all of it in its HTTP client;
-this one about a tenth of that (docs/adr/0002). It knows what the REST API needs and no more: one POST at a time on a
-connection, answers parsed by httptools, and an endless GET for a subscription.
+this one about a tenth of that (docs/adr/0002). It knows what the REST API needs and no more: one
+POST at a time on a connection, answers parsed by httptools, and an endless GET for a subscription.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ import httptools
 from core.adapters.upstash.commands import Command
 from core.adapters.upstash.refusals import error_from_reply
 from core.errors import TooLargeError, UnavailableError
+from core.json_text import compact_bytes
 
 TIMEOUT_SECONDS = 3.0
 REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door, did
 TOO_LARGE = 413
 SYNC_TOKEN = "upstash-sync-token"  # noqa: S105 -- the name of a header
-READS = frozenset(
-    ["HMGET", "HGETALL", "XRANGE", "ZRANGE", "ZREVRANGEBYSCORE"]
-)  # of all that is sent
+READS = frozenset(  # of all that the adapters send
+    ["HGET", "HGETALL", "HMGET", "TIME", "XRANGE", "ZRANGE", "ZREVRANGEBYSCORE", "ZSCORE"]
+)
 
 
 class _Endpoint:
@@ -156,11 +157,8 @@ class HttpRedis:
         return [_result(reply) for reply in cast("list[Any]", replies)]
 
     async def _post(self, path: str, content: Any, *, reads: bool) -> Any:
-        sent, body = (
-            self._sync_token,
-            json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"),
-        )
-        request = self._endpoint.request("POST", path, body, sent)
+        sent = self._sync_token
+        request = self._endpoint.request("POST", path, compact_bytes(content), sent)
         connection = await self._connection()
         try:
             answer = await connection.ask(request)

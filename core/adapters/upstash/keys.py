@@ -10,13 +10,15 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
 | `{p}:t:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step (records.py) |
-| `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, type and JSON in turn |
+| `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
+| | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
 | `{p}:t:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
 | `{p}:t:definitions` | hash | digest -> definition, of all flows that are kept |
 | `{p}:outbox` | zset | tenant -> when to look into its outbox (ms), as `{p}:due` |
 | `{p}:t:outbox` | zset | flows of which webhooks are to be sent -> when to do so (ms) |
-| `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered (outbox.py) |
+| `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
+| | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
 | `{p}:t:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
@@ -24,6 +26,39 @@ What belongs to a flow that has not ended has no time to live; its hash and log 
 
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+DAY_MS = 86_400_000
+Key = Annotated[str, "key"]
+
+
+def date(time_ms: int) -> str:
+    """Return the day of a time as roll-ups name it."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowKeys:
+    """A flow as scripts take it: its hash and log, its tenant's due set and the index of that."""
+
+    flow_key: Key
+    log: Key
+    due: Key
+    index: Key
+    tenant: str
+    flow: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayKeys:
+    """The roll-ups of a tenant around a day, which is counted from 1970."""
+
+    yesterday: Key
+    today: Key
+    tomorrow: Key
+    day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +118,20 @@ class Keyspace:
         """Return the index of tenants with webhooks to send of a partition."""
         return f"{tag}:outbox"
 
-    def of_flow(self, tenant: str, flow: str) -> tuple[str, str, str, str]:
-        """Return the flow's hash and log, its tenant's due set, and the index of that."""
-        return (
+    def flow_keys(self, tenant: str, flow: str) -> FlowKeys:
+        """Return what all scripts take that change a flow."""
+        return FlowKeys(
             self.flow(tenant, flow),
             self.log(tenant, flow),
             self.due(tenant),
             self.due_index(self.tag(tenant)),
+            tenant,
+            flow,
+            self.live(tenant, flow),
         )
+
+    def day_keys(self, tenant: str, day: int) -> DayKeys:
+        """Return where a script that counts money counts it: a script must declare its keys."""
+        before, at, after = (date((day + off) * DAY_MS) for off in (-1, 0, 1))
+        spend = self.spend
+        return DayKeys(spend(tenant, before), spend(tenant, at), spend(tenant, after), day)

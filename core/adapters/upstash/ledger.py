@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from core.adapters.upstash import records, scripts
+from core.adapters.upstash.calls import FOLDER, MAX_REQUEST_BYTES, ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
-from core.adapters.upstash.due import DueIndex
+from core.adapters.upstash.due import DueIndex, Kind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.blobs import BlobRef
 from core.crews.ledger import (
     Claim,
-    DueFlows,
     Launch,
     StepBusy,
     StepWrite,
@@ -24,6 +24,8 @@ from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
 from core.flows.state import output_ref
+from core.json_text import compact
+from core.polling import Due
 
 
 class UpstashRunLedger:
@@ -34,35 +36,33 @@ class UpstashRunLedger:
         redis: Commands,
         ttl_seconds: float,
         keys: Keyspace | None = None,
-        lua_folder: Path = scripts.FOLDER,
-        max_request_bytes: int = scripts.MAX_REQUEST_BYTES,
+        lua_folder: Path = FOLDER,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
         self._ttl_ms = round(ttl_seconds * 1000)
-        runner = scripts.ScriptRunner(redis, lua_folder, max_request_bytes)
+        runner = ScriptRunner(redis, lua_folder, max_request_bytes)
         self._scripts = FlowScripts(runner, self._keys)
-        self._due = DueIndex(redis, runner, self._keys)
+        self._due = DueIndex(redis, runner, self._keys, due_flows(self._keys))
         self._definitions = Definitions(redis, self._keys)
 
     async def create(self, tenant: str, launch: Launch) -> bool:
         """Begin a flow."""
-        keys, tag = self._keys, self._keys.tag(tenant)
+        keys = self._keys
         call = scripts.create(
-            *keys.of_flow(tenant, launch.flow),
+            keys.flow_keys(tenant, launch.flow),
             keys.flows(tenant),
             keys.definitions(tenant),
             keys.outbox(tenant),
-            keys.outbox_index(tag),
-            tenant=tenant,
-            flow=launch.flow,
+            keys.outbox_index(keys.tag(tenant)),
             digest=launch.digest,
             definition_digest=launch.definition_digest,
             created_ms=launch.created_ms,
             limit_ms=launch.time_limit_ms,
             steps=len(launch.steps),
             webhooks=bool(launch.webhooks),
-            texts=[records.compact(launch.definition), *records.launched(launch)],
-            events=scripts.encoded(launch.first_events()),
+            texts=[compact(launch.definition), *records.launched(launch)],
+            events=encoded(launch.first_events()),
         )
         (verdict,) = await self._scripts.run(call, launch.flow, "the launch")
         if verdict == "conflict":
@@ -88,21 +88,16 @@ class UpstashRunLedger:
         more: bool = False,
     ) -> Claim | StepBusy:
         """Hold a step."""
-        day = self._scripts.today()
         call = scripts.claim(
-            *self._keys.of_flow(tenant, flow),
-            *self._scripts.days(tenant, day),
-            channel=self._keys.live(tenant, flow),
-            tenant=tenant,
-            flow=flow,
+            self._keys.flow_keys(tenant, flow),
+            self._scripts.days(tenant),
             step=step.id,
             epoch=step.epoch,
             owner=owner,
             lease_ms=lease_ms,
             seen=seen,
             more=more,
-            day=day,
-            events=scripts.encoded(events),
+            events=encoded(events),
         )
         verdict, value, *attempt = await self._scripts.run(call, flow)
         return (
@@ -112,14 +107,12 @@ class UpstashRunLedger:
     async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
         """Add steps."""
         call = scripts.add_steps(
-            self._keys.flow(tenant, known.id),
-            self._keys.log(tenant, known.id),
-            channel=self._keys.live(tenant, known.id),
+            self._keys.flow_keys(tenant, known.id),
             steps=[
                 {
                     "id": s.id,
                     "record": records.step_fields(s),
-                    "public": records.compact(s.public()),
+                    "public": compact(s.public()),
                 }
                 for s in steps
             ],
@@ -142,26 +135,21 @@ class UpstashRunLedger:
         self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
     ) -> None:
         """Have a flow looked at later."""
-        key, _, due, index = self._keys.of_flow(tenant, flow)
-        call = scripts.reschedule(
-            key, due, index, tenant=tenant, flow=flow, delay_ms=delay_ms, seen=seen
-        )
+        of = self._keys.flow_keys(tenant, flow)
+        call = scripts.reschedule(of, delay_ms=delay_ms, seen=seen)
         await self._scripts.run(call, flow)
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         """Append events."""
         call = scripts.emit(
-            *self._keys.of_flow(claim.tenant, claim.flow),
-            channel=self._keys.live(claim.tenant, claim.flow),
-            tenant=claim.tenant,
-            flow=claim.flow,
+            self._keys.flow_keys(claim.tenant, claim.flow),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             lease_ms=lease_ms,
             message=write.message,
             error=write.error,
-            events=scripts.encoded(write.events),
+            events=encoded(write.events),
         )
         _, number = await self._scripts.run(call, claim.flow, "what the step emits")
         return number
@@ -170,20 +158,15 @@ class UpstashRunLedger:
         self, claim: Claim, seq: int, write: StepWrite, *, delay_ms: int, reason: str
     ) -> None:
         """Give a claim back."""
-        day = self._scripts.today()
         call = scripts.release(
-            *self._keys.of_flow(claim.tenant, claim.flow),
-            *self._scripts.days(claim.tenant, day),
-            channel=self._keys.live(claim.tenant, claim.flow),
-            tenant=claim.tenant,
-            flow=claim.flow,
+            self._keys.flow_keys(claim.tenant, claim.flow),
+            self._scripts.days(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             delay_ms=delay_ms,
             reason=reason,
-            day=day,
-            events=scripts.encoded(deferral(claim, write, delay_ms, reason)),
+            events=encoded(deferral(claim, write, delay_ms, reason)),
         )
         await self._scripts.run(call, claim.flow, "what the step emits")
 
@@ -198,16 +181,13 @@ class UpstashRunLedger:
         """Store a step's result."""
         text = records.result_text(result)
         call = scripts.commit(
-            *self._keys.of_flow(claim.tenant, claim.flow),
-            channel=self._keys.live(claim.tenant, claim.flow),
-            tenant=claim.tenant,
-            flow=claim.flow,
+            self._keys.flow_keys(claim.tenant, claim.flow),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             known=known.head.version if known else 0,
             texts=[text],
-            events=scripts.encoded(write.events),
+            events=encoded(write.events),
         )
         _, *changes = await self._scripts.run(call, claim.flow, "the result")
         if known is None:
@@ -233,16 +213,12 @@ class UpstashRunLedger:
         """Change the status."""
         is_large = isinstance(output, BlobRef)
         name, payload = _payload(None if is_large else output, waiting, answer)
-        day, tag = self._scripts.today(), self._keys.tag(tenant)
         call = scripts.transition(
-            *self._keys.of_flow(tenant, flow),
-            *self._scripts.days(tenant, day),
+            self._keys.flow_keys(tenant, flow),
+            self._scripts.days(tenant),
             self._keys.outbox(tenant),
-            self._keys.outbox_index(tag),
-            channel=self._keys.live(tenant, flow),
+            self._keys.outbox_index(self._keys.tag(tenant)),
             ttl_ms=self._ttl_ms,
-            tenant=tenant,
-            flow=flow,
             to=to.value,
             epoch=status_epoch,
             request=request or request_id(to, output, error, waiting, answer),
@@ -250,32 +226,40 @@ class UpstashRunLedger:
             answer=answer[0] if answer else None,
             output_ref=output_ref(flow, output.bytes) if is_large else None,
             texts_hold=name,
-            day=day,
-            texts=[] if name is None else [records.compact(payload)],
-            events=scripts.encoded(events, payload),
+            texts=[] if name is None else [compact(payload)],
+            events=encoded(events, payload),
         )
         await self._scripts.run(call, flow, f"the {name or 'error'}")
 
     async def record_failure(self, tenant: str, flow: str, error: str) -> int:
         """Count a failure."""
-        key, nonce = self._keys.flow(tenant, flow), secrets.token_hex(8)
-        call = scripts.record_failure(key, nonce=nonce, error=error)
+        of, nonce = self._keys.flow_keys(tenant, flow), secrets.token_hex(8)
+        call = scripts.record_failure(of, nonce=nonce, error=error)
         _, failures = await self._scripts.run(call, flow)
         return failures
 
     async def delete(self, tenant: str, flow: str) -> None:
         """Remove a flow."""
         keys = self._keys
-        key, log, due, _ = keys.of_flow(tenant, flow)
         of_tenant = keys.flows(tenant), keys.outbox(tenant), keys.deliveries(tenant)
-        call = scripts.delete(key, log, due, *of_tenant, flow=flow)
+        call = scripts.delete(keys.flow_keys(tenant, flow), *of_tenant)
         verdict, *status = await self._scripts.run(call, flow)
         if verdict == "not_ended":
             raise ConflictError(f"the flow is {status[0]}: cancel it first")
 
-    async def take(self, limit: int, per_tenant: int, lease_ms: int) -> DueFlows:
-        """Return flows that are due."""
-        return await self._due.take(limit, per_tenant, lease_ms)
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
+        """Lease flows that are due."""
+        return await self._due.lease(limit, per_tenant, lease_ms)
+
+
+def due_flows(keys: Keyspace) -> Kind[str]:
+    """Return how flows are leased that are due."""
+    return Kind(
+        keys.due_index,
+        lambda tenant: (keys.due(tenant), keys.flows(tenant), keys.definitions(tenant)),
+        scripts.lease,
+        lambda texts: list(zip(texts[::2], texts[1::2], strict=True)),
+    )
 
 
 def _payload(

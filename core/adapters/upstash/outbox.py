@@ -1,14 +1,7 @@
 """Outbox over Redis: a zset of flows by when to look at them, and a hash of how far each has come.
 
-| key | type | holds |
-|---|---|---|
-| `{p}:outbox` | zset | tenant -> when to look into its outbox (ms) |
-| `{p}:t:outbox` | zset | every flow with webhooks still to be sent -> when to look at it (ms) |
-| `{p}:t:outbox:deliveries` | hash | flow -> JSON: epoch, number, index, failures, disabled, wait_ms |
-| | | and leased_until (ms) while somebody has it |
-
-The first two are filled by `create.lua`, so that a launch and its webhooks are one; `transition.lua`
-makes a flow due whose status changes.
+A flow is put into it by `create.lua`, so that a launch and its webhooks are one; `transition.lua`
+makes a flow due whose status changes. keys.py names the keys.
 """
 
 import json
@@ -17,13 +10,11 @@ from typing import Any
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.due import Taken, take_due
+from core.adapters.upstash.due import DueIndex, Kind
 from core.adapters.upstash.keys import Keyspace
 from core.crews.ledger import FencedError
-from core.polling import Batch
+from core.polling import Due
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind
-
-Leased = tuple[str, Delivery]  # of which tenant
 
 
 class UpstashOutbox:
@@ -32,32 +23,11 @@ class UpstashOutbox:
     def __init__(self, redis: Commands, keys: Keyspace | None = None) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
         self._scripts = ScriptRunner(redis)
+        self._due = DueIndex(redis, self._scripts, self._keys, _due_deliveries(self._keys))
 
-    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Batch[Delivery]:
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Delivery]:
         """Return flows that are due, leased."""
-
-        async def of(tag: str, tenants: list[str], room: int) -> Taken[Leased]:
-            return await self._lease(tag, tenants, room, per_tenant, lease_ms)
-
-        indexes = {tag: self._keys.outbox_index(tag) for tag in self._keys.all_tags()}
-        return Batch(*await take_due(self._redis, indexes, limit, of))
-
-    async def _lease(
-        self, tag: str, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
-    ) -> Taken[Leased]:
-        keys = self._keys
-        call = scripts.outbox_lease(
-            keys.outbox_index(tag),
-            [key for t in tenants for key in (keys.outbox(t), keys.deliveries(t))],
-            tenants=tenants,
-            limit=limit,
-            per_tenant=per_tenant,
-            lease_ms=lease_ms,
-        )
-        taken, soonest, moved = await self._scripts.run(call)
-        leased = zip(taken[::3], taken[1::3], taken[2::3], strict=True)
-        deliveries = [(tenant, _delivery(flow, record)) for tenant, flow, record in leased]
-        return Taken(deliveries, [float(soonest)] if soonest else [], bool(moved))
+        return await self._due.lease(limit, per_tenant, lease_ms)
 
     async def renew(self, tenant: str, delivery: Delivery, lease_ms: int) -> None:
         """Save how far a flow has come, and keep it."""
@@ -90,6 +60,21 @@ class UpstashOutbox:
         )
         if await self._scripts.run(call) == "fenced":
             raise FencedError
+
+
+def _due_deliveries(keys: Keyspace) -> Kind[Delivery]:
+    """Return how flows are leased of which webhooks are due."""
+
+    def read(texts: list[str]) -> list[tuple[str, Delivery]]:
+        leased = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
+        return [(tenant, _delivery(flow, record)) for tenant, flow, record in leased]
+
+    return Kind(
+        keys.outbox_index,
+        lambda tenant: (keys.outbox(tenant), keys.deliveries(tenant)),
+        scripts.outbox_lease,
+        read,
+    )
 
 
 def _record(delivery: Delivery) -> str:

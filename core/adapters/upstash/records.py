@@ -15,16 +15,11 @@ from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
 from core.flows.values import output_blob
+from core.json_text import compact
 
 SCHEMA = "2"
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
 USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
-
-
-def compact(value: Any) -> str:
-    """Return a value as JSON in few bytes, without what UTF-8 cannot hold."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace").decode()
 
 
 def result_text(result: dict[str, Any] | BlobRef) -> str:

@@ -3,38 +3,33 @@
 `texts`, `events` and replies are told in the scripts' first lines.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-from core.adapters.upstash.calls import (
-    FOLDER,
-    MAX_REQUEST_BYTES,
-    SCRIPTS,
-    Events,
-    Key,
-    Keys,
-    ScriptRunner,
-    Texts,
-    encoded,
-    script,
-    text,
-)
+from core.adapters.upstash.calls import Events, Keys, Texts, script
+from core.adapters.upstash.keys import DayKeys, FlowKeys, Key
 
-__all__ = ["FOLDER", "MAX_REQUEST_BYTES", "SCRIPTS", "ScriptRunner", "encoded", "text"]
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which tenants of a partition may have what is due of them leased, and how much of it."""
+
+    index: Key
+    of_tenants: Keys
+    tenants: list[str]
+    limit: int
+    per_tenant: int
+    lease_ms: int
 
 
 @script("flow")
 def create(
-    flow_key: Key,
-    log: Key,
-    due: Key,
-    index: Key,
+    of: FlowKeys,
     flows: Key,
     definitions: Key,
     outbox: Key,
     outbox_index: Key,
     *,
-    tenant: str,
-    flow: str,
     digest: str,
     definition_digest: str,
     created_ms: int,
@@ -48,57 +43,31 @@ def create(
 
 @script("flow", "money")
 def claim(
-    flow_key: Key,
-    log: Key,
-    due: Key,
-    index: Key,
-    yesterday: Key,
-    today: Key,
-    tomorrow: Key,
+    of: FlowKeys,
+    days: DayKeys,
     *,
-    channel: str,
-    tenant: str,
-    flow: str,
     step: str,
     epoch: int,
     owner: str,
     lease_ms: int,
     seen: int,
     more: bool,
-    day: int,
     events: Events,
 ) -> None: ...
 
 
 @script("flow")
-def add_steps(
-    flow_key: Key, log: Key, *, channel: str, steps: list[dict[str, Any]], known: int
-) -> None: ...
+def add_steps(of: FlowKeys, *, steps: list[dict[str, Any]], known: int) -> None: ...
 
 
 @script("flow")
-def reschedule(
-    flow_key: Key,
-    due: Key,
-    index: Key,
-    *,
-    tenant: str,
-    flow: str,
-    delay_ms: int,
-    seen: int | None,
-) -> None: ...
+def reschedule(of: FlowKeys, *, delay_ms: int, seen: int | None) -> None: ...
 
 
 @script("flow")
 def emit(
-    flow_key: Key,
-    log: Key,
-    due: Key,
-    index: Key,
+    of: FlowKeys,
     *,
-    channel: str,
-    tenant: str,
-    flow: str,
     step: str,
     epoch: int,
     seq: int,
@@ -111,37 +80,22 @@ def emit(
 
 @script("flow", "money")
 def release(
-    flow_key: Key,
-    log: Key,
-    due: Key,
-    index: Key,
-    yesterday: Key,
-    today: Key,
-    tomorrow: Key,
+    of: FlowKeys,
+    days: DayKeys,
     *,
-    channel: str,
-    tenant: str,
-    flow: str,
     step: str,
     epoch: int,
     seq: int,
     delay_ms: int,
     reason: str,
-    day: int,
     events: Events,
 ) -> None: ...
 
 
 @script("flow")
 def commit(
-    flow_key: Key,
-    log: Key,
-    due: Key,
-    index: Key,
+    of: FlowKeys,
     *,
-    channel: str,
-    tenant: str,
-    flow: str,
     step: str,
     epoch: int,
     seq: int,
@@ -153,20 +107,12 @@ def commit(
 
 @script("flow", "money")
 def transition(
-    flow_key: Key,
-    log: Key,
-    due: Key,
-    index: Key,
-    yesterday: Key,
-    today: Key,
-    tomorrow: Key,
+    of: FlowKeys,
+    days: DayKeys,
     outbox: Key,
     outbox_index: Key,
     *,
-    channel: str,
     ttl_ms: int,
-    tenant: str,
-    flow: str,
     to: str,
     epoch: int,
     request: str,
@@ -174,56 +120,42 @@ def transition(
     answer: str | None,
     output_ref: dict[str, Any] | None,
     texts_hold: str | None,
-    day: int,
     texts: Texts,
     events: Events,
 ) -> None: ...
 
 
 @script("flow")
-def delete(
-    flow_key: Key, log: Key, due: Key, flows: Key, outbox: Key, deliveries: Key, *, flow: str
-) -> None: ...
+def delete(of: FlowKeys, flows: Key, outbox: Key, deliveries: Key) -> None: ...
 
 
 @script("flow")
-def record_failure(flow_key: Key, *, nonce: str, error: str) -> None: ...
+def record_failure(of: FlowKeys, *, nonce: str, error: str) -> None: ...
 
 
 @script("flow")
-def reserve(
-    flow_key: Key, *, step: str, epoch: int, call_id: str, call: dict[str, Any]
-) -> None: ...
+def reserve(of: FlowKeys, *, step: str, epoch: int, call_id: str, call: dict[str, Any]) -> None: ...
 
 
 @script("flow", "money")
 def settle(
-    flow_key: Key,
-    log: Key,
-    yesterday: Key,
-    today: Key,
-    tomorrow: Key,
+    of: FlowKeys,
+    days: DayKeys,
     *,
-    channel: str,
     step: str,
     epoch: int,
     call_id: str,
     used: dict[str, int],
-    day: int,
     events: Events,
 ) -> None: ...
 
 
-@script()
-def take(
-    index: Key, of_tenants: Keys, *, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
-) -> None: ...
+@script("due")
+def lease(turn: Turn) -> None: ...
 
 
-@script()
-def outbox_lease(
-    index: Key, of_tenants: Keys, *, tenants: list[str], limit: int, per_tenant: int, lease_ms: int
-) -> None: ...
+@script("due")
+def outbox_lease(turn: Turn) -> None: ...
 
 
 @script()

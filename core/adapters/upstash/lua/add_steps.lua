@@ -1,7 +1,6 @@
 -- add_steps: add the steps that a flow does not have yet.
 --   args     steps: {id, record (as `step:` fields hold it), public (JSON text), ...}
 --   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
-local FLOW, LOG = unpack(KEYS)
 local names = {'changed', 'steps', unpack(HEAD)}
 for _, step in ipairs(args.steps) do
   push(names, 'step:' .. step.id)
@@ -26,13 +25,7 @@ for _, step in ipairs(args.steps) do
   end
 end
 if #added > 0 then
-  local now, version = now_ms(), flow.ver + 1
-  local changed = delta({'/version', int_str(version), '/updated_ms', int_str(now)}, shown)
-  flow.seq = int_str(append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', changed}))
-  flow.ver, flow.updated = int_str(version), int_str(now)
-  flow.changed = remember(flow.changed, version, added)
-  push(written, 'seq', flow.seq, 'ver', flow.ver, 'updated', flow.updated,
-    'steps', int_str(order), 'changed', flow.changed)
-  run_chunked('HSET', FLOW, written)
+  push(written, 'steps', int_str(order))
+  change(flow, now_ms(), {}, {new_steps = shown, names = added, fields = written})
 end
-return state_since(FLOW, flow, flow.changed, args.known, records)
+return state_since(flow, args.known, records)

@@ -2,7 +2,6 @@
 -- its last worker left open is ended, its calls under way count as lost.
 --   returns  {'claimed', epoch, attempt}, {'busy', milliseconds left}, {'fenced'}, {'expired'},
 --            {'not_found'}, {'wrong_clock'}
-local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW = unpack(KEYS)
 local field = 'step:' .. args.step
 local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'usage', 'plan', 'changed', field})
 if not flow.status then
@@ -31,45 +30,32 @@ end
 looked(plan, args.seen)
 local busy_until = step.state == 'running' and step.lease or step.not_before or 0
 if busy_until > now then -- guard: busy
-  schedule(DUE, INDEX, plan, next_look(plan, flow.status, now))
+  schedule(plan, next_look(plan, flow.status, now))
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
   return {'busy', busy_until - now}
 end
-local lost = lost_calls(step, now)
-local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
-if #lost > 0 and not windows then
+local status, changes = flow.status == 'queued' and 'running' or flow.status, {}
+local fields = {'status', status}
+if not charge(flow, now, lost_calls(step, now), changes, fields) then -- guard: lost calls
   return {'wrong_clock'}
 end
-local version = flow.ver + 1
 step.state, step.owner, step.epoch, step.attempts = 'running', args.owner, step.epoch + 1, step.attempts + 1
 step.lease, step.started, step.not_before = now + args.lease_ms, step.started or now, nil
 step.seq, step.last = 0, 0
 step.calls, step.reserved, step.skipped = nil, nil, nil -- guard: calls of the attempt before
 plan.leases[args.step], plan.calls[args.step] = step.lease, nil
 if args.more then -- guard: more steps are free
-  look_by(plan, now, version)
+  look_by(plan, now, flow.ver + 1)
 end
-local status = flow.status == 'queued' and 'running' or flow.status
-local at, written = '/steps/' .. int_str(step.order), {}
-local changes = {'/status', cjson.encode(status), at .. '/state', '"running"',
-  at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started),
-  '/version', int_str(version), '/updated_ms', int_str(now)}
+schedule(plan, next_look(plan, status, now))
+local at, made = '/steps/' .. int_str(step.order), {}
+push(changes, '/status', cjson.encode(status), at .. '/state', '"running"',
+  at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started))
 if step.waiting then
   step.waiting = nil
   push(changes, at .. '/waiting', 'null')
 end
-if #lost > 0 then -- guard: lost calls
-  local usage = count(lost, windows, flow.usage)
-  push(changes, '/usage', usage)
-  push(written, 'usage', usage)
-end
-local made = {}
 end_messages(made, {step})
-push(made, 'STATE_DELTA', delta(changes))
-local last = append(LOG, args.channel, tonumber(flow.seq), made)
-schedule(DUE, INDEX, plan, next_look(plan, status, now))
-push(written, field, cjson.encode(step), 'seq', int_str(last), 'ver', int_str(version),
-  'status', status, 'updated', int_str(now), 'plan', cjson.encode(plan),
-  'changed', remember(flow.changed, version, {args.step}))
-redis.call('HSET', FLOW, unpack(written))
+change(flow, now, changes,
+  {made = made, step = step, plan = plan, names = {args.step}, fields = fields})
 return {'claimed', step.epoch, step.attempts}

@@ -1,14 +1,14 @@
 -- create: begin a flow, once.
 --   texts    the definition, then fields of the flow's hash, name and value in turn
 --   returns  {'created'}, {'exists'} if this request made it before, {'conflict'} if another did
-local FLOW, LOG, DUE, INDEX, FLOWS, DEFINITIONS, OUTBOX, OUTBOX_INDEX = unpack(KEYS)
+local FLOWS, DEFINITIONS, OUTBOX, OUTBOX_INDEX = unpack(KEYS, 5)
 local digest = redis.call('HGET', FLOW, 'digest')
 if digest then
   return {digest == args.digest and 'exists' or 'conflict'} -- guard: another request's flow
 end
 local now_us = now_us()
 local now = math.floor(now_us / 1000)
-local last, written = append(LOG, nil, 0, {}), {}
+local last, written = append(0, {}), {}
 for i = 2, #TEXTS do
   push(written, TEXTS[i])
 end

@@ -1,38 +1,23 @@
 -- emit: append what happened in a step, renew its lease, say of what an attempt failed.
 --   returns  {'ok', number of the last event}, {'fenced'}, {'expired'}, {'not_found'}
-local FLOW, LOG, DUE, INDEX = unpack(KEYS)
-local field = 'step:' .. args.step
-local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'plan', 'changed', field})
-if not flow.status then
-  return {'not_found'}
-end
-local step = flow[field] and cjson.decode(flow[field])
-if not step or step.epoch ~= args.epoch then -- guard: fence
-  return {'fenced'}
-end
-if args.seq <= step.seq then -- guard: once
+local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'plan', 'changed', 'step:' .. args.step})
+local step, refusal = held(flow)
+if refusal == 'written' then
   return {'ok', step.last}
 end
-if step.state ~= 'running' then -- guard: done, or ended with its flow
-  return {'fenced'}
+if refusal then
+  return {refusal}
 end
 local now, plan = now_ms(), plan_of(flow.plan)
 if over(flow.deadline, now) then -- guard: deadline
   return {'expired'}
 end
-step.lease, step.seq, step.message = now + args.lease_ms, args.seq, args.message
+step.lease, step.message = now + args.lease_ms, args.message
 plan.leases[args.step] = step.lease -- guard: the lease is renewed
-reschedule(DUE, INDEX, plan, flow.status, now, args.lease_ms / 3)
-local made, written = {}, {}
-if args.error then
-  local at, version = '/steps/' .. int_str(step.order), flow.ver + 1
-  step.error = args.error
-  push(made, 'STATE_DELTA', delta({at .. '/error', cjson.encode(args.error),
-    '/version', int_str(version), '/updated_ms', int_str(now)}))
-  push(written, 'ver', int_str(version), 'updated', int_str(now),
-    'changed', remember(flow.changed, version, {args.step}))
+schedule_with_slack(plan, flow.status, now, args.lease_ms / 3)
+if not args.error then
+  return {'ok', store(flow, {}, {step = step, plan = plan})}
 end
-step.last = append(LOG, args.channel, tonumber(flow.seq), made)
-push(written, field, cjson.encode(step), 'seq', int_str(step.last), 'plan', cjson.encode(plan))
-redis.call('HSET', FLOW, unpack(written))
-return {'ok', step.last}
+step.error = args.error
+local changes = {'/steps/' .. int_str(step.order) .. '/error', cjson.encode(args.error)}
+return {'ok', change(flow, now, changes, {step = step, plan = plan, names = {args.step}})}

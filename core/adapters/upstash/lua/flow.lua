@@ -1,4 +1,5 @@
--- Shared by the scripts that change a flow.
+-- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash.
+local FLOW, LOG, DUE, INDEX = unpack(KEYS)
 local MAXLEN, BATCH, REMEMBERED, DAY_MS = 10000, 500, 64, 86400000
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
 local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',
@@ -13,7 +14,7 @@ local function terminal(status)
   return status == 'succeeded' or status == 'failed' or status == 'cancelled'
 end
 
--- delta: the STATE_DELTA event of a change to the public state, as core/flows.py shows it.
+-- delta: the STATE_DELTA event of a change to the public state, as `Flow.public` shows it.
 --   changes     path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
 --   new_steps   the JSON texts of steps to add, or nothing
 --   output_ref  where the output is read that is too large for a state, or nothing
@@ -55,7 +56,7 @@ end
 -- listen to a flow that is being created: there is no channel then.
 --   alone    whether what was sent is left out
 --   returns  the number of the last event
-local function append(log, channel, last, made, alone)
+local function append(last, made, channel, alone)
   local events = made -- guard: a version has an event
   for i = FIRST_EVENT, alone and 0 or #ARGV, 2 do
     push(events, ARGV[i], whole_event(ARGV[i + 1]))
@@ -63,7 +64,7 @@ local function append(log, channel, last, made, alone)
   local count = #events / 2
   for from = 1, count, BATCH do
     local to = math.min(from + BATCH - 1, count)
-    redis.call('XADD', log, 'MAXLEN', '~', MAXLEN, int_str(last + to) .. '-0',
+    redis.call('XADD', LOG, 'MAXLEN', '~', MAXLEN, int_str(last + to) .. '-0',
       unpack(events, 2 * from - 1, 2 * to))
   end
   if channel and count > 0 then
@@ -93,19 +94,82 @@ local function remember(before, version, names)
   return cjson.encode(changed)
 end
 
+-- held: the step that a write of a claim is for, and why it may not be written, or nothing:
+--   'written' (this write, before), 'fenced', 'not_found'
+local function held(flow)
+  if not flow.status then
+    return nil, 'not_found'
+  end
+  local record = flow['step:' .. args.step]
+  local step = record and cjson.decode(record)
+  if not step or step.epoch ~= args.epoch then -- guard: fence
+    return nil, 'fenced'
+  end
+  if args.seq <= step.seq then -- guard: once
+    return step, 'written'
+  end
+  if step.state ~= 'running' then -- guard: done, or ended with its flow
+    return nil, 'fenced'
+  end
+  return step
+end
+
+-- store: append events, and store what has changed with them.
+--   made     events made here, see `append`
+--   parts    what is stored: `step`, the record of args.step; `plan`; `fields`, more of the hash,
+--            name and value in turn; `alone`, whether the events that were sent are left out
+--   returns  the number of the last event
+local function store(flow, made, parts)
+  local last, written = append(tonumber(flow.seq), made, args.channel, parts.alone), parts.fields or {}
+  flow.seq = int_str(last)
+  push(written, 'seq', flow.seq)
+  if parts.step then
+    if args.seq then -- by this a write of a claim is known when it is sent again
+      parts.step.seq, parts.step.last = args.seq, last
+    end
+    local field = 'step:' .. args.step
+    flow[field] = cjson.encode(parts.step)
+    push(written, field, flow[field])
+  end
+  if parts.plan then
+    push(written, 'plan', cjson.encode(parts.plan))
+  end
+  run_chunked('HSET', FLOW, written)
+  return last
+end
+
+-- change: store a change of the public state: it gets the next version, and an event that tells it.
+--   changes  path and new value (JSON text) in turn
+--   parts    as `store` takes them, and: `names` of the steps and results that have changed;
+--            `made`, events that come before this one; `new_steps`, `output_ref`, see `delta`
+--   returns  the number of the last event
+local function change(flow, now, changes, parts)
+  local version, made = flow.ver + 1, parts.made or {}
+  flow.ver, flow.updated = int_str(version), int_str(now)
+  push(changes, '/version', flow.ver, '/updated_ms', flow.updated)
+  push(made, 'STATE_DELTA', delta(changes, parts.new_steps, parts.output_ref))
+  parts.fields = parts.fields or {}
+  push(parts.fields, 'ver', flow.ver, 'updated', flow.updated)
+  if parts.names then
+    flow.changed = remember(flow.changed, version, parts.names)
+    push(parts.fields, 'changed', flow.changed)
+  end
+  return store(flow, made, parts)
+end
+
 -- state_since: what a worker that knows the state of version `known` needs to have the present one.
---   changed  the field `changed`
 --   records  step records that are at hand: name -> JSON text. Their results are the worker's own.
 --   returns  {'ok', fields of the head, name and value in turn, name, record and result of what
 --            changed in turn}; the last is nothing if that can no longer be told
-local function state_since(key, flow, changed, known, records)
+local function state_since(flow, known, records)
   local head, parts, wanted, names = {}, {}, {}, {}
   for _, name in ipairs(HEAD) do
     if flow[name] then
       push(head, name, tostring(flow[name]))
     end
   end
-  local seen, remembered = {}, changed and cjson.decode(changed) or {floor = 0, list = {}}
+  local seen = {}
+  local remembered = flow.changed and cjson.decode(flow.changed) or {floor = 0, list = {}}
   if known < remembered.floor then
     return {'ok', head}
   end
@@ -121,7 +185,7 @@ local function state_since(key, flow, changed, known, records)
       end
     end
   end
-  local found = read(key, wanted)
+  local found = read(FLOW, wanted)
   for _, name in ipairs(names) do
     push(parts, name, found['step:' .. name] or '', found['result:' .. name] or '')
   end
@@ -162,21 +226,21 @@ local function looked(plan, seen)
 end
 
 -- schedule: have the flow looked at at a time, be that earlier or later than before. The index is
--- lowered with it where it has to be; `take` raises it.
-local function schedule(due, index, plan, at)
+-- lowered with it where it has to be; `lease` raises it.
+local function schedule(plan, at)
   plan.due = at
-  if redis.call('ZADD', due, 'XX', 'GT', 'CH', int_str(at), args.flow) == 0 then
-    redis.call('ZADD', due, 'XX', 'LT', int_str(at), args.flow)
-    redis.call('ZADD', index, 'LT', int_str(at), args.tenant) -- guard: earlier than the index knows
+  if redis.call('ZADD', DUE, 'XX', 'GT', 'CH', int_str(at), args.flow) == 0 then
+    redis.call('ZADD', DUE, 'XX', 'LT', int_str(at), args.flow)
+    redis.call('ZADD', INDEX, 'LT', int_str(at), args.tenant) -- guard: earlier than the index knows
   end
 end
 
--- reschedule: schedule a flow that somebody changes who does not look at all of it; at a later time
--- only when that gains more than `slack` ms. What is yet to be looked at stays in the plan, so this
--- never puts it off.
-local function reschedule(due, index, plan, status, now, slack)
+-- schedule_with_slack: schedule a flow that somebody changes who does not look at all of it; at a
+-- later time only when that gains more than `slack` ms. What is yet to be looked at stays in the
+-- plan, so this never puts it off.
+local function schedule_with_slack(plan, status, now, slack)
   local at, before = next_look(plan, status, now), plan.due or 0
   if at < before or at - before > slack then
-    schedule(due, index, plan, at)
+    schedule(plan, at)
   end
 end

@@ -2,6 +2,7 @@
 --   a call    {number, bound, accounts}, in the record of its step under its id
 --   accounts  {window, field} of each sum that the call adds to, e.g. {'day', 'model|crew|task'}
 --   sums      core/costs/usage.py: name -> whole number
+local YESTERDAY, TODAY, TOMORROW = unpack(KEYS, 5) -- of which `args.day` is the middle one
 local SPEND_SECONDS = 400 * 86400
 
 -- added: sums (JSON text, or nothing yet) with more added, as JSON text
@@ -34,10 +35,9 @@ local function lost_calls(step, now)
 end
 
 -- windows_of: the keys to count in, by window.
---   days     the keys of yesterday, today and tomorrow, by the caller's clock
---   returns  nothing if the caller's clock is further from Redis' than that
-local function windows_of(days, now)
-  local key = days[math.floor(now / DAY_MS) - args.day + 2]
+--   returns  nothing if the caller's clock is more than a day from Redis'
+local function windows_of(now)
+  local key = ({YESTERDAY, TODAY, TOMORROW})[math.floor(now / DAY_MS) - args.day + 2]
   return key and {day = key}
 end
 
@@ -69,4 +69,22 @@ local function count(calls, windows, before)
     end
   end
   return total
+end
+
+-- charge: count calls, each with `used`, in the windows of this day and in the flow's usage. Comes
+-- before all else that is written.
+--   changes, fields  of the flow's state and hash: the usage is added to them
+--   returns          false if this is not possible for the caller's wrong clock
+local function charge(flow, now, calls, changes, fields)
+  if #calls == 0 then
+    return true
+  end
+  local windows = windows_of(now)
+  if not windows then
+    return false
+  end
+  local usage = count(calls, windows, flow.usage)
+  push(changes, '/usage', usage)
+  push(fields, 'usage', usage)
+  return true
 end

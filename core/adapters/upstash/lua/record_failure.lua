@@ -1,6 +1,5 @@
 -- record_failure: count a failure outside of any step, once per nonce.
 --   returns  {'ok', failures since the last commit}, {'not_found'}
-local FLOW = unpack(KEYS)
 local flow = read(FLOW, {'status', 'failures', 'failed_by'})
 if not flow.status then
   return {'not_found'}

@@ -1,6 +1,5 @@
 -- reschedule: have a live flow looked at later; at the end of its time at the latest.
 --   returns  {'ok'}, {'expired'}, {'not_found'}
-local FLOW, DUE, INDEX = unpack(KEYS)
 local flow = read(FLOW, {'status', 'ver', 'deadline', 'plan'})
 if not flow.status then
   return {'not_found'}
@@ -16,7 +15,7 @@ if not args.seen or args.seen == tonumber(flow.ver) then -- guard: it has change
   local at = now + args.delay_ms
   plan.look = math.min(at, deadline or at) -- guard: not beyond the deadline
   plan.seen = tonumber(flow.ver)
-  schedule(DUE, INDEX, plan, next_look(plan, flow.status, now))
+  schedule(plan, next_look(plan, flow.status, now))
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
 end
 return {'ok'}

@@ -2,7 +2,6 @@
 -- the numbers that were passed over are remembered as skipped.
 --   args     call: {number, bound, accounts}
 --   returns  {'ok'}, {'fenced'}, {'expired'}, {'not_found'}
-local FLOW = unpack(KEYS)
 local field, call = 'step:' .. args.step, args.call
 local flow = read(FLOW, {'status', 'deadline', 'plan', field})
 if not flow.status then

@@ -3,7 +3,6 @@
 -- once, and nothing else of a late answer does. An ended flow gets a new version for it, and no event.
 --   args     used: sums
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
-local FLOW, LOG, YESTERDAY, TODAY, TOMORROW = unpack(KEYS)
 local field = 'step:' .. args.step
 
 local function correct_lost(flow, step)
@@ -12,7 +11,7 @@ local function correct_lost(flow, step)
   if not day then
     return
   end
-  local more, now, version, seq = {}, now_ms(), flow.ver + 1, tonumber(flow.seq)
+  local more = {}
   for name, value in pairs(args.used) do
     more[name] = value
   end
@@ -26,12 +25,10 @@ local function correct_lost(flow, step)
   end
   local usage = added(flow.usage, more)
   if not terminal(flow.status) then -- guard: the end is the last event
-    seq = append(LOG, args.channel, seq, {'STATE_DELTA', delta({'/usage', usage,
-      '/version', int_str(version), '/updated_ms', int_str(now)})}, true)
-    redis.call('HSET', FLOW, 'updated', int_str(now))
+    change(flow, now_ms(), {'/usage', usage}, {step = step, fields = {'usage', usage}, alone = true})
+  else
+    redis.call('HSET', FLOW, 'usage', usage, field, cjson.encode(step), 'ver', int_str(flow.ver + 1))
   end
-  redis.call('HSET', FLOW, 'usage', usage, field, cjson.encode(step), 'seq', int_str(seq),
-    'ver', int_str(version))
 end
 
 local flow = read(FLOW, {'status', 'seq', 'ver', 'usage', 'plan', field})
@@ -46,18 +43,13 @@ if not call then
     and not terminal(flow.status) -- guard: the end is final
   return {ours and 'ok' or 'fenced'}
 end
-local now, plan, version = now_ms(), plan_of(flow.plan), flow.ver + 1
-local windows = windows_of({YESTERDAY, TODAY, TOMORROW}, now)
-if not windows then
+local now, plan, changes, fields = now_ms(), plan_of(flow.plan), {}, {}
+call.used = args.used
+if not charge(flow, now, {call}, changes, fields) then
   return {'wrong_clock'}
 end
-call.used = args.used
 step.calls[args.call_id] = nil -- guard: once
 local left = (plan.calls[args.step] or 1) - 1
 plan.calls[args.step] = left > 0 and left or nil
-local usage = count({call}, windows, flow.usage)
-local last = append(LOG, args.channel, tonumber(flow.seq), {'STATE_DELTA', delta({'/usage', usage,
-  '/version', int_str(version), '/updated_ms', int_str(now)})})
-redis.call('HSET', FLOW, 'usage', usage, field, cjson.encode(step), 'plan', cjson.encode(plan),
-  'seq', int_str(last), 'ver', int_str(version), 'updated', int_str(now))
+change(flow, now, changes, {step = step, plan = plan, fields = fields})
 return {'ok'}

@@ -3,7 +3,7 @@
 --   args     texts_hold: the field that the first text is the value of, or nothing;
 --            output_ref: what readers see in the place of an output that is a blob, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
-local FLOW, LOG, DUE, INDEX, YESTERDAY, TODAY, TOMORROW, OUTBOX, OUTBOX_INDEX = unpack(KEYS)
+local OUTBOX, OUTBOX_INDEX = unpack(KEYS, 8)
 local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
   'moved_by', 'webhooks'})
 if not flow.status then
@@ -20,19 +20,20 @@ if terminal(flow.status) -- guard: the end is final
 then
   return {'fenced'}
 end
-local now, version, lost, ended = now_ms(), flow.ver + 1, {}, {}
-local held = {[args.texts_hold or ''] = TEXTS[1]}
-local changes, written, changed = {'/status', cjson.encode(args.to), '/output', held.output or 'null',
-  '/error', args.error and cjson.encode(args.error) or 'null', '/version', int_str(version),
-  '/updated_ms', int_str(now)}, {}, {}
+local now, lost, ended = now_ms(), {}, {}
+local given = {[args.texts_hold or ''] = TEXTS[1]}
+local changes = {'/status', cjson.encode(args.to), '/output', given.output or 'null',
+  '/error', args.error and cjson.encode(args.error) or 'null'}
+local fields, names = {'status', args.to, 'epoch', int_str(epoch + 1), 'output', given.output or '',
+  'error', args.error or '', 'moved_by', args.request}, {}
 if terminal(args.to) then -- guard: what is under way ends
-  local names = {}
-  for _, open in ipairs({plan.leases, plan.calls}) do
-    for name in pairs(open) do
-      push(names, 'step:' .. name)
+  local open = {}
+  for _, steps in ipairs({plan.leases, plan.calls}) do
+    for name in pairs(steps) do
+      push(open, 'step:' .. name)
     end
   end
-  for field, record in pairs(#names > 0 and read(FLOW, names) or {}) do
+  for field, record in pairs(#open > 0 and read(FLOW, open) or {}) do
     local step = cjson.decode(record)
     for _, call in ipairs(lost_calls(step, now)) do
       push(lost, call)
@@ -42,35 +43,32 @@ if terminal(args.to) then -- guard: what is under way ends
     if step.waiting then
       step.waiting = nil
       push(changes, at .. '/waiting', 'null')
-      push(changed, field:sub(6))
+      push(names, field:sub(6))
     end
     if step.state == 'running' then
       step.state, step.lease, step.finished = args.to == 'failed' and 'failed' or 'cancelled', 0, now
       push(changes, at .. '/state', cjson.encode(step.state), at .. '/finished_ms', int_str(now))
-      push(changed, field:sub(6))
+      push(names, field:sub(6))
     end
     push(ended, {order = step.order, message = step.message})
     step.message = nil
-    push(written, field, cjson.encode(step))
+    push(fields, field, cjson.encode(step))
   end
   plan = plan_of()
 end
-local windows = #lost > 0 and windows_of({YESTERDAY, TODAY, TOMORROW}, now)
-if #lost > 0 and not windows then
+if not charge(flow, now, lost, changes, fields) then
   return {'wrong_clock'}
 end
-if held.waiting or flow.status == 'waiting' then
-  push(changes, '/waiting', held.waiting or 'null')
-  push(written, 'waiting', held.waiting or '')
-end
-if #lost > 0 then
-  local usage = count(lost, windows, flow.usage)
-  push(changes, '/usage', usage)
-  push(written, 'usage', usage)
+if given.waiting or flow.status == 'waiting' then
+  push(changes, '/waiting', given.waiting or 'null')
+  push(fields, 'waiting', given.waiting or '')
 end
 if args.answer then
-  push(written, 'result:' .. args.answer, TEXTS[1])
-  push(changed, args.answer)
+  push(fields, 'result:' .. args.answer, TEXTS[1])
+  push(names, args.answer)
+end
+if args.output_ref then
+  push(fields, 'output_bytes', int_str(args.output_ref.bytes))
 end
 if terminal(args.to) then
   redis.call('ZREM', DUE, args.flow) -- guard: never due again
@@ -81,8 +79,9 @@ if terminal(args.to) then
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
-  plan.look, plan.seen = args.to == 'waiting' and (tonumber(flow.deadline) or now + DAY_MS) or now, version
-  schedule(DUE, INDEX, plan, next_look(plan, args.to, now))
+  plan.look = args.to == 'waiting' and (tonumber(flow.deadline) or now + DAY_MS) or now
+  plan.seen = flow.ver + 1
+  schedule(plan, next_look(plan, args.to, now))
 end
 if flow.webhooks then
   redis.call('ZADD', OUTBOX, 'XX', 'LT', int_str(now), args.flow)
@@ -90,14 +89,6 @@ if flow.webhooks then
 end
 local made = {}
 end_messages(made, ended)
-push(made, 'STATE_DELTA', delta(changes, nil, args.output_ref))
-local last = append(LOG, args.channel, tonumber(flow.seq), made)
-push(written, 'status', args.to, 'epoch', int_str(epoch + 1), 'ver', int_str(version),
-  'output', held.output or '', 'error', args.error or '', 'updated', int_str(now),
-  'seq', int_str(last), 'plan', cjson.encode(plan), 'moved_by', args.request,
-  'changed', remember(flow.changed, version, changed))
-if args.output_ref then
-  push(written, 'output_bytes', int_str(args.output_ref.bytes))
-end
-run_chunked('HSET', FLOW, written)
+change(flow, now, changes,
+  {made = made, output_ref = args.output_ref, plan = plan, names = names, fields = fields})
 return {'ok'}
