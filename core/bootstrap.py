@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from core.adapters.upstash.commands import Commands
     from core.adapters.upstash.keys import Keyspace
+    from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
     from core.crews.definition import Registry
@@ -100,6 +101,14 @@ def keyspace() -> "Keyspace":
     from core.adapters.upstash.keys import Keyspace
 
     return Keyspace(settings().partitions)
+
+
+@_provider
+def partition_check() -> "PartitionCheck":
+    """Return what workers and sweeps ask before their first look for work."""
+    from core.adapters.upstash.partitions import PartitionCheck
+
+    return PartitionCheck(redis(), keyspace())
 
 
 @_provider

@@ -19,6 +19,7 @@ ADDRESSES = frozenset({
 })  # fmt: skip
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
+LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
 REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
@@ -90,13 +91,13 @@ class Settings:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
         _addresses(environ)
-        api_key = environ.get("CREWLINE_MODEL_API_KEY") or environ.get("OPENAI_API_KEY")
+        api_key = environ.get("CREWLINE_MODEL_API_KEY") or _openai_key(environ)
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
         model = environ.get("CREWLINE_MODEL", default_model)
         offline = model == OFFLINE or (model is None and environ.get("CREWLINE_HOST") == LOCAL_HOST)
         settings = cls(
-            redis_url=_required(environ, "UPSTASH_REDIS_REST_URL"),
+            redis_url=_redis_url(environ),
             redis_token=_required(environ, "UPSTASH_REDIS_REST_TOKEN"),
             jwt_keys=jwt_keys(environ),
             bucket=_required(environ, "CREWLINE_BUCKET"),
@@ -153,6 +154,13 @@ class Settings:
         return settings
 
 
+def _openai_key(environ: Mapping[str, str]) -> str | None:
+    """Return OpenAI's key where it is meant; a model of another provider would be handed it."""
+    provider = environ.get("CREWLINE_MODEL", "openai").partition("/")[0]
+    meant = provider == "openai" or "CREWLINE_MODEL_BASE_URL" in environ
+    return environ.get("OPENAI_API_KEY") if meant else None
+
+
 def _qstash(environ: Mapping[str, str]) -> QStash | None:
     if not (worker_url := environ.get("CREWLINE_WORKER_URL")):
         return None
@@ -190,6 +198,19 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if value is None:
         raise SettingsError(f"{name} is not set; docs/settings.md says what it should hold")
     return value
+
+
+def _redis_url(environ: Mapping[str, str]) -> str:
+    """Return where the store is. Its token, and all that is kept, would be read on the way to it."""
+    url = _required(environ, "UPSTASH_REDIS_REST_URL")
+    address, asked_for = urlsplit(url), environ.get("CREWLINE_REDIS_PLAINTEXT") == "yes"
+    here = LOOPBACK.fullmatch(address.hostname or "")
+    if address.scheme == "http" and not here and not asked_for:
+        raise SettingsError(
+            "UPSTASH_REDIS_REST_URL is not encrypted: use https://, or set "
+            "CREWLINE_REDIS_PLAINTEXT=yes if nobody else can read that network"
+        )
+    return url
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ D = TypeVar("D")
 T = TypeVar("T")
 
 LARGE_BYTES = 64 * 1024  # coding or parsing that much takes about 1 ms
-THREADS = 2
+THREADS = 1  # two would only take the interpreter from each other, and from the event loop
 
 
 async def run(work: Callable[[D], T], data: D, size_bytes: int) -> T:

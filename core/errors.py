@@ -50,6 +50,10 @@ class NotFoundError(CrewlineError):
     """There is no such thing, or it is another tenant's: the two look alike on purpose."""
 
 
+class NothingThereError(NotFoundError):
+    """There is no such thing, and no secret in that: the message is shown."""
+
+
 class ConflictError(CrewlineError):
     """It contradicts what is already there."""
 

@@ -2,7 +2,8 @@
 
 Two limits hold: `Room.concurrency` for the process, and `Room.per_tenant` for each tenant, so that one
 tenant's work that hangs holds nobody else's up. What is taken beyond a tenant's share waits here for
-it; what finds no place to wait is left to its lease, and comes again when that is over.
+it; what finds no place to wait is given back to the store, where that can be done, or else comes again
+when its lease is over.
 
 The loop sleeps until the store says that the next work is due, or until it is woken. Nothing that goes
 wrong in one turn ends it.
@@ -71,6 +72,7 @@ class Idle:
 
 Lease = Callable[[int, int], Awaitable[Due[Item]]]  # at most so many, at most so many of a tenant
 Run = Callable[[str, Item], Awaitable[None]]
+GiveBack = Callable[[str, Item], Awaitable[None]]  # after a while it is due again
 
 
 @dataclass(slots=True)
@@ -85,10 +87,12 @@ class PollLoop(Generic[Item]):
     run: Run[Item]
     room: Room
     idle: Idle = Idle()
+    give_back: GiveBack[Item] | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     _running: dict[asyncio.Task[None], str] = field(default_factory=dict[asyncio.Task[None], str])
     _shares: Counter[str] = field(default_factory=Counter[str])
     _waiting: deque[tuple[str, Item]] = field(default_factory=deque[tuple[str, Item]])
+    _giving_back: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def run_forever(self, stopped: asyncio.Event) -> None:
         """Run what becomes due until `stopped`; then finish what runs and leave the rest."""
@@ -127,7 +131,7 @@ class PollLoop(Generic[Item]):
         return started
 
     def offer(self, tenant: str, item: Item) -> None:
-        """Run this if there is room; have it wait for its tenant's share, or leave it otherwise."""
+        """Run this if there is room; have it wait for its tenant's share, or give it back otherwise."""
         full = len(self._running) >= self.room.concurrency
         if not full and self._shares[tenant] < self.room.per_tenant:
             self._start(tenant, item)
@@ -135,6 +139,13 @@ class PollLoop(Generic[Item]):
             self._waiting.append((tenant, item))
         else:
             log.info("no room for %s, it comes again", self.name, extra={"tenant": tenant})
+            self._leave(tenant, item)
+
+    def _leave(self, tenant: str, item: Item) -> None:
+        if self.give_back is not None:
+            task = asyncio.create_task(self._safely(self.give_back, tenant, item))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
 
     async def _turn(self) -> tuple[bool, int | None]:
         """Look once; return whether anything was started, and when more is due."""
@@ -152,15 +163,15 @@ class PollLoop(Generic[Item]):
         return found
 
     def _start(self, tenant: str, item: Item) -> None:
-        task = asyncio.create_task(self._run_safely(tenant, item))
+        task = asyncio.create_task(self._safely(self.run, tenant, item))
         self._running[task] = tenant
         self._shares[tenant] += 1
         task.add_done_callback(self._ended)
 
-    async def _run_safely(self, tenant: str, item: Item) -> None:
+    async def _safely(self, do: Run[Item], tenant: str, item: Item) -> None:
         logs.add(tenant=tenant)
         try:
-            await self.run(tenant, item)
+            await do(tenant, item)
         except Exception:
             log.exception("one of the %s went wrong; it comes again", self.name)
 
@@ -184,8 +195,8 @@ class PollLoop(Generic[Item]):
             await asyncio.sleep(0)  # for the callbacks that make the room
 
     async def _finish(self) -> None:
-        while self._running:
-            await asyncio.wait(self._running)
+        while left := {*self._running, *self._giving_back}:
+            await asyncio.wait(left)
             await asyncio.sleep(0)
 
     def _log(self, error: Exception, errors: int) -> None:

@@ -21,7 +21,7 @@ REQUEST_BYTES = 1024**2  # a client sends the whole conversation each time
 class _Received(BaseModel):
     """An object of the protocol; a later version may have more in it."""
 
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, frozen=True)
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, frozen=True, strict=True)
 
 
 class Message(_Received):
@@ -113,7 +113,8 @@ def _object(pointer: str, value: Any) -> dict[str, Any]:
 
 
 def _is_text(crew: Definition, name: str) -> bool:
-    return crew.inputs.get("properties", {}).get(name, {}).get("type") == "string"
+    schema = crew.inputs.get("properties", {}).get(name)
+    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "string"
 
 
 def _last_user_text(messages: list[Message]) -> str:

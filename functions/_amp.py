@@ -142,6 +142,7 @@ def _asked(flow: Flow) -> Answer:
     return {
         "execution_id": kickoff_id(flow.id),
         "task_id": asked.get("task"),
+        "review": asked.get("review"),
         "agent": asked.get("agent"),
         **_output(asked.get("output"), None),
     }

@@ -33,7 +33,7 @@ def _instead(hint: str) -> BeforeValidator:
 class Hooks(BaseModel):
     """Where webhooks of a kickoff go, as both requests name them."""
 
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, strict=True)
 
     task_webhook_url: str | None = None
     step_webhook_url: str | None = None
@@ -52,7 +52,7 @@ class Hooks(BaseModel):
 class Bearer(BaseModel):
     """A token that the receiver asks for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     strategy: Literal["bearer"]
     token: Token
@@ -65,7 +65,7 @@ class Bearer(BaseModel):
 class Basic(BaseModel):
     """A user and a password that the receiver asks for (RFC 7617)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     strategy: Literal["basic"]
     username: User
@@ -80,7 +80,7 @@ class Basic(BaseModel):
 class HumanInputWebhook(BaseModel):
     """Who is to be told that the flow waits for a person."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     url: str
     authentication: Annotated[Bearer | Basic, Field(discriminator="strategy")] | None = None
@@ -120,6 +120,7 @@ class Resume(Hooks):
     task_id: Annotated[str, Field(alias="task_id")]
     human_feedback: Annotated[str, Field(alias="human_feedback", max_length=FEEDBACK_CHARACTERS)]
     is_approve: Annotated[bool, Field(alias="is_approve")]
+    review: Annotated[str | None, Field(max_length=256)] = None  # beyond AMP's: the question
 
 
 def pointer(kind: WebhookKind) -> str:

@@ -65,6 +65,7 @@ def _waiting(asked: WaitingForPerson) -> Body:
     return {
         "status": PENDING,
         "task_id": asked.task,
+        "review": asked.review,
         "agent": asked.agent,
         "output": as_text(asked.output),
         "output_json": structured(asked.output),

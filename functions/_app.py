@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Scope
 
 from core import bootstrap, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions import _auth, _compress, _cors, _edge, _loop, _problem
+from functions import _auth, _complaints, _compress, _cors, _edge, _loop, _problem
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -81,7 +81,7 @@ def fastapi(router: "APIRouter") -> "FastAPI":
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
-        return _problem.response(_problem.invalid("a parameter is wrong", error.errors()))
+        return _problem.response(_complaints.invalid("a parameter is wrong", error.errors()))
 
     _require_guards(router.routes)
     app = FastAPI(

@@ -17,6 +17,8 @@ INTEGER_DIGITS = 16
 CONTAINERS = (dict, list)
 # Any integer beyond 2^53 has 16 digits; any float beyond the largest these, or three of an exponent.
 FAR_NUMBER = re.compile(rb"[0-9]{16}|[eE]\+?[0-9]{3}")
+FAR_BYTES = INTEGER_DIGITS  # the longest that it matches
+SEARCHED_BYTES = 16 * 1024
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a raw one is not UTF-8
 
 
@@ -69,7 +71,7 @@ class _RefusedError(ValueError):
 
 def _parsed(body: bytes) -> Any:
     """Return the JSON of a body. Python looks at single numbers only where one may be refused."""
-    look = bool(FAR_NUMBER.search(body))
+    look = _has_far_number(body)
     value = json.loads(
         body.decode(),
         parse_int=_integer if look else None,
@@ -81,6 +83,12 @@ def _parsed(body: bytes) -> Any:
     if SURROGATE.search(body):
         _check_surrogates(value)
     return value
+
+
+def _has_far_number(body: bytes) -> bool:
+    """Look in parts: nothing else in this process runs while one is searched."""
+    starts = range(0, len(body), SEARCHED_BYTES)
+    return any(FAR_NUMBER.search(body, at, at + SEARCHED_BYTES + FAR_BYTES) for at in starts)
 
 
 def _integer(digits: str) -> int:

@@ -2,6 +2,8 @@
 
 What is wrong is bounded where it is found: of members that a model does not know, only the first few
 are handed to it, and its lists stop at their first wrong member (`List`).
+
+The models are strict: of a decision that cannot be taken back, "yes" is not true, and 1 neither.
 """
 
 from itertools import islice
@@ -11,7 +13,7 @@ from pydantic import BaseModel, FailFast, ValidationError
 from starlette.requests import Request
 
 from core.errors import POINTERS, InvalidInputError
-from functions import _body, _problem
+from functions import _body, _complaints
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
@@ -49,7 +51,7 @@ def _invalid(
 ) -> InvalidInputError:
     if error.error_count() > LISTED:
         return InvalidInputError(f"{complaint}: {error.error_count()} of its values are wrong")
-    details = error.errors(include_input=False, include_context=False, include_url=False)
+    details = error.errors(include_input=False, include_url=False)
     for detail in details:
         detail["loc"] = (*within, *detail["loc"])
-    return _problem.invalid(complaint, details)
+    return _complaints.invalid(complaint, details)

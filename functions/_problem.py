@@ -7,7 +7,7 @@ logged, and is a plain 500 to the caller.
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +22,7 @@ from core.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    NothingThereError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -66,7 +67,7 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     status, name, title = kind
     kind_id = f"urn:crewline:problem:{name}"
     document: dict[str, Any] = {"type": kind_id, "title": title, "status": status}
-    if not isinstance(error, NotFoundError):
+    if isinstance(error, NothingThereError) or not isinstance(error, NotFoundError):
         document["detail"] = _cut(str(error), DETAIL_BYTES)
     if isinstance(error, InvalidInputError):
         document["errors"] = _fields(error.pointers)
@@ -116,16 +117,6 @@ def encoded(document: dict[str, Any]) -> bytes:
             break
         texts.append(text)
     return body.replace(b'"errors":[]', b'"errors":[' + b",".join(texts) + b"]", 1)
-
-
-def invalid(message: str, errors: Iterable[Mapping[str, Any]]) -> InvalidInputError:
-    """Return pydantic's complaints as an error of ours: which field and why, not what it held."""
-    return InvalidInputError(message, ((_pointer(e["loc"]), e["msg"]) for e in errors))
-
-
-def _pointer(location: Iterable[str | int]) -> str:
-    """Return the place as a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
 class BrokenOffError(Exception):

@@ -92,14 +92,20 @@ async def amp_resume(
     crew: str,
     who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
+    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
-    """Answer a task that waits for a person. Sent again, the same answer changes nothing."""
+    """Answer a task that waits for a person.
+
+    Sent again with its Idempotency-Key or its `review`, it changes nothing; without either it is an
+    answer to whatever question about the task is open then.
+    """
     flow = _app.possible_id(flow_id(said.execution_id))
     if not said.is_approve and not said.human_feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/human_feedback": reason})
-    state = _of_crew(await bootstrap.ledger().state(who.tenant, flow), crew)
-    review = _review(state, said.task_id)
+    state = _of_crew(await bootstrap.ledger().state(who.tenant, flow, fresh=True), crew)
+    request = None if idempotency_key is None else control.request_of_key(idempotency_key)
+    review = _review(state, said, request)
     added = _added_urls(state, said, review)
     _check_targets(who.tenant, added)
     await control.resume(
@@ -111,6 +117,7 @@ async def amp_resume(
         feedback=said.human_feedback,
         review=review,
         webhooks={kind.value: url for kind, url in added.items()},
+        request=request,
         subject=who.subject,
     )
     if said.is_approve:
@@ -136,7 +143,26 @@ def _added_urls(state: Flow, said: Resume, review: str) -> dict[WebhookKind, str
     return {kind: url for kind, url in said.urls().items() if kind not in known}
 
 
-def _review(state: Flow, task: str) -> str:
+def _review(state: Flow, said: Resume, request: str | None) -> str:
+    """Return the question that is answered: the one named, or the one this request answered before.
+
+    Raises InvalidInputError if it is none about the task, ConflictError as `_likely_review`, or if
+    another answer came with this request's Idempotency-Key.
+    """
+    before = None if request is None else control.review_answered_by(state, request)
+    review = said.review or before or _likely_review(state, said.task_id)
+    if before not in (None, review) or (before and not _is_about(before, said.task_id)):
+        raise ConflictError("this Idempotency-Key came with another answer: take a new one")
+    if not _is_about(review, said.task_id):
+        raise InvalidInputError("an answer to nothing", {"/review": "is no review of this task"})
+    return review
+
+
+def _is_about(review: str, task: str) -> bool:
+    return review.startswith(f"{task}.review.")
+
+
+def _likely_review(state: Flow, task: str) -> str:
     """Return the question about the task that is open, or else the one that was answered last.
 
     Answering that again as it was is a request that was sent twice. Raises ConflictError.

@@ -39,7 +39,7 @@ router = APIRouter()
 class Answer(BaseModel):
     """The body of POST /v1/flows/{id}/resume; `review` is the one that the flow's state names."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     approve: bool
     feedback: Annotated[str, Field(max_length=FEEDBACK_CHARACTERS)] = ""
@@ -49,7 +49,7 @@ class Answer(BaseModel):
 class FlowRequest(BaseModel):
     """The body of POST /v1/flows."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     crew: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     inputs: dict[str, Any] = {}

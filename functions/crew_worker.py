@@ -26,6 +26,7 @@ from core import bootstrap, logs
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
 from core.crews.run import Worker
+from core.errors import UnavailableError
 from core.polling import Room
 from crews.loading import AllowListError
 from functions import _app, _logging, _loop, _wakeups, _webhooks
@@ -55,6 +56,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 async def _run_batch(worker: Worker, records: list[dict[str, Any]], clock: Clock) -> list[str]:
     """Run the flows of all messages side by side; return the ids of the messages that failed."""
+    await bootstrap.partition_check().require()
     room = asyncio.Semaphore(bootstrap.settings().worker_flows)
     ran = await asyncio.gather(*(_run_record(worker, record, clock, room) for record in records))
     await _webhooks.deliver_due(clock)
@@ -87,6 +89,7 @@ async def run_message(request: Request) -> Response:
         log.warning("a message names no flow; it is dropped")
     else:
         clock = DeadlineClock(settings.worker_seconds)
+        await bootstrap.partition_check().require()
         await bootstrap.worker().run_flow(*named, clock)
         await _webhooks.deliver_due(clock)
     return Response(status_code=204)
@@ -105,11 +108,23 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(name, clock.stop)
     for mistake in bootstrap.registry().read_all()[1]:
         log.error("%s", mistake)
+    await _store_fits(clock)
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), clock, _room(settings.worker_flows)),
         _webhooks.run_dispatcher(clock.stopping, bootstrap.wake_listener()),
     )
+
+
+async def _store_fits(clock: StoppableClock) -> None:
+    """Return when the store has been asked; one that is away is waited for. Raises SettingsError."""
+    while not clock.stopping.is_set():
+        try:
+            return await bootstrap.partition_check().require()
+        except UnavailableError as error:
+            log.warning("the worker waits for the store: %s", error)
+            await asyncio.sleep(error.retry_after_seconds)
+    return None
 
 
 app = _app.unguarded([Route("/v1/worker", run_message, methods=["POST"])])

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import bootstrap, identity
 from core.blobs import BlobRef, in_thread
-from core.errors import NotFoundError
+from core.errors import NotFoundError, NothingThereError
 from core.flows import Batch, Flow, Head, Status, Summary, events
 from core.flows.subscription import snapshot_at
 from core.flows.values import draft_blob, draft_ref
@@ -103,7 +103,8 @@ async def flow_output(request: Request, who: Principal) -> Response:
 
 def _output(state: Flow) -> Any:
     if state.head.status is not Status.SUCCEEDED:
-        raise NotFoundError(f"the flow is {state.head.status} and has no output")
+        yet = "" if state.head.status.terminal else " yet"
+        raise NothingThereError(f"the flow is {state.head.status} and has no output{yet}")
     return state.output
 
 

@@ -55,6 +55,7 @@ async def _on_schedule(request: Request) -> Response:
 
 
 async def _sweep_and_deliver(clock: Clock) -> dict[str, int]:
+    await bootstrap.partition_check().require()
     woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue(), clock)
     done = {"woken": woken, "told": await _webhooks.deliver_due(clock)}
     log.info("swept", extra=done)

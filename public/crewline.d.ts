@@ -10,6 +10,10 @@
  * const state = await flow.done;
  * ```
  *
+ * Needed: Chrome or Edge 116, Firefox 124, Safari 17.4 (for AbortSignal.any). `launch`, `cancel`, `resume`
+ * and `upload` run under Node 20 as well, with a whole `url`; to follow a flow from there, take the Python
+ * client or any reader of server-sent events.
+ *
  * ## What is promised
  * Every event of a flow is handed on once and in order, whatever happens to the connection, and the
  * state is the one these events add up to. What cannot be handed on, as the log was trimmed or the
@@ -86,6 +90,13 @@ export interface Usage {
   lost_calls: number;
 }
 
+/** Where a value over 32 kB is read; null stands in its place. */
+export interface OutputRef {
+  bytes: number;
+  /** A path of the API. */
+  url: string;
+}
+
 /** What a flow waits for: somebody to approve an answer, or to say what should be different. */
 export interface Waiting {
   /** Names the question; to be sent with the answer. */
@@ -96,6 +107,8 @@ export interface Waiting {
   agent: string;
   /** What the flow would go on with. */
   output: unknown;
+  /** Where `output` is read, if it is large. */
+  output_ref?: OutputRef;
 }
 
 /** What GET /v1/flows/{id} answers. Times are milliseconds since 1970. */
@@ -115,6 +128,8 @@ export interface FlowState<Output = unknown> {
   usage: Usage;
   waiting: Waiting | null;
   output: Output | null;
+  /** Where `output` is read, if it is large. */
+  output_ref?: OutputRef;
   error: string | null;
 }
 
@@ -209,7 +224,7 @@ export interface Launched {
 /**
  * Launch a crew. Sent again, with back-off and under the same key, until there is an answer: a lost
  * one launches nothing twice. Rejects with a CrewlineError if the request is refused, and at once
- * with a TypeError or SyntaxError that is the caller's mistake.
+ * with a TypeError, ReferenceError or the like, which is a program's mistake.
  */
 export function launch(options: LaunchOptions): Promise<Launched>;
 

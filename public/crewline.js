@@ -22,7 +22,7 @@ export async function launch({ crew, inputs, url = "/v1/flows", key = randomId()
   const body = JSON.stringify({ crew, inputs });
   for (let failures = 1; ; failures++) {
     try {
-      return await (await request(url, { method: "POST", headers, body, signal })).json();
+      return await read(await request(url, { method: "POST", headers, body, signal }));
     } catch (error) {
       if (isFinal(error) || signal.aborted) throw error;
       const waitMs = backOffMs(failures, 1000, error.retryMs);
@@ -60,7 +60,8 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
   const flow = href.slice(base.length);
   const storageKey = `crewline:${href}`;
   const request = requester(options);
-  const { promise: done, resolve, reject } = Promise.withResolvers();
+  let resolve, reject;
+  const done = new Promise((...both) => ([resolve, reject] = both));
   const following = new AbortController();
   const startedMs = Date.now();
 
@@ -297,7 +298,7 @@ export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) 
   async function fetchPage(one, from, signal, seconds) {
     const headers = { prefer: `wait=${seconds}` };
     const answer = await get(`${one}/events?after=${from || 0}`, headers, signal, seconds);
-    const { events, snapshot, more, cursor: last } = await answer.json();
+    const { events, snapshot, more, cursor: last } = await read(answer);
     let [incarnation, number] = last.split(".");
     number -= events.length;
     const entries = events.map((event) => [`${incarnation}.${++number}`, event]);
@@ -329,12 +330,10 @@ function requester({ token, fetch = globalThis.fetch }) {
   return async function request(url, init, mayRenew = typeof token === "function") {
     bearer ??= await newToken();
     const headers = { ...init.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) };
-    const sent = new Request(new URL(url, location), { ...init, headers }); // throws on mistakes
-    const answer = await fetch(sent.url, { ...init, headers }).catch((error) => {
-      throw Object.assign(error, { network: true });
-    });
+    const sent = new Request(new URL(url, globalThis.location?.href), { ...init, headers }); // throws on mistakes
+    const answer = await fetch(sent.url, { ...init, headers }).catch(networkFailed);
     const { ok, status } = answer;
-    const retryMs = (answer.retryMs = answer.headers.get("retry-after") * 1000);
+    const retryMs = (answer.retryMs = answer.headers.get("retry-after") * 1000 || 0);
     if (ok || status === 304) return answer;
     if (status === 401 && mayRenew) {
       bearer = undefined;
@@ -346,13 +345,20 @@ function requester({ token, fetch = globalThis.fetch }) {
   };
 }
 
+const networkFailed = (error) => {
+  throw Object.assign(error, { network: true });
+};
+
+/** Return the JSON of an answer; one that is cut off, or comes from somebody else, is the network's. */
+const read = (answer) => answer.json().catch(networkFailed);
+
 /** Whether asking again is no use: the server refused, or the caller made a mistake. */
 function isFinal({ status, network, name } = {}) {
   if (status) return status < 500 && ![408, TOO_MANY].includes(status);
-  return !network && ["TypeError", "SyntaxError", "DataCloneError"].includes(name);
+  return !network && /^(?!Abort|Timeout|Network)\w+Error$/.test(name);
 }
 
-const within = (signal, ms) => AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+const within = (signal, ms) => AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(ms))]);
 
 const sleep = (ms, signal) => new Promise((resolve) => (within(signal, ms).onabort = resolve));
 
@@ -360,7 +366,7 @@ const randomId = () => `${Date.now()}-${Math.random()}`;
 
 /** Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ */
 const backOffMs = (failures, base, least = 0) =>
-  Math.max(least, Math.random() * Math.min(LONGEST_WAIT_MS, base * 2 ** failures));
+  Math.round(Math.max(least, Math.random() * Math.min(LONGEST_WAIT_MS, base * 2 ** failures)));
 
 // Cursors, states, listeners, storage
 
@@ -392,7 +398,7 @@ function call(listener, ...values) {
   try {
     listener?.(...values);
   } catch (error) {
-    reportError(error);
+    (globalThis.reportError ?? console.error)(error);
   }
 }
 

@@ -42,6 +42,16 @@ def a_crew(
     )  # fmt: skip
 
 
+class AnyNumber:
+    """Partitions of a store in memory, which has none."""
+
+    async def require(self) -> None:
+        pass
+
+
+ANY_NUMBER = AnyNumber()
+
+
 class Scripted:
     """A runner that does what each step's function says, and counts what it began."""
 

@@ -23,6 +23,7 @@ from pydantic import BaseModel, Field
 from core.adapters import offline_skills
 from core.adapters.crewai.asked import asked
 from core.adapters.offline_quotes import MODEL, goal, quote, without_refusal
+from core.crews.work import StepFailedError
 
 CHARS_PER_TOKEN = 4
 CONTEXT_TOKENS = 1_000_000  # a prompt is only read here; CrewAI's default of 4096 would cut it
@@ -140,7 +141,7 @@ class OfflineModel(BaseLLM):
 
         def own(asked: str) -> str:
             whole = f"{system}\n\n{asked}" if system else asked
-            answers = (skill(whole) for skill in self.skills)
+            answers = (_skilled(skill, whole) for skill in self.skills)
             known = next((answer for answer in answers if answer is not None), None)
             return known or quote(asked, goal(system))
 
@@ -209,6 +210,14 @@ def _content(message: Any) -> str:
 
 def _tokens(text: str) -> int:
     return -(-len(text) // CHARS_PER_TOKEN)
+
+
+def _skilled(skill: Skill, prompt: str) -> str | None:
+    """Return a skill's answer. Its ValueErrors are words for the user, as StepFailedError."""
+    try:
+        return skill(prompt)
+    except ValueError as error:
+        raise StepFailedError(str(error)) from error
 
 
 def _usage(prompt: int, completion: int) -> dict[str, Any]:

@@ -83,10 +83,14 @@ def _plan(asked: StepTask) -> dict[str, Any]:
 
 def _put_together(asked: Prompt, prompt: str, own: Own) -> dict[str, Any]:
     answers = list(_numbered(asked, "subtask", "\n\n").values())
-    if _properties(asked)["output"].get("type") == "string":
+    if _is_text(_properties(asked)["output"]):
         return {"output": answers[0] if len(answers) == 1 else own(prompt)}
     values = (_json(text) for text in [own(prompt), *reversed(answers)])
     return {"output": next((value for value in values if value is not None), None)}
+
+
+def _is_text(schema: Any) -> bool:
+    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "string"
 
 
 def _choose(asked: Prompt, prompt: str, own: Own) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Control: what a person may do to a flow that is under way, or that failed."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from core.blobs import BlobStore, flow_prefix, in_thread
 from core.crews import clock, strategies
@@ -16,6 +17,8 @@ from core.flows.values import INLINE, LargeValues
 
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"
+WEBHOOKS_KEY = "webhooks"  # of an answer that is kept as a result: the addresses it added, and
+REQUEST_KEY = "request"  # the request that brought it
 TOO_QUICK = "the flow changes too quickly: send the request again"
 
 
@@ -80,6 +83,7 @@ async def resume(
     feedback: str,
     review: str | None = None,
     webhooks: Mapping[str, str] | None = None,
+    request: str | None = None,
     subject: str | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> Flow:
@@ -89,17 +93,18 @@ async def resume(
     `review` names the question that is answered, so that no answer meets a draft that nobody has
     read; sent again, an answer changes nothing. Of two different ones, one is refused. The log says
     that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
+    `request` is kept with the answer, for `review_answered_by`.
     Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
     if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
     """
     if not approve and not feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-    answer = strategies.review_answer(approve, feedback) | (
-        {"webhooks": webhooks} if webhooks else {}
+    answer = strategies.review_answer(approve, feedback) | _given(
+        {WEBHOOKS_KEY: webhooks, REQUEST_KEY: request}
     )
     state = await ledger.state(tenant, flow, fresh=True)
-    if review in state.results and state.results[review] == answer:
+    if _has_answer(state, review, answer):
         return state
     asked = state.waiting
     if asked is None:
@@ -122,9 +127,42 @@ async def resume(
             answer=(asked["review"], answer),
         )
     except FencedError as error:
+        state = await ledger.state(tenant, flow, fresh=True)
+        if _has_answer(state, review, answer):
+            return state
         raise ConflictError("the flow was answered by somebody else, or has ended") from error
     await wake_worker(wake_queue, tenant, flow)
     return await ledger.state(tenant, flow, fresh=True)
+
+
+def _given(parts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parts.items() if value}
+
+
+def _has_answer(state: Flow, review: str | None, answer: Mapping[str, Any]) -> bool:
+    """Tell whether this review has this answer, whichever request brought it.
+
+    Raises ConflictError if it has another one.
+    """
+    known = state.results.get(review) if review is not None else None
+    if known is None:
+        return False
+    if any(known.get(part) != answer.get(part) for part in ("output", WEBHOOKS_KEY)):
+        raise ConflictError(f"{review} has got another answer")
+    return True
+
+
+def request_of_key(idempotency_key: str) -> str:
+    """Return what is kept of the Idempotency-Key with which an answer came."""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
+
+
+def review_answered_by(state: Flow, request: str) -> str | None:
+    """Return the review whose answer this request brought before; None if it is a new one."""
+    for name, result in state.results.items():
+        if isinstance(result, dict) and cast("dict[str, Any]", result).get(REQUEST_KEY) == request:
+            return name
+    return None
 
 
 async def delete(ledger: RunLedger, blobs: BlobStore, *, tenant: str, flow: str) -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _NO_UPLOAD = "no such input: upload it first, with POST /v1/inputs"
 _STORE_SECONDS = 2.0
-_CHECKING = 16  # checking a character may take as long as reading so many
+_CHECKING = 5_000  # checking a character of a pattern may take as long as reading so many
 
 
 @dataclass(frozen=True, slots=True)

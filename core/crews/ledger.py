@@ -111,6 +111,10 @@ class ExpiredError(Exception):
     """The flow has taken as long as it may: end it."""
 
 
+# Of an id that was made of what the request brought.
+ID_TAKEN = "this Idempotency-Key, or AG-UI run, belongs to another request: take a new one"
+
+
 def request_id(
     to: Status, output: Any, error: str | None, waiting: Any, answer: tuple[str, Any] | None
 ) -> str:

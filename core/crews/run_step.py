@@ -23,14 +23,7 @@ from core.crews.event_buffer import EventBuffer
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.lessons import Lessons
 from core.crews.strategies import TaskGraph
-from core.crews.work import (
-    CrewRunner,
-    Kind,
-    Session,
-    StepDeferredError,
-    StepFailedError,
-    StepTask,
-)
+from core.crews.work import CrewRunner, Kind, Session, StepDeferredError, StepFailedError, StepTask
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -39,6 +32,7 @@ from core.flows.values import LargeValues, result_blob
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+RETRY_SECONDS, RETRY_LONGEST_SECONDS = 1.0, 8.0  # between two attempts; doubled each time
 LOOK_SECONDS = 0.2  # between two looks at the clock during a step
 
 
@@ -260,12 +254,15 @@ async def _run_in_time(running: Coroutine[Any, Any, T], clock: Clock) -> T:
 
 async def _run_attempts(runner: CrewRunner, work: StepTask, session: Session) -> dict[str, Any]:
     """Run the step as often as its task allows. Raises StepFailedError of the last attempt."""
-    for left in range(work.definition.tasks[work.prompt.task].retries, 0, -1):
+    retries = work.definition.tasks[work.prompt.task].retries
+    for attempt in range(retries):
         try:
             return await _run_attempt(runner, work, session)
         except StepFailedError as error:
             failed = {"step": work.prompt.step, "error": str(error)}
-            session.post(events.custom("step_failed", failed | {"retries_left": left - 1}))
+            left = {"retries_left": retries - attempt - 1}
+            session.post(events.custom("step_failed", failed | left))
+        await asyncio.sleep(min(RETRY_SECONDS * 2**attempt, RETRY_LONGEST_SECONDS))
     return await _run_attempt(runner, work, session)
 
 

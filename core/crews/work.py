@@ -63,6 +63,10 @@ class Prompt:
             return output
         return None if output.get("send_back") else output["output"]
 
+    def with_answer(self, output: Any, answer: Any) -> Any:
+        """Return an output that says something else to the task."""
+        return {**output, "output": answer} if self.kind is Kind.AGGREGATE else answer
+
 
 @dataclass(frozen=True, slots=True)
 class StepTask:

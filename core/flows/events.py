@@ -13,6 +13,7 @@ Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com
 from typing import Any
 
 from core.costs.usage import Usage
+from core.flows.pieces import pieces
 from core.json_text import compact
 
 PIECE_CHARACTERS = 32_000  # of one event, of what may be cut
@@ -88,10 +89,10 @@ def merged(events: list[Event]) -> list[Event]:
     No piece, and none of a tool's arguments, is longer than PIECE_CHARACTERS: longer ones are cut.
     """
     kept: list[Event] = []
-    for event in (piece for each in events for piece in _cut(each)):
+    for event in (part for each in events for part in _cut(each)):
         last = kept[-1] if kept else {}
-        pieces = last.get("type") == event["type"] == "TEXT_MESSAGE_CONTENT"
-        if pieces and last["messageId"] == event["messageId"] and _fit(last, event):
+        of_texts = last.get("type") == event["type"] == "TEXT_MESSAGE_CONTENT"
+        if of_texts and last["messageId"] == event["messageId"] and _fit(last, event):
             kept[-1] = last | {"delta": last["delta"] + event["delta"]}
         else:
             kept.append(event)
@@ -106,8 +107,7 @@ def _cut(event: Event) -> list[Event]:
     delta = event.get("delta")
     if not isinstance(delta, str) or len(delta) <= PIECE_CHARACTERS:
         return [event]
-    starts = range(0, len(delta), PIECE_CHARACTERS)
-    return [event | {"delta": delta[at : at + PIECE_CHARACTERS]} for at in starts]
+    return [event | {"delta": piece} for piece in pieces(delta, PIECE_CHARACTERS)]
 
 
 def batches(events: list[Event]) -> list[list[Event]]:

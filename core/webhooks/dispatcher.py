@@ -1,9 +1,12 @@
 """Dispatching: process the outbox entries that are due, once or for ever."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.crews.ledger import FencedError
+from core.errors import UnavailableError
 from core.polling import Due, Idle, PollLoop, Room
 from core.webhooks.entry import OutboxEntry, Parts
 from core.webhooks.outbox import Delivery
@@ -42,7 +45,13 @@ class WebhookDispatcher:
         async def run(tenant: str, delivery: Delivery) -> None:
             await OutboxEntry(self.parts, tenant, delivery, stopped).process()
 
-        return PollLoop("webhooks", self._lease, run, ROOM, self.idle)
+        return PollLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
+
+    async def _give_back(self, tenant: str, delivery: Delivery) -> None:
+        """Put off what finds no place here, as its tenant has too much under way."""
+        parts = self.parts
+        with contextlib.suppress(FencedError, UnavailableError):  # it comes again with its lease
+            await parts.outbox.save(tenant, delivery, parts.policy.put_off_ms())
 
     async def _lease(self, limit: int, per_tenant: int) -> Due[Delivery]:
         return await self.parts.outbox.lease(limit, per_tenant, self.parts.policy.lease_ms)

@@ -1,9 +1,9 @@
 """Processing one outbox entry: send what its flow's log has gained, in order.
 
 One webhook is sent per webhook event; the cursor is saved after each 2xx. One that is not accepted is
-tried eight times over a day, and holds up those behind it; then it is given up, and so is its
-address: what else is meant for that is tried once each, until one is accepted. After the final event
-the flow leaves the outbox.
+tried eight times over a day, and holds up those behind it, but for those that ask a person at another
+address; then it is given up, and so is its address: what else is meant for that is tried once each, until one is accepted. After the final event
+the flow leaves the outbox. What is for a host that is slow is put off, without counting as a try.
 
 Whoever processes may be killed at any time. What was sent but not saved is sent again, with the same
 id.
@@ -12,8 +12,8 @@ id.
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from core import logs
 from core.crews.ledger import FencedError
@@ -21,7 +21,8 @@ from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
 from core.flows.values import INLINE, LargeValues, LostValueError, without_large
 from core.webhooks.events import Render, WebhookEvent, webhook_events
-from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox
+from core.webhooks.hosts import HostShares, SlowHostError
+from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox, WebhookKind
 from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.sender import UndeliveredError, WebhookSender
 from core.webhooks.signing import Signer
@@ -49,6 +50,7 @@ class Parts:
     policy: RetryPolicy = POLICY
     now: Callable[[], float] = time.time
     values: LargeValues = INLINE
+    hosts: HostShares = field(default_factory=HostShares)
 
 
 @dataclass(slots=True)
@@ -84,14 +86,15 @@ class OutboxEntry:
             return await self._look_again(head, delivery.wait_ms * 2)
         flow = await parts.log.snapshot(self.tenant, delivery.flow)
         flow = await self._whole(flow)
-        for event in webhook_events(flow, await self._new_entries(flow)):
+        pending = webhook_events(flow, await self._new_entries(flow))
+        for event in pending:
             if event.cursor <= self.delivery.cursor:
                 continue
             if self.stopped():
                 return await parts.outbox.save(self.tenant, self.delivery, 0)
-            await self._send(flow, event)
-            if self.delivery.cursor < event.cursor:
-                delay_ms = parts.policy.delay_ms(self.delivery.failures)
+            delay_ms = await self._attempt(flow, event)
+            if delay_ms is not None:
+                await self._ask_ahead(flow, event, pending)
                 return await parts.outbox.save(self.tenant, self.delivery, delay_ms)
             await parts.outbox.renew(self.tenant, self.delivery, parts.policy.lease_ms)
         cursor = DeliveryCursor.after(flow.head.sequence)
@@ -136,10 +139,45 @@ class OutboxEntry:
         news = News(head.sequence, policy.soonest_ms)
         return await outbox.save(self.tenant, delivery, wait_ms, news)
 
+    async def _attempt(self, flow: Flow, event: WebhookEvent) -> int | None:
+        """Send one event, unless it was sent ahead; return the ms to wait if it is to be tried again."""
+        if event.kind is WebhookKind.HUMAN_INPUT and event.cursor <= self.delivery.asked:
+            self.delivery = replace(self.delivery, cursor=event.cursor, failures=0)
+            return None
+        try:
+            await self._send(flow, event)
+        except SlowHostError:
+            log.info("webhooks are sent later: their host is slow")
+            return self.parts.policy.put_off_ms()
+        failed = self.delivery.cursor < event.cursor
+        return self.parts.policy.delay_ms(self.delivery.failures) if failed else None
+
+    async def _ask_ahead(
+        self, flow: Flow, failed: WebhookEvent, later: Iterator[WebhookEvent]
+    ) -> None:
+        """Send what asks a person, if it goes to another address than the event that failed.
+
+        Nobody waits for an answer longer than it takes to ask for it. What is not accepted is tried
+        again with the event that failed.
+        """
+        for event in later:
+            elsewhere = event.kind is WebhookKind.HUMAN_INPUT and event.url != failed.url
+            if not elsewhere or event.cursor <= self.delivery.asked:
+                continue
+            if self.stopped():
+                return
+            try:
+                await self._post(flow, event, _name(flow, event))
+            except (UndeliveredError, InvalidInputError, SlowHostError) as error:
+                log.info("a person is asked later: %s", error)
+                return
+            self.delivery = replace(self.delivery, asked=event.cursor)
+            lease_ms = self.parts.policy.lease_ms
+            await self.parts.outbox.renew(self.tenant, self.delivery, lease_ms)
+
     async def _send(self, flow: Flow, event: WebhookEvent) -> None:
         """Try to send one event: it is accepted, to be tried again, or given up."""
-        delivery, kind = self.delivery, event.kind
-        name = f"{flow.id}.{flow.head.cursor(event.cursor.number)}.{kind}"
+        delivery, kind, name = self.delivery, event.kind, _name(flow, event)
         try:
             await self._post(flow, event, name)
         except (UndeliveredError, InvalidInputError) as error:
@@ -162,7 +200,8 @@ class OutboxEntry:
         headers = parts.signer.headers(self.tenant, name, body, int(parts.now()))
         if event.authorization is not None:
             headers["authorization"] = event.authorization
-        await parts.sender.send(target, headers, body)
+        async with parts.hosts.place(self.tenant, target.host, target.port):
+            await parts.sender.send(target, headers, body)
 
     async def _count_failure(self) -> None:
         """Try again later what nobody foresaw; give the whole flow up when that does not help."""
@@ -184,3 +223,8 @@ class OutboxEntry:
             await self.parts.outbox.remove(self.tenant, self.delivery)
         except (FencedError, UnavailableError):
             log.info("the entry leaves the outbox later")
+
+
+def _name(flow: Flow, event: WebhookEvent) -> str:
+    """Return the id of a webhook, however often it is sent."""
+    return f"{flow.id}.{flow.head.cursor(event.cursor.number)}.{event.kind}"

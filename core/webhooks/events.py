@@ -46,8 +46,12 @@ class TaskFinished:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForPerson:
-    """A person is to judge what a task came to; `agent` is the role of whose answer it is."""
+    """A person is to judge what a task came to; `agent` is the role of whose answer it is.
 
+    `review` names the question.
+    """
+
+    review: str
     task: str
     agent: str
     output: Any
@@ -159,7 +163,7 @@ class _Replay:
                     pass
                 case _:
                     log.warning("the flow does not wait where its log says so")
-        return WaitingForPerson(asked["task"], asked["agent"], output)
+        return WaitingForPerson(asked["review"], asked["task"], asked["agent"], output)
 
     def _task(self, graph: strategies.TaskGraph, result: strategies.TaskResult) -> TaskFinished:
         task = graph.definition.tasks[result.task]

@@ -49,6 +49,7 @@ class Delivery:
     failures: int = 0
     disabled_kinds: frozenset[WebhookKind] = frozenset()
     wait_ms: int = 0  # the last delay between two looks at the log
+    asked: DeliveryCursor = DeliveryCursor()  # up to here people were asked, ahead of `cursor`
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How the bytes of a CSV are to be read: its encoding, delimiter, quote character and header.
 
 UTF-8 is proven by decoding the whole file, since one Latin-1 letter may stand in its last line.
-What is not UTF-8 is told apart by charset-normalizer, held to the two candidates we promise and
-shown only the lines that are not plain ASCII. The dialect is clevercsv's, from a bounded sample.
+A file in which more letters are UTF-8 than bytes are not is UTF-8 with a few bytes that went wrong. What
+else is not UTF-8 is told apart by charset-normalizer, held to the two candidates we promise and shown
+only the lines that are not plain ASCII. The dialect is clevercsv's, from a bounded sample.
 """
 
 import codecs
@@ -35,6 +36,7 @@ BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+UNREADABLE = "\ufffd"  # in the place of bytes that are no text
 _USUAL = ",;\t|"
 _BINARY = "The file is binary, not a CSV; export it as CSV and upload that."
 CONTAINERS = {
@@ -166,9 +168,17 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 def _legacy_encoding(stream: BinaryIO) -> str:
     sample = _lines_beyond_ascii(stream)
+    if _is_mostly_utf_8(sample):
+        return "utf-8"
     best = charset_normalizer.from_bytes(sample, cp_isolation=["cp932", "cp1252"]).best()
     encoding = best.encoding if best else "cp1252"
     return encoding if _decodes(stream, encoding) else "latin-1"
+
+
+def _is_mostly_utf_8(sample: bytes) -> bool:
+    text = sample.decode("utf-8", "replace")
+    wrong = text.count(UNREADABLE)
+    return sum(not letter.isascii() for letter in text) > 2 * wrong
 
 
 def _lines_beyond_ascii(stream: BinaryIO) -> bytes:

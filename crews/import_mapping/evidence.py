@@ -96,7 +96,7 @@ def broken(column: Column, field: Field) -> str | None:
         return None
     if field.numeric and not _within(column, field.limits):
         return f"its values are not numbers from {field.limits[0]:g} to {field.limits[1]:g}"
-    if field.pattern and _share(column, field.pattern.search) < LOOKS_RIGHT:
+    if field.matches and _share(column, field.matches) < LOOKS_RIGHT:
         return f"its values do not look like {field.name}"
     if field.unique and not _unique(column):
         return "its values repeat"

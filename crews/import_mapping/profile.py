@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from crews.import_mapping.decoding import (
     SAMPLE_CHARS,
+    UNREADABLE,
     BadCsv,
     Dialect,
     detect_dialect,
@@ -75,7 +76,7 @@ def _copy(stream: BinaryIO, spool: "tempfile.SpooledTemporaryFile[bytes]") -> Bi
 
 def _profile(stream: BinaryIO) -> Profile:
     encoding = detect_encoding(stream)
-    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+    text = io.TextIOWrapper(stream, encoding=encoding, errors=_errors(encoding), newline="")
     try:
         dialect = detect_dialect(_sample(text))
         found = _Table.read(table(text, dialect))
@@ -86,6 +87,11 @@ def _profile(stream: BinaryIO) -> Profile:
     finally:
         text.detach()
     return found.profile(encoding, dialect)
+
+
+def _errors(encoding: str) -> str:
+    """Say how bytes that are no text are met: in UTF-8, which most of the file is, they are shown as such."""
+    return "replace" if encoding == "utf-8" else "strict"
 
 
 def _sample(text: io.TextIOWrapper) -> str:
@@ -143,6 +149,7 @@ class _Table:
     mended: int = 0
     ragged: int = 0  # of those mended: rows that look as if they were cut in the wrong places
     footer: int = 0
+    unreadable: int = 0  # rows with bytes that are no text
     reservoir: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @classmethod
@@ -160,6 +167,7 @@ class _Table:
     def _add(self, row: list[str], draw: random.Random) -> None:
         width = len(self.names)
         too_long = not is_blank(row[width:])  # Chase's rows end in a delimiter more than the header
+        self.unreadable += any(UNREADABLE in cell for cell in row)
         self.mended += too_long or len(row) < width
         self.ragged += too_long or len(row) == 1  # Excel leaves empty cells at the end out
         cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
@@ -193,7 +201,8 @@ class _Table:
         footer = [f"{self.footer} lines below the last row were left out"]
         titles = [f"{dialect.titles} lines above the header were left out"]
         notes = self.notes + mended * bool(self.mended) + footer * bool(self.footer)
-        notes += titles * bool(dialect.titles)
+        unreadable = [f"{self.unreadable} rows hold bytes that are no {encoding}"]
+        notes += titles * bool(dialect.titles) + unreadable * bool(self.unreadable)
         return Profile(encoding, dialect.delimiter, self.rows, columns, notes)
 
 

@@ -11,7 +11,7 @@ what is not nearly certain. Both stay within what the schema allows.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from crews.import_mapping.evidence import column
 from crews.import_mapping.matching import propose, review
@@ -74,12 +74,17 @@ def _seen(target: dict[str, Any], prompt: str) -> dict[str, Any]:
     """Return the target as the agent goes by it: without examples if it goes by names alone."""
     if NAMES_ALONE not in prompt:
         return target
-    fields: Mapping[str, Mapping[str, Any]] = target["properties"]
-    plain = {
-        name: {key: value for key, value in field.items() if key != "examples"}
-        for name, field in fields.items()
-    }
+    fields: Mapping[str, Any] = target["properties"]
+    plain = {name: _without_examples(field) for name, field in fields.items()}
     return {**target, "properties": plain}
+
+
+def _without_examples(field: Any) -> Any:
+    """Leave a Boolean, which is a schema as well, as it is."""
+    if not isinstance(field, Mapping):
+        return field
+    given = cast("Mapping[str, Any]", field)
+    return {key: value for key, value in given.items() if key != "examples"}
 
 
 def _narrowed(mapping: Entries, prompt: str) -> Entries:

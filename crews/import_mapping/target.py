@@ -10,19 +10,19 @@
 they may look like: a value counts as alike when it is an example or ends in one as a word does.
 
 Whoever launches the crew writes the target, so nothing in it may decide how long a process is busy:
-patterns are RE2's, which match in linear time, and crew.yaml bounds all the rest at the launch.
+patterns are matched in linear time (Rust's regex), and crew.yaml bounds all the rest at the launch.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import re2
+from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 CHANCE = 3  # endings up to this many letters are alike by chance
 NUMERIC = frozenset({"number", "integer"})
-PATTERN_BYTES = 1 << 18  # of a compiled pattern; what a match costs is bounded by it
+LINEAR = RegexOptions(size_limit=1 << 20)  # bytes of a compiled pattern, which bound a match
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Field:
     numeric: bool
     integer: bool
     limits: tuple[float, float]
-    pattern: Any  # compiled by RE2, or None
+    matches: Callable[[str], bool] | None  # its pattern
     examples: frozenset[str]
     endings: frozenset[int]  # the lengths of the examples that a longer value may end in
     unique: bool
@@ -59,7 +59,7 @@ def _field(name: str, given: object, neutral: frozenset[str]) -> Field:
         numeric=bool(types) and types <= NUMERIC,
         integer=types == {"integer"},
         limits=(schema.get("minimum", float("-inf")), schema.get("maximum", float("inf"))),
-        pattern=_compiled(name, schema["pattern"]) if "pattern" in schema else None,
+        matches=_matcher(name, schema["pattern"]) if "pattern" in schema else None,
         examples=examples,
         endings=frozenset(len(example) for example in examples if len(example) > CHANCE),
         unique=bool(schema.get("x-unique", False)),
@@ -73,13 +73,12 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
     return {given} if isinstance(given, str) else set(given) - {"null"}
 
 
-def _compiled(name: str, pattern: str) -> Any:
-    options = re2.Options()
-    options.max_mem, options.log_errors = PATTERN_BYTES, False
+def _matcher(name: str, pattern: str) -> Callable[[str], bool]:
+    """Return what says whether a pattern is somewhere in a text."""
     try:
-        return re2.compile(pattern, options)
-    except (re2.error, UnicodeError) as error:
-        raise ValueError(f"The pattern of field {name} is none that RE2 takes.") from error
+        return Draft202012Validator({"pattern": pattern}, pattern_options=LINEAR).is_valid
+    except ValidationError as error:
+        raise ValueError(f"The pattern of field {name} cannot be matched.") from error
 
 
 def _lead(description: str) -> list[str]:

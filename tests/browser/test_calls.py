@@ -48,7 +48,7 @@ async def test_a_token_may_be_a_text(viewer: Viewer):
     tab = await viewer.tab()
     ended = await settled(tab, "launch", LAUNCH | {"token": tab.token})
     assert ended["status"] == 422
-    assert "nobody" in ended["message"]
+    assert "no such crew" in ended["message"]
 
 
 async def test_a_network_that_is_away_is_told_at_each_retry(viewer: Viewer, net: Network):

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from core.blobs import BlobRef
 from core.costs.usage import Usage
 from core.flows import Flow, Head, Status, Step
 from tests.browser.network import PUBLIC
@@ -20,7 +21,8 @@ WAITING = {
     "task": "map",
     "step": "map",
     "agent": "Writer",
-    "output": {"columns": []},
+    "output": None,
+    "output_ref": {"bytes": 40_000, "url": "/v1/flows/f1/output?review=map.review.1"},
 }
 USE = """
 import { cancel, follow, launch, resume, upload, type FlowState, type Step, type Usage, type Waiting } from "./crewline.js";
@@ -28,7 +30,7 @@ import { cancel, follow, launch, resume, upload, type FlowState, type Step, type
 const state: Required<FlowState> = STATE;
 const steps: Required<Step>[] = state.steps;
 const usage: Required<Usage> = state.usage;
-const waiting: Required<Waiting> | null = state.waiting;
+const waiting: Required<Waiting> = WAITING;
 
 const token = async () => "text";
 const { id } = await upload({ file: new Blob(["a,b"]), token: "text" });
@@ -49,7 +51,9 @@ def minified(node_modules: Path) -> bytes:
 def compiled(node_modules: Path, folder: Path, state: dict[str, Any]) -> str:
     """Return what TypeScript has against a program that uses the client; "" if nothing."""
     (folder / "crewline.d.ts").write_text(TYPES)
-    (folder / "use.ts").write_text(USE.replace("STATE", json.dumps(state)))
+    (folder / "use.ts").write_text(
+        USE.replace("STATE", json.dumps(state)).replace("WAITING", json.dumps(WAITING))
+    )
     options = ["--strict", "--noEmit", "--target", "es2022", "--module", "es2022"]
     more = ["--moduleResolution", "bundler", "--lib", "es2024,dom", folder / "use.ts"]
     command = [node_modules / ".bin/tsc", *options, *more]
@@ -71,7 +75,7 @@ def full_state() -> dict[str, Any]:
         waiting=WAITING,
         steps=(step,),
         usage=Usage(calls=1),
-        output={"columns": []},
+        output=BlobRef("flows/f1/0a1b2c3d/output", 50_000),
         error="none",
     )
     return flow.public()

@@ -30,7 +30,7 @@ async def test_an_answer_that_does_not_fit_is_told_to_the_model_and_repaired():
     assert result == {"output": {"n": 1}, "raw": '```json\n{"n": 1}\n```'}
     first, second = harness.script.asked
     assert json.dumps(SCHEMA) in first
-    complaint = "at $.n: type is \"number\": 'x' is not of type 'number'"
+    complaint = 'at $.n: it is not of type "number". It is: "x"'
     assert complaint in second
     assert "kept" in second
     [refused] = harness.told("answer_refused")
@@ -55,9 +55,7 @@ async def test_a_manager_is_checked_on_its_answer_and_not_on_what_it_sends_back(
 
 async def test_an_answer_that_never_fits_fails_the_step():
     harness = a_harness('{"n": NaN}', '{"n": 1e999}', "{}")
-    with pytest.raises(
-        StepFailedError, match=r"output_schema: at \$: required is .*: 'n' is a required property"
-    ):
+    with pytest.raises(StepFailedError, match=r"output_schema: at \$: required: n. It is: {}"):
         await harness.run(a_step(a_crew(one={"output_schema": SCHEMA})))
     assert "NaN is not JSON" in harness.script.asked[1]
     assert "1e999 is not JSON" in harness.script.asked[2]
@@ -137,3 +135,49 @@ async def test_a_guardrail_that_breaks_fails_the_step_and_its_words_are_not_show
         await harness.run(a_guarded_step("broken"))
     with pytest.raises(StepDeferredError):
         await harness.run(a_guarded_step("away"))
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA])
+async def test_what_a_guardrail_returns_beside_true_is_the_answer(schema: Any):
+    """As in CrewAI, where it is a text; here it may be JSON as well. The next one sees that."""
+    seen: list[Any] = []
+
+    def mends(output: Any, _: Any) -> tuple[bool, Any]:
+        return True, {"n": output["n"] + 1} if schema else output.upper()
+
+    def notes(output: Any, _: Any) -> tuple[bool, Any]:
+        seen.append(output)
+        return True, output
+
+    harness = a_harness('{"n": 1}', guardrails={"mends": mends, "notes": notes})
+    result = await harness.run(a_guarded_step("mends", "notes", output_schema=schema))
+    assert result == (
+        {"output": {"n": 2}, "raw": '{"n": 2}'}
+        if schema
+        else {"output": '{"N": 1}', "raw": '{"N": 1}'}
+    )
+    assert seen == [result["output"]]
+
+
+async def test_a_text_in_the_place_of_json_is_read_as_json():
+    harness = a_harness('{"n": 1}', guardrails={"mends": lambda *_: (True, '{"n": 7}')})
+    result = await harness.run(a_guarded_step("mends", output_schema=SCHEMA))
+    assert result == {"output": {"n": 7}, "raw": '{"n": 7}'}
+
+
+async def test_what_takes_the_place_of_an_answer_has_to_fit_too():
+    replies = iter([(True, "no JSON"), (True, None)])
+    harness = a_harness(
+        '{"n": 1}', '{"n": 2}', guardrails={"mends": lambda *_: next(replies, None)}
+    )
+    result = await harness.run(a_guarded_step("mends", output_schema=SCHEMA))
+    assert result["output"] == {"n": 2}
+    assert "not JSON" in harness.script.asked[1]
+
+
+async def test_a_managers_answer_is_replaced_within_what_the_manager_says():
+    work = a_guarded_step("mends")
+    harness = a_harness('{"output": "ok"}', guardrails={"mends": lambda *_: (True, "fine")})
+    managed = replace(work.prompt, kind=Kind.AGGREGATE, output_schema={"type": "object"})
+    result = await harness.run(replace(work, prompt=managed))
+    assert result["output"] == {"output": "fine"}

@@ -55,14 +55,18 @@ LONG = "word " * 2_000
 @pytest.mark.parametrize(
     ("value", "rule", "says"),
     [
-        (LONG, {"maxLength": 280}, "maxLength is 280, here 10000: "),
-        ([LONG] * 7, {"maxItems": 5}, "maxItems is 5, here 7: "),
-        ([LONG], {"minItems": 2}, "minItems is 2, here 1: "),
-        (LONG, {"type": "number"}, 'type is "number": '),
-        (LONG, {"enum": ["a", "b"]}, 'enum is ["a", "b"]: '),
-        (LONG, {"pattern": "^x$"}, 'pattern is "^x$": '),
-        ({LONG: 1}, {"required": ["n"]}, "required is [\"n\"]: 'n' is a required property"),
-        ({LONG: {"a": 1}}, {"additionalProperties": {"type": "null"}}, 'type is "null": '),
+        (LONG, {"maxLength": 280}, "it is longer than 280 characters, here 10000. It is: "),
+        ([LONG] * 7, {"maxItems": 5}, "it has more than 5 items, here 7. It is: "),
+        ([LONG], {"minItems": 2}, "it has less than 2 items, here 1. It is: "),
+        (LONG, {"type": "number"}, 'it is not of type "number". It is: '),
+        (LONG, {"enum": ["a", "b"]}, 'it is not one of "a" or "b". It is: '),
+        (LONG, {"pattern": "^x$"}, 'it does not match "^x$". It is: '),
+        ({LONG: 1}, {"required": ["n"]}, "required: n. It is: "),
+        (
+            {LONG: {"a": 1}},
+            {"additionalProperties": {"type": "null"}},
+            'not of type "null". It is: ',
+        ),
     ],
 )
 def test_a_complaint_says_the_rule_and_its_limit_before_a_shortened_value(

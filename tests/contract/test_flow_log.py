@@ -85,6 +85,17 @@ async def test_entries_come_in_pages_after_a_number(flows: Flows):
     assert await flows.log.entries(flows.tenant, "f1", 9, 3) == []
 
 
+async def test_a_log_keeps_so_many_events_however_many_come_at_once(flows: Flows):
+    """And a page of them is read as such: no entry holds more than a hundred."""
+    claim = await begun(flows)
+    for seq in range(1, 41):
+        await flows.ledger.emit(claim, seq, LEASE_MS, StepWrite(events.custom("count", seq) * 400))
+    kept = await flows.log.entries(flows.tenant, "f1", 0, 100_000)
+    assert 10_000 <= len(kept) <= 10_200
+    assert [entry.number for entry in kept] == list(range(kept[0].number, kept[-1].number + 1))
+    assert kept[-1].number == (await flows.log.head(flows.tenant, "f1")).sequence
+
+
 async def test_a_late_viewer_gets_the_whole_log_and_the_end(flows: Flows):
     claim = await begun(flows)
     await tell(flows, claim, range(1, 6))

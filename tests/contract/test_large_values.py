@@ -195,6 +195,14 @@ async def test_the_output_is_read_whole_at_its_address_and_by_amp(app: App, text
         assert (await client.get("/amp/c/status/f1")).json()["result"] == text
 
 
+async def test_an_output_that_is_lost_is_404(app: App):
+    await finished(app, CJK)
+    app.blobs.delete_all("t1", flow_prefix("f1"))
+    assert (await asked(app, "/v1/flows/f1/output")).status_code == 404
+    async with app.client(crew_amp, tenant="t1") as client:
+        assert (await client.get("/amp/c/status/f1")).status_code == 404
+
+
 async def test_a_flow_that_has_not_succeeded_has_no_output_to_read(app: App):
     await app.flows.create("t1", a_launch())
     answer = await asked(app, "/v1/flows/f1/output")

@@ -119,6 +119,24 @@ async def test_a_flow_is_not_put_off_beyond_the_end_of_its_time(flows: Flows):
     assert await due(flows, HOUR_MS) == ["f1"]
 
 
+@pytest.mark.parametrize("what", ["claims", "beats", "is put off", "commits"])
+async def test_no_lease_and_no_delay_keeps_a_flow_from_the_end_of_its_time(flows: Flows, what: str):
+    """A worker that lives, or a provider that says to come back tomorrow, moves no deadline."""
+    await launched(flows, limit_ms=1000)
+    claim = await held(flows, lease_ms=HOUR_MS)
+    match what:
+        case "beats":
+            await flows.ledger.emit(claim, 1, HOUR_MS, StepWrite())
+        case "is put off":
+            delayed = flows.ledger.release
+            await delayed(claim, 1, StepWrite(), delay_ms=HOUR_MS, reason="tomorrow")
+        case "commits":
+            await flows.ledger.commit(claim, 1, {"output": 1}, StepWrite())
+    assert await due(flows) == []
+    await asyncio.sleep(1.05)
+    assert await due(flows) == ["f1"]
+
+
 async def test_a_flow_that_has_ended_is_not_put_off(flows: Flows):
     await launched(flows)
     await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])

@@ -12,6 +12,7 @@ from pydantic import BaseModel, create_model
 
 from core.crews.definition import Definition, parse
 from crews.import_mapping import skill
+from crews.import_mapping.cpu_limit import TooMuchWork
 from crews.import_mapping.tools import profile_csv
 from infra.mapping_score import CREW, score, truths
 
@@ -221,10 +222,10 @@ def test_a_hook_stops_the_call_and_the_call_says_that_it_was_denied():
 
 def test_a_skill_that_breaks_is_a_failed_call():
     def broken(_: str) -> str:
-        raise ValueError("bad profile")
+        raise KeyError("bad profile")
 
     def work() -> None:
-        with pytest.raises(ValueError, match="bad profile"):
+        with pytest.raises(KeyError, match="bad profile"):
             ask("x", skills=[broken])
 
     assert collect(work)[-1].type == "llm_call_failed"
@@ -241,3 +242,15 @@ def test_skill_and_model_agree_on_the_name():
     from core.adapters.offline_model import MODEL
 
     assert skill.MODEL == MODEL
+
+
+async def test_what_a_skill_cannot_do_is_told_to_the_user_in_its_own_words():
+    from core.adapters.offline_model import OfflineModel
+    from core.crews.work import StepFailedError
+    from tests.crewai_parts import a_crew, a_harness, a_step
+
+    def too_much(_: str) -> None:
+        raise TooMuchWork("shorten x-names, or split the file")
+
+    with pytest.raises(StepFailedError, match=r"^shorten x-names, or split the file$"):
+        await a_harness(llm=lambda: OfflineModel([too_much])).run(a_step(a_crew()))

@@ -114,6 +114,7 @@ async def test_how_far_a_flow_is_told_is_there_for_the_next(post: Leasing):
         delivery,
         cursor=DeliveryCursor(12, 2),
         failures=3,
+        asked=DeliveryCursor(9, 4),
         disabled_kinds=frozenset({WebhookKind.STEP, WebhookKind.TASK}),
         wait_ms=700,
     )

@@ -139,6 +139,14 @@ def test_what_exports_put_around_a_table_is_left_out_and_said(text: str, notes: 
     assert (found.rows, found.delimiter, found.notes) == (3, ";", notes)
 
 
+@pytest.mark.parametrize("wrong", [b"\xff", "\N{EURO SIGN}".encode()[:2]])
+def test_a_byte_that_went_wrong_leaves_the_rest_of_a_file_as_it_is(wrong: bytes):
+    found = profile_csv(io.BytesIO(FRENCH.encode() + b"5;" + wrong + b";Paris\n"))
+    assert found.encoding == "utf-8"
+    assert column(FRENCH, "commune").samples[0] in found.columns[2].samples
+    assert found.notes == ["1 rows hold bytes that are no utf-8"]
+
+
 def test_one_cell_a_line_between_rows_is_no_footer():
     found = profile("id,name\n" + "1,Ann\n" * 20 + "\nlost\n\n2,Ben\n")
     assert (found.rows, found.notes) == (22, ["1 rows were padded or cut to the header's length"])

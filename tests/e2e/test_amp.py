@@ -165,7 +165,8 @@ async def test_errors_are_problems_and_amps_at_once(app: App):
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert problem["type"] == "urn:crewline:problem:not-found"
-    assert (problem["error"], problem["message"]) == ("No such thing", "No such thing")
+    said = "no such crew; there are: haiku"
+    assert (problem["error"], problem["message"]) == ("No such thing", said)
     async with app.client(crew_amp) as client:
         stranger = await client.get("/amp/haiku/inputs", headers={"authorization": "Bearer x"})
     assert stranger.status_code == 401

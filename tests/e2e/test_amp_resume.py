@@ -1,5 +1,6 @@
 """Answering an execution that waits, in AMP's words."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from core.blobs import BlobRef
 from core.flows import Status
 from functions import crew_amp
 from tests.e2e.apps import App, opened
@@ -37,9 +39,19 @@ async def waiting(app: App, url: str | None = "https://h", **kinds: str) -> Stor
     return story
 
 
-async def answered(app: App, crew: str = "haiku", **changes: Any) -> httpx.Response:
+async def answered(
+    app: App, crew: str = "haiku", key: str | None = None, **changes: Any
+) -> httpx.Response:
+    headers = {} if key is None else {"idempotency-key": key}
     async with app.client(crew_amp) as client:
-        return await client.post(f"/amp/{crew}/resume", json=ANSWER | changes)
+        return await client.post(f"/amp/{crew}/resume", json=ANSWER | changes, headers=headers)
+
+
+async def second_draft(app: App, story: Story) -> int:
+    """Have the next draft wait; return the number of the log's last event."""
+    await story.finished("write.2", "Oh")
+    await story.waits("write.review.2", "Oh")
+    return (await app.flows.head("acme", "f1")).sequence
 
 
 async def test_an_execution_that_waits_says_for_what(app: App):
@@ -54,6 +66,7 @@ async def test_an_execution_that_waits_says_for_what(app: App):
         "result_json": None,
         "execution_id": "f1",
         "task_id": "write",
+        "review": "write.review.1",
         "agent": "Poet",
         "output": "Ah",
         "current_task": "write",
@@ -86,6 +99,75 @@ async def test_an_answer_sent_twice_is_one_answer(app: App):
     assert (await answered(app)).json() == first.json()
     assert (await app.flows.head("acme", "f1")).sequence == sequence
     assert (await answered(app, is_approve=True)).status_code == 409
+
+
+NAMED: list[dict[str, Any]] = [
+    {"key": "k-1"},
+    {"review": "write.review.1"},
+    {"key": "k-1", "review": "write.review.1"},
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+async def test_a_late_repetition_answers_no_other_draft(app: App, name: dict[str, Any]):
+    story = await waiting(app)
+    first = await answered(app, **name)
+    assert first.json()["status"] == "retrying"
+    sequence = await second_draft(app, story)
+    again = await answered(app, **name)
+    assert (again.status_code, again.json()) == (200, first.json())
+    head = await app.flows.head("acme", "f1")
+    assert (head.status, head.sequence) == (Status.WAITING, sequence)
+
+
+async def test_who_has_seen_one_draft_does_not_approve_another(app: App):
+    story = await waiting(app)
+    await answered(app, key="k-1")
+    sequence = await second_draft(app, story)
+    stale = await answered(app, is_approve=True, review="write.review.1")
+    assert stale.status_code == 409
+    assert (await app.flows.head("acme", "f1")).sequence == sequence
+    assert (await answered(app, is_approve=True, review="write.review.2")).status_code == 200
+
+
+async def test_a_key_belongs_to_one_answer(app: App):
+    story = await waiting(app)
+    assert (await answered(app, key="k-1")).status_code == 200
+    await second_draft(app, story)
+    other: list[dict[str, Any]] = [
+        {"is_approve": True},
+        {"human_feedback": "less water"},
+        {"review": "write.review.2"},
+        {"task_id": "find"},
+    ]
+    for changes in other:
+        assert (await answered(app, key="k-1", **changes)).status_code == 409
+    assert (await app.flows.head("acme", "f1")).status is Status.WAITING
+    assert (await answered(app, key="k-2")).json()["status"] == "retrying"
+
+
+async def test_the_same_answer_under_two_keys_is_one_answer(app: App):
+    await waiting(app)
+    answers = await asyncio.gather(*(answered(app, key=f"k-{n}") for n in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    sequence = (await app.flows.head("acme", "f1")).sequence
+    assert (await answered(app)).status_code == 200
+    assert (await app.flows.head("acme", "f1")).sequence == sequence
+
+
+async def test_a_client_of_amp_that_names_no_question_answers_the_open_one(app: App):
+    story = await waiting(app)
+    assert (await answered(app)).json()["status"] == "retrying"
+    await second_draft(app, story)
+    assert (await answered(app)).json()["status"] == "retrying"
+    assert (await app.flows.state("acme", "f1")).waiting is None
+
+
+async def test_a_result_that_is_kept_elsewhere_does_not_hinder_an_answer(app: App):
+    await waiting(app)
+    flow = app.flows._records["acme", "f1"].flow
+    flow.results["find"] = BlobRef("flows/f1/0a/results/find/1", 50_000)
+    assert (await answered(app)).status_code == 200
 
 
 async def test_an_answer_on_another_task_is_a_conflict(app: App):
@@ -137,6 +219,7 @@ async def test_an_answer_cannot_add_webhooks_where_the_kickoff_had_none(app: App
         ({"human_feedback": "x" * 20_001}, "/human_feedback"),
         ({"is_approve": "perhaps"}, "/is_approve"),
         ({"taskId": "write"}, "/taskId"),
+        ({"review": "find.review.1"}, "/review"),
     ],
 )
 async def test_an_answer_that_is_none_is_told_where(

@@ -206,9 +206,9 @@ MUTANTS = [
         times.test_nothing_is_begun_told_or_put_off_when_the_time_is_over,
     ),
     Mutant(
-        "reschedule", "not beyond the deadline",
+        "flow", "not beyond the deadline",
         times.test_a_flow_is_not_put_off_beyond_the_end_of_its_time, any_order=False,
-        instead="  plan.look = at",
+        instead="  return at",
     ),
     Mutant(
         "reschedule", "it has changed", due.test_a_flow_that_has_changed_since_is_not_put_off,

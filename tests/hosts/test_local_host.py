@@ -44,6 +44,20 @@ def left_running(tmp_path: Path) -> str:
     return "\n".join(line for line in listed.stdout.splitlines() if str(tmp_path) in line)
 
 
+def kill_s3(parent: int) -> None:
+    """Kill the S3 that a host has started, as soon as it has."""
+    while not (pid := child(parent, "infra.local.s3")):
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+
+
+def child(parent: int, module: str) -> int | None:
+    command = ["ps", "--ppid", str(parent), "-o", "pid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    lines = (line.split() for line in listed.splitlines())
+    return next((int(pid) for pid, *arguments in lines if module in arguments), None)
+
+
 @pytest.mark.parametrize("name", ["us_ca_berkeley.csv", "is_stadfang.dsv"])
 def test_the_demo_maps_a_real_file_and_says_how_right_it_is(tmp_path: Path, name: str):
     run = demo(tmp_path, EXAMPLES / name)
@@ -97,10 +111,7 @@ def test_a_child_that_dies_ends_the_demo_with_a_line_that_names_it(tmp_path: Pat
         command, env=environ(tmp_path, free_port()), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        while subprocess.run(
-            ["pkill", "-KILL", "-f", f"{tmp_path}/data/s3"], check=False
-        ).returncode:
-            time.sleep(0.05)
+        kill_s3(process.pid)
         assert process.wait(20) == 1
         assert process.stderr is not None
         assert process.stderr.read().startswith("crewline: s3 ended by SIGKILL")
@@ -173,10 +184,10 @@ def test_a_worker_that_cannot_start_names_the_entry_of_the_allow_list(tmp_path: 
 
 
 @contextmanager
-def dev(tmp_path: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def dev(tmp_path: Path, port: int, code: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-m", "infra.local.dev"],
-        env=environ(tmp_path, port), text=True,
+        env=environ(tmp_path, port), text=True, cwd=code,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
@@ -227,7 +238,7 @@ def test_a_dead_child_ends_the_dev_server_with_a_line_that_names_it(tmp_path: Pa
     port = free_port()
     with dev(tmp_path, port) as process:
         welcomed(process)
-        subprocess.run(["pkill", "-KILL", "-f", f"{tmp_path}/data/s3"], check=True)
+        kill_s3(process.pid)
         assert process.wait(10) == 1
         assert process.stderr is not None
         assert process.stderr.read().startswith("crewline: s3 ended by SIGKILL")
@@ -236,8 +247,10 @@ def test_a_dead_child_ends_the_dev_server_with_a_line_that_names_it(tmp_path: Pa
 
 def test_code_that_changes_is_loaded_again(tmp_path: Path):
     port = free_port()
-    touched = Path("functions/sweep.py")
-    with dev(tmp_path, port) as process:
+    for name in ("core", "crews", "functions", "infra", "public"):
+        shutil.copytree(name, tmp_path / "code" / name)
+    touched = tmp_path / "code" / "functions" / "sweep.py"
+    with dev(tmp_path, port, tmp_path / "code") as process:
         welcomed(process)
         time.sleep(1)
         touched.touch()

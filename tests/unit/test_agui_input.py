@@ -54,7 +54,15 @@ def test_a_run_without_inputs_is_told_where_to_put_them(more: dict[str, Any], po
     assert list(caught.value.pointers) == [pointer]
 
 
-def test_a_message_is_no_input_where_a_crew_wants_more_than_one_text():
+@pytest.mark.parametrize("schema", [True, {}, {"type": ["string", "null"]}])
+def test_a_message_is_no_input_where_the_schema_does_not_ask_for_a_text(schema: Any):
+    inputs = {"type": "object", "required": ["topic"], "properties": {"topic": schema}}
+    crew = Definition.model_validate(CREW.model_dump() | {"inputs": inputs})
+    with pytest.raises(InvalidInputError, match="does not say"):
+        crew_inputs(RunInput.model_validate(asked()), crew)
+
+
+def test_a_message_is_no_input__where_a_crew_wants_more_than_one_text():
     schema = {
         "type": "object",
         "required": ["topic", "season"],

@@ -46,6 +46,7 @@ async def test_bodies_have_the_words_of_amp():
         "status": "pending_human_input",
         "execution_id": "f1",
         "task_id": "write",
+        "review": "write.review.1",
         "agent": "Poet",
         "output": "Ah",
         "output_json": None,

@@ -17,6 +17,14 @@ from functions import _body
 LIMIT = 4096
 
 
+@pytest.mark.parametrize("at", [16 * 1024 - 16, 16 * 1024 - 9, 16 * 1024 - 1, 16 * 1024])
+@pytest.mark.parametrize("number", ["9007199254740993", "1e999"])
+def test_a_far_number_is_found_wherever_it_stands(at: int, number: str):
+    body = b'["' + b"x" * (at - 4) + b'",' + number.encode() + b"]"
+    with pytest.raises(ValueError, match=r"integer|finite"):
+        _body._parsed(body)
+
+
 def request(chunks: Sequence[bytes], **headers: str) -> Request:
     given = {"content_type": "application/json"} | headers
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]

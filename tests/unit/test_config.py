@@ -37,6 +37,10 @@ def test_what_is_missing_is_named(name: str):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("UPSTASH_REDIS_REST_URL", "x.upstash.io"),
+        ("UPSTASH_REDIS_REST_URL", "http://10.0.0.7:8079"),
+        ("UPSTASH_REDIS_REST_URL", "http://127.evil.example"),
+        ("UPSTASH_REDIS_REST_URL", "http://localhost.evil.example"),
         ("CREWLINE_LEASE_SECONDS", "soon"),
         ("CREWLINE_LEASE_SECONDS", "-1"),
         ("CREWLINE_LEASE_SECONDS", "29"),  # under three beats
@@ -57,7 +61,6 @@ def test_what_is_missing_is_named(name: str):
         ("CREWLINE_MODEL_BASE_URL", "localhost:1"),
         ("CREWLINE_MODEL_BASE_URL", "https://"),
         ("CREWLINE_MODEL_STREAM", "yes"),
-        ("UPSTASH_REDIS_REST_URL", "x.upstash.io"),
         ("CREWLINE_S3_ENDPOINT", "http://127.0.0.1:port"),
         ("CREWLINE_QUEUE_URL", "arn:aws:sqs:us-east-1:1:queue"),
         ("QSTASH_URL", "http://[::1"),
@@ -141,3 +144,27 @@ def test_a_worker_without_a_model_does_not_start():
 def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
     with pytest.raises(SettingsError, match=name):
         Settings.from_environ(GOOD | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [("", "sk-o"), ("openai/gpt-4o-mini", "sk-o"), ("anthropic/claude-sonnet-4-6", None)],
+)
+def test_openai_s_key_is_handed_to_no_other_provider(model: str, key: str | None):
+    environ = GOOD | {"OPENAI_API_KEY": "sk-o", "CREWLINE_MODEL": model}
+    assert Settings.from_environ(environ).model_api_key == key
+    own = Settings.from_environ(environ | {"CREWLINE_MODEL_API_KEY": "sk-own"})
+    assert own.model_api_key == "sk-own"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "[::1]:8079", "127.8.9.1"])
+def test_a_store_on_this_machine_needs_no_encryption(host: str):
+    url = {"UPSTASH_REDIS_REST_URL": f"http://{host}"}
+    assert Settings.from_environ(GOOD | url).redis_url == f"http://{host}"
+
+
+def test_a_store_elsewhere_may_go_without_encryption_if_that_is_asked_for():
+    plain = GOOD | {"UPSTASH_REDIS_REST_URL": "http://redis.internal"}
+    with pytest.raises(SettingsError, match="CREWLINE_REDIS_PLAINTEXT=yes"):
+        Settings.from_environ(plain | {"CREWLINE_REDIS_PLAINTEXT": "no"})
+    assert Settings.from_environ(plain | {"CREWLINE_REDIS_PLAINTEXT": "yes"}).redis_url

@@ -99,7 +99,7 @@ def registry(folder: Path, **texts: str) -> Registry:
             8,
             "/inputs/properties/words/type: not a JSON Schema",
         ),
-        ("{type: string}", "{type: string, pattern: (?=x)}", 7, "no regular expression that RE2"),
+        ("{type: string}", "{type: string, pattern: (?=x)}", 7, "must be a regular expression"),
         ("agent: clerk\n  polish", "agent: clark\n  polish", 18, "no such agent: clark"),
         ("  clerk:", "  Clerk:", 10, "/agents/Clerk: must be a name"),
         ("process: sequential", "process: parallel", 3, "'hierarchical'"),

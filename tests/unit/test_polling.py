@@ -102,6 +102,27 @@ async def test_what_waits_for_its_tenants_share_runs_when_that_is_free():
     assert store.most["a"] == 1
 
 
+async def test_what_finds_no_place_is_given_back_and_nothing_is_lost():
+    store = Store({"a": [f"a{i}" for i in range(40)]}, hang={"a"})
+    given_back = list[str]()
+
+    async def give_back(_: str, item: str) -> None:
+        given_back.append(item)
+        if item == "a39":
+            raise RuntimeError("never seen before")
+
+    loop = PollLoop("work", store.lease, store.run, Room(4, 2), QUICK, give_back)
+    async with running(loop):
+        async with asyncio.timeout(5):
+            while "a39" not in given_back:  # noqa: ASYNC110 -- the loop under test knows nothing of us
+                await asyncio.sleep(0.001)
+        assert given_back == [f"a{i}" for i in range(2 + 4, 40)]
+        store.due["a"] = given_back[:]
+        store.free.set()
+        await until(store, 40)
+    assert set(store.ran) == {f"a{i}" for i in range(40)}
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 
 from core.adapters.memory import MemoryFlows
 from core.crews import control
-from core.crews.clock import NoLimit
+from core.crews.clock import NoLimit, StoppableClock
 from core.crews.ledger import FencedError
 from core.crews.run_step import Outcome, StepCrashedError, Timing
 from core.crews.work import Session, StepFailedError, StepTask
@@ -58,6 +59,35 @@ async def test_a_step_that_may_be_retried_is_and_the_log_says_why():
     assert [event["value"] for event in log if event.get("name") == "step_failed"] == [
         {"step": "two", "error": "the provider was busy", "retries_left": 0}
     ]
+
+
+async def test_between_two_attempts_there_is_a_pause_that_grows():
+    times = list[float]()
+
+    def fails(_work: StepTask, _session: Session) -> None:
+        times.append(time.monotonic())
+        raise StepFailedError("the provider was busy")
+
+    memory, runner = MemoryFlows(), Scripted(one=fails)
+    await launched(memory, a_crew({"one": {"retries": 2}}))
+    await a_worker(memory, runner).run_flow("t", "f", NoLimit())
+    first, second = (after - before for before, after in pairwise(times))
+    assert 1 <= first < second < 8
+
+
+async def test_a_pause_ends_with_the_time_of_the_worker():
+    def fails(_work: StepTask, _session: Session) -> None:
+        raise StepFailedError("the provider was busy")
+
+    memory, clock = MemoryFlows(), StoppableClock(0.1)
+    await launched(memory, a_crew({"one": {"retries": 5}}))
+    running = asyncio.create_task(a_worker(memory, Scripted(one=fails)).run_flow("t", "f", clock))
+    await asyncio.sleep(0.1)
+    clock.stop()
+    began = time.monotonic()
+    await running
+    assert time.monotonic() - began < 0.8
+    assert (await memory.state("t", "f")).head.status is Status.RUNNING  # given back, not failed
 
 
 async def test_a_step_left_in_the_middle_runs_again_after_its_lease_and_the_first_does_not():

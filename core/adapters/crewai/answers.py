@@ -3,15 +3,12 @@
 import json
 import math
 import re
-from typing import Any, cast
-
-from jsonschema.exceptions import ValidationError
+from typing import Any
 
 from core.crews.definition import schemas
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)```", re.DOTALL)  # to the last fence: strings hold some
-_VALUE_CHARACTERS, _LIMIT_CHARACTERS, _PATH_CHARACTERS = 80, 200, 120
-_MESSAGE_CHARACTERS = 400
+_VALUE_CHARACTERS, _PATH_CHARACTERS = 80, 120
 _SIZES = frozenset({"maxLength", "minLength", "maxItems", "minItems", "maxProperties"})
 
 
@@ -34,23 +31,20 @@ def read(text: str, schema: dict[str, Any] | None) -> Any:
     if schema is None:
         return text
     value = _parse(text)
-    error = next(schemas.errors(schema, value), None)
-    if error is not None:
-        raise InvalidAnswerError(_complaint(error))
+    mistake = next(schemas.mistakes(schema, value), None)
+    if mistake is not None:
+        raise InvalidAnswerError(_complaint(mistake))
     return value
 
 
-def _complaint(error: ValidationError) -> str:
-    """Say where a rule is broken, which one and its limit, and only then what stands there.
-
-    jsonschema puts the value first, which may be long; what is to be mended would be cut off.
-    """
-    rule, value = str(error.validator), cast("Any", error.instance)
-    limit = _short(json.dumps(error.validator_value, ensure_ascii=False), _LIMIT_CHARACTERS)
-    size = f", here {len(value)}" if rule in _SIZES else ""
-    shown = error.message.replace(repr(value), _short(repr(value), _VALUE_CHARACTERS))
-    path = _short(error.json_path, _PATH_CHARACTERS)
-    return f"at {path}: {rule} is {limit}{size}: {_short(shown, _MESSAGE_CHARACTERS)}"
+def _complaint(mistake: schemas.Mistake) -> str:
+    """Say where a rule is broken and which one, and only then, shortened, what stands there."""
+    value = mistake.value
+    size = f", here {len(value)}" if mistake.keyword in _SIZES else ""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in mistake.place)
+    path = _short("$" + "".join(steps), _PATH_CHARACTERS)
+    shown = _short(json.dumps(value, ensure_ascii=False), _VALUE_CHARACTERS)
+    return f"at {path}: {mistake.reason}{size}. It is: {shown}"
 
 
 def _short(text: str, characters: int) -> str:

@@ -90,15 +90,26 @@ class Attempt:
         for _ in range(1 + _REPAIRS):
             raw = self._answer(context)
             try:
-                output = answers.read(raw, self._work.prompt.output_schema)
-                guardrails.refuse(checks, self._work.prompt.answer(output))
+                return self._passed(checks, raw)
             except answers.InvalidAnswerError as refusal:
                 error = refusal
                 self._reporter.refused(str(error))
                 context = prompts.with_complaint(prompts.context(self._work), raw, str(error))
-            else:
-                return {"output": output, "raw": raw}
         raise StepFailedError(f"{error.fault}: {error}")
+
+    def _passed(self, checks: list[guardrails.Check], raw: str) -> dict[str, Any]:
+        """Return the result of an answer. Raises InvalidAnswerError if it is not taken.
+
+        What a guardrail puts in its place has to fit the schema as well.
+        """
+        prompt = self._work.prompt
+        output = answers.read(raw, prompt.output_schema)
+        answer = prompt.answer(output)
+        kept = guardrails.passed(checks, answer)
+        if kept is answer:
+            return {"output": output, "raw": raw}
+        raw = guardrails.text_of(prompt.with_answer(output, kept))
+        return {"output": answers.read(raw, prompt.output_schema), "raw": raw}
 
     def _answer(self, context: str) -> str:
         """Return what a new agent answers. Raises StepFailedError, or what stopped the step."""

@@ -40,7 +40,15 @@ class RefusedAnswerError(InvalidAnswerError):
     fault = "a guardrail refused the answer"
 
 
-Check = Callable[[Any, str], str | None]  # of the output and its text; says what is wrong with it
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What a guardrail puts in the answer's place, as CrewAI's do: `(True, value)`."""
+
+    value: Any
+
+
+# Of the output and its text: what is wrong with it, what takes its place, or nothing.
+Check = Callable[[Any, str], "str | Replaced | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class GuardrailRunner:
             raise StepFailedError(f"no guardrail {rule} here; there are: {there}")
         return lambda output, _raw: self._called(rule, output)
 
-    def _called(self, name: str, output: Any) -> str | None:
+    def _called(self, name: str, output: Any) -> str | Replaced | None:
         try:
             said: Any = self.allowed[name](output, self.work.inputs)
         except UnavailableError as error:
@@ -72,7 +80,7 @@ class GuardrailRunner:
         except Exception as error:
             log.warning("the guardrail %s broke", name, exc_info=error)
             raise StepFailedError(f"the guardrail {name} broke: {type(error).__name__}") from error
-        return _complaint(said)
+        return _verdict(said, output)
 
     def _judged(self, rule: str, raw: str) -> str | None:
         """Ask a model, again if its verdict cannot be read. Raises StepFailedError in the end."""
@@ -92,11 +100,13 @@ class GuardrailRunner:
         raise StepFailedError(f"no verdict could be had on the guardrail: {rule}")
 
 
-def _complaint(said: Any) -> str | None:
-    """Return what a guardrail found wrong; CrewAI's own form, (passes, output or complaint), too."""
+def _verdict(said: Any, output: Any) -> str | Replaced | None:
+    """Return what a guardrail said; CrewAI's own form, (passes, output or complaint), too."""
     match said:
-        case (bool() as passes, complaint):
-            return None if passes else str(complaint) or "it breaks a rule"
+        case (True, value):
+            return None if value is None or value == output else Replaced(value)
+        case (False, complaint):
+            return str(complaint) or "it breaks a rule"
         case bool():
             return None if said else "it breaks a rule"
         case _:
@@ -122,14 +132,23 @@ def asking(llm: BaseLLM) -> Callable[[list[dict[str, str]]], Any]:
     return call
 
 
-def refuse(checks: list[Check], answer: Any) -> None:
-    """Raise RefusedAnswerError with what the first guardrail has to say that refuses the answer.
+def passed(checks: list[Check], answer: Any) -> Any:
+    """Return the answer as the guardrails let it pass: each sees what the one before made of it.
 
-    There may be none yet, as a manager has sent work back.
+    Raises RefusedAnswerError with the words of the first that refuses it. There may be no answer
+    yet, as a manager has sent work back.
     """
     if answer is None:
-        return
-    raw = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        return None
     for check in checks:
-        if reason := check(answer, raw):
-            raise RefusedAnswerError(reason)
+        verdict = check(answer, text_of(answer))
+        if isinstance(verdict, Replaced):
+            answer = verdict.value
+        elif verdict:
+            raise RefusedAnswerError(verdict)
+    return answer
+
+
+def text_of(answer: Any) -> str:
+    """Return an answer as text."""
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

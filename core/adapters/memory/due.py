@@ -28,12 +28,16 @@ class Plan:
         if seen >= self.seen:
             self.look = None
 
-    def next_look(self, now: int, *, waits: bool) -> int:
-        """Return when the flow must be looked at; the steps of one that waits need no look."""
+    def next_look(self, now: int, *, waits: bool, deadline: int | None) -> int:
+        """Return when the flow must be looked at, its deadline at the latest.
+
+        The steps of one that waits need no look.
+        """
         times = [] if waits else list(self.leases.values())
         if self.look is not None:
             times.append(self.look)
-        return min(times, default=now)
+        at = min(times, default=now)
+        return at if deadline is None else min(at, deadline)
 
 
 class DueSet:

@@ -11,6 +11,7 @@ from core.adapters.memory.spending import MemorySpending
 from core.blobs import BlobRef
 from core.crews import clock
 from core.crews.ledger import (
+    ID_TAKEN,
     Claim,
     FencedError,
     Launch,
@@ -45,7 +46,7 @@ class MemoryFlows(MemorySpending):
         known = self._records.get((tenant, launch.flow))
         if known is not None:
             if known.digest != launch.digest:
-                raise ConflictError("this id belongs to another request")
+                raise ConflictError(ID_TAKEN)
             return False
         flow, now = launch.first_state(), self._now_ms()
         limit = launch.time_limit_ms
@@ -119,12 +120,12 @@ class MemoryFlows(MemorySpending):
 
     def _schedule(self, tenant: str, record: Record, now: int) -> None:
         """Have a flow looked at when that must be, by one who has looked at all of it."""
-        record.plan.due = record.plan.next_look(now, waits=record.waits)
+        record.plan.due = record.next_look(now)
         self._due.put(tenant, record.flow.id, record.plan.due)
 
     def _schedule_with_slack(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
         """Do so for a change by one who has not, but at a later time only if it gains `slack_ms`."""
-        at, before = record.plan.next_look(now, waits=record.waits), record.plan.due
+        at, before = record.next_look(now), record.plan.due
         if at < before or at - before > slack_ms:
             self._schedule(tenant, record, now)
 
@@ -148,9 +149,7 @@ class MemoryFlows(MemorySpending):
             return
         record.check_time(now)
         if seen in (None, version := record.flow.head.version):
-            at = now + delay_ms
-            record.plan.look = min(at, record.flow.deadline_ms or at)
-            record.plan.seen = version
+            record.plan.look, record.plan.seen = now + delay_ms, version
             self._schedule(tenant, record, now)
 
     def _held(self, claim: Claim, seq: int) -> tuple[Record, Step, int | None]:

@@ -13,6 +13,8 @@ from core.flows import Batch, Entry, Flow, Status, Step, events
 from core.flows.events import Event
 from core.json_text import compact
 
+KEPT = 10_000  # events of a log
+
 
 @dataclass(slots=True)
 class Record:
@@ -44,11 +46,15 @@ class Record:
     def waits(self) -> bool:
         return self.flow.head.status is Status.WAITING
 
+    def next_look(self, now: int) -> int:
+        """Return when somebody must look at the flow (ms)."""
+        return self.plan.next_look(now, waits=self.waits, deadline=self.flow.deadline_ms)
+
     def append(self, new: list[Event]) -> int:
         """Number the events, tell the viewers; return the last number."""
         head = self.flow.head
         batch = [Entry(head.sequence + i, e["type"], compact(e)) for i, e in enumerate(new, 1)]
-        self.log += batch
+        self.log = (self.log + batch)[-KEPT:]
         head = replace(head, sequence=head.sequence + len(new))
         self.flow = replace(self.flow, head=head)
         for viewer in self.viewers if batch else ():

@@ -19,6 +19,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:outbox` | zset | flows of which webhooks are to be sent -> when to do so (ms) |
 | `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
 | | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
+| `partitions` | string | how many partitions the store was begun with (partitions.py) |
 | `{p}:t:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
@@ -63,13 +64,17 @@ class DayKeys:
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """Names keys. `partitions` is fixed with the first flow: another number finds none of them.
+    """Names keys. `partitions` is fixed with the first flow: another number is refused.
 
     `prefix` tells stores apart that share a server.
     """
 
     partitions: int = 1
     prefix: str = ""
+
+    def partition_count(self) -> str:
+        """Return the key of the number of partitions, which is in none of them."""
+        return f"{self.prefix}partitions"
 
     def all_tags(self) -> list[str]:
         """Return the hash tag of each partition."""

@@ -13,6 +13,7 @@ from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.blobs import BlobRef
 from core.crews.ledger import (
+    ID_TAKEN,
     Claim,
     Launch,
     StepBusy,
@@ -66,7 +67,7 @@ class UpstashRunLedger:
         )
         (verdict,) = await self._scripts.run(call, launch.flow, "the launch")
         if verdict == "conflict":
-            raise ConflictError("this id belongs to another request")
+            raise ConflictError(ID_TAKEN)
         return verdict == "created"
 
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:

@@ -87,6 +87,7 @@ def _record(delivery: Delivery) -> str:
             # as a text: an empty list would be {} for Lua
             "disabled": " ".join(sorted(delivery.disabled_kinds)),
             "wait_ms": delivery.wait_ms,
+            "asked": [delivery.asked.number, delivery.asked.index],
         }
     )
 
@@ -100,4 +101,5 @@ def _delivery(flow: str, record: str) -> Delivery:
         stored.get("failures", 0),
         frozenset(WebhookKind(name) for name in stored.get("disabled", "").split()),
         stored.get("wait_ms", 0),
+        DeliveryCursor(*stored.get("asked", ())),
     )

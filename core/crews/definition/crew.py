@@ -95,8 +95,8 @@ class Definition(Strict):
         """Return the inputs with the schema's defaults. Raises InvalidInputError, naming fields."""
         defaults = {name: each["default"] for name, each in self._described() if "default" in each}
         whole = defaults | inputs
-        errors = schemas.errors(self.inputs, whole)
-        complaints = ((schemas.pointer(e, "/inputs"), schemas.reason(e)) for e in errors)
+        mistakes = schemas.mistakes(self.inputs, whole)
+        complaints = ((each.pointer("/inputs"), each.reason) for each in mistakes)
         wrong = InvalidInputError(f"the inputs do not fit the crew {self.name}", complaints)
         if wrong.pointers:
             raise wrong

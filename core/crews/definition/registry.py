@@ -13,7 +13,7 @@ from core.crews.definition import crewai_fields, elements, rules
 from core.crews.definition.crew import Definition
 from core.crews.definition.rules import Place, RuleError
 from core.crews.definition.yaml_file import BadYamlError, CrewFileError, YamlFile, read
-from core.errors import NotFoundError
+from core.errors import NothingThereError
 
 FILE = "crew.yaml"
 _NAME = "must be a name: small letters, digits and _, a letter first, 64 characters at most"
@@ -62,10 +62,10 @@ class Registry:
         return sorted(path.parent.name for path in self._folder.glob(f"*/{FILE}"))
 
     def get(self, name: str) -> Definition:
-        """Return the crew of this name. Raises NotFoundError, or CrewFileError if it is wrong."""
+        """Return the crew of this name. Raises NothingThereError, or CrewFileError if it is wrong."""
         if name not in self._crews:
             if name not in self.names():
-                raise NotFoundError(f"no crew {name!r} here; there are: {', '.join(self.names())}")
+                raise NothingThereError(f"no such crew; there are: {', '.join(self.names())}")
             files = self._files(name, heirs=())
             self._crews[name] = _definition(name, files, name, self._allowed)
         return self._crews[name]

@@ -1,128 +1,78 @@
-"""JSON Schemas (2020-12) over text that a stranger sent: what they cost is linear in that text.
+"""JSON Schemas (2020-12), and values that a stranger sent: what a look at them costs is bounded.
 
-`jsonschema` matches patterns by backtracking and compares the items of `uniqueItems` each with
-each, so a few hundred bytes could hold a process for hours. Here `patterns` are RE2's, and
-`predicates` say what fits; jsonschema is asked about the rest, for the reason.
+`jsonschema-rs` says in less time than it takes to read a value whether it fits. Asked why not, it
+lists what is wrong in every branch of every branch, which has no bound. So it is asked of each part
+by itself, from the whole inwards, and a part that fits no branch is told as just that.
 
 Two formats are checked, beside those that say something to a reader only:
-`regex`           a pattern that can be matched here
+`regex`           a pattern that can be matched here (`patterns`)
 `crewline-input`  the id of an uploaded input; the launch looks whether it is there
 """
 
 import json
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, cast
+from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
+from jsonschema_rs import Draft202012Validator, ReferencingError, ValidationError, validator_map_for
 
 from core.blobs import INPUT_ID
-from core.crews.definition.keywords import Seen, additional, all_differ
-from core.crews.definition.patterns import PatternError, compiled, matches
-from core.crews.definition.predicates import NotCompiledError, Predicates
+from core.crews.definition import patterns
 
 INPUT_FORMAT = "crewline-input"
 _REASON_CHARACTERS = 200
-_SHOWN_CHARACTERS = 60
+_BRANCHES = frozenset({  # keywords that hold schemas, and references to such
+    "$defs", "$dynamicRef", "$ref", "additionalProperties", "allOf", "anyOf", "contains",
+    "definitions", "dependentSchemas", "else", "if", "items", "maxContains", "minContains", "not",
+    "oneOf", "patternProperties", "prefixItems", "properties", "then",
+    "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
+
+Place = tuple[str | int, ...]  # the names and numbers that lead to a part
 
 
 class BadSchemaError(ValueError):
     """This is no JSON Schema, or has a pattern that cannot be matched; `place` says where."""
 
-    def __init__(self, error: SchemaError) -> None:
-        why = error.message if error.cause is None else str(cast("Any", error.cause))
+    def __init__(self, why: str, place: Place) -> None:
         super().__init__(f"not a JSON Schema: {why}")
-        self.place = tuple(error.absolute_path)
+        self.place = place
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with a value: `place` leads to the part of it that breaks the rule of `keyword`.
+
+    `reason` says which rule that is; the part itself, `value`, is not repeated in it.
+    """
+
+    place: tuple[str | int, ...]
+    keyword: str
+    reason: str
+    value: Any
+
+    def pointer(self, root: str) -> str:
+        """Return the JSON pointer (RFC 6901) of the part."""
+        return "".join((root, *(f"/{_escaped(step)}" for step in self.place)))
 
 
 def check(schema: Any) -> None:
     """Raise BadSchemaError for what is no JSON Schema, or has a pattern that cannot be matched."""
     try:
-        Draft202012Validator.check_schema(schema, _FORMATS)
-    except SchemaError as error:
-        raise BadSchemaError(error) from error
+        _meta_schema().validate(schema)
+        Draft202012Validator(schema, **_OPTIONS)
+    except ValidationError as error:
+        raise BadSchemaError(_reason(error), tuple(error.instance_path)) from error
+    except ReferencingError as error:
+        raise BadSchemaError(str(error), ()) from error
 
 
-def check_inputs(schema: Any) -> None:
-    """Raise NotCompiledError for a keyword that may cost more than it takes to read a value."""
-    Predicates(schema, _FORMATS)
-
-
-def errors(schema: Any, value: Any) -> Iterator[ValidationError]:
-    """Yield what is wrong with a value, each when it is asked for."""
-    validator = _validator(json.dumps(schema, default=str))
-    yield from validator.evolve(format_checker=_Run()).iter_errors(value)
-
-
-@lru_cache(100)
-def _validator(text: str) -> Any:
-    """Return jsonschema's validator for a schema, kept by its text."""
-    schema = json.loads(text)
-    try:
-        return _only_for_reasons(Predicates(schema, _FORMATS))(schema)
-    except NotCompiledError:
-        return _Plain(schema)
-
-
-class _Run(FormatChecker):
-    """One value's way through a validator; jsonschema hands it on to wherever it descends."""
-
-    def __init__(self) -> None:
-        super().__init__(formats=())
-        self.checkers = _FORMATS.checkers
-        self.seen: Seen = {}
-
-
-def _only_for_reasons(predicates: Predicates) -> Any:
-    """Return a class of jsonschema's that visits nothing which fits by the predicates."""
-    class_: Any = cast("Any", extend)(_Plain)
-    descend, is_valid = class_.descend, class_.is_valid
-
-    def descend_if_wrong(self: Any, instance: Any, schema: Any, *args: Any, **names: Any) -> Any:
-        fits = predicates.of(schema)
-        if fits is not None and fits(instance, self.format_checker.seen):
-            return ()
-        return descend(self, instance, schema, *args, **names)
-
-    def fits_or_is_valid(self: Any, instance: Any) -> bool:
-        fits = predicates.of(self.schema)
-        return (
-            is_valid(self, instance) if fits is None else fits(instance, self.format_checker.seen)
-        )
-
-    class_.descend, class_.is_valid = descend_if_wrong, fits_or_is_valid
-    return class_
-
-
-def pointer(error: ValidationError, root: str) -> str:
-    """Return the JSON pointer (RFC 6901) of what is wrong."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in error.absolute_path)
-    return root + "".join(f"/{step}" for step in steps)
-
-
-def reason(error: ValidationError) -> str:
-    """Say which rule was broken; the offending value is not repeated."""
-    rule: Any = error.validator_value
-    match error.validator:
-        case "required":
-            missing = [name for name in rule if name not in cast("Any", error.instance)]
-            return f"required: {', '.join(missing)}"
-        case "additionalProperties":
-            known: Any = cast("Any", error.schema).get("properties", {})
-            return f"no other properties than: {', '.join(known)}"
-        case "format" if error.cause is not None:
-            return str(error.cause)
-        case _:
-            return f"must fit {error.validator}: {_beginning(rule)}"
-
-
-def _beginning(rule: Any) -> str:
-    """Return the first characters of a rule as JSON, however long it is."""
-    parts = islice(json.JSONEncoder().iterencode(rule), _REASON_CHARACTERS)
-    return "".join(parts)[:_REASON_CHARACTERS]
+def mistakes(schema: Any, value: Any) -> Iterator[Mistake]:
+    """Yield what is wrong with a value, in little more time than it takes to read it."""
+    yield from _compiled(json.dumps(schema, default=str)).mistakes("#", value, ())
 
 
 def input_ids(schema: dict[str, Any], inputs: dict[str, Any]) -> dict[str, str]:
@@ -132,83 +82,145 @@ def input_ids(schema: dict[str, Any], inputs: dict[str, Any]) -> dict[str, str]:
     return {name: inputs[name] for name in named if isinstance(inputs.get(name), str)}
 
 
+class _Schema:
+    """A schema, with a validator of each schema in it by its JSON pointer."""
+
+    def __init__(self, text: str) -> None:
+        self._root: Any = json.loads(text)
+        self._validators = validator_map_for(self._root, **_OPTIONS)
+
+    def mistakes(self, at: str, value: Any, place: Place) -> Iterator[Mistake]:
+        """Yield what is wrong with a value by the schema at `at`, and then with its parts."""
+        if self._validators[at].is_valid(value):
+            return
+        at, schema = self._without_references(at)
+        parts = self._parts(at, schema, value, place)
+        within = (mistake for part in parts for mistake in self.mistakes(*part))
+        found = False
+        for mistake in chain(_own_mistakes(schema, value, place), within):
+            found = True
+            yield mistake
+        if not found:
+            rules = ", ".join(name for name in schema if name in _BRANCHES) or "its schema"
+            yield Mistake(place, rules, f"it does not fit {rules}", value)
+
+    def _parts(
+        self, at: str, schema: dict[str, Any], value: Any, place: Place
+    ) -> Iterator[tuple[str, Any, Place]]:
+        """Yield where a schema says something of a value's parts: pointer, part and place of each."""
+        for number in range(len(schema.get("allOf", ()))):
+            yield f"{at}/allOf/{number}", value, place
+        children: Iterable[tuple[str | int, Any]] = ()
+        if isinstance(value, list):
+            children = enumerate(cast("list[Any]", value))
+        elif isinstance(value, dict):
+            children = cast("dict[str, Any]", value).items()
+        for name, child in children:
+            way = _way_to(schema, name)
+            if way and at + way in self._validators:
+                yield at + way, child, (*place, name)
+
+    def _without_references(self, at: str) -> tuple[str, dict[str, Any]]:
+        """Return where a schema stands that is perhaps only referred to, and the schema."""
+        seen = set[str]()
+        while True:
+            found = _at(self._root, at)
+            schema = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+            reference = schema.get("$ref", "")
+            if reference in seen or reference not in self._validators:
+                return at, schema
+            seen.add(reference)
+            at = reference
+
+
+def _way_to(schema: dict[str, Any], name: str | int) -> str:
+    """Return the pointer from a schema to that of a member or item; "" where it is not plain."""
+    if isinstance(name, int):
+        return "" if "prefixItems" in schema else "/items"
+    if name in schema.get("properties", ()):
+        return f"/properties/{_escaped(name)}"
+    extra = schema.get("additionalProperties")
+    return "/additionalProperties" if extra and "patternProperties" not in schema else ""
+
+
+def _at(root: Any, pointer: str) -> Any:
+    found: Any = root
+    for step in pointer.split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        found = found[int(name) if isinstance(found, list) else name]
+    return found
+
+
+def _escaped(step: str | int) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _own_mistakes(schema: dict[str, Any], value: Any, place: Place) -> Iterator[Mistake]:
+    """Yield the rules that a value breaks itself, whatever its parts are."""
+    own = {name: rule for name, rule in schema.items() if name not in _BRANCHES}
+    if schema.get("additionalProperties") is False and "patternProperties" not in schema:
+        known = dict.fromkeys(schema.get("properties", ()), True)
+        own |= {"properties": known, "additionalProperties": False}
+    errors = list(Draft202012Validator(own, **_OPTIONS).iter_errors(value))
+    missing = [e.kind.as_dict()["property"] for e in errors if e.kind.name == "required"]
+    if missing:  # one mistake, however many are missing
+        yield Mistake(place, "required", f"required: {', '.join(missing)}", value)
+    for error in errors:
+        match error.kind.name:
+            case "required":
+                continue
+            case "additionalProperties":  # how it is called is the stranger's, and not repeated
+                reason = f"no other properties than: {', '.join(schema.get('properties', ()))}"
+            case _:
+                reason = _reason(error)
+        yield Mistake(place, error.kind.name, reason[:_REASON_CHARACTERS], value)
+
+
+def _reason(error: ValidationError) -> str:
+    facts = error.kind.as_dict()
+    match error.kind.name:
+        case "format":
+            return _FORMATS.get(facts["format"], error.message)
+        case "propertyNames":
+            return f"a name in it: {_reason(facts['error'])}"
+        case _:
+            return error.message
+
+
 def _is_input(schema: object) -> bool:
     return isinstance(schema, dict) and cast("Any", schema).get("format") == INPUT_FORMAT
 
 
-def _pattern(_: Any, pattern: str, text: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(text, str) and not matches(pattern, text):
-        yield ValidationError(f"{text[:_SHOWN_CHARACTERS]!r} does not match {pattern!r}")
+def _is_input_id(value: Any) -> bool:
+    return not isinstance(value, str) or INPUT_ID.fullmatch(value) is not None
 
 
-def _pattern_properties(
-    validator: Any, patterns: dict[str, Any], instance: Any, _: Any
-) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    for pattern, schema in patterns.items():
-        for name, value in cast("dict[str, Any]", instance).items():
-            if matches(pattern, name):
-                yield from validator.descend(value, schema, path=name, schema_path=pattern)
+@lru_cache(100)
+def _compiled(text: str) -> _Schema:
+    return _Schema(text)
 
 
-def _additional_properties(
-    validator: Any, extra: Any, instance: Any, schema: dict[str, Any]
-) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    members = cast("dict[str, Any]", instance)
-    for name in additional(schema, members):
-        if extra is False:
-            yield ValidationError(f"{name[:_SHOWN_CHARACTERS]!r} is no property of it")
-            return
-        yield from validator.descend(members[name], extra, path=name)
+@cache
+def _meta_schema() -> Draft202012Validator:
+    return Draft202012Validator({"$ref": _DIALECT}, **_OPTIONS)
 
 
-def _unique_items(_: Any, unique: bool, items: Any, __: Any) -> Iterator[ValidationError]:
-    if unique and isinstance(items, list) and not all_differ(cast("list[Any]", items)):
-        yield ValidationError("it has an item twice")
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_FORMATS = {
+    "regex": patterns.RULE,
+    INPUT_FORMAT: "must be the id of an upload, as POST /v1/inputs answers it",
+}
+_MASK = "it"  # what messages say in the place of the value
 
 
-def _any_of(validator: Any, branches: Any, value: Any, _: Any) -> Iterator[ValidationError]:
-    if not _fitting(validator, branches, value):
-        yield ValidationError(f"{value!r} is not valid under any of the given schemas")
+def _fetched_from_nowhere(uri: str) -> Any:
+    raise LookupError(f"{uri} is not in this schema")
 
 
-def _one_of(validator: Any, branches: Any, value: Any, _: Any) -> Iterator[ValidationError]:
-    fitting = _fitting(validator, branches, value)
-    if fitting != 1:
-        how = f"valid under {fitting}" if fitting else "not valid under any"
-        yield ValidationError(f"{value!r} is {how} of the given schemas")
-
-
-def _fitting(validator: Any, branches: list[Any], value: Any) -> int:
-    return sum(validator.evolve(schema=branch).is_valid(value) for branch in branches)
-
-
-_FORMATS = FormatChecker(formats=())
-
-
-@_FORMATS.checks("regex", PatternError)
-def _is_regex(value: object) -> bool:
-    return not isinstance(value, str) or bool(compiled(value))
-
-
-@_FORMATS.checks(INPUT_FORMAT, ValueError)
-def _is_input_id(value: object) -> bool:
-    if isinstance(value, str) and not INPUT_ID.fullmatch(value):
-        raise ValueError("must be the id of an upload, as POST /v1/inputs answers it")
-    return True
-
-
-_Plain: Any = cast("Any", extend)(
-    Draft202012Validator,
-    {
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
-        "additionalProperties": _additional_properties,
-        "uniqueItems": _unique_items,
-        "anyOf": _any_of,
-        "oneOf": _one_of,
-    },
-)
+_OPTIONS: dict[str, Any] = {
+    "retriever": _fetched_from_nowhere,
+    "formats": {"regex": patterns.is_pattern, INPUT_FORMAT: _is_input_id},
+    "validate_formats": True,
+    "pattern_options": patterns.OPTIONS,
+    "mask": _MASK,
+}

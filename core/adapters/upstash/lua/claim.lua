@@ -30,7 +30,7 @@ end
 looked(plan, args.seen)
 local busy_until = step.state == 'running' and step.lease or step.not_before or 0
 if busy_until > now then -- guard: busy
-  schedule(plan, next_look(plan, flow.status, now))
+  schedule(plan, next_look(plan, flow.status, flow.deadline, now))
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
   return {'busy', busy_until - now}
 end
@@ -47,7 +47,7 @@ plan.leases[args.step], plan.calls[args.step] = step.lease, nil
 if args.more then -- guard: more steps are free
   look_by(plan, now, flow.ver + 1)
 end
-schedule(plan, next_look(plan, status, now))
+schedule(plan, next_look(plan, status, flow.deadline, now))
 local at, made = '/steps/' .. int_str(step.order), {}
 push(changes, '/status', cjson.encode(status), at .. '/state', '"running"',
   at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started))

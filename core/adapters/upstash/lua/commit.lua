@@ -2,7 +2,7 @@
 --   texts    the result, as JSON
 --   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
 local field = 'step:' .. args.step
-local flow = read(FLOW, {'plan', 'changed', field, unpack(HEAD)})
+local flow = read(FLOW, {'plan', 'changed', 'deadline', field, unpack(HEAD)})
 local step, refusal = held(flow)
 if refusal == 'written' then
   return state_since(flow, args.known, {[args.step] = flow[field]})
@@ -20,7 +20,7 @@ plan.leases[args.step] = nil
 if flow.status ~= 'waiting' then
   look_by(plan, step.lease, flow.ver + 1) -- guard: what it made ready
 end
-schedule_with_slack(plan, flow.status, now, math.huge)
+schedule_with_slack(plan, flow, now, math.huge)
 step.state, step.lease, step.finished, step.error, step.message = 'done', 0, now, nil, nil
 change(flow, now, changes, {step = step, plan = plan, names = {args.step},
   fields = {'result:' .. args.step, TEXTS[1], 'failures', '0'}})

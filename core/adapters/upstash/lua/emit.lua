@@ -14,7 +14,7 @@ if over(flow.deadline, now) then -- guard: deadline
 end
 step.lease, step.message = now + args.lease_ms, args.message
 plan.leases[args.step] = step.lease -- guard: the lease is renewed
-schedule_with_slack(plan, flow.status, now, args.lease_ms / 3)
+schedule_with_slack(plan, flow, now, args.lease_ms / 3)
 if not args.error then
   return {'ok', store(flow, {}, {step = step, plan = plan})}
 end

@@ -1,6 +1,6 @@
 -- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash.
 local FLOW, LOG, DUE, INDEX = unpack(KEYS)
-local MAXLEN, BATCH, REMEMBERED, DAY_MS = 10000, 500, 64, 86400000
+local KEPT, BATCH, REMEMBERED, DAY_MS = 10000, 100, 64, 86400000
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
 local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',
   'error'}
@@ -51,7 +51,7 @@ local function whole_event(json)
 end
 
 -- append: number the events after `last`, first those that were `made` here (type and JSON in
--- turn), then those that were sent; add them to the log, as few entries as may be, and publish them
+-- turn), then those that were sent; add them to the log, in entries of at most BATCH; publish them
 -- as one message: number, then type and JSON of each, parted by the record separator. Nobody can
 -- listen to a flow that is being created: there is no channel then.
 --   alone    whether what was sent is left out
@@ -64,7 +64,8 @@ local function append(last, made, channel, alone)
   local count = #events / 2
   for from = 1, count, BATCH do
     local to = math.min(from + BATCH - 1, count)
-    redis.call('XADD', LOG, 'MAXLEN', '~', MAXLEN, int_str(last + to) .. '-0',
+    local number = last + to
+    redis.call('XADD', LOG, 'MINID', '~', int_str(math.max(0, number - KEPT)), int_str(number) .. '-0',
       unpack(events, 2 * from - 1, 2 * to))
   end
   if channel and count > 0 then
@@ -203,14 +204,16 @@ local function plan_of(field)
   return field and cjson.decode(field) or {leases = {}, calls = {}}
 end
 
-local function next_look(plan, status, now)
+-- next_look: when somebody must look at a flow; never later than at its deadline
+local function next_look(plan, status, deadline, now)
   local at = plan.look
   if status ~= 'waiting' then
     for _, lease in pairs(plan.leases) do
       at = math.min(at or lease, lease) -- guard: the earliest lease
     end
   end
-  return at or now
+  at = at or now
+  return math.min(at, tonumber(deadline) or at) -- guard: not beyond the deadline
 end
 
 -- look_by: somebody must look at the flow by then, knowing at least this version of its state
@@ -238,8 +241,8 @@ end
 -- schedule_with_slack: schedule a flow that somebody changes who does not look at all of it; at a
 -- later time only when that gains more than `slack` ms. What is yet to be looked at stays in the
 -- plan, so this never puts it off.
-local function schedule_with_slack(plan, status, now, slack)
-  local at, before = next_look(plan, status, now), plan.due or 0
+local function schedule_with_slack(plan, flow, now, slack)
+  local at, before = next_look(plan, flow.status, flow.deadline, now), plan.due or 0
   if at < before or at - before > slack then
     schedule(plan, at)
   end

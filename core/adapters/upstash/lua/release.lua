@@ -1,7 +1,7 @@
 -- release: give a claim back. The step is pending again and its attempt not counted; its calls
 -- under way count as lost. One that is put off says why and until when (`waiting`).
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
-local flow = read(FLOW, {'status', 'seq', 'ver', 'usage', 'plan', 'changed', 'step:' .. args.step})
+local flow = read(FLOW, {'status', 'seq', 'ver', 'deadline', 'usage', 'plan', 'changed', 'step:' .. args.step})
 local step, refusal = held(flow)
 if refusal then
   return {refusal == 'written' and 'ok' or refusal}
@@ -16,7 +16,7 @@ step.deferrals = (step.deferrals or 0) + (args.delay_ms > 0 and 1 or 0) -- guard
 step.waiting = args.delay_ms > 0 and {reason = args.reason, until_ms = step.not_before} or nil
 step.owner, step.message, step.calls = nil, nil, nil
 plan.leases[args.step], plan.calls[args.step] = step.not_before, nil
-schedule_with_slack(plan, flow.status, now, 0)
+schedule_with_slack(plan, flow, now, 0)
 local at = '/steps/' .. int_str(step.order)
 push(changes, at .. '/state', '"pending"', at .. '/attempt', int_str(step.attempts))
 if step.waiting then

@@ -7,15 +7,13 @@ end
 if terminal(flow.status) then
   return {'ok'}
 end
-local now, plan, deadline = now_ms(), plan_of(flow.plan), tonumber(flow.deadline)
-if over(deadline, now) then -- guard: deadline
+local now, plan = now_ms(), plan_of(flow.plan)
+if over(flow.deadline, now) then -- guard: deadline
   return {'expired'}
 end
 if not args.seen or args.seen == tonumber(flow.ver) then -- guard: it has changed
-  local at = now + args.delay_ms
-  plan.look = math.min(at, deadline or at) -- guard: not beyond the deadline
-  plan.seen = tonumber(flow.ver)
-  schedule(plan, next_look(plan, flow.status, now))
+  plan.look, plan.seen = now + args.delay_ms, tonumber(flow.ver)
+  schedule(plan, next_look(plan, flow.status, flow.deadline, now))
   redis.call('HSET', FLOW, 'plan', cjson.encode(plan))
 end
 return {'ok'}

@@ -81,7 +81,7 @@ if terminal(args.to) then
 else
   plan.look = args.to == 'waiting' and (tonumber(flow.deadline) or now + DAY_MS) or now
   plan.seen = flow.ver + 1
-  schedule(plan, next_look(plan, args.to, now))
+  schedule(plan, next_look(plan, args.to, flow.deadline, now))
 end
 if flow.webhooks then
   redis.call('ZADD', OUTBOX, 'XX', 'LT', int_str(now), args.flow)

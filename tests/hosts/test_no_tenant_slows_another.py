@@ -1,0 +1,125 @@
+"""While one tenant sends the worst that is known, another's polls are answered as if nothing were.
+
+The container's own server, one process, over the gateway and an S3. Who attacks is a process of its
+own, so that what it costs to attack is not taken for what it costs to be attacked.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.local import s3
+from infra.local.processes import Processes, free_port, is_listening
+from tests import attacks
+from tests.certificate import Certificate, self_signed
+from tests.fixtures_api import SECRET, Api
+from tests.fixtures_servers import Rest
+from tests.picks import first
+
+SECONDS = 3.0
+TIMES_IDLE = 10
+PAUSE_SECONDS = 0.01
+WORST = (  # of which each has slowed a server down once
+    "launch: examples",
+    "launch: patterns that are too large",
+    "different patterns",
+    "a megabyte of brackets",
+    "requests taken back",
+    "held polls",
+    "streams",
+)
+ASKED = {"crew": "research_brief", "inputs": attacks.BRIEF}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return self_signed(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def store(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> str:
+    port = free_port()
+    processes.start("attacked-s3", s3.server_command(tmp_path_factory.mktemp("s3"), port, "inputs"))
+    processes.wait_until("attacked-s3", lambda: is_listening(port), 20)
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def server(
+    processes: Processes, gateway: Rest, certificate: Certificate, store: str
+) -> Iterator[Api]:
+    port = free_port()
+    environ = {
+        **os.environ,
+        "UPSTASH_REDIS_REST_URL": gateway.url,
+        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
+        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
+        "CREWLINE_BUCKET": "inputs",
+        "CREWLINE_S3_ENDPOINT": store,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "CREWLINE_WEBHOOK_HOSTS": "loud=slow.example",
+        "CREWLINE_WEBHOOK_SECRET": "5f0c8a1e9b7d4c3a2f1e0d9c8b7a6f5e4d3c2b1a",
+        "CREWLINE_PORT": str(port),
+        "CREWLINE_TLS_CERTIFICATE": str(certificate.certificate),
+        "CREWLINE_TLS_KEY": str(certificate.key),
+    }
+    processes.start("attacked", [sys.executable, "-m", "infra.container.serve"], environ=environ)
+    processes.wait_until("attacked", lambda: is_listening(port), 30)
+    yield Api(f"https://localhost:{port}")
+    processes.stop("attacked")
+
+
+class Poller:
+    """The quiet tenant: polls one flow and takes the time of each answer."""
+
+    def __init__(self, api: Api, certificate: Certificate) -> None:
+        self.http = httpx.Client(
+            base_url=api.url, headers=api.auth("quiet"), verify=certificate.trust(), timeout=30
+        )
+        self.path = "/v1/flows/" + self.http.post("/v1/flows", json=ASKED).json()["id"]
+        self.etag = self.http.get(self.path).headers["etag"]
+        self.p99(1)  # whatever is slow the first time only
+
+    def p99(self, seconds: float) -> float:
+        times, until = list[float](), time.monotonic() + seconds
+        while time.monotonic() < until:
+            begun = time.monotonic()
+            answer = self.http.get(self.path, headers={"if-none-match": self.etag})
+            times.append(time.monotonic() - begun)
+            assert answer.status_code == 304
+            time.sleep(PAUSE_SECONDS)
+        return statistics.quantiles(times, n=100)[-1]
+
+
+@pytest.fixture(scope="module")
+def poller(server: Api, certificate: Certificate) -> Poller:
+    return Poller(server, certificate)
+
+
+@pytest.mark.parametrize("kind", first(len(WORST), *dict.fromkeys((*WORST, *attacks.KINDS))))
+def test_another_tenants_polls_stay_quick_whatever_one_sends(
+    server: Api, poller: Poller, kind: str
+):
+    token = server.auth("loud")["authorization"].removeprefix("Bearer ")
+    command = [sys.executable, "-m", "tests.attacks", server.url, token, str(SECONDS), kind]
+    folder = Path(__file__).parents[2]
+    idle = poller.p99(SECONDS)
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as attacker:
+        assert attacker.stdout is not None
+        assert attacker.stdout.readline() == "begun\n"
+        busy = poller.p99(SECONDS)
+        said, _ = attacker.communicate(timeout=30)
+    answers = json.loads(said)
+    print(f"{kind}: {busy * 1000:.0f} ms, idle {idle * 1000:.0f} ms, {answers}")
+    assert sum(answers.values()), "nothing was sent"
+    assert busy < TIMES_IDLE * idle
