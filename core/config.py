@@ -7,10 +7,22 @@ docs/settings.md lists the variables.
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Self
 from urllib.parse import urlsplit
+
+from core.environ import (
+    SettingsError,
+    check_addresses,
+    check_secrets,
+    given,
+    limit,
+    on,
+    required,
+    seconds,
+    whole,
+)
 
 BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ADDRESSES = frozenset({
@@ -18,7 +30,11 @@ ADDRESSES = frozenset({
     "CREWLINE_WORKER_URL", "CREWLINE_SWEEP_URL", "QSTASH_URL", "CREWLINE_MODEL_BASE_URL",
 })  # fmt: skip
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
-WEBHOOK_HOST = re.compile(r"(https?://(?=.*:\d))?[A-Za-z0-9.\[\]:-]+")
+WEBHOOK_HOST = re.compile(
+    r"(?:(?P<scheme>https?)://(?=.*:\d{1,5}\Z))?"
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>\d{1,5}))?",
+    re.IGNORECASE,
+)  # what an entry means, core.webhooks.targets says
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
@@ -27,15 +43,7 @@ STREAMS_FLOOR = 20  # a single stream may have so many flows
 LOG_FORMATS = ("json", "text")
 OFFLINE = "offline"  # the value of CREWLINE_MODEL that asks for the model that needs no key
 FLOW_TTL_FLOOR_SECONDS = 3600  # of an ended flow: readers must have the time to see its end
-SECRET_CHARACTERS = 32  # RFC 7518, 3.2: 256 bits for HS256
-SECRET_ALPHABET = 8  # different characters of a secret, fewer of which nobody drew at random
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
-
-
-class SettingsError(Exception):
-    """A setting is missing or cannot work; the message names the variable and the remedy."""
-
-    loggable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
-        _addresses(environ)
+        check_addresses(environ, ADDRESSES)
         api_key = environ.get("CREWLINE_MODEL_API_KEY") or _openai_key(environ)
         base_url = environ.get("CREWLINE_MODEL_BASE_URL")
         default_model = "openai/gpt-4o-mini" if api_key or base_url else None
@@ -98,60 +106,64 @@ class Settings:
         offline = model == OFFLINE or (model is None and environ.get("CREWLINE_HOST") == LOCAL_HOST)
         settings = cls(
             redis_url=_redis_url(environ),
-            redis_token=_required(environ, "UPSTASH_REDIS_REST_TOKEN"),
+            redis_token=required(environ, "UPSTASH_REDIS_REST_TOKEN"),
             jwt_keys=jwt_keys(environ),
-            bucket=_required(environ, "CREWLINE_BUCKET"),
+            bucket=required(environ, "CREWLINE_BUCKET"),
             s3_endpoint=environ.get("CREWLINE_S3_ENDPOINT"),
             queue_url=environ.get("CREWLINE_QUEUE_URL"),
             queue_endpoint=environ.get("CREWLINE_QUEUE_ENDPOINT"),
             qstash=_qstash(environ),
-            worker_seconds=_seconds(environ, "CREWLINE_WORKER_SECONDS", 300.0),
-            worker_flows=_whole(environ, "CREWLINE_WORKER_FLOWS", 16, 1),
-            stop_seconds=_seconds(environ, "CREWLINE_STOP_SECONDS", 8.0),
+            worker_seconds=seconds(environ, "CREWLINE_WORKER_SECONDS", 300.0),
+            worker_flows=whole(environ, "CREWLINE_WORKER_FLOWS", 16, 1),
+            stop_seconds=seconds(environ, "CREWLINE_STOP_SECONDS", 8.0),
             base_path=_base_path(environ.get("CREWLINE_BASE_PATH", "")),
             cors_origins=_origins(environ.get("CREWLINE_CORS_ORIGINS", "")),
             model=None if model == OFFLINE else model,
             offline_model=offline,
             model_base_url=base_url,
             model_api_key=api_key,
-            model_streams=_on(environ, "CREWLINE_MODEL_STREAM"),
-            model_timeout_seconds=_seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
-            tool_timeout_seconds=_seconds(environ, "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0),
-            lease_seconds=_seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),
-            beat_seconds=_seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
-            step_seconds=_seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
-            stream_seconds=_seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
-            streams_per_subject=_whole(environ, "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR),
-            agui_seconds=_limit(environ, "CREWLINE_AGUI_SECONDS"),
-            flow_ttl_seconds=_whole(
+            model_streams=on(environ, "CREWLINE_MODEL_STREAM"),
+            model_timeout_seconds=seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
+            tool_timeout_seconds=seconds(environ, "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0),
+            lease_seconds=seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),
+            beat_seconds=seconds(environ, "CREWLINE_BEAT_SECONDS", 10.0),
+            step_seconds=seconds(environ, "CREWLINE_STEP_SECONDS", 60.0),
+            stream_seconds=seconds(environ, "CREWLINE_STREAM_SECONDS", 55.0),
+            streams_per_subject=whole(environ, "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR),
+            agui_seconds=limit(environ, "CREWLINE_AGUI_SECONDS"),
+            flow_ttl_seconds=whole(
                 environ, "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600, FLOW_TTL_FLOOR_SECONDS
             ),
-            partitions=_whole(environ, "CREWLINE_PARTITIONS", 1, 1),
-            max_request_bytes=_whole(
+            partitions=whole(environ, "CREWLINE_PARTITIONS", 1, 1),
+            max_request_bytes=whole(
                 environ, "CREWLINE_MAX_REQUEST_BYTES", 10_000_000, REQUEST_FLOOR
             ),
             webhook_hosts=webhook_hosts(environ),
             webhook_secrets=webhook_secrets(environ),
             log_format=_log_format(environ),
         )
-        if round(settings.lease_seconds * 1000) < 3 * round(settings.beat_seconds * 1000):
+        settings._check_together()
+        return settings
+
+    def _check_together(self) -> None:
+        """Raise SettingsError for settings that cannot work beside each other."""
+        if round(self.lease_seconds * 1000) < 3 * round(self.beat_seconds * 1000):
             raise SettingsError(
                 "CREWLINE_LEASE_SECONDS must be at least three times CREWLINE_BEAT_SECONDS"
             )
-        if settings.flow_ttl_seconds <= settings.lease_seconds:
+        if self.flow_ttl_seconds <= self.lease_seconds:
             raise SettingsError(
                 "CREWLINE_FLOW_TTL_SECONDS must be more than CREWLINE_LEASE_SECONDS"
             )
-        if settings.worker_seconds < settings.step_seconds + WORKER_MARGIN_SECONDS:
+        if self.worker_seconds < self.step_seconds + WORKER_MARGIN_SECONDS:
             raise SettingsError(
                 "CREWLINE_WORKER_SECONDS must be more than CREWLINE_STEP_SECONDS, with "
                 f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
             )
-        if settings.queue_url and settings.qstash:
+        if self.queue_url and self.qstash:
             raise SettingsError("set CREWLINE_QUEUE_URL or CREWLINE_WORKER_URL, not both")
-        if settings.webhook_hosts and not settings.webhook_secrets:
+        if self.webhook_hosts and not self.webhook_secrets:
             raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
-        return settings
 
 
 def _openai_key(environ: Mapping[str, str]) -> str | None:
@@ -164,45 +176,20 @@ def _openai_key(environ: Mapping[str, str]) -> str | None:
 def _qstash(environ: Mapping[str, str]) -> QStash | None:
     if not (worker_url := environ.get("CREWLINE_WORKER_URL")):
         return None
-    current = _required(environ, "QSTASH_CURRENT_SIGNING_KEY")
-    following = _required(environ, "QSTASH_NEXT_SIGNING_KEY")
+    current = required(environ, "QSTASH_CURRENT_SIGNING_KEY")
+    following = required(environ, "QSTASH_NEXT_SIGNING_KEY")
     return QStash(
         worker_url=worker_url,
-        token=_required(environ, "QSTASH_TOKEN"),
+        token=required(environ, "QSTASH_TOKEN"),
         signing_keys=(current, following),
         url=environ.get("QSTASH_URL") or "https://qstash.upstash.io",
         sweep_url=environ.get("CREWLINE_SWEEP_URL") or None,
     )
 
 
-def _addresses(environ: Mapping[str, str]) -> None:
-    """Raise SettingsError for an address that no client could reach: a scheme is missing, mostly."""
-    for name in ADDRESSES & environ.keys():
-        try:
-            parts = urlsplit(environ[name])
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number, a bracket that is open
-            usable = False
-        if not usable:
-            raise SettingsError(f"{name} must be an address like https://example.com")
-
-
-def given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that are set to something, without blanks around it."""
-    stripped = {name: value.strip() for name, value in environ.items()}
-    return {name: value for name, value in stripped.items() if value}
-
-
-def _required(environ: Mapping[str, str], name: str) -> str:
-    value = given(environ).get(name)
-    if value is None:
-        raise SettingsError(f"{name} is not set; docs/settings.md says what it should hold")
-    return value
-
-
 def _redis_url(environ: Mapping[str, str]) -> str:
     """Return where the store is. Its token, and all that is kept, would be read on the way to it."""
-    url = _required(environ, "UPSTASH_REDIS_REST_URL")
+    url = required(environ, "UPSTASH_REDIS_REST_URL")
     address, asked_for = urlsplit(url), environ.get("CREWLINE_REDIS_PLAINTEXT") == "yes"
     here = LOOPBACK.fullmatch(address.hostname or "")
     if address.scheme == "http" and not here and not asked_for:
@@ -237,46 +224,18 @@ def _log_format(environ: Mapping[str, str]) -> str:
     return form
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
-    try:
-        value = float(environ.get(name, default))
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise SettingsError(f"{name} must be a number of seconds above zero")
-    return value
-
-
-def _whole(environ: Mapping[str, str], name: str, default: int, floor: int) -> int:
-    text = environ.get(name, str(default))
-    if not text.isdecimal() or int(text) < floor:
-        raise SettingsError(f"{name} must be a whole number of at least {floor}")
-    return int(text)
-
-
-def _on(environ: Mapping[str, str], name: str) -> bool:
-    if (value := environ.get(name) or "off") not in ("on", "off"):
-        raise SettingsError(f"{name} must be on or off")
-    return value == "on"
-
-
-def _limit(environ: Mapping[str, str], name: str) -> float:
-    """Return a number of seconds; infinity where nothing is set."""
-    return _seconds(environ, name, math.inf) if environ.get(name) else math.inf
-
-
 def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Read `CREWLINE_JWT_KEYS=kid:secret,kid:secret`: the first signs, all of them verify.
 
     Raises SettingsError, also for the development key anywhere but on the local host.
     """
-    pairs = [pair.partition(":") for pair in _required(environ, "CREWLINE_JWT_KEYS").split(",")]
+    pairs = [pair.partition(":") for pair in required(environ, "CREWLINE_JWT_KEYS").split(",")]
     keys = {kid.strip(): secret.strip() for kid, _, secret in pairs}
     if len(keys) < len(pairs):
         raise SettingsError("CREWLINE_JWT_KEYS names the same kid twice")
     if len(keys) > 2 or not all(keys):  # noqa: PLR2004 -- the new one and the old one
         raise SettingsError("CREWLINE_JWT_KEYS must be one or two of kid:secret")
-    _strong("CREWLINE_JWT_KEYS", keys.values())
+    check_secrets("CREWLINE_JWT_KEYS", keys.values())
     if DEV_KEY_ID in keys and environ.get("CREWLINE_HOST") != LOCAL_HOST:
         raise SettingsError("CREWLINE_JWT_KEYS holds the development key; make one of your own")
     return keys
@@ -304,15 +263,5 @@ def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     secrets = tuple(secret.strip() for secret in listed if secret.strip())
     if len(secrets) > 2:  # noqa: PLR2004 -- the new one and the old one
         raise SettingsError("CREWLINE_WEBHOOK_SECRET must be one or two, with a comma between")
-    _strong("CREWLINE_WEBHOOK_SECRET", secrets)
+    check_secrets("CREWLINE_WEBHOOK_SECRET", secrets)
     return secrets
-
-
-def _strong(name: str, secrets: Iterable[str]) -> None:
-    """Raise SettingsError for a secret that can be guessed."""
-    for secret in secrets:
-        if len(secret) < SECRET_CHARACTERS or len(set(secret)) < SECRET_ALPHABET:
-            raise SettingsError(
-                f"{name} must hold secrets of {SECRET_CHARACTERS} characters or more, drawn at random:"
-                " openssl rand -hex 32"
-            )

@@ -17,13 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from core.config import SettingsError
+from core.config import WEBHOOK_HOST
 from core.errors import InvalidInputError
 
-ENTRY = re.compile(
-    r"(?:(?P<scheme>https?)://(?=.*:\d{1,5}\Z))?"
-    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(?P<port>\d{1,5}))?"
-)
 URL = re.compile(r"[!-\[\]-~]{1,2048}")  # printable ASCII without spaces and backslashes
 PORTS = {"https": 443, "http": 80}
 
@@ -43,7 +39,7 @@ class Target:
 
 
 class Targets:
-    """The origins of each tenant, from entries as above. Raises SettingsError for what is none."""
+    """The origins of each tenant, from entries as above. Raises ValueError for what is none."""
 
     def __init__(self, entries: Mapping[str, Sequence[str]]) -> None:
         self._allowed = {
@@ -74,9 +70,9 @@ class Targets:
 
 def _origin(entry: str) -> tuple[Origin, bool]:
     """Return the origin that an entry means, and whether it is a local one."""
-    match = ENTRY.fullmatch(entry.lower())
+    match = WEBHOOK_HOST.fullmatch(entry.lower())
     if match is None:
-        raise SettingsError(f"CREWLINE_WEBHOOK_HOSTS: {entry} is neither a host nor a local origin")
+        raise ValueError(f"{entry} is neither a host nor a local origin")
     scheme, host = match["scheme"] or "https", match["host"].strip("[]")
     port = int(match["port"]) if match["port"] else PORTS[scheme]
     return (scheme, host, port), match["scheme"] is not None

@@ -23,7 +23,6 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from core.config import Settings, SettingsError
-from core.webhooks.targets import Targets
 from infra.api import app
 from infra.container.draining import Draining
 
@@ -49,9 +48,7 @@ class Listening:
 def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
-        Targets(
-            Settings.from_environ(environ).webhook_hosts
-        )  # or the first request would be the one to find out
+        Settings.from_environ(environ)  # or the first request would be the one to find out
         listening = read(environ)
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from core.config import Settings
-from core.webhooks.targets import Targets
 from infra.local import cloud, folder
 from infra.local.processes import (
     LocalError,
@@ -37,7 +36,7 @@ def chosen_port(environ: Mapping[str, str]) -> int:
 
 def check_settings(environ: Mapping[str, str]) -> None:
     """Raise SettingsError for what the functions would refuse, before anything is started."""
-    Targets(Settings.from_environ(cloud.as_if_started(environ)).webhook_hosts)
+    Settings.from_environ(cloud.as_if_started(environ))
 
 
 def start(processes: Processes, port: int, *, but: Collection[str] = ()) -> dict[str, str]:

@@ -168,3 +168,11 @@ def test_a_store_elsewhere_may_go_without_encryption_if_that_is_asked_for():
     with pytest.raises(SettingsError, match="CREWLINE_REDIS_PLAINTEXT=yes"):
         Settings.from_environ(plain | {"CREWLINE_REDIS_PLAINTEXT": "no"})
     assert Settings.from_environ(plain | {"CREWLINE_REDIS_PLAINTEXT": "yes"}).redis_url
+
+
+@pytest.mark.parametrize("entry", ["-hooks.example.com", "a.example.com:443:1", "[::1", "http://a"])
+def test_a_webhook_host_that_no_url_can_have_is_refused_at_start(entry: str):
+    signed = GOOD | {"CREWLINE_WEBHOOK_SECRET": SECRET}
+    assert Settings.from_environ(signed | {"CREWLINE_WEBHOOK_HOSTS": "t=a.example.com:8443,[::1]"})
+    with pytest.raises(SettingsError, match="must be like tenant="):
+        Settings.from_environ(signed | {"CREWLINE_WEBHOOK_HOSTS": f"t=a.example.com,{entry}"})
