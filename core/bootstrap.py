@@ -261,7 +261,11 @@ def _model() -> "Callable[[], BaseLLM]":
 
     return checked(
         model_from(
-            chosen.model, chosen.model_base_url, chosen.model_api_key, chosen.model_timeout_seconds
+            chosen.model,
+            chosen.model_base_url,
+            chosen.model_api_key,
+            chosen.model_timeout_seconds,
+            streams=chosen.model_streams,
         )
     )
 

@@ -18,6 +18,7 @@ from core.environ import (
     check_secrets,
     given,
     limit,
+    on,
     required,
     seconds,
     whole,
@@ -77,6 +78,7 @@ class Settings:
     offline_model: bool = False  # asked for by name, or a local run that names no other
     model_base_url: str | None = None
     model_api_key: str | None = field(default=None, repr=False)
+    model_streams: bool = False  # at that address
     model_timeout_seconds: float = 120.0  # that a provider may be silent
     tool_timeout_seconds: float = 300.0  # that one call of a tool may take
     lease_seconds: float = 30.0
@@ -120,6 +122,7 @@ class Settings:
             offline_model=offline,
             model_base_url=base_url,
             model_api_key=api_key,
+            model_streams=on(environ, "CREWLINE_MODEL_STREAM"),
             model_timeout_seconds=seconds(environ, "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0),
             tool_timeout_seconds=seconds(environ, "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0),
             lease_seconds=seconds(environ, "CREWLINE_LEASE_SECONDS", 30.0),

@@ -60,6 +60,13 @@ def whole(environ: Mapping[str, str], name: str, default: int, floor: int) -> in
     return int(text)
 
 
+def on(environ: Mapping[str, str], name: str) -> bool:
+    """Return whether a variable is `on`; it is `off` where nothing is set."""
+    if (value := environ.get(name) or "off") not in ("on", "off"):
+        raise SettingsError(f"{name} must be on or off")
+    return value == "on"
+
+
 def limit(environ: Mapping[str, str], name: str) -> float:
     """Return a number of seconds; infinity where nothing is set."""
     return seconds(environ, name, math.inf) if environ.get(name) else math.inf

@@ -20,7 +20,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 @dataclass(frozen=True)
 class Turn:
     """One answer. `cut_after`: the connection is reset after so many characters of the text.
-    `parts`: the content as a list, in place of `text`.
+    `parts`: the content as a list, in place of `text`. `usage_in`: the pieces of a stream that tell it.
 
     `error` is sent in place of an answer: with its `status`, or in the stream (`in_stream`).
     """
@@ -37,6 +37,7 @@ class Turn:
     in_stream: bool = False
     cut_after: int | None = None
     silent_seconds: float = 0.0
+    usage_in: str = "its own"  # or: the last, each
 
 
 @dataclass
@@ -139,6 +140,9 @@ def _streamed(turn: Turn) -> bytes:
     chunks: list[dict[str, Any]] = [{**body, "choices": [piece]} for piece in pieces]
     if turn.in_stream:
         chunks.append({"error": turn.error})
+    elif turn.usage_in != "its own":
+        for chunk in chunks if turn.usage_in == "each" else chunks[-1:]:
+            chunk["usage"] = turn.usage
     elif turn.usage is not None:
         chunks.append({**body, "choices": [], "usage": turn.usage})
     lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)

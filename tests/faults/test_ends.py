@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,8 @@ async def cancelled_at(place: Place, workers: Fleet, moment: str) -> int:
     calls = len(place.model.of("f1"))
     workers.go_on()
     await asyncio.sleep(LEASE_SECONDS)
-    assert (await place.flows.log.head(tenant, "f1")) == flow.head
+    head = await place.flows.log.head(tenant, "f1")
+    assert replace(head, version=flow.head.version) == flow.head  # late answers have versions
     assert workers.running, f"cancelling at {moment} ended the worker"
     return len(place.model.of("f1")) - calls
 
@@ -77,7 +79,7 @@ async def test_a_flow_cancelled_during_a_call_makes_no_other(a_place):
         await place.launch(in_a_row(), "f2")
         await workers.ended("f2")
     cancelled, after = await invariants.check(place, kills=0, flows=("f1", "f2"))
-    assert cancelled.state.usage.lost_calls == 1
+    assert cancelled.state.usage.lost_calls == 0  # its answer came, and costs what it cost
     invariants.succeeded(after, expected(in_a_row()))
 
 

@@ -60,6 +60,7 @@ def test_what_is_missing_is_named(name: str):
         ("CREWLINE_JWT_KEYS", f"dev:{SECRET}"),
         ("CREWLINE_MODEL_BASE_URL", "localhost:1"),
         ("CREWLINE_MODEL_BASE_URL", "https://"),
+        ("CREWLINE_MODEL_STREAM", "yes"),
         ("CREWLINE_S3_ENDPOINT", "http://127.0.0.1:port"),
         ("CREWLINE_QUEUE_URL", "arn:aws:sqs:us-east-1:1:queue"),
         ("QSTASH_URL", "http://[::1"),

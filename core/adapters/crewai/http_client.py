@@ -23,6 +23,7 @@ import httpx
 from openai import DefaultHttpxClient
 
 from core.adapters.crewai.failures import NOT_ITS_PROTOCOL, Failure, UnusableAnswerError
+from core.adapters.crewai.stream_pieces import PieceSplitter
 
 # Called when an answer holds a refusal, in the context of the call that gets it.
 on_refusal: ContextVar[Callable[[], None] | None] = ContextVar("on_refusal", default=None)
@@ -72,7 +73,23 @@ def client(limits: AnswerLimits) -> httpx.Client:
         )
 
     headers = {"accept-encoding": "identity"}
-    return DefaultHttpxClient(headers=headers, event_hooks={"response": [watch]})
+    return DefaultHttpxClient(headers=headers, event_hooks={"response": [watch, _split]})
+
+
+class _Split(httpx.SyncByteStream):
+    """A stream of events that is handed on in the pieces that CrewAI reads."""
+
+    def __init__(self, body: httpx.SyncByteStream) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        pieces = PieceSplitter()
+        yield from map(pieces.feed, self._body)
+        yield pieces.end()
+
+    def close(self) -> None:
+        """Close the body."""
+        self._body.close()
 
 
 class _Watched(httpx.SyncByteStream):
@@ -140,3 +157,8 @@ def _inflated(body: httpx.SyncByteStream, *, known: bool) -> Iterator[bytes]:
                 rest = unpack.unconsumed_tail
     except zlib.error as error:
         raise UnusableAnswerError(NOT_ITS_PROTOCOL) from error
+
+
+def _split(response: httpx.Response) -> None:
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        response.stream = _Split(cast("httpx.SyncByteStream", response.stream))

@@ -30,13 +30,19 @@ class UnusableModelError(StepFailedError):
 
 
 def model_from(
-    name: str, base_url: str | None, api_key: str | None, timeout_seconds: float = TIMEOUT_SECONDS
+    name: str,
+    base_url: str | None,
+    api_key: str | None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    *,
+    streams: bool = False,
 ) -> Callable[[], LLM]:
     """Return what makes a fresh LLM per step: `provider/model`, or a model's name at `base_url`.
 
     Without `api_key`, a provider's own variable (OPENAI_API_KEY ...) counts; at a `base_url` none.
     A provider's answers are streamed, with the usage at their end. A server at a `base_url` may
-    leave the usage out of a stream, so its answers come whole and no cost is lost.
+    leave the usage out of a stream, so its answers come whole and no cost is lost, unless it is known
+    that it `streams`.
     A provider that is silent for `timeout_seconds` has failed, where its client takes such a limit.
     The LLM is made when it is called for, and raises UnusableModelError then if the provider is
     unknown, or its key or its package is missing.
@@ -44,7 +50,7 @@ def model_from(
     settings: dict[str, Any] = {"model": name, "api_key": api_key, "stream": True}
     if base_url:
         settings = {"model": name, "api_key": api_key or _NO_KEY, "base_url": base_url}
-        settings["custom_openai"] = True
+        settings |= {"custom_openai": True, "stream": streams}
     limits = {"max_retries": 0, "timeout": timeout_seconds}
 
     def fresh() -> LLM:
