@@ -93,9 +93,11 @@ class PollLoop(Generic[Item]):
     _shares: Counter[str] = field(default_factory=Counter[str])
     _waiting: deque[tuple[str, Item]] = field(default_factory=deque[tuple[str, Item]])
     _giving_back: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _stopped: asyncio.Event | None = None  # of run_forever
 
     async def run_forever(self, stopped: asyncio.Event) -> None:
         """Run what becomes due until `stopped`; then finish what runs and leave the rest."""
+        self._stopped = stopped
         empty_turns = errors = 0
         while not stopped.is_set():
             self.woken.clear()
@@ -132,6 +134,8 @@ class PollLoop(Generic[Item]):
 
     def offer(self, tenant: str, item: Item) -> None:
         """Run this if there is room; have it wait for its tenant's share, or give it back otherwise."""
+        if self._stopped is not None and self._stopped.is_set():
+            return self._leave(tenant, item)  # what it gives up comes back to it, too
         full = len(self._running) >= self.room.concurrency
         if not full and self._shares[tenant] < self.room.per_tenant:
             self._start(tenant, item)

@@ -1,7 +1,8 @@
 """Answers that come when their call was counted as lost. Over memory and over Redis."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -93,22 +94,25 @@ async def with_no_lost_call(memory: MemoryFlows) -> Flow:
     return await memory.state("t", "f")
 
 
-async def cancelled_in_a_call(memory: MemoryFlows, provider: ScriptedProvider) -> None:
-    """Run a flow until its model is asked, and cancel it then."""
+@contextlib.asynccontextmanager
+async def cancelled_in_a_call(
+    memory: MemoryFlows, provider: ScriptedProvider
+) -> AsyncIterator[Flow]:
+    """Run a flow until its model is asked, and cancel it then; its state while the call goes on."""
     runner = a_harness(llm=model_from("gpt-4o-mini", provider.url, None)).runner
     await launched(memory)
     running = asyncio.create_task(a_worker(memory, runner).run_flow("t", "f", NoLimit()))
     await until(lambda: bool(provider.requests))
     await control.cancel(memory, tenant="t", flow="f")
-    await running
+    yield await memory.state("t", "f")
+    await running  # which ends when nothing that it ran is at work
 
 
 async def test_a_flow_that_is_cancelled_during_a_call_pays_what_the_call_cost():
     memory = MemoryFlows()
     with playing(Turn("late", silent_seconds=1)) as provider:
-        await cancelled_in_a_call(memory, provider)
-        ended = await memory.state("t", "f")
-        assert (ended.head.status, ended.usage.lost_calls) == (Status.CANCELLED, 1)
+        async with cancelled_in_a_call(memory, provider) as ended:
+            assert (ended.head.status, ended.usage.lost_calls) == (Status.CANCELLED, 1)
         state = await with_no_lost_call(memory)
     assert state.usage == Usage(1, 100, 20, 100 * 150 + 20 * 600)
     assert state.head.version == ended.head.version + 1
@@ -130,6 +134,7 @@ async def test_a_call_that_fails_late_leaves_its_bound_or_gives_it_back():
     memory = MemoryFlows()
     refused = Turn(status=401, silent_seconds=1, error={"message": "no"})
     with playing(refused) as provider:
-        await cancelled_in_a_call(memory, provider)
+        async with cancelled_in_a_call(memory, provider):
+            pass
         state = await with_no_lost_call(memory)
     assert state.usage == Usage()

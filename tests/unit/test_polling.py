@@ -206,6 +206,20 @@ async def test_stopped_it_finishes_what_runs_and_leaves_the_rest():
     assert store.ran == ["a0", "a1"]
 
 
+async def test_stopped_it_takes_nothing_that_it_is_offered():
+    """Its own work is given up by waking a worker, and it would be the first one to hear that."""
+    store = Store({"a": ["a0"]}, hang={"a"})
+    loop, stopped = a_loop(store), asyncio.Event()
+    task = asyncio.create_task(loop.run_forever(stopped))
+    await asyncio.sleep(0.03)
+    stopped.set()
+    await asyncio.sleep(0.01)
+    loop.offer("b", "b0")
+    store.free.set()
+    await asyncio.wait_for(task, 5)
+    assert store.ran == ["a0"]
+
+
 async def test_run_once_it_runs_what_is_due_and_returns():
     store = Store({f"t{n}": [f"t{n}.{i}" for i in range(6)] for n in range(3)})
     assert await a_loop(store).run_due(100, lambda: False) == 18
