@@ -60,7 +60,7 @@ async def resume(running: Parts, kills: int) -> Figure:
         f"lease left {parts['lease']:.0f}, due after it {parts['due']:.0f}, found"
         f" {parts['found']:.0f}, claimed {parts['claimed']:.0f}"
     )
-    return Figure("resume_ms_p50", round(statistics.median(beyond), 1), seen=seen)
+    return Figure("resume_ms_p50", round(statistics.median(beyond), 1), "<= 100", seen)
 
 
 async def _killed(running: Parts, after_seconds: float) -> Standstill | None:

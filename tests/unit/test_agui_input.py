@@ -1,11 +1,13 @@
 """What a crew works on, when an AG-UI client runs it."""
 
+import time
 from typing import Any
 
 import pytest
 
 from core.crews.definition import Definition, parse
 from core.errors import InvalidInputError
+from functions import _models
 from functions._agui_input import RunInput, crew_inputs
 from tests.e2e.agui_parts import SAID, asked
 from tests.e2e.apps import HAIKU
@@ -74,3 +76,18 @@ def test_a_message_is_no_input__where_a_crew_wants_more_than_one_text():
     assert caught.value.pointers == {
         "/forwardedProps/inputs": "must be an object with: topic, season"
     }
+
+
+def test_a_conversation_of_very_many_messages_is_refused_in_little_time():
+    """While one is checked no other request of the process is answered."""
+    run: dict[str, Any] = {
+        "threadId": "t",
+        "runId": "r",
+        "messages": [{"id": "", "role": "", "a": {}}] * 2_000,
+    }
+    _models.parse(run, RunInput, "no")
+    began = time.thread_time()
+    with pytest.raises(InvalidInputError) as refused:
+        _models.parse(run | {"messages": run["messages"] * 20}, RunInput, "no")
+    assert time.thread_time() - began < 0.2
+    assert refused.value.pointers == {"/messages": "must have 2000 members at most"}
