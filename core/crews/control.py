@@ -73,6 +73,19 @@ async def _end_cancelled(
     )
 
 
+def _question(state: Flow, review: str | None) -> dict[str, Any]:
+    """Return what the flow asks a person, if that is what is answered."""
+    asked = state.waiting
+    if asked is None:
+        raise ConflictError("the flow waits for nobody")
+    if review is None:
+        reason = f"say which answer this is; the flow waits for {asked['review']}"
+        raise InvalidInputError("an answer to nothing", {"/review": reason})
+    if review != asked["review"]:
+        raise ConflictError(f"the flow waits for another answer: {asked['review']}")
+    return asked
+
+
 async def resume(
     ledger: RunLedger,
     wake_queue: WakeQueue,
@@ -106,24 +119,16 @@ async def resume(
     state = await ledger.state(tenant, flow, fresh=True)
     if _has_answer(state, review, answer):
         return state
-    asked = state.waiting
-    if asked is None:
-        raise ConflictError("the flow waits for nobody")
-    if review is None:
-        reason = f"say which answer this is; the flow waits for {asked['review']}"
-        raise InvalidInputError("an answer to nothing", {"/review": reason})
-    if review != asked["review"]:
-        raise ConflictError(f"the flow waits for another answer: {asked['review']}")
-    told = {"review": asked["review"], "task": asked["task"], "approved": approve}
+    asked = _question(state, review)
+    given = {"review": asked["review"], "task": asked["task"], "approved": approve}
+    resumed = events.custom("resumed", given | {"feedback": feedback, "by": subject})
     try:
         await ledger.transition(
             tenant,
             flow,
             Status.RUNNING,
             status_epoch=state.status_epoch,
-            events=events.stamped(
-                events.custom("resumed", told | {"feedback": feedback, "by": subject}), now_ms()
-            ),
+            events=events.stamped(resumed, now_ms()),
             answer=(asked["review"], answer),
         )
     except FencedError as error:
