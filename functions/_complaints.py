@@ -13,7 +13,7 @@ WHOLE_NUMBER = "must be a whole number"
 # By pydantic's type of the error; what stands in braces is of its context.
 WORDS: Mapping[str, str] = {
     "missing": "is missing",
-    "extra_forbidden": "is not known here",
+    "extra_forbidden": "is unknown",
     "string_type": "must be a text",
     "bool_type": "must be true or false",
     "int_type": WHOLE_NUMBER,

@@ -8,6 +8,7 @@ import pytest
 
 from core.adapters.crewai.runner import CrewAIRunner
 from core.adapters.crewai.stop_signal import StopSignal
+from core.adapters.crewai.threads import in_thread
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.adapters.genai_prices import GenaiPriceBook
 from core.adapters.memory import MemoryBlobs
@@ -46,7 +47,7 @@ async def test_the_crew_runs_with_its_guardrail_and_its_skill(names: dict[str, A
     results, output = await run_crew(
         crew(names), {"topic": "the ferry"}, runner(names, names["write_letter"])
     )
-    assert results["draft"]["raw"] == "Dear reader, the ferry is on my mind. Yours, W."
+    assert results["draft"]["raw"] == "Dear reader, this letter is on the ferry. Yours, W."
     assert "the ferry" in output
 
 
@@ -60,8 +61,9 @@ def test_the_tool_reads_an_input_and_tells_the_user(names: dict[str, Any]):
     blobs, told = MemoryBlobs(), list[str]()
     blobs.put("t", "in_" + "0" * 32, b"one\ntwo\n", "text/plain")
     tools = {"count_lines": names["count_lines"]}
-    context = StepContext(blobs, "t", told.append)
-    tool = bind(["count_lines"], tools, context, ToolBounds(StopSignal(), 10))[0]
+    signal, ids = StopSignal(), frozenset(["in_" + "0" * 32])
+    context = StepContext(blobs, "t", ids, told.append, signal)
+    tool = bind(["count_lines"], tools, context, ToolBounds(signal, 10, in_thread))[0]
     assert tool.run(file="in_" + "0" * 32) == "2 lines"
     assert told == ["The text has 2 lines."]
 

@@ -97,5 +97,10 @@ def test_a_handler_answers_as_the_dev_host_does(
     api: Api, ended: Flows, function: ModuleType, method: str, url: str, headers, body: bytes
 ):
     headers = api.auth(ended.tenant) | {"accept-encoding": "identity"} | headers
-    expected = on_dev_host(api, method, url, headers, body)
-    assert plain(on_lambda(function, method, url, headers, body)) == plain(expected)
+    expected = plain(on_dev_host(api, method, url, headers, body))
+    answer = plain(on_lambda(function, method, url, headers, body))
+    assert answer[:2] == expected[:2]
+    if function is flow_events:  # which hands on what is there; the reader comes back for the rest
+        assert expected[2].startswith(answer[2])
+    else:
+        assert answer[2] == expected[2]

@@ -56,7 +56,7 @@ def test_nothing_but_true_and_false_is_a_decision(
     [
         (Answer, {}, {"/approve": "is missing"}),
         (Answer, [], {"": "must be an object"}),
-        (Answer, {"approve": True, "other": 1}, {"/other": "is not known here"}),
+        (Answer, {"approve": True, "other": 1}, {"/other": "is unknown"}),
         (Answer, {"approve": True, "feedback": 7}, {"/feedback": "must be a text"}),
         (
             Answer,

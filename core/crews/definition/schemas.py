@@ -114,7 +114,11 @@ class _Schema:
         if isinstance(value, list):
             children = enumerate(cast("list[Any]", value))
         elif isinstance(value, dict):
-            children = cast("dict[str, Any]", value).items()
+            members = cast("dict[str, Any]", value)
+            known = () if _takes_more(schema) else schema.get("properties", ())
+            children = (
+                [(n, members[n]) for n in known if n in members] if known else members.items()
+            )
         for name, child in children:
             way = _way_to(schema, name)
             if way and at + way in self._validators:
@@ -131,6 +135,11 @@ class _Schema:
                 return at, schema
             seen.add(reference)
             at = reference
+
+
+def _takes_more(schema: dict[str, Any]) -> bool:
+    """Tell whether an object may have other members than the schema's properties."""
+    return schema.get("additionalProperties") is not False or "patternProperties" in schema
 
 
 def _way_to(schema: dict[str, Any], name: str | int) -> str:
@@ -157,23 +166,19 @@ def _escaped(step: str | int) -> str:
 
 def _own_mistakes(schema: dict[str, Any], value: Any, place: Place) -> Iterator[Mistake]:
     """Yield the rules that a value breaks itself, whatever its parts are."""
+    known = schema.get("properties", {})
+    if isinstance(value, dict) and not _takes_more(schema) and value.keys() - known.keys():
+        # How they are called is the stranger's, and not repeated.
+        reason = f"no other properties than: {', '.join(known)}"
+        yield Mistake(place, "additionalProperties", reason[:_REASON_CHARACTERS], value)
     own = {name: rule for name, rule in schema.items() if name not in _BRANCHES}
-    if schema.get("additionalProperties") is False and "patternProperties" not in schema:
-        known = dict.fromkeys(schema.get("properties", ()), True)
-        own |= {"properties": known, "additionalProperties": False}
     errors = list(Draft202012Validator(own, **_OPTIONS).iter_errors(value))
     missing = [e.kind.as_dict()["property"] for e in errors if e.kind.name == "required"]
     if missing:  # one mistake, however many are missing
         yield Mistake(place, "required", f"required: {', '.join(missing)}", value)
     for error in errors:
-        match error.kind.name:
-            case "required":
-                continue
-            case "additionalProperties":  # how it is called is the stranger's, and not repeated
-                reason = f"no other properties than: {', '.join(schema.get('properties', ()))}"
-            case _:
-                reason = _reason(error)
-        yield Mistake(place, error.kind.name, reason[:_REASON_CHARACTERS], value)
+        if error.kind.name != "required":
+            yield Mistake(place, error.kind.name, _reason(error)[:_REASON_CHARACTERS], value)
 
 
 def _reason(error: ValidationError) -> str:
