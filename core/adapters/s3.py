@@ -47,7 +47,8 @@ class S3Blobs:
         self._bucket = bucket
         self._total_seconds = total_seconds
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "s3")
-        self._client: Any = boto3.client(  # pyright: ignore[reportUnknownMemberType]
+        # Of its own: boto3's shared session keeps the first credentials that it sees.
+        self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
             "s3",
             endpoint_url=endpoint,
             config=Config(

@@ -23,7 +23,8 @@ class SqsWakeQueue:
 
     def __init__(self, queue_url: str, endpoint: str | None = None) -> None:
         self._queue_url = queue_url
-        self._client: Any = boto3.client(  # pyright: ignore[reportUnknownMemberType]
+        # Of its own: boto3's shared session keeps the first credentials that it sees.
+        self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
             "sqs",
             endpoint_url=endpoint,
             config=Config(

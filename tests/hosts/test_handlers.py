@@ -27,7 +27,7 @@ LAUNCH = json.dumps({"crew": "research_brief", "inputs": {"question": "q", "note
 
 def request(method: str, url: str, body: bytes = b"") -> dict[str, Any]:
     now = int(time.time())
-    token = mint(Keys({"k1": SECRET}), "acme", "ann", SCOPES, ttl_seconds=600, now=now)
+    token = mint(Keys({"k1": SECRET}), "acme", "ann", SCOPES, ttl_seconds=7200, now=now)
     headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
     return gateway_event(method, url, headers, body)
 
