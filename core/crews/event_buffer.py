@@ -1,7 +1,7 @@
 """Writes everything a running step produces; sends a heartbeat when there is nothing to write.
 
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
-gathered. What happens within 20 ms goes in one write; a model's text alone is written every 0.6 s
+gathered. What happens within 20 ms goes in one write; a model's text alone is written every 0.8 s
 at most, since a write of it costs six commands; what is too much for one write goes in several. A
 write that got no answer is sent again as it was, with its
 number, until it is known to be in the log or the lease is over. Only a reservation is waited for,
@@ -32,7 +32,7 @@ from core.retries import RetryPolicy, deadline
 T = TypeVar("T")
 
 GATHER_SECONDS = 0.02  # what happens so close together goes in one write
-TEXT_SECONDS = 0.6  # between two writes of text alone: each is six commands
+TEXT_SECONDS = 0.8  # between two writes of text alone: each is six commands
 
 
 @dataclass(frozen=True, slots=True)
