@@ -286,7 +286,7 @@ def worker() -> "Worker":
 
 @_provider
 def webhook_targets() -> "Targets":
-    """Return where each tenant's webhooks may go. Raises SettingsError for a list that is none."""
+    """Return where each tenant's webhooks may go."""
     from core.webhooks.targets import Targets
 
     return Targets(settings().webhook_hosts)

@@ -3,9 +3,8 @@
 Crews run in threads and must not wait for Redis; so they post, and one task sends what has
 gathered. What happens within 20 ms goes in one write; a model's text alone is written every 0.8 s
 at most, since a write of it costs six commands; what is too much for one write goes in several. A
-write that got no answer is sent again as it was, with its
-number, until it is known to be in the log or the lease is over. Only a reservation is waited for,
-since no model may be called before the money is held.
+write that got no answer is sent again as it was, with its number, until it is known to be in the log
+or the lease is over. Only a reservation is waited for: no model is called before the money is held.
 """
 
 import asyncio
