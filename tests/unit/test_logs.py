@@ -67,7 +67,8 @@ def test_a_traceback_is_one_field_and_repeats_no_text_of_a_library():
             raise UnavailableError("try again later") from error
 
     line = a_line("it failed", exc=caught(refused))
-    assert "int(SECRET)\nValueError\n" in line["error"]
+    said = [part.strip() for part in line["error"].splitlines() if part.strip(" ~^")]  # 3.13 marks
+    assert said[said.index("int(SECRET)") + 1] == "ValueError"
     assert line["error"].endswith("core.errors.UnavailableError: try again later")
     assert "sk-SECRET" not in json.dumps(line)
 
