@@ -18,7 +18,7 @@ from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.stop_signal import StopSignal
 from core.costs.prices import PriceBook, bound, priced
 from core.costs.usage import Usage
-from core.crews.work import Session, StepFailedError
+from core.crews.crew_runner import Session, StepFailedError
 from core.flows import events
 from core.flows.events import Event
 
