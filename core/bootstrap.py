@@ -89,10 +89,12 @@ def keys() -> "Keys":
 @_provider
 def redis() -> "Commands":
     """Return Redis: one client for all that a process does, which keeps its sync token."""
+    from core.adapters.upstash.batches import BatchedReads
     from core.adapters.upstash.commands import RetryingClient
     from core.adapters.upstash.http import HttpRedis
 
-    return RetryingClient(HttpRedis(settings().redis_url, settings().redis_token))
+    client = HttpRedis(settings().redis_url, settings().redis_token)
+    return RetryingClient(BatchedReads(client))
 
 
 @_provider
