@@ -2,7 +2,6 @@
 --   a call   {number, bound, cell}, in the record of its step under its id
 --   a cell   {crew, task, agent, subject, model}: the sum of the roll-ups that a call adds to
 --   sums     core/costs/usage.py: name -> whole number
-local YESTERDAY, TODAY, TOMORROW, YESTERDAY_HOURS, TODAY_HOURS, TOMORROW_HOURS = unpack(KEYS, 5)
 local HOUR_MS, SPEND_SECONDS, FOLDED = 3600000, 400 * 86400, '~'
 local NAMELESS = {FOLDED, FOLDED, FOLDED, FOLDED, FOLDED}
 
