@@ -14,6 +14,7 @@ import httpx
 
 from core import bootstrap
 from core.adapters.memory import MemoryBlobs, MemoryFlows
+from core.adapters.memory.budgets import MemoryBudgetBook
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
@@ -77,6 +78,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         flow_log=app.flows,
         hub=Hub(app.flows),
         ledger=app.flows,
+        budgets=MemoryBudgetBook(app.flows),
         wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),
