@@ -12,7 +12,6 @@ import pytest
 from core.flows import tickets
 from core.identity import SCOPES, Principal
 from functions import (
-    _edge,
     crew_agui,
     crew_amp,
     crew_launch,
