@@ -16,7 +16,7 @@ from core.crews.run import Worker
 from core.crews.run_step import Timing
 from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
 
@@ -35,7 +35,7 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     flows, blobs = MemoryFlows(), MemoryBlobs()
     blobs.put("t", FILE, EXAMPLE.read_bytes(), "text/csv")
     runner = CrewAIRunner(
-        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs
+        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, CataloguePriceBook(), blobs
     )
     book = MemoryBudgetBook(flows)
     worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
