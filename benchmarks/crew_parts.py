@@ -38,10 +38,12 @@ from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
 from core.crews.clock import NoLimit  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
 from core.crews.lessons import NoLessons  # noqa: E402
-from core.crews.run import Worker  # noqa: E402
-from core.crews.run_step import Timing  # noqa: E402
+from core.crews.step_runner import StepRunner  # noqa: E402
+from core.crews.timing import Timing  # noqa: E402
 from core.crews.wakeups import wake_worker  # noqa: E402
+from core.crews.worker import Worker  # noqa: E402
 from core.flows import Flow  # noqa: E402
+from core.flows.values import INLINE  # noqa: E402
 
 USAGE = {"prompt_tokens": 400, "completion_tokens": 100}
 PIECE = "Ferries leave from the quay at seven, and the last one is back by dusk. "
@@ -176,14 +178,10 @@ class Office:
         redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
         self.wake_queue = RedisWakeQueue(redis)
-        self.worker = Worker(
-            self.ledger,
-            UpstashBudgetBook(redis),
-            self.wake_queue,
-            CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs()),
-            NoLessons(),
-            TIMING,
-        )
+        runner = CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs())
+        budgets = UpstashBudgetBook(redis)
+        steps = StepRunner(self.ledger, budgets, runner, NoLessons(), TIMING, INLINE)
+        self.worker = Worker(self.ledger, self.wake_queue, steps, INLINE)
 
     async def launch(self, definition: Definition) -> str:
         """Create a flow and ring for a worker; return its id."""

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
     from core.crews.ledger import RunLedger
-    from core.crews.run import Worker
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
-    from core.crews.work import CrewRunner
+    from core.crews.worker import Worker
     from core.flows import FlowLog
     from core.flows.live import Hub
     from core.flows.values import LargeValues
@@ -89,10 +89,12 @@ def keys() -> "Keys":
 @_provider
 def redis() -> "Commands":
     """Return Redis: one client for all that a process does, which keeps its sync token."""
+    from core.adapters.upstash.batches import BatchedReads
     from core.adapters.upstash.commands import RetryingClient
     from core.adapters.upstash.http import HttpRedis
 
-    return RetryingClient(HttpRedis(settings().redis_url, settings().redis_token))
+    client = HttpRedis(settings().redis_url, settings().redis_token)
+    return RetryingClient(BatchedReads(client))
 
 
 @_provider
@@ -275,13 +277,15 @@ def worker() -> "Worker":
     """Return what takes flows forward."""
     from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
-    from core.crews.run import Worker
-    from core.crews.run_step import Timing
+    from core.crews.step_runner import StepRunner
+    from core.crews.timing import Timing
+    from core.crews.worker import Worker
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     budgets = UpstashBudgetBook(redis(), keyspace())
-    return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing, values=values())
+    steps = StepRunner(ledger(), budgets, runner(), NoLessons(), timing, values())
+    return Worker(ledger(), wake_queue(), steps, values())
 
 
 @_provider

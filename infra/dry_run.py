@@ -9,9 +9,9 @@ from typing import Any
 from core.adapters.crewai.environ import prepare_environ
 from core.costs.usage import Usage
 from core.crews import strategies
+from core.crews.crew_runner import CrewRunner, StepTask
 from core.crews.definition import Definition, Registry
 from core.crews.strategies import Ready, Wait
-from core.crews.work import CrewRunner, StepTask
 from core.flows.events import Event
 
 CREWS = Path(__file__).parent.parent / "crews"

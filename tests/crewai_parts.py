@@ -25,8 +25,7 @@ from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
-from core.crews.definition import Definition  # noqa: E402
-from core.crews.work import (  # noqa: E402
+from core.crews.crew_runner import (  # noqa: E402
     ContextItem,
     Guardrail,
     Kind,
@@ -35,6 +34,7 @@ from core.crews.work import (  # noqa: E402
     Tool,
     ToolContext,
 )
+from core.crews.definition import Definition  # noqa: E402
 from core.flows.events import Event  # noqa: E402
 
 QUICK = ModelRetryPolicy(base=0.01)  # for providers that fail at once

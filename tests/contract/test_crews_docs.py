@@ -13,8 +13,8 @@ from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.adapters.memory import MemoryBlobs
 from core.adapters.offline_model import OfflineModel
 from core.adapters.price_catalogues import CataloguePriceBook
+from core.crews.crew_runner import StepFailedError
 from core.crews.definition import AllowList, parse
-from core.crews.work import StepFailedError
 from infra.dry_run import run_crew
 
 PAGE = Path("docs/crews.md").read_text("utf-8")

@@ -13,7 +13,7 @@ from core.costs.usage import Usage
 from core.crews import control
 from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError, StepWrite
-from core.crews.run_step import Outcome
+from core.crews.outcomes import Outcome
 from core.flows import Flow, Status, events
 from tests.contract.test_budget_book import (
     LOST,

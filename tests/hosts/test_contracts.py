@@ -16,8 +16,8 @@ PLANTED = [
     ("core/flows/live.py", "import httpx", "core.flows.live -> httpx"),
     ("core/newcomer.py", "import fastapi", "core.newcomer -> fastapi"),
     ("core/costs/usage.py", "import crews.tools", "core.costs.usage -> crews.tools"),
-    ("core/crews/run.py", "import core.adapters.memory", "core.crews.run -> core.adapters.memory"),
-    ("core/crews/work.py", "import core.webhooks.outbox", "core.crews.work -> core.webhooks.outbox"),
+    ("core/crews/worker.py", "import core.adapters.memory", "core.crews.worker -> core.adapters.memory"),
+    ("core/crews/crew_runner.py", "import core.webhooks.outbox", "core.crews.crew_runner -> core.webhooks.outbox"),
     ("functions/crew_amp.py", "import functions.crew_launch", "functions.crew_amp -> functions.crew_launch"),
     ("crews/insight.py", "import core.errors", "crews.insight -> core.errors"),
 ]  # fmt: skip

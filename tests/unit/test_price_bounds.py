@@ -84,7 +84,7 @@ def test_a_price_is_the_exact_sum_of_its_parts_rounded_up_once(rates: Rates, tok
             (tokens.output - tokens.reasoning, tier.output),
             (tokens.reasoning, tier.reasoning),
         )
-    )
+    ) + Decimal(0)
     expected = (exact / 1_000_000).to_integral_value(ROUND_CEILING) + rates.per_call
     assert rates.cost_nanodollars(tokens) == expected
 

@@ -10,8 +10,8 @@ from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import control
 from core.crews.clock import NoLimit
-from core.crews.run_step import StepCrashedError
-from core.crews.work import Session, StepFailedError, StepTask
+from core.crews.crew_runner import Session, StepFailedError, StepTask
+from core.crews.outcomes import StepCrashedError
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
 from tests.fixtures_ports import leased

@@ -22,7 +22,7 @@ from core.costs.rates import Rates
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
 from core.crews import clock
-from core.crews.work import Session, StepFailedError
+from core.crews.crew_runner import Session, StepFailedError
 from core.flows import events
 from core.flows.events import Event
 
