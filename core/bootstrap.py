@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.crews.budgets import BudgetBook, Budgets
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
@@ -273,9 +274,26 @@ def _model() -> "Callable[[], BaseLLM]":
 
 
 @_provider
+def budget_book() -> "BudgetBook":
+    """Return what holds and counts the money of model calls."""
+    from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.http import HttpPubSub
+
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+
+
+@_provider
+def budgets() -> "Budgets":
+    """Return the budgets of tenants."""
+    from core.adapters.upstash.budget_store import UpstashBudgets
+
+    return UpstashBudgets(redis(), keyspace())
+
+
+@_provider
 def worker() -> "Worker":
     """Return what takes flows forward."""
-    from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
     from core.crews.step_runner import StepRunner
     from core.crews.timing import Timing
@@ -283,8 +301,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis(), keyspace())
-    steps = StepRunner(ledger(), budgets, runner(), NoLessons(), timing, values())
+    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
     return Worker(ledger(), wake_queue(), steps, values())
 
 
