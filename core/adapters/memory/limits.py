@@ -108,9 +108,9 @@ class MemoryBudgets:
             if name is None:
                 continue
             window = zone.window(budget.window, now_ms)
-            at = (window, name) if window else ("flow", call.flow)
+            window, name = (window, name) if window else ("flow", call.flow)
             until_ms = zone.end_ms(budget.window, now_ms)
-            accounts.append(Account(budget, (call.tenant, budget.id, *at), until_ms))
+            accounts.append(Account(budget, (call.tenant, budget.id, window, name), until_ms))
         return accounts
 
     def _refusal(self, call: Call, accounts: list[Account]) -> Refusal | None:

@@ -27,7 +27,7 @@ local function lost_calls(step, now)
     used.lost_calls = (used.lost_calls or 0) + 1
     used.lost_nanodollars = (used.lost_nanodollars or 0) + (used.cost_nanodollars or 0)
     call.used = used
-    push(lost, call)
+    push(lost, call) -- guard: it may have been made
     step.lost = step.lost or {}
     step.lost[id] = {used = used, cell = call.cell, hour = math.floor(now / HOUR_MS), holds = call.holds}
   end

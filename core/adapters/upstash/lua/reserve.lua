@@ -45,7 +45,7 @@ local function windows_at(zone, now)
 end
 
 -- accounts_of: the budgets that a call counts in: list of {id, budget, place, window's end}
-local function accounts_of(call, now)
+local function accounts_of(call)
   local stored, budgets, zone = redis.call('HGETALL', BUDGETS), {}, {offsets = {{0, 0}}}
   for i = 1, #stored, 2 do
     if stored[i] == '~zone' then
@@ -56,7 +56,7 @@ local function accounts_of(call, now)
   end
   local crew, _, agent, subject, model = unpack(call.cell)
   local values = {tenant = '', crew = crew, agent = agent, subject = subject, model = model, flow = args.flow}
-  local windows, accounts = #budgets > 0 and windows_at(zone, now), {}
+  local windows, accounts = #budgets > 0 and windows_at(zone, now_ms()), {}
   for _, each in ipairs(budgets) do
     local scope, name, window = each.budget.scope, each.budget.name, each.budget.window
     local value = values[scope]
@@ -64,7 +64,7 @@ local function accounts_of(call, now)
       each.place = window == 'flow' and {'flow', 'budget:' .. each.id}
         or {windows.month, table.concat({each.id, windows[window], value}, '|')}
       each.ends = windows.ends[window]
-      push(accounts, each)
+      push(accounts, each) -- guard: every budget
     end
   end
   return accounts
@@ -105,8 +105,8 @@ end
 -- hold: hold a call's bound in all its budgets
 --   fields   of the flow's hash that are to be written
 --   returns  why that is not possible, or nothing
-local function hold(call, fields, now)
-  local accounts, places = accounts_of(call, now), {}
+local function hold(call, fields)
+  local accounts, places = accounts_of(call), {}
   if #accounts == 0 then
     return nil
   end
@@ -122,7 +122,7 @@ local function hold(call, fields, now)
   local worst, headroom = refusal(call, accounts, found)
   if worst then -- guard: all or nothing
     if worst.verdict == 'held' and not worst.state.wanted then
-      worst.state.wanted = true
+      worst.state.wanted = true -- guard: it holds nothing
       local where, field = unpack(worst.account.place)
       redis.call('HSET', key_of(where), field, state_text(worst.state))
     end
@@ -163,11 +163,11 @@ end
 if not fresh then -- guard: once
   return {'ok'}
 end
-local now, written = now_ms(), {}
-if over(flow.deadline, now) then -- guard: deadline
+if flow.deadline and over(flow.deadline, now_ms()) then -- guard: deadline
   return {'expired'}
 end
-local refused = hold(call, written, now)
+local written = {}
+local refused = hold(call, written)
 if refused then
   return refused
 end
