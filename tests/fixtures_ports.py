@@ -3,7 +3,7 @@
 import json
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.adapters.upstash import calls
+from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
@@ -20,7 +21,7 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
-from core.crews.budgets import BudgetBook
+from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
@@ -41,6 +42,7 @@ class Flows:
     wake_queue: WakeQueue
     budgets: BudgetBook
     keys: Keyspace = DEFAULT_KEYS
+    limits: Budgets = field(default_factory=lambda: MemoryBudgetBook(MemoryFlows()))
 
 
 async def leased(
@@ -58,7 +60,8 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
 
 def in_memory() -> Flows:
     memory = MemoryFlows()
-    return Flows("t1", memory, memory, memory, MemoryBudgetBook(memory))
+    book = MemoryBudgetBook(memory)
+    return Flows("t1", memory, memory, memory, book, limits=book)
 
 
 def over_redis(
@@ -76,8 +79,9 @@ def over_redis(
         UpstashRunLedger(patient, ttl_seconds, keys, lua_folder, max_request_bytes),
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
-        UpstashBudgetBook(patient, keys, lua_folder),
+        UpstashBudgetBook(patient, keys, lua_folder, pubsub=HttpPubSub(url, token)),
         keys,
+        UpstashBudgets(patient, keys, lua_folder),
     )
 
 

@@ -41,7 +41,8 @@ class InMemory:
         self._now_ms = 1_764_028_800_000
         self._memory = MemoryFlows(lambda: self._now_ms)
         memory = self._memory
-        self.flows = Flows("t1", memory, memory, memory, MemoryBudgetBook(memory))
+        book = MemoryBudgetBook(memory)
+        self.flows = Flows("t1", memory, memory, memory, book, limits=book)
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(call)
