@@ -29,8 +29,8 @@ from benchmarks.crew_flows import a_launch, succeeded  # noqa: E402
 from benchmarks.parts import TENANT, TTL_SECONDS, Parts  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.crewai.threads import in_thread  # noqa: E402
-from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
+from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: E402
 from core.adapters.upstash.commands import RetryingClient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
@@ -38,10 +38,12 @@ from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
 from core.crews.clock import NoLimit  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
 from core.crews.lessons import NoLessons  # noqa: E402
-from core.crews.run import Worker  # noqa: E402
-from core.crews.run_step import Timing  # noqa: E402
+from core.crews.step_runner import StepRunner  # noqa: E402
+from core.crews.timing import Timing  # noqa: E402
 from core.crews.wakeups import wake_worker  # noqa: E402
+from core.crews.worker import Worker  # noqa: E402
 from core.flows import Flow  # noqa: E402
+from core.flows.values import INLINE  # noqa: E402
 
 USAGE = {"prompt_tokens": 400, "completion_tokens": 100}
 PIECE = "Ferries leave from the quay at seven, and the last one is back by dusk. "
@@ -176,14 +178,10 @@ class Office:
         redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
         self.wake_queue = RedisWakeQueue(redis)
-        self.worker = Worker(
-            self.ledger,
-            UpstashBudgetBook(redis),
-            self.wake_queue,
-            CrewAIRunner(model, {}, {}, GenaiPriceBook(), MemoryBlobs()),
-            NoLessons(),
-            TIMING,
-        )
+        runner = CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs())
+        budgets = UpstashBudgetBook(redis)
+        steps = StepRunner(self.ledger, budgets, runner, NoLessons(), TIMING, INLINE)
+        self.worker = Worker(self.ledger, self.wake_queue, steps, INLINE)
 
     async def launch(self, definition: Definition) -> str:
         """Create a flow and ring for a worker; return its id."""

@@ -16,7 +16,7 @@ from benchmarks.crew_flows import a_launch, short_crew
 from benchmarks.parts import TENANT
 from core import bootstrap
 from core.crews.clock import NoLimit
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.crew_runner import CrewRunner, Session, StepTask
 
 
 class Endless(CrewRunner):

@@ -15,10 +15,12 @@ from core.adapters.upstash.commands import Command, Commands, RetryingClient
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews.clock import NoLimit
+from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.step_runner import StepRunner
+from core.crews.timing import Timing
+from core.crews.worker import Worker
+from core.flows.values import INLINE
 
 SHORT = 10
 RESULT = {"output": "x" * 5_000, "raw": "x" * 5_000}
@@ -95,9 +97,8 @@ async def _flow(running: Parts, steps: int) -> Cost:
     client = RetryingClient(redis)
     ledger, runner = UpstashRunLedger(client, TTL_SECONDS), Stopwatch(redis)
     timing = Timing(lease_seconds=30, beat_seconds=10, step_seconds=60)
-    worker = Worker(
-        ledger, UpstashBudgetBook(client), RedisWakeQueue(client), runner, NoLessons(), timing
-    )
+    step_runner = StepRunner(ledger, UpstashBudgetBook(client), runner, NoLessons(), timing, INLINE)
+    worker = Worker(ledger, RedisWakeQueue(client), step_runner, INLINE)
     launch = a_launch(chain_crew(steps))
     await ledger.create(TENANT, launch)
     await worker.run_flow(TENANT, launch.flow, NoLimit())

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.costs.prices import PriceBook
+    from core.costs.recording import UsageBook
+    from core.crews.budgets import BudgetBook
+    from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
     from core.crews.ledger import RunLedger
-    from core.crews.run import Worker
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
-    from core.crews.work import CrewRunner
+    from core.crews.worker import Worker
     from core.flows import FlowLog
     from core.flows.live import Hub
     from core.flows.values import LargeValues
@@ -89,10 +92,12 @@ def keys() -> "Keys":
 @_provider
 def redis() -> "Commands":
     """Return Redis: one client for all that a process does, which keeps its sync token."""
+    from core.adapters.upstash.batches import BatchedReads
     from core.adapters.upstash.commands import RetryingClient
     from core.adapters.upstash.http import HttpRedis
 
-    return RetryingClient(HttpRedis(settings().redis_url, settings().redis_token))
+    client = HttpRedis(settings().redis_url, settings().redis_token)
+    return RetryingClient(BatchedReads(client))
 
 
 @_provider
@@ -223,6 +228,22 @@ def launcher() -> "Launcher":
 
 
 @_provider
+def prices() -> "PriceBook":
+    """Return what calls cost. Its catalogues take a second to load."""
+    from core.adapters.price_catalogues import CataloguePriceBook
+
+    return CataloguePriceBook()
+
+
+@_provider
+def usage_book() -> "UsageBook":
+    """Return what counts calls that were made elsewhere."""
+    from core.adapters.upstash.usage import UpstashUsageBook
+
+    return UpstashUsageBook(redis(), keyspace())
+
+
+@_provider
 def runner() -> "CrewRunner":
     """Return CrewAI with the model of the settings. Takes seconds to load."""
     from core.adapters.crewai.environ import prepare_environ
@@ -230,14 +251,13 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
-    from core.adapters.genai_prices import GenaiPriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
     return CrewAIRunner(
         _model(),
         TOOLS,
         GUARDRAILS,
-        GenaiPriceBook(),
+        prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
     )
@@ -271,17 +291,25 @@ def _model() -> "Callable[[], BaseLLM]":
 
 
 @_provider
+def budgets() -> "BudgetBook":
+    """Return the money of model calls."""
+    from core.adapters.upstash.budgets import UpstashBudgetBook
+
+    return UpstashBudgetBook(redis(), keyspace())
+
+
+@_provider
 def worker() -> "Worker":
     """Return what takes flows forward."""
-    from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
-    from core.crews.run import Worker
-    from core.crews.run_step import Timing
+    from core.crews.step_runner import StepRunner
+    from core.crews.timing import Timing
+    from core.crews.worker import Worker
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis(), keyspace())
-    return Worker(ledger(), budgets, wake_queue(), runner(), NoLessons(), timing, values=values())
+    steps = StepRunner(ledger(), budgets(), runner(), NoLessons(), timing, values())
+    return Worker(ledger(), wake_queue(), steps, values())
 
 
 @_provider

@@ -5,9 +5,9 @@ left, when the next one is due, and now and then, since a wake-up may get lost.
 """
 
 from core.crews.clock import StoppableClock
-from core.crews.run import Worker
 from core.crews.wakeups import WakeListener
-from core.polling import Due, Idle, PollLoop, Room
+from core.crews.worker import Worker
+from core.polling import Idle, PollLoop, Room
 from functions import _listening
 
 LISTENING, POLLING = (
@@ -19,12 +19,9 @@ LISTENING, POLLING = (
 async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, room: Room) -> None:
     """Run what becomes due until the clock is stopped, and until the steps that run have ended."""
 
-    async def lease(limit: int, per_tenant: int) -> Due[str]:
-        return await worker.ledger.lease(limit, per_tenant, worker.timing.lease_ms)
-
     async def run(tenant: str, flow: str) -> None:
         await worker.run_flow(tenant, flow, clock)
 
-    loop = PollLoop[str]("flows", lease, run, room, POLLING)
+    loop = PollLoop[str]("flows", worker.lease_due, run, room, POLLING)
     async with _listening.listening(listener, loop, loop.offer, LISTENING):
         await loop.run_forever(clock.stopping)

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from core import bootstrap, logs
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
-from core.crews.run import Worker
+from core.crews.worker import Worker
 from core.errors import UnavailableError
 from core.polling import Room
 from crews.loading import AllowListError
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """
     _logging.configure()
     worker, clock = bootstrap.worker(), LambdaClock(context)
-    if clock.seconds_left() < worker.timing.step_seconds:
+    if clock.seconds_left() < worker.steps.timing.step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"

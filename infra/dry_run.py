@@ -9,9 +9,9 @@ from typing import Any
 from core.adapters.crewai.environ import prepare_environ
 from core.costs.usage import Usage
 from core.crews import strategies
+from core.crews.crew_runner import CrewRunner, StepTask
 from core.crews.definition import Definition, Registry
 from core.crews.strategies import Ready, Wait
-from core.crews.work import CrewRunner, StepTask
 from core.flows.events import Event
 
 CREWS = Path(__file__).parent.parent / "crews"
@@ -65,12 +65,14 @@ async def run_crew(
 def _runner(files: Mapping[str, bytes]) -> CrewRunner:
     prepare_environ(os.environ, os.environ.get("HOME") or tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner  # noqa: PLC0415 -- the environment first
-    from core.adapters.genai_prices import GenaiPriceBook  # noqa: PLC0415
     from core.adapters.memory import MemoryBlobs  # noqa: PLC0415
     from core.adapters.offline_model import OfflineModel  # noqa: PLC0415
+    from core.adapters.price_catalogues import CataloguePriceBook  # noqa: PLC0415
     from crews.tools import GUARDRAILS, SKILLS, TOOLS  # noqa: PLC0415
 
     blobs = MemoryBlobs()
     for name, data in files.items():
         blobs.put("t", name, data, "application/octet-stream")
-    return CrewAIRunner(lambda: OfflineModel(SKILLS), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs)
+    return CrewAIRunner(
+        lambda: OfflineModel(SKILLS), TOOLS, GUARDRAILS, CataloguePriceBook(), blobs
+    )

@@ -70,11 +70,12 @@ def work(order: Order) -> None:
         if order.padding:  # only then, since making a client takes its time
             stack.enter_context(bootstrap.replace(blobs=WiredBlobs(bootstrap.blobs(), wire)))
         plain = bootstrap.worker()
+        ledger, budgets = wired_ledger(plain.ledger, wire), WiredBudgets(plain.steps.budgets, wire)
         wired = replace(
             plain,
-            ledger=wired_ledger(plain.ledger, wire),
-            budgets=WiredBudgets(plain.budgets, wire),
+            ledger=ledger,
             wake_queue=WiredWakeQueue(plain.wake_queue, wire),
+            steps=replace(plain.steps, ledger=ledger, budgets=budgets),
         )
         stack.enter_context(bootstrap.replace(worker=wired))
         {"due-set": serve_due_set, "sqs": serve_sqs, "qstash": serve_qstash}[order.kind](order)

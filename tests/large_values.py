@@ -3,12 +3,12 @@
 from typing import Any
 
 from core.adapters.s3 import S3Blobs
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.crew_runner import CrewRunner, Session, StepTask
+from core.crews.timing import Timing
+from core.crews.worker import Worker
 from core.flows.values import LargeValues
 from tests.fixtures_ports import Flows
+from tests.workers import worker_over
 
 TEXT = "\u4e2d\u6587\u5b57, " * 8_000  # 88 kB
 JSON_BYTES = len(TEXT.encode()) + 2
@@ -36,6 +36,4 @@ def values_in(bucket: str, endpoint: str) -> LargeValues:
 
 def a_worker(flows: Flows, runner: Any, values: LargeValues) -> Worker:
     """Return a worker over the ports of a test."""
-    return Worker(
-        flows.ledger, flows.budgets, flows.wake_queue, runner, NoLessons(), TIMING, values=values
-    )
+    return worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, TIMING, values=values)

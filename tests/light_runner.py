@@ -12,7 +12,7 @@ from typing import Any
 
 from core.adapters.crewai.threads import in_thread
 from core.costs.usage import Usage
-from core.crews.work import CrewRunner, Session, StepDeferredError, StepTask
+from core.crews.crew_runner import CrewRunner, Session, StepDeferredError, StepTask
 from core.flows import events
 from core.flows.events import Event
 from tests.fault_crews import CALLS_PER_STEP, as_result

@@ -8,15 +8,16 @@ from typing import Any
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
 from core.crews import strategies
+from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.definition import Definition
 from core.crews.launch import time_limit_ms
 from core.crews.ledger import Launch
-from core.crews.lessons import Lessons, NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
+from core.crews.lessons import Lessons
+from core.crews.timing import Timing
 from core.crews.wakeups import WakeQueue
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.worker import Worker
 from core.flows import events
+from tests.workers import worker_over
 
 TIMING = Timing(lease_seconds=0.15, beat_seconds=0.04, step_seconds=1)
 AGENT = {"role": "r", "goal": "g", "backstory": "b"}
@@ -85,6 +86,7 @@ async def launched(memory: MemoryFlows, crew: Definition | None = None, flow: st
             inputs={},
             steps=strategies.initial_steps(crew),
             created_ms=0,
+            launched_by="ann",
             time_limit_ms=time_limit_ms(crew),
         ),
     )
@@ -99,7 +101,7 @@ def a_worker(
     timing: Timing = TIMING,
 ) -> Worker:
     book = MemoryBudgetBook(memory)
-    return Worker(memory, book, wake_queue or memory, runner, lessons or NoLessons(), timing)
+    return worker_over(memory, book, wake_queue or memory, runner, timing, lessons=lessons)
 
 
 async def log_of(memory: MemoryFlows, flow: str = "f") -> list[dict[str, Any]]:

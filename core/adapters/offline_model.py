@@ -24,7 +24,7 @@ from core.adapters import offline_skills
 from core.adapters.crewai.asked import asked
 from core.adapters.crewai.failures import Failure, UnusableAnswerError
 from core.adapters.offline_quotes import MODEL, goal, quote, without_refusal
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 
 CHARS_PER_TOKEN = 4
 CONTEXT_TOKENS = 1_000_000  # a prompt is only read here; CrewAI's default of 4096 would cut it

@@ -16,7 +16,7 @@ from typing import Any, cast
 from core.adapters.crewai.asked import RuleCheck
 from core.adapters.offline_examples import example
 from core.adapters.offline_quotes import joined, split, words
-from core.crews.work import Kind, Prompt, StepTask
+from core.crews.crew_runner import Kind, Prompt, StepTask
 
 Own = Callable[[str], str]  # what the model answers to a prompt when nothing of this is asked
 

@@ -5,7 +5,7 @@ the log some events and the provider some calls; and in the end the step fails, 
 for does not come.
 """
 
-from core.crews.work import StepDeferredError, StepFailedError
+from core.crews.crew_runner import StepDeferredError, StepFailedError
 from core.errors import UnavailableError
 
 AWAY_SECONDS = 10.0  # until a step is tried again whose object store is away

@@ -1,46 +1,34 @@
 """Writes everything a running step produces; sends a heartbeat when there is nothing to write.
 
-Crews run in threads and must not wait for Redis; so they post, and one task sends what has
-gathered. What happens within 20 ms goes in one write; a model's text alone is written every 0.8 s
-at most, since a write of it costs six commands; what is too much for one write goes in several. A
-write that got no answer is sent again as it was, with its number, until it is known to be in the log
-or the lease is over. Only a reservation is waited for: no model is called before the money is held.
+The threads of a crew post (`unsent`), and one task writes what has gathered; what is too much for
+one write goes in several. A write that got no answer is sent again as it was, with its number, until
+it is known to be in the log or the lease is over. Only a reservation is waited for: no model is
+called before the money is held.
 """
 
 import asyncio
 import contextlib
 import itertools
 import math
-import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
-from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
+from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
+from core.crews.timing import Timing
+from core.crews.unsent import SettledCall, Unsent
 from core.errors import NotFoundError
 from core.flows import Flow, events
 from core.flows.events import Event
 from core.retries import RetryPolicy, deadline
 
 T = TypeVar("T")
-
-GATHER_SECONDS = 0.02  # what happens so close together goes in one write
-TEXT_SECONDS = 0.8  # between two writes of text alone: each is six commands
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """A call whose price is known, with the events of its answer."""
-
-    call: Call
-    usage: Usage
-    events: list[Event]
 
 
 class EventBuffer:
@@ -55,27 +43,23 @@ class EventBuffer:
         ledger: RunLedger,
         budgets: BudgetBook,
         claim: Claim,
+        timing: Timing,
         *,
         crew: str,
         task: str,
-        lease_seconds: float,
-        beat_seconds: float,
+        agent: str,
+        subject: str,
         now_ms: NowMs,
-        may_call: Callable[[], None] = lambda: None,
+        may_call: Callable[[], None],
     ) -> None:
-        self._ledger, self._budgets, self._claim = ledger, budgets, claim
-        self._crew, self._task = crew, task  # for which money is spent
-        self._lease_seconds, self._beat_seconds = lease_seconds, beat_seconds
+        self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
+        self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
+        self._subject = subject  # by whom
         self._now_ms, self._may_call = now_ms, may_call
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._posted = asyncio.Event()
-        self._pending: list[Event | _Settled] = []
+        self._posted, self._unsent = asyncio.Event(), Unsent()
         self._seq = 0
         self._message: str | None = None  # that is being written, as the ledger knows it
-        self._first_at = self._urgent_at = math.inf  # when the first was posted that is unsent:
-        # of all, and of what is more than text
-        self._text_at = -math.inf  # when text was sent last
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
         self._calls_made, self._messages_made = itertools.count(1), itertools.count(1)
@@ -106,7 +90,7 @@ class EventBuffer:
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        item = _Settled(self._calls.pop(call), usage, stamped)
+        item = SettledCall(self._calls.pop(call), usage, stamped)
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -124,18 +108,18 @@ class EventBuffer:
         the store does not answer until the lease is over.
         """
         self._closing = False
-        work = asyncio.create_task(running)
+        task = asyncio.create_task(running)
         sending = asyncio.create_task(self._flush_until_closed())
         try:
-            await asyncio.wait({work, sending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, sending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            work.cancel()
+            task.cancel()
             self._closing = True
             self._posted.set()
-            await asyncio.gather(work, sending, return_exceptions=True)
+            await asyncio.gather(task, sending, return_exceptions=True)
         self._raise_if_lost()
         sending.result()
-        return work.result()
+        return task.result()
 
     async def record_error(self, error: str, *, keep_lease: bool = True) -> None:
         """Write what is unsent, and of what the attempt failed. Raises as `run_while_flushing`.
@@ -171,37 +155,25 @@ class EventBuffer:
 
     # Gathering.
 
-    def _append(self, items: Sequence[Event | _Settled]) -> None:
+    def _append(self, items: Sequence[Event | SettledCall]) -> None:
         self._raise_if_lost()
-        now = time.monotonic()
-        with self._lock:
-            self._pending += items
-            self._first_at = min(self._first_at, now)
-            if any(isinstance(item, _Settled) or not events.is_text(item) for item in items):
-                self._urgent_at = min(self._urgent_at, now)
+        self._unsent.append(items)
         self._loop.call_soon_threadsafe(self._posted.set)
-
-    def _take_pending(self) -> list[Event | _Settled]:
-        with self._lock:
-            items, self._pending = self._pending, []
-            self._first_at = self._urgent_at = math.inf
-        return items
 
     def _finish(self) -> None:
         """Count the calls that are answered and unsent; nothing else is sent from now on."""
         self._over = True
-        for item in self._take_pending():
-            if isinstance(item, _Settled):
+        for item in self._unsent.take_all():
+            if isinstance(item, SettledCall):
                 self._late_calls.settle(item.call, item.usage)
 
     def _write_due_at(self) -> float:
-        """Return when to write next: what gathers, text alone, or a heartbeat if there is nothing."""
-        text_due = max(self._first_at + GATHER_SECONDS, self._text_at + TEXT_SECONDS)
-        due = min(self._urgent_at + GATHER_SECONDS, text_due)
+        """Return when to write next: what is unsent, or a heartbeat if there is nothing."""
+        due = self._unsent.due_at()
         return due if due < math.inf else self._beat_due_at()
 
     def _beat_due_at(self) -> float:
-        return self._beat_at + self._beat_seconds
+        return self._beat_at + self._timing.beat_seconds
 
     # Sending.
 
@@ -224,8 +196,8 @@ class EventBuffer:
         What of it is too much for one write is written here.
         """
         told: list[Event] = []
-        for item in self._take_pending():
-            if isinstance(item, _Settled):
+        for item in self._unsent.take_all():
+            if isinstance(item, SettledCall):
                 await self._settle(item, told)
                 told = []
             else:
@@ -239,7 +211,7 @@ class EventBuffer:
             await self._emit(self._write(batch))
         return rest
 
-    async def _settle(self, item: _Settled, before: list[Event]) -> None:
+    async def _settle(self, item: SettledCall, before: list[Event]) -> None:
         """Count a call. What was told before it, and its answer, go with it where they may."""
         told = await self._emit_full([*before, *item.events])
         if self._message is not None or events.open_message(told, None) is not None:
@@ -257,13 +229,13 @@ class EventBuffer:
 
     async def _emit(self, write: StepWrite, lease_ms: int | None = None) -> None:
         seq, began = self._next_seq(), time.monotonic()
-        lease_ms = lease_ms or round(self._lease_seconds * 1000)
+        lease_ms = lease_ms or self._timing.lease_ms
         await self._write_if_held(lambda: self._ledger.emit(self._claim, seq, lease_ms, write))
         self._beat_at = began
 
     def _write(self, told: list[Event]) -> StepWrite:
         if any(events.is_text(event) for event in told):
-            self._text_at = time.monotonic()
+            self._unsent.note_text_written()
         self._message = events.open_message(told, self._message)
         return StepWrite(told, self._message)
 
@@ -281,7 +253,7 @@ class EventBuffer:
 
         After that the step is another worker's. Raises UnavailableError then.
         """
-        with deadline(self._beat_at + self._lease_seconds - time.monotonic()):
+        with deadline(self._beat_at + self._timing.lease_seconds - time.monotonic()):
             return await RetryPolicy().run(write)
 
     def _raise_if_lost(self) -> None:
@@ -296,4 +268,5 @@ class EventBuffer:
     def _call(self, model: str, bound: Usage) -> Call:
         held, number = self._claim, next(self._calls_made)
         who = held.tenant, held.flow, held.step, held.epoch
-        return Call(*who, number, model, self._crew, self._task, bound)
+        what = model, self._crew, self._task, bound
+        return Call(*who, number, *what, agent=self._agent, subject=self._subject)

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from core.crews.work import StepTask
+from core.crews.crew_runner import StepTask
 
 
 class Lessons(Protocol):

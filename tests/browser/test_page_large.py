@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from core.crews.clock import NoLimit
-from core.crews.run_step import Outcome
+from core.crews.outcomes import Outcome
 from infra.local.processes import Processes, free_port
 from tests.browser.conftest import Viewer
 from tests.browser.network import Network, network

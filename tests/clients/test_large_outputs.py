@@ -16,9 +16,9 @@ from core.adapters.upstash.http import HttpRedis
 from core.blobs import flow_prefix, in_thread
 from core.crews import control, strategies
 from core.crews.clock import NoLimit
+from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.launch import time_limit_ms
-from core.crews.run_step import Outcome
-from core.crews.work import Session, StepFailedError, StepTask
+from core.crews.outcomes import Outcome
 from core.flows import Status
 from core.flows.values import LargeValues
 from tests.clients.conftest import AWS, BUCKET, KEYS, Deployment

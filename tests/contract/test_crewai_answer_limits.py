@@ -14,7 +14,7 @@ import pytest
 from core.adapters.crewai import models
 from core.adapters.crewai.http_client import AnswerLimits, client
 from core.adapters.crewai.models import model_from
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import a_crew, a_harness, a_step
 
 JSON, STREAM = "application/json", "text/event-stream"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.crews.work import Kind, StepDeferredError, StepFailedError
+from core.crews.crew_runner import Kind, StepDeferredError, StepFailedError
 from core.errors import UnavailableError
 from tests.crewai_parts import a_crew, a_harness, a_step
 

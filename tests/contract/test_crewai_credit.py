@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.adapters.crewai.models import model_from
-from core.crews.work import StepDeferredError, StepFailedError
+from core.crews.crew_runner import StepDeferredError, StepFailedError
 from tests.crewai_parts import a_crew, a_harness, a_step
 from tests.scripted_provider import Turn, playing
 

@@ -10,8 +10,8 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core.adapters.memory import MemoryFlows
 from core.crews.clock import NoLimit
-from core.crews.run_step import Timing
-from core.crews.work import CrewRunner, Session, StepDeferredError, StepTask
+from core.crews.crew_runner import CrewRunner, Session, StepDeferredError, StepTask
+from core.crews.timing import Timing
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness
 from tests.worker_parts import a_worker, launched, log_of
 

@@ -15,7 +15,7 @@ from crewai import LLM
 
 from core.adapters.crewai.model_calls import ModelRetryPolicy
 from core.adapters.crewai.models import model_from
-from core.crews.work import StepDeferredError, StepFailedError
+from core.crews.crew_runner import StepDeferredError, StepFailedError
 from tests.crewai_parts import (
     Agent,
     Crew,

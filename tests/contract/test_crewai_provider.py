@@ -7,7 +7,7 @@ import pytest
 
 from core.adapters.crewai.models import checked, model_from
 from core.costs.usage import Usage
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import (
     INPUT,
     RunnerHarness,

@@ -8,7 +8,7 @@ import pytest
 
 from core.adapters.crewai.model_calls import ModelRetryPolicy
 from core.adapters.crewai.rate_limiter import RateLimiter
-from core.crews.work import StepDeferredError
+from core.crews.crew_runner import StepDeferredError
 from tests.crewai_parts import INPUT, a_crew, a_harness, a_step, native_call
 
 MINUTE = 0.6  # seconds

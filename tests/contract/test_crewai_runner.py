@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.costs.usage import Usage
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import (
     INPUT,
     Agent,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from core.costs.usage import Usage
+from core.crews.crew_runner import StepFailedError, ToolContext
 from core.crews.ledger import ExpiredError, FencedError
-from core.crews.work import StepFailedError, ToolContext
 from core.errors import UnavailableError
 from tests.crewai_parts import (
     INPUT,

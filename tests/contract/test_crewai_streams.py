@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.adapters.crewai.models import model_from
 from core.adapters.crewai.stream_pieces import PieceSplitter
 from core.costs.usage import Usage
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
 from tests.scripted_provider import ScriptedProvider, Turn, playing
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.adapters.crewai.answer_text import ThoughtFilter, without_thoughts
 from core.adapters.crewai.models import model_from
-from core.crews.work import Kind, StepFailedError
+from core.crews.crew_runner import Kind, StepFailedError
 from tests.crewai_parts import INPUT, a_crew, a_harness, a_step, native_call
 from tests.scripted_provider import ScriptedProvider, Turn, playing
 

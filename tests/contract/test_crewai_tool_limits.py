@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.adapters.crewai.executor import MOST_CALLS
-from core.crews.work import StepFailedError, Tool, ToolContext
+from core.crews.crew_runner import StepFailedError, Tool, ToolContext
 from tests.crewai_parts import INPUT, a_crew, a_harness, a_step, native_call, react_call
 
 

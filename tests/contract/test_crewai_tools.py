@@ -10,7 +10,7 @@ import pytest
 from crewai.tools import BaseTool
 
 from core import logs
-from core.crews.work import StepDeferredError, StepFailedError, ToolContext
+from core.crews.crew_runner import StepDeferredError, StepFailedError, ToolContext
 from core.errors import UnavailableError
 from tests.crewai_parts import (
     INPUT,

@@ -10,16 +10,15 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 from core.adapters.upstash.http import HttpRedis
 from core.crews import strategies
 from core.crews.clock import NoLimit
+from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.launch import time_limit_ms
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Outcome
-from core.crews.work import Session, StepFailedError, StepTask
+from core.crews.outcomes import Outcome
 from core.flows import Status, events
 from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
 from tests.fixtures_servers import Rest
 from tests.large_values import TIMING
 from tests.worker_parts import BOUND, CALL, Script, Scripted, a_crew
+from tests.workers import worker_over
 
 MAX_REQUEST_BYTES = 1_000_000
 CJK = "\u4e2d\u6587\u5b57" * 500_000  # 4.5 MB
@@ -44,7 +43,7 @@ async def ran(flows: Flows, one: Script, *names: str) -> None:
         return one(work, session) if work.flow == first else None
 
     runner, crew = Scripted(one=in_the_first), a_crew()
-    worker = Worker(flows.ledger, flows.budgets, flows.wake_queue, runner, NoLessons(), TIMING)
+    worker = worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, TIMING)
     for name in names:
         launch = a_launch(
             name, crew=crew.name, definition=crew.model_dump(mode="json"), inputs={},

@@ -11,11 +11,11 @@ from core.adapters.memory import MemoryBlobs
 from core.blobs import BlobRef, flow_prefix
 from core.crews import control, strategies
 from core.crews.clock import NoLimit
+from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.launch import time_limit_ms
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Outcome, Timing
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.outcomes import Outcome
+from core.crews.timing import Timing
+from core.crews.worker import Worker
 from core.errors import UnavailableError
 from core.flows import Flow, Status
 from core.flows.values import LargeValues, LostValueError
@@ -23,6 +23,7 @@ from functions import crew_amp, flow_status
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows, a_launch, viewed
 from tests.worker_parts import a_crew
+from tests.workers import worker_over
 
 CJK = "\u4e2d\u6587\u5b57" * 160_000  # 1.44 MB of text
 TIMING = Timing(lease_seconds=3, beat_seconds=1, step_seconds=1)
@@ -66,9 +67,7 @@ async def launched(flows: Flows, **tasks: Any) -> None:
 def a_worker(flows: Flows, runner: Writes, blobs: MemoryBlobs) -> Worker:
     """A worker that remembers nothing of what others read."""
     values = LargeValues(lambda: blobs, patience_seconds=0.1)
-    return Worker(
-        flows.ledger, flows.budgets, flows.wake_queue, runner, NoLessons(), TIMING, values=values
-    )
+    return worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, TIMING, values=values)
 
 
 async def state_of(flows: Flows) -> Flow:

@@ -253,7 +253,7 @@ def test_skill_and_model_agree_on_the_name():
 
 async def test_what_a_skill_cannot_do_is_told_to_the_user_in_its_own_words():
     from core.adapters.offline_model import OfflineModel
-    from core.crews.work import StepFailedError
+    from core.crews.crew_runner import StepFailedError
     from tests.crewai_parts import a_crew, a_harness, a_step
 
     def too_much(_: str) -> None:

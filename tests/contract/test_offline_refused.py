@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import a_crew, a_harness, a_step
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- CrewAI's environment is first

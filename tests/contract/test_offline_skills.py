@@ -9,8 +9,8 @@ import pytest
 
 from core.adapters.crewai.environ import prepare_environ
 from core.crews import strategies
+from core.crews.crew_runner import ContextItem, Kind, Prompt, StepTask
 from core.crews.definition import Registry
-from core.crews.work import ContextItem, Kind, Prompt, StepTask
 from crews.import_mapping import skill
 from infra.dry_run import dry_run
 from infra.mapping_score import CREW, FILE, score, truths

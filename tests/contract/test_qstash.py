@@ -19,10 +19,10 @@ from core import bootstrap
 from core.adapters.memory import MemoryFlows
 from core.adapters.qstash import QStashVerifier, QStashWakeQueue
 from core.config import Settings, SettingsError
+from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.definition import Definition
-from core.crews.run import Worker
-from core.crews.run_step import Timing
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.timing import Timing
+from core.crews.worker import Worker
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep

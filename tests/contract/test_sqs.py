@@ -14,9 +14,9 @@ from core import bootstrap
 from core.adapters.memory import MemoryFlows
 from core.adapters.sqs import SqsWakeQueue
 from core.config import WORKER_MARGIN_SECONDS, Settings, SettingsError
+from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.definition import Definition
-from core.crews.run_step import Timing
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.timing import Timing
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep

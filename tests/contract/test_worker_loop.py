@@ -15,12 +15,11 @@ from core.adapters.upstash.commands import CommandError, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.clock import NoLimit, StoppableClock
+from core.crews.crew_runner import CrewRunner, Session, StepFailedError, StepTask
 from core.crews.ledger import RunLedger
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
+from core.crews.timing import Timing
 from core.crews.wakeups import WakeListener
-from core.crews.work import CrewRunner, Session, StepFailedError, StepTask
+from core.crews.worker import Worker
 from core.errors import UnavailableError
 from core.flows import Status
 from core.polling import Due, Idle, Room
@@ -29,6 +28,7 @@ from infra.local.processes import LocalError, Processes, free_port
 from tests.fixtures_ports import Flows, a_launch, over_redis
 from tests.fixtures_servers import Rest, start_gateway, start_valkey, unavailable
 from tests.worker_parts import a_crew
+from tests.workers import worker_over
 
 COMMANDS_OF_A_LOOK = 2  # TIME and one ZRANGE: test_redis_keys.py
 TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
@@ -123,9 +123,9 @@ def flows(gateway: Rest) -> Flows:
     return over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
 
 
-def a_worker(flows: Flows, gateway: Rest) -> Worker:
+def a_worker(flows: Flows, gateway: Rest, runner: CrewRunner | None = None) -> Worker:
     book = UpstashBudgetBook(RetryingClient(HttpRedis(gateway.url, gateway.token)))
-    return Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)
+    return worker_over(flows.ledger, book, flows.wake_queue, runner or Quick(), TIMING)
 
 
 async def ended_after(flows: Flows, flow: str) -> float:
@@ -205,7 +205,7 @@ async def test_a_worker_outlives_whatever_a_look_raises(
 
 async def test_a_tenant_whose_models_hang_holds_no_other_tenant_up(flows: Flows, gateway: Rest):
     hangs = Hangs("big")
-    worker = replace(a_worker(flows, gateway), runner=hangs)
+    worker = a_worker(flows, gateway, hangs)
     async with serving(worker, heard(gateway)):
         for number in range(8):
             await flows.ledger.create("big", launch(f"f{number}"))
@@ -224,7 +224,7 @@ async def test_a_tenants_place_is_taken_until_the_threads_that_its_flow_left_hav
     flows: Flows, gateway: Rest
 ):
     leaves = LeavesThreads("big")
-    async with serving(replace(a_worker(flows, gateway), runner=leaves), heard(gateway)):
+    async with serving(a_worker(flows, gateway, leaves), heard(gateway)):
         for number in range(6):
             await flows.ledger.create("big", launch(f"f{number}"))
             await flows.wake_queue.enqueue("big", f"f{number}")
@@ -248,7 +248,7 @@ async def test_of_fifty_tenants_none_waits_for_all_the_flows_of_another(
     flows: Flows, gateway: Rest
 ):
     slow = Slow()
-    worker, began = replace(a_worker(flows, gateway), runner=slow), slow.began
+    worker, began = a_worker(flows, gateway, slow), slow.began
     for number in range(40):
         await flows.ledger.create("big", launch(f"f{number}"))
     for number in range(49):

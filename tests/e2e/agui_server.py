@@ -15,18 +15,17 @@ import uvicorn
 
 from core.adapters.memory import MemoryBlobs, MemoryBudgetBook
 from core.crews.clock import NoLimit
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
+from core.crews.timing import Timing
 from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
 from functions import crew_agui
 from infra.local.processes import free_port
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.apps import App, opened
 from tests.fixtures_js import NodeRun
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+from tests.workers import worker_over
 
 CREWS = ("research_brief", "research_brief_approved")
 BRIEF = json.loads(Path("crews/research_brief/examples/ferry.json").read_text())
@@ -112,10 +111,10 @@ async def working(app: App, pause_seconds: float) -> None:
     """Run whatever can run, one flow after the other."""
     runner = CrewAIRunner(
         lambda: SlowModel(pause_seconds),
-        TOOLS, GUARDRAILS, GenaiPriceBook(), MemoryBlobs(),
+        TOOLS, GUARDRAILS, CataloguePriceBook(), MemoryBlobs(),
     )  # fmt: skip
     book, flows = MemoryBudgetBook(app.flows), app.flows
-    worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
+    worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))
     while True:
         for flow in await flows.recent("acme", 10):
             if flow.status in BUSY:

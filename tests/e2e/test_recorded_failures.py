@@ -21,18 +21,18 @@ from core.crews import control
 from core.crews.clock import NoLimit
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, FencedError, StepWrite
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
+from core.crews.timing import Timing
+from core.crews.worker import Worker
 from core.flows import Status
 from core.flows.live import Hub
 from functions import crew_agui
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.agui_parts import asked, check, read
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+from tests.workers import worker_over
 
 CREW = """
 name: one
@@ -99,12 +99,12 @@ class Stage:
 
     def worker(self, ledger: Any = None) -> Worker:
         guardrails: dict[str, Any] = {"refuse": refuse}
-        runner = CrewAIRunner(lambda: self.model, {}, guardrails, GenaiPriceBook(), MemoryBlobs())
+        runner = CrewAIRunner(
+            lambda: self.model, {}, guardrails, CataloguePriceBook(), MemoryBlobs()
+        )
         timing = Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 1)
         flows = self.flows
-        return Worker(
-            ledger or flows.ledger, flows.budgets, flows.wake_queue, runner, NoLessons(), timing
-        )
+        return worker_over(ledger or flows.ledger, flows.budgets, flows.wake_queue, runner, timing)
 
     async def flow(self) -> str:
         """Return the flow's id, once it was launched."""

@@ -11,14 +11,13 @@ from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows
 from core.crews import control, launch
 from core.crews.clock import NoLimit
 from core.crews.definition import Registry
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
+from core.crews.timing import Timing
 from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+from tests.workers import worker_over
 
 CREWS = Registry(Path("crews"))
 FILE = "in_" + "1" * 32
@@ -35,10 +34,10 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     flows, blobs = MemoryFlows(), MemoryBlobs()
     blobs.put("t", FILE, EXAMPLE.read_bytes(), "text/csv")
     runner = CrewAIRunner(
-        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs
+        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, CataloguePriceBook(), blobs
     )
     book = MemoryBudgetBook(flows)
-    worker = Worker(flows, book, flows, runner, NoLessons(), Timing(30, 10, 60))
+    worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))
     launcher = launch.Launcher(flows, flows, CREWS, lambda: blobs, now_ms=lambda: 1)
     flow, _ = await launcher.launch("t", launch.LaunchRequest(crew, inputs_of(crew)), None)
     await worker.run_flow("t", flow, NoLimit())

@@ -15,10 +15,8 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.clock import StoppableClock
-from core.crews.lessons import NoLessons
-from core.crews.run import Worker
-from core.crews.run_step import Timing
-from core.crews.work import CrewRunner, Session, StepTask
+from core.crews.crew_runner import CrewRunner, Session, StepTask
+from core.crews.timing import Timing
 from core.flows import Status
 from core.flows.live import Hub
 from core.polling import Idle, Room
@@ -28,6 +26,7 @@ from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows, a_launch, over_redis
 from tests.fixtures_servers import RoughGateway
 from tests.worker_parts import a_crew
+from tests.workers import worker_over
 
 TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
 OF_WRITES = {"capacity", "out-of-memory", "read-only"}
@@ -116,7 +115,7 @@ async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
     monkeypatch.setattr(_listening, "RECONNECT_SECONDS", 0.1)
     url, token = rough_gateway
     book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))
-    worker = Worker(flows.ledger, book, flows.wake_queue, Quick(), NoLessons(), TIMING)
+    worker = worker_over(flows.ledger, book, flows.wake_queue, Quick(), TIMING)
     listener = RedisWakeListener(HttpPubSub(url, token))
     rough_gateway.adjust(refuse=name)
     clock = StoppableClock(stop_seconds=1)

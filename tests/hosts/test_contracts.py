@@ -16,9 +16,14 @@ PLANTED = [
     ("core/flows/live.py", "import httpx", "core.flows.live -> httpx"),
     ("core/newcomer.py", "import fastapi", "core.newcomer -> fastapi"),
     ("core/costs/usage.py", "import crews.tools", "core.costs.usage -> crews.tools"),
-    ("core/crews/run.py", "import core.adapters.memory", "core.crews.run -> core.adapters.memory"),
-    ("core/crews/work.py", "import core.webhooks.outbox", "core.crews.work -> core.webhooks.outbox"),
+    ("core/crews/worker.py", "import core.adapters.memory", "core.crews.worker -> core.adapters.memory"),
+    ("core/crews/crew_runner.py", "import core.webhooks.outbox", "core.crews.crew_runner -> core.webhooks.outbox"),
+    ("core/learning/learner.py", "import sklearn", "core.learning.learner -> sklearn"),
+    ("core/learning/terms.py", "import scipy", "core.learning.terms -> scipy"),
+    ("core/flows/pages.py", "import numpy", "core.flows.pages -> numpy"),
     ("functions/crew_amp.py", "import functions.crew_launch", "functions.crew_amp -> functions.crew_launch"),
+    ("core/costs/usage.py", "import core.flows.events", "core.costs.usage -> core.flows.events"),
+    ("core/flows/log.py", "import core.crews.ledger", "core.flows.log -> core.crews.ledger"),
     ("crews/insight.py", "import core.errors", "crews.insight -> core.errors"),
 ]  # fmt: skip
 

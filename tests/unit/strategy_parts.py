@@ -3,9 +3,9 @@
 from typing import Any
 
 from core.crews import strategies
+from core.crews.crew_runner import Prompt
 from core.crews.definition import Definition
 from core.crews.strategies import Ready
-from core.crews.work import Prompt
 from tests.unit.crews_of_all_kinds import agent, crew, task
 
 ANSWER = {"type": "object", "required": ["n"], "properties": {"n": {"type": "number"}}}

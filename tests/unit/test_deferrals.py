@@ -5,9 +5,9 @@ import pytest
 from core.adapters.memory import MemoryFlows
 from core.crews import deferrals
 from core.crews.clock import NoLimit
+from core.crews.crew_runner import Session, StepDeferredError, StepFailedError, StepTask
 from core.crews.deferrals import MOST_DEFERRALS, MOST_SECONDS, deferral
-from core.crews.run_step import Outcome
-from core.crews.work import Session, StepDeferredError, StepFailedError, StepTask
+from core.crews.outcomes import Outcome
 from core.errors import UnavailableError
 from core.flows import Status
 from tests.worker_parts import Scripted, a_crew, a_worker, launched, log_of

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from core.crews import strategies
+from core.crews.crew_runner import Kind, Prompt
 from core.crews.definition import Definition
 from core.crews.strategies import End, Ready, Wait
-from core.crews.work import Kind, Prompt
 from tests.unit.crews_of_all_kinds import crews
 
 seeds = st.integers(0, 2**32)

@@ -1,8 +1,8 @@
 """How proposals become one answer, and what those who find it are asked."""
 
 from core.crews import strategies
+from core.crews.crew_runner import Kind
 from core.crews.strategies import End
-from core.crews.work import Kind
 from tests.unit.strategy_parts import (
     agreeing,
     approved,

@@ -5,8 +5,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from core.crews import strategies
+from core.crews.crew_runner import Kind
 from core.crews.strategies import End, Wait
-from core.crews.work import Kind
 from tests.unit.crews_of_all_kinds import task
 from tests.unit.strategy_parts import (
     ANSWER,

@@ -3,8 +3,8 @@
 from typing import Any
 
 from core.crews import strategies
+from core.crews.crew_runner import Kind
 from core.crews.strategies import End, Ready
-from core.crews.work import Kind
 from tests.unit.crews_of_all_kinds import agent, crew, task
 from tests.unit.strategy_parts import ANSWER, asked, chain, now, said, told
 

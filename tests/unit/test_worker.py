@@ -9,9 +9,10 @@ import pytest
 from core.adapters.memory import MemoryFlows
 from core.crews import control
 from core.crews.clock import NoLimit, StoppableClock
+from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.ledger import FencedError
-from core.crews.run_step import Outcome, StepCrashedError, Timing
-from core.crews.work import Session, StepFailedError, StepTask
+from core.crews.outcomes import Outcome, StepCrashedError
+from core.crews.timing import Timing
 from core.flows import Status, events
 from tests.fixtures_ports import leased
 from tests.worker_parts import TIMING, Scripted, a_crew, a_worker, kinds, launched, log_of

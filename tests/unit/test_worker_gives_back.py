@@ -9,9 +9,10 @@ import pytest
 
 from core.adapters.memory import MemoryFlows
 from core.crews.clock import NoLimit, StoppableClock
-from core.crews.run import MOST_FAILURES
-from core.crews.run_step import Outcome, StepCrashedError, Timing
-from core.crews.work import Session, StepDeferredError, StepTask
+from core.crews.crew_runner import Session, StepDeferredError, StepTask
+from core.crews.outcomes import Outcome, StepCrashedError
+from core.crews.timing import Timing
+from core.crews.worker import MOST_FAILURES
 from core.errors import TooLargeError, UnavailableError
 from core.flows import Status, Step, events
 from tests.worker_parts import BOUND, Scripted, a_crew, a_worker, launched, log_of

@@ -6,7 +6,7 @@ For a model that needs no words, such as the offline one. It is known in the con
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from core.crews.work import StepTask
+from core.crews.crew_runner import StepTask
 
 REFUSED = (
     "Your previous answer was not valid:"  # begins the part of a context that says what was wrong

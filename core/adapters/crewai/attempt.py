@@ -31,7 +31,7 @@ from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.blobs import INPUT_ID, BlobStore
 from core.costs.prices import PriceBook
-from core.crews.work import (
+from core.crews.crew_runner import (
     Guardrail,
     Session,
     StepDeferredError,

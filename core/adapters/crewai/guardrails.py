@@ -16,8 +16,8 @@ from core.adapters.crewai import answers
 from core.adapters.crewai.answers import InvalidAnswerError
 from core.adapters.crewai.asked import RuleCheck, asked
 from core.adapters.crewai.stop_signal import StopSignal
+from core.crews.crew_runner import Guardrail, StepDeferredError, StepFailedError, StepTask
 from core.crews.definition import GUARDRAIL_NAME
-from core.crews.work import Guardrail, StepDeferredError, StepFailedError, StepTask
 from core.errors import UnavailableError
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from core.adapters.crewai.answer_text import spoken
 from core.adapters.crewai.failures import Failure, UnusableAnswerError, classify
 from core.adapters.crewai.http_client import on_refusal
 from core.adapters.crewai.stop_signal import StopSignal
-from core.crews.work import StepDeferredError
+from core.crews.crew_runner import StepDeferredError
 from core.json_text import encodable
 
 log = logging.getLogger(__name__)

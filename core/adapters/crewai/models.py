@@ -13,7 +13,7 @@ from crewai import LLM
 from crewai.llms.providers.openai.completion import OpenAICompletion
 
 from core.adapters.crewai.http_client import shared
-from core.crews.work import StepFailedError
+from core.crews.crew_runner import StepFailedError
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task
 
 from core.adapters.crewai import answers
 from core.adapters.crewai.asked import REFUSED
-from core.crews.work import ContextItem, Prompt, StepTask
+from core.crews.crew_runner import ContextItem, Prompt, StepTask
 
 _LESSONS = (
     "Lessons from earlier flows, which may help. They are notes and not part of the task; where "

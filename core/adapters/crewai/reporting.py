@@ -29,8 +29,8 @@ from core.adapters.crewai.failures import Failure
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prices import PriceBook
+from core.crews.crew_runner import Session, StepTask
 from core.crews.ledger import ExpiredError, FencedError
-from core.crews.work import Session, StepTask
 from core.errors import NotFoundError
 from core.flows import events
 

@@ -15,13 +15,13 @@ from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
-from core.crews.ledger import FencedError
-from core.crews.work import (
+from core.crews.crew_runner import (
     Guardrail,
     Session,
     StepTask,
     Tool,
 )
+from core.crews.ledger import FencedError
 
 
 class CrewAIRunner:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Event
 
 from core.adapters.crewai.failures import explain
-from core.crews.work import StepDeferredError, StepFailedError
+from core.crews.crew_runner import StepDeferredError, StepFailedError
 
 
 class StopSignal:

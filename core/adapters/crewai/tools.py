@@ -24,7 +24,7 @@ from pydantic import BaseModel, create_model
 
 from core.adapters.crewai.stop_signal import StopSignal
 from core.blobs import INPUT_ID, BlobStore
-from core.crews.work import StepDeferredError, StepFailedError, Tool, ToolContext
+from core.crews.crew_runner import StepDeferredError, StepFailedError, Tool, ToolContext
 from core.errors import CrewlineError, NotFoundError, UnavailableError
 from core.json_text import encodable
 

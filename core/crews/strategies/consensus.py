@@ -10,6 +10,7 @@ follows from their texts alone. Where all propose the same there is nothing to v
 
 from typing import Any
 
+from core.crews.crew_runner import Prompt
 from core.crews.definition import Definition
 from core.crews.strategies import consensus_prompts
 from core.crews.strategies.tally import (
@@ -22,7 +23,6 @@ from core.crews.strategies.tally import (
     unanimous,
 )
 from core.crews.strategies.types import Results, TaskContext, TaskOutput, make_step, pending
-from core.crews.work import Prompt
 from core.flows import Step
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from core.crews.crew_runner import ContextItem, Kind, Prompt
 from core.crews.definition import Definition
 from core.crews.strategies.tally import count_votes, proposals, rules
 from core.crews.strategies.types import TaskContext
-from core.crews.work import ContextItem, Kind, Prompt
 
 _ANEW = """
 

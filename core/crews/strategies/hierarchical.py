@@ -11,6 +11,7 @@ in one process; this one plans once, so each part of the work is a step that any
 from collections.abc import Iterable
 from typing import Any
 
+from core.crews.crew_runner import Prompt
 from core.crews.definition import Definition, as_text
 from core.crews.strategies import manager_prompts
 from core.crews.strategies.types import (
@@ -20,7 +21,6 @@ from core.crews.strategies.types import (
     make_step,
     pending,
 )
-from core.crews.work import Prompt
 from core.flows import Step
 
 

@@ -7,9 +7,9 @@ agent whose answer it was, and reviewed as `write.review.2`. What the last feedb
 from dataclasses import replace
 from typing import Any
 
+from core.crews.crew_runner import ContextItem, Kind, Prompt
 from core.crews.definition import Definition
 from core.crews.strategies.types import Results, TaskContext, TaskOutput, Wait, make_step
-from core.crews.work import ContextItem, Kind, Prompt
 from core.flows import Step
 
 ROUNDS = 5  # of feedback

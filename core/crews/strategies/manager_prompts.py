@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from core.crews.crew_runner import ContextItem, Kind, Prompt
 from core.crews.definition import Definition
 from core.crews.strategies.types import TaskContext
-from core.crews.work import ContextItem, Kind, Prompt
 
 _PLAN = """
 

@@ -1,8 +1,8 @@
 """Sequential: the task's agent does it, in one step of the task's name."""
 
+from core.crews.crew_runner import Kind, Prompt
 from core.crews.definition import Definition
 from core.crews.strategies.types import Results, TaskContext, TaskOutput, make_step, pending
-from core.crews.work import Kind, Prompt
 from core.flows import Step
 
 

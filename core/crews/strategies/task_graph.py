@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from core.crews.crew_runner import ContextItem, Prompt
 from core.crews.definition import Definition
 from core.crews.strategies import consensus, hierarchical, human_input, sequential
 from core.crews.strategies.task_order import places
@@ -16,7 +17,6 @@ from core.crews.strategies.types import (
     TaskResult,
     Wait,
 )
-from core.crews.work import ContextItem, Prompt
 from core.flows import Flow, Step
 
 _STRATEGIES: Mapping[str, Strategy] = {

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.crews.crew_runner import ContextItem, Kind, Prompt
 from core.crews.definition import Agent, Definition, Task
-from core.crews.work import ContextItem, Kind, Prompt
 from core.flows import Step
 
 Results = Mapping[str, Any]  # by step: {"output": JSON or text, "raw": text as the model gave it}

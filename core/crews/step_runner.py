@@ -1,0 +1,260 @@
+"""StepRunner: claims a step, runs it, writes what happens meanwhile, and commits its result.
+
+While a step runs, one task beats and writes what happens; when the ledger says that the step is
+somebody else's now, or that the flow's time is over, the work stops there. A step that cannot go on
+through no fault of its own is given back: the worker's time is up, a provider asks to come back
+later, a store is away. That costs no attempt, and no worker waits.
+"""
+
+import asyncio
+import logging
+import math
+import secrets
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from core.blobs import BlobRef
+from core.costs.rollup import NOBODY
+from core.crews.budgets import BudgetBook
+from core.crews.clock import Clock, NowMs, now_ms
+from core.crews.crew_runner import (
+    CrewRunner,
+    Kind,
+    Session,
+    StepDeferredError,
+    StepFailedError,
+    StepTask,
+)
+from core.crews.deferrals import deferral
+from core.crews.event_buffer import EventBuffer
+from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
+from core.crews.lessons import Lessons
+from core.crews.outcomes import Outcome, OutOfTimeError, StepCrashedError, StepError
+from core.crews.strategies import TaskGraph
+from core.crews.timing import Timing
+from core.errors import NotFoundError, TooLargeError, UnavailableError
+from core.flows import Flow, Step, events
+from core.flows.events import Event
+from core.flows.values import LargeValues, result_blob
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RETRY_SECONDS, RETRY_LONGEST_SECONDS = 1.0, 8.0  # between two tries; doubled each time
+LOOK_SECONDS = 0.2  # between two looks at the clock during a step
+
+
+def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTask:
+    """Return the work of a step as it would be if it were begun now."""
+    prompt = tasks.prompt(state.results, step.id)
+    attempt, put_off, crew = step.attempts + 1, step.deferrals, tasks.definition
+    return StepTask(tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off)
+
+
+def step_started_events(work: StepTask, step: Step) -> list[Event]:
+    """Return the events of a step that begins; a manager's subtask is shown as a delegation.
+
+    One that was given back before its first attempt was counted goes on, as `step_resumed`.
+    """
+    prompt = work.prompt
+    if step.epoch > 0 and work.attempt == 1:
+        begun = events.custom("step_resumed", {"step": prompt.step, "attempt": work.attempt})
+    else:
+        begun = events.step_started(prompt.step, work.attempt)
+    begun += events.custom("agent_started", work.who())
+    if prompt.kind is not Kind.SUBTASK or step.epoch > 0:
+        return begun
+    delegated = {
+        "task": prompt.task,
+        "step": prompt.step,
+        "worker": work.who()["agent"],
+        "description": prompt.description,
+    }
+    return [*begun, *events.custom("delegation", delegated)]
+
+
+def attempts_exceeded_message(step: Step, claim: Claim) -> str:
+    """Say why a step that kills its workers is not begun again."""
+    last = f"; the last time: {step.error}" if step.error else ""
+    return f"step {step.id} was started {claim.attempt - 1} times and never finished{last}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRunner:
+    """Runs claimed steps. Holds nothing between two of them."""
+
+    ledger: RunLedger
+    budgets: BudgetBook
+    runner: CrewRunner
+    lessons: Lessons
+    timing: Timing
+    values: LargeValues
+    now_ms: NowMs = now_ms
+
+    async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
+        """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
+        return await self.ledger.claim(
+            work.tenant,
+            work.flow,
+            step,
+            owner=secrets.token_hex(8),
+            lease_ms=self.timing.lease_ms,
+            events=events.stamped(step_started_events(work, step), self.now_ms()),
+            seen=seen,
+            more=more,
+        )
+
+    async def run(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> Flow | Outcome:
+        """Run a claimed step and commit its result; return the state after it, or why there is none.
+
+        Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
+        NotFoundError and UnavailableError as the ledger does.
+        """
+        buffer = self._buffer(work, claim, known, clock)
+        work = replace(work, attempt=claim.attempt)
+        work = replace(work, lessons=await self._lessons_for(work))
+        blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
+        running, began = self._run_and_keep(work, buffer, blob), time.monotonic()
+        try:
+            result, kept = await buffer.run_while_flushing(_while_time_is_left(running, clock))
+        except OutOfTimeError:
+            return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
+        except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
+            return await _end_attempt(work, buffer, error)
+        after = await _commit(work, buffer, kept, known)
+        await self._record_outcome(work, result)
+        return after
+
+    def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
+        def may_call() -> None:
+            if clock.seconds_left() < self.timing.last_call_seconds:
+                raise OutOfTimeError
+
+        return EventBuffer(
+            self.ledger,
+            self.budgets,
+            claim,
+            self.timing,
+            crew=work.definition.name,
+            task=work.prompt.task,
+            agent=work.prompt.agent,
+            subject=known.launched_by or NOBODY,
+            now_ms=self.now_ms,
+            may_call=may_call,
+        )
+
+    async def _run_and_keep(
+        self, work: StepTask, session: Session, blob: str
+    ) -> tuple[dict[str, Any], dict[str, Any] | BlobRef]:
+        """Run the step; return its result, and what is committed of it. A large one is stored first."""
+        result = await self._run_with_retries(work, session)
+        return result, await self.values.keep(work.tenant, blob, result)
+
+    async def _run_with_retries(self, work: StepTask, session: Session) -> dict[str, Any]:
+        """Run the step as often as its task allows. Raises StepFailedError of the last time."""
+        retries = work.definition.tasks[work.prompt.task].retries
+        for retry in range(retries):
+            try:
+                return await self._run_once(work, session)
+            except StepFailedError as error:
+                failed = {"step": work.prompt.step, "error": str(error)}
+                left = {"retries_left": retries - retry - 1}
+                session.post(events.custom("step_failed", failed | left))
+            await asyncio.sleep(min(RETRY_SECONDS * 2**retry, RETRY_LONGEST_SECONDS))
+        return await self._run_once(work, session)
+
+    async def _run_once(self, work: StepTask, session: Session) -> dict[str, Any]:
+        seconds = work.definition.tasks[work.prompt.task].max_execution_time
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await self.runner.run(work, session)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the runner's own
+            raise StepFailedError(f"it took longer than {seconds} s") from error
+
+    async def _run_out_of_time(
+        self, buffer: EventBuffer, clock: Clock, took_seconds: float
+    ) -> Outcome:
+        """Give a step back at once. One that had its time on a host that never has more has failed."""
+        if clock.limit_seconds < math.inf and took_seconds >= self.timing.step_seconds:
+            lacking = f"it was not done in the {took_seconds:.0f} s that this host had for it"
+            await buffer.record_error(lacking, keep_lease=False)
+        else:
+            await buffer.release(delay_ms=0, reason="the worker's time is up")
+        return Outcome.OUT_OF_TIME
+
+    async def _lessons_for(self, work: StepTask) -> tuple[str, ...]:
+        try:
+            return await self.lessons.before(work)
+        except UnavailableError:
+            log.warning("the step begins without lessons")
+            return ()
+
+    async def _record_outcome(self, work: StepTask, result: dict[str, Any]) -> None:
+        try:
+            await self.lessons.after(work, result)
+        except UnavailableError:
+            log.warning("what came of the step is lost to the lessons")
+
+
+async def _while_time_is_left(running: Coroutine[Any, Any, T], clock: Clock) -> T:
+    """Run until the clock says that no time is left. Raises OutOfTimeError then."""
+    task = asyncio.create_task(running)
+    try:
+        while (left := clock.seconds_left()) > 0:
+            await asyncio.wait({task}, timeout=min(left, LOOK_SECONDS))
+            if task.done():
+                return task.result()
+        raise OutOfTimeError
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _end_attempt(work: StepTask, buffer: EventBuffer, error: Exception) -> Outcome:
+    """Write what an error means for the step, and raise or return what it means for the flow."""
+    match error:
+        case StepDeferredError() | UnavailableError():
+            # Of a tool's store, or its result's; if it is the ledger's own, so is the next one.
+            return await _defer(buffer, work, error)
+        case StepFailedError() | TooLargeError():
+            await buffer.record_error(str(error))
+            raise StepError(str(error)) from error
+        case FencedError() | ExpiredError() | NotFoundError():
+            raise error
+        case _:
+            await buffer.record_error(f"the worker stopped with {type(error).__name__}")
+            raise StepCrashedError(work.prompt.step) from error
+
+
+async def _defer(
+    buffer: EventBuffer, work: StepTask, error: StepDeferredError | UnavailableError
+) -> Outcome:
+    try:
+        reason, delay_ms = deferral(error, work.deferrals)
+    except StepFailedError as failed:
+        await buffer.record_error(str(failed))
+        raise StepError(str(failed)) from error
+    await buffer.release(delay_ms=delay_ms, reason=reason)
+    return Outcome.DEFERRED
+
+
+async def _commit(
+    work: StepTask, buffer: EventBuffer, result: dict[str, Any] | BlobRef, known: Flow
+) -> Flow:
+    """Store the result; what the store refuses it would refuse again, so the step has failed."""
+    buffer.post(events.custom("agent_finished", work.who()))
+    try:
+        return await buffer.commit(result, known)
+    except (FencedError, ExpiredError, NotFoundError, UnavailableError):
+        raise
+    except Exception as error:
+        log.exception("the store refuses the result")
+        why = str(error) if isinstance(error, TooLargeError) else type(error).__name__
+        message = f"its result could not be stored: {why}"
+        await buffer.record_error(message)
+        raise StepError(message) from error

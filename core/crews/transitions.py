@@ -1,0 +1,78 @@
+"""Transitions: a flow begins to wait for a person, succeeds, or fails; its log says so."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.blobs import BlobRef
+from core.crews.clock import NowMs
+from core.crews.ledger import RunLedger
+from core.crews.strategies import Wait
+from core.flows import Flow, Status, events
+from core.flows.state import output_ref, shown_result
+from core.flows.values import LargeValues, draft_blob, output_blob
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """Moves the flows of one tenant on from a state that was read.
+
+    Every method raises FencedError if the flow has moved on since, TooLargeError and
+    UnavailableError.
+    """
+
+    ledger: RunLedger
+    values: LargeValues
+    tenant: str
+    now_ms: NowMs
+
+    async def wait(self, state: Flow, wait: Wait) -> None:
+        """Have a flow wait for a person's answer."""
+        waiting = {
+            "review": wait.name,
+            "reason": "person",
+            "task": wait.task,
+            "step": wait.step,
+            "agent": wait.agent,
+            **await self._draft(state, wait),
+        }
+        await self.ledger.transition(
+            self.tenant,
+            state.id,
+            Status.WAITING,
+            status_epoch=state.status_epoch,
+            events=events.stamped(events.custom("waiting", waiting), self.now_ms()),
+            waiting=waiting,
+        )
+
+    async def _draft(self, state: Flow, wait: Wait) -> dict[str, Any]:
+        """Return the draft that a person is asked about, or where that is read."""
+        blob = draft_blob(state.id, state.head.incarnation, wait.name)
+        kept = await self.values.keep(self.tenant, blob, wait.output)
+        if not isinstance(kept, BlobRef):
+            return {"output": kept}
+        return {"output": None, "output_ref": output_ref(state.id, kept.bytes, wait.name)}
+
+    async def succeed(self, state: Flow, output: Any) -> None:
+        """End a flow with its output; a large one is stored first."""
+        blob = output_blob(state.id, state.head.incarnation)
+        output = await self.values.keep(self.tenant, blob, output)
+        finished = events.run_finished(state.id, shown_result(state.id, output))
+        await self.ledger.transition(
+            self.tenant,
+            state.id,
+            Status.SUCCEEDED,
+            status_epoch=state.status_epoch,
+            events=events.stamped(finished, self.now_ms()),
+            output=output,
+        )
+
+    async def fail(self, state: Flow, message: str, code: str) -> None:
+        """End a flow that cannot go on; `message` is for the user, `code` stands in RUN_ERROR."""
+        await self.ledger.transition(
+            self.tenant,
+            state.id,
+            Status.FAILED,
+            status_epoch=state.status_epoch,
+            events=events.stamped(events.run_error(message, code), self.now_ms()),
+            error=message,
+        )

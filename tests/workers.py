@@ -1,0 +1,25 @@
+"""A worker over the ports that a test has."""
+
+from core.crews.budgets import BudgetBook
+from core.crews.crew_runner import CrewRunner
+from core.crews.ledger import RunLedger
+from core.crews.lessons import Lessons, NoLessons
+from core.crews.step_runner import StepRunner
+from core.crews.timing import Timing
+from core.crews.wakeups import WakeQueue
+from core.crews.worker import Worker
+from core.flows.values import INLINE, LargeValues
+
+
+def worker_over(
+    ledger: RunLedger,
+    budgets: BudgetBook,
+    wake_queue: WakeQueue,
+    runner: CrewRunner,
+    timing: Timing,
+    *,
+    lessons: Lessons | None = None,
+    values: LargeValues = INLINE,
+) -> Worker:
+    steps = StepRunner(ledger, budgets, runner, lessons or NoLessons(), timing, values)
+    return Worker(ledger, wake_queue, steps, values)
