@@ -11,7 +11,8 @@ import pytest
 
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import StepWrite
-from core.flows import Head, events, pages
+from core.flows import Head, events
+from core.flows.log import PAGE_CHARACTERS
 from functions import flow_events
 from tests.e2e.apps import App, begin, end, opened, tell
 from tests.e2e.test_long_poll import Counting, meanwhile
@@ -124,7 +125,7 @@ async def test_a_long_log_comes_in_pages(app: App):
 async def test_pages_are_bounded_in_bytes_but_never_empty(app: App):
     claim = await begin(app.flows)
     for seq in range(1, 4):
-        said = events.custom("x", "y" * (pages.PAGE_CHARACTERS - 100))
+        said = events.custom("x", "y" * (PAGE_CHARACTERS - 100))
         await app.flows.emit(claim, seq, 30_000, StepWrite(said))
     after, lengths = "4", list[int]()
     for _ in range(3):

@@ -357,7 +357,7 @@ async def test_silence_yields_an_empty_batch():
 async def test_a_long_log_is_replayed_in_pages_and_joined_to_what_is_live(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(subscription, "PAGE", 4)
+    monkeypatch.setattr(subscription, "PAGE_EVENTS", 4)
     monkeypatch.setattr(subscription, "BUFFER_EVENTS", 10)
     log = Counted()
     await log.create("t", a_launch())
