@@ -59,9 +59,9 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
     return await leased(flows.ledger, flows.tenant, lease_ms, limit)
 
 
-def in_memory() -> Flows:
-    memory = MemoryFlows()
-    return Flows("t1", memory, memory, memory, MemoryBudgetBook(memory), MemoryOutbox(memory))
+def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
+    memory = memory or MemoryFlows()
+    return Flows(tenant, memory, memory, memory, MemoryBudgetBook(memory), MemoryOutbox(memory))
 
 
 def over_redis(
