@@ -291,7 +291,7 @@ def _model() -> "Callable[[], BaseLLM]":
 
 
 @_provider
-def budgets() -> "BudgetBook":
+def budget_book() -> "BudgetBook":
     """Return the money of model calls."""
     from core.adapters.upstash.budgets import UpstashBudgetBook
 
@@ -308,7 +308,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    steps = StepRunner(ledger(), budgets(), runner(), NoLessons(), timing, values())
+    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

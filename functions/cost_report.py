@@ -46,7 +46,7 @@ async def cost_report(request: Request, who: Principal) -> Response:
     if form == "focus":
         cells = await _cells(who, Query(query.first, query.last), today)
         return _answer(request, spreadsheets.focus_csv(who.tenant, cells), "text/csv")
-    book = bootstrap.budgets()
+    book = bootstrap.budget_book()
     cells, before = await asyncio.gather(
         _cells(who, query, today), book.spending(who.tenant, query.days_before())
     )
@@ -58,7 +58,7 @@ async def cost_report(request: Request, who: Principal) -> Response:
 
 async def _cells(who: Principal, query: Query, today: date) -> list[Cell]:
     days = query.days(today)
-    return await bootstrap.budgets().spending(who.tenant, days, hours=query.by_hour)
+    return await bootstrap.budget_book().spending(who.tenant, days, hours=query.by_hour)
 
 
 def _format(request: Request) -> str:
