@@ -232,14 +232,14 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
-    from core.adapters.genai_prices import GenaiPriceBook
+    from core.adapters.price_catalogues import CataloguePriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
     return CrewAIRunner(
         _model(),
         TOOLS,
         GUARDRAILS,
-        GenaiPriceBook(),
+        CataloguePriceBook(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
     )
