@@ -4,6 +4,7 @@ An unknown model is unpriced, never free. docs/costs.md says where a price is lo
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from core.costs.model_names import split_name
@@ -86,7 +87,13 @@ def _runs_on_own_computer(model: str) -> bool:
 def priced(rates: Rates | None, tokens: TokenCounts) -> Usage:
     """Return one call's usage with its price, its demonstration price, or marked as unpriced."""
     cost = rates.cost_nanodollars(tokens) if rates else None
-    return _usage(rates, tokens.input, tokens.output, cost)
+    usage = _usage(rates, tokens.input, tokens.output, cost)
+    return replace(
+        usage,
+        cache_read_tokens=tokens.cache_read,
+        cache_write_tokens=tokens.cache_write,
+        reasoning_tokens=tokens.reasoning,
+    )
 
 
 def bound(rates: Rates | None, prompt_bytes: int, max_output_tokens: int | None = None) -> Usage:
