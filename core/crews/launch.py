@@ -79,7 +79,7 @@ class Launcher:
         not fit it, ConflictError if the key was used for another request, UnavailableError.
         """
         definition = _definition(self.registry, request.crew)
-        digest, inputs = await cpu.run(_looked_at, (definition, request))
+        digest, inputs = await cpu.run(tenant, _looked_at, (definition, request))
         await self._uploads_are_there(tenant, definition, inputs)
         flow = flow_id(tenant, idempotency_key, self.new_id)
         created = await self.ledger.create(
