@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from tests.browser.conftest import Viewer
