@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.config import Settings
     from core.costs.prices import PriceBook
     from core.costs.recording import UsageBook
-    from core.crews.budgets import BudgetBook
+    from core.crews.budgets import BudgetBook, Budgets
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
@@ -292,10 +292,20 @@ def _model() -> "Callable[[], BaseLLM]":
 
 @_provider
 def budget_book() -> "BudgetBook":
-    """Return the money of model calls."""
+    """Return what holds and counts the money of model calls."""
     from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.http import HttpPubSub
 
-    return UpstashBudgetBook(redis(), keyspace())
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+
+
+@_provider
+def budgets() -> "Budgets":
+    """Return the budgets of tenants."""
+    from core.adapters.upstash.budget_store import UpstashBudgets
+
+    return UpstashBudgets(redis(), keyspace())
 
 
 @_provider
