@@ -207,15 +207,14 @@ def _time_ms(text: str | None, now_ms: int) -> int:
 
 
 _may_set = _auth.scope(BUDGETS_WRITE)
-app = _app.starlette(
-    [
-        _auth.GuardedRoute("/v1/costs", cost_report, _auth.scope(COSTS_READ)),
-        _auth.GuardedRoute("/v1/usage", usage, _auth.scope(COSTS_WRITE), "POST"),
-        _auth.GuardedRoute("/v1/budgets", _budgets.budget_list, _auth.scope(COSTS_READ)),
-        _auth.GuardedRoute("/v1/budgets", _budgets.zone_put, _may_set, "PUT"),
-        _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_state, _auth.scope(COSTS_READ)),
-        _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_put, _may_set, "PUT"),
-        _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_delete, _may_set, "DELETE"),
-    ]
-)
+routes = [
+    _auth.GuardedRoute("/v1/costs", cost_report, _auth.scope(COSTS_READ)),
+    _auth.GuardedRoute("/v1/usage", usage, _auth.scope(COSTS_WRITE), "POST"),
+    _auth.GuardedRoute("/v1/budgets", _budgets.budget_list, _auth.scope(COSTS_READ)),
+    _auth.GuardedRoute("/v1/budgets", _budgets.zone_put, _may_set, "PUT"),
+    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_state, _auth.scope(COSTS_READ)),
+    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_put, _may_set, "PUT"),
+    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_delete, _may_set, "DELETE"),
+]
+app = _app.starlette(routes)
 handler = _app.on_lambda(app)
