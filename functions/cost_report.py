@@ -25,7 +25,7 @@ from core.costs import recording, spreadsheets
 from core.costs.provider_usage import read_usage
 from core.costs.report import Query, read_query, report
 from core.costs.rollup import DAY_MS, NOBODY, Cell
-from core.costs.token_counts import MOST_TOKENS
+from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
 from core.errors import POINTERS, InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
@@ -102,14 +102,29 @@ class ReportedCallModel(BaseModel):
     agent: Name = NOBODY
     subject: Name | None = None
 
-    def reported(self, at_ms: int, subject: str) -> recording.ReportedCall:
+    def tokens(self) -> TokenCounts | None:
+        """Return what the provider reported, None for nothing. Raises ValueError for what cannot be."""
+        if self.usage is None and self.prompt_bytes is None:
+            raise ValueError("is missing; or say prompt_bytes, to count a bound")
+        if self.usage is None:
+            return None
+        reported = read_usage(self.usage)
+        if reported is None:
+            raise ValueError("is no usage object of OpenAI, Anthropic, Gemini or Bedrock")
+        if not reported.sound:
+            raise ValueError("holds a number of tokens that cannot be")
+        return reported.tokens
+
+    def reported(
+        self, at_ms: int, tokens: TokenCounts | None, subject: str
+    ) -> recording.ReportedCall:
         """Return the call; one that says nothing of its subject is that of whoever reports it."""
         names = self.crew, self.task_type, self.agent, self.subject or subject, self.model
         return recording.ReportedCall(
             self.id,
             at_ms,
             names,
-            self.usage,
+            tokens,
             self.prompt_bytes or 0,
             self.max_output_tokens,
             self.variant,
@@ -156,36 +171,25 @@ async def usage(request: Request, who: Principal) -> Response:
 def _reported(
     calls: Sequence[ReportedCallModel], now_ms: int, subject: str
 ) -> list[recording.ReportedCall]:
-    """Return the calls with their times. Raises InvalidInputError for what cannot be counted."""
-    wrong = dict[str, str]()
-    seen = set[str]()
-    times = list[int]()
+    """Return the calls. Raises InvalidInputError for what cannot be counted."""
+    wrong, seen = dict[str, str](), set[str]()
+    reported = list[recording.ReportedCall]()
     for at, call in enumerate(calls):
-        try:
-            times.append(_time_ms(call.at, now_ms))
-        except ValueError as error:
-            wrong[f"/calls/{at}/at"] = str(error)
         if call.id in seen:
             wrong[f"/calls/{at}/id"] = "is in this request twice"
-        if problem := _usage_problem(call):
-            wrong[f"/calls/{at}/usage"] = problem
         seen.add(call.id)
+        field = "at"
+        try:
+            at_ms = _time_ms(call.at, now_ms)
+            field = "usage"
+            reported.append(call.reported(at_ms, call.tokens(), subject))
+        except ValueError as error:
+            wrong[f"/calls/{at}/{field}"] = str(error)
         if len(wrong) >= POINTERS:
             break
     if wrong:
         raise InvalidInputError("the body is no usage", wrong)
-    return [call.reported(at_ms, subject) for call, at_ms in zip(calls, times, strict=True)]
-
-
-def _usage_problem(call: ReportedCallModel) -> str | None:
-    """Return why what a call consumed cannot be counted, None if it can."""
-    if call.usage is None:
-        told = call.prompt_bytes is not None
-        return None if told else "is missing; or say prompt_bytes, to count a bound"
-    reported = read_usage(call.usage)
-    if reported is None:
-        return "is no usage object of OpenAI, Anthropic, Gemini or Bedrock"
-    return None if reported.sound else "holds a number of tokens that cannot be"
+    return reported
 
 
 def _time_ms(text: str | None, now_ms: int) -> int:
