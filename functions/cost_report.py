@@ -9,28 +9,28 @@ file. It is made of roll-ups, so it costs as much for a million calls as for a f
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from core import bootstrap
+from core import bootstrap, cpu
 from core.costs import recording, spreadsheets
 from core.costs.provider_usage import read_usage
 from core.costs.report import Query, read_query, report
 from core.costs.rollup import DAY_MS, NOBODY, Cell
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
+from core.crews import clock
 from core.errors import POINTERS, InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from core.json_text import compact
-from functions import _app, _auth, _budgets, _models
+from functions import _app, _auth, _body, _budgets, _models
 
 USAGE_BYTES = 2 * 1024**2  # of POST /v1/usage: a thousand calls
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
@@ -41,20 +41,24 @@ HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept"
 async def cost_report(request: Request, who: Principal) -> Response:
     """Answer with the costs of a range of days, or with 304 if the caller has just these."""
     _app.refuse_unknown_parameters(request, "from", "to", "group_by", "format")
-    now_ms = round(time.time() * 1000)
+    now_ms = clock.now_ms()
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query, form = read_query(request.query_params, today), _format(request)
     if form == "focus":
         cells = await _cells(who, Query(query.first, query.last), today)
-        return _answer(request, spreadsheets.focus_csv(who.tenant, cells), "text/csv")
-    book = bootstrap.budget_book()
-    cells, before = await asyncio.gather(
-        _cells(who, query, today), book.spending(who.tenant, query.days_before())
-    )
+        text = await cpu.run(who.tenant, partial(spreadsheets.focus_csv, who.tenant), cells)
+    else:
+        before = bootstrap.budget_book().spending(who.tenant, query.days_before())
+        found = await asyncio.gather(_cells(who, query, today), before)
+        text = await cpu.run(who.tenant, partial(_report_text, query, form, now_ms), found)
+    return _answer(request, text, "application/json" if form == "json" else "text/csv")
+
+
+def _report_text(query: Query, form: str, now_ms: int, found: list[list[Cell]]) -> str:
+    """Return the report of the range's cells and those before it."""
+    cells, before = found
     made = report(query, cells, before, now_ms)
-    if form == "csv":
-        return _answer(request, spreadsheets.report_csv(made), "text/csv")
-    return _answer(request, compact(made.public()), "application/json")
+    return spreadsheets.report_csv(made) if form == "csv" else compact(made.public())
 
 
 async def _cells(who: Principal, query: Query, today: date) -> list[Cell]:
@@ -144,12 +148,27 @@ class UsageRequest(BaseModel):
 
 async def usage(request: Request, who: Principal) -> Response:
     """Count calls; answer what each costs, and how the same call could cost less."""
-    asked = await _models.read(request, USAGE_BYTES, UsageRequest, "the body is no usage")
-    now_ms = round(time.time() * 1000)
-    reported = _reported(asked.calls, now_ms, who.subject)
+    body = await _body.read_json(request, USAGE_BYTES)
+    batch = await cpu.run(who.tenant, partial(_priced, who.subject), body)
+    known = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
+    text = await cpu.run(who.tenant, partial(_told, known), batch)
+    return Response(text, media_type="application/json")
+
+
+Batch = list[tuple[recording.ReportedCall, recording.RecordedCall]]
+
+
+def _priced(subject: str, body: Any) -> Batch:
+    """Return the calls of a body with what each costs. Raises InvalidInputError."""
+    asked = _models.parse(body, UsageRequest, "the body is no usage")
     prices = bootstrap.prices()
-    calls = [recording.recorded(call, prices) for call in reported]
-    known = await bootstrap.usage_book().record(who.tenant, calls)
+    reported = _reported(asked.calls, clock.now_ms(), subject)
+    return [(call, recording.recorded(call, prices)) for call in reported]
+
+
+def _told(known: set[str], batch: Batch) -> str:
+    """Return the answer to a batch of which some calls were known before."""
+    prices = bootstrap.prices()
     told = [
         {
             "id": call.id,
@@ -158,14 +177,14 @@ async def usage(request: Request, who: Principal) -> Response:
             "priced_by": call.rates.source if call.rates else None,
             "savings": [
                 {"variant": saving.variant, "saves_nanodollars": saving.nanodollars}
-                for saving in recording.savings(asked_for, call.usage, prices)
+                for saving in recording.savings(reported, call.usage, prices)
             ],
         }
-        for asked_for, call in zip(reported, calls, strict=True)
+        for reported, call in batch
     ]
-    new = [call.usage for call in calls if call.id not in known]
+    new = [call.usage for _, call in batch if call.id not in known]
     total = reduce(add, new, Usage())
-    return JSONResponse({"recorded": len(new), "total": total.public(), "calls": told})
+    return compact({"recorded": len(new), "total": total.public(), "calls": told})
 
 
 def _reported(
