@@ -54,7 +54,7 @@ async def cost_report(request: Request, who: Principal) -> Response:
     return _answer(request, text, "application/json" if form == "json" else "text/csv")
 
 
-def _report_text(query: Query, form: str, now_ms: int, found: list[list[Cell]]) -> str:
+def _report_text(query: Query, form: str, now_ms: int, found: tuple[list[Cell], list[Cell]]) -> str:
     """Return the report of the range's cells and those before it."""
     cells, before = found
     made = report(query, cells, before, now_ms)
