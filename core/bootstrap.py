@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from core.crews.worker import Worker
     from core.flows import FlowLog
     from core.flows.live import Hub
+    from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
     from core.webhooks.dispatcher import WebhookDispatcher
@@ -129,6 +130,14 @@ def hub() -> "Hub":
     from core.flows.live import Hub
 
     return Hub(flow_log())
+
+
+@_provider
+def stream_limiter() -> "StreamLimiter":
+    """Return what counts the streams of this process, of whichever function they are."""
+    from core.flows.stream_limiter import StreamLimiter
+
+    return StreamLimiter(settings().streams_per_subject)
 
 
 @_provider

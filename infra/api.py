@@ -11,7 +11,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from core import bootstrap
-from functions import _edge, crew_agui, crew_amp, crew_launch, flow_events, flow_status
+from functions import crew_agui, crew_amp, crew_launch, flow_events, flow_status, rebased
 from infra import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -28,7 +28,7 @@ class OnePort:
         self._functions = functions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = _edge.rebased(scope)
+        scope = rebased(scope)
 
         async def allowing(message: Message) -> None:
             if message.get("status") == HTTPStatus.METHOD_NOT_ALLOWED:

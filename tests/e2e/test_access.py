@@ -12,7 +12,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Message
 
 from core.identity import SCOPES
-from functions import _app, _auth, crew_launch, flow_events, flow_status
+from functions import crew_launch, flow_events, flow_status
+from functions._http import apps, auth
 from infra import api
 from tests.e2e.apps import App, begin
 
@@ -35,7 +36,7 @@ def ways(function: ModuleType, routes: list[Any]) -> list[Way]:
         Way(function, method, route.path, guard.scope)
         for route in routes
         for method in sorted(route.methods)
-        for guard in _auth.guards(route)
+        for guard in auth.guards(route)
     ]
 
 
@@ -191,28 +192,28 @@ async def plain() -> Response:
 def test_an_app_with_a_route_that_names_no_scope_is_not_built():
     unguarded: Any = Route("/v1/flows", plain)
     with pytest.raises(TypeError, match="no scope"):
-        _app.starlette([*flow_status.routes, unguarded])
+        apps.starlette([*flow_status.routes, unguarded])
     hidden: Any = Mount("/v1", routes=[unguarded])
     with pytest.raises(TypeError, match="no scope"):
-        _app.starlette([hidden])
+        apps.starlette([hidden])
 
 
 def test_nor_is_one_of_fastapi():
     router = APIRouter()
-    router.add_api_route("/v1/crews", plain, dependencies=[Depends(_auth.scope("crews:read"))])
-    _app.fastapi(router)
+    router.add_api_route("/v1/crews", plain, dependencies=[Depends(auth.scope("crews:read"))])
+    apps.fastapi(router)
     router.add_api_route("/v1/more", plain)
     with pytest.raises(TypeError, match="no scope"):
-        _app.fastapi(router)
+        apps.fastapi(router)
     outer = APIRouter()
     outer.include_router(router)
     with pytest.raises(TypeError, match="no scope"):
-        _app.fastapi(outer)
+        apps.fastapi(outer)
 
 
 def test_a_scope_that_no_token_can_have_is_refused():
     with pytest.raises(ValueError, match="no such scope"):
-        _auth.scope("flows:reed")
+        auth.scope("flows:reed")
 
 
 @pytest.mark.parametrize("function", [flow_status, flow_events, crew_launch])

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from functions import _body
+from functions._http import bodies
 
 LIMIT = 4096
 
@@ -22,7 +22,7 @@ LIMIT = 4096
 def test_a_far_number_is_found_wherever_it_stands(at: int, number: str):
     body = b'["' + b"x" * (at - 4) + b'",' + number.encode() + b"]"
     with pytest.raises(ValueError, match=r"integer|finite"):
-        _body._parsed(body)
+        bodies._parsed(body)
 
 
 def request(chunks: Sequence[bytes], **headers: str) -> Request:
@@ -40,7 +40,7 @@ def request(chunks: Sequence[bytes], **headers: str) -> Request:
 
 async def refused(chunks: Sequence[bytes], **headers: str) -> tuple[int, str]:
     with pytest.raises(HTTPException) as caught:
-        await _body.read_json(request(chunks, **headers), LIMIT)
+        await bodies.read_json(request(chunks, **headers), LIMIT)
     return caught.value.status_code, caught.value.detail
 
 
@@ -76,7 +76,7 @@ async def test_a_body_that_readers_might_disagree_on_is_refused(body: bytes, rea
 @given(st.binary(max_size=200))
 async def test_any_bytes_are_read_or_refused(body: bytes):
     with contextlib.suppress(HTTPException):
-        await _body.read_json(request([body]), LIMIT)
+        await bodies.read_json(request([body]), LIMIT)
 
 
 JSON = st.recursive(
@@ -96,11 +96,11 @@ JSON = st.recursive(
 async def test_plain_json_is_read_as_it_was_meant_however_it_arrives(value: Any, size: int):
     body = json.dumps(value).encode()
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
-    assert await _body.read_json(request(chunks), 100_000) == value
+    assert await bodies.read_json(request(chunks), 100_000) == value
 
 
 async def test_sixty_four_levels_are_fine():
-    assert await _body.read_json(request([b"[" * 64 + b"]" * 64]), LIMIT)
+    assert await bodies.read_json(request([b"[" * 64 + b"]" * 64]), LIMIT)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "17"}, {"content_length": "9" * 5000}])
@@ -115,7 +115,7 @@ async def test_another_content_type_is_refused(kind: str):
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/LD+JSON"])
 async def test_json_by_another_name_is_read(kind: str):
-    assert await _body.read_json(request([b"{}"], content_type=kind), LIMIT) == {}
+    assert await bodies.read_json(request([b"{}"], content_type=kind), LIMIT) == {}
 
 
 async def test_a_coded_body_is_refused_before_it_can_swell():

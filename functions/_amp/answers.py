@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.crews import strategies
 from core.crews.definition import Definition, StoredDefinitionError, as_text
 from core.flows import Flow, Status, Step
-from functions import _problem
-from functions._amp_words import PENDING, kickoff_id, structured
+from functions._amp.words import PENDING, kickoff_id, structured
+from functions._http import problems
 
 Answer = dict[str, Any]
 
@@ -214,7 +214,7 @@ def _with_members(body: bytes) -> bytes:
     problem = json.loads(body)
     said = problem.get("detail", problem["title"])
     members = {"error": problem["title"], "message": said}
-    return _problem.encoded(problem | members)
+    return problems.encoded(problem | members)
 
 
 def _sized(start: Message, size: int) -> list[tuple[bytes, bytes]]:

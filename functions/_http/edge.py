@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import bootstrap, logs
-from functions import _logging
+from functions._process import request_log
 
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
 HEALTH = "/health"
@@ -85,8 +85,8 @@ class AnswerHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        sent = _logging.sent_request_id(scope)
-        request_id = sent or _logging.new_request_id(scope)
+        sent = request_log.sent_request_id(scope)
+        request_id = sent or request_log.new_request_id(scope)
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -95,13 +95,13 @@ class AnswerHeaders:
                 if not not_modified:  # it has no body
                     headers += SAFE
                 if sent or not not_modified:
-                    headers.append((_logging.REQUEST_ID, request_id.encode()))
+                    headers.append((request_log.REQUEST_ID, request_id.encode()))
                 if all(name.lower() != b"cache-control" for name, _ in headers):
                     headers.append((b"cache-control", b"no-store"))
             elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)
 
-        _logging.configure()
+        request_log.configure()
         with logs.context(request_id=request_id):
             return await self.app(scope, receive, safe)

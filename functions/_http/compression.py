@@ -15,7 +15,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import cpu
-from functions import _accept
+from functions._http import accept
 
 NOT_MODIFIED = 304
 WORTH_BYTES = 500
@@ -42,7 +42,7 @@ def chosen(accept_encoding: str) -> Coding:
 
     Who takes no coding that we have gets none, even if it refuses that too: better than nothing.
     """
-    weights = _accept.weights(accept_encoding)
+    weights = accept.weights(accept_encoding)
     others = weights.get("*", 0.0)
     best = max(CODERS, key=lambda name: weights.get(name, others))
     weight = weights.get(best, others)
@@ -81,7 +81,7 @@ class Compressed:
 def _field(scope: Scope) -> str:
     lines = [value for name, value in scope["headers"] if name == b"accept-encoding"]
     field = b",".join(lines).decode("latin-1")
-    return field if len(field) <= _accept.FIELD_CHARACTERS else ""
+    return field if len(field) <= accept.FIELD_CHARACTERS else ""
 
 
 class _Sender:
