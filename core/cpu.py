@@ -17,9 +17,12 @@ LARGE_BYTES = 64 * 1024  # coding or parsing that much takes about 1 ms
 THREADS = 1  # two would only take the interpreter from each other, and from the event loop
 
 
-async def run(work: Callable[[D], T], data: D, size_bytes: int) -> T:
-    """Return `work(data)`, done in a thread if the data is large. Raises what the work raises."""
-    if size_bytes <= LARGE_BYTES:
+async def run(work: Callable[[D], T], data: D, size_bytes: int | None = None) -> T:
+    """Return `work(data)`, done in a thread unless the data is small. Raises what the work raises.
+
+    Where its size says little of how long the work may take, none is given.
+    """
+    if size_bytes is not None and size_bytes <= LARGE_BYTES:
         return work(data)
     return await asyncio.get_running_loop().run_in_executor(_pool(), work, data)
 

@@ -11,7 +11,15 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from core import bootstrap
-from functions import crew_agui, crew_amp, crew_launch, flow_events, flow_status, rebased
+from functions import (
+    crew_agui,
+    crew_amp,
+    crew_launch,
+    flow_events,
+    flow_status,
+    has_long_target,
+    rebased,
+)
 from infra import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -39,6 +47,8 @@ class OnePort:
         await self._function(scope)(scope, receive, allowing)
 
     def _function(self, scope: Scope) -> Starlette:
+        if scope["type"] == "http" and has_long_target(scope):
+            return self._functions[0]  # no path is compared: any of them refuses this
         return max(self._functions, key=lambda function: _match(function, scope))
 
     def _allow(self, scope: Scope) -> list[tuple[bytes, bytes]]:

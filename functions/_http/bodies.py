@@ -13,12 +13,7 @@ from core import cpu
 
 DEPTH = 64
 INTEGER_LIMIT = 2**53  # beyond it JavaScript, and Lua in Redis, would change the number
-INTEGER_DIGITS = 16
 CONTAINERS = (dict, list)
-# Any integer beyond 2^53 has 16 digits; any float beyond the largest these, or three of an exponent.
-FAR_NUMBER = re.compile(rb"[0-9]{16}|[eE]\+?[0-9]{3}")
-FAR_BYTES = INTEGER_DIGITS  # the longest that it matches
-SEARCHED_BYTES = 16 * 1024
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a raw one is not UTF-8
 
 
@@ -70,38 +65,21 @@ class _RefusedError(ValueError):
 
 
 def _parsed(body: bytes) -> Any:
-    """Return the JSON of a body. Python looks at single numbers only where one may be refused."""
-    look = _has_far_number(body)
-    value = json.loads(
-        body.decode(),
-        parse_int=_integer if look else None,
-        parse_float=_float if look else None,
-        parse_constant=_float,
-        object_pairs_hook=_object,
-    )
-    _check_depth(value)
+    """Return the JSON of a body."""
+    try:
+        value = json.loads(body.decode(), parse_constant=_not_finite, object_pairs_hook=_object)
+    except (json.JSONDecodeError, UnicodeDecodeError, _RefusedError):
+        raise
+    except ValueError as error:  # Python reads no integer of more than 4,300 digits
+        raise _RefusedError("an integer beyond 2^53") from error
+    _check_levels(value)
     if SURROGATE.search(body):
         _check_surrogates(value)
     return value
 
 
-def _has_far_number(body: bytes) -> bool:
-    """Look in parts: nothing else in this process runs while one is searched."""
-    starts = range(0, len(body), SEARCHED_BYTES)
-    return any(FAR_NUMBER.search(body, at, at + SEARCHED_BYTES + FAR_BYTES) for at in starts)
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > INTEGER_DIGITS or abs(int(digits)) > INTEGER_LIMIT:
-        raise _RefusedError("an integer beyond 2^53")
-    return int(digits)
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise _RefusedError("a number that is not finite")
-    return number
+def _not_finite(_: str) -> NoReturn:
+    raise _RefusedError("a number that is not finite")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,13 +89,23 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _check_depth(value: Any) -> None:
+def _check_levels(value: Any) -> None:
     """Go down level by level, so that depth costs no stack; each value is looked at once."""
-    level: list[Any] = [value] if type(value) in CONTAINERS else []
+    level: list[Any] = [value]
     for _ in range(DEPTH):
-        level = [child for node in level for child in _children(node) if type(child) in CONTAINERS]
-    if level:
+        _check_numbers(level)
+        level = [child for node in level if type(node) in CONTAINERS for child in _children(node)]
+    _check_numbers(level)
+    if any(type(node) in CONTAINERS for node in level):
         raise _RefusedError(f"more than {DEPTH} levels")
+
+
+def _check_numbers(values: list[Any]) -> None:
+    for value in values:
+        if type(value) is int and not -INTEGER_LIMIT <= value <= INTEGER_LIMIT:
+            raise _RefusedError("an integer beyond 2^53")
+        if type(value) is float and not math.isfinite(value):
+            raise _RefusedError("a number that is not finite")
 
 
 def _children(container: Any) -> Iterable[Any]:
