@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.crews.control import FlowControl
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
@@ -231,6 +232,13 @@ def launcher() -> "Launcher":
     from core.crews.launch import Launcher
 
     return Launcher(ledger(), wake_queue(), registry(), blobs)
+
+
+def flow_control() -> "FlowControl":
+    """Return what cancels, answers and deletes flows, over the parts that are in place now."""
+    from core.crews.control import FlowControl
+
+    return FlowControl(ledger(), wake_queue())
 
 
 @_provider

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core import bootstrap
-from core.crews import control, launch
+from core.crews import launch
 from core.errors import NotFoundError, UnavailableError
 from core.flows import Batch, Entry, Flow, Head
 from core.flows.events import Event
@@ -98,16 +98,13 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
     past an interrupt. Raises ConflictError where another answer was given, ForbiddenError, NotFoundError.
     """
     flow, review = parse_id(entry.interrupt_id)
-    ledger = bootstrap.ledger()
-    known = await ledger.state(who.tenant, flow)
+    known = await bootstrap.ledger().state(who.tenant, flow)
     if known.crew != crew:
         raise NotFoundError("no such flow of this crew")
     if entry.status == "resolved":
         auth.require(who, FLOWS_APPROVE)
         answer = review_answer(entry.payload)
-        await control.resume(
-            ledger,
-            bootstrap.wake_queue(),
+        await bootstrap.flow_control().resume(
             tenant=who.tenant,
             flow=flow,
             approve=answer.approve,
@@ -116,13 +113,8 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
             subject=who.subject,
         )
     else:
-        await control.cancel(
-            ledger,
-            tenant=who.tenant,
-            flow=flow,
-            review=review,
-            wake_queue=bootstrap.wake_queue(),
-            subject=who.subject,
+        await bootstrap.flow_control().cancel(
+            tenant=who.tenant, flow=flow, review=review, subject=who.subject
         )
     return Source(who.tenant, flow, known, review)
 

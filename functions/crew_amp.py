@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.crews import control, launch
+from core.crews.step_ids import is_review_of, review_number
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
@@ -107,9 +108,7 @@ async def amp_resume(
     review = _review(state, said, request)
     added = _added_urls(state, said, review)
     _check_targets(who.tenant, added)
-    await control.resume(
-        bootstrap.ledger(),
-        bootstrap.wake_queue(),
+    await bootstrap.flow_control().resume(
         tenant=who.tenant,
         flow=flow,
         approve=said.is_approve,
@@ -150,15 +149,11 @@ def _review(state: Flow, said: Resume, request: str | None) -> str:
     """
     before = None if request is None else control.review_answered_by(state, request)
     review = said.review or before or _likely_review(state, said.task_id)
-    if before not in (None, review) or (before and not _is_about(before, said.task_id)):
+    if before not in (None, review) or (before and not is_review_of(before, said.task_id)):
         raise ConflictError("this Idempotency-Key came with another answer: take a new one")
-    if not _is_about(review, said.task_id):
+    if not is_review_of(review, said.task_id):
         raise InvalidInputError("an answer to nothing", {"/review": "is no review of this task"})
     return review
-
-
-def _is_about(review: str, task: str) -> bool:
-    return review.startswith(f"{task}.review.")
 
 
 def _likely_review(state: Flow, task: str) -> str:
@@ -168,10 +163,10 @@ def _likely_review(state: Flow, task: str) -> str:
     """
     if state.waiting is not None and state.waiting["task"] == task:
         return state.waiting["review"]
-    answered = [name for name in state.results if name.startswith(f"{task}.review.")]
+    answered = [name for name in state.results if is_review_of(name, task)]
     if not answered:
         raise ConflictError("the execution does not wait for an answer on this task")
-    return max(answered, key=lambda name: int(name.rpartition(".")[2]))
+    return max(answered, key=review_number)
 
 
 app = apps.fastapi(router)

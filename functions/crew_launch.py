@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.blobs import INPUT_ID, in_thread
-from core.crews import control, launch
+from core.crews import launch
+from core.crews.control import FEEDBACK_CHARACTERS
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
@@ -30,8 +31,6 @@ UPLOAD_BYTES = 512 * 1024**2
 UPLOAD_SECONDS = 900
 UPLOAD_COMMAND = "curl --data-binary @FILE -H 'content-type: application/octet-stream'"
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
-
-FEEDBACK_CHARACTERS = 20_000
 
 router = APIRouter()
 
@@ -96,12 +95,8 @@ async def flow_cancel(
 ) -> Response:
     """End a flow; answer with its state. A request sent again gets the same answer."""
     possible = apps.possible_id(flow)
-    state = await control.cancel(
-        bootstrap.ledger(),
-        tenant=who.tenant,
-        flow=possible,
-        wake_queue=bootstrap.wake_queue(),
-        subject=who.subject,
+    state = await bootstrap.flow_control().cancel(
+        tenant=who.tenant, flow=possible, subject=who.subject
     )
     return JSONResponse(state.public())
 
@@ -112,7 +107,7 @@ async def flow_delete(
 ) -> Response:
     """Remove a flow that has ended; its inputs stay. Sent again it is not found."""
     possible, blobs = apps.possible_id(flow), bootstrap.blobs()
-    await control.delete(bootstrap.ledger(), blobs, tenant=who.tenant, flow=possible)
+    await bootstrap.flow_control().delete(blobs, tenant=who.tenant, flow=possible)
     return Response(status_code=204)
 
 
@@ -123,9 +118,7 @@ async def flow_resume(
     said: Annotated[Answer, Depends(answer)],
 ) -> Response:
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
-    state = await control.resume(
-        bootstrap.ledger(),
-        bootstrap.wake_queue(),
+    state = await bootstrap.flow_control().resume(
         tenant=who.tenant,
         flow=apps.possible_id(flow),
         approve=said.approve,

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import bootstrap, identity
 from core.blobs import BlobRef, in_thread
+from core.crews.step_ids import REVIEW
 from core.errors import NotFoundError, NothingThereError
 from core.flows import Batch, Flow, Head, Status, Summary, events
 from core.flows.subscription import snapshot_at
@@ -34,7 +35,6 @@ LAST = 2**53
 POLL = re.compile(rf"/v1/flows/({identity.ID.pattern})")
 POLLERS = {b"authorization", b"if-none-match"}  # what the shortcut needs, and
 BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes
-REVIEW = re.compile(r"[a-z0-9_]{1,64}\.review\.[0-9]{1,3}")
 CHUNK_BYTES = 256 * 1024
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.crews.control import FEEDBACK_CHARACTERS
 from core.errors import InvalidInputError
 from functions._http import apps, models
 
-FEEDBACK_CHARACTERS = 20_000
 FEEDBACK_UNLESS_APPROVED: dict[str, Any] = {
     "if": {"properties": {"approve": {"const": False}}},
     "then": {"required": ["feedback"], "properties": {"feedback": {"minLength": 1}}},

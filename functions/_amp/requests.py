@@ -8,12 +8,12 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
+from core.crews.control import FEEDBACK_CHARACTERS
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import AUTHORIZATION_KEY, META_KEY
 from functions._http import models
 
 REQUEST_BYTES = 256 * 1024
-FEEDBACK_CHARACTERS = 20_000
 # What goes into a header: printable ASCII, so that nothing ends the line.
 Token = Annotated[str, Field(pattern=r"^[!-~]{1,2000}\z")]
 User = Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]{1,500}\z")]
