@@ -94,7 +94,7 @@ async def test_plain_json_is_read_as_it_was_meant_however_it_arrives(value: Any,
 
 
 async def test_a_byte_order_mark_is_passed_over():
-    assert await _body.read_json(request([b'\xef\xbb\xbf{"a":1}']), LIMIT) == {"a": 1}
+    assert await bodies.read_json(request([b'\xef\xbb\xbf{"a":1}']), LIMIT) == {"a": 1}
 
 
 async def test_sixty_four_levels_are_fine():
