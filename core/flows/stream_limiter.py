@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from core.errors import CrewlineError
 from core.identity import Principal
 
 RETRY_SECONDS = 5
 
 
-class TooManyStreamsError(CrewlineError):
+class TooManyStreamsError(Exception):
     """The subject has as many streams as it may have; another may open after `RETRY_SECONDS`."""
 
     def __init__(self) -> None:

@@ -150,7 +150,7 @@ class Problems:
         except Exception as error:
             if isinstance(error, BrokenOffError) or scope["type"] != "http":
                 raise
-            if begun or not isinstance(error, CrewlineError):
+            if begun or not isinstance(error, (CrewlineError, TooManyStreamsError)):
                 asked = {"method": scope["method"], "path": scope["path"]}
                 log.exception("a request failed unexpectedly", extra=asked)
             if begun:
