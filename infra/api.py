@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from core import bootstrap
 from functions import (
+    cost_report,
     crew_agui,
     crew_amp,
     crew_launch,
@@ -70,7 +71,15 @@ def _match(function: Starlette, scope: Scope) -> int:
 
 
 app = OnePort(
-    [flow_status.app, flow_events.app, crew_launch.app, crew_amp.app, crew_agui.app, page.app]
+    [
+        flow_status.app,
+        flow_events.app,
+        crew_launch.app,
+        crew_amp.app,
+        crew_agui.app,
+        cost_report.app,
+        page.app,
+    ]
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox
 from core.adapters.upstash import calls
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
@@ -18,12 +18,14 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
+from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews.budgets import BudgetBook
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
+from core.webhooks.outbox import Outbox
 from tests.fixtures_servers import RoughGateway
 
 TTL_SECONDS = 3600
@@ -40,6 +42,7 @@ class Flows:
     log: FlowLog
     wake_queue: WakeQueue
     budgets: BudgetBook
+    outbox: Outbox
     keys: Keyspace = DEFAULT_KEYS
 
 
@@ -56,9 +59,9 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
     return await leased(flows.ledger, flows.tenant, lease_ms, limit)
 
 
-def in_memory() -> Flows:
-    memory = MemoryFlows()
-    return Flows("t1", memory, memory, memory, MemoryBudgetBook(memory))
+def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
+    memory = memory or MemoryFlows()
+    return Flows(tenant, memory, memory, memory, MemoryBudgetBook(memory), MemoryOutbox(memory))
 
 
 def over_redis(
@@ -77,6 +80,7 @@ def over_redis(
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
         UpstashBudgetBook(patient, keys, lua_folder),
+        UpstashOutbox(patient, keys, lua_folder, max_request_bytes),
         keys,
     )
 

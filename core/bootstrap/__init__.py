@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
+    budget_book,
     flow_log,
     hub,
     keys,
@@ -24,12 +25,14 @@ from core.bootstrap.stores import (
     redis,
     settings,
     stream_limiter,
+    usage_book,
     values,
 )
 
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
+    from core.costs.prices import PriceBook
     from core.crews.control import FlowControl
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "blobs",
+    "budget_book",
     "flow_control",
     "flow_log",
     "hub",
@@ -54,12 +58,14 @@ __all__ = [
     "operator_ledger",
     "outbox",
     "partition_check",
+    "prices",
     "redis",
     "registry",
     "replace",
     "runner",
     "settings",
     "stream_limiter",
+    "usage_book",
     "values",
     "wake_listener",
     "wake_queue",
@@ -132,6 +138,14 @@ def flow_control() -> "FlowControl":
 
 
 @provider
+def prices() -> "PriceBook":
+    """Return what calls cost. Its catalogues take a second to load."""
+    from core.adapters.price_catalogues import CataloguePriceBook
+
+    return CataloguePriceBook()
+
+
+@provider
 def runner() -> "CrewRunner":
     """Return CrewAI with the model of the settings. Takes seconds to load."""
     from core.adapters.crewai.environ import prepare_environ
@@ -139,14 +153,13 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
-    from core.adapters.genai_prices import GenaiPriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
     return CrewAIRunner(
         _model(),
         TOOLS,
         GUARDRAILS,
-        GenaiPriceBook(),
+        prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
     )
@@ -182,7 +195,6 @@ def _model() -> "Callable[[], BaseLLM]":
 @provider
 def worker() -> "Worker":
     """Return what takes flows forward."""
-    from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
     from core.crews.step_runner import StepRunner
     from core.crews.timing import Timing
@@ -190,8 +202,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis(), keyspace())
-    steps = StepRunner(ledger(), budgets, runner(), NoLessons(), timing, values())
+    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.costs.recording import UsageBook
+    from core.crews.budgets import BudgetBook
     from core.crews.ledger import RunLedger
     from core.flows import FlowLog
     from core.flows.live import Hub
@@ -110,6 +112,22 @@ def operator_ledger() -> "RunLedger":
 
     client = RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
     return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace())
+
+
+@provider
+def budget_book() -> "BudgetBook":
+    """Return the money of model calls."""
+    from core.adapters.upstash.budgets import UpstashBudgetBook
+
+    return UpstashBudgetBook(redis(), keyspace())
+
+
+@provider
+def usage_book() -> "UsageBook":
+    """Return what counts calls that were made elsewhere."""
+    from core.adapters.upstash.usage import UpstashUsageBook
+
+    return UpstashUsageBook(redis(), keyspace())
 
 
 @provider

@@ -23,6 +23,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
+| `{p}:t:calls:MONTH` | set | calls made elsewhere that came in a month: hashes of ids; kept 63 days |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
@@ -136,6 +137,13 @@ class Keyspace:
             flow,
             self.live(tenant, flow),
         )
+
+    def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
+        """Return where the ids of calls made elsewhere are that came last month, and this month."""
+        this_month = day_of(now_ms)[:7]
+        year, month = int(this_month[:4]), int(this_month[5:])
+        last_month = f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02}"
+        return self._of(tenant, "calls", last_month), self._of(tenant, "calls", this_month)
 
     def day_keys(self, tenant: str, day: int) -> DayKeys:
         """Return where a script that counts money counts it: a script must declare its keys."""
