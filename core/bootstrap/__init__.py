@@ -15,6 +15,7 @@ from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
     budget_book,
+    budgets,
     flow_log,
     hub,
     keys,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "blobs",
     "budget_book",
+    "budgets",
     "flow_control",
     "flow_log",
     "hub",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from core.blobs import BlobStore
     from core.config import Settings
     from core.costs.recording import UsageBook
-    from core.crews.budgets import BudgetBook
+    from core.crews.budgets import BudgetBook, Budgets
     from core.crews.ledger import RunLedger
     from core.flows import FlowLog
     from core.flows.live import Hub
@@ -116,10 +116,20 @@ def operator_ledger() -> "RunLedger":
 
 @provider
 def budget_book() -> "BudgetBook":
-    """Return the money of model calls."""
+    """Return what holds and counts the money of model calls."""
     from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.http import HttpPubSub
 
-    return UpstashBudgetBook(redis(), keyspace())
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+
+
+@provider
+def budgets() -> "Budgets":
+    """Return the budgets of tenants."""
+    from core.adapters.upstash.budget_store import UpstashBudgets
+
+    return UpstashBudgets(redis(), keyspace())
 
 
 @provider
