@@ -66,7 +66,11 @@ TIMED = {
         "list_300_vs_100": (0.2, 5),
     },
 }
-TIME_OUT_SECONDS = {"costs": 120, "crews": 240, "growth": 120}  # each process that loads CrewAI takes 8 s of CPU
+TIME_OUT_SECONDS = {
+    "costs": 120,
+    "crews": 240,
+    "growth": 120,
+}  # each process that loads CrewAI takes 8 s of CPU
 
 
 @pytest.mark.timeout(300)
