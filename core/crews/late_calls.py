@@ -7,8 +7,8 @@ wants it any more. The call was counted at its bound by then; its true cost repl
 import asyncio
 from contextlib import suppress
 
-from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
+from core.crews.budgets import BudgetBook, Call
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
 from core.retries import RetryPolicy

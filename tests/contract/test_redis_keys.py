@@ -12,8 +12,8 @@ from core.adapters.upstash.calls import FOLDER, SCRIPTS
 from core.adapters.upstash.commands import CommandError
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import DAY_MS, Keyspace, date
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
 from core.flows import Status, Step, events

@@ -147,6 +147,15 @@ async def test_a_request_that_does_not_fit_is_told_where(
     assert await app.flows.recent("acme", 10) == []
 
 
+async def test_a_misspelt_input_is_told_beside_the_one_that_is_missing_for_it(app: App):
+    answer = await launched(app, {"crew": "haiku", "inputs": {"topc": "rain"}})
+    (error,) = answer.json()["errors"]
+    assert error == {
+        "pointer": "/inputs",
+        "detail": "no other properties than: topic, season; required: topic",
+    }
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "t\tb", "\x7f"])
 async def test_a_key_that_is_none_is_refused(app: App, key: str):
     answer = await launched(app, idempotency_key=key)
@@ -162,6 +171,12 @@ async def test_crews_are_listed_with_the_schema_of_their_inputs(app: App):
     assert crew["description"] == "Writes a haiku on a topic."
     assert crew["inputs"]["required"] == ["topic"]
     assert set(crew) == {"name", "description", "inputs"}
+
+
+async def test_the_list_of_crews_can_be_asked_for_its_head(app: App):
+    async with app.client(crew_launch) as client:
+        answer = await client.head("/v1/crews")
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 async def put_in(app: App, content: bytes = b"", query: str = "") -> httpx.Response:

@@ -1,10 +1,8 @@
-import re
-from pathlib import Path
-
 import pytest
 
 from core import bootstrap
-from core.config import Settings, SettingsError
+from core.config import QStash, Settings, SettingsError
+from core.config.variables import variables
 
 SECRET = "n3w-s3crets" * 3
 GOOD = {
@@ -26,6 +24,24 @@ def test_secrets_do_not_show():
     shown = repr(Settings.from_environ(GOOD | {"OPENAI_API_KEY": "sk-secret"}))
     assert "secret" not in shown
     assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("CREWLINE_MODLE", "CREWLINE_MODEL"),
+        ("CREWLINE_LEASE_SECOND", "CREWLINE_LEASE_SECONDS"),
+        ("CREWLINE_WEBHOOKS_SECRET", "CREWLINE_WEBHOOK_SECRET"),
+        ("CREWLINE_TLS_CERTIFCATE", "CREWLINE_TLS_CERTIFICATE"),
+    ],
+)
+def test_a_misspelt_setting_is_told_with_the_one_that_was_meant(misspelt: str, meant: str):
+    with pytest.raises(SettingsError, match=f"{misspelt} is no setting; did you mean {meant}"):
+        Settings.from_environ(GOOD | {misspelt: "1"})
+
+
+def test_variables_of_ones_own_and_of_the_host_are_let_be():
+    Settings.from_environ(GOOD | {"CREWLINE_TEAM": "a", "CREWLINE_PORT": "1", "MODLE": "x"})
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -91,10 +107,13 @@ def test_a_key_or_an_address_is_enough_for_a_real_model(given: dict[str, str], m
     assert Settings.from_environ(GOOD | given).model == model
 
 
-SOURCE = Path("core/config.py").read_text("utf-8")
-NEEDED_WITH_OTHERS = {"QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"}
-NAMES = set(re.findall(r'"((?:CREWLINE|OPENAI|QSTASH)_[A-Z0-9_]+)"', SOURCE))
-OPTIONAL = sorted(NAMES - NEEDED_WITH_OTHERS - set(GOOD))
+NAMES = {
+    name
+    for settings in (Settings, QStash)
+    for _, variable in variables(settings)
+    for name in variable.names
+}
+OPTIONAL = sorted(NAMES - set(GOOD) - {"CREWLINE_REDIS_PLAINTEXT"})
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
