@@ -137,16 +137,10 @@ async def input_create(
     size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
 ) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
-<<<<<<< HEAD
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("multipart/") or kind == FORM:
         raise HTTPException(415, f"a form is no file; send the bytes of the file: {UPLOAD_COMMAND}")
-    data = await _body.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
-=======
-    if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        raise HTTPException(415, f"send the bytes of the file alone: {UPLOAD_COMMAND}")
     data = await bodies.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
->>>>>>> main
     if bool(data) == (size is not None):
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()
