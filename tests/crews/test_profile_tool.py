@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crews.import_mapping import profile_process
-from crews.import_mapping.decoding import BadCsv
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.sample import READ_BYTES
 from crews.import_mapping.tools import profile_csv
 
