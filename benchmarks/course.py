@@ -13,8 +13,8 @@ from collections.abc import AsyncGenerator
 from benchmarks.parts import TENANT
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.ledger import UpstashRunLedger
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, Launch, StepWrite
 from core.flows import Status, Step, events
 

@@ -20,7 +20,7 @@ class CrewlineError(Exception):
 class InvalidInputError(CrewlineError):
     """The request cannot be understood; `pointers` name the fields (JSON pointers) and why.
 
-    Only the first POINTERS pairs are taken, so that pairs which are made one by one cost no more,
+    Of a field with several faults all are told. Only the first POINTERS pairs are taken, so that pairs which are made one by one cost no more,
     however much of the input is wrong.
     """
 
@@ -29,7 +29,10 @@ class InvalidInputError(CrewlineError):
     ) -> None:
         super().__init__(message)
         pairs = pointers.items() if isinstance(pointers, dict) else pointers or ()
-        self.pointers = dict(islice(pairs, POINTERS))
+        self.pointers = dict[str, str]()
+        for pointer, why in islice(pairs, POINTERS):
+            told = self.pointers.get(pointer)
+            self.pointers[pointer] = f"{told}; {why}" if told else why
 
 
 class TooLargeError(InvalidInputError):

@@ -1,6 +1,6 @@
 """Apps: what every HTTP function has around its routes, on every host.
 
-From the outside in: safe headers, base path and health, CORS, compression, problems, authentication,
+From the outside in: safe headers, bounds, base path and health, CORS, compression, problems, authentication,
 routing. Nothing is read or connected when an app is built, and Mangum is imported by the first
 Lambda event.
 """

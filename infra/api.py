@@ -39,6 +39,8 @@ class OnePort:
         await self._function(scope)(scope, receive, allowing)
 
     def _function(self, scope: Scope) -> Starlette:
+        if scope["type"] == "http" and _edge.has_long_target(scope):
+            return self._functions[0]  # no path is compared: any of them refuses this
         return max(self._functions, key=lambda function: _match(function, scope))
 
     def _allow(self, scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -32,17 +32,23 @@ export async function launch({ crew, inputs, url = "/v1/flows", key = randomId()
   }
 }
 
-export function cancel({ url, ...options }) {
-  return command(`${url}/cancel`, {}, options);
+export async function cancel({ url, ...options }) {
+  return command(`${required(url)}/cancel`, {}, options);
 }
 
-export function resume({ url, review, approve, feedback = "", ...options }) {
-  return command(`${url}/resume`, { review, approve, feedback }, options);
+export async function resume({ url, review, approve, feedback = "", ...options }) {
+  return command(`${required(url)}/resume`, { review, approve, feedback }, options);
 }
 
 export async function upload({ file, url = "/v1/inputs", ...options }) {
   const request = requester(options);
   return (await request(url, { method: "POST", body: file, signal: options.signal })).json();
+}
+
+/** Return the address of a flow; `links.self` of what was no answer to a launch is undefined. */
+function required(url) {
+  if (!url) throw new TypeError("url is missing: the address of a flow, such as /v1/flows/fl_1");
+  return url;
 }
 
 async function command(url, content, options) {
@@ -55,7 +61,7 @@ async function command(url, content, options) {
 // Following
 
 export function follow({ url, replay, heartbeat = 15, grace = 30, ...options }) {
-  const { href } = new URL(url, location);
+  const { href } = new URL(required(url), location);
   const base = new URL(".", href).href; // the API, which all flows of all tabs share
   const flow = href.slice(base.length);
   const storageKey = `crewline:${href}`;
@@ -340,7 +346,9 @@ function requester({ token, fetch = globalThis.fetch }) {
       return request(url, init, false);
     }
     const problem = await answer.json().catch(() => ({}));
-    const error = new Error(problem.detail ?? `HTTP ${status}`);
+    const { detail, title = `HTTP ${status}`, errors = [] } = problem;
+    const fields = errors.map((error) => `\n${error.pointer}: ${error.detail}`);
+    const error = new Error((detail ?? title) + fields.join(""));
     throw Object.assign(error, { status, problem, retryMs });
   };
 }

@@ -31,6 +31,7 @@ const flowUrl = () => `/v1/flows/${encodeURIComponent(location.hash.slice(1))}`;
 async function ask(path) {
   const answer = await fetch(path, { headers: { authorization: `Bearer ${token()}` } });
   const body = await answer.json().catch(() => ({}));
+  if (answer.status === 401) delete sessionStorage.token; // refused: it need not be kept from a link
   if (!answer.ok) throw new Error(body.detail ?? body.title ?? `HTTP ${answer.status}`);
   return body;
 }
@@ -41,7 +42,7 @@ async function attempt(work, problem = at("problem")) {
   try {
     await work();
   } catch (error) {
-    problem.textContent = error.message;
+    problem.textContent = error.problem?.detail ?? error.message; // a field's fault is told beside it
     form.showErrors(at("inputs"), error.problem?.errors);
   }
 }
@@ -50,12 +51,17 @@ async function attempt(work, problem = at("problem")) {
 
 async function showCrews() {
   sessionStorage.token = token();
-  crews = token() ? (await ask("/v1/crews")).crews : [];
+  const known = token() ? await ask("/v1/crews") : { crews: [] };
+  crews = known.crews;
   at("crew").replaceChildren(...crews.map(({ name }) => element("option", { textContent: name })));
   at("crew").disabled = at("launch").disabled = !crews.length;
   showInputs();
+  at("broken").replaceChildren(...(known.broken ?? []).map(brokenCrew));
   if (token()) await showRecent();
 }
+
+const brokenCrew = ({ name, file, line, error }) =>
+  element("li", { textContent: `${name} cannot be launched. ${file}${line ? `:${line}` : ""}: ${error}` });
 
 function showInputs() {
   at("description").textContent = chosen()?.description ?? "";

@@ -334,6 +334,7 @@ KINDS: dict[str, Callable[[Attacker], Coroutine[Any, Any, None]]] = {
     "held polls": streams("/v1/flows/{}".format, 300, prefer="wait=25"),
     "polls": getting("/v1/flows/fl_0"),
     "long queries": getting("/v1/flows?" + "&".join(f"a{n}=1" for n in range(1500))),
+    "longer queries": getting("/v1/flows?ticket=" + "&%41" * 15_000),
 }
 
 

@@ -20,7 +20,7 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
-from core.costs.budgets import BudgetBook
+from core.crews.budgets import BudgetBook
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepBusy, StepWrite
 from core.flows import Flow, Status, Step, events
 from tests.fixtures_ports import a_launch, view

@@ -1,6 +1,6 @@
 """A worker over the ports that a test has."""
 
-from core.costs.budgets import BudgetBook
+from core.crews.budgets import BudgetBook
 from core.crews.crew_runner import CrewRunner
 from core.crews.ledger import RunLedger
 from core.crews.lessons import Lessons, NoLessons

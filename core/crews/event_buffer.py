@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
-from core.costs.budgets import BudgetBook, Call
 from core.costs.usage import Usage
+from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite

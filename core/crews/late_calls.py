@@ -11,7 +11,7 @@ import math
 from contextvars import Context
 from dataclasses import dataclass, field
 
-from core.costs.budgets import BudgetBook, Call
+from core.crews.budgets import BudgetBook, Call
 from core.crews.ledger import ExpiredError, FencedError
 from core.crews.unsent import SettledCall
 from core.errors import NotFoundError

@@ -44,6 +44,31 @@ async def test_a_mistake_of_the_caller_rejects_at_once(viewer: Viewer, net: Netw
     assert len(net.requests) == before
 
 
+async def test_what_is_wrong_with_each_input_stands_in_the_message(viewer: Viewer):
+    tab = await viewer.tab()
+    options = {"crew": "research_brief", "inputs": {"question": "Why?"}, "token": tab.token}
+    ended = await settled(tab, "launch", options)
+    assert ended["message"].splitlines()[1:] == ["/inputs: required: notes"]
+
+
+async def test_a_flow_that_is_not_there_is_told_in_the_servers_words(viewer: Viewer):
+    tab = await viewer.tab()
+    ended = await settled(tab, "cancel", {"url": "/v1/flows/f9", "token": tab.token})
+    assert ended["status"] == 404
+    assert not ended["message"].startswith("HTTP")
+
+
+@pytest.mark.parametrize("name", ["cancel", "resume"])
+async def test_an_address_that_is_missing_is_said_and_nothing_is_sent(
+    viewer: Viewer, net: Network, name: str
+):
+    tab = await viewer.tab()
+    before = len(net.requests)
+    ended = await settled(tab, name, {"token": tab.token})
+    assert "url is missing" in ended["message"]
+    assert len(net.requests) == before
+
+
 async def test_a_token_may_be_a_text(viewer: Viewer):
     tab = await viewer.tab()
     ended = await settled(tab, "launch", LAUNCH | {"token": tab.token})

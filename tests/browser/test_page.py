@@ -1,14 +1,15 @@
 """The page: from a token to a result, while the test does a worker's work."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from tests.browser.conftest import Viewer
@@ -186,6 +187,35 @@ async def test_a_links_token_does_not_replace_ones_own(viewer: Viewer):
     await expect(page.get_by_label("Token")).to_have_value(viewer.token)
     assert await page.evaluate("sessionStorage.token") == viewer.token
     assert "#" not in page.url
+
+
+async def test_a_token_that_was_refused_makes_room_for_a_links(viewer: Viewer):
+    page = await viewer.context.new_page()
+    await page.goto(f"{viewer.net.url}/#token=worn-out")
+    await expect(page.locator("#problem")).to_contain_text("token")
+    await page.goto(f"{viewer.net.url}/#token={viewer.token}")
+    await expect(page.get_by_label("Token")).to_have_value(viewer.token)
+    await expect(page.get_by_label("Crew")).to_be_enabled()
+
+
+async def test_a_crew_that_cannot_be_launched_is_named_with_the_reason(
+    viewer: Viewer, net: Network
+):
+    broken = {
+        "name": "wordy",
+        "file": "crews/wordy/crew.yaml",
+        "line": 7,
+        "error": "/x: is unknown",
+    }
+    body = json.dumps({"crews": [], "broken": [broken]}).encode()
+    crews = answer("200 OK", "content-type: application/json", body=body)
+    net.fate = lambda request: crews if request.target == "/v1/crews" else PASS
+    page = await viewer.context.new_page()
+    await page.goto(f"{net.url}/#token={viewer.token}")
+    told = page.get_by_label("What cannot be launched")
+    await expect(told).to_have_text(
+        "wordy cannot be launched. crews/wordy/crew.yaml:7: /x: is unknown"
+    )
 
 
 async def test_a_flows_link_without_a_token_says_what_is_missing(viewer: Viewer):

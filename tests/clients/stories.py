@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.crewline import AsyncCrewline
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from tests.fixtures_ports import Flows, a_launch

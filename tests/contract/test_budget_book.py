@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
+from core.crews.budgets import Call, Spending
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status, events

@@ -8,9 +8,9 @@ import pytest
 
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryFlows
-from core.costs.budgets import Spending
 from core.costs.usage import Usage
 from core.crews import control
+from core.crews.budgets import Spending
 from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError, StepWrite
 from core.crews.outcomes import Outcome

@@ -12,8 +12,8 @@ import pytest
 from core.adapters.upstash.commands import Command
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import TooLargeError
 from core.flows import Flow, Status, Step, events

@@ -1,7 +1,6 @@
 """What the Redis adapters leave behind, and that they keep within one slot of a cluster."""
 
 import asyncio
-import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.calls import FOLDER, SCRIPTS, text
+from core.adapters.upstash.calls import FOLDER, SCRIPTS
 from core.adapters.upstash.commands import CommandError
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import DAY_MS, Keyspace, date
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
 from core.flows import Status, Step, events
@@ -266,16 +265,3 @@ async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
 def test_every_script_has_a_signature():
     shared = {"prelude", "flow", "money", "due"}
     assert {path.stem for path in FOLDER.glob("*.lua")} == shared | SCRIPTS.keys()
-
-
-@pytest.mark.parametrize("name", sorted(SCRIPTS))
-def test_a_script_takes_the_keys_of_its_signature_in_their_order(name: str):
-    signature = SCRIPTS[name]
-    named = list[str]()
-    whole = text(FOLDER, signature.parts)
-    for names, first in re.findall(
-        r"^local ([A-Z_, ]+) = (?:unpack\()?KEYS(\W.*)$", whole, re.MULTILINE
-    ):
-        assert int(re.sub(r"\D", "", first) or 1) == len(named) + 1
-        named += names.split(", ")
-    assert named == ["FLOW" if key == "flow_key" else key.upper() for key in signature.keys]

@@ -37,7 +37,7 @@ inputs:
     topic: {type: string, maxLength: 40}
     season: {type: string, default: autumn}
 agents:
-  poet: {role: Poet, goal: StepWrite, backstory: Wrote}
+  poet: {role: Poet, goal: Write, backstory: Wrote}
 tasks:
   write: {description: "Write on {topic} in {season}", expected_output: A haiku, agent: poet}
 """

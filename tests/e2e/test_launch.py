@@ -147,6 +147,15 @@ async def test_a_request_that_does_not_fit_is_told_where(
     assert await app.flows.recent("acme", 10) == []
 
 
+async def test_a_misspelt_input_is_told_beside_the_one_that_is_missing_for_it(app: App):
+    answer = await launched(app, {"crew": "haiku", "inputs": {"topc": "rain"}})
+    (error,) = answer.json()["errors"]
+    assert error == {
+        "pointer": "/inputs",
+        "detail": "no other properties than: topic, season; required: topic",
+    }
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "t\tb", "\x7f"])
 async def test_a_key_that_is_none_is_refused(app: App, key: str):
     answer = await launched(app, idempotency_key=key)

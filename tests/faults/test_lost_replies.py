@@ -7,8 +7,8 @@ import pytest
 
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.sdk import SdkRedis
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
 from core.flows import Flow, Step, events

@@ -19,6 +19,8 @@ PLANTED = [
     ("core/crews/worker.py", "import core.adapters.memory", "core.crews.worker -> core.adapters.memory"),
     ("core/crews/crew_runner.py", "import core.webhooks.outbox", "core.crews.crew_runner -> core.webhooks.outbox"),
     ("functions/crew_amp.py", "import functions.crew_launch", "functions.crew_amp -> functions.crew_launch"),
+    ("core/costs/usage.py", "import core.flows.events", "core.costs.usage -> core.flows.events"),
+    ("core/flows/log.py", "import core.crews.ledger", "core.flows.log -> core.crews.ledger"),
     ("crews/insight.py", "import core.errors", "crews.insight -> core.errors"),
 ]  # fmt: skip
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from infra import settings_page
+
 ROOT = Path(__file__).parents[2]
 SETTING = re.compile(r'"((?:CREWLINE|UPSTASH|QSTASH|OPENAI)_[A-Z0-9_]+|REDIS_URL)"')
 OF_OTHERS = {"CREWLINE_HOST"}  # set by the local host itself
@@ -16,6 +18,11 @@ def test_every_setting_that_the_code_reads_is_in_the_list_of_settings():
     assert len(read) > 30
     assert read - OF_OTHERS - listed == set()
     assert "CREWLINE_MODEL" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_page_on_settings_is_what_the_settings_declare():
+    said = "run: python -m infra.settings_page"
+    assert settings_page.PAGE.read_text("utf-8") == settings_page.page(), said
 
 
 def test_every_promise_names_tests_that_exist():

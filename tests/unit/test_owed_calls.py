@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews import control
+from core.crews.budgets import Call
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import Session, StepTask
 from core.crews.outcomes import Outcome

@@ -1,8 +1,8 @@
 """The money of model calls in memory."""
 
 from core.adapters.memory.flows import MemoryFlows
-from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
+from core.crews.budgets import Call, Spending
 from core.crews.ledger import FencedError
 from core.flows.events import Event
 

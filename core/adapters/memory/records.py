@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.adapters.memory.due import Plan
-from core.costs.budgets import Call
 from core.costs.usage import Usage
+from core.crews.budgets import Call
 from core.crews.ledger import ExpiredError, FencedError
 from core.flows import Batch, Entry, Flow, Status, Step, events
 from core.flows.events import Event

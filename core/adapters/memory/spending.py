@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
-from core.costs.budgets import Call
 from core.costs.usage import Usage
 from core.crews import clock
+from core.crews.budgets import Call
 
 Spent = dict[tuple[str, str, str], Usage]  # by model, crew and task
 

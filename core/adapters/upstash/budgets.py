@@ -8,9 +8,9 @@ from core.adapters.upstash.calls import FOLDER, ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
-from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
 from core.crews import clock
+from core.crews.budgets import Call, Spending
 from core.flows.events import Event
 
 

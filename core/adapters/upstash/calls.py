@@ -1,7 +1,7 @@
 """Calling Lua scripts as functions: what a script takes is the signature of its function.
 
 A function makes a `ScriptCall`, which `ScriptRunner` runs. Parameters annotated `Key` are the
-script's KEYS, in this order; `Texts` are values too large to stand in JSON; `Events` are appended to
+script's KEYS, in this order, and constants there (`due` is DUE); `Texts` are values too large to stand in JSON; `Events` are appended to
 the flow's log; all others are small, and reach the script as `args`. A parameter that is a dataclass
 stands for its fields. A script runs by its SHA-1; a server that does not know it (a new one, or one
 that was flushed) gets its text once more.
@@ -132,8 +132,15 @@ def _encode(event: Event, payload: Any) -> str:
 
 @cache
 def text(folder: Path, parts: tuple[str, ...]) -> str:
-    """Return a script with what it shares with others in front of it."""
-    return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
+    """Return a script with what it shares with others, and the names of its keys, in front of it."""
+    first, *rest = [(folder / f"{part}.lua").read_text() for part in parts]
+    return "\n".join([first, _named_keys(SCRIPTS[parts[-1]].keys), *rest])
+
+
+def _named_keys(names: tuple[str, ...]) -> str:
+    """Return the keys of a signature as constants of a script: `flow_key` is FLOW, `due` is DUE."""
+    constants = ", ".join(name.removesuffix("_key").upper() for name in names)
+    return f"local {constants} = unpack(KEYS)"
 
 
 @cache

@@ -9,8 +9,8 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from core.blobs import BlobRef
-from core.costs.budgets import Call, Spending
 from core.costs.usage import Usage
+from core.crews.budgets import Call, Spending
 from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step

@@ -1,7 +1,6 @@
 -- create: begin a flow, once.
 --   texts    the definition, then fields of the flow's hash, name and value in turn
 --   returns  {'created'}, {'exists'} if this request made it before, {'conflict'} if another did
-local FLOWS, DEFINITIONS, OUTBOX, OUTBOX_INDEX = unpack(KEYS, 5)
 local digest = redis.call('HGET', FLOW, 'digest')
 if digest then
   return {digest == args.digest and 'exists' or 'conflict'} -- guard: another request's flow

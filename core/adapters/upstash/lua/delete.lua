@@ -1,7 +1,6 @@
 -- delete: remove a flow that has ended, with all that is kept of it. What was indexed for it alone is
 -- found to be gone by the next look there.
 --   returns  {'ok'}, {'not_ended', status}, {'not_found'}
-local FLOWS, OUTBOX, DELIVERIES = unpack(KEYS, 5)
 local status = redis.call('HGET', FLOW, 'status')
 if not status then
   return {'not_found'}

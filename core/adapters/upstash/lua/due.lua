@@ -1,6 +1,5 @@
 -- Shared by the scripts that lease what is due, of tenants in turn. due.py says what the index is.
 --   KEYS  the index, then for each of args.tenants the same number of keys, its due set first
-local INDEX = KEYS[1]
 local WINDOW = 100 -- of a tenant's due set; what is beyond it is for another look
 
 -- lease_in_turn: let each tenant that is due have its share.

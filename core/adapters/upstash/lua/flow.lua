@@ -1,5 +1,4 @@
 -- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash.
-local FLOW, LOG, DUE, INDEX = unpack(KEYS)
 local KEPT, BATCH, REMEMBERED, DAY_MS = 10000, 100, 64, 86400000
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
 local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',

@@ -2,7 +2,6 @@
 --   a call    {number, bound, accounts}, in the record of its step under its id
 --   accounts  {window, field} of each sum that the call adds to, e.g. {'day', 'model|crew|task'}
 --   sums      core/costs/usage.py: name -> whole number
-local YESTERDAY, TODAY, TOMORROW = unpack(KEYS, 5) -- of which `args.day` is the middle one
 local SPEND_SECONDS = 400 * 86400
 
 -- added: sums (JSON text, or nothing yet) with more added, as JSON text

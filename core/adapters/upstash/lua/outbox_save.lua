@@ -2,7 +2,6 @@
 --   args     record (JSON text; nothing: remove it), leased (keep the lease until then), seen and
 --            soon_ms (look that soon if there are events after `seen`)
 --   returns  'ok', 'fenced'
-local OUTBOX, DELIVERIES, INDEX, FLOW = unpack(KEYS)
 local stored = redis.call('HGET', DELIVERIES, args.flow)
 if not stored then
   return args.record and 'fenced' or 'ok'

@@ -3,7 +3,6 @@
 --   args     texts_hold: the field that the first text is the value of, or nothing;
 --            output_ref: what readers see in the place of an output that is a blob, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
-local OUTBOX, OUTBOX_INDEX = unpack(KEYS, 8)
 local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
   'moved_by', 'webhooks'})
 if not flow.status then

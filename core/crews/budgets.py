@@ -2,8 +2,8 @@
 
 A reserved call is counted once, whatever happens: at its price when it is settled; at the bound it
 was reserved with, as a *lost* call, when its step is begun again or its flow ends first, since nobody
-can know then whether the provider was paid. An answer that comes after that corrects it. What was counted is in the flow's usage and in the
-tenant's roll-up of the day.
+can know then whether the provider was paid. An answer that comes after that corrects it. What was
+counted is in the flow's usage and in the tenant's roll-up of the day.
 """
 
 from dataclasses import dataclass
