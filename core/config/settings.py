@@ -9,6 +9,7 @@ from core.config import readers
 from core.config.variables import (
     SettingsError,
     check_addresses,
+    check_names,
     given,
     read_all,
     seconds,
@@ -21,6 +22,9 @@ from core.config.variables import (
 REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
 STREAMS_FLOOR = 20  # a single stream may have so many flows
 FLOW_TTL_FLOOR_SECONDS = 3600  # of an ended flow: readers must have the time to see its end
+HOST_VARIABLES = (  # read by `infra`
+    "CREWLINE_DATA", "CREWLINE_HOST", "CREWLINE_PORT", "CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY",
+)  # fmt: skip
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
 
 
@@ -262,6 +266,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
+        check_names(environ, cls, QStash, others=HOST_VARIABLES)
         check_addresses(environ, cls, QStash)
         settings = cls(**read_all(cls, environ))
         settings._check_together()

@@ -11,6 +11,8 @@ from dataclasses import MISSING, dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+PREFIX = "CREWLINE_"
+LIKENESS = 0.8  # of two names, from 0 to 1: two letters of five that are swapped
 SECRET_CHARACTERS = 32  # RFC 7518, 3.2: 256 bits for HS256
 SECRET_ALPHABET = 8  # different characters of a secret, fewer of which nobody drew at random
 
@@ -148,6 +150,23 @@ def need(environ: Environ, name: str) -> str:
     if found is None:
         raise SettingsError(f"{name} is not set; docs/settings.md says what it should hold")
     return found
+
+
+def check_names(environ: Environ, *declared: type, others: Iterable[str] = ()) -> None:
+    """Raise SettingsError for a variable of ours that is nearly a setting: it is misspelt.
+
+    What is near to none may be of a later version, or of somebody's own, and is passed over.
+    """
+    listed = (variable for settings in declared for _, variable in variables(settings))
+    known = {name for variable in listed for name in variable.names} | set(others)
+    ends = {name.removeprefix(PREFIX): name for name in known if name.startswith(PREFIX)}
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 -- takes 5 ms of a cold start
+
+            near = get_close_matches(name.removeprefix(PREFIX), ends, 1, LIKENESS)
+            if near:
+                raise SettingsError(f"{name} is no setting; did you mean {ends[near[0]]}?")
 
 
 def check_addresses(environ: Environ, *declared: type) -> None:

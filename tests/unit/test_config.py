@@ -26,6 +26,24 @@ def test_secrets_do_not_show():
     assert SECRET not in shown
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("CREWLINE_MODLE", "CREWLINE_MODEL"),
+        ("CREWLINE_LEASE_SECOND", "CREWLINE_LEASE_SECONDS"),
+        ("CREWLINE_WEBHOOKS_SECRET", "CREWLINE_WEBHOOK_SECRET"),
+        ("CREWLINE_TLS_CERTIFCATE", "CREWLINE_TLS_CERTIFICATE"),
+    ],
+)
+def test_a_misspelt_setting_is_told_with_the_one_that_was_meant(misspelt: str, meant: str):
+    with pytest.raises(SettingsError, match=f"{misspelt} is no setting; did you mean {meant}"):
+        Settings.from_environ(GOOD | {misspelt: "1"})
+
+
+def test_variables_of_ones_own_and_of_the_host_are_let_be():
+    Settings.from_environ(GOOD | {"CREWLINE_TEAM": "a", "CREWLINE_PORT": "1", "MODLE": "x"})
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_missing_is_named(name: str):
     with pytest.raises(SettingsError, match=name):
