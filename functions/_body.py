@@ -57,7 +57,8 @@ async def read_json(request: Request, limit: int) -> Any:
     except _RefusedError as error:
         raise HTTPException(400, f"the body has {error}") from error
     except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "the body is not JSON in UTF-8") from error
+        nothing = "" if body else "; it is empty"
+        raise HTTPException(400, f"the body is not JSON in UTF-8{nothing}") from error
 
 
 class _RefusedError(ValueError):
@@ -65,9 +66,11 @@ class _RefusedError(ValueError):
 
 
 def _parsed(body: bytes) -> Any:
-    """Return the JSON of a body."""
+    """Return the JSON of a body; a byte order mark, as .NET sends one, is passed over."""
     try:
-        value = json.loads(body.decode(), parse_constant=_not_finite, object_pairs_hook=_object)
+        value = json.loads(
+            body.decode("utf-8-sig"), parse_constant=_not_finite, object_pairs_hook=_object
+        )
     except (json.JSONDecodeError, UnicodeDecodeError, _RefusedError):
         raise
     except ValueError as error:  # Python reads no integer of more than 4,300 digits

@@ -39,12 +39,11 @@ async def refused(chunks: Sequence[bytes], **headers: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "not JSON"),
+        (b"", "is empty"),
         (b'{"a":', "not JSON"),
         (b'{"a":1} x', "not JSON"),
         (b'"\xff"', "not JSON"),
         ('{"a":1}'.encode("utf-16"), "not JSON"),
-        (b'\xef\xbb\xbf{"a":1}', "not JSON"),
         (b"NaN", "not finite"),
         (b"[-Infinity]", "not finite"),
         (b"1e999", "not finite"),
@@ -92,6 +91,10 @@ async def test_plain_json_is_read_as_it_was_meant_however_it_arrives(value: Any,
     body = json.dumps(value).encode()
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
     assert await _body.read_json(request(chunks), 100_000) == value
+
+
+async def test_a_byte_order_mark_is_passed_over():
+    assert await _body.read_json(request([b'\xef\xbb\xbf{"a":1}']), LIMIT) == {"a": 1}
 
 
 async def test_sixty_four_levels_are_fine():
