@@ -66,7 +66,7 @@ async def answer(request: Request) -> Answer:
     return await _models.read(request, REQUEST_BYTES, Answer, "the body is not an answer")
 
 
-@router.get("/v1/crews")
+@router.api_route("/v1/crews", methods=["GET", "HEAD"])
 async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -> Response:
     """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
     crews, broken = bootstrap.registry().read_all()

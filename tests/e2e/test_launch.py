@@ -173,6 +173,12 @@ async def test_crews_are_listed_with_the_schema_of_their_inputs(app: App):
     assert set(crew) == {"name", "description", "inputs"}
 
 
+async def test_the_list_of_crews_can_be_asked_for_its_head(app: App):
+    async with app.client(crew_launch) as client:
+        answer = await client.head("/v1/crews")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 async def put_in(app: App, content: bytes = b"", query: str = "") -> httpx.Response:
     async with app.client(crew_launch) as client:
         return await client.post(f"/v1/inputs{query}", content=content)
