@@ -3,12 +3,16 @@
 A reserved call is counted once, whatever happens: at its price when it is settled; at the bound it
 was reserved with, as a *lost* call, when its step is begun again or its flow ends first, since nobody
 can know then whether the provider was paid. An answer that comes after that corrects it. What was
-counted is in the flow's usage and in the tenant's roll-up of the day.
+counted is in the flow's usage and in the tenant's roll-ups (`core.costs.rollup`).
 """
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
+from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.usage import Usage
 from core.flows.events import Event
 
@@ -29,21 +33,19 @@ class Call:
     crew: str
     task: str
     bound: Usage
+    agent: str = NOBODY
+    subject: str = NOBODY  # who launched the flow
+    least_nanodollars: int | None = None  # what it costs at least to be of use; None: its bound
+
+    @property
+    def names(self) -> Names:
+        """The names of the cell that it is counted in."""
+        return self.crew, self.task, self.agent, self.subject, self.model
 
     @property
     def id(self) -> str:
         """No two calls of a tenant's flows have the same."""
         return f"{self.flow}.{self.step}.{self.epoch}.{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What one model consumed in one task of one crew on one day."""
-
-    model: str
-    crew: str
-    task: str
-    usage: Usage
 
 
 class BudgetBook(Protocol):
@@ -54,8 +56,11 @@ class BudgetBook(Protocol):
     UnavailableError.
     """
 
-    async def reserve(self, call: Call) -> None:
-        """Hold the call's bound. Raises ExpiredError when the flow's time is over."""
+    async def reserve(self, call: Call) -> Refusal | None:
+        """Hold the call's bound in all the budgets that it counts in; or in none, and say why.
+
+        Raises ExpiredError when the flow's time is over.
+        """
         ...
 
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
@@ -67,6 +72,35 @@ class BudgetBook(Protocol):
         """
         ...
 
-    async def spending(self, tenant: str, day: str) -> list[Spending]:
-        """Return what was counted on a day (`2026-11-25`, UTC by the store's clock)."""
+    def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Subscribe to calls that give back money which a refused reservation was told is held."""
+        ...
+
+    async def spending(
+        self, tenant: str, days: Sequence[str], *, hours: bool = False
+    ) -> list[Cell]:
+        """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
+        ...
+
+
+class Budgets(Protocol):
+    """Port: the budgets of tenants. Whatever changes one wakes the flows that wait for money."""
+
+    async def save(self, tenant: str, budget: Budget) -> None:
+        """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
+
+        What it has spent in the present window stays.
+        """
+        ...
+
+    async def delete(self, tenant: str, budget: str) -> None:
+        """Remove a budget. Raises NotFoundError."""
+        ...
+
+    async def save_zone(self, tenant: str, zone: Zone) -> None:
+        """Store in which time zone the tenant's days and months begin; without one in UTC."""
+        ...
+
+    async def all(self, tenant: str) -> TenantBudgets:
+        """Return the budgets of a tenant, and what they have spent in the present day and month."""
         ...

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
@@ -113,7 +114,7 @@ class StepRunner:
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
         NotFoundError and UnavailableError as the ledger does.
         """
-        buffer = self._buffer(work, claim, clock)
+        buffer = self._buffer(work, claim, known, clock)
         try:
             return await self._run(work, claim, known, clock, buffer)
         finally:
@@ -136,7 +137,7 @@ class StepRunner:
         await self._record_outcome(work, result)
         return after
 
-    def _buffer(self, work: StepTask, claim: Claim, clock: Clock) -> EventBuffer:
+    def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
         def may_call() -> None:
             if clock.seconds_left() < self.timing.last_call_seconds:
                 raise OutOfTimeError
@@ -148,6 +149,8 @@ class StepRunner:
             self.timing,
             crew=work.definition.name,
             task=work.prompt.task,
+            agent=work.prompt.agent,
+            subject=known.launched_by or NOBODY,
             now_ms=self.now_ms,
             may_call=may_call,
             late_calls=self.late_calls,

@@ -11,7 +11,9 @@ from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.calls import FOLDER, SCRIPTS
 from core.adapters.upstash.commands import CommandError
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.keys import DAY_MS, Keyspace, date
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.log import UpstashFlowLog
+from core.costs.rollup import DAY_MS, day_of
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
@@ -164,6 +166,28 @@ async def test_nothing_is_left_of_flows_that_have_expired(short, ttls):
     assert await ttls() == {}
 
 
+async def test_nothing_is_left_of_a_flow_that_was_deleted(short: Flows, ttls):
+    await nothing_is_left_of_a_deleted_flow(short)
+    await asyncio.sleep(TTL_SECONDS * 1.1)
+    assert (await short.ledger.lease(1, 1, 1000)).items == []
+    assert await ttls() == {}
+
+
+async def nothing_is_left_of_a_deleted_flow(flows: Flows) -> None:
+    """But for what the tenant's next look forgets. The webhooks of one flow are being sent."""
+    assert isinstance(flows.log, UpstashFlowLog)
+    for flow in ("f1", "f2"):
+        await flows.ledger.create(flows.tenant, a_launch(flow, webhooks={"url": "https://a.de"}))
+    await flows.outbox.lease(1, 1, 60_000)
+    for flow in ("f1", "f2"):
+        await ended(flows, flow)
+        await flows.ledger.delete(flows.tenant, flow)
+    assert (await flows.outbox.lease(1, 1, 1000)).items == []
+    keys, tag = flows.keys, flows.keys.tag(flows.tenant)
+    left = await flows.log._redis.execute(["KEYS", f"{tag}*"])
+    assert set(left) == {keys.due_index(tag), keys.definitions(flows.tenant)}
+
+
 async def test_flows_that_live_longer_than_flows_are_kept_lose_nothing(short):
     """Steps that only beat, or write much; a person who takes longer than the time to live."""
     for flow in ("beats", "writes", "waits"):
@@ -231,10 +255,10 @@ async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int
         await book.reserve(a_call(claim, number))
         await book.settle(a_call(claim, number), Usage(calls=1), [])
     seconds, _ = await commands.execute(["TIME"])
-    spent = await book.spending(flows.tenant, date(int(seconds) * 1000))
+    spent = await book.spending(flows.tenant, [day_of(int(seconds) * 1000)])
     assert [of.usage for of in spent] == [Usage(calls=2)]
     found = await commands.execute(["KEYS", flows.keys.spend(flows.tenant, "*")])
-    assert len(found) == 1
+    assert len(found) == 2  # of the day, and of its hours
 
 
 def wrong_ms(days_off: int) -> int:
@@ -251,7 +275,7 @@ async def test_a_clock_that_is_further_off_counts_nothing(gateway):
     with pytest.raises(UnavailableError, match="clock"):
         await book.settle(a_call(claim, 1), Usage(calls=1), [])
     today = datetime.now(UTC).date().isoformat()
-    assert await book.spending(flows.tenant, today) == []
+    assert await book.spending(flows.tenant, [today]) == []
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
@@ -263,5 +287,5 @@ async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
 
 
 def test_every_script_has_a_signature():
-    shared = {"prelude", "flow", "money", "due"}
+    shared = {"prelude", "flow", "money", "budgets", "due"}
     assert {path.stem for path in FOLDER.glob("*.lua")} == shared | SCRIPTS.keys()

@@ -61,7 +61,7 @@ async def with_all_counted(memory: MemoryFlows, calls: int) -> None:
     await until(lambda: memory.record("t", "f").flow.usage == usage)
 
 
-@pytest.mark.parametrize("outage_seconds", [TIMING.lease_seconds * 2, 7.0])
+@pytest.mark.parametrize("outage_seconds", [TIMING.lease_seconds * 2, 3.0])
 async def test_answers_that_come_in_an_outage_are_counted_once_when_it_is_over(
     outage_seconds: float,
 ):

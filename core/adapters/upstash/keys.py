@@ -20,23 +20,26 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
 | | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
 | `partitions` | string | how many partitions the store was begun with (partitions.py) |
-| `{p}:t:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
+| `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
+| | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
+| `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
+| `{p}:t:calls:MONTH` | set | calls made elsewhere that came in a month: hashes of ids; kept 63 days |
+| `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
+| `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
+| `{p}:t:budgets:waiting` | set | flows that wait for money |
+| `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
 
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
-DAY_MS = 86_400_000
+from core.costs.budget import months_around
+from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
+
 Key = Annotated[str, "key"]
-
-
-def date(time_ms: int) -> str:
-    """Return the day of a time as roll-ups name it."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,28 @@ class FlowKeys:
 
 @dataclass(frozen=True, slots=True)
 class DayKeys:
-    """The roll-ups of a tenant around a day, which is counted from 1970."""
+    """The roll-ups of a tenant around a day, which is counted from 1970, and how long they may get."""
 
     yesterday: Key
     today: Key
     tomorrow: Key
+    yesterday_hours: Key
+    today_hours: Key
+    tomorrow_hours: Key
     day: int
+    most_cells: int = MOST_CELLS
+    most_hour_cells: int = MOST_HOUR_CELLS
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKeys:
+    """What budgets of a tenant hold around a month, and the channel that tells of settles."""
+
+    budgets_before: Key
+    budgets_now: Key
+    budgets_after: Key
+    months: list[str]
+    settles: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +130,25 @@ class Keyspace:
     def deliveries(self, tenant: str) -> str:
         return self._of(tenant, "outbox", "deliveries")
 
-    def spend(self, tenant: str, day: str) -> str:
+    def spend(self, tenant: str, day: str, *, hours: bool = False) -> str:
         """`day` is a date: `2026-11-25`."""
-        return self._of(tenant, "spend", day)
+        return self._of(tenant, "spend", day, *(["hours"] if hours else []))
+
+    def budgets(self, tenant: str, month: str | None = None) -> str:
+        """Return where a tenant's budgets are, or what they have spent in a month (`2026-11`)."""
+        return self._of(tenant, "budgets", *([month] if month else []))
+
+    def budget_waits(self, tenant: str) -> str:
+        return self._of(tenant, "budgets", "waiting")
+
+    def settles(self, tenant: str) -> str:
+        return self.live(tenant, "~money")
+
+    def held_keys(self, tenant: str, now_ms: int) -> HeldKeys:
+        """Return where budgets hold money around a time."""
+        months = months_around(now_ms)
+        before, now, after = (self.budgets(tenant, month) for month in months)
+        return HeldKeys(before, now, after, months, self.settles(tenant))
 
     def due_index(self, tag: str) -> str:
         """Return the index of due tenants of a partition."""
@@ -135,8 +170,23 @@ class Keyspace:
             self.live(tenant, flow),
         )
 
+    def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
+        """Return where the ids of calls made elsewhere are that came last month, and this month."""
+        this_month = day_of(now_ms)[:7]
+        year, month = int(this_month[:4]), int(this_month[5:])
+        last_month = f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02}"
+        return self._of(tenant, "calls", last_month), self._of(tenant, "calls", this_month)
+
     def day_keys(self, tenant: str, day: int) -> DayKeys:
         """Return where a script that counts money counts it: a script must declare its keys."""
-        before, at, after = (date((day + off) * DAY_MS) for off in (-1, 0, 1))
+        yesterday, today, tomorrow = (day_of((day + off) * DAY_MS) for off in (-1, 0, 1))
         spend = self.spend
-        return DayKeys(spend(tenant, before), spend(tenant, at), spend(tenant, after), day)
+        return DayKeys(
+            spend(tenant, yesterday),
+            spend(tenant, today),
+            spend(tenant, tomorrow),
+            spend(tenant, yesterday, hours=True),
+            spend(tenant, today, hours=True),
+            spend(tenant, tomorrow, hours=True),
+            day,
+        )
