@@ -30,7 +30,8 @@ from core.costs.usage import Usage
 from core.errors import POINTERS, InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from core.json_text import compact
-from functions import _app, _auth, _budgets, _models
+from functions._costs import budgets
+from functions._http import apps, auth, models
 
 USAGE_BYTES = 2 * 1024**2  # of POST /v1/usage: a thousand calls
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
@@ -40,7 +41,7 @@ HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept"
 
 async def cost_report(request: Request, who: Principal) -> Response:
     """Answer with the costs of a range of days, or with 304 if the caller has just these."""
-    _app.refuse_unknown_parameters(request, "from", "to", "group_by", "format")
+    apps.refuse_unknown_parameters(request, "from", "to", "group_by", "format")
     now_ms = round(time.time() * 1000)
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query, form = read_query(request.query_params, today), _format(request)
@@ -123,13 +124,13 @@ class UsageRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     calls: Annotated[
-        _models.List[ReportedCallModel], Field(min_length=1, max_length=recording.MOST_CALLS)
+        models.List[ReportedCallModel], Field(min_length=1, max_length=recording.MOST_CALLS)
     ]
 
 
 async def usage(request: Request, who: Principal) -> Response:
     """Count calls; answer what each costs, and how the same call could cost less."""
-    asked = await _models.read(request, USAGE_BYTES, UsageRequest, "the body is no usage")
+    asked = await models.read(request, USAGE_BYTES, UsageRequest, "the body is no usage")
     now_ms = round(time.time() * 1000)
     reported = _reported(asked.calls, now_ms, who.subject)
     prices = bootstrap.prices()
@@ -206,15 +207,15 @@ def _time_ms(text: str | None, now_ms: int) -> int:
     return at_ms
 
 
-_may_set = _auth.scope(BUDGETS_WRITE)
+_may_set = auth.scope(BUDGETS_WRITE)
 routes = [
-    _auth.GuardedRoute("/v1/costs", cost_report, _auth.scope(COSTS_READ)),
-    _auth.GuardedRoute("/v1/usage", usage, _auth.scope(COSTS_WRITE), "POST"),
-    _auth.GuardedRoute("/v1/budgets", _budgets.budget_list, _auth.scope(COSTS_READ)),
-    _auth.GuardedRoute("/v1/budgets", _budgets.zone_put, _may_set, "PUT"),
-    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_state, _auth.scope(COSTS_READ)),
-    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_put, _may_set, "PUT"),
-    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_delete, _may_set, "DELETE"),
+    auth.GuardedRoute("/v1/costs", cost_report, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/usage", usage, auth.scope(COSTS_WRITE), "POST"),
+    auth.GuardedRoute("/v1/budgets", budgets.budget_list, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/budgets", budgets.zone_put, _may_set, "PUT"),
+    auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_state, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_put, _may_set, "PUT"),
+    auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_delete, _may_set, "DELETE"),
 ]
-app = _app.starlette(routes)
-handler = _app.on_lambda(app)
+app = apps.starlette(routes)
+handler = apps.on_lambda(app)
