@@ -86,5 +86,5 @@ def _claims(signature: str, url: str, key: str) -> dict[str, Any] | None:
             leeway=LEEWAY_SECONDS,
             options={"require": CLAIMS},
         )
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except jwt.InvalidTokenError:
         return None
