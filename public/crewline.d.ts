@@ -88,6 +88,15 @@ export interface Usage {
    * they could have cost, until the answer comes. So the usage may still fall after the end.
    */
   lost_calls: number;
+  /** Parts of the input: read from and written to the provider's cache. */
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  /** Part of the output. */
+  reasoning_tokens: number;
+  /** The part of the cost that is a bound, of calls of which nobody has said what they cost. */
+  lost_nanodollars: number;
+  /** Of which the provider told no tokens. */
+  estimated_calls: number;
 }
 
 /** Where a value over 32 kB is read; null stands in its place. */

@@ -203,6 +203,7 @@ async def the_roll_up_is_the_sum(place: Place, stories: list[Story]) -> None:
     """The tenant's days come to what its flows used."""
     now = time.time()
     days = {time.strftime("%Y-%m-%d", time.gmtime(now - ago)) for ago in (0, 3600)}
-    spent = [one for day in days for one in await place.flows.budgets.spending(place.flows.tenant, day)]  # fmt: skip
-    total = sum((one.usage for one in spent), start=Usage())
-    assert total == sum((told.state.usage for told in stories), start=Usage())
+    used = sum((told.state.usage for told in stories), start=Usage())
+    for hours in (False, True):
+        spent = await place.flows.budgets.spending(place.flows.tenant, list(days), hours=hours)
+        assert sum((cell.usage for cell in spent), start=Usage()) == used

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from core.costs.rollup import Names
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepBusy, StepWrite
@@ -50,7 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.status, self.status_epoch, self.over = Status.QUEUED, 0, False
         self.moved: tuple[Any, ...] = ()  # what the last transition brought
         self.known: list[Flow] = []  # states that somebody has read
-        self.spent_before: dict[tuple[str, str, str], Usage] = {}
+        self.spent_before: dict[Names, Usage] = {}
 
     # How calls are made
 
@@ -85,7 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for name, call in list(self.open.items()):
             if step in (None, call.step):
                 del self.open[name]
-                self.counted += call.bound + Usage(lost_calls=1)
+                self.counted += call.bound.lost()
                 self.lost[name] = call
 
     # What may happen
@@ -238,7 +239,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.open.pop(call.id, None):
             self.counted += usage
         elif lost := self.lost.pop(call.id, None):
-            self.counted += usage - lost.bound - Usage(lost_calls=1)
+            self.counted += usage - lost.bound.lost()
             self.late += self.ended
 
     def a_call(self, claim: Claim, number: int, model: str = "a") -> Call:
@@ -360,10 +361,10 @@ class LedgerMachine(RuleBasedStateMachine):
             (name, held.state, held.epoch, held.attempts) for name, held in self.steps.items()
         ]
 
-    def spent(self) -> dict[tuple[str, str, str], Usage]:
+    def spent(self) -> dict[Names, Usage]:
         book = self.flows.budgets
-        spent = self.world.run(book.spending(self.flows.tenant, self.world.today()))
-        return {(of.model, of.crew, of.task): of.usage for of in spent}
+        spent = self.world.run(book.spending(self.flows.tenant, [self.world.today()]))
+        return {of.names: of.usage for of in spent}
 
     def teardown(self) -> None:
         """In the end every reserved call has been counted: as settled, or as lost."""

@@ -86,6 +86,7 @@ async def launched(memory: MemoryFlows, crew: Definition | None = None, flow: st
             inputs={},
             steps=strategies.initial_steps(crew),
             created_ms=0,
+            launched_by="ann",
             time_limit_ms=time_limit_ms(crew),
         ),
     )

@@ -12,7 +12,9 @@ class Usage:
 
     `unpriced_calls` counts calls whose price nobody knows: the cost is then a lower bound, and
     never silently zero. `demo_calls` counts calls at the offline model's demonstration price.
-    `lost_calls` counts those of which nobody said what they cost: their bound is counted.
+    `lost_calls` counts those of which nobody said what they cost: their bound is counted, and that part
+    of the cost is `lost_nanodollars`. `estimated_calls` counts those whose tokens were estimated. Tokens
+    read from or written to a provider's cache are part of the input, those of reasoning of the output.
     """
 
     calls: int = 0
@@ -22,12 +24,21 @@ class Usage:
     unpriced_calls: int = 0
     demo_calls: int = 0
     lost_calls: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    lost_nanodollars: int = 0
+    estimated_calls: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def __sub__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+
+    def lost(self) -> "Usage":
+        """Return what a call of this bound counts as that nobody settles."""
+        return self + Usage(lost_calls=1, lost_nanodollars=self.cost_nanodollars)
 
     def public(self) -> dict[str, int]:
         """The sums as JSON."""

@@ -3,12 +3,14 @@
 A reserved call is counted once, whatever happens: at its price when it is settled; at the bound it
 was reserved with, as a *lost* call, when its step is begun again or its flow ends first, since nobody
 can know then whether the provider was paid. An answer that comes after that corrects it. What was
-counted is in the flow's usage and in the tenant's roll-up of the day.
+counted is in the flow's usage and in the tenant's roll-ups (`core.costs.rollup`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.usage import Usage
 from core.flows.events import Event
 
@@ -29,21 +31,18 @@ class Call:
     crew: str
     task: str
     bound: Usage
+    agent: str = NOBODY
+    subject: str = NOBODY  # who launched the flow
+
+    @property
+    def names(self) -> Names:
+        """The names of the cell that it is counted in."""
+        return self.crew, self.task, self.agent, self.subject, self.model
 
     @property
     def id(self) -> str:
         """No two calls of a tenant's flows have the same."""
         return f"{self.flow}.{self.step}.{self.epoch}.{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What one model consumed in one task of one crew on one day."""
-
-    model: str
-    crew: str
-    task: str
-    usage: Usage
 
 
 class BudgetBook(Protocol):
@@ -67,6 +66,8 @@ class BudgetBook(Protocol):
         """
         ...
 
-    async def spending(self, tenant: str, day: str) -> list[Spending]:
-        """Return what was counted on a day (`2026-11-25`, UTC by the store's clock)."""
+    async def spending(
+        self, tenant: str, days: Sequence[str], *, hours: bool = False
+    ) -> list[Cell]:
+        """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
         ...

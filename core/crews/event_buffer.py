@@ -47,11 +47,14 @@ class EventBuffer:
         *,
         crew: str,
         task: str,
+        agent: str,
+        subject: str,
         now_ms: NowMs,
         may_call: Callable[[], None],
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
-        self._crew, self._task = crew, task  # for which money is spent
+        self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
+        self._subject = subject  # by whom
         self._now_ms, self._may_call = now_ms, may_call
         self._loop = asyncio.get_running_loop()
         self._posted, self._unsent = asyncio.Event(), Unsent()
@@ -265,4 +268,5 @@ class EventBuffer:
     def _call(self, model: str, bound: Usage) -> Call:
         held, number = self._claim, next(self._calls_made)
         who = held.tenant, held.flow, held.step, held.epoch
-        return Call(*who, number, model, self._crew, self._task, bound)
+        what = model, self._crew, self._task, bound
+        return Call(*who, number, *what, agent=self._agent, subject=self._subject)

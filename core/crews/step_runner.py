@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
@@ -111,7 +112,7 @@ class StepRunner:
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
         NotFoundError and UnavailableError as the ledger does.
         """
-        buffer = self._buffer(work, claim, clock)
+        buffer = self._buffer(work, claim, known, clock)
         work = replace(work, attempt=claim.attempt)
         work = replace(work, lessons=await self._lessons_for(work))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
@@ -126,7 +127,7 @@ class StepRunner:
         await self._record_outcome(work, result)
         return after
 
-    def _buffer(self, work: StepTask, claim: Claim, clock: Clock) -> EventBuffer:
+    def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
         def may_call() -> None:
             if clock.seconds_left() < self.timing.last_call_seconds:
                 raise OutOfTimeError
@@ -138,6 +139,8 @@ class StepRunner:
             self.timing,
             crew=work.definition.name,
             task=work.prompt.task,
+            agent=work.prompt.agent,
+            subject=known.launched_by or NOBODY,
             now_ms=self.now_ms,
             may_call=may_call,
         )

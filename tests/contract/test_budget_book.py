@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from core.costs.rollup import Cell
 from core.costs.usage import Usage
-from core.crews.budgets import Call, Spending
+from core.crews.budgets import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status, events
@@ -17,7 +18,7 @@ from tests.fixtures_ports import Flows, a_launch, viewed
 LEASE_MS = 30_000
 BOUND = Usage(1, 1000, 500, 900_000)
 USED = Usage(1, 900, 20, 150_000)
-LOST = BOUND + Usage(lost_calls=1)
+LOST = BOUND.lost()
 
 
 async def held(flows: Flows, number: int = 0, lease_ms: int = LEASE_MS) -> Claim:
@@ -42,7 +43,7 @@ async def begun_again(flows: Flows) -> Claim:
 def call(claim: Claim, number: int = 1, model: str = "a/b|c", bound: Usage = BOUND) -> Call:
     return Call(
         claim.tenant, claim.flow, claim.step, claim.epoch, number,
-        model, "example", claim.step, bound,
+        model, "example", claim.step, bound, agent="writer", subject="ann",
     )  # fmt: skip
 
 
@@ -50,10 +51,18 @@ async def state_of(flows: Flows) -> Flow:
     return await flows.ledger.state(flows.tenant, "f1")
 
 
-async def spent(flows: Flows) -> list[Spending]:
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def cell(model: str, task: str, usage: Usage) -> Cell:
+    """What one model consumed in one task today."""
+    return Cell(today(), None, "example", task, "writer", "ann", model, usage)
+
+
+async def spent(flows: Flows) -> list[Cell]:
     """What was counted today; midnight counts as today, too."""
-    day = datetime.now(UTC).date().isoformat()
-    return await flows.budgets.spending(flows.tenant, day)
+    return await flows.budgets.spending(flows.tenant, [today()])
 
 
 async def end(flows: Flows) -> None:
@@ -77,7 +86,7 @@ async def test_a_settled_call_counts_what_it_consumed(flows: Flows):
     state = await state_of(flows)
     assert state.usage == USED
     assert state.head.version == before.head.version + 1
-    assert await spent(flows) == [Spending("a/b|c", "example", "one", USED)]
+    assert await spent(flows) == [cell("a/b|c", "one", USED)]
     assert await viewed(flows) == state.public()
     log = await flows.log.entries(flows.tenant, "f1", before.head.sequence, 10)
     assert json.loads(log[-1].json) == told[0]
@@ -119,7 +128,7 @@ async def test_calls_of_a_step_that_is_begun_again_are_lost(flows: Flows):
     await begun_again(flows)
     state = await state_of(flows)
     assert state.usage == LOST + USED + LOST
-    assert await spent(flows) == [Spending("a/b|c", "example", "one", state.usage)]
+    assert await spent(flows) == [cell("a/b|c", "one", state.usage)]
     assert await viewed(flows) == state.public()
 
 
@@ -178,8 +187,8 @@ async def test_at_the_end_all_calls_under_way_are_lost(flows: Flows):
     assert state.usage == LOST + LOST
     assert await viewed(flows) == state.public()
     assert await spent(flows) == [
-        Spending("a/b|c", "example", "one", LOST),
-        Spending("d", "example", "two", LOST),
+        cell("a/b|c", "one", LOST),
+        cell("d", "two", LOST),
     ]
     with pytest.raises(FencedError):
         await flows.budgets.settle(call(claim, 2), USED, events.custom("x", 1))
@@ -254,7 +263,7 @@ async def test_sums_stay_exact_in_all_their_digits(flows: Flows):
     await flows.budgets.settle(call(claim, 2), Usage(1, cost_nanodollars=2), [])
     total = Usage(2, cost_nanodollars=2**52 + 3)
     assert (await state_of(flows)).usage == total
-    assert await spent(flows) == [Spending("a/b|c", "example", "one", total)]
+    assert await spent(flows) == [cell("a/b|c", "one", total)]
 
 
 async def test_many_calls_at_once_are_counted_each_once(flows: Flows):
@@ -273,6 +282,6 @@ async def test_another_day_and_another_tenant_have_spent_nothing(flows: Flows):
     claim = await begun(flows)
     await flows.budgets.reserve(call(claim))
     await flows.budgets.settle(call(claim), USED, [])
-    assert await flows.budgets.spending(flows.tenant, "2020-02-29") == []
-    day = datetime.now(UTC).date().isoformat()
-    assert await flows.budgets.spending("somebody-else", day) == []
+    assert await flows.budgets.spending(flows.tenant, ["2020-02-29"]) == []
+    assert await flows.budgets.spending("somebody-else", [today()]) == []
+    assert await flows.budgets.spending(flows.tenant, []) == []

@@ -10,7 +10,6 @@ from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryFlows
 from core.costs.usage import Usage
 from core.crews import control
-from core.crews.budgets import Spending
 from core.crews.clock import NoLimit
 from core.crews.ledger import FencedError, StepWrite
 from core.crews.outcomes import Outcome
@@ -21,6 +20,7 @@ from tests.contract.test_budget_book import (
     begun,
     begun_again,
     call,
+    cell,
     end,
     held,
     spent,
@@ -48,7 +48,7 @@ async def test_the_answer_of_a_lost_call_counts_in_place_of_its_bound_once_and_t
     assert state.head.version == before.head.version + 1
     assert state.head.sequence == before.head.sequence + 1
     assert await viewed(flows) == state.public()
-    assert await spent(flows) == [Spending("a/b|c", "example", "one", LOST + USED)]
+    assert await spent(flows) == [cell("a/b|c", "one", LOST + USED)]
 
 
 async def test_so_does_that_of_a_step_that_was_given_back(flows: Flows):
@@ -75,8 +75,8 @@ async def test_after_the_end_an_answer_corrects_the_usage_and_is_no_event(flows:
     assert (state.head.sequence, state.updated_ms) == (ended.head.sequence, ended.updated_ms)
     assert state.head.version == ended.head.version + 1  # who polls hears of it
     assert await spent(flows) == [
-        Spending("a/b|c", "example", "one", USED),
-        Spending("d", "example", "two", LOST),
+        cell("a/b|c", "one", USED),
+        cell("d", "two", LOST),
     ]
     with pytest.raises(FencedError):
         await flows.budgets.settle(call(other, model="d"), USED, [])

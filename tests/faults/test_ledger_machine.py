@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.adapters.upstash import calls
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.keys import date
+from core.costs.rollup import day_of
 from tests.faulty import a_share_dropped, faulty
 from tests.fixtures_ports import Flows, over_redis, own_keys
 from tests.ledger_machine import LedgerMachine
@@ -60,7 +60,7 @@ class InMemory:
         return self._memory.due_at("t1", flow)
 
     def today(self) -> str:
-        return date(self._now_ms)
+        return day_of(self._now_ms)
 
 
 class OverRedis:

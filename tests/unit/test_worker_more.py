@@ -165,10 +165,10 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
     assert flow.usage.cost_nanodollars == 4 * CALL.cost_nanodollars + 2 * BOUND.cost_nanodollars
     assert flow.usage.lost_calls == 2
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    spent = await MemoryBudgetBook(memory).spending("t", day)
+    spent = await MemoryBudgetBook(memory).spending("t", [day])
     assert sum((one.usage for one in spent), start=Usage()) == flow.usage
-    assert {(one.model, one.crew, one.task) for one in spent} == {
-        ("m", "c", task) for task in ("one", "two", "three")
+    assert {one.names for one in spent} == {
+        ("c", task, "a", "ann", "m") for task in ("one", "two", "three")
     }
 
 

@@ -1,8 +1,11 @@
 """The money of model calls in memory."""
 
+from collections.abc import Sequence
+
 from core.adapters.memory.flows import MemoryFlows
+from core.costs.rollup import Cell
 from core.costs.usage import Usage
-from core.crews.budgets import Call, Spending
+from core.crews.budgets import Call
 from core.crews.ledger import FencedError
 from core.flows.events import Event
 
@@ -36,6 +39,7 @@ class MemoryBudgetBook:
         if record.ended:
             raise FencedError
 
-    async def spending(self, tenant: str, day: str) -> list[Spending]:
-        spent = self._flows.spent.get((tenant, day), {})
-        return [Spending(*of, usage) for of, usage in sorted(spent.items(), key=lambda s: s[0])]
+    async def spending(
+        self, tenant: str, days: Sequence[str], *, hours: bool = False
+    ) -> list[Cell]:
+        return self._flows.spending(tenant, days, hours=hours)

@@ -31,9 +31,9 @@ class Record:
     messages: dict[str, str | None] = field(default_factory=dict[str, str | None])
     writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     calls: dict[str, Call] = field(default_factory=dict[str, Call])  # reserved, not yet counted
-    lost: dict[str, tuple[Call, Usage, str]] = field(
-        default_factory=dict[str, tuple[Call, Usage, str]]
-    )  # counted at their bounds, and on which day
+    lost: dict[str, tuple[Call, Usage, int]] = field(
+        default_factory=dict[str, tuple[Call, Usage, int]]
+    )  # counted at their bounds, and when
     numbers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])  # of calls, ever
     moved_by: str = ""  # the request of the last transition
     failures: int = 0  # outside of steps, since the last commit

@@ -1,25 +1,47 @@
 """What flows in memory have spent."""
 
-from collections import defaultdict
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
+from core.costs.rollup import (
+    HOUR_MS,
+    MOST_CELLS,
+    MOST_HOUR_CELLS,
+    Cell,
+    Names,
+    day_of,
+    folded,
+    in_order,
+)
 from core.costs.usage import Usage
 from core.crews import clock
 from core.crews.budgets import Call
 
-Spent = dict[tuple[str, str, str], Usage]  # by model, crew and task
+
+@dataclass(slots=True)
+class Cells:
+    """The sums of a day, by hour (None: of the whole day) and names; at most `most`, then folded."""
+
+    most: int
+    sums: dict[tuple[int | None, Names], Usage] = field(
+        default_factory=dict[tuple[int | None, Names], Usage]
+    )
+
+    def add(self, hour: int | None, names: Names, usage: Usage) -> None:
+        known = {of for at, of in self.sums if at == hour}
+        cell = hour, folded(names, known, len(self.sums), self.most)
+        self.sums[cell] = self.sums.get(cell, Usage()) + usage
 
 
 class MemorySpending(MemoryLog):
-    """Counts calls: `spent` is what they consumed, by tenant and day of the store's clock."""
+    """Counts calls: `spent` is what they consumed, by tenant, day, and whether by the hour."""
 
     def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
         super().__init__()
         self._now_ms = now_ms
-        self.spent: dict[tuple[str, str], Spent] = defaultdict(dict)
+        self.spent: dict[tuple[str, str, bool], Cells] = {}
 
     def now_ms(self) -> int:
         """Return the store's time."""
@@ -28,25 +50,38 @@ class MemorySpending(MemoryLog):
     def count_lost(self, tenant: str, record: Record, step: str | None = None) -> None:
         """Count the calls under way of a step, or of all, at their bounds."""
         for call in record.lose(step):
-            used = call.bound + Usage(lost_calls=1)
+            used = call.bound.lost()
             self.count(record, call, used, tenant)
-            record.lost[call.id] = (call, used, self._today())
+            record.lost[call.id] = (call, used, self._now_ms())
 
     def correct_lost(self, record: Record, call_id: str, usage: Usage, tenant: str) -> None:
         """Count what a lost call consumed after all in place of its bound, once."""
         if call_id in record.lost:
-            call, bound, day = record.lost.pop(call_id)
-            self._spend(call, usage - bound, tenant, day)
+            call, bound, counted_ms = record.lost.pop(call_id)
+            self._spend(call, usage - bound, tenant, counted_ms)
             record.correct(usage - bound, self._now_ms())
 
     def count(self, record: Record, call: Call, usage: Usage, tenant: str) -> None:
-        """Add what a call consumed to its flow and to the roll-up of the day."""
+        """Add what a call consumed to its flow and to the roll-ups of the day."""
         record.use(usage)
-        self._spend(call, usage, tenant, self._today())
+        self._spend(call, usage, tenant, self._now_ms())
 
-    def _spend(self, call: Call, usage: Usage, tenant: str, day: str) -> None:
-        spent, of = self.spent[tenant, day], (call.model, call.crew, call.task)
-        spent[of] = spent.get(of, Usage()) + usage
+    def cells(self, tenant: str, day: str, *, hours: bool) -> Cells:
+        """Return the sums of a day, or of its hours, to add to."""
+        most = MOST_HOUR_CELLS if hours else MOST_CELLS
+        return self.spent.setdefault((tenant, day, hours), Cells(most))
 
-    def _today(self) -> str:
-        return datetime.fromtimestamp(self._now_ms() / 1000, UTC).date().isoformat()
+    def spending(self, tenant: str, days: Sequence[str], *, hours: bool) -> list[Cell]:
+        """Return the cells of these days, or of their hours."""
+        return in_order(
+            [
+                Cell(day, hour, *names, usage)
+                for day in days
+                for (hour, names), usage in self.cells(tenant, day, hours=hours).sums.items()
+            ]
+        )
+
+    def _spend(self, call: Call, usage: Usage, tenant: str, at_ms: int) -> None:
+        day, hour = day_of(at_ms), at_ms // HOUR_MS % 24
+        self.cells(tenant, day, hours=False).add(None, call.names, usage)
+        self.cells(tenant, day, hours=True).add(hour, call.names, usage)

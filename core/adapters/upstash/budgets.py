@@ -1,6 +1,6 @@
 """BudgetBook over Redis: reserving and settling a call are one script each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.adapters.upstash import records, scripts
@@ -8,9 +8,10 @@ from core.adapters.upstash.calls import FOLDER, ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
+from core.costs.rollup import Cell, in_order
 from core.costs.usage import Usage
 from core.crews import clock
-from core.crews.budgets import Call, Spending
+from core.crews.budgets import Call
 from core.flows.events import Event
 
 
@@ -52,7 +53,13 @@ class UpstashBudgetBook:
         )
         await self._scripts.run(settle, call.flow)
 
-    async def spending(self, tenant: str, day: str) -> list[Spending]:
-        """Return a day's roll-up: one HGETALL."""
-        reply = await self._redis.execute(["HGETALL", self._keys.spend(tenant, day)])
-        return records.spending(reply)
+    async def spending(
+        self, tenant: str, days: Sequence[str], *, hours: bool = False
+    ) -> list[Cell]:
+        """Return the cells of these days: one HGETALL each, in one request."""
+        if not days:
+            return []
+        keys = [self._keys.spend(tenant, day, hours=hours) for day in days]
+        replies = await self._redis.pipeline([["HGETALL", key] for key in keys])
+        of_days = zip(days, replies, strict=True)
+        return in_order([c for day, reply in of_days for c in records.cells(day, reply, hours)])

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
-from core.adapters.upstash.keys import DAY_MS, DayKeys, Keyspace
+from core.adapters.upstash.keys import DayKeys, Keyspace
+from core.costs.rollup import DAY_MS
 from core.crews import clock
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError

@@ -20,23 +20,20 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
 | | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
 | `partitions` | string | how many partitions the store was begun with (partitions.py) |
-| `{p}:t:spend:DAY` | hash | model, crew and task -> what that consumed on a day, as JSON; kept 400 days |
+| `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
+| | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
+| `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
 
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
-DAY_MS = 86_400_000
+from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
+
 Key = Annotated[str, "key"]
-
-
-def date(time_ms: int) -> str:
-    """Return the day of a time as roll-ups name it."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +51,17 @@ class FlowKeys:
 
 @dataclass(frozen=True, slots=True)
 class DayKeys:
-    """The roll-ups of a tenant around a day, which is counted from 1970."""
+    """The roll-ups of a tenant around a day, which is counted from 1970, and how long they may get."""
 
     yesterday: Key
     today: Key
     tomorrow: Key
+    yesterday_hours: Key
+    today_hours: Key
+    tomorrow_hours: Key
     day: int
+    most_cells: int = MOST_CELLS
+    most_hour_cells: int = MOST_HOUR_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,9 @@ class Keyspace:
     def deliveries(self, tenant: str) -> str:
         return self._of(tenant, "outbox", "deliveries")
 
-    def spend(self, tenant: str, day: str) -> str:
+    def spend(self, tenant: str, day: str, *, hours: bool = False) -> str:
         """`day` is a date: `2026-11-25`."""
-        return self._of(tenant, "spend", day)
+        return self._of(tenant, "spend", day, *(["hours"] if hours else []))
 
     def due_index(self, tag: str) -> str:
         """Return the index of due tenants of a partition."""
@@ -137,6 +139,14 @@ class Keyspace:
 
     def day_keys(self, tenant: str, day: int) -> DayKeys:
         """Return where a script that counts money counts it: a script must declare its keys."""
-        before, at, after = (date((day + off) * DAY_MS) for off in (-1, 0, 1))
+        yesterday, today, tomorrow = (day_of((day + off) * DAY_MS) for off in (-1, 0, 1))
         spend = self.spend
-        return DayKeys(spend(tenant, before), spend(tenant, at), spend(tenant, after), day)
+        return DayKeys(
+            spend(tenant, yesterday),
+            spend(tenant, today),
+            spend(tenant, tomorrow),
+            spend(tenant, yesterday, hours=True),
+            spend(tenant, today, hours=True),
+            spend(tenant, tomorrow, hours=True),
+            day,
+        )

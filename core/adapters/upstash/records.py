@@ -9,8 +9,9 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from core.blobs import BlobRef
+from core.costs.rollup import NAMELESS, Cell
 from core.costs.usage import Usage
-from core.crews.budgets import Call, Spending
+from core.crews.budgets import Call
 from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
@@ -187,16 +188,20 @@ def usage(stored: str) -> Usage:
 
 def call(reserved: Call) -> dict[str, Any]:
     """Return what is stored of a call under way, in the record of its step under the call's id."""
-    field = f"{reserved.model}|{reserved.crew}|{reserved.task}"
     bound = reserved.bound.public()
-    return {"number": reserved.number, "bound": bound, "accounts": [["day", field]]}
+    return {"number": reserved.number, "bound": bound, "cell": reserved.names}
 
 
-def spending(reply: Any) -> list[Spending]:
-    """Return a day's roll-up from a reply to HGETALL."""
-    return [_spending(name, value) for name, value in sorted(as_dict(reply).items())]
+def cells(day: str, reply: Any, hours: bool) -> list[Cell]:
+    """Return the cells of a day, or of its hours, from a reply to HGETALL."""
+    return [_cell(day, name, value, hours) for name, value in as_dict(reply).items()]
 
 
-def _spending(name: str, value: str) -> Spending:
-    model, crew, task = name.rsplit("|", 2)  # a model's name may hold any character
-    return Spending(model, crew, task, usage(value))
+def _cell(day: str, name: str, value: str, hours: bool) -> Cell:
+    hour, names = name.split("|", 1) if hours else (None, name)
+    at = None if hour is None else int(hour)
+    match names.split("|", 4):  # the last is the model, whose name may hold any character
+        case [crew, task, agent, subject, model]:
+            return Cell(day, at, crew, task, agent, subject, model, usage(value))
+        case _:  # another version has written it
+            return Cell(day, at, *NAMELESS, usage(value))

@@ -1,16 +1,15 @@
 -- Shared by the scripts that count what model calls consumed.
---   a call    {number, bound, accounts}, in the record of its step under its id
---   accounts  {window, field} of each sum that the call adds to, e.g. {'day', 'model|crew|task'}
---   sums      core/costs/usage.py: name -> whole number
-local SPEND_SECONDS = 400 * 86400
+--   a call   {number, bound, cell}, in the record of its step under its id
+--   a cell   {crew, task, agent, subject, model}: the sum of the roll-ups that a call adds to
+--   sums     core/costs/usage.py: name -> whole number
+local HOUR_MS, SPEND_SECONDS, FOLDED = 3600000, 400 * 86400, '~'
+local NAMELESS = {FOLDED, FOLDED, FOLDED, FOLDED, FOLDED}
 
 -- added: sums (JSON text, or nothing yet) with more added, as JSON text
-local function added(before, ...)
+local function added(before, more)
   local total, parts = cjson.decode(before or '{}'), {}
-  for _, more in ipairs({...}) do
-    for name, value in pairs(more) do
-      total[name] = (total[name] or 0) + value
-    end
+  for name, value in pairs(more) do
+    total[name] = (total[name] or 0) + value
   end
   for name, value in pairs(total) do
     push(parts, '"' .. name .. '":' .. int_str(value)) -- guard: all digits
@@ -19,58 +18,80 @@ local function added(before, ...)
 end
 
 -- lost_calls: the calls of a step that were never settled, each with `used`. Nobody can know now what
--- they cost: they count at their bounds. The step remembers them (`lost`), and the day on which they are
+-- they cost: they count at their bounds. The step remembers them (`lost`), and the hour in which they are
 -- counted: an answer that comes late corrects that.
 local function lost_calls(step, now)
   local lost = {}
   for id, call in pairs(step.calls or {}) do
-    call.used = call.bound
-    call.used.lost_calls = (call.used.lost_calls or 0) + 1
+    local used = call.bound
+    used.lost_calls = (used.lost_calls or 0) + 1
+    used.lost_nanodollars = (used.lost_nanodollars or 0) + (used.cost_nanodollars or 0)
+    call.used = used
     push(lost, call)
     step.lost = step.lost or {}
-    step.lost[id] = {used = call.used, accounts = call.accounts, day = math.floor(now / DAY_MS)}
+    step.lost[id] = {used = used, cell = call.cell, hour = math.floor(now / HOUR_MS)}
   end
   return lost
 end
 
--- windows_of: the keys to count in, by window.
---   returns  nothing if the caller's clock is more than a day from Redis'
-local function windows_of(now)
-  local key = ({YESTERDAY, TODAY, TOMORROW})[math.floor(now / DAY_MS) - args.day + 2]
-  return key and {day = key}
+-- field_of: the field of a roll-up that a cell's sums are in. Where there are too many, new cells
+-- count without their subject, and at last without any name (core/costs/rollup.py). That is the same
+-- field whenever it is asked for, since no cell is ever removed.
+--   rollup   {key, most (cells), known (field -> sums), count (of cells, once it is known)}
+--   prefix   what stands before the cell's names
+local function field_of(rollup, prefix, cell)
+  local crew, task, agent, subject, model = unpack(cell)
+  local field = prefix .. table.concat({crew, task, agent, subject, model}, '|')
+  if rollup.known[field] then
+    return field
+  end
+  rollup.count = rollup.count or redis.call('HLEN', rollup.key)
+  if rollup.count >= rollup.most then
+    field = prefix .. table.concat({crew, task, agent, FOLDED, model}, '|')
+    if rollup.count >= rollup.most * 1.25 and redis.call('HEXISTS', rollup.key, field) == 0 then
+      field = prefix .. table.concat(NAMELESS, '|')
+    end
+    rollup.known[field] = rollup.known[field] or redis.call('HGET', rollup.key, field) or nil
+  end
+  rollup.count = rollup.count + (rollup.known[field] and 0 or 1)
+  return field
 end
 
--- count: add calls, each with `used`, to all their accounts.
---   before   the flow's usage
---   returns  the flow's usage after it
-local function count(calls, windows, before)
-  local total, used = before, {}
+-- add_to: add calls, each with `used` and `cell`, to a roll-up
+local function add_to(key, most, prefix, calls)
+  local fields, written = {}, {}
   for _, call in ipairs(calls) do
-    total = added(total, call.used)
-    for _, account in ipairs(call.accounts) do
-      local key, field = windows[account[1]], account[2]
-      used[key] = used[key] or {}
-      used[key][field] = used[key][field] or {}
-      push(used[key][field], call.used)
-    end
+    call.cell = call.cell or NAMELESS -- another version has reserved it
+    push(fields, prefix .. table.concat(call.cell, '|'))
   end
-  for key, by_field in pairs(used) do
-    local fields, written = {}, {}
-    for field in pairs(by_field) do
-      push(fields, field)
-    end
-    local known = read(key, fields)
-    for _, field in ipairs(fields) do
-      push(written, field, added(known[field], unpack(by_field[field]))) -- guard: the calls before
-    end
-    if redis.call('HSET', key, unpack(written)) > 0 then
-      redis.call('EXPIRE', key, SPEND_SECONDS)
-    end
+  local rollup = {key = key, most = most, known = read(key, fields)}
+  for _, call in ipairs(calls) do
+    local field = field_of(rollup, prefix, call.cell)
+    rollup.known[field] = added(rollup.known[field], call.used) -- guard: the calls before
   end
-  return total
+  for field, sums in pairs(rollup.known) do
+    push(written, field, sums)
+  end
+  if redis.call('HSET', key, unpack(written)) > 0 then
+    redis.call('EXPIRE', key, SPEND_SECONDS)
+  end
 end
 
--- charge: count calls, each with `used`, in the windows of this day and in the flow's usage. Comes
+-- spend: add calls, each with `used` and `cell`, to the roll-ups of an hour, which is counted from 1970.
+--   returns  false if the caller's clock is more than a day from that hour
+local function spend(hour, calls)
+  local day = math.floor(hour / 24) - args.day + 2
+  local by_day = ({YESTERDAY, TODAY, TOMORROW})[day]
+  if not by_day then
+    return false
+  end
+  local by_hour = ({YESTERDAY_HOURS, TODAY_HOURS, TOMORROW_HOURS})[day]
+  add_to(by_day, args.most_cells, '', calls)
+  add_to(by_hour, args.most_hour_cells, string.format('%02d|', hour % 24), calls)
+  return true
+end
+
+-- charge: count calls, each with `used`, in the roll-ups of this hour and in the flow's usage. Comes
 -- before all else that is written.
 --   changes, fields  of the flow's state and hash: the usage is added to them
 --   returns          false if this is not possible for the caller's wrong clock
@@ -78,11 +99,13 @@ local function charge(flow, now, calls, changes, fields)
   if #calls == 0 then
     return true
   end
-  local windows = windows_of(now)
-  if not windows then
+  if not spend(math.floor(now / HOUR_MS), calls) then
     return false
   end
-  local usage = count(calls, windows, flow.usage)
+  local usage = flow.usage
+  for _, call in ipairs(calls) do
+    usage = added(usage, call.used)
+  end
   push(changes, '/usage', usage)
   push(fields, 'usage', usage)
   return true

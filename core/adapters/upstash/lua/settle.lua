@@ -6,23 +6,17 @@
 local field = 'step:' .. args.step
 
 local function correct_lost(flow, step)
-  local lost = step.lost and step.lost[args.call_id]
-  local day = lost and ({YESTERDAY, TODAY, TOMORROW})[lost.day - args.day + 2]
-  if not day then
-    return
-  end
-  local more = {}
+  local lost, more = step.lost and step.lost[args.call_id], {}
   for name, value in pairs(args.used) do
     more[name] = value
   end
-  for name, value in pairs(lost.used) do
+  for name, value in pairs(lost and lost.used or {}) do
     more[name] = (more[name] or 0) - value
   end
-  step.lost[args.call_id] = nil -- guard: corrected once
-  for _, account in ipairs(lost.accounts) do
-    local counted = read(day, {account[2]})
-    redis.call('HSET', day, account[2], added(counted[account[2]], more))
+  if not lost or not spend(lost.hour, {{cell = lost.cell, used = more}}) then
+    return
   end
+  step.lost[args.call_id] = nil -- guard: corrected once
   local usage = added(flow.usage, more)
   if not terminal(flow.status) then -- guard: the end is the last event
     change(flow, now_ms(), {'/usage', usage}, {step = step, fields = {'usage', usage}, alone = true})

@@ -1,0 +1,62 @@
+"""The roll-up: what model calls consumed, summed in cells, so that a report reads no single call.
+
+A cell is what was consumed on one day, or in one hour of it, by one crew, task, agent, subject and
+model. Days and hours are UTC, by the store's clock. A day has a bounded number of cells: beyond it
+new ones are counted without their subject, and beyond a quarter more without any name (`FOLDED`), so
+that no tenant's report grows without bound and no cost is lost.
+"""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core.costs.usage import Usage
+
+MOST_CELLS, MOST_HOUR_CELLS = 2_000, 5_000  # of a day, and of its hours together
+NOBODY = "-"  # the subject of what nobody launched
+FOLDED = "~"
+
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+
+Names = tuple[str, str, str, str, str]  # crew, task, agent, subject, model
+
+NAMELESS: Names = (FOLDED, FOLDED, FOLDED, FOLDED, FOLDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What was consumed on a day (`2026-11-25`), or in an hour of it (0 to 23)."""
+
+    day: str
+    hour: int | None
+    crew: str
+    task: str
+    agent: str
+    subject: str
+    model: str
+    usage: Usage
+
+    @property
+    def names(self) -> Names:
+        return self.crew, self.task, self.agent, self.subject, self.model
+
+
+def day_of(time_ms: float) -> str:
+    """Return the day of a time as roll-ups name it."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
+
+
+def in_order(cells: list[Cell]) -> list[Cell]:
+    """Return cells by day, hour and names."""
+    return sorted(cells, key=lambda c: (c.day, -1 if c.hour is None else c.hour, c.names))
+
+
+def folded(names: Names, known: Container[Names], count: int, most: int) -> Names:
+    """Return the names of the cell that a call is counted in, where `count` cells are known."""
+    if names in known or count < most:
+        return names
+    crew, task, agent, _, model = names
+    without_subject = crew, task, agent, FOLDED, model
+    if without_subject in known or count < most + most // 4:
+        return without_subject
+    return NAMELESS
