@@ -2,21 +2,25 @@
 
 UTF-8 is proven by decoding all that was read, since one Latin-1 letter may stand in its last line;
 a byte order mark is believed on the same terms. A file in which more letters are UTF-8 than bytes are
-not is UTF-8 with a few bytes that went wrong. What else is not UTF-8 is told apart by
-charset-normalizer, held to the two candidates we promise and shown only the lines that are not plain
-ASCII.
+not is UTF-8 with a few bytes that went wrong. What else is not UTF-8 is guessed by chardet, which is
+shown only the lines that are not plain ASCII and held to what exports are written in: the code pages of
+Windows, and those of East Asia. A guess is a guess: whoever reads it is told (`is_guess`).
 """
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 
-import charset_normalizer
+import chardet
 
 from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.sample import Sample
 
 SAMPLE_BYTES = 1 << 15
+_GUESSES = [f"cp125{n}" for n in range(9)] + [
+    "cp874", "cp932", "cp949", "gb18030", "big5hkscs", "euc_jis_2004", "iso8859-2", "iso8859-7",
+]  # fmt: skip
 BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -24,24 +28,19 @@ BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_BY_ZEROS = {  # which of four bytes are mostly zero
-    "x0x0": "utf-16-le",
-    "0x0x": "utf-16-be",
-    "x000": "utf-32-le",
-    "000x": "utf-32-be",
-}
 UNREADABLE = "\ufffd"  # in the place of bytes that are no text
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b\x1c\x1d\x1e\x1f"})
+KANA, FIRST_KANA = range(0xA1, 0xE0), range(0xA6, 0xC0)
+WRONG_ZEROS = 0.1  # of those in their place, up to which zeros are halves of characters
 CONTROL_SHARE = 0.05  # of bytes that are in no text, from which on a file is none
-CONTAINERS = {
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"\x1f\x8b": "a gzip archive",
-    b"%PDF": "a PDF",
-    b"PAR1": "a Parquet file",
-    b"<": "HTML or XML",
-    b"{": "JSON",
-    b"[{": "JSON",
+CONTAINERS = {  # how a file begins, and what it is
+    rb"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    rb"\xd0\xcf\x11\xe0": "an Excel workbook",
+    rb"\x1f\x8b": "a gzip archive",
+    rb"%PDF": "a PDF",
+    rb"PAR1": "a Parquet file",
+    rb"<": "HTML or XML",
+    rb"\{|\[\s*[\[{]": "JSON",
 }
 
 
@@ -67,17 +66,23 @@ def _byte_order_mark(head: bytes) -> str | None:
 
 
 def _unmarked_wide(head: bytes) -> str | None:
-    """Return how a file without a mark is read in which zeros are parts of most characters."""
-    zeros = "".join("0" if head[n::4].count(0) * 8 > len(head) else "x" for n in range(4))
-    encoding = _BY_ZEROS.get(zeros)
-    return encoding if encoding and "\n" in head.decode(encoding, "ignore") else None
+    """Return how a file without a mark is read in which zeros are parts of characters."""
+    zeros = [head[place::4].count(0) for place in range(4)]
+    by_zeros = {  # how many are where none belong, of those that are
+        "utf-32-le": zeros[0] / (min(zeros[1:]) or 1),
+        "utf-32-be": zeros[3] / (min(zeros[:3]) or 1),
+        "utf-16-le": (zeros[0] + zeros[2]) / (zeros[1] + zeros[3] or 1),
+        "utf-16-be": (zeros[1] + zeros[3]) / (zeros[0] + zeros[2] or 1),
+    }
+    wide = (name for name, wrong in by_zeros.items() if any(zeros) and wrong < WRONG_ZEROS)
+    return next((name for name in wide if "\n" in head.decode(name, "ignore")), None)
 
 
 def _refuse_binary(head: bytes) -> None:
     if not head.strip():
         raise BadCsv("The file is empty; upload a CSV with a header row and at least one row.")
-    for magic, what in CONTAINERS.items():
-        if head.lstrip().startswith(magic):
+    for pattern, what in CONTAINERS.items():
+        if re.match(pattern, head.lstrip()):
             raise BadCsv(f"The file is {what}, not a CSV; export it as CSV and upload that.")
     if len(head.translate(None, _CONTROLS)) < (1 - CONTROL_SHARE) * len(head):
         raise BadCsv("The file is binary, not a CSV; export it as CSV and upload that.")
@@ -89,13 +94,31 @@ def _unmarked(data: bytes) -> Iterator[tuple[str, str]]:
     sample = _lines_beyond_ascii(data)
     if _is_mostly_utf_8(sample):
         yield "utf-8", "replace"
-    yield _legacy_encoding(sample), "strict"
-    yield "latin-1", "strict"
+    guess = _guess(sample)
+    yield guess, "strict"
+    yield guess, "replace"
 
 
-def _legacy_encoding(sample: bytes) -> str:
-    found = charset_normalizer.from_bytes(sample, cp_isolation=["cp932", "cp1252"]).best()
-    return found.encoding if found else "cp1252"
+def is_guess(encoding: str) -> bool:
+    """Whether an encoding is neither proven nor said by the file."""
+    return not encoding.startswith("utf")
+
+
+def _guess(sample: bytes) -> str:
+    """Return Python's name of the encoding that letters are most likely in."""
+    found = chardet.detect(sample, include_encodings=_GUESSES)["encoding"]
+    name = codecs.lookup(found or "cp1252").name
+    return "cp932" if name == "cp1251" and _is_kana(sample) else name
+
+
+def _is_kana(sample: bytes) -> bool:
+    """Whether letters are Japan's half-width kana, which chardet takes for Cyrillic capitals.
+
+    Those have no codes that every fourth of kana has, and no text is written in them alone.
+    """
+    letters = [byte for byte in sample if byte >= KANA.start]
+    first = sum(byte in FIRST_KANA for byte in letters)
+    return all(byte in KANA for byte in letters) and first * 4 > len(letters)
 
 
 def _is_mostly_utf_8(sample: bytes) -> bool:

@@ -35,8 +35,9 @@ def detect_dialect(sample: str) -> Dialect:
     Raises BadCsv when nothing cuts the header into more than one column, or there is no header.
     """
     dialect, cut = _table_of(sample, _dialect(sample))
-    if len(_header(cut, dialect)) < 2 or _is_of_words(dialect):  # noqa: PLR2004 -- one
-        dialect, cut = _usual_table(sample, dialect)
+    is_table = len(_header(cut, dialect)) > 1 and not _is_of_words(dialect)
+    if not is_table or _misplaced(sample, dialect):
+        dialect, cut = _usual_table(sample, [(dialect, cut)] if is_table else [], dialect.lines)
     if is_a_row(_header(cut, dialect), cut[dialect.titles + 1 :]):
         raise BadCsv("The first line holds values, not column names; add a header row.")
     return dialect
@@ -56,15 +57,17 @@ def _table_of(sample: str, dialect: Dialect) -> tuple[Dialect, list[Row]]:
     return replace(wide, titles=header_place(cut) if is_usual else 0), cut
 
 
-def _usual_table(sample: str, found: Dialect) -> tuple[Dialect, list[Row]]:
-    """Return what the usual delimiter makes of a sample that cuts most rows alike.
+def _usual_table(
+    sample: str, found: list[tuple[Dialect, list[Row]]], lines: int
+) -> tuple[Dialect, list[Row]]:
+    """Return what cuts most rows of a sample alike: what was found, or a usual delimiter.
 
     Without any of them it is one column. Raises BadCsv where none cuts the header.
     """
     usual = [delimiter for delimiter in _USUAL if delimiter in sample] or [","]
-    dialects = [Dialect(delimiter, lines=found.lines) for delimiter in usual]
-    tables = [_table_of(sample, _of_writer(sample, dialect)) for dialect in dialects]
-    dialect, cut = max(tables, key=lambda table: _even_rows(*table))
+    dialects = [_of_writer(sample, Dialect(delimiter, lines=lines)) for delimiter in usual]
+    tables = found + [_table_of(sample, dialect) for dialect in dialects]
+    dialect, cut = max(tables, key=lambda table: _even_rows(sample, *table))
     if len(_header(cut, dialect)) < 2 and dialect.delimiter in sample:  # noqa: PLR2004 -- one
         raise BadCsv(
             "Only one column was found; separate the columns by a comma, semicolon, tab or pipe."
@@ -72,9 +75,11 @@ def _usual_table(sample: str, found: Dialect) -> tuple[Dialect, list[Row]]:
     return dialect, cut
 
 
-def _even_rows(dialect: Dialect, cut: list[Row]) -> int:
-    """Count the rows that have the usual width, if that is more than one cell."""
-    return sum(len(row) == dialect.width for row in cut) if dialect.width > 1 else 0
+def _even_rows(sample: str, dialect: Dialect, cut: list[Row]) -> int:
+    """Count the rows that have the usual width, if that is more than one cell, less those in doubt."""
+    if dialect.width <= 1:
+        return 0
+    return sum(len(row) == dialect.width for row in cut) - _misplaced(sample, dialect)
 
 
 def _rows(sample: str, dialect: Dialect) -> list[Row]:

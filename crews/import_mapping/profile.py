@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from crews.import_mapping.decoding import UNREADABLE, decoded
+from crews.import_mapping.decoding import UNREADABLE, decoded, is_guess
 from crews.import_mapping.dialect import SAMPLE_CHARS, detect_dialect, table
 from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.header import Body, is_blank
@@ -221,6 +221,8 @@ class _Table:
         yield from self.mended.note("rows were padded or cut to the header's length")
         yield from rows.plain.note("lines have a quote out of place, which was read as text")
         yield from rows.doubtful.note("cells hold lines like rows; check their quotes")
+        if is_guess(encoding):
+            yield f"read as {encoding}, a guess; if text looks wrong, save the file as UTF-8"
         yield from self.unreadable.note(f"rows hold bytes that are no {encoding}")
         if rows.dialect.titles:
             yield f"{rows.dialect.titles} lines above the header were left out"

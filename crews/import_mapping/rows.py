@@ -1,9 +1,9 @@
 """The rows of a CSV, none of them lost to a quote that stands where it should not.
 
 A reader that meets a stray quote, such as an inch mark, takes all lines up to the next quote for one
-cell, and says nothing. So a row of several lines is believed only if its quotes are as the format
-wants them (RFC 4180), and if its lines are not all rows by themselves. Otherwise its first line is
-read alone and the next line begins a row. What was read so is counted, with the first line of it.
+cell, and says nothing. So a row is believed only if its quotes are as the format wants them (RFC 4180),
+and one of several lines only if these are not all rows by themselves. Otherwise its first line is read
+alone and the next line begins a row. What was read so is counted, with the first line of it.
 """
 
 import csv
@@ -133,7 +133,7 @@ class Rows:
         for _ in range(self.dialect.lines):
             next(self.lines, None)
         lines = _Lines(self.lines, self.dialect.lines)
-        reader, self._in_vain = cut(lines, self.dialect), 0
+        reader, self._in_vain = cut(lines, self.dialect, strict=True), 0
         while True:
             lines.taken.clear()
             begin = lines.number + 1
@@ -141,49 +141,40 @@ class Rows:
                 cells = next(reader)
             except StopIteration:
                 return
-            except csv.Error:  # a cell that is too long, or a line end within a line
-                cells = None
-            yield Row(self._checked(cells, lines, begin), begin)
+            except csv.Error:  # of its quotes, or of its length
+                yield Row(self._of_first_line(lines, begin), begin)
+            else:
+                is_row = len(lines.taken) == 1 or self._is_believed(cells, lines, begin)
+                yield Row(cells if is_row else self._of_first_line(lines, begin), begin)
 
-    def _checked(self, cells: list[str] | None, lines: _Lines, begin: int) -> list[str]:
-        """Return the cells of a row, or those of its first line where it cannot be believed."""
-        if cells is not None and self._is_plain(cells, lines.taken):
-            return cells
-        if cells is not None and self._is_believed(cells, lines, begin):
-            return cells
+    def _is_believed(self, cells: list[str], lines: _Lines, begin: int) -> bool:
+        """Whether several lines are one row, whose quotes are all in place."""
+        holds_rows = self._hold_rows(cells, lines.taken)
+        if holds_rows and self._are_rows(lines.taken):
+            return False
+        self.doubtful.add(begin, holds_rows)
+        return True
+
+    def _of_first_line(self, lines: _Lines, begin: int) -> list[str]:
+        """Return the cells of the first line that was taken, and give back the others.
+
+        Those in which a file was cut stay taken, unless they look like rows.
+        """
+        taken = lines.taken
+        if self._is_cut_in(lines):
+            return next(cut(taken, self.dialect))
         self._in_vain += lines.keep_first()
         if self._in_vain > IN_VAIN * self.size:
             raise BadCsv(
                 f"The quotes from line {begin} on do not close; double those within cells."
             )
-        alone = self._alone(lines.taken[0])
-        if alone != cells:
-            self.plain.add(begin)
-        return alone
+        self.plain.add(begin)
+        return self._alone(taken[0])
 
-    def _is_plain(self, cells: list[str], taken: list[str]) -> bool:
-        """Whether there is nothing to doubt: one line, and as many cells as rows have."""
-        return len(taken) == 1 and (
-            len(cells) == self.dialect.width or self.dialect.quote not in taken[0]
-        )
-
-    def _is_believed(self, cells: list[str], lines: _Lines, begin: int) -> bool:
-        taken = lines.taken
-        holds_rows = self._hold_rows(cells, taken)
-        if self.is_cut and not holds_rows and lines.are_at_the_end:
-            return True
-        if not self._is_strict(taken):
-            return len(taken) == 1 and not self.dialect.width
-        if holds_rows and self._are_rows(taken):
+    def _is_cut_in(self, lines: _Lines) -> bool:
+        if not self.is_cut or not lines.are_at_the_end:
             return False
-        self.doubtful.add(begin, holds_rows)
-        return True
-
-    def _is_strict(self, taken: list[str]) -> bool:
-        try:
-            return len(list(cut(taken, self.dialect, strict=True))) == 1
-        except csv.Error:
-            return False
+        return not self._hold_rows(next(cut(lines.taken, self.dialect)), lines.taken)
 
     def _hold_rows(self, cells: list[str], taken: list[str]) -> bool:
         """Whether the cells with line breaks hold as many delimiters as rows in their place would."""
@@ -203,7 +194,7 @@ class Rows:
         """Cut one line: with its quotes, or with those as text if that comes nearer to the width."""
         quoted = next(cut([line], self.dialect), [])
         plain = [self._unquoted(cell) for cell in line.rstrip("\r\n").split(self.dialect.delimiter)]
-        width = self.dialect.width or len(plain)
+        width = self.dialect.width or len(quoted)
         return min(plain, quoted, key=lambda cells: abs(len(cells) - width))
 
     def _unquoted(self, cell: str) -> str:

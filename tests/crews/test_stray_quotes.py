@@ -39,21 +39,17 @@ def profile(text: str) -> Profile:
     return profile_csv(io.BytesIO(text.encode()))
 
 
-def lines_told(text: str) -> tuple[int, list[int]]:
-    """How many rows were read, and the lines that notes or a refusal name."""
-    try:
-        found = profile(text)
-    except BadCsv as refusal:
-        rows, told = 0, str(refusal)
-    else:
-        rows, told = found.rows, " ".join(found.notes)
-    return rows, [int(line) for line in re.findall(r"line (\d+)", told)]
+def read(text: str) -> tuple[int, list[int]]:
+    """How many rows were read, and the lines that notes name. Raises BadCsv."""
+    found = profile(text)
+    told = " ".join(found.notes)
+    return found.rows, [int(line) for line in re.findall(r"line (\d+)", told)]
 
 
 @given(
     TABLES, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]), st.sampled_from([*WRITERS])
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_a_table_of_any_writer_is_read_whole(
     rows: list[list[str]], delimiter: str, ends: str, writer: str
 ):
@@ -67,7 +63,7 @@ def test_a_table_of_any_writer_is_read_whole(
     st.sampled_from([*WRITERS]),
     st.data(),
 )
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=300)
 def test_one_stray_quote_takes_no_row_away_in_silence(
     rows: list[list[str]], delimiter: str, ends: str, writer: str, data: st.DataObject
 ):
@@ -77,7 +73,11 @@ def test_one_stray_quote_takes_no_row_away_in_silence(
     before = "".join(texts[:at]).count("\n")
     within = range(before + 1, before + 1 + texts[at].count("\n"))
     texts[at] = texts[at][:place] + '"' + texts[at][place:]
-    count, told = lines_told("".join(texts))
+    try:
+        count, told = read("".join(texts))
+    except BadCsv as refusal:
+        assert re.search(r"line \d+.*quotes", str(refusal))  # noqa: PT017 -- it may be raised
+        return
     assert count == len(rows) or set(told) & set(within), (count, told, within)
 
 
