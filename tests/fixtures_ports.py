@@ -3,27 +3,30 @@
 import json
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox
 from core.adapters.upstash import calls
+from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
+from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
-from core.crews.budgets import BudgetBook
+from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
+from core.webhooks.outbox import Outbox
 from tests.fixtures_servers import RoughGateway
 
 TTL_SECONDS = 3600
@@ -40,7 +43,9 @@ class Flows:
     log: FlowLog
     wake_queue: WakeQueue
     budgets: BudgetBook
+    outbox: Outbox
     keys: Keyspace = DEFAULT_KEYS
+    limits: Budgets = field(default_factory=lambda: MemoryBudgetBook(MemoryFlows()))
 
 
 async def leased(
@@ -56,9 +61,10 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
     return await leased(flows.ledger, flows.tenant, lease_ms, limit)
 
 
-def in_memory() -> Flows:
-    memory = MemoryFlows()
-    return Flows("t1", memory, memory, memory, MemoryBudgetBook(memory))
+def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
+    memory = memory or MemoryFlows()
+    book = MemoryBudgetBook(memory)
+    return Flows(tenant, memory, memory, memory, book, MemoryOutbox(memory), limits=book)
 
 
 def over_redis(
@@ -76,8 +82,10 @@ def over_redis(
         UpstashRunLedger(patient, ttl_seconds, keys, lua_folder, max_request_bytes),
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
-        UpstashBudgetBook(patient, keys, lua_folder),
+        UpstashBudgetBook(patient, keys, lua_folder, pubsub=HttpPubSub(url, token)),
+        UpstashOutbox(patient, keys, lua_folder, max_request_bytes),
         keys,
+        UpstashBudgets(patient, keys, lua_folder),
     )
 
 

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from core import bootstrap
-from core.adapters.memory import MemoryBlobs, MemoryFlows
+from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows, MemoryUsageBook
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Head, Status, events
 from core.flows.live import Hub
+from core.flows.stream_limiter import StreamLimiter
 from core.identity import SCOPES, Keys, mint
 from core.webhooks.targets import Targets
 from tests.fixtures_ports import a_launch
@@ -76,7 +77,11 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         keys=app.keys,
         flow_log=app.flows,
         hub=Hub(app.flows),
+        stream_limiter=StreamLimiter(chosen.streams_per_subject),
         ledger=app.flows,
+        budget_book=MemoryBudgetBook(app.flows),
+        budgets=MemoryBudgetBook(app.flows),
+        usage_book=MemoryUsageBook(app.flows),
         wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),

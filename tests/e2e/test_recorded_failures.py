@@ -17,8 +17,8 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core import bootstrap
 from core.adapters.memory import MemoryBlobs
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.crews.timing import Timing
@@ -26,7 +26,7 @@ from core.crews.worker import Worker
 from core.flows import Status
 from core.flows.live import Hub
 from functions import crew_agui
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.agui_parts import asked, check, read
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows
@@ -99,7 +99,9 @@ class Stage:
 
     def worker(self, ledger: Any = None) -> Worker:
         guardrails: dict[str, Any] = {"refuse": refuse}
-        runner = CrewAIRunner(lambda: self.model, {}, guardrails, GenaiPriceBook(), MemoryBlobs())
+        runner = CrewAIRunner(
+            lambda: self.model, {}, guardrails, CataloguePriceBook(), MemoryBlobs()
+        )
         timing = Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 1)
         flows = self.flows
         return worker_over(ledger or flows.ledger, flows.budgets, flows.wake_queue, runner, timing)
@@ -133,7 +135,9 @@ class Stage:
 
     async def cancel(self) -> None:
         await self.in_a_message()
-        await control.cancel(self.flows.ledger, tenant=self.flows.tenant, flow=await self.flow())
+        await FlowControl(self.flows.ledger, self.flows.wake_queue).cancel(
+            tenant=self.flows.tenant, flow=await self.flow()
+        )
 
     async def ask(self, run: str = "r1") -> list[tuple[str, dict[str, Any]]]:
         """Return what a client of the crew is sent."""

@@ -8,13 +8,14 @@ import pytest
 from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows
-from core.crews import control, launch
+from core.crews import launch
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.definition import Registry
 from core.crews.timing import Timing
 from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
 from tests.workers import worker_over
@@ -34,7 +35,7 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     flows, blobs = MemoryFlows(), MemoryBlobs()
     blobs.put("t", FILE, EXAMPLE.read_bytes(), "text/csv")
     runner = CrewAIRunner(
-        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs
+        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, CataloguePriceBook(), blobs
     )
     book = MemoryBudgetBook(flows)
     worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))
@@ -44,7 +45,9 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     for approve in (False, True):
         if (waiting := (await flows.state("t", flow)).waiting) is not None:
             said: dict[str, Any] = {"approve": approve, "review": waiting["review"]}
-            await control.resume(flows, flows, tenant="t", flow=flow, feedback="Say when.", **said)
+            await FlowControl(flows, flows).resume(
+                tenant="t", flow=flow, feedback="Say when.", **said
+            )
             await worker.run_flow("t", flow, NoLimit())
     state = await flows.state("t", flow)
     assert (state.head.status, state.error) == (Status.SUCCEEDED, None)

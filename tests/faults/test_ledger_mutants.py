@@ -8,6 +8,7 @@ the log takes no number twice, so without the other one the server refuses the s
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import ExpiredError, FencedError
 from tests.contract import (
     test_budget_book as book,
+)
+from tests.contract import (
+    test_budgets as budgets,
 )
 from tests.contract import (
     test_delete as deletion,
@@ -35,13 +39,19 @@ from tests.contract import (
     test_ledger_time as times,
 )
 from tests.contract import (
+    test_outbox as post,
+)
+from tests.contract import (
+    test_redis_keys as kept,
+)
+from tests.contract import (
     test_run_ledger as ledger,
 )
 from tests.faults.test_ledger_machine import over_gateway, played
 from tests.fixtures_ports import Flows, over_redis, own_keys
 
 Story = Callable[[Flows], Awaitable[None]]
-KILLED = (AssertionError, pytest.fail.Exception, FencedError, ExpiredError)
+KILLED = (AssertionError, TimeoutError, pytest.fail.Exception, FencedError, ExpiredError)
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,24 @@ def without(code: str) -> str:
 def in_each_write(guard: str, *tests: Story, instead: str | None = None) -> list[Mutant]:
     """Mutants of a guard that emit, release and commit share, each with the test of one of them."""
     return [Mutant("flow", guard, test, test is tests[0], instead) for test in tests]
+
+
+def of_outbox(
+    script: str,
+    guard: str,
+    test: Callable[[post.Leasing], Awaitable[None]],
+    instead: str | None = None,
+) -> Mutant:
+    """Return a mutant of a script of the outbox, of which the ledger's machine knows nothing."""
+
+    async def story(flows: Flows) -> None:
+        await test(post.Leasing(flows))
+
+    return Mutant(script, guard, story, any_order=False, instead=instead)
+
+
+def of_deletion(guard: str, test: Story = kept.nothing_is_left_of_a_deleted_flow) -> Mutant:
+    return Mutant("delete", guard, test, any_order=False)
 
 
 MUTANTS = [
@@ -223,6 +251,29 @@ MUTANTS = [
         "delete", "only what has ended", deletion.test_what_has_not_ended_is_not_deleted,
         any_order=False,
     ),
+    of_deletion("its expiry"),
+    of_deletion("its line in the list"),
+    of_deletion("its webhooks"),
+    of_deletion("whoever sends them"),
+    of_outbox(
+        "outbox_lease", "whose lease is not over",
+        post.test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due_soon,
+    ),
+    of_outbox("outbox_lease", "the epoch", post.test_whoever_held_it_too_long_is_fenced),
+    of_outbox(
+        "outbox_save", "gone", post.test_a_flow_that_left_does_not_come_again,
+        instead="stored = stored or cjson.encode({epoch = args.epoch})\nif false then",
+    ),
+    of_outbox("outbox_save", "fence", post.test_whoever_held_it_too_long_is_fenced),
+    of_outbox(
+        "outbox_save", "the lease is kept",
+        post.test_what_changes_after_a_lease_was_renewed_is_still_for_who_has_it,
+    ),
+    of_outbox(
+        "outbox_save", "news",
+        post.test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due_soon,
+        instead="elseif false then",
+    ),
     Mutant(
         "lease", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,
         any_order=False,
@@ -268,6 +319,59 @@ MUTANTS = [
     Mutant(
         "settle", "the end is final",
         book.test_at_the_end_all_calls_under_way_are_lost,
+    ),
+    Mutant("settle", "once", budgets.test_both_sent_again_hold_and_spend_once),
+    Mutant(
+        "reserve", "what others hold",
+        budgets.test_what_others_hold_is_not_given_away_twice, any_order=False,
+        instead="      local free = left",
+    ),
+    Mutant(
+        "reserve", "it is held", budgets.test_what_others_hold_is_not_given_away_twice,
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "every budget",
+        partial(
+            budgets.test_of_several_budgets_all_have_room_or_none_holds_anything, narrow="third"
+        ),
+        any_order=False,
+        instead="      if #accounts == 0 then push(accounts, each) end",
+    ),
+    Mutant(
+        "reserve", "all or nothing", budgets.test_one_call_that_costs_ten_budgets_is_never_made,
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "it holds nothing",
+        budgets.test_a_call_that_waits_for_money_holds_and_spends_nothing, any_order=False,
+        instead="      worst.state.wanted, worst.state.spent = true, call.bound.cost_nanodollars",
+    ),
+    Mutant(
+        "reserve", "nobody knows what it costs",
+        budgets.test_a_model_that_nobody_knows_the_price_of_is_refused, any_order=False,
+    ),
+    Mutant(
+        "money", "it may have been made",
+        budgets.test_a_lost_call_is_spent_at_its_bound_until_its_answer_comes, any_order=False,
+        instead="    call.used = {lost_calls = 1}; push(lost, call)",
+    ),
+    Mutant(
+        "budgets", "it is spent",
+        budgets.test_what_is_held_is_spent_at_its_price_and_the_rest_given_back, any_order=False,
+    ),
+    Mutant(
+        "budgets", "told once", budgets.test_each_alert_is_told_once_in_a_window, any_order=False,
+        instead="    if state.spent * 100 >= state.limit * percent then",
+    ),
+    Mutant(
+        "budgets", "who waits hears of it",
+        budgets.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
+    ),
+    Mutant(
+        "save_budget", "what waits is due",
+        partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
     ),
     Mutant(
         "money", "the calls before", book.test_many_calls_at_once_are_counted_each_once,
