@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from crews.import_mapping.numerals import with_comma, with_point
+from crews.import_mapping.numerals import bare, with_comma, with_point
 from crews.import_mapping.rows import Row
 
 _KINDS = {
@@ -66,7 +66,7 @@ def _kinds(body: Sequence[Row], place: int) -> list[str]:
 
 
 def _kind(cell: str) -> str:
-    text = cell.strip()[:_CELL_CHARS]
+    text = bare(cell.strip()[:_CELL_CHARS])
     if with_point(text) is not None or with_comma(text) is not None:
         return "number"
     return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(text)), "")

@@ -8,6 +8,7 @@ a reader can tell how columns hang together: that FULLADDR says again what NUMBE
 import csv
 import io
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,12 +29,13 @@ CELL_CHARS = 60
 NAME_CHARS = 200
 COLUMN_LIMIT = 500
 RAGGED_SHARE = 0.1
+_ROUNDED = re.compile(r"\d\.\d+E\+\d\d")
 LINE_CHARS = 1 << 19  # a line with more is no row of a table
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column; shares are of the rows (`numeric_share`: of the cells that are not empty)."""
+    """One column; shares are of the rows (`numeric_share`: of the cells that are not empty, and do not say so as N/A does)."""
 
     name: str
     empty_share: float
@@ -112,6 +114,8 @@ class _Column:
     shortest: int | None = None
     longest: int = 0
     filled: int = 0
+    zeros: int = 0  # codes of digits that begin with one
+    rounded: int = 0  # as spreadsheets write long numbers
     numbers: Numbers = field(default_factory=Numbers)
     values: Counter[str] = field(default_factory=Counter)
 
@@ -122,10 +126,17 @@ class _Column:
         self.filled += 1
         self.shortest = len(cell) if self.shortest is None else min(self.shortest, len(cell))
         self.longest = max(self.longest, len(cell))
-        if cell[-1].isdigit():  # every number ends in a digit; most words are spared the trial
-            self.numbers.add(cell)
+        self.numbers.add(cell)
+        self.zeros += cell[0] == "0" and len(cell) > 1 and cell.isdecimal()
+        self.rounded += "E+" in cell and bool(_ROUNDED.fullmatch(cell))
         if (value := cell[:CELL_CHARS]) in self.values or len(self.values) < DISTINCT_LIMIT:
             self.values[value] += 1
+
+    def notes(self, name: str) -> Iterator[str]:
+        if self.zeros:
+            yield f"column {name!r} has {self.zeros} codes that begin with a zero; import it as text"
+        if self.rounded:
+            yield f"column {name!r} has {self.rounded} numbers like 1.23E+17, whose last digits are lost"
 
     def profile(self, name: str, samples: list[str]) -> ColumnProfile:
         numbers, rows = self.numbers.best, self.empty + self.filled
@@ -134,7 +145,7 @@ class _Column:
             empty_share=_share(self.empty, rows),
             distinct=len(self.values),
             length=(self.shortest or 0, self.longest),
-            numeric_share=_share(numbers.count, self.filled),
+            numeric_share=_share(numbers.count, self.filled - self.numbers.absent),
             range=(numbers.low, numbers.high) if numbers.count else None,
             integer=bool(numbers.count) and numbers.integers,
             frequent=self.values.most_common(FREQUENT_VALUES),
@@ -221,6 +232,8 @@ class _Table:
         yield from self.mended.note("rows were padded or cut to the header's length")
         yield from rows.plain.note("lines have a quote out of place, which was read as text")
         yield from rows.doubtful.note("cells hold lines like rows; check their quotes")
+        for name, column in zip(self.names, self.columns, strict=True):
+            yield from column.notes(name)
         if is_guess(encoding):
             yield f"read as {encoding}, a guess; if text looks wrong, save the file as UTF-8"
         yield from self.unreadable.note(f"rows hold bytes that are no {encoding}")
