@@ -9,8 +9,8 @@ import pytest
 
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryFlows
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.ledger import Claim
 from tests.crewai_parts import a_harness
@@ -21,7 +21,7 @@ Happening = Callable[[MemoryFlows], Awaitable[None]]
 
 
 async def is_cancelled(memory: MemoryFlows) -> None:
-    await control.cancel(memory, tenant="t", flow="f")
+    await FlowControl(memory, memory).cancel(tenant="t", flow="f")
 
 
 async def is_claimed_by_another(memory: MemoryFlows) -> None:
@@ -39,7 +39,7 @@ async def runs_out_of_time(memory: MemoryFlows) -> None:
 
 
 async def is_deleted(memory: MemoryFlows) -> None:
-    await control.cancel(memory, tenant="t", flow="f")
+    await FlowControl(memory, memory).cancel(tenant="t", flow="f")
     await memory.delete("t", "f")
 
 
