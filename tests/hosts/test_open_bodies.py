@@ -11,7 +11,7 @@ import h2.connection
 import h2.events
 import pytest
 
-from functions._open_bodies import BYTES_PER_SUBJECT
+from functions._http.open_bodies import BYTES_PER_SUBJECT
 from infra.local.processes import Processes, free_port, is_listening
 from tests.certificate import Certificate, self_signed
 from tests.fixtures_api import SECRET, Api

@@ -8,7 +8,7 @@ import pytest
 
 from core.adapters.qstash import QStashVerifier
 from core.errors import UnauthenticatedError
-from functions._wakeups import named_flow
+from functions._worker.wakeups import named_flow
 
 DEEP = "[" * 4000
 VERIFIER = QStashVerifier(["k" * 32])
