@@ -5,18 +5,20 @@ on its `flow_id`, of which `kickoff_id` is the UUID; /amp takes both. docs/amp.m
 AMP and what is not.
 """
 
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from core import bootstrap
+from core import bootstrap, json_text
 from core.crews import control, launch
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
-from core.json_text import compact
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import Subscriptions
 from functions import _amp, _app, _auth, _polling, _problem
@@ -75,10 +77,27 @@ async def amp_status(
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     state = await bootstrap.values().whole(who.tenant, state)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
-    body = compact(_amp.status(state, documented=result == "object"))
-    return Response(
-        body, 200, headers | _polling.retry_after_header(state.head), "application/json"
-    )
+    answer = _amp.status(state, documented=result == "object")
+    return _in_pieces(answer, headers | _polling.retry_after_header(state.head))
+
+
+def _in_pieces(answer: _amp.Answer, headers: dict[str, str]) -> Response:
+    """Return an answer which may be as large as all results of a flow together.
+
+    Others are answered between two pieces. One of a single piece is sent as it is.
+    """
+    pieces = json_text.pieces(answer)
+    first, second = next(pieces), next(pieces, None)
+    if second is None:
+        return Response(first, headers=headers, media_type="application/json")
+    body = _one_by_one(itertools.chain((first, second), pieces))
+    return StreamingResponse(body, headers=headers, media_type="application/json")
+
+
+async def _one_by_one(pieces: Iterable[bytes]) -> AsyncGenerator[bytes]:
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)
 
 
 def _of_crew(state: Flow, crew: str) -> Flow:
