@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.costs.prices import PriceBook
+    from core.costs.recording import UsageBook
+    from core.crews.budgets import BudgetBook, Budgets
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
@@ -225,6 +228,22 @@ def launcher() -> "Launcher":
 
 
 @_provider
+def prices() -> "PriceBook":
+    """Return what calls cost. Its catalogues take a second to load."""
+    from core.adapters.price_catalogues import CataloguePriceBook
+
+    return CataloguePriceBook()
+
+
+@_provider
+def usage_book() -> "UsageBook":
+    """Return what counts calls that were made elsewhere."""
+    from core.adapters.upstash.usage import UpstashUsageBook
+
+    return UpstashUsageBook(redis(), keyspace())
+
+
+@_provider
 def runner() -> "CrewRunner":
     """Return CrewAI with the model of the settings. Takes seconds to load."""
     from core.adapters.crewai.environ import prepare_environ
@@ -232,14 +251,13 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
-    from core.adapters.genai_prices import GenaiPriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
     return CrewAIRunner(
         _model(),
         TOOLS,
         GUARDRAILS,
-        GenaiPriceBook(),
+        prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
     )
@@ -273,9 +291,26 @@ def _model() -> "Callable[[], BaseLLM]":
 
 
 @_provider
+def budget_book() -> "BudgetBook":
+    """Return what holds and counts the money of model calls."""
+    from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.http import HttpPubSub
+
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+
+
+@_provider
+def budgets() -> "Budgets":
+    """Return the budgets of tenants."""
+    from core.adapters.upstash.budget_store import UpstashBudgets
+
+    return UpstashBudgets(redis(), keyspace())
+
+
+@_provider
 def worker() -> "Worker":
     """Return what takes flows forward."""
-    from core.adapters.upstash.budgets import UpstashBudgetBook
     from core.crews.lessons import NoLessons
     from core.crews.step_runner import StepRunner
     from core.crews.timing import Timing
@@ -283,8 +318,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    budgets = UpstashBudgetBook(redis(), keyspace())
-    steps = StepRunner(ledger(), budgets, runner(), NoLessons(), timing, values())
+    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

@@ -3,7 +3,7 @@
 import json
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox
 from core.adapters.upstash import calls
+from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
@@ -21,7 +22,7 @@ from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
-from core.crews.budgets import BudgetBook
+from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
@@ -44,6 +45,7 @@ class Flows:
     budgets: BudgetBook
     outbox: Outbox
     keys: Keyspace = DEFAULT_KEYS
+    limits: Budgets = field(default_factory=lambda: MemoryBudgetBook(MemoryFlows()))
 
 
 async def leased(
@@ -61,7 +63,8 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
 
 def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     memory = memory or MemoryFlows()
-    return Flows(tenant, memory, memory, memory, MemoryBudgetBook(memory), MemoryOutbox(memory))
+    book = MemoryBudgetBook(memory)
+    return Flows(tenant, memory, memory, memory, book, MemoryOutbox(memory), limits=book)
 
 
 def over_redis(
@@ -79,9 +82,10 @@ def over_redis(
         UpstashRunLedger(patient, ttl_seconds, keys, lua_folder, max_request_bytes),
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
-        UpstashBudgetBook(patient, keys, lua_folder),
+        UpstashBudgetBook(patient, keys, lua_folder, pubsub=HttpPubSub(url, token)),
         UpstashOutbox(patient, keys, lua_folder, max_request_bytes),
         keys,
+        UpstashBudgets(patient, keys, lua_folder),
     )
 
 

@@ -6,10 +6,12 @@ can know then whether the provider was paid. An answer that comes after that cor
 counted is in the flow's usage and in the tenant's roll-ups (`core.costs.rollup`).
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.usage import Usage
 from core.flows.events import Event
@@ -33,6 +35,7 @@ class Call:
     bound: Usage
     agent: str = NOBODY
     subject: str = NOBODY  # who launched the flow
+    least_nanodollars: int | None = None  # what it costs at least to be of use; None: its bound
 
     @property
     def names(self) -> Names:
@@ -53,8 +56,11 @@ class BudgetBook(Protocol):
     UnavailableError.
     """
 
-    async def reserve(self, call: Call) -> None:
-        """Hold the call's bound. Raises ExpiredError when the flow's time is over."""
+    async def reserve(self, call: Call) -> Refusal | None:
+        """Hold the call's bound in all the budgets that it counts in; or in none, and say why.
+
+        Raises ExpiredError when the flow's time is over.
+        """
         ...
 
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
@@ -66,8 +72,35 @@ class BudgetBook(Protocol):
         """
         ...
 
+    def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Subscribe to calls that give back money which a refused reservation was told is held."""
+        ...
+
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
+        ...
+
+
+class Budgets(Protocol):
+    """Port: the budgets of tenants. Whatever changes one wakes the flows that wait for money."""
+
+    async def save(self, tenant: str, budget: Budget) -> None:
+        """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
+
+        What it has spent in the present window stays.
+        """
+        ...
+
+    async def delete(self, tenant: str, budget: str) -> None:
+        """Remove a budget. Raises NotFoundError."""
+        ...
+
+    async def save_zone(self, tenant: str, zone: Zone) -> None:
+        """Store in which time zone the tenant's days and months begin; without one in UTC."""
+        ...
+
+    async def all(self, tenant: str) -> TenantBudgets:
+        """Return the budgets of a tenant, and what they have spent in the present day and month."""
         ...

@@ -111,6 +111,8 @@ class ExpiredError(Exception):
     """The flow has taken as long as it may: end it."""
 
 
+FOR_MONEY = "budget"  # the reason of a flow that waits until a budget has room
+
 # Of an id that was made of what the request brought.
 ID_TAKEN = "this Idempotency-Key, or AG-UI run, belongs to another request: take a new one"
 
@@ -149,6 +151,13 @@ class RunLedger(Protocol):
 
         Its log begins with `launch.first_events()`. Every later change of the public state is a
         STATE_DELTA in the log, before the events that are written with it. It is due at once.
+        Raises ConflictError if another request has this id.
+        """
+        ...
+
+    async def created_by(self, tenant: str, flow: str, digest: str) -> bool:
+        """Tell whether this request made the flow; False if there is none.
+
         Raises ConflictError if another request has this id.
         """
         ...
@@ -255,7 +264,8 @@ class RunLedger(Protocol):
 
         `request` tells this request from every other (`request_id` of its payload where it is
         None): only the one that moved the flow may be sent again. A flow that waits says `waiting`
-        for what, and is not looked at before its time is over or it moves on. What it waited for
+        for what, and is not looked at before its time is over or it moves on; one that waits for money
+        (`{"reason": "budget", "until_ms": ...}`) also then, and when a budget changes. What it waited for
         is kept as one more result, `answer` (name, result), and the flow is due at once. When it
         ends, its steps that run end with it as failed or cancelled, calls that were never settled
         count as lost, and messages that are open are ended. Its webhooks are due at once. Raises

@@ -8,6 +8,7 @@ the log takes no number twice, so without the other one the server refuses the s
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import ExpiredError, FencedError
 from tests.contract import (
     test_budget_book as book,
+)
+from tests.contract import (
+    test_budgets as budgets,
 )
 from tests.contract import (
     test_delete as deletion,
@@ -47,7 +51,7 @@ from tests.faults.test_ledger_machine import over_gateway, played
 from tests.fixtures_ports import Flows, over_redis, own_keys
 
 Story = Callable[[Flows], Awaitable[None]]
-KILLED = (AssertionError, pytest.fail.Exception, FencedError, ExpiredError)
+KILLED = (AssertionError, TimeoutError, pytest.fail.Exception, FencedError, ExpiredError)
 
 
 @dataclass(frozen=True)
@@ -315,6 +319,59 @@ MUTANTS = [
     Mutant(
         "settle", "the end is final",
         book.test_at_the_end_all_calls_under_way_are_lost,
+    ),
+    Mutant("settle", "once", budgets.test_both_sent_again_hold_and_spend_once),
+    Mutant(
+        "reserve", "what others hold",
+        budgets.test_what_others_hold_is_not_given_away_twice, any_order=False,
+        instead="      local free = left",
+    ),
+    Mutant(
+        "reserve", "it is held", budgets.test_what_others_hold_is_not_given_away_twice,
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "every budget",
+        partial(
+            budgets.test_of_several_budgets_all_have_room_or_none_holds_anything, narrow="third"
+        ),
+        any_order=False,
+        instead="      if #accounts == 0 then push(accounts, each) end",
+    ),
+    Mutant(
+        "reserve", "all or nothing", budgets.test_one_call_that_costs_ten_budgets_is_never_made,
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "it holds nothing",
+        budgets.test_a_call_that_waits_for_money_holds_and_spends_nothing, any_order=False,
+        instead="      worst.state.wanted, worst.state.spent = true, call.bound.cost_nanodollars",
+    ),
+    Mutant(
+        "reserve", "nobody knows what it costs",
+        budgets.test_a_model_that_nobody_knows_the_price_of_is_refused, any_order=False,
+    ),
+    Mutant(
+        "money", "it may have been made",
+        budgets.test_a_lost_call_is_spent_at_its_bound_until_its_answer_comes, any_order=False,
+        instead="    call.used = {lost_calls = 1}; push(lost, call)",
+    ),
+    Mutant(
+        "budgets", "it is spent",
+        budgets.test_what_is_held_is_spent_at_its_price_and_the_rest_given_back, any_order=False,
+    ),
+    Mutant(
+        "budgets", "told once", budgets.test_each_alert_is_told_once_in_a_window, any_order=False,
+        instead="    if state.spent * 100 >= state.limit * percent then",
+    ),
+    Mutant(
+        "budgets", "who waits hears of it",
+        budgets.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
+    ),
+    Mutant(
+        "save_budget", "what waits is due",
+        partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
     ),
     Mutant(
         "money", "the calls before", book.test_many_calls_at_once_are_counted_each_once,

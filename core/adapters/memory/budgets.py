@@ -1,31 +1,37 @@
 """The money of model calls in memory."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from core.adapters.memory.flows import MemoryFlows
+from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
 from core.costs.rollup import Cell
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import FencedError
+from core.errors import ConflictError, NotFoundError
 from core.flows.events import Event
 
 
 class MemoryBudgetBook:
-    """BudgetBook over the flows it shares with the ledger."""
+    """BudgetBook and Budgets over the flows it shares with the ledger."""
 
     def __init__(self, flows: MemoryFlows) -> None:
         self._flows = flows
 
-    async def reserve(self, call: Call) -> None:
+    async def reserve(self, call: Call) -> Refusal | None:
         record = self._flows.record(call.tenant, call.flow)
         step = record.held(call.step, call.epoch)
         if step.state != "running":
             raise FencedError
         if call.number in record.numbers[call.step]:
-            return
-        record.check_time(self._flows.now_ms())
+            return None
+        record.check_time(now := self._flows.now_ms())
+        if (refusal := self._flows.limits.hold(call, now)) is not None:
+            return refusal
         record.numbers[call.step].add(call.number)
         record.calls[call.id] = call
+        return None
 
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
         record = self._flows.record(call.tenant, call.flow)
@@ -43,3 +49,28 @@ class MemoryBudgetBook:
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         return self._flows.spending(tenant, days, hours=hours)
+
+    def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        return self._flows.limits.settles(tenant)
+
+    async def save(self, tenant: str, budget: Budget) -> None:
+        known = self._flows.limits.budgets[tenant]
+        if budget.id not in known and len(known) >= MOST_BUDGETS:
+            raise ConflictError(TOO_MANY)
+        known[budget.id] = budget
+        self._flows.wake_for_money(tenant)
+
+    async def delete(self, tenant: str, budget: str) -> None:
+        if self._flows.limits.budgets[tenant].pop(budget, None) is None:
+            raise NotFoundError(f"no budget {budget}")
+        self._flows.wake_for_money(tenant)
+
+    async def save_zone(self, tenant: str, zone: Zone) -> None:
+        self._flows.limits.zones[tenant] = zone
+        self._flows.wake_for_money(tenant)
+
+    async def all(self, tenant: str) -> TenantBudgets:
+        limits = self._flows.limits
+        budgets = sorted(limits.budgets[tenant].values(), key=lambda budget: budget.id)
+        states = limits.states(tenant, self._flows.now_ms())
+        return TenantBudgets(limits.zone(tenant), tuple(budgets), tuple(states))

@@ -11,6 +11,7 @@ from core.adapters.memory.spending import MemorySpending
 from core.blobs import BlobRef
 from core.crews import clock
 from core.crews.ledger import (
+    FOR_MONEY,
     ID_TAKEN,
     Claim,
     FencedError,
@@ -40,6 +41,7 @@ class MemoryFlows(MemorySpending):
         super().__init__(now_ms)
         self._due = DueSet()
         self._orders = itertools.count()
+        self._wait_for_money = set[tuple[str, str]]()
         self.outbox: dict[tuple[str, str], int] = {}
 
     async def create(self, tenant: str, launch: Launch) -> bool:
@@ -58,6 +60,12 @@ class MemoryFlows(MemorySpending):
         if launch.webhooks:
             self.outbox[tenant, launch.flow] = now
         return True
+
+    async def created_by(self, tenant: str, flow: str, digest: str) -> bool:
+        known = self._records.get((tenant, flow))
+        if known is not None and known.digest != digest:
+            raise ConflictError(ID_TAKEN)
+        return known is not None
 
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         del fresh
@@ -256,8 +264,17 @@ class MemoryFlows(MemorySpending):
         record.change(events, now)
         if not to.terminal:
             self._plan(tenant, record, now)
+        self._wait_for_money.discard((tenant, flow))
+        if (waiting or {}).get("reason") == FOR_MONEY:
+            self._wait_for_money.add((tenant, flow))
         if (tenant, flow) in self.outbox:
             self.outbox[tenant, flow] = min(now, self.outbox[tenant, flow])
+
+    def wake_for_money(self, tenant: str) -> None:
+        """Have the flows that wait for money looked at now."""
+        for owner, flow in self._wait_for_money:
+            if owner == tenant:
+                self._due.put(tenant, flow, self._now_ms())
 
     def _end(self, tenant: str, record: Record, now: int) -> None:
         """End the steps that run with their flow, and the messages that they have open."""
@@ -267,7 +284,9 @@ class MemoryFlows(MemorySpending):
 
     def _plan(self, tenant: str, record: Record, now: int) -> None:
         """Say when a flow that has moved is to be looked at next."""
-        waits_until = record.flow.deadline_ms or now + DAY_MS
+        waits_until = (record.flow.waiting or {}).get("until_ms") or now + DAY_MS
+        if record.flow.deadline_ms is not None:
+            waits_until = record.flow.deadline_ms
         record.plan.look = waits_until if record.waits else now
         record.plan.seen = record.flow.head.version
         self._schedule(tenant, record, now)

@@ -35,6 +35,7 @@ class Record:
         default_factory=dict[str, tuple[Call, Usage, int]]
     )  # counted at their bounds, and when
     numbers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])  # of calls, ever
+    alerts: list[Event] = field(default_factory=list[Event])  # to be told with the next change
     moved_by: str = ""  # the request of the last transition
     failures: int = 0  # outside of steps, since the last commit
 
@@ -67,7 +68,8 @@ class Record:
         self.flow = replace(self.flow, head=head, updated_ms=now_ms)
         before, self.published = self.published, self.flow.public()
         delta = {"type": "STATE_DELTA", "delta": list(_changes("", before, self.published))}
-        return self.append([delta, *new])
+        alerts, self.alerts = self.alerts, []
+        return self.append([delta, *alerts, *new])
 
     def correct(self, new: Usage, now_ms: int) -> None:
         """Add to the usage. An ended flow gets a new version for it, and no event."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from core.adapters.memory.limits import MemoryBudgets
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
 from core.costs.rollup import (
@@ -41,6 +42,7 @@ class MemorySpending(MemoryLog):
     def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
         super().__init__()
         self._now_ms = now_ms
+        self.limits = MemoryBudgets()
         self.spent: dict[tuple[str, str, bool], Cells] = {}
 
     def now_ms(self) -> int:
@@ -58,13 +60,17 @@ class MemorySpending(MemoryLog):
         """Count what a lost call consumed after all in place of its bound, once."""
         if call_id in record.lost:
             call, bound, counted_ms = record.lost.pop(call_id)
-            self._spend(call, usage - bound, tenant, counted_ms)
+            self.spend(tenant, call.names, usage - bound, counted_ms)
+            more = usage.cost_nanodollars - bound.cost_nanodollars
+            record.alerts += self.limits.spend(call, 0, more, tells=not record.ended)
             record.correct(usage - bound, self._now_ms())
 
     def count(self, record: Record, call: Call, usage: Usage, tenant: str) -> None:
         """Add what a call consumed to its flow and to the roll-ups of the day."""
         record.use(usage)
-        self._spend(call, usage, tenant, self._now_ms())
+        bound = call.bound.cost_nanodollars
+        record.alerts += self.limits.spend(call, bound, usage.cost_nanodollars)
+        self.spend(tenant, call.names, usage, self._now_ms())
 
     def cells(self, tenant: str, day: str, *, hours: bool) -> Cells:
         """Return the sums of a day, or of its hours, to add to."""
@@ -81,7 +87,8 @@ class MemorySpending(MemoryLog):
             ]
         )
 
-    def _spend(self, call: Call, usage: Usage, tenant: str, at_ms: int) -> None:
+    def spend(self, tenant: str, names: Names, usage: Usage, at_ms: int) -> None:
+        """Add to the roll-ups of a day and its hours."""
         day, hour = day_of(at_ms), at_ms // HOUR_MS % 24
-        self.cells(tenant, day, hours=False).add(None, call.names, usage)
-        self.cells(tenant, day, hours=True).add(hour, call.names, usage)
+        self.cells(tenant, day, hours=False).add(None, names, usage)
+        self.cells(tenant, day, hours=True).add(hour, names, usage)

@@ -1,17 +1,20 @@
 """BudgetBook over Redis: reserving and settling a call are one script each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from core.adapters.upstash import records, scripts
+from core.adapters.upstash import budget_records, records, scripts
 from core.adapters.upstash.calls import FOLDER, ScriptRunner, encoded
-from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
+from core.costs.budget import Refusal
 from core.costs.rollup import Cell, in_order
 from core.costs.usage import Usage
 from core.crews import clock
 from core.crews.budgets import Call
+from core.errors import UnavailableError
 from core.flows.events import Event
 
 
@@ -24,27 +27,34 @@ class UpstashBudgetBook:
         keys: Keyspace | None = None,
         lua_folder: Path = FOLDER,
         now_ms: Callable[[], int] = clock.now_ms,
+        pubsub: PubSub | None = None,
     ) -> None:
-        self._redis = redis
+        self._redis, self._pubsub = redis, pubsub
         self._keys = keys or Keyspace()
         self._scripts = FlowScripts(ScriptRunner(redis, lua_folder), self._keys, now_ms)
 
-    async def reserve(self, call: Call) -> None:
+    async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""
+        bound, least = call.bound.cost_nanodollars, call.least_nanodollars
         reserve = scripts.reserve(
             self._keys.flow_keys(call.tenant, call.flow),
+            self._scripts.held(call.tenant),
+            self._keys.budgets(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
             call=records.call(call),
+            least=bound if least is None else least,
         )
-        await self._scripts.run(reserve, call.flow)
+        verdict, *refusal = await self._scripts.run(reserve, call.flow)
+        return budget_records.refusal(*refusal) if verdict == "refused" else None
 
     async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
             self._scripts.days(call.tenant),
+            self._scripts.held(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
@@ -52,6 +62,12 @@ class UpstashBudgetBook:
             events=encoded(told),
         )
         await self._scripts.run(settle, call.flow)
+
+    def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Subscribe to calls that give back money that somebody waits for."""
+        if self._pubsub is None:
+            raise UnavailableError("nobody tells of settled calls here")
+        return self._pubsub.subscribe(self._keys.settles(tenant))
 
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
-from core.adapters.upstash.keys import DayKeys, Keyspace
+from core.adapters.upstash.keys import DayKeys, HeldKeys, Keyspace
 from core.costs.rollup import DAY_MS
 from core.crews import clock
 from core.crews.ledger import ExpiredError, FencedError
@@ -26,6 +26,10 @@ class FlowScripts:
     def days(self, tenant: str) -> DayKeys:
         """Return the keys of a tenant's roll-ups of the day before, this day, and the next."""
         return self._keys.day_keys(tenant, self._now_ms() // DAY_MS)
+
+    def held(self, tenant: str) -> HeldKeys:
+        """Return the keys of what a tenant's budgets hold in the month before, this one, and the next."""
+        return self._keys.held_keys(tenant, self._now_ms())
 
     async def run(
         self, call: ScriptCall, flow: str, what: str = "what is to be stored"

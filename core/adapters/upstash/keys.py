@@ -23,6 +23,11 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
+| `{p}:t:calls:MONTH` | set | calls made elsewhere that came in a month: hashes of ids; kept 63 days |
+| `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
+| `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
+| `{p}:t:budgets:waiting` | set | flows that wait for money |
+| `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
@@ -31,6 +36,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Annotated
 
+from core.costs.budget import months_around
 from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
 
 Key = Annotated[str, "key"]
@@ -62,6 +68,17 @@ class DayKeys:
     day: int
     most_cells: int = MOST_CELLS
     most_hour_cells: int = MOST_HOUR_CELLS
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKeys:
+    """What budgets of a tenant hold around a month, and the channel that tells of settles."""
+
+    budgets_before: Key
+    budgets_now: Key
+    budgets_after: Key
+    months: list[str]
+    settles: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +134,22 @@ class Keyspace:
         """`day` is a date: `2026-11-25`."""
         return self._of(tenant, "spend", day, *(["hours"] if hours else []))
 
+    def budgets(self, tenant: str, month: str | None = None) -> str:
+        """Return where a tenant's budgets are, or what they have spent in a month (`2026-11`)."""
+        return self._of(tenant, "budgets", *([month] if month else []))
+
+    def budget_waits(self, tenant: str) -> str:
+        return self._of(tenant, "budgets", "waiting")
+
+    def settles(self, tenant: str) -> str:
+        return self.live(tenant, "~money")
+
+    def held_keys(self, tenant: str, now_ms: int) -> HeldKeys:
+        """Return where budgets hold money around a time."""
+        months = months_around(now_ms)
+        before, now, after = (self.budgets(tenant, month) for month in months)
+        return HeldKeys(before, now, after, months, self.settles(tenant))
+
     def due_index(self, tag: str) -> str:
         """Return the index of due tenants of a partition."""
         return f"{tag}:due"
@@ -136,6 +169,13 @@ class Keyspace:
             flow,
             self.live(tenant, flow),
         )
+
+    def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
+        """Return where the ids of calls made elsewhere are that came last month, and this month."""
+        this_month = day_of(now_ms)[:7]
+        year, month = int(this_month[:4]), int(this_month[5:])
+        last_month = f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02}"
+        return self._of(tenant, "calls", last_month), self._of(tenant, "calls", this_month)
 
     def day_keys(self, tenant: str, day: int) -> DayKeys:
         """Return where a script that counts money counts it: a script must declare its keys."""

@@ -13,6 +13,7 @@ from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.blobs import BlobRef
 from core.crews.ledger import (
+    FOR_MONEY,
     ID_TAKEN,
     Claim,
     Launch,
@@ -70,6 +71,14 @@ class UpstashRunLedger:
             raise ConflictError(ID_TAKEN)
         return verdict == "created"
 
+    async def created_by(self, tenant: str, flow: str, digest: str) -> bool:
+        """Tell whether this request made it."""
+        command = ["HMGET", self._keys.flow(tenant, flow), "digest"]
+        (found,) = await read(self._redis, command, fresh=True)
+        if found not in (None, digest):
+            raise ConflictError(ID_TAKEN)
+        return found == digest
+
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state."""
         command = ["HGETALL", self._keys.flow(tenant, flow)]
@@ -92,6 +101,7 @@ class UpstashRunLedger:
         call = scripts.claim(
             self._keys.flow_keys(tenant, flow),
             self._scripts.days(tenant),
+            self._scripts.held(tenant),
             step=step.id,
             epoch=step.epoch,
             owner=owner,
@@ -162,6 +172,7 @@ class UpstashRunLedger:
         call = scripts.release(
             self._keys.flow_keys(claim.tenant, claim.flow),
             self._scripts.days(claim.tenant),
+            self._scripts.held(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
@@ -217,8 +228,10 @@ class UpstashRunLedger:
         call = scripts.transition(
             self._keys.flow_keys(tenant, flow),
             self._scripts.days(tenant),
+            self._scripts.held(tenant),
             self._keys.outbox(tenant),
             self._keys.outbox_index(self._keys.tag(tenant)),
+            self._keys.budget_waits(tenant),
             ttl_ms=self._ttl_ms,
             to=to.value,
             epoch=status_epoch,
@@ -227,6 +240,8 @@ class UpstashRunLedger:
             answer=answer[0] if answer else None,
             output_ref=output_ref(flow, output.bytes) if is_large else None,
             texts_hold=name,
+            until_ms=(waiting or {}).get("until_ms"),
+            for_money=(waiting or {}).get("reason") == FOR_MONEY,
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import DayKeys, FlowKeys, Key
+from core.adapters.upstash.keys import DayKeys, FlowKeys, HeldKeys, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,11 @@ def create(
 ) -> None: ...
 
 
-@script("flow", "money")
+@script("flow", "budgets", "money")
 def claim(
     of: FlowKeys,
     days: DayKeys,
+    held: HeldKeys,
     *,
     step: str,
     epoch: int,
@@ -78,10 +79,11 @@ def emit(
 ) -> None: ...
 
 
-@script("flow", "money")
+@script("flow", "budgets", "money")
 def release(
     of: FlowKeys,
     days: DayKeys,
+    held: HeldKeys,
     *,
     step: str,
     epoch: int,
@@ -105,12 +107,14 @@ def commit(
 ) -> None: ...
 
 
-@script("flow", "money")
+@script("flow", "budgets", "money")
 def transition(
     of: FlowKeys,
     days: DayKeys,
+    held: HeldKeys,
     outbox: Key,
     outbox_index: Key,
+    budget_waits: Key,
     *,
     ttl_ms: int,
     to: str,
@@ -120,6 +124,8 @@ def transition(
     answer: str | None,
     output_ref: dict[str, Any] | None,
     texts_hold: str | None,
+    until_ms: int | None,
+    for_money: bool,
     texts: Texts,
     events: Events,
 ) -> None: ...
@@ -133,20 +139,55 @@ def delete(of: FlowKeys, flows: Key, outbox: Key, deliveries: Key) -> None: ...
 def record_failure(of: FlowKeys, *, nonce: str, error: str) -> None: ...
 
 
-@script("flow")
-def reserve(of: FlowKeys, *, step: str, epoch: int, call_id: str, call: dict[str, Any]) -> None: ...
+@script("flow", "budgets")
+def reserve(
+    of: FlowKeys,
+    held: HeldKeys,
+    budgets: Key,
+    *,
+    step: str,
+    epoch: int,
+    call_id: str,
+    call: dict[str, Any],
+    least: int,
+) -> None: ...
 
 
-@script("flow", "money")
+@script()
+def save_budget(
+    budgets: Key,
+    budget_waits: Key,
+    due: Key,
+    index: Key,
+    *,
+    tenant: str,
+    name: str,
+    definition: str | None,
+    most: int,
+) -> None: ...
+
+
+@script("flow", "budgets", "money")
 def settle(
     of: FlowKeys,
     days: DayKeys,
+    held: HeldKeys,
     *,
     step: str,
     epoch: int,
     call_id: str,
     used: dict[str, int],
     events: Events,
+) -> None: ...
+
+
+@script("money")
+def record_usage(
+    days: DayKeys,
+    last_month_ids: Key,
+    this_month_ids: Key,
+    *,
+    calls: list[dict[str, Any]],
 ) -> None: ...
 
 

@@ -148,6 +148,9 @@ local function change(flow, now, changes, parts)
   flow.ver, flow.updated = int_str(version), int_str(now)
   push(changes, '/version', flow.ver, '/updated_ms', flow.updated)
   push(made, 'STATE_DELTA', delta(changes, parts.new_steps, parts.output_ref))
+  for _, event in ipairs(flow.alerts or {}) do
+    push(made, 'CUSTOM', event)
+  end
   parts.fields = parts.fields or {}
   push(parts.fields, 'ver', flow.ver, 'updated', flow.updated)
   if parts.names then

@@ -1,5 +1,5 @@
 -- Shared by the scripts that count what model calls consumed.
---   a call   {number, bound, cell}, in the record of its step under its id
+--   a call   {number, bound, cell, holds}, in the record of its step under its id
 --   a cell   {crew, task, agent, subject, model}: the sum of the roll-ups that a call adds to
 --   sums     core/costs/usage.py: name -> whole number
 local HOUR_MS, SPEND_SECONDS, FOLDED = 3600000, 400 * 86400, '~'
@@ -27,9 +27,9 @@ local function lost_calls(step, now)
     used.lost_calls = (used.lost_calls or 0) + 1
     used.lost_nanodollars = (used.lost_nanodollars or 0) + (used.cost_nanodollars or 0)
     call.used = used
-    push(lost, call)
+    push(lost, call) -- guard: it may have been made
     step.lost = step.lost or {}
-    step.lost[id] = {used = used, cell = call.cell, hour = math.floor(now / HOUR_MS)}
+    step.lost[id] = {used = used, cell = call.cell, hour = math.floor(now / HOUR_MS), holds = call.holds}
   end
   return lost
 end
@@ -102,10 +102,13 @@ local function charge(flow, now, calls, changes, fields)
   if not spend(math.floor(now / HOUR_MS), calls) then
     return false
   end
-  local usage = flow.usage
+  local usage, moves = flow.usage, {}
   for _, call in ipairs(calls) do
     usage = added(usage, call.used)
+    push(moves, {holds = call.holds, free = call.bound.cost_nanodollars or 0,
+      spend = call.used.cost_nanodollars or 0})
   end
+  flow.alerts = spend_holds(moves, fields, now)
   push(changes, '/usage', usage)
   push(fields, 'usage', usage)
   return true

@@ -17,11 +17,15 @@ local function correct_lost(flow, step)
     return
   end
   step.lost[args.call_id] = nil -- guard: corrected once
-  local usage = added(flow.usage, more)
+  local usage, now = added(flow.usage, more), now_ms()
+  local fields = {'usage', usage}
+  local alerts = spend_holds({{holds = lost.holds, free = 0, spend = more.cost_nanodollars or 0}}, fields, now)
   if not terminal(flow.status) then -- guard: the end is the last event
-    change(flow, now_ms(), {'/usage', usage}, {step = step, fields = {'usage', usage}, alone = true})
+    flow.alerts = alerts
+    change(flow, now, {'/usage', usage}, {step = step, fields = fields, alone = true})
   else
-    redis.call('HSET', FLOW, 'usage', usage, field, cjson.encode(step), 'ver', int_str(flow.ver + 1))
+    push(fields, field, cjson.encode(step), 'ver', int_str(flow.ver + 1))
+    redis.call('HSET', FLOW, unpack(fields))
   end
 end
 

@@ -1,6 +1,7 @@
 -- transition: change a flow's status, if nobody changed it since it was read. Its end ends the steps
 -- that run, and the messages that they have open.
 --   args     texts_hold: the field that the first text is the value of, or nothing;
+--            until_ms: until when it waits, or nothing; for_money: whether it waits for a budget;
 --            output_ref: what readers see in the place of an output that is a blob, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
@@ -62,6 +63,12 @@ if given.waiting or flow.status == 'waiting' then
   push(changes, '/waiting', given.waiting or 'null')
   push(fields, 'waiting', given.waiting or '')
 end
+if flow.status == 'waiting' then
+  redis.call('SREM', BUDGET_WAITS, args.flow)
+end
+if args.for_money then
+  redis.call('SADD', BUDGET_WAITS, args.flow)
+end
 if args.answer then
   push(fields, 'result:' .. args.answer, TEXTS[1])
   push(names, args.answer)
@@ -78,7 +85,7 @@ if terminal(args.to) then
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
-  plan.look = args.to == 'waiting' and (tonumber(flow.deadline) or now + DAY_MS) or now
+  plan.look = args.to == 'waiting' and (tonumber(flow.deadline) or args.until_ms or now + DAY_MS) or now
   plan.seen = flow.ver + 1
   schedule(plan, next_look(plan, args.to, flow.deadline, now))
 end

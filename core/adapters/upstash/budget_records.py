@@ -1,0 +1,59 @@
+"""Between what is stored of budgets and the budgets they stand for."""
+
+import json
+from typing import Any
+
+from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict, Window, Zone
+from core.json_text import compact
+
+ZONE = "~zone"  # the field of a tenant's time zone among its budgets
+
+
+def refusal(verdict: str, budget: str, headroom: str, until_ms: str) -> Refusal:
+    """Return why a call may not be made."""
+    return Refusal(Verdict(verdict), budget, int(headroom), int(until_ms) if until_ms else None)
+
+
+def definition(budget: Budget) -> str:
+    """Return what is stored of a budget; `save_budget.lua` and `reserve.lua` read it."""
+    stored: dict[str, Any] = {
+        "scope": budget.scope,
+        "name": budget.name,
+        "window": budget.window,
+        "limit": budget.limit_nanodollars,
+        "hard": budget.hard,
+        "alerts": sorted(budget.alerts),
+    }
+    return compact(stored)
+
+
+def budget(name: str, stored: str) -> Budget:
+    """Return a budget."""
+    found: dict[str, Any] = json.loads(stored)
+    return Budget(
+        name,
+        Scope(found["scope"]),
+        Window(found["window"]),
+        found["limit"],
+        found["name"],
+        found["hard"],
+        tuple(found["alerts"]),
+    )
+
+
+def zone_text(zone: Zone) -> str:
+    """Return what is stored of a time zone."""
+    return compact({"name": zone.name, "offsets": zone.offsets})
+
+
+def zone(stored: str) -> Zone:
+    """Return a time zone."""
+    found: dict[str, Any] = json.loads(stored)
+    return Zone(found["name"], tuple((since, offset) for since, offset in found["offsets"]))
+
+
+def state(field: str, stored: str) -> BudgetState:
+    """Return what a budget has spent and holds in a window, under a name."""
+    name, window, of = field.split("|", 2)
+    found: dict[str, Any] = json.loads(stored)
+    return BudgetState(name, window, of, found["spent"], found["held"])

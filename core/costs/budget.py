@@ -1,0 +1,200 @@
+"""Budgets: how much money may be spent in a window of time, and on what.
+
+A *hard* budget refuses a call that it has no room for; a *soft* one only tells. Every budget that a
+call counts in must have room for it, or the call holds nothing at all.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from core.costs.rollup import DAY_MS, HOUR_MS, Names
+from core.errors import InvalidInputError
+
+MOST_BUDGETS = 50  # of a tenant
+TOO_MANY = f"a tenant has {MOST_BUDGETS} budgets at most"
+EACH = "*"
+ALERTS = (50, 80, 100)
+ZONE_YEARS = 10  # for which the clock changes of a time zone are written down
+
+
+class Scope(StrEnum):
+    """What a budget is for."""
+
+    TENANT = "tenant"
+    CREW = "crew"
+    AGENT = "agent"
+    MODEL = "model"
+    SUBJECT = "subject"
+    FLOW = "flow"
+
+
+class Window(StrEnum):
+    """In what time the limit may be spent once; days and months are the tenant's."""
+
+    FLOW = "flow"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit. `name` is which crew, agent and so on, or `*`: each by itself.
+
+    `alerts` are the percentages of the limit at which it is told that they are spent.
+    """
+
+    id: str
+    scope: Scope
+    window: Window
+    limit_nanodollars: int
+    name: str = EACH
+    hard: bool = True
+    alerts: tuple[int, ...] = ALERTS
+
+    def account(self, names: Names, flow: str) -> str | None:
+        """Return the name that a call of these names counts under; None where it does not count."""
+        crew, _, agent, subject, model = names
+        values = {
+            Scope.TENANT: "",
+            Scope.CREW: crew,
+            Scope.AGENT: agent,
+            Scope.MODEL: model,
+            Scope.SUBJECT: subject,
+            Scope.FLOW: flow,
+        }
+        value = values[self.scope]
+        return value if self.scope is Scope.TENANT or self.name in (EACH, value) else None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BudgetState:
+    """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name."""
+
+    budget: str
+    window: str
+    name: str
+    spent_nanodollars: int
+    held_nanodollars: int
+
+
+class Verdict(StrEnum):
+    """Why a call may not be made for now, from the mildest to the gravest."""
+
+    SHORT = "short"  # with fewer output tokens it might
+    HELD = "held"  # it would fit if other calls gave back what they hold
+    EXHAUSTED = "exhausted"  # it would not fit even then
+    UNPRICED = "unpriced"  # nobody knows what it costs
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a call may not be made, and which budget says so.
+
+    `headroom_nanodollars` is what all budgets have room for. `until_ms` is when the window of an
+    exhausted budget ends; None for that of a flow, which does not.
+    """
+
+    verdict: Verdict
+    budget: str
+    headroom_nanodollars: int
+    until_ms: int | None = None
+
+
+def verdict(left: int, free: int, bound: int, least: int) -> Verdict | None:
+    """Return what a hard budget says to a call of this bound; None where it has room.
+
+    `left` is what is not spent, `free` what of that nobody holds, `least` what the call costs if its
+    answer is as short as is of use.
+    """
+    if bound <= free:
+        return None
+    if bound <= left:
+        return Verdict.HELD
+    if least <= free:
+        return Verdict.SHORT
+    return Verdict.HELD if least <= left else Verdict.EXHAUSTED
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A tenant's time zone: the time from which (ms) each of its offsets (ms) holds, in order."""
+
+    name: str
+    offsets: tuple[tuple[int, int], ...]
+
+    def offset_ms(self, time_ms: int) -> int:
+        """Return how far its clocks are ahead of UTC."""
+        past = [offset for since, offset in self.offsets if since <= time_ms]
+        return past[-1] if past else self.offsets[0][1]
+
+    def window(self, window: Window, time_ms: int) -> str:
+        """Return the day (`2026-11-27`) or month (`2026-11`) of a time; `` for a flow's."""
+        if window is Window.FLOW:
+            return ""
+        day = _utc(time_ms + self.offset_ms(time_ms)).date().isoformat()
+        return day if window is Window.DAY else day[:7]
+
+    def end_ms(self, window: Window, time_ms: int) -> int | None:
+        """Return when a day or month ends."""
+        if window is Window.FLOW:
+            return None
+        local = _utc(time_ms + self.offset_ms(time_ms)).replace(hour=0, minute=0, second=0)
+        next_day = local.replace(microsecond=0) + timedelta(days=1)
+        while window is Window.MONTH and next_day.day != 1:
+            next_day += timedelta(days=1)
+        end = round(next_day.timestamp() * 1000)
+        return end - self.offset_ms(end - self.offset_ms(time_ms))
+
+
+UTC_ZONE = Zone("UTC", ((0, 0),))
+
+
+@dataclass(frozen=True, slots=True)
+class TenantBudgets:
+    """A tenant's budgets, by id, and what they have spent in the present day and month."""
+
+    zone: Zone
+    budgets: tuple[Budget, ...]
+    states: tuple[BudgetState, ...]
+
+
+def zone(name: str, now_ms: int) -> Zone:
+    """Return a time zone by its IANA name. Raises InvalidInputError."""
+    try:
+        info = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInputError(f"there is no time zone {name[:64]!r}") from error
+    since = now_ms - 40 * DAY_MS
+    found = [(0, _offset_ms(info, since))]
+    for day in range(ZONE_YEARS * 366):
+        before, after = since + day * DAY_MS, since + (day + 1) * DAY_MS
+        if _offset_ms(info, after) != found[-1][1]:
+            found.append((_change_ms(info, before, after), _offset_ms(info, after)))
+    return Zone(name, tuple(found))
+
+
+def _change_ms(info: ZoneInfo, before: int, after: int) -> int:
+    """Return the minute in which clocks change between two times."""
+    old = _offset_ms(info, before)
+    while after - before > HOUR_MS // 60:
+        middle = (before + after) // 2
+        before, after = (middle, after) if _offset_ms(info, middle) == old else (before, middle)
+    return -(-before // 60_000) * 60_000
+
+
+def _offset_ms(info: ZoneInfo, time_ms: int) -> int:
+    offset = datetime.fromtimestamp(time_ms / 1000, info).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds() * 1000)
+
+
+def _utc(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+def months_around(time_ms: int) -> list[str]:
+    """Return the month before that of a time by UTC, its own and the next."""
+    first = _utc(time_ms).replace(day=1)
+    days = first - timedelta(days=1), first, first + timedelta(days=32)
+    return [day.date().isoformat()[:7] for day in days]

@@ -1,0 +1,324 @@
+"""What every budget keeps to: nothing is spent that it has no room for. Over memory and over Redis."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.costs.budget import (
+    MOST_BUDGETS,
+    UTC_ZONE,
+    Budget,
+    Refusal,
+    Scope,
+    Verdict,
+    Window,
+    zone,
+)
+from core.costs.usage import Usage
+from core.crews.budgets import Call
+from core.crews.clock import now_ms
+from core.crews.ledger import Claim, FencedError, StepWrite
+from core.errors import ConflictError, NotFoundError
+from core.flows import Status
+from tests.contract.test_budget_book import BOUND, begun, begun_again, call, held
+from tests.fixtures_ports import Flows, a_launch, due
+
+COST = BOUND.cost_nanodollars
+REAL = Usage(1, 900, 20, COST // 10)
+
+
+def a_budget(calls: float, **given: Any) -> Budget:
+    """A budget for so many calls at their bound."""
+    made = {"id": "b", "scope": Scope.TENANT, "window": Window.DAY}
+    return Budget(**{**made, "limit_nanodollars": round(calls * COST), **given})
+
+
+async def limited(flows: Flows, *budgets: Budget) -> Claim:
+    for budget in budgets:
+        await flows.limits.save(flows.tenant, budget)
+    return await begun(flows)
+
+
+def shortest(made: Call, cost: int) -> Call:
+    """A call that is of use at this cost already."""
+    return replace(made, least_nanodollars=cost)
+
+
+async def says(flows: Flows, made: Call) -> Verdict | None:
+    refusal = await flows.budgets.reserve(made)
+    return None if refusal is None else refusal.verdict
+
+
+async def state(flows: Flows, budget: str = "b") -> tuple[int, int]:
+    """What a budget has spent and holds, under whatever names."""
+    states = (await flows.limits.all(flows.tenant)).states
+    of = [each for each in states if each.budget == budget]
+    spent = sum(each.spent_nanodollars for each in of)
+    return spent, sum(each.held_nanodollars for each in of)
+
+
+async def alerts(flows: Flows) -> list[tuple[str, int]]:
+    entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
+    told = [json.loads(entry.json) for entry in entries]
+    values = [event["value"] for event in told if event.get("name") == "budget_alert"]
+    return [(value["budget"], value["percent"]) for value in values]
+
+
+async def test_budgets_are_kept_as_they_were_given(flows: Flows):
+    one = Budget("one", Scope.CREW, Window.MONTH, 2**53, name="example", hard=False, alerts=(10,))
+    two = Budget("two", Scope.MODEL, Window.FLOW, 7)
+    assert (await flows.limits.all(flows.tenant)).zone == UTC_ZONE
+    for budget in (two, one, replace(one, limit_nanodollars=1), one):
+        await flows.limits.save(flows.tenant, budget)
+    berlin = zone("Europe/Berlin", now_ms())
+    await flows.limits.save_zone(flows.tenant, berlin)
+    found = await flows.limits.all(flows.tenant)
+    assert (found.zone, found.budgets, found.states) == (berlin, (one, two), ())
+    await flows.limits.delete(flows.tenant, "one")
+    assert (await flows.limits.all(flows.tenant)).budgets == (two,)
+    with pytest.raises(NotFoundError):
+        await flows.limits.delete(flows.tenant, "one")
+    assert (await flows.limits.all("somebody-else")).budgets == ()
+
+
+async def test_a_tenant_has_a_bounded_number_of_budgets(flows: Flows):
+    await flows.limits.save_zone(flows.tenant, zone("Asia/Tokyo", now_ms()))
+    for number in range(MOST_BUDGETS):
+        await flows.limits.save(flows.tenant, a_budget(1, id=f"b{number}"))
+    with pytest.raises(ConflictError):
+        await flows.limits.save(flows.tenant, a_budget(1))
+    await flows.limits.save(flows.tenant, a_budget(2, id="b0"))
+
+
+async def test_what_is_held_is_spent_at_its_price_and_the_rest_given_back(flows: Flows):
+    claim = await limited(flows, a_budget(2.5))
+    assert await says(flows, call(claim)) is None
+    assert await state(flows) == (0, COST)
+    await flows.budgets.settle(call(claim), REAL, [])
+    assert await state(flows) == (COST // 10, 0)
+
+
+async def test_both_sent_again_hold_and_spend_once(flows: Flows):
+    claim = await limited(flows, a_budget(2.5))
+    for _ in range(3):
+        assert await says(flows, call(claim)) is None
+    assert await state(flows) == (0, COST)
+    for _ in range(3):
+        await flows.budgets.settle(call(claim), REAL, [])
+    assert await state(flows) == (COST // 10, 0)
+
+
+async def test_what_others_hold_is_not_given_away_twice(flows: Flows):
+    claim = await limited(flows, a_budget(2.5))
+    assert [await says(flows, call(claim, n)) for n in (1, 2, 3)] == [None, None, Verdict.HELD]
+    assert await state(flows) == (0, 2 * COST)
+    await flows.budgets.settle(call(claim, 1), REAL, [])
+    assert await says(flows, call(claim, 3)) is None
+    assert await state(flows) == (COST // 10, 2 * COST)
+
+
+async def test_a_call_that_waits_for_money_holds_and_spends_nothing(flows: Flows):
+    claim = await limited(flows, a_budget(1))
+    assert await says(flows, call(claim, 1)) is None
+    for _ in range(5):
+        assert await says(flows, call(claim, 2)) is Verdict.HELD
+    assert await state(flows) == (0, COST)
+    await flows.budgets.settle(call(claim, 1), Usage(), [])
+    assert await says(flows, call(claim, 2)) is None
+
+
+async def test_what_does_not_fit_by_itself_is_told_what_would(flows: Flows):
+    claim = await limited(flows, a_budget(1.5), a_budget(9, id="wide"))
+    await flows.budgets.reserve(call(claim, 1))
+    await flows.budgets.settle(call(claim, 1), BOUND, [])
+    refusal = await flows.budgets.reserve(shortest(call(claim, 2), COST // 4))
+    assert refusal is not None
+    assert (refusal.verdict, refusal.budget) == (Verdict.SHORT, "b")
+    assert refusal.headroom_nanodollars == COST // 2
+    lower = replace(BOUND, cost_nanodollars=refusal.headroom_nanodollars)
+    assert await says(flows, call(claim, 2, bound=lower)) is None
+    assert await state(flows) == (COST, COST // 2)
+    assert await says(flows, shortest(call(claim, 3), COST // 4)) is Verdict.HELD
+    await flows.budgets.settle(call(claim, 2, bound=lower), lower, [])
+    assert await says(flows, shortest(call(claim, 3), COST // 4)) is Verdict.EXHAUSTED
+
+
+async def test_one_call_that_costs_ten_budgets_is_never_made(flows: Flows):
+    claim = await limited(flows, a_budget(0.1))
+    refusal = await flows.budgets.reserve(call(claim))
+    assert refusal is not None
+    assert (refusal.verdict, refusal.headroom_nanodollars) == (Verdict.EXHAUSTED, COST // 10)
+    assert refusal.until_ms == UTC_ZONE.end_ms(Window.DAY, now_ms())
+    assert await state(flows) == (0, 0)
+
+
+@pytest.mark.parametrize("narrow", ["first", "second", "third"])
+async def test_of_several_budgets_all_have_room_or_none_holds_anything(flows: Flows, narrow: str):
+    given = {"first": Scope.TENANT, "second": Scope.CREW, "third": Scope.MODEL}
+    claim = await limited(
+        flows,
+        *(a_budget(1 if name == narrow else 5, id=name, scope=of) for name, of in given.items()),
+    )
+    assert await says(flows, call(claim, 1)) is None
+    assert [await state(flows, name) for name in given] == [(0, COST)] * 3
+    refusal = await flows.budgets.reserve(call(claim, 2))
+    assert isinstance(refusal, Refusal)
+    assert refusal.budget == narrow
+    assert [await state(flows, name) for name in given] == [(0, COST)] * 3
+    await flows.budgets.settle(call(claim, 1), REAL, [])
+    assert [await state(flows, name) for name in given] == [(COST // 10, 0)] * 3
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [
+        ("crew", "example"),
+        ("agent", "writer"),
+        ("model", "a/b|c"),
+        ("subject", "ann"),
+        ("flow", "f1"),
+    ],
+)
+async def test_a_budget_counts_what_it_is_for_and_nothing_else(flows: Flows, scope: str, name: str):
+    others = a_budget(0, id="others", scope=Scope(scope), name="somebody-else")
+    claim = await limited(flows, a_budget(1, scope=Scope(scope), name=name), others)
+    assert await says(flows, call(claim, 1)) is None
+    assert await says(flows, call(claim, 2)) is Verdict.HELD
+    (found,) = (await flows.limits.all(flows.tenant)).states
+    assert (found.budget, found.name, found.held_nanodollars) == ("b", name, COST)
+
+
+async def test_a_budget_for_each_counts_each_by_itself(flows: Flows):
+    claim = await limited(flows, a_budget(1, scope=Scope.MODEL))
+    assert await says(flows, call(claim, 1, model="one")) is None
+    assert await says(flows, call(claim, 2, model="two")) is None
+    assert await says(flows, call(claim, 3, model="one")) is Verdict.HELD
+
+
+async def test_the_window_of_a_flow_is_the_flow(flows: Flows):
+    claim = await limited(flows, a_budget(1, window=Window.FLOW))
+    assert await says(flows, call(claim, 1)) is None
+    assert await says(flows, call(claim, 2)) is Verdict.HELD
+    await flows.budgets.settle(call(claim, 1), BOUND, [])
+    refusal = await flows.budgets.reserve(call(claim, 2))
+    assert refusal is not None
+    assert (refusal.verdict, refusal.until_ms) == (Verdict.EXHAUSTED, None)
+    await flows.ledger.create(flows.tenant, a_launch("f2"))
+    step = (await flows.ledger.state(flows.tenant, "f2")).steps[0]
+    other = await flows.ledger.claim(
+        flows.tenant, "f2", step, owner="x", lease_ms=30_000, events=[]
+    )
+    assert isinstance(other, Claim)
+    assert await says(flows, call(other)) is None
+
+
+async def test_a_soft_budget_tells_and_refuses_nothing(flows: Flows):
+    claim = await limited(flows, a_budget(1, hard=False))
+    for number in (1, 2, 3):
+        assert await says(flows, call(claim, number)) is None
+        await flows.budgets.settle(call(claim, number), BOUND, [])
+    assert await state(flows) == (3 * COST, 0)
+    assert await alerts(flows) == [("b", 50), ("b", 80), ("b", 100)]
+
+
+async def test_each_alert_is_told_once_in_a_window(flows: Flows):
+    claim = await limited(flows, a_budget(2), a_budget(4, id="wide", alerts=(50,)))
+    for number in (1, 2):
+        await flows.budgets.reserve(call(claim, number))
+    await flows.budgets.settle(call(claim, 1), BOUND, [])
+    assert await alerts(flows) == [("b", 50)]
+    await flows.budgets.settle(call(claim, 2), replace(BOUND, cost_nanodollars=COST - 1), [])
+    assert await alerts(flows) == [("b", 50), ("b", 80)]
+
+
+async def test_a_model_that_nobody_knows_the_price_of_is_refused(flows: Flows):
+    claim = await limited(flows, a_budget(5, hard=False, id="soft"))
+    unpriced = Usage(1, 10, 10, unpriced_calls=1)
+    assert await says(flows, call(claim, 1, bound=unpriced)) is None
+    await flows.limits.save(flows.tenant, a_budget(5))
+    assert await says(flows, call(claim, 2, bound=unpriced)) is Verdict.UNPRICED
+
+
+async def test_a_lost_call_is_spent_at_its_bound_until_its_answer_comes(flows: Flows):
+    await flows.limits.save(flows.tenant, a_budget(2.5))
+    claim = await begun(flows, lease_ms=1)
+    await flows.budgets.reserve(call(claim))
+    await begun_again(flows)
+    assert await state(flows) == (COST, 0)
+    for _ in range(2):
+        with pytest.raises(FencedError):
+            await flows.budgets.settle(call(claim), REAL, [])
+    assert await state(flows) == (COST // 10, 0)
+
+
+async def test_so_is_that_of_a_flow_that_ends_and_of_a_step_that_is_given_back(flows: Flows):
+    claim = await limited(flows, a_budget(9), a_budget(9, id="flow", window=Window.FLOW))
+    other = await held(flows, 1)
+    await flows.budgets.reserve(call(claim))
+    await flows.budgets.reserve(call(other))
+    await flows.ledger.release(claim, 1, StepWrite(), delay_ms=0, reason="stops")
+    assert await state(flows) == (COST, COST)
+    await flows.ledger.transition(flows.tenant, "f1", Status.CANCELLED, status_epoch=0, events=[])
+    assert await state(flows) == (2 * COST, 0)
+    with pytest.raises(FencedError):
+        await flows.budgets.settle(call(other), REAL, [])
+    assert await state(flows) == (COST + COST // 10, 0)
+
+
+async def test_many_at_once_get_what_there_is_and_no_more(flows: Flows):
+    claim = await limited(flows, a_budget(10), a_budget(10, id="crew", scope=Scope.CREW))
+    said = await asyncio.gather(*(says(flows, call(claim, n)) for n in range(1, 51)))
+    assert said.count(None) == 10
+    assert said.count(Verdict.HELD) == 40
+    assert await state(flows) == await state(flows, "crew") == (0, 10 * COST)
+
+
+async def test_who_waits_hears_of_a_call_that_gives_money_back(flows: Flows):
+    claim = await limited(flows, a_budget(1))
+    await flows.budgets.reserve(call(claim, 1))
+    async with flows.budgets.settles(flows.tenant) as settles, asyncio.timeout(5):
+        assert await says(flows, call(claim, 2)) is Verdict.HELD
+        await flows.budgets.settle(call(claim, 1), REAL, [])
+        await anext(settles)
+    assert await says(flows, call(claim, 2, bound=REAL)) is None
+
+
+async def test_what_is_spent_stays_when_a_budget_is_changed(flows: Flows):
+    claim = await limited(flows, a_budget(1))
+    await flows.budgets.reserve(call(claim, 1))
+    await flows.budgets.settle(call(claim, 1), BOUND, [])
+    assert await says(flows, call(claim, 2)) is Verdict.EXHAUSTED
+    await flows.limits.save(flows.tenant, a_budget(2))
+    assert await says(flows, call(claim, 2)) is None
+    await flows.limits.delete(flows.tenant, "b")
+    assert await says(flows, call(claim, 3)) is None
+    await flows.budgets.settle(call(claim, 2), BOUND, [])
+
+
+@pytest.mark.parametrize("change", ["raise", "delete"])
+async def test_a_flow_that_waits_for_money_is_due_when_a_budget_changes(flows: Flows, change: str):
+    await limited(flows, a_budget(1))
+    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 3_600_000}
+    await flows.ledger.transition(
+        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
+    )
+    assert await due(flows) == []
+    if change == "raise":
+        await flows.limits.save(flows.tenant, a_budget(2))
+    else:
+        await flows.limits.delete(flows.tenant, "b")
+    assert await due(flows) == ["f1"]
+
+
+async def test_and_when_its_window_turns(flows: Flows):
+    await limited(flows, a_budget(1))
+    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 300}
+    await flows.ledger.transition(
+        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
+    )
+    assert await due(flows) == []
+    await asyncio.sleep(0.31)
+    assert await due(flows) == ["f1"]
