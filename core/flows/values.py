@@ -71,7 +71,7 @@ class LargeValues:
 
         Raises TooLargeError, StoreAwayError.
         """
-        data = None if self._blobs is None else await cpu.run(_encoded, value)
+        data = None if self._blobs is None else await cpu.run(tenant, _encoded, value)
         if self._blobs is None or data is None or len(data) <= INLINE_BYTES:
             return value
         if len(data) > LARGEST_BYTES:
@@ -79,7 +79,7 @@ class LargeValues:
         store = self._blobs()
         await self._patiently(store.put, tenant, blob, data, JSON)
         ref = BlobRef(blob, len(data))
-        self._remember(tenant, ref, await cpu.run(json.loads, data))  # as all others will read it
+        self._remember(tenant, ref, await cpu.run(tenant, json.loads, data))  # as others will
         return ref
 
     async def load(self, tenant: str, value: Any) -> Any:
