@@ -81,7 +81,7 @@ async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Respo
 
 
 def path(way: Way, flow: str = "f1") -> str:
-    return way.path.format(flow=flow, kickoff=flow, blob="in_1", crew="example")
+    return way.path.format(flow=flow, kickoff=flow, blob="in_1", crew="example", budget="b1")
 
 
 def test_the_ways_in_are_those_we_know_of():
@@ -107,6 +107,13 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /amp/{crew}/{kickoff}/status", "flows:read"),
         ("POST /amp/{crew}/resume", "flows:approve"),
         ("POST /v1/agui/{crew}", "flows:read", "flows:write"),
+        ("GET /v1/costs", "costs:read"),
+        ("POST /v1/usage", "costs:write"),
+        ("GET /v1/budgets", "costs:read"),
+        ("PUT /v1/budgets", "budgets:write"),
+        ("GET /v1/budgets/{budget}", "costs:read"),
+        ("PUT /v1/budgets/{budget}", "budgets:write"),
+        ("DELETE /v1/budgets/{budget}", "budgets:write"),
     }
 
 
