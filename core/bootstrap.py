@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
+    from core.adapters.upstash.calls import ScriptRunner
     from core.adapters.upstash.commands import Commands
     from core.adapters.upstash.keys import Keyspace
     from core.adapters.upstash.partitions import PartitionCheck
@@ -108,6 +109,13 @@ def keyspace() -> "Keyspace":
     return Keyspace(settings().partitions)
 
 
+def scripts(client: "Commands") -> "ScriptRunner":
+    """Return what runs scripts over a client, in requests that the store takes."""
+    from core.adapters.upstash.calls import ScriptRunner
+
+    return ScriptRunner(client, max_bytes=settings().max_request_bytes)
+
+
 @_provider
 def partition_check() -> "PartitionCheck":
     """Return what workers and sweeps ask before their first look for work."""
@@ -139,12 +147,7 @@ def ledger() -> "RunLedger":
     """Return the run ledger."""
     from core.adapters.upstash.ledger import UpstashRunLedger
 
-    return UpstashRunLedger(
-        redis(),
-        settings().flow_ttl_seconds,
-        keyspace(),
-        max_request_bytes=settings().max_request_bytes,
-    )
+    return UpstashRunLedger(redis(), settings().flow_ttl_seconds, keyspace(), scripts(redis()))
 
 
 @_provider
@@ -155,7 +158,7 @@ def operator_ledger() -> "RunLedger":
     from core.adapters.upstash.sdk import SdkRedis
 
     client = RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
-    return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace())
+    return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace(), scripts(client))
 
 
 @_provider
@@ -240,7 +243,7 @@ def usage_book() -> "UsageBook":
     """Return what counts calls that were made elsewhere."""
     from core.adapters.upstash.usage import UpstashUsageBook
 
-    return UpstashUsageBook(redis(), keyspace())
+    return UpstashUsageBook(redis(), keyspace(), scripts(redis()))
 
 
 @_provider
@@ -297,7 +300,7 @@ def budget_book() -> "BudgetBook":
     from core.adapters.upstash.http import HttpPubSub
 
     pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
-    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+    return UpstashBudgetBook(redis(), keyspace(), scripts(redis()), pubsub=pubsub)
 
 
 @_provider
@@ -305,7 +308,7 @@ def budgets() -> "Budgets":
     """Return the budgets of tenants."""
     from core.adapters.upstash.budget_store import UpstashBudgets
 
-    return UpstashBudgets(redis(), keyspace())
+    return UpstashBudgets(redis(), keyspace(), scripts(redis()))
 
 
 @_provider
@@ -335,7 +338,7 @@ def outbox() -> "Outbox":
     """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(redis(), keyspace())
+    return UpstashOutbox(redis(), keyspace(), scripts(redis()))
 
 
 @_provider
