@@ -37,7 +37,7 @@ async def a_whole_flow(flows: Flows) -> None:
     await flows.budgets.reserve(a_call(claim, 2))
     state = await flows.ledger.state(flows.tenant, "f1")
     await flows.ledger.add_steps(flows.tenant, state, (Step("four", "Four", "worker"),))
-    await flows.ledger.record_failure(flows.tenant, "f1", "e")
+    await flows.ledger.record_failure(flows.tenant, "f1")
     await flows.ledger.commit(claim, 40, {"output": 1}, StepWrite(events.step_finished("one")))
     await flows.wake_queue.enqueue(flows.tenant, "f1")
     await flows.log.recent(flows.tenant, 10)

@@ -39,8 +39,8 @@ def made(provider: Callable[[], Any]) -> Any:
 def writes() -> Iterator[Awaitable[Any]]:
     """One write of each adapter that runs scripts, as functions and commands are given them."""
     call = Call("t", "f", "s", 1, 1, "m", "c", "t", Usage(calls=1))
-    yield made(bootstrap.ledger).record_failure("t", "f", "e")
-    yield made(bootstrap.operator_ledger).record_failure("t", "f", "e")
+    yield made(bootstrap.ledger).record_failure("t", "f")
+    yield made(bootstrap.operator_ledger).record_failure("t", "f")
     yield made(bootstrap.budget_book).reserve(call)
     yield made(bootstrap.budgets).save_zone("t", Zone("UTC", ()))
     yield made(bootstrap.usage_book).record("t", [RecordedCall("i", 0, NAMES, Usage(), None)])

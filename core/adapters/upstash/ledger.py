@@ -245,10 +245,10 @@ class UpstashRunLedger:
         )
         await self._scripts.run(call, flow, f"the {name or 'error'}")
 
-    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
+    async def record_failure(self, tenant: str, flow: str) -> int:
         """Count a failure."""
         of, nonce = self._keys.flow_keys(tenant, flow), secrets.token_hex(8)
-        call = scripts.record_failure(of, nonce=nonce, error=error)
+        call = scripts.record_failure(of, nonce=nonce)
         _, failures = await self._scripts.run(call, flow)
         return failures
 
