@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.crews import strategies
 from core.crews.definition import Definition, StoredDefinitionError, as_text
 from core.flows import Flow, Status, Step
-from functions import _problem
+from functions import _amp_words, _problem
 from functions._amp_words import PENDING, kickoff_id, structured
 
 Answer = dict[str, Any]
@@ -95,15 +95,8 @@ def _last_step(flow: Flow) -> Answer | None:
         return None
     last = max(reversed(finished), key=lambda step: step.finished_ms or 0)
     result = flow.results[last.id]
-    return {
-        "thought": "",  # an agent's thoughts are messages of the event stream
-        "tool": None,
-        "tool_input": None,
-        "result": result.get("raw") or as_text(result["output"]),
-        "step": last.id,
-        "task_id": _task_of(last),
-        "agent": last.agent,
-    }
+    told = result.get("raw") or as_text(result["output"])
+    return _amp_words.step(last.id, _task_of(last), last.agent, told)
 
 
 def _graph(flow: Flow) -> strategies.TaskGraph | None:

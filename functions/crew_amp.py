@@ -10,7 +10,7 @@ import itertools
 from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -21,7 +21,7 @@ from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import Subscriptions
-from functions import _amp, _app, _auth, _polling, _problem
+from functions import _amp, _app, _auth, _models, _polling, _problem
 from functions._amp_requests import Kickoff, Resume, kickoff_request, pointer, resume_request
 from functions._amp_words import flow_id, kickoff_id
 
@@ -45,7 +45,7 @@ async def amp_kickoff(
     crew: str,
     who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
     asked: Annotated[Kickoff, Depends(kickoff_request)],
-    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
+    idempotency_key: _models.IdempotencyKey = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
 
@@ -113,7 +113,7 @@ async def amp_resume(
     crew: str,
     who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
-    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
+    idempotency_key: _models.IdempotencyKey = None,
 ) -> Response:
     """Answer a task that waits for a person.
 
