@@ -14,7 +14,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Message
 
 from core.identity import SCOPES
-from functions import _app, _auth, flow_status
+from functions import flow_status
+from functions._http import apps, auth
 from infra import api
 from tests.e2e.apps import App, begin, end
 
@@ -42,7 +43,7 @@ def ways(function: ModuleType) -> list[Way]:
     """The ways into a function, whichever framework it is made with."""
     router = getattr(function, "router", function)
     return [
-        Way(function, method, route.path, frozenset(guard.scope for guard in _auth.guards(route)))
+        Way(function, method, route.path, frozenset(guard.scope for guard in auth.guards(route)))
         for route in getattr(router, "routes", [])
         for method in sorted(route.methods)
     ]
@@ -239,28 +240,28 @@ async def plain() -> Response:
 def test_an_app_with_a_route_that_names_no_scope_is_not_built():
     unguarded: Any = Route("/v1/flows", plain)
     with pytest.raises(TypeError, match="no scope"):
-        _app.starlette([*flow_status.routes, unguarded])
+        apps.starlette([*flow_status.routes, unguarded])
     hidden: Any = Mount("/v1", routes=[unguarded])
     with pytest.raises(TypeError, match="no scope"):
-        _app.starlette([hidden])
+        apps.starlette([hidden])
 
 
 def test_nor_is_one_of_fastapi():
     router = APIRouter()
-    router.add_api_route("/v1/crews", plain, dependencies=[Depends(_auth.scope("crews:read"))])
-    _app.fastapi(router)
+    router.add_api_route("/v1/crews", plain, dependencies=[Depends(auth.scope("crews:read"))])
+    apps.fastapi(router)
     router.add_api_route("/v1/more", plain)
     with pytest.raises(TypeError, match="no scope"):
-        _app.fastapi(router)
+        apps.fastapi(router)
     outer = APIRouter()
     outer.include_router(router)
     with pytest.raises(TypeError, match="no scope"):
-        _app.fastapi(outer)
+        apps.fastapi(outer)
 
 
 def test_a_scope_that_no_token_can_have_is_refused():
     with pytest.raises(ValueError, match="no such scope"):
-        _auth.scope("flows:reed")
+        auth.scope("flows:reed")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

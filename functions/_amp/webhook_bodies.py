@@ -6,8 +6,8 @@ from core.crews.definition import as_text
 from core.flows import Flow, Status
 from core.webhooks.events import Notification, StepFinished, TaskFinished, WaitingForPerson
 from core.webhooks.subscriptions import META_KEY
-from functions import _amp_words
-from functions._amp_words import PENDING, kickoff_id, structured
+from functions._amp import words
+from functions._amp.words import PENDING, kickoff_id, structured
 
 SUMMARY_WORDS = 10  # of a description, as CrewAI makes a task's summary
 Body = dict[str, Any]
@@ -35,7 +35,7 @@ def _meta(flow: Flow) -> Body:
 
 
 def _step(finished: StepFinished) -> Body:
-    told = _amp_words.step(finished.step, finished.task, finished.agent, finished.result)
+    told = words.step(finished.step, finished.task, finished.agent, finished.result)
     return {"prompt": finished.prompt} | told
 
 

@@ -26,6 +26,7 @@ from core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
 from core.json_text import compact_bytes
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the document and the headers that go with it."""
     if isinstance(error, HTTPException):
         return _plain(error.status_code, error.detail), dict(error.headers or {})
+    if isinstance(error, TooManyStreamsError):
+        return _plain(429, str(error)), {"retry-after": str(RETRY_SECONDS)}
     kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
     if kind is None:
         return _plain(500, "the fault is ours; it was written down"), {}
@@ -147,7 +150,7 @@ class Problems:
         except Exception as error:
             if isinstance(error, BrokenOffError) or scope["type"] != "http":
                 raise
-            if begun or not isinstance(error, CrewlineError):
+            if begun or not isinstance(error, (CrewlineError, TooManyStreamsError)):
                 asked = {"method": scope["method"], "path": scope["path"]}
                 log.exception("a request failed unexpectedly", extra=asked)
             if begun:
