@@ -32,13 +32,14 @@ from core.json_text import compact_bytes
 log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
-    InvalidInputError: (422, "invalid-input", "The request is wrong"),
-    UnauthenticatedError: (401, "unauthenticated", "Nobody we know"),
-    ForbiddenError: (403, "forbidden", "Not allowed"),
-    NotFoundError: (404, "not-found", "No such thing"),
-    ConflictError: (409, "conflict", "It contradicts what is there"),
-    UnavailableError: (503, "unavailable", "Not available at the moment"),
+    InvalidInputError: (422, "invalid-input", "Invalid request"),
+    UnauthenticatedError: (401, "unauthenticated", "Not authenticated"),
+    ForbiddenError: (403, "forbidden", "Not permitted"),
+    NotFoundError: (404, "not-found", "Not found"),
+    ConflictError: (409, "conflict", "Conflict"),
+    UnavailableError: (503, "unavailable", "Unavailable"),
 }
+NO_ROUTE = "no such route: paths begin with /v1 or /amp, and have no slash at their end"
 DOCUMENT_BYTES = 2000
 DETAIL_BYTES = 300
 FIELD_BYTES = 100
@@ -48,7 +49,7 @@ CONTROL = re.compile(r"[\x00-\x1f]")  # JSON takes six bytes for one of these
 def response(error: Exception) -> Response:
     """Return the problem document that tells of this error."""
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
-        error = NotFoundError()  # no path, no flow, another tenant's: they look alike
+        error = NothingThereError(NO_ROUTE)
     document, headers = _described(error)
     return Response(
         encoded({name: value for name, value in document.items() if value}),

@@ -39,7 +39,7 @@ def test_wrong_input_names_the_fields():
     assert told(error) == snapshot(
         {
             "type": "urn:crewline:problem:invalid-input",
-            "title": "The request is wrong",
+            "title": "Invalid request",
             "status": 422,
             "detail": "two fields are wrong",
             "errors": [
@@ -52,7 +52,7 @@ def test_wrong_input_names_the_fields():
 
 def test_what_is_missing_says_nothing_that_could_tell_it_from_another_tenants():
     assert told(NotFoundError("no flow f1")) == snapshot(
-        {"type": "urn:crewline:problem:not-found", "title": "No such thing", "status": 404}
+        {"type": "urn:crewline:problem:not-found", "title": "Not found", "status": 404}
     )
 
 
