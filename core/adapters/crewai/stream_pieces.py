@@ -44,7 +44,7 @@ def _parted(line: bytes) -> bytes:
         return line
     try:
         piece: Any = json.loads(line[5:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     if not isinstance(piece, dict) or not piece.get("usage") or not piece.get("choices"):  # pyright: ignore[reportUnknownMemberType]
         return line
