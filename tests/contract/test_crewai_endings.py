@@ -176,7 +176,7 @@ async def test_calls_of_tools_in_half_an_answer_are_not_made(monkeypatch: pytest
     with playing(half, whole, OK) as provider:
         llm = against(provider, monkeypatch, stream=False)
         harness = a_harness(llm=llm, retries=QUICK, look=look)
-        assert (await harness.run(a_step(a_crew(tools=["look"]))))["raw"] == OK.text
+        assert (await harness.run(a_step(a_crew(tools=("look",)))))["raw"] == OK.text
     assert seen == ["whole"]
 
 

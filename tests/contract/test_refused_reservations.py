@@ -9,19 +9,21 @@ import pytest
 
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryFlows
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.ledger import Claim
+from core.crews.timing import Timing
 from tests.crewai_parts import a_harness
 from tests.scripted_provider import Turn, playing
 from tests.worker_parts import BOUND, Scripted, a_worker, launched
 
+NO_BEAT = Timing(lease_seconds=60, beat_seconds=20, step_seconds=1)  # which would tell it first
 Happening = Callable[[MemoryFlows], Awaitable[None]]
 
 
 async def is_cancelled(memory: MemoryFlows) -> None:
-    await control.cancel(memory, tenant="t", flow="f")
+    await FlowControl(memory, memory).cancel(tenant="t", flow="f")
 
 
 async def is_claimed_by_another(memory: MemoryFlows) -> None:
@@ -39,7 +41,7 @@ async def runs_out_of_time(memory: MemoryFlows) -> None:
 
 
 async def is_deleted(memory: MemoryFlows) -> None:
-    await control.cancel(memory, tenant="t", flow="f")
+    await FlowControl(memory, memory).cancel(tenant="t", flow="f")
     await memory.delete("t", "f")
 
 
@@ -77,7 +79,8 @@ async def test_nor_does_crewai_call_its_model_then(happens: Happening):
     with playing(Turn("paid by nobody")) as provider:
         crewai = a_harness(llm=model_from("gpt-4o-mini", provider.url, None)).runner
         await launched(memory)
-        await a_worker(memory, Meanwhile()).run_flow("t", "f", NoLimit())
+        worker = a_worker(memory, Meanwhile(), timing=NO_BEAT)
+        await worker.run_flow("t", "f", NoLimit())
         while crewai.is_at_work("t", "f"):  # noqa: ASYNC110 -- a thread tells no event
             await asyncio.sleep(0.01)
     assert provider.requests == []

@@ -8,9 +8,9 @@ import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
-from core.crews import control
 from core.crews.budgets import Call
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepTask
 from core.crews.outcomes import Outcome
 from core.crews.timing import Timing
@@ -152,7 +152,7 @@ async def test_a_flow_is_left_when_what_its_calls_cost_is_written_down():
 
     async def is_cancelled(_work: StepTask, session: Session) -> None:
         call = await asyncio.to_thread(session.reserve, "m", BOUND)
-        await control.cancel(memory, tenant="t", flow="f")
+        await FlowControl(memory, memory).cancel(tenant="t", flow="f")
         await asyncio.sleep(0.1)
         session.settle(call, CALL, MODEL_CALL)
         await asyncio.sleep(30)

@@ -5,10 +5,10 @@ import json
 from typing import Any
 
 import pytest
-from functions._wakeups import named_flow
 
 from core.adapters.qstash import QStashVerifier
 from core.errors import UnauthenticatedError
+from functions._worker.wakeups import named_flow
 
 DEEP = "[" * 4000
 VERIFIER = QStashVerifier(["k" * 32])
