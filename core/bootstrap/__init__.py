@@ -1,0 +1,246 @@
+"""Composition root: the one place that picks adapters.
+
+Each provider runs at most once per process, so a warm invocation reuses clients. Imports sit
+inside providers on purpose: a function pays at cold start only for what it asks for. What keeps
+things is in `stores`; here is what works on them.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.bootstrap.provider import provider, replace
+from core.bootstrap.stores import (
+    blobs,
+    budget_book,
+    budgets,
+    flow_log,
+    hub,
+    keys,
+    keyspace,
+    ledger,
+    operator_ledger,
+    partition_check,
+    redis,
+    scripts,
+    settings,
+    stream_limiter,
+    usage_book,
+    values,
+)
+
+if TYPE_CHECKING:
+    from crewai.llms.base_llm import BaseLLM
+
+    from core.costs.prices import PriceBook
+    from core.crews.control import FlowControl
+    from core.crews.crew_runner import CrewRunner
+    from core.crews.definition import Registry
+    from core.crews.launch import Launcher
+    from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
+    from core.crews.worker import Worker
+    from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.events import Render
+    from core.webhooks.outbox import Outbox
+    from core.webhooks.sender import WebhookSender
+    from core.webhooks.targets import Targets
+
+__all__ = [
+    "blobs",
+    "budget_book",
+    "budgets",
+    "flow_control",
+    "flow_log",
+    "hub",
+    "keys",
+    "keyspace",
+    "launcher",
+    "ledger",
+    "operator_ledger",
+    "outbox",
+    "partition_check",
+    "prices",
+    "redis",
+    "registry",
+    "replace",
+    "runner",
+    "settings",
+    "stream_limiter",
+    "usage_book",
+    "values",
+    "wake_listener",
+    "wake_queue",
+    "wake_verifier",
+    "webhook_dispatcher",
+    "webhook_sender",
+    "webhook_targets",
+    "worker",
+]
+
+
+@provider
+def wake_queue() -> "WakeQueue":
+    """Return what wake-ups are sent by: the queue of the settings, or the due set, which one polls."""
+    chosen = settings()
+    if chosen.queue_url is not None:
+        from core.adapters.sqs import SqsWakeQueue
+
+        return SqsWakeQueue(chosen.queue_url, chosen.queue_endpoint)
+    if (qstash := chosen.qstash) is not None:
+        from core.adapters.qstash import QStashWakeQueue
+
+        return QStashWakeQueue(qstash.url, qstash.token, qstash.worker_url)
+    from core.adapters.upstash.wake import RedisWakeQueue
+
+    return RedisWakeQueue(redis())
+
+
+@provider
+def wake_listener() -> "WakeListener":
+    """Return what a worker that polls the due set hears wake-ups by."""
+    from core.adapters.upstash.http import HttpPubSub
+    from core.adapters.upstash.wake import RedisWakeListener
+
+    return RedisWakeListener(HttpPubSub(settings().redis_url, settings().redis_token))
+
+
+@provider
+def wake_verifier() -> "WakeVerifier | None":
+    """Return what checks wake-ups that come over HTTP; None where none do."""
+    if (qstash := settings().qstash) is None:
+        return None
+    from core.adapters.qstash import QStashVerifier
+
+    return QStashVerifier(qstash.signing_keys)
+
+
+@provider
+def registry() -> "Registry":
+    """Return the crews of this deployment."""
+    from core.crews.definition import AllowList, Registry
+    from crews.allow_list import GUARDRAILS, TOOLS
+
+    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys())
+    return Registry(Path(__file__).parents[2] / "crews", allowed)
+
+
+def launcher() -> "Launcher":
+    """Return what launches crews, over the parts that are in place now."""
+    from core.crews.launch import Launcher
+
+    return Launcher(ledger(), wake_queue(), registry(), blobs)
+
+
+def flow_control() -> "FlowControl":
+    """Return what cancels, answers and deletes flows, over the parts that are in place now."""
+    from core.crews.control import FlowControl
+
+    return FlowControl(ledger(), wake_queue())
+
+
+@provider
+def prices() -> "PriceBook":
+    """Return what calls cost. Its catalogues take a second to load."""
+    from core.adapters.price_catalogues import CataloguePriceBook
+
+    return CataloguePriceBook()
+
+
+@provider
+def runner() -> "CrewRunner":
+    """Return CrewAI with the model of the settings. Takes seconds to load."""
+    from core.adapters.crewai.environ import prepare_environ
+
+    home = os.environ.get("HOME", "")
+    prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
+    from core.adapters.crewai.runner import CrewAIRunner
+    from crews.tools import GUARDRAILS, TOOLS
+
+    return CrewAIRunner(
+        _model(),
+        TOOLS,
+        GUARDRAILS,
+        prices(),
+        blobs(),
+        tool_seconds=settings().tool_timeout_seconds,
+    )
+
+
+def _model() -> "Callable[[], BaseLLM]":
+    """Return what makes a model for each step: the one of the settings, or the offline one."""
+    from core.config import SettingsError
+
+    chosen = settings()
+    if chosen.model is None:
+        if not chosen.offline_model:
+            raise SettingsError(
+                "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
+            )
+        from core.adapters.offline_model import OfflineModel
+        from crews.tools import SKILLS
+
+        return lambda: OfflineModel(SKILLS, stream=True)
+    from core.adapters.crewai.models import checked, model_from
+
+    return checked(
+        model_from(
+            chosen.model,
+            chosen.model_base_url,
+            chosen.model_api_key,
+            chosen.model_timeout_seconds,
+            streams=chosen.model_streams,
+        )
+    )
+
+
+@provider
+def worker() -> "Worker":
+    """Return what takes flows forward."""
+    from core.crews.lessons import NoLessons
+    from core.crews.step_runner import StepRunner
+    from core.crews.timing import Timing
+    from core.crews.worker import Worker
+
+    chosen = settings()
+    timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
+    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
+    return Worker(ledger(), wake_queue(), steps, values())
+
+
+@provider
+def webhook_targets() -> "Targets":
+    """Return where each tenant's webhooks may go."""
+    from core.webhooks.targets import Targets
+
+    return Targets(settings().webhook_hosts)
+
+
+@provider
+def outbox() -> "Outbox":
+    """Return the flows of which webhooks are still to be sent."""
+    from core.adapters.upstash.outbox import UpstashOutbox
+
+    return UpstashOutbox(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def webhook_sender() -> "WebhookSender":
+    """Return what sends one webhook."""
+    from core.adapters.http_webhooks import HttpWebhookSender
+
+    return HttpWebhookSender()
+
+
+def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
+    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
+    from core.webhooks.dispatcher import WebhookDispatcher
+    from core.webhooks.entry import Parts
+    from core.webhooks.signing import Signer
+
+    signer = Signer(settings().webhook_secrets)
+    sender, targets = webhook_sender(), webhook_targets()
+    return WebhookDispatcher(
+        Parts(outbox(), flow_log(), sender, targets, signer, render, values=values())
+    )

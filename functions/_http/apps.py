@@ -1,0 +1,177 @@
+"""Apps: what every HTTP function has around its routes, on every host.
+
+From the outside in: safe headers, bounds, base path and health, CORS, compression, problems, authentication,
+routing. Nothing is read or connected when an app is built, and Mangum is imported by the first
+Lambda event.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Scope
+
+from core import bootstrap, identity
+from core.errors import InvalidInputError, NotFoundError
+from functions._http import auth, complaints, compression, cors, edge, problems
+from functions._process import event_loop
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+
+MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
+HOLD_SECONDS = 20.0  # of an answer that is buffered: under the 29 s that API Gateway waits
+DIGITS = re.compile(r"[0-9]{1,16}")
+TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
+
+
+EDGE = [Middleware(edge.AnswerHeaders), Middleware(edge.Edge)]
+MIDDLEWARE = [
+    Middleware(cors.CrossOrigin),
+    Middleware(compression.Compressed),
+    Middleware(problems.Problems),
+    Middleware(auth.Authenticated),
+]
+
+
+async def _problem_of(_: Request, error: Exception) -> Response:
+    return problems.response(error)
+
+
+def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
+    """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
+
+    A shortcut stands before all the rest. It answers what it can alike and quicker, hands on what
+    it cannot, and its errors become problems.
+    """
+    _require_guards(routes)
+    first = [Middleware(problems.Problems), *shortcuts] if shortcuts else []
+    app = Starlette(
+        routes=routes,
+        middleware=[*EDGE, *first, *MIDDLEWARE],
+        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
+    """Return an app without tokens, for routes that know by other means who is asking."""
+    app = Starlette(
+        routes=routes,
+        middleware=[*EDGE, Middleware(problems.Problems)],
+        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def fastapi(router: "APIRouter") -> "FastAPI":
+    """Return an app for the functions that check typed input. Raises TypeError likewise."""
+    from fastapi import FastAPI  # noqa: PLC0415 -- the hot paths do without it
+    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 -- likewise
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
+        return problems.response(complaints.invalid("a parameter is wrong", error.errors()))
+
+    _require_guards(router.routes)
+    app = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[*EDGE, *MIDDLEWARE],
+        exception_handlers={
+            HTTPException: _problem_of,
+            RequestValidationError: invalid,
+            Exception: _problem_of,
+        },
+    )
+    app.include_router(router)
+    return app
+
+
+def _require_guards(routes: Sequence[BaseRoute]) -> None:
+    """Default deny: refuse to build an app in which a route names no scope, with TypeError."""
+    for route in routes:
+        if not auth.guards(route):
+            raise TypeError(f"{route} names no scope")
+
+
+def on_lambda(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Return the app as a Lambda handler for API Gateway's events, of version 1 and 2."""
+
+    @cache
+    def adapter() -> Callable[[Any, Any], dict[str, Any]]:
+        from mangum import Mangum
+
+        # Its protocol names the three parameters, which no other server relies on.
+        return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        event_loop.current()  # Mangum runs the app in the loop that this thread has
+        answer = adapter()(event, context)
+        if answer["statusCode"] == HTTPStatus.NOT_MODIFIED:
+            answer["headers"].pop("content-type", None)  # Mangum adds one
+        return answer
+
+    return handler
+
+
+def buffers(scope: Scope) -> bool:
+    """Tell whether the host hands an answer on only when it is complete, as Mangum does."""
+    return "aws.event" in scope
+
+
+def answer_seconds(scope: Scope) -> float:
+    """Return how long an answer may take on this host, if nothing else limits it."""
+    return HOLD_SECONDS if buffers(scope) else bootstrap.settings().stream_seconds
+
+
+def seconds_left(scope: Scope, at_most: float) -> Callable[[], float]:
+    """Return a clock of what is left of `at_most` seconds, or of the host's time if that is less."""
+    context = scope.get("aws.context")
+    if context is not None:
+        remaining = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+        at_most = min(at_most, remaining)
+    end = time.monotonic() + at_most
+    return lambda: end - time.monotonic()
+
+
+def flow_id(request: Request) -> str:
+    """Return the path's flow. Raises NotFoundError."""
+    flow: str = request.path_params["flow"]
+    return possible_id(flow)
+
+
+def possible_id(flow: str) -> str:
+    """Return the id; one that no flow can have is not found, without a look."""
+    if not identity.ID.fullmatch(flow):
+        raise NotFoundError("no such flow")
+    return flow
+
+
+def whole_number(request: Request, name: str, low: int, high: int) -> int | None:
+    """Return a parameter of the query, None if it is not there. Raises InvalidInputError."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not DIGITS.fullmatch(text) or not low <= int(text) <= high:
+        reason = f"must be a whole number from {low} to {high}"
+        raise InvalidInputError("a parameter is wrong", {f"/query/{name}": reason})
+    return int(text)
+
+
+def refuse_unknown_parameters(request: Request, *known: str) -> None:
+    """Raise InvalidInputError that names what the query has besides these."""
+    if unknown := [name for name in request.query_params if name not in known]:
+        complaints = ((f"/query/{name}", "no such parameter") for name in unknown)
+        raise InvalidInputError("a parameter is wrong", complaints)

@@ -1,0 +1,136 @@
+"""The edge of every app: the bounds of a request's head, base paths, health, and safe headers.
+
+A head is refused by its length before anything looks into it: to take a query apart costs 9 us a
+parameter, and a ticket in it is read before anybody knows who asks.
+
+An app behind a path of its own (a stage of API Gateway, a base path of a custom domain, a proxy) is
+asked for /prod/v1/flows where its route is /v1/flows. Stages are told by their events; for all else
+there is CREWLINE_BASE_PATH.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core import bootstrap, logs
+from functions._http import problems
+from functions._process import request_log
+
+TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
+PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
+HEADERS, HEADER_BYTES = 256, 32 * 1024  # names and values; a token has at most 4,096
+BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
+HEALTH = "/health"
+ROOTS = {"v1", "amp", "health"}  # with which our routes begin
+ALIVE = b'{"status":"ok"}'
+SAFE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+def rebased(scope: Scope) -> Scope:
+    """Return the scope of a request with its path as the routes have it."""
+    if scope["type"] != "http" or BASE in scope:
+        return scope
+    path: str = scope["path"]
+    bases = (bootstrap.settings().base_path, _stage(scope, path))
+    base = next((base for base in bases if base and path.startswith(f"{base}/")), "")
+    return {**scope, "path": path[len(base) :], BASE: base} if base else scope
+
+
+def _stage(scope: Scope, path: str) -> str:
+    """Return the path of a named stage of an HTTP API; REST APIs take it off themselves.
+
+    Custom domains may leave it out, so what follows it has to look like a route of ours.
+    """
+    event: dict[str, Any] = scope.get("aws.event", {})
+    if event.get("version") != "2.0":
+        return ""
+    _, stage, root, *_ = *path.split("/", 3), "", ""
+    return f"/{stage}" if stage == event["requestContext"]["stage"] and root in ROOTS else ""
+
+
+def link(request: Request, path: str) -> str:
+    """Return a path as whoever sent this request has to ask for it."""
+    return request.scope.get(BASE, "") + path
+
+
+def has_long_target(scope: Scope) -> bool:
+    """Tell whether path and query are longer than anything that a route here could need."""
+    return len(scope["path"]) + len(scope["query_string"]) > TARGET_BYTES
+
+
+def _refusal(scope: Scope) -> HTTPException | None:
+    """Return what is wrong with the size of a request's head, if anything is."""
+    if has_long_target(scope):
+        return HTTPException(414, f"path and query may have at most {TARGET_BYTES} bytes")
+    if scope["query_string"].count(b"&") >= PARAMETERS:
+        return HTTPException(400, f"the query may have at most {PARAMETERS} parameters")
+    headers = scope["headers"]
+    if len(headers) > HEADERS or sum(len(n) + len(v) for n, v in headers) > HEADER_BYTES:
+        reason = f"there may be at most {HEADERS} headers, of at most {HEADER_BYTES} bytes in all"
+        return HTTPException(431, reason)
+    return None
+
+
+class Edge:
+    """ASGI: refuses long heads, takes base paths off, and answers GET /health to anybody."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := _refusal(scope)):
+            await problems.response(refusal)(scope, receive, send)
+            return
+        inner = rebased(scope)
+        if (
+            inner["type"] == "http"
+            and inner["path"] == HEALTH
+            and inner["method"] in {"GET", "HEAD"}
+        ):
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"15")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": ALIVE})
+            return
+        await self.app(inner, receive, send)
+
+
+class AnswerHeaders:
+    """ASGI: no answer is sniffed, framed or referred from, or stored unless it says so.
+
+    None to HEAD has a body. Each names its request by `x-request-id`, but for a 304 to somebody who
+    sent none: its few bytes are all that most polls cost. Lines that are logged meanwhile have it too.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        sent = request_log.sent_request_id(scope)
+        request_id = sent or request_log.new_request_id(scope)
+
+        async def safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"] = list(message.get("headers", ()))
+                not_modified = message["status"] == HTTPStatus.NOT_MODIFIED
+                if not not_modified:  # it has no body
+                    headers += SAFE
+                if sent or not not_modified:
+                    headers.append((request_log.REQUEST_ID, request_id.encode()))
+                if all(name.lower() != b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+            elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        request_log.configure()
+        with logs.context(request_id=request_id):
+            return await self.app(scope, receive, safe)

@@ -1,0 +1,159 @@
+"""Problems: what goes wrong, told as RFC 9457 wants it.
+
+One map leads from the errors of the core to HTTP. A problem says what to do in under 2 kB; it
+repeats nothing of the input but the names of fields, and shows no trace. What nobody expected is
+logged, and is a plain 500 to the caller.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.errors import (
+    ConflictError,
+    CrewlineError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NothingThereError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
+from core.json_text import compact_bytes
+
+log = logging.getLogger(__name__)
+
+STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
+    InvalidInputError: (422, "invalid-input", "Invalid request"),
+    UnauthenticatedError: (401, "unauthenticated", "Not authenticated"),
+    ForbiddenError: (403, "forbidden", "Not permitted"),
+    NotFoundError: (404, "not-found", "Not found"),
+    ConflictError: (409, "conflict", "Conflict"),
+    UnavailableError: (503, "unavailable", "Unavailable"),
+}
+NO_ROUTE = "no such route: paths begin with /v1 or /amp, and have no slash at their end"
+DOCUMENT_BYTES = 2000
+DETAIL_BYTES = 300
+FIELD_BYTES = 100
+CONTROL = re.compile(r"[\x00-\x1f]")  # JSON takes six bytes for one of these
+
+
+def response(error: Exception) -> Response:
+    """Return the problem document that tells of this error."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
+        error = NothingThereError(NO_ROUTE)
+    document, headers = _described(error)
+    return Response(
+        encoded({name: value for name, value in document.items() if value}),
+        document["status"],
+        headers,
+        "application/problem+json",
+    )
+
+
+def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the document and the headers that go with it."""
+    if isinstance(error, HTTPException):
+        return _plain(error.status_code, error.detail), dict(error.headers or {})
+    if isinstance(error, TooManyStreamsError):
+        return _plain(429, str(error)), {"retry-after": str(RETRY_SECONDS)}
+    kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
+    if kind is None:
+        return _plain(500, "the fault is ours; it was written down"), {}
+    status, name, title = kind
+    kind_id = f"urn:crewline:problem:{name}"
+    document: dict[str, Any] = {"type": kind_id, "title": title, "status": status}
+    if isinstance(error, NothingThereError) or not isinstance(error, NotFoundError):
+        document["detail"] = _cut(str(error), DETAIL_BYTES)
+    if isinstance(error, InvalidInputError):
+        document["errors"] = _fields(error.pointers)
+    return document, _headers(error)
+
+
+def _plain(status: int, detail: str) -> dict[str, Any]:
+    """Return a document that says no more than its status and a sentence."""
+    phrase = HTTPStatus(status).phrase
+    said = None if detail == phrase else _cut(detail, DETAIL_BYTES)
+    return {"type": "about:blank", "title": phrase, "status": status, "detail": said}
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, UnauthenticatedError):
+        return {"www-authenticate": "Bearer"}
+    if isinstance(error, UnavailableError):
+        return {"retry-after": str(error.retry_after_seconds)}
+    return {}
+
+
+def _fields(pointers: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        {"pointer": _cut(pointer, FIELD_BYTES), "detail": _cut(reason, FIELD_BYTES)}
+        for pointer, reason in pointers.items()
+    ]
+
+
+def _cut(text: str, size: int) -> str:
+    """Return the beginning of a text, at most `size` bytes of UTF-8, which JSON at most doubles."""
+    plain = CONTROL.sub(" ", text[:size])
+    return plain.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def encoded(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON, with as many of its field errors as fit into DOCUMENT_BYTES.
+
+    Each of them is encoded once, and no more of them than fit.
+    """
+    fields: list[dict[str, str]] = document.get("errors", [])
+    body = compact_bytes(document | {"errors": []} if fields else document)
+    room = DOCUMENT_BYTES - len(body)
+    texts = list[bytes]()
+    for text in map(compact_bytes, fields):
+        room -= len(text) + bool(texts)
+        if room < 0:
+            break
+        texts.append(text)
+    return body.replace(b'"errors":[]', b'"errors":[' + b",".join(texts) + b"]", 1)
+
+
+class BrokenOffError(Exception):
+    """An answer ends in its middle. Why is in the log; servers would print what another error says."""
+
+
+class Problems:
+    """ASGI: the last resort, so that every error of an app becomes a problem document.
+
+    Raises BrokenOffError when the answer has begun.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return  # nobody is left to be told
+        except Exception as error:
+            if isinstance(error, BrokenOffError) or scope["type"] != "http":
+                raise
+            if begun or not isinstance(error, (CrewlineError, TooManyStreamsError)):
+                asked = {"method": scope["method"], "path": scope["path"]}
+                log.exception("a request failed unexpectedly", extra=asked)
+            if begun:
+                raise BrokenOffError from None
+            await response(error)(scope, receive, send)
