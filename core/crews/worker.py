@@ -29,11 +29,13 @@ from core.polling import Due
 
 log = logging.getLogger(__name__)
 
+TOOK_TOO_LONG = "the flow took longer than limits.time_limit_seconds of its crew allows"
 MOST_FAILURES = 5  # outside of steps; then the flow ends
 ERROR_CHARACTERS = 500
 AWAY_MS = 10_000  # until a flow is looked at again that lacks the object store
 WAIT_LOOK_MS = 24 * 3600 * 1000  # how often a flow that waits for a person is looked at
 LOOK_SECONDS = 0.2  # between two looks at the threads that a step left behind
+LATE_SECONDS = 2.0  # that writing down what their calls cost may take, before the flow is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ class Worker:
         try:
             outcome = await visit.run()
         except Exception:
-            await visit.threads_ended()
+            await visit.ended()
             raise
-        await visit.threads_ended()
+        await visit.ended()
         return outcome
 
 
@@ -94,13 +96,14 @@ class _Visit:
         log.info("left the flow", extra={"outcome": reached.name.lower()})
         return reached
 
-    async def threads_ended(self) -> None:
-        """Return when no thread of a step is at work, or the time is up."""
+    async def ended(self) -> None:
+        """Return when no thread of a step is at work, or the time is up, and its calls are counted."""
         runner = self.worker.steps.runner
         if not self._has_run_steps:
             return
         while runner.is_at_work(self.tenant, self.flow) and self.clock.seconds_left() > 0:  # noqa: ASYNC110 -- a clock tells no event
             await asyncio.sleep(LOOK_SECONDS)
+        await self.worker.steps.late_calls.settled(self.tenant, self.flow, LATE_SECONDS)
 
     # Where it leaves after an error; `core.crews.outcomes` has the table.
 
@@ -146,7 +149,7 @@ class _Visit:
             return await self._do_next_action(state)
         except ExpiredError:
             state = await self.worker.ledger.state(self.tenant, self.flow, fresh=True)
-            return await self._fail(state, "the flow took longer than it may", "time_limit")
+            return await self._fail(state, TOOK_TOO_LONG, "time_limit")
 
     async def _do_next_action(self, state: Flow) -> Flow | Outcome:
         """Do what the strategies say. Where that lacks the object store, come later."""
