@@ -29,8 +29,8 @@ from benchmarks.crew_flows import a_launch, succeeded  # noqa: E402
 from benchmarks.parts import TENANT, TTL_SECONDS, Parts  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.crewai.threads import in_thread  # noqa: E402
-from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
+from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: E402
 from core.adapters.upstash.commands import RetryingClient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
@@ -178,7 +178,7 @@ class Office:
         redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
         self.wake_queue = RedisWakeQueue(redis)
-        runner = CrewAIRunner(model, {}, {}, GenaiPriceBook(), MemoryBlobs())
+        runner = CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs())
         budgets = UpstashBudgetBook(redis)
         steps = StepRunner(self.ledger, budgets, runner, NoLessons(), TIMING, INLINE)
         self.worker = Worker(self.ledger, self.wake_queue, steps, INLINE)

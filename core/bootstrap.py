@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.costs.prices import PriceBook
+    from core.costs.recording import UsageBook
     from core.crews.budgets import BudgetBook, Budgets
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
@@ -226,6 +228,22 @@ def launcher() -> "Launcher":
 
 
 @_provider
+def prices() -> "PriceBook":
+    """Return what calls cost. Its catalogues take a second to load."""
+    from core.adapters.price_catalogues import CataloguePriceBook
+
+    return CataloguePriceBook()
+
+
+@_provider
+def usage_book() -> "UsageBook":
+    """Return what counts calls that were made elsewhere."""
+    from core.adapters.upstash.usage import UpstashUsageBook
+
+    return UpstashUsageBook(redis(), keyspace())
+
+
+@_provider
 def runner() -> "CrewRunner":
     """Return CrewAI with the model of the settings. Takes seconds to load."""
     from core.adapters.crewai.environ import prepare_environ
@@ -233,14 +251,13 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
-    from core.adapters.genai_prices import GenaiPriceBook
     from crews.tools import GUARDRAILS, TOOLS
 
     return CrewAIRunner(
         _model(),
         TOOLS,
         GUARDRAILS,
-        GenaiPriceBook(),
+        prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
     )

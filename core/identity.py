@@ -20,7 +20,11 @@ FLOWS_WRITE = "flows:write"
 FLOWS_APPROVE = "flows:approve"  # to answer a flow that waits for a person
 INPUTS_WRITE = "inputs:write"
 CREWS_READ = "crews:read"
-SCOPES = frozenset({FLOWS_READ, FLOWS_WRITE, FLOWS_APPROVE, INPUTS_WRITE, CREWS_READ})
+COSTS_READ = "costs:read"
+COSTS_WRITE = "costs:write"  # to report calls that were made elsewhere
+SCOPES = frozenset(
+    {FLOWS_READ, FLOWS_WRITE, FLOWS_APPROVE, INPUTS_WRITE, CREWS_READ, COSTS_READ, COSTS_WRITE}
+)
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants, subjects and flows
 AUDIENCE = "crewline"

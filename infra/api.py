@@ -11,7 +11,15 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from core import bootstrap
-from functions import _edge, crew_agui, crew_amp, crew_launch, flow_events, flow_status
+from functions import (
+    _edge,
+    cost_report,
+    crew_agui,
+    crew_amp,
+    crew_launch,
+    flow_events,
+    flow_status,
+)
 from infra import page
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -62,7 +70,15 @@ def _match(function: Starlette, scope: Scope) -> int:
 
 
 app = OnePort(
-    [flow_status.app, flow_events.app, crew_launch.app, crew_amp.app, crew_agui.app, page.app]
+    [
+        flow_status.app,
+        flow_events.app,
+        crew_launch.app,
+        crew_amp.app,
+        crew_agui.app,
+        cost_report.app,
+        page.app,
+    ]
 )
 
 

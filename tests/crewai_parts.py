@@ -22,8 +22,8 @@ from pydantic import Field, TypeAdapter  # noqa: E402
 from core.adapters.crewai.model_calls import ModelRetryPolicy  # noqa: E402
 from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
-from core.adapters.genai_prices import GenaiPriceBook  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
+from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.crew_runner import (  # noqa: E402
     ContextItem,
@@ -282,7 +282,7 @@ def a_harness(
         llm or scripted,
         {"size": size, **tools},
         guardrails or {},
-        GenaiPriceBook(),
+        CataloguePriceBook(),
         blobs,
         rate_limiter=RateLimiter(minute_seconds),
         retries=retries,

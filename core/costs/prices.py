@@ -1,16 +1,29 @@
 """Prices: what a model call costs, and the most it may cost, known before it is made.
 
-An unknown model is unpriced, never free.
+An unknown model is unpriced, never free. docs/costs.md says where a price is looked for.
 """
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
+from core.costs.model_names import split_name
+from core.costs.price_lists import Variant, entry_rates
+from core.costs.rates import Rates, TierRates
+from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 
 OFFLINE_MODEL = "crewline/offline"
 # What the offline model pretends to cost, so that a demonstration shows money move. Nobody pays it.
-DEMO_INPUT_NANODOLLARS = 100
-DEMO_OUTPUT_NANODOLLARS = 400
+_DEMO_INPUT, _DEMO_OUTPUT = 100 * 10**6, 400 * 10**6
+DEMO_RATES = Rates(
+    "demonstration",
+    (TierRates(_DEMO_INPUT, _DEMO_INPUT, _DEMO_INPUT, _DEMO_INPUT, _DEMO_OUTPUT, _DEMO_OUTPUT),),
+)
+# Programs that run a model on a computer of one's own: nobody bills a call.
+_OWN_COMPUTER = frozenset({"ollama", "lm_studio", "llamafile"})
+_ON_OLLAMAS_COMPUTERS = ("-cloud", ":cloud")  # https://docs.ollama.com/cloud
+FREE_RATES = Rates("runs on a computer of one's own", (TierRates(0, 0, 0, 0, 0, 0),))
 
 # How much a model may answer where neither its settings nor a catalogue say. Most models stop
 # far earlier; one that does not is settled at what it said.
@@ -21,62 +34,83 @@ WRAPPING_TOKENS = 1_000
 
 
 class PriceBook(Protocol):
-    """Port: the price of a call, known locally; nothing here does I/O."""
+    """Port: prices known locally; nothing here does I/O."""
 
-    def cost_nanodollars(
-        self,
-        model: str,
-        input_tokens: int,
-        output_tokens: int,
-        *,
-        cache_read_tokens: int = 0,
-        cache_write_tokens: int = 0,
-    ) -> int | None:
-        """Return the price of one call in nano-dollars, None if nobody knows the model.
+    def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
+        """Return the prices of a call that begins at `at_ms`, None if nobody knows them.
 
-        Tokens read from or written to the provider's cache are part of `input_tokens`.
+        `model` is a name as CrewAI or LiteLLM writes it. A variant that a model is not known to have
+        has no price.
         """
         ...
 
 
-def priced(
-    book: PriceBook,
-    model: str,
-    input_tokens: int,
-    output_tokens: int,
-    *,
-    cache_read_tokens: int = 0,
-    cache_write_tokens: int = 0,
-) -> Usage:
-    """Return one call's usage with its price, its demonstration price, or marked as unpriced."""
+class TenantPriceBook:
+    """PriceBook with what a tenant agreed on with providers in front of another book.
+
+    `overrides` are what `price_lists.check_overrides` returned.
+    """
+
+    def __init__(self, book: PriceBook, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        self._book, self._overrides = book, overrides
+
+    def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
+        """Return the tenant's prices of a model; those of a model that it is the same as."""
+        name = split_name(model)
+        entry = self._overrides.get(str(name)) or self._overrides.get(str(name.anywhere))
+        if entry is None:
+            return self._book.rates(model, at_ms, variant)
+        if "same_as" in entry:  # of the book: an override is not followed to another one
+            return self._book.rates(entry["same_as"], at_ms, variant)
+        return entry_rates(entry, "the tenant's own prices", variant)
+
+
+def rates_of(
+    book: PriceBook, model: str, at_ms: int, variant: Variant = "standard"
+) -> Rates | None:
+    """Return the prices of a call of any model, None if nobody knows them.
+
+    The offline model has its demonstration price. A model on a computer of one's own costs nothing,
+    unless the book knows better.
+    """
     if model == OFFLINE_MODEL:
-        cost = input_tokens * DEMO_INPUT_NANODOLLARS + output_tokens * DEMO_OUTPUT_NANODOLLARS
-        return Usage(1, input_tokens, output_tokens, cost, demo_calls=1)
-    price = book.cost_nanodollars(
-        model,
-        input_tokens,
-        output_tokens,
-        cache_read_tokens=cache_read_tokens,
-        cache_write_tokens=cache_write_tokens,
+        return DEMO_RATES
+    rates = book.rates(model, at_ms, variant)
+    return FREE_RATES if rates is None and _runs_on_own_computer(model) else rates
+
+
+def _runs_on_own_computer(model: str) -> bool:
+    name = split_name(model)
+    return name.provider in _OWN_COMPUTER and not name.model.endswith(_ON_OLLAMAS_COMPUTERS)
+
+
+def priced(rates: Rates | None, tokens: TokenCounts) -> Usage:
+    """Return one call's usage with its price, its demonstration price, or marked as unpriced."""
+    cost = rates.cost_nanodollars(tokens) if rates else None
+    usage = _usage(rates, tokens.input, tokens.output, cost)
+    return replace(
+        usage,
+        cache_read_tokens=tokens.cache_read,
+        cache_write_tokens=tokens.cache_write,
+        reasoning_tokens=tokens.reasoning,
     )
-    if price is None:
-        return Usage(1, input_tokens, output_tokens, unpriced_calls=1)
-    return Usage(1, input_tokens, output_tokens, price)
 
 
-def bound(
-    book: PriceBook, model: str, prompt_bytes: int, max_output_tokens: int | None = None
-) -> Usage:
+def bound(rates: Rates | None, prompt_bytes: int, max_output_tokens: int | None = None) -> Usage:
     """Return the most that a call may consume.
 
     `prompt_bytes` is the prompt as JSON in UTF-8, tools included. No tokenizer makes more tokens of
     a text than it has bytes, since a token stands for one byte at least. The price is that of the
-    dearest way to read the prompt: as it is, or while writing all of it to a cache.
+    dearest way to make the call: the dearest tier it may reach, with all of its prompt written to a
+    cache, if that costs more than reading it.
     """
     sent = prompt_bytes + WRAPPING_TOKENS
     received = DEFAULT_OUTPUT_TOKENS if max_output_tokens is None else max_output_tokens
-    ways = (
-        priced(book, model, sent, received),
-        priced(book, model, sent, received, cache_write_tokens=sent),
-    )
-    return max(ways, key=lambda usage: usage.cost_nanodollars)
+    return _usage(rates, sent, received, rates.bound_nanodollars(sent, received) if rates else None)
+
+
+def _usage(rates: Rates | None, sent: int, received: int, cost: int | None) -> Usage:
+    if cost is None:
+        return Usage(1, sent, received, unpriced_calls=1)
+    demo = rates is not None and rates.source == DEMO_RATES.source
+    return Usage(1, sent, received, cost, demo_calls=int(demo))

@@ -85,5 +85,6 @@ def _with_part(
         grown.append((now - part_usual, name, part_usual))
     if not grown:
         return Unusual(day, cost, usual)
-    more, name, part_usual = max(grown)
+    # Of those that grew alike, the one that cost least before tells most.
+    more, name, part_usual = max(grown, key=lambda part: (part[0], -part[2]))
     return Unusual(day, cost, usual, name, more + part_usual, part_usual)

@@ -10,9 +10,9 @@ from core.adapters.crewai.runner import CrewAIRunner
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import in_thread
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
-from core.adapters.genai_prices import GenaiPriceBook
 from core.adapters.memory import MemoryBlobs
 from core.adapters.offline_model import OfflineModel
+from core.adapters.price_catalogues import CataloguePriceBook
 from core.crews.crew_runner import StepFailedError
 from core.crews.definition import AllowList, parse
 from infra.dry_run import run_crew
@@ -39,7 +39,7 @@ def allowed(names: dict[str, Any]) -> AllowList:
 
 def runner(names: dict[str, Any], *skills: Any) -> CrewAIRunner:
     guardrails = {name: names[name] for name in names["GUARDRAILS"]}
-    prices, blobs = GenaiPriceBook(), MemoryBlobs()
+    prices, blobs = CataloguePriceBook(), MemoryBlobs()
     return CrewAIRunner(lambda: OfflineModel(skills), {}, guardrails, prices, blobs)
 
 

@@ -20,7 +20,7 @@ from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
 from functions import crew_agui
 from infra.local.processes import free_port
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.apps import App, opened
 from tests.fixtures_js import NodeRun
 
@@ -111,7 +111,7 @@ async def working(app: App, pause_seconds: float) -> None:
     """Run whatever can run, one flow after the other."""
     runner = CrewAIRunner(
         lambda: SlowModel(pause_seconds),
-        TOOLS, GUARDRAILS, GenaiPriceBook(), MemoryBlobs(),
+        TOOLS, GUARDRAILS, CataloguePriceBook(), MemoryBlobs(),
     )  # fmt: skip
     book, flows = MemoryBudgetBook(app.flows), app.flows
     worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from core import bootstrap
-from core.adapters.memory import MemoryBlobs, MemoryFlows
+from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows, MemoryUsageBook
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
@@ -77,6 +77,8 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         flow_log=app.flows,
         hub=Hub(app.flows),
         ledger=app.flows,
+        budget_book=MemoryBudgetBook(app.flows),
+        usage_book=MemoryUsageBook(app.flows),
         wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),

@@ -26,7 +26,7 @@ from core.crews.worker import Worker
 from core.flows import Status
 from core.flows.live import Hub
 from functions import crew_agui
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.agui_parts import asked, check, read
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows
@@ -99,7 +99,9 @@ class Stage:
 
     def worker(self, ledger: Any = None) -> Worker:
         guardrails: dict[str, Any] = {"refuse": refuse}
-        runner = CrewAIRunner(lambda: self.model, {}, guardrails, GenaiPriceBook(), MemoryBlobs())
+        runner = CrewAIRunner(
+            lambda: self.model, {}, guardrails, CataloguePriceBook(), MemoryBlobs()
+        )
         timing = Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 1)
         flows = self.flows
         return worker_over(ledger or flows.ledger, flows.budgets, flows.wake_queue, runner, timing)

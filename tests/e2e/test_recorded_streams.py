@@ -14,7 +14,7 @@ from core.crews.definition import Registry
 from core.crews.timing import Timing
 from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
-from tests.crewai_parts import CrewAIRunner, GenaiPriceBook
+from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 
 from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
 from tests.workers import worker_over
@@ -34,7 +34,7 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     flows, blobs = MemoryFlows(), MemoryBlobs()
     blobs.put("t", FILE, EXAMPLE.read_bytes(), "text/csv")
     runner = CrewAIRunner(
-        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, GenaiPriceBook(), blobs
+        lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, CataloguePriceBook(), blobs
     )
     book = MemoryBudgetBook(flows)
     worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))

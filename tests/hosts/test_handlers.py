@@ -35,6 +35,7 @@ def request(method: str, url: str, body: bytes = b"") -> dict[str, Any]:
 WAKE_UP = {"messageId": "m", "body": '{"tenant": "acme", "flow": "fl_gone"}'}
 # For each function: an event that makes it ask the store, and what its answer must have in it.
 CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "cost_report": (request("GET", "/v1/costs"), {"statusCode": 200}),
     "crew_amp": (request("GET", "/amp/research_brief/status/fl_gone"), {"statusCode": 404}),
     "crew_launch": (request("POST", "/v1/flows", LAUNCH), {"statusCode": 202}),
     "crew_worker": ({"Records": [WAKE_UP]}, {"batchItemFailures": []}),

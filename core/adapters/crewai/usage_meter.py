@@ -7,51 +7,51 @@ whole prompt with its tools. The hook before a model call knows neither tools no
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
-from crewai.types.usage_metrics import UsageMetrics
 
 from core.adapters.crewai.failures import not_billed
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.stop_signal import StopSignal
-from core.costs.prices import PriceBook, bound, priced
+from core.costs.prices import PriceBook, bound, priced, rates_of
+from core.costs.provider_usage import ReportedUsage, read_usage
+from core.costs.rates import Rates
+from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
+from core.crews import clock
 from core.crews.crew_runner import Session, StepFailedError
 from core.flows import events
 from core.flows.events import Event
 
 _CHARACTERS_PER_TOKEN = 4
-_MOST_TOKENS = 10_000_000  # of one call; no model takes as many
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A call that was reserved: its id in the session, and what was asked of whom."""
+    """A call that was reserved: its id in the session, what was asked of whom, and for how much."""
 
     id: str
     model: str
     prompt_characters: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tokens:
-    """How many tokens one call consumed."""
-
-    input: int
-    output: int
-    cache_read: int = 0
-    cache_write: int = 0
+    rates: Rates | None
 
 
 class UsageMeter:
     """Reserves and settles the model calls of one attempt at a step."""
 
     def __init__(
-        self, step: str, session: Session, prices: PriceBook, stop_signal: StopSignal
+        self,
+        step: str,
+        session: Session,
+        prices: PriceBook,
+        stop_signal: StopSignal,
+        now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._step = step
+        self._now_ms = now_ms
         self._session = session
         self._prices = prices
         self._stop_signal = stop_signal
@@ -66,10 +66,11 @@ class UsageMeter:
         model = _model(source, event)
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
-        most = bound(self._prices, model, len(text.encode("utf-8", "surrogatepass")), limit)
+        rates = rates_of(self._prices, model, self._now_ms())
+        most = bound(rates, len(text.encode("utf-8", "surrogatepass")), limit)
         with self._stop_signal.stop_on_error():
             call = self._session.reserve(model, most)
-        self._open[event.call_id] = _Open(call, model, len(text))
+        self._open[event.call_id] = _Open(call, model, len(text), rates)
         if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
@@ -105,54 +106,31 @@ class UsageMeter:
             self._session.settle(call.id, usage, told)
 
     def _usage(self, call: _Open, event: LLMCallCompletedEvent) -> Usage:
-        """Return the call's usage: the provider's, or an estimate. Never costs the answer.
+        """Return the call's usage, at the rates it was reserved with. Never costs the answer.
 
-        Some providers tell none, such as OpenAI-compatible servers. A call is never free for
-        that: four characters then count as a token, which is about right for English. Where they
-        tell what cannot be, the nearest that can be counts, and the call is marked as unpriced.
+        Where the provider reports what cannot be, the nearest that can be counts, and the call is
+        marked as unpriced.
         """
-        told, sound = _sound(_told(event.usage))
-        if told.input == 0:  # there is no call without a prompt
-            said = told.output or _tokens(len(_text(event.response)))
-            told = _Tokens(_tokens(call.prompt_characters), said)
-        try:
-            usage = priced(
-                self._prices,
-                call.model,
-                told.input,
-                told.output,
-                cache_read_tokens=told.cache_read,
-                cache_write_tokens=told.cache_write,
-            )
-        except (ArithmeticError, ValueError):  # the price list finds the figures contradictory
-            return Usage(1, told.input, told.output, unpriced_calls=1)
-        return usage if sound else replace(usage, unpriced_calls=1)
+        reported = read_usage(event.usage)
+        usage = priced(call.rates, _tokens(call, event, reported))
+        return usage if reported is None or reported.sound else replace(usage, unpriced_calls=1)
 
 
-def _told(usage: dict[str, Any] | None) -> _Tokens:
-    """Return what a provider told, which may be anything at all."""
-    try:
-        told = UsageMetrics.from_provider_dict(usage or {}) or UsageMetrics()
-    except (ArithmeticError, TypeError, ValueError):  # pydantic's are ValueErrors
-        return _Tokens(-1, -1)
-    return _Tokens(
-        told.prompt_tokens,
-        told.completion_tokens,
-        told.cached_prompt_tokens,
-        told.cache_creation_tokens,
-    )
+def _tokens(
+    call: _Open, event: LLMCallCompletedEvent, reported: ReportedUsage | None
+) -> TokenCounts:
+    """Return what the provider reported, or an estimate of what it did not.
 
-
-def _sound(told: _Tokens) -> tuple[_Tokens, bool]:
-    """Return the nearest counts that can be, and whether they are what was told.
-
-    What was read from or written to a cache is part of the input.
+    Some report nothing, such as OpenAI-compatible servers. A call is never free for that: four
+    characters then count as a token, which is about right for English.
     """
-    sent, received = (min(max(0, n), _MOST_TOKENS) for n in (told.input, told.output))
-    read = min(max(0, told.cache_read), sent)
-    written = min(max(0, told.cache_write), sent - read)
-    sound = _Tokens(sent, received, read, written)
-    return sound, sound == told
+    tokens = reported.tokens if reported else TokenCounts()
+    if tokens.input:
+        return tokens
+    sent = _estimated(call.prompt_characters)  # there is no call without a prompt
+    if tokens.output:
+        return replace(tokens, uncached_input=sent)
+    return TokenCounts(sent, output=_estimated(len(_text(event.response))))
 
 
 def _model(source: Any, event: LLMCallStartedEvent) -> str:
@@ -165,5 +143,5 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _tokens(characters: int) -> int:
-    return -(-characters // _CHARACTERS_PER_TOKEN)
+def _estimated(characters: int) -> int:
+    return min(MOST_TOKENS, -(-characters // _CHARACTERS_PER_TOKEN))

@@ -7,5 +7,6 @@ from core.adapters.memory.blobs import MemoryBlobs
 from core.adapters.memory.budgets import MemoryBudgetBook
 from core.adapters.memory.flows import MemoryFlows
 from core.adapters.memory.outbox import MemoryOutbox
+from core.adapters.memory.usage import MemoryUsageBook
 
-__all__ = ["MemoryBlobs", "MemoryBudgetBook", "MemoryFlows", "MemoryOutbox"]
+__all__ = ["MemoryBlobs", "MemoryBudgetBook", "MemoryFlows", "MemoryOutbox", "MemoryUsageBook"]

@@ -60,7 +60,7 @@ class MemorySpending(MemoryLog):
         """Count what a lost call consumed after all in place of its bound, once."""
         if call_id in record.lost:
             call, bound, counted_ms = record.lost.pop(call_id)
-            self._spend(call, usage - bound, tenant, counted_ms)
+            self.spend(tenant, call.names, usage - bound, counted_ms)
             more = usage.cost_nanodollars - bound.cost_nanodollars
             record.alerts += self.limits.spend(call, 0, more, tells=not record.ended)
             record.correct(usage - bound, self._now_ms())
@@ -70,7 +70,7 @@ class MemorySpending(MemoryLog):
         record.use(usage)
         bound = call.bound.cost_nanodollars
         record.alerts += self.limits.spend(call, bound, usage.cost_nanodollars)
-        self._spend(call, usage, tenant, self._now_ms())
+        self.spend(tenant, call.names, usage, self._now_ms())
 
     def cells(self, tenant: str, day: str, *, hours: bool) -> Cells:
         """Return the sums of a day, or of its hours, to add to."""
@@ -87,7 +87,8 @@ class MemorySpending(MemoryLog):
             ]
         )
 
-    def _spend(self, call: Call, usage: Usage, tenant: str, at_ms: int) -> None:
+    def spend(self, tenant: str, names: Names, usage: Usage, at_ms: int) -> None:
+        """Add to the roll-ups of a day and its hours."""
         day, hour = day_of(at_ms), at_ms // HOUR_MS % 24
-        self.cells(tenant, day, hours=False).add(None, call.names, usage)
-        self.cells(tenant, day, hours=True).add(hour, call.names, usage)
+        self.cells(tenant, day, hours=False).add(None, names, usage)
+        self.cells(tenant, day, hours=True).add(hour, names, usage)

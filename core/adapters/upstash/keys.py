@@ -27,6 +27,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
+| `{p}:t:calls:MONTH` | set | calls made elsewhere that came in a month: hashes of ids; kept 63 days |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
@@ -168,6 +169,13 @@ class Keyspace:
             flow,
             self.live(tenant, flow),
         )
+
+    def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
+        """Return where the ids of calls made elsewhere are that came last month, and this month."""
+        this_month = day_of(now_ms)[:7]
+        year, month = int(this_month[:4]), int(this_month[5:])
+        last_month = f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02}"
+        return self._of(tenant, "calls", last_month), self._of(tenant, "calls", this_month)
 
     def day_keys(self, tenant: str, day: int) -> DayKeys:
         """Return where a script that counts money counts it: a script must declare its keys."""

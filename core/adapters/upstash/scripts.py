@@ -181,6 +181,16 @@ def settle(
 ) -> None: ...
 
 
+@script("money")
+def record_usage(
+    days: DayKeys,
+    last_month_ids: Key,
+    this_month_ids: Key,
+    *,
+    calls: list[dict[str, Any]],
+) -> None: ...
+
+
 @script("due")
 def lease(turn: Turn) -> None: ...
 

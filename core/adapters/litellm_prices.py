@@ -1,0 +1,26 @@
+"""Prices from LiteLLM's list, of models that genai-prices lacks: a file that `infra.price_list` writes."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from core.costs.model_names import ModelName
+from core.costs.price_lists import Variant, entry_rates
+from core.costs.rates import Rates
+
+_FILE = Path(__file__).with_name("litellm_prices.json")
+
+
+class LitellmPrices:
+    """The prices of the file; it knows no dates."""
+
+    def rates(self, name: ModelName, variant: Variant) -> Rates | None:
+        """Return the prices of a model that is written as it stands in the file, None without."""
+        entry = _entries().get(str(name))
+        return entry_rates(entry, f"LiteLLM: {name}", variant) if entry else None
+
+
+@cache
+def _entries() -> dict[str, dict[str, Any]]:
+    return json.loads(_FILE.read_text("utf-8"))

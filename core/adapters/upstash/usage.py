@@ -1,0 +1,63 @@
+"""UsageBook over Redis: one script for the calls of a day, however many they are."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.adapters.upstash import scripts
+from core.adapters.upstash.calls import FOLDER, ScriptRunner
+from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.keys import Keyspace
+from core.costs.recording import RecordedCall
+from core.costs.rollup import DAY_MS, HOUR_MS
+from core.crews import clock
+
+ID_DIGITS = 20  # hex, of an id's hash: of ten million ids, two alike in one of 10^10 months
+
+
+class UpstashUsageBook:
+    """Counts calls made elsewhere, where those of flows are counted."""
+
+    def __init__(
+        self,
+        redis: Commands,
+        keys: Keyspace | None = None,
+        lua_folder: Path = FOLDER,
+        now_ms: Callable[[], int] = clock.now_ms,
+    ) -> None:
+        self._keys = keys or Keyspace()
+        self._scripts = ScriptRunner(redis, lua_folder)
+        self._now_ms = now_ms
+
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> set[str]:
+        """Count calls, those of one day after those of another."""
+        by_day = defaultdict[int, list[RecordedCall]](list)
+        for call in calls:
+            by_day[call.at_ms // DAY_MS].append(call)
+        known = set[str]()
+        for day, of_day in sorted(by_day.items()):
+            known |= await self._record_day(tenant, day, of_day)
+        return known
+
+    async def _record_day(self, tenant: str, day: int, calls: list[RecordedCall]) -> set[str]:
+        by_hash = {_hash(call.id): call for call in calls}
+        record = scripts.record_usage(
+            self._keys.day_keys(tenant, day),
+            *self._keys.call_ids(tenant, self._now_ms()),
+            calls=[
+                {
+                    "id": hashed,
+                    "hour": call.at_ms // HOUR_MS,
+                    "cell": list(call.names),
+                    "used": {name: n for name, n in call.usage.public().items() if n},
+                }
+                for hashed, call in by_hash.items()
+            ],
+        )
+        known: list[str] = await self._scripts.run(record)
+        return {by_hash[hashed].id for hashed in known}
+
+
+def _hash(call_id: str) -> str:
+    return hashlib.sha256(call_id.encode()).hexdigest()[:ID_DIGITS]

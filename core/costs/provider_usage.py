@@ -1,0 +1,218 @@
+"""Providers' usage objects, read into token counts: no token counted twice, none below zero.
+
+What contains what is each provider's convention:
+
+- OpenAI (chat and responses), and those that answer as it does: cached and written tokens are part of
+  the input, reasoning is part of the output.
+  https://platform.openai.com/docs/api-reference/chat/object, .../responses/object
+- Anthropic: `input_tokens` are those after the last cache breakpoint; what was read from or written to
+  the cache comes on top. https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+- Bedrock's Converse: the same. https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+- Gemini: cached tokens are part of `promptTokenCount`; thoughts come on top of `candidatesTokenCount`, and
+  prompts of its own tools on top of both. https://ai.google.dev/api/generate-content#UsageMetadata
+- LiteLLM and CrewAI write most of them in OpenAI's form, with Anthropic's names beside it.
+
+Gateways in OpenAI's form often keep to another convention than OpenAI (xAI's reasoning and Anthropic's cache
+come on top there). `total_tokens` tells that: what it exceeds the sum by is what comes on top.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from core.costs.token_counts import MOST_TOKENS, TokenCounts
+
+_Usage = Mapping[str, Any]
+_LONGEST_NUMBER = 12  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedUsage:
+    """What a provider reported. Not `sound`: it cannot be so, and the nearest that can be counts."""
+
+    tokens: TokenCounts
+    sound: bool = True
+
+
+@dataclass(slots=True)
+class _Figures:
+    """Figures of a usage object; `sound` until one is no count."""
+
+    usage: _Usage
+    sound: bool = True
+
+    def first(self, *paths: str) -> int:
+        """Return the first of the figures that is told and not 0, else 0. `a.b` is b inside of a."""
+        return next((count for path in paths if (count := self._count(path))), 0)
+
+    def _count(self, path: str) -> int:
+        value: Any = self.usage
+        for name in path.split("."):
+            value = cast("_Usage", value).get(name) if isinstance(value, Mapping) else None
+        return self.count(value)
+
+    def count(self, value: Any) -> int:
+        """Return a figure as a count, the nearest that can be."""
+        if value is None:
+            return 0
+        number = _whole(value)
+        if number is None:
+            self.sound = False
+            return 0
+        self.sound = self.sound and 0 <= number <= MOST_TOKENS
+        return min(max(0, number), MOST_TOKENS)
+
+
+def read_usage(usage: Any) -> ReportedUsage | None:
+    """Return what a provider's usage object says; None if it says nothing, or is none.
+
+    Takes the object itself, as JSON: OpenAI's and Anthropic's `usage`, Gemini's `usageMetadata`, Bedrock's
+    `usage`, or CrewAI's or LiteLLM's form of them. Never raises.
+    """
+    if not isinstance(usage, Mapping):
+        return None
+    figures = _Figures(cast("_Usage", usage))
+    tokens = _reader(figures.usage)(figures)
+    if not (tokens.input or tokens.output or not figures.sound):
+        return None
+    return ReportedUsage(tokens, figures.sound)
+
+
+def _reader(usage: _Usage) -> Any:
+    if "promptTokenCount" in usage or "prompt_token_count" in usage:
+        return _gemini
+    if "inputTokens" in usage:
+        return _bedrock
+    if "prompt_tokens" not in usage and any(name in usage for name in _ANTHROPIC):
+        return _anthropic
+    return _openai
+
+
+_ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+
+
+def _anthropic(figures: _Figures) -> TokenCounts:
+    read = figures.first("cache_read_input_tokens")
+    written = figures.first("cache_creation_input_tokens")
+    hour = figures.first("cache_creation.ephemeral_1h_input_tokens")
+    minutes = figures.first("cache_creation.ephemeral_5m_input_tokens")
+    output = figures.first("output_tokens")
+    thought = figures.first("output_tokens_details.thinking_tokens")
+    return _counts(
+        figures,
+        figures.first("input_tokens"),
+        read,
+        max(minutes, written - hour),
+        hour,
+        output,
+        thought,
+    )
+
+
+def _bedrock(figures: _Figures) -> TokenCounts:
+    read = figures.first("cacheReadInputTokens", "cacheReadInputTokenCount")
+    written = figures.first("cacheWriteInputTokens", "cacheWriteInputTokenCount")
+    hour = sum(figures.count(detail.get("inputTokens")) for detail in _written_for_an_hour(figures))
+    output = figures.first("outputTokens")
+    return _counts(figures, figures.first("inputTokens"), read, written - hour, hour, output, 0)
+
+
+def _written_for_an_hour(figures: _Figures) -> Iterator[_Usage]:
+    details = figures.usage.get("cacheDetails")
+    for detail in cast("list[Any]", details) if isinstance(details, list) else []:
+        if isinstance(detail, Mapping) and cast("_Usage", detail).get("ttl") == "1h":
+            yield cast("_Usage", detail)
+
+
+def _gemini(figures: _Figures) -> TokenCounts:
+    prompt = figures.first("promptTokenCount", "prompt_token_count")
+    read = figures.first(
+        "cachedContentTokenCount", "cached_content_token_count", "cached_prompt_tokens"
+    )
+    said = figures.first("candidatesTokenCount", "candidates_token_count")
+    thought = figures.first("thoughtsTokenCount", "thoughts_token_count", "reasoning_tokens")
+    tools = figures.first("toolUsePromptTokenCount", "tool_use_prompt_token_count")
+    total = figures.first("totalTokenCount", "total_token_count")
+    tools = max(
+        tools, total - prompt - said - thought
+    )  # CrewAI leaves them out, but not of the sum
+    uncached = _rest(figures, prompt, read) + tools
+    return _counts(figures, uncached, min(read, prompt), 0, 0, said + thought, thought)
+
+
+def _openai(figures: _Figures) -> TokenCounts:
+    sent, output = (
+        figures.first("prompt_tokens", "input_tokens"),
+        figures.first("completion_tokens", "output_tokens"),
+    )
+    read, written, hour = _cached(figures)
+    thought = figures.first(
+        "completion_tokens_details.reasoning_tokens",
+        "output_tokens_details.reasoning_tokens",
+        "reasoning_tokens",
+    )
+    on_top = figures.first("total_tokens") - sent - output
+    cached = read + written
+    if on_top > 0 and on_top == thought:
+        output += thought
+    elif on_top > 0 and on_top in (cached, cached + thought):
+        sent += cached
+        output += on_top - cached
+    elif on_top > 0:  # nobody says what it is; thoughts, mostly, and they are the dearest
+        output += on_top
+    if thought > output:
+        figures.sound, output = False, output + thought
+    if cached > sent:
+        figures.sound, sent = False, sent + cached
+    return _counts(figures, sent - cached, read, written - hour, hour, output, thought)
+
+
+def _cached(figures: _Figures) -> tuple[int, int, int]:
+    """Return tokens that were read from the cache, written to it, and of these for an hour."""
+    read = figures.first(
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "cached_prompt_tokens",
+        "cached_tokens",
+        "cache_read_input_tokens",
+        "input_tokens_details.cache_read_input_tokens",  # Perplexity
+        "prompt_cache_hit_tokens",  # DeepSeek
+        "cached_prompt_text_tokens",  # xAI
+    )
+    written = figures.first(
+        "prompt_tokens_details.cache_write_tokens",
+        "input_tokens_details.cache_write_tokens",
+        "prompt_tokens_details.cache_creation_tokens",
+        "cache_creation_tokens",
+        "cache_creation_input_tokens",
+    )
+    hour = figures.first(
+        "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+        "cache_creation_token_details.ephemeral_1h_input_tokens",
+        "cache_creation.ephemeral_1h_input_tokens",
+    )
+    return read, max(written, hour), hour
+
+
+def _rest(figures: _Figures, whole: int, part: int) -> int:
+    """Return the whole without a part of it, and not less than nothing."""
+    figures.sound = figures.sound and part <= whole
+    return max(0, whole - part)
+
+
+def _counts(
+    figures: _Figures, uncached: int, read: int, minutes: int, hour: int, output: int, thought: int
+) -> TokenCounts:
+    """Return the counts, each brought to what can be."""
+    kinds = [figures.count(kind) for kind in (uncached, read, max(0, minutes), hour, output)]
+    figures.sound = figures.sound and thought <= kinds[-1]
+    return TokenCounts(*kinds, reasoning=min(thought, kinds[-1]))
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number, also one that is written as a text or a float; None for anything else."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= _LONGEST_NUMBER:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None

@@ -1,0 +1,111 @@
+"""Recording: model calls that were made elsewhere, counted once each in the tenant's roll-ups.
+
+A call is known by an id that the caller gives it; sent again within a month it changes nothing. A
+call of which nobody says what it consumed counts at its bound, and is marked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from core.costs.price_lists import Variant
+from core.costs.prices import PriceBook, bound, priced, rates_of
+from core.costs.provider_usage import read_usage
+from core.costs.rates import Rates
+from core.costs.rollup import Names
+from core.costs.token_counts import TokenCounts
+from core.costs.usage import Usage
+
+Quality = Literal["low", "high", "critical"]
+MOST_CALLS = 1_000  # of one batch
+REMEMBERED_DAYS = 31  # an id, at least
+OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
+# Ways to make the same call of the same model for less, of which the answer comes later.
+CHEAPER: tuple[Variant, ...] = ("batch", "flex")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedCall:
+    """One call as it is reported; of the names `-` stands for what nobody says.
+
+    `usage` is the provider's usage object. Without it `prompt_bytes` and `max_output_tokens` bound
+    what the call may have consumed.
+    """
+
+    id: str
+    at_ms: int
+    names: Names
+    usage: dict[str, Any] | None = None
+    prompt_bytes: int = 0
+    max_output_tokens: int | None = None
+    variant: Variant = "standard"
+    required_quality: Quality = "high"
+
+    @property
+    def model(self) -> str:
+        return self.names[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call as it is counted, at the rates it was priced with."""
+
+    id: str
+    at_ms: int
+    names: Names
+    usage: Usage
+    rates: Rates | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What one call would have cost less (nano-dollars) if it had been made as `variant`."""
+
+    variant: Variant
+    nanodollars: int
+
+
+class UsageBook(Protocol):
+    """Port: counts calls made elsewhere."""
+
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> set[str]:
+        """Count calls of different ids; return the ids that were counted before, and are not again.
+
+        Raises UnavailableError; sent again, it counts what was not counted then.
+        """
+        ...
+
+
+def recorded(call: ReportedCall, book: PriceBook) -> RecordedCall:
+    """Return a call with its price: by its usage, or by its bound where that is missing."""
+    rates = rates_of(book, call.model, call.at_ms, call.variant)
+    return RecordedCall(call.id, call.at_ms, call.names, _usage(call, rates), rates)
+
+
+def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
+    """Return how the same call of the same model could have been made for less, most first.
+
+    Only its variant changes, so this holds for any quality that was asked for; a smaller model is
+    told of nowhere here: whether its answers are good enough, only a trial can tell.
+    """
+    tokens = _tokens(call)
+    if tokens is None or call.variant != "standard" or usage.unpriced_calls:
+        return []
+    found: list[Saving] = []
+    for variant in CHEAPER:
+        rates = rates_of(book, call.model, call.at_ms, variant)
+        cost = rates.cost_nanodollars(tokens) if rates else None
+        if cost is not None and cost < usage.cost_nanodollars:
+            found.append(Saving(variant, usage.cost_nanodollars - cost))
+    return sorted(found, key=lambda saving: -saving.nanodollars)
+
+
+def _usage(call: ReportedCall, rates: Rates | None) -> Usage:
+    if (tokens := _tokens(call)) is not None:
+        return priced(rates, tokens)
+    return bound(rates, call.prompt_bytes, call.max_output_tokens).lost()
+
+
+def _tokens(call: ReportedCall) -> TokenCounts | None:
+    reported = read_usage(call.usage) if call.usage is not None else None
+    return reported.tokens if reported is not None else None

@@ -1,0 +1,126 @@
+"""What every UsageBook does: a call made elsewhere is counted once by its id. Over memory and Redis."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+import pytest
+
+from core.adapters.memory import MemoryFlows, MemoryUsageBook
+from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.http import HttpRedis
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.sdk import SdkRedis
+from core.adapters.upstash.usage import UpstashUsageBook
+from core.costs.recording import RecordedCall, UsageBook
+from core.costs.rollup import DAY_MS, Cell, day_of
+from core.costs.usage import Usage
+from core.crews.budgets import BudgetBook
+from core.errors import UnavailableError
+from tests.faulty import faulty
+from tests.fixtures_ports import in_memory, over_redis, own_keys
+
+USED = Usage(1, 1_000, 50, 2_500_000)
+NAMES = ("brief", "write", "writer", "ann", "openai/gpt-4o")
+NOW_MS = round(time.time() * 1000)
+
+
+@dataclass
+class Books:
+    """A tenant's usage book, and the reports on it."""
+
+    tenant: str
+    usage: UsageBook
+    reports: BudgetBook
+
+    async def counted(self, at_ms: int = NOW_MS, *, hours: bool = False) -> list[Cell]:
+        return await self.reports.spending(self.tenant, [day_of(at_ms)], hours=hours)
+
+
+@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
+def books(request: pytest.FixtureRequest) -> Books:
+    if request.param == "memory":
+        flows = in_memory()
+        assert isinstance(flows.ledger, MemoryFlows)
+        return Books(flows.tenant, MemoryUsageBook(flows.ledger), flows.budgets)
+    rest = request.getfixturevalue("gateway")
+    client = (SdkRedis if request.param == "upstash-sdk" else HttpRedis)(rest.url, rest.token)
+    return over(client, own_keys())
+
+
+def over(client: Commands, keys: Keyspace) -> Books:
+    flows = over_redis(client, "http://none", "none", keys=keys)
+    return Books(flows.tenant, UpstashUsageBook(client, keys), flows.budgets)
+
+
+def call(call_id: str = "c1", at_ms: int = NOW_MS) -> RecordedCall:
+    return RecordedCall(call_id, at_ms, NAMES, USED, None)
+
+
+async def test_a_call_is_counted_in_its_day_and_hour(books: Books):
+    assert await books.usage.record(books.tenant, [call()]) == set()
+    assert await books.counted() == [Cell(day_of(NOW_MS), None, *NAMES, USED)]
+    (hour,) = await books.counted(hours=True)
+    assert (hour.hour, hour.usage) == (time.gmtime(NOW_MS / 1000).tm_hour, USED)
+
+
+async def test_a_call_sent_again_counts_once_and_is_told(books: Books):
+    await books.usage.record(books.tenant, [call("c1"), call("c2")])
+    again = [call("c1"), call("c3"), call("c2")]
+    assert await books.usage.record(books.tenant, again) == {"c1", "c2"}
+    (cell,) = await books.counted()
+    assert cell.usage.calls == 3
+
+
+async def test_a_call_sent_by_many_at_once_counts_once(books: Books):
+    batch = [call(f"c{n}") for n in range(20)]
+    known = await asyncio.gather(*[books.usage.record(books.tenant, batch) for _ in range(8)])
+    assert sum(len(ids) for ids in known) == 7 * 20
+    (cell,) = await books.counted()
+    assert cell.usage == Usage(20, 20_000, 1_000, 50_000_000)
+
+
+async def test_a_batch_may_hold_calls_of_several_days(books: Books):
+    before = NOW_MS - 3 * DAY_MS
+    await books.usage.record(books.tenant, [call("c1"), call("c2", before), call("c3", before)])
+    assert [cell.usage.calls for cell in await books.counted()] == [1]
+    assert [cell.usage.calls for cell in await books.counted(before)] == [2]
+
+
+async def test_calls_of_flows_and_others_add_up_under_the_same_names(books: Books):
+    await books.usage.record(books.tenant, [call("c1")])
+    dearer = replace(call("c2"), usage=Usage(1, 1, 1, 1))
+    await books.usage.record(books.tenant, [dearer])
+    (cell,) = await books.counted()
+    assert cell.usage == USED + Usage(1, 1, 1, 1)
+
+
+async def test_another_tenant_may_use_the_same_ids(books: Books):
+    await books.usage.record(books.tenant, [call()])
+    assert await books.usage.record(f"{books.tenant}-other", [call()]) == set()
+    assert [cell.usage.calls for cell in await books.counted()] == [1]
+
+
+async def test_a_thousand_calls_are_one_batch(books: Books):
+    await books.usage.record(books.tenant, [call(f"c{n}") for n in range(1_000)])
+    (cell,) = await books.counted()
+    assert cell.usage.calls == 1_000
+
+
+async def test_a_call_whose_reply_was_lost_counts_once(gateway):
+    keys, fates = own_keys(), iter(["drop"])
+    async with faulty(gateway.url, lambda: next(fates, "pass")) as url:
+        books = over(HttpRedis(url, gateway.token), keys)
+        with pytest.raises(UnavailableError):
+            await books.usage.record(books.tenant, [call()])
+        assert await books.usage.record(books.tenant, [call()]) == {"c1"}
+        (cell,) = await books.counted()
+    assert cell.usage.calls == 1
+
+
+def test_ids_of_last_month_are_remembered():
+    keys = Keyspace()
+    january = 1_767_225_600_000  # 2026-01-01
+    assert keys.call_ids("t", january) == ("{0}:t:calls:2025-12", "{0}:t:calls:2026-01")
+    last, this = keys.call_ids("t", january + 31 * DAY_MS)
+    assert (last, this) == ("{0}:t:calls:2026-01", "{0}:t:calls:2026-02")

@@ -1,0 +1,101 @@
+"""GET /v1/costs: what was spent, as JSON, as a table and as a FOCUS file."""
+
+import csv
+import io
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from core.adapters.memory.budgets import MemoryBudgetBook
+from core.costs.usage import Usage
+from core.crews.budgets import Call
+from functions import cost_report
+from tests.e2e.apps import App, begin
+
+USED = Usage(1, 1_000, 50, 2_500_000)
+
+
+@pytest.fixture
+async def spent(app: App) -> App:
+    """Somebody has spent a quarter of a cent today, in one call."""
+    claim = await begin(app.flows)
+    call = Call(
+        "acme", "f1", claim.step, claim.epoch, 1, "openai/gpt-4o", "haiku", "one", USED,
+        agent="poet", subject="ann",
+    )  # fmt: skip
+    book = MemoryBudgetBook(app.flows)
+    await book.reserve(call)
+    await book.settle(call, USED, [])
+    return app
+
+
+async def test_what_was_spent_is_told_by_name(spent: App):
+    async with spent.client(cost_report) as client:
+        answer = await client.get("/v1/costs?group_by=model,subject")
+    assert answer.status_code == 200
+    (row,) = answer.json()["rows"]
+    assert (row["model"], row["subject"]) == ("openai/gpt-4o", "ann")
+    assert row["cost_nanodollars"] == answer.json()["total"]["cost_nanodollars"] == 2_500_000
+
+
+async def test_an_hour_is_told_as_a_time(spent: App):
+    now = datetime.fromtimestamp(time.time(), UTC)
+    async with spent.client(cost_report) as client:
+        answer = await client.get(f"/v1/costs?from={now.date()}&group_by=hour")
+    (row,) = answer.json()["rows"]
+    hour = datetime.fromisoformat(row["hour"])
+    assert abs((now - hour).total_seconds()) < 2 * 3600
+    assert (hour.minute, hour.second) == (0, 0)
+
+
+async def test_a_report_that_is_known_is_not_sent_again(spent: App):
+    async with spent.client(cost_report) as client:
+        url = "/v1/costs?group_by=day&to=2026-01-01&from=2026-01-01"
+        tag = (await client.get("/v1/costs?format=csv")).headers["etag"]
+        again = await client.get("/v1/costs?format=csv", headers={"if-none-match": f'"x", W/{tag}'})
+        assert (await client.get(url, headers={"if-none-match": tag})).status_code == 200
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"].removeprefix("W/") == tag.removeprefix("W/")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [("?format=csv&group_by=crew", {}), ("?group_by=crew", {"accept": "text/csv"})],
+)
+async def test_a_table_is_sent_to_who_asks_for_one(spent: App, query: str, headers: dict[str, str]):
+    async with spent.client(cost_report) as client:
+        answer = await client.get(f"/v1/costs{query}", headers=headers)
+    assert answer.headers["content-type"].startswith("text/csv")
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["crew"], row["cost_usd"]) == ("haiku", "0.0025")
+
+
+async def test_a_focus_file_is_of_ones_own_tenant_alone(spent: App):
+    async with spent.client(cost_report) as client:
+        (row,) = csv.DictReader(io.StringIO((await client.get("/v1/costs?format=focus")).text))
+    assert (row["BillingAccountId"], row["BilledCost"]) == ("acme", "0.0025")
+    async with spent.client(cost_report, tenant="rival") as client:
+        assert (await client.get("/v1/costs?group_by=crew")).json()["rows"] == []
+        assert len((await client.get("/v1/costs?format=focus")).text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("from=tomorrow", "/query/from"),
+        ("group_by=colour", "/query/group_by"),
+        ("format=pdf", "/query/format"),
+        ("until=2026-11-01", "/query/until"),
+    ],
+)
+async def test_what_cannot_be_reported_is_a_problem(app: App, query: str, pointer: str):
+    async with app.client(cost_report) as client:
+        answer = await client.get(f"/v1/costs?{query}")
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+async def test_it_takes_the_scope_of_its_own(app: App):
+    async with app.client(cost_report, scopes=["flows:read"]) as client:
+        assert (await client.get("/v1/costs")).status_code == 403

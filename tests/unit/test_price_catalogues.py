@@ -1,0 +1,130 @@
+"""Every model of the two price lists is found under the name that people write."""
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from genai_prices.data import providers
+from genai_prices.types import ModelInfo
+
+from core.adapters.genai_prices import GenaiPrices
+from core.adapters.price_catalogues import CataloguePriceBook
+from core.costs.model_names import split_name
+from core.costs.price_lists import VARIANTS, entry_rates
+from infra.price_list import AS_OF_MS, TARGET, litellm_list, price_list
+
+BOOK, NOW = CataloguePriceBook(), AS_OF_MS
+# Provider of genai-prices -> LiteLLM's prefix, where they differ.
+PREFIXES = {
+    "aws": "bedrock", "fireworks": "fireworks_ai", "github-copilot": "github_copilot", "google": "gemini",
+    "moonshotai": "moonshot", "together": "together_ai", "voyageai": "voyage", "x-ai": "xai",
+}  # fmt: skip
+# Models without a price for tokens -> why.
+NO_TOKENS = [
+    (r"audio|whisper|transcribe|tts|voxtral|voice|orpheus|live|translate|eleven_", "billed by time or by characters"),
+    (r"ocr", "billed by the page"),
+    (r"lyria", "billed by the song"),
+    (r"github-copilot/gpt-(3\.5-turbo|4\.1|4o|4o-mini)$", "part of a subscription"),
+    (r"google/gemma-|-exp(-|$)|moderation|stealth/|huggingface_together/(prism-ml|ServiceNow)|qwen-3-coder-480b",
+     "listed without any price"),
+]  # fmt: skip
+
+
+def names(match: Any, model_id: str) -> Iterator[str]:
+    """Yield the names that genai-prices says a model has; of a beginning, the beginning."""
+    for clause in getattr(match, "or_", None) or getattr(match, "and_", None) or [match]:
+        if hasattr(clause, "or_") or hasattr(clause, "and_"):
+            yield from names(clause, model_id)
+        for kind in ("equals", "starts_with", "contains", "ends_with"):
+            if value := getattr(clause, kind, None):
+                yield value
+    yield model_id
+    yield f"{model_id}-latest"  # some have a pattern for a name, and a label for an id
+
+
+def models() -> Iterator[tuple[str, ModelInfo]]:
+    return ((provider.id, model) for provider in providers for model in provider.models)
+
+
+def is_found(provider: str, model: ModelInfo) -> bool:
+    prefix = PREFIXES.get(provider, provider)
+    written = (f"{prefix}/{name}" for name in names(model.match, model.id))
+    if provider.startswith("huggingface_"):
+        written = (name.replace("_", "/", 1) for name in written)
+    return any(BOOK.rates(name, NOW) for name in written)
+
+
+def why_not(provider: str, model: ModelInfo) -> str | None:
+    name = f"{provider}/{model.id}"
+    return next((reason for pattern, reason in NO_TOKENS if re.search(pattern, name)), None)
+
+
+def test_each_model_of_genai_prices_has_its_price_or_is_listed_with_a_reason():
+    lost = [
+        f"{provider}/{model.id}"
+        for provider, model in models()
+        if not is_found(provider, model) and not why_not(provider, model)
+    ]
+    assert lost == []
+
+
+def test_each_reason_for_no_price_is_still_needed():
+    unpriced = [f"{provider}/{m.id}" for provider, m in models() if not is_found(provider, m)]
+    assert all(any(re.search(pattern, name) for name in unpriced) for pattern, _ in NO_TOKENS)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_price_of_either_list_can_be_read(variant: Any):
+    for provider, model in models():
+        GenaiPrices().rates(split_name(f"{provider}/{model.id}"), NOW, variant)
+    for name, entry in json.loads(TARGET.read_text()).items():
+        entry_rates(entry, name, variant)
+
+
+def test_the_file_of_litellms_prices_is_what_the_installed_list_says():
+    """Fails after an update of CrewAI or genai-prices; then `python -m infra.price_list`."""
+    assert json.loads(TARGET.read_text()) == price_list()
+
+
+# Where the two lists disagree on a model of one and the same name, and ours is the cheaper price.
+LISTS_DISAGREE = {
+    "cloudflare/@cf/meta/llama-2-7b-chat-fp16": "https://developers.cloudflare.com/workers-ai/platform/pricing/",
+    "cloudflare/@cf/mistral/mistral-7b-instruct-v0.1": "https://developers.cloudflare.com/workers-ai/platform/pricing/",
+    "deepseek-chat": "https://api-docs.deepseek.com/quick_start/pricing",
+    "deepseek/deepseek-chat": "https://api-docs.deepseek.com/quick_start/pricing",
+    "deepseek/deepseek-v3.2": "https://api-docs.deepseek.com/quick_start/pricing",
+    "novita/baai/bge-m3": "an embedding has no output",
+    "novita/mindai/macaron-v1-tall": "https://novita.ai/pricing",
+    "novita/mindai/macaron-v1-venti": "https://novita.ai/pricing",
+    "xai/grok-code-fast-1": "https://docs.x.ai/docs/models",
+}
+
+
+def test_no_price_is_below_litellms_without_being_listed():
+    below = {
+        name
+        for name, told in litellm_list().items()
+        if told.get("mode") in {"chat", "completion", "embedding", "responses"}
+        and (rates := BOOK.rates(name, NOW))
+        and (
+            rates.tiers[0].input < Decimal("0.99e15") * Decimal(told.get("input_cost_per_token") or 0)
+            or (rates.tiers[0].output or 0)
+            < Decimal("0.99e15") * Decimal(told.get("output_cost_per_token") or 0)
+        )
+    }  # fmt: skip
+    assert below == LISTS_DISAGREE.keys()
+
+
+def test_a_name_of_litellm_that_tells_its_provider_has_a_price():
+    lost = [
+        name
+        for name, told in litellm_list().items()
+        if told.get("mode") in {"chat", "completion", "embedding", "responses"}
+        and told.get("input_cost_per_token")
+        and "/" in name
+        and BOOK.rates(name, NOW) is None
+    ]
+    assert lost == []
