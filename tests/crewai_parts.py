@@ -198,8 +198,11 @@ class Recorder:
         self.messages += 1
         return f"f1.one.1.{self.messages}"
 
-    def reserve(self, model: str, bound: Usage) -> str:
+    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
         self._called("reserve")
+        self.least.append(least_nanodollars)
+        if self.headroom is not None and bound.cost_nanodollars > self.headroom:
+            raise ShortOfMoneyError(self.headroom)
         self.reserved.append((model, bound))
         return str(len(self.reserved) - 1)
 

@@ -42,7 +42,7 @@ async def cancel(
     """
     for _ in range(TRIES):
         state = await ledger.state(tenant, flow, fresh=True)
-        if review is not None and (state.waiting is None or state.waiting["review"] != review):
+        if review is not None and (state.question is None or state.question["review"] != review):
             return state
         if state.head.status is Status.CANCELLED:
             return state
@@ -75,7 +75,7 @@ async def _end_cancelled(
 
 def _question(state: Flow, review: str | None) -> dict[str, Any]:
     """Return what the flow asks a person, if that is what is answered."""
-    asked = state.waiting
+    asked = state.question
     if asked is None:
         raise ConflictError("the flow waits for nobody")
     if review is None:

@@ -12,7 +12,7 @@ import math
 import secrets
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
@@ -20,6 +20,7 @@ from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
+    BudgetExhaustedError,
     CrewRunner,
     Kind,
     Session,
@@ -31,7 +32,8 @@ from core.crews.deferrals import deferral
 from core.crews.event_buffer import EventBuffer
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
-from core.crews.outcomes import Outcome, OutOfTimeError, StepCrashedError, StepError
+from core.crews.money_queue import MoneyQueue
+from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
 from core.errors import NotFoundError, TooLargeError, UnavailableError
@@ -92,6 +94,7 @@ class StepRunner:
     timing: Timing
     values: LargeValues
     now_ms: NowMs = now_ms
+    money: MoneyQueue = field(default_factory=MoneyQueue)
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -106,7 +109,9 @@ class StepRunner:
             more=more,
         )
 
-    async def run(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> Flow | Outcome:
+    async def run(
+        self, work: StepTask, claim: Claim, known: Flow, clock: Clock
+    ) -> Flow | Outcome | MoneyWait:
         """Run a claimed step and commit its result; return the state after it, or why there is none.
 
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
@@ -143,6 +148,7 @@ class StepRunner:
             subject=known.launched_by or NOBODY,
             now_ms=self.now_ms,
             may_call=may_call,
+            money=self.money,
         )
 
     async def _run_and_keep(
@@ -215,12 +221,17 @@ async def _while_time_is_left(running: Coroutine[Any, Any, T], clock: Clock) -> 
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _end_attempt(work: StepTask, buffer: EventBuffer, error: Exception) -> Outcome:
+async def _end_attempt(
+    work: StepTask, buffer: EventBuffer, error: Exception
+) -> Outcome | MoneyWait:
     """Write what an error means for the step, and raise or return what it means for the flow."""
     match error:
         case StepDeferredError() | UnavailableError():
             # Of a tool's store, or its result's; if it is the ledger's own, so is the next one.
             return await _defer(buffer, work, error)
+        case BudgetExhaustedError():
+            await buffer.release(delay_ms=0, reason=str(error))
+            return MoneyWait(error.budget, error.until_ms)
         case StepFailedError() | TooLargeError():
             await buffer.record_error(str(error))
             raise StepError(str(error)) from error
