@@ -5,6 +5,7 @@ import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 HOLDS = {">=": operator.ge, "<=": operator.le, "==": operator.eq}
 
@@ -38,13 +39,15 @@ def short(number: int) -> str:
     return f"{number // THOUSAND}k" if number >= THOUSAND else str(number)
 
 
-def options(description: str | None) -> argparse.Namespace:
-    """Read `--json` and `--quick` from the command line."""
+def options(description: str | None, data: Path | None = None) -> argparse.Namespace:
+    """Read `--json` and `--quick` from the command line; `--data` of what reads files of a folder."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--json", action="store_true", help="end with all figures as one line of JSON"
     )
     parser.add_argument("--quick", action="store_true", help="a few seconds only: rough figures")
+    if data:
+        parser.add_argument("--data", type=Path, default=data, help="a folder with other data")
     return parser.parse_args()
 
 

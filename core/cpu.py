@@ -1,32 +1,61 @@
-"""Work that takes the processor for more than a millisecond, done beside the event loop.
+"""Work that takes the processor for more than a millisecond, done beside the event loop, tenant by tenant.
 
-It has threads of its own: in asyncio's default pool it would wait behind uploads to an object store
-that hangs.
+One piece of work runs at a time: two would only take the interpreter from each other, and from the
+event loop. However much a tenant has asked for, another one's next piece waits for the one that
+runs, and for one of each tenant that came before it.
+
+The thread is one of its own: in asyncio's default pool work would wait behind uploads to an object
+store that hangs.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 D = TypeVar("D")
 T = TypeVar("T")
 
 LARGE_BYTES = 64 * 1024  # coding or parsing that much takes about 1 ms
-THREADS = 1  # two would only take the interpreter from each other, and from the event loop
 
 
-async def run(work: Callable[[D], T], data: D, size_bytes: int | None = None) -> T:
+async def run(tenant: str, work: Callable[[D], T], data: D, size_bytes: int | None = None) -> T:
     """Return `work(data)`, done in a thread unless the data is small. Raises what the work raises.
 
     Where its size says little of how long the work may take, none is given.
     """
     if size_bytes is not None and size_bytes <= LARGE_BYTES:
         return work(data)
-    return await asyncio.get_running_loop().run_in_executor(_pool(), work, data)
+    loop = asyncio.get_running_loop()
+    async with _queues.setdefault(loop, _Queue()).turn(tenant):
+        return await loop.run_in_executor(_thread(), work, data)
+
+
+class _Queue:
+    """Who waits in one event loop: the tenants in one line, and each tenant's own behind it."""
+
+    def __init__(self) -> None:
+        self._line = asyncio.Lock()
+        self._own = WeakValueDictionary[str, asyncio.Lock]()
+
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncGenerator[None]:
+        """Wait for a turn of this tenant; it ends with the context.
+
+        Both locks are first come, first served, and nobody stands in the line but with the lock of
+        its tenant: so the line has each tenant once.
+        """
+        own = self._own.setdefault(tenant, asyncio.Lock())
+        async with own, self._line:
+            yield
+
+
+_queues = WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue]()
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, "cpu")
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "cpu")

@@ -22,9 +22,11 @@ INPUTS_WRITE = "inputs:write"
 CREWS_READ = "crews:read"
 COSTS_READ = "costs:read"
 COSTS_WRITE = "costs:write"  # to report calls that were made elsewhere
-SCOPES = frozenset(
-    {FLOWS_READ, FLOWS_WRITE, FLOWS_APPROVE, INPUTS_WRITE, CREWS_READ, COSTS_READ, COSTS_WRITE}
-)
+BUDGETS_WRITE = "budgets:write"
+SCOPES = frozenset({
+    FLOWS_READ, FLOWS_WRITE, FLOWS_APPROVE, INPUTS_WRITE, CREWS_READ, COSTS_READ, COSTS_WRITE,
+    BUDGETS_WRITE,
+})  # fmt: skip
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants, subjects and flows
 AUDIENCE = "crewline"

@@ -59,6 +59,12 @@ def _ticket(scope: Scope) -> str | None:
     return QueryParams(scope["query_string"]).get("ticket")
 
 
+def tenant(scope: Scope) -> str:
+    """Return the tenant of an authenticated request; "" where nobody was asked for a token."""
+    who: Principal | None = scope.get("state", {}).get("principal")
+    return who.tenant if who else ""
+
+
 def bearer(lines: list[bytes]) -> str:
     """Return the token of the Authorization header. Raises UnauthenticatedError."""
     match = BEARER.fullmatch(lines[0]) if len(lines) == 1 else None

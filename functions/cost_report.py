@@ -1,6 +1,7 @@
 """GET /v1/costs -- what was spent: in a range of days, grouped by day, hour, model, crew and more.
 
 POST /v1/usage -- counts model calls that were made elsewhere, each once by its id.
+GET, PUT, DELETE /v1/budgets -- what may be spent, on what and in what time.
 
 The answer is JSON, or with `Accept: text/csv` or `?format=csv` a table, or with `?format=focus` a FOCUS
 file. It is made of roll-ups, so it costs as much for a million calls as for a few.
@@ -27,9 +28,9 @@ from core.costs.rollup import DAY_MS, NOBODY, Cell
 from core.costs.token_counts import MOST_TOKENS
 from core.costs.usage import Usage
 from core.errors import POINTERS, InvalidInputError
-from core.identity import COSTS_READ, COSTS_WRITE, Principal
+from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from core.json_text import compact
-from functions import _app, _auth, _models
+from functions import _app, _auth, _budgets, _models
 
 USAGE_BYTES = 2 * 1024**2  # of POST /v1/usage: a thousand calls
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
@@ -205,10 +206,15 @@ def _time_ms(text: str | None, now_ms: int) -> int:
     return at_ms
 
 
-app = _app.starlette(
-    [
-        _auth.GuardedRoute("/v1/costs", cost_report, _auth.scope(COSTS_READ)),
-        _auth.GuardedRoute("/v1/usage", usage, _auth.scope(COSTS_WRITE), "POST"),
-    ]
-)
+_may_set = _auth.scope(BUDGETS_WRITE)
+routes = [
+    _auth.GuardedRoute("/v1/costs", cost_report, _auth.scope(COSTS_READ)),
+    _auth.GuardedRoute("/v1/usage", usage, _auth.scope(COSTS_WRITE), "POST"),
+    _auth.GuardedRoute("/v1/budgets", _budgets.budget_list, _auth.scope(COSTS_READ)),
+    _auth.GuardedRoute("/v1/budgets", _budgets.zone_put, _may_set, "PUT"),
+    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_state, _auth.scope(COSTS_READ)),
+    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_put, _may_set, "PUT"),
+    _auth.GuardedRoute("/v1/budgets/{budget}", _budgets.budget_delete, _may_set, "DELETE"),
+]
+app = _app.starlette(routes)
 handler = _app.on_lambda(app)

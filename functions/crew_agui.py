@@ -21,7 +21,8 @@ from starlette.responses import Response
 
 from core import bootstrap
 from core.crews import control, launch
-from core.errors import NotFoundError, UnavailableError
+from core.crews.definition import Definition
+from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Batch, Entry, Flow, Head
 from core.flows.events import Event
 from core.identity import FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
@@ -77,15 +78,36 @@ async def crew_agui(
 
 async def _launch(who: Principal, crew: str, run: RunInput) -> Source:
     """Begin a run, or find its flow if it was begun before. Raises as `Launcher.launch`."""
-    inputs = _agui_input.crew_inputs(run, bootstrap.registry().get(crew))
-    flow, is_new = await bootstrap.launcher().launch(
-        who.tenant,
-        launch.LaunchRequest(crew, inputs),
-        launch.run_key(run.thread_id, run.run_id),
-        who.subject,
-    )
+    key, launcher = launch.run_key(run.thread_id, run.run_id), bootstrap.launcher()
+    try:
+        asked = _launch_request(crew, run, bootstrap.registry().get(crew))
+        flow, is_new = await launcher.launch(who.tenant, asked, key, who.subject)
+    except (InvalidInputError, NotFoundError, ConflictError):
+        # What its text stands for is the crew's to say, which may be another now, or gone.
+        if (known := await _begun_before(who.tenant, crew, run, key)) is None:
+            raise
+        return Source(who.tenant, known.id, known)
     known = None if is_new else await bootstrap.flow_log().snapshot(who.tenant, flow)
     return Source(who.tenant, flow, known)
+
+
+def _launch_request(crew: str, run: RunInput, definition: Definition) -> launch.LaunchRequest:
+    return launch.LaunchRequest(crew, _agui_input.crew_inputs(run, definition))
+
+
+async def _begun_before(tenant: str, crew: str, run: RunInput, key: str) -> Flow | None:
+    """Return the flow that this very run began, read as its crew was then; None if there is none.
+
+    Raises ConflictError if another request began it.
+    """
+    launcher = bootstrap.launcher()
+    flow = launch.flow_id(tenant, key, launcher.new_id)
+    try:
+        known = await bootstrap.ledger().state(tenant, flow, fresh=True)
+        asked = _launch_request(crew, run, Definition.from_stored(known.definition))
+    except (InvalidInputError, NotFoundError):
+        return None
+    return known if await launcher.has_made(tenant, flow, asked) else None
 
 
 async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:

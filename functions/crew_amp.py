@@ -46,12 +46,14 @@ async def amp_kickoff(
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    registry = bootstrap.registry()
-    registry.get(crew)  # an unknown one is a path that leads nowhere
-    _check_targets(who.tenant, asked.urls())
+
+    def check() -> None:
+        bootstrap.registry().get(crew)  # an unknown one is a path that leads nowhere
+        _check_targets(who.tenant, asked.urls())
+
     request = launch.LaunchRequest(crew, asked.inputs, asked.kept())
     flow, _new = await bootstrap.launcher().launch(
-        who.tenant, request, idempotency_key, who.subject
+        who.tenant, request, idempotency_key, who.subject, check
     )
     return JSONResponse({"kickoff_id": kickoff_id(flow), "flow_id": flow})
 
@@ -107,7 +109,8 @@ async def amp_resume(
     request = None if idempotency_key is None else control.request_of_key(idempotency_key)
     review = _review(state, said, request)
     added = _added_urls(state, said, review)
-    _check_targets(who.tenant, added)
+    if review not in state.results:  # or this answer was taken before, or will be refused
+        _check_targets(who.tenant, added)
     await control.resume(
         bootstrap.ledger(),
         bootstrap.wake_queue(),

@@ -10,7 +10,7 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox
 from core.adapters.upstash import calls
 from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
@@ -19,12 +19,14 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
+from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
 from core.flows import FlowLog, Step
+from core.webhooks.outbox import Outbox
 from tests.fixtures_servers import RoughGateway
 
 TTL_SECONDS = 3600
@@ -41,6 +43,7 @@ class Flows:
     log: FlowLog
     wake_queue: WakeQueue
     budgets: BudgetBook
+    outbox: Outbox
     keys: Keyspace = DEFAULT_KEYS
     limits: Budgets = field(default_factory=lambda: MemoryBudgetBook(MemoryFlows()))
 
@@ -58,10 +61,10 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
     return await leased(flows.ledger, flows.tenant, lease_ms, limit)
 
 
-def in_memory() -> Flows:
-    memory = MemoryFlows()
+def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
+    memory = memory or MemoryFlows()
     book = MemoryBudgetBook(memory)
-    return Flows("t1", memory, memory, memory, book, limits=book)
+    return Flows(tenant, memory, memory, memory, book, MemoryOutbox(memory), limits=book)
 
 
 def over_redis(
@@ -80,6 +83,7 @@ def over_redis(
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
         UpstashBudgetBook(patient, keys, lua_folder, pubsub=HttpPubSub(url, token)),
+        UpstashOutbox(patient, keys, lua_folder, max_request_bytes),
         keys,
         UpstashBudgets(patient, keys, lua_folder),
     )

@@ -71,17 +71,26 @@ class Launcher:
         request: LaunchRequest,
         idempotency_key: str | None,
         subject: str | None = None,
+        check: Callable[[], object] = lambda: None,
     ) -> tuple[str, bool]:
         """Create a flow and wake a worker; return the flow's id, and whether it is new.
 
         The same key with the same request names the same flow, whose state says which `subject`
-        launched it. Raises InvalidInputError for an unknown or broken crew and for inputs that do
-        not fit it, ConflictError if the key was used for another request, UnavailableError.
+        launched it, even if the request would be refused today: a crew, an upload, an address may
+        be gone. Raises InvalidInputError for an unknown or broken crew and for inputs that do
+        not fit it, what `check` raises, ConflictError if the key was used for another request,
+        UnavailableError.
         """
-        definition = _definition(self.registry, request.crew)
-        digest, inputs = await cpu.run(_looked_at, (definition, request))
-        await self._uploads_are_there(tenant, definition, inputs)
         flow = flow_id(tenant, idempotency_key, self.new_id)
+        try:
+            check()
+            definition = _definition(self.registry, request.crew)
+            digest, inputs = await cpu.run(tenant, _looked_at, (definition, request))
+            await self._uploads_are_there(tenant, definition, inputs)
+        except (InvalidInputError, NotFoundError):
+            if idempotency_key is None or not await self.has_made(tenant, flow, request):
+                raise
+            return flow, False
         created = await self.ledger.create(
             tenant,
             Launch(
@@ -103,6 +112,11 @@ class Launcher:
             log.info("launched", extra={"flow": flow, "crew": definition.name})
             await wake_worker(self.wake_queue, tenant, flow)
         return flow, created
+
+    async def has_made(self, tenant: str, flow: str, request: LaunchRequest) -> bool:
+        """Tell whether this request made the flow. Raises ConflictError if another one did."""
+        digest = await cpu.run(tenant, LaunchRequest.digest, request)
+        return await self.ledger.created_by(tenant, flow, digest)
 
     async def _uploads_are_there(
         self, tenant: str, definition: Definition, inputs: dict[str, Any]

@@ -155,6 +155,13 @@ class RunLedger(Protocol):
         """
         ...
 
+    async def created_by(self, tenant: str, flow: str, digest: str) -> bool:
+        """Tell whether this request made the flow; False if there is none.
+
+        Raises ConflictError if another request has this id.
+        """
+        ...
+
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state, results included.
 

@@ -10,8 +10,11 @@ A message however long makes no event and no write too large for the store: it i
 Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com/concepts/events
 """
 
+from dataclasses import asdict
 from typing import Any
 
+from core.costs.rates import Rates
+from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.flows.pieces import pieces
 from core.json_text import compact
@@ -155,9 +158,18 @@ def tool_result(call: str, content: str) -> list[Event]:
     ]
 
 
-def model_call(step: str, model: str, usage: Usage) -> list[Event]:
-    """Return what one call of a model consumed."""
-    return custom("model_call", {"step": step, "model": model, **usage.public()})
+def model_call(
+    step: str,
+    model: str,
+    usage: Usage,
+    tokens: TokenCounts | None = None,
+    rates: Rates | None = None,
+) -> list[Event]:
+    """Return what one call of a model consumed; with its counts and rates, so that it can be explained."""
+    called = {"step": step, "model": model, **usage.public()}
+    if tokens is not None:
+        called |= {"tokens": asdict(tokens), "rates": rates and rates.public()}
+    return custom("model_call", called)
 
 
 def state_snapshot(state: dict[str, Any]) -> Event:

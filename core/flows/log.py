@@ -1,6 +1,7 @@
 """The log of a flow as its readers see it: the port `FlowLog`."""
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,6 +29,25 @@ class Entry:
 
 
 Batch = list[Entry]
+
+PAGE_EVENTS = 500
+PAGE_CHARACTERS = 512 * 1024  # of JSON; what is longer has a page of its own
+
+
+def page_of(entries: Iterable[Entry], limit: int) -> Batch:
+    """Return the first of these, as many as are in one page: `limit`, or those that fill it."""
+    page, characters = Batch(), 0
+    for entry in itertools.islice(entries, limit):
+        page.append(entry)
+        characters += len(entry.json)
+        if characters >= PAGE_CHARACTERS:
+            break
+    return page
+
+
+def is_full(page: Batch, limit: int) -> bool:
+    """Tell whether there may be more after a page than was read."""
+    return len(page) >= limit or sum(len(entry.json) for entry in page) >= PAGE_CHARACTERS
 
 
 class FlowLog(Protocol):
@@ -58,9 +78,10 @@ class FlowLog(Protocol):
     async def entries(
         self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
     ) -> Batch:
-        """Return at most `limit` events numbered above `after`, in order; [] if there is none.
+        """Return a page of the events numbered above `after`, in order; [] if there is none.
 
-        The first may have a number above `after + 1`: what lay between was trimmed.
+        It ends with its `limit`th event, or with the one that makes it PAGE_CHARACTERS long; so
+        what is read for it does not grow with the rest of the log. The first may have a number above `after + 1`: what lay between was trimmed.
         """
         ...
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.flows import Batch, Entry, Flow, FlowLog, Head
+from core.flows.log import PAGE_CHARACTERS, PAGE_EVENTS
 
-PAGE_EVENTS = 500
-PAGE_CHARACTERS = 512 * 1024  # an event that is longer has a page of its own
 NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 
 

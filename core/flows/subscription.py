@@ -19,12 +19,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from core.errors import UnavailableError
-from core.flows.log import Batch, Entry, FlowLog
+from core.flows.log import PAGE_EVENTS, Batch, Entry, FlowLog, is_full
 from core.flows.state import Flow, Head
 
 log = logging.getLogger(__name__)
 
-PAGE = 500  # events read from the log at a time
 BUFFER_EVENTS, BUFFER_CHARACTERS = 1000, 1_000_000  # who is further behind is too slow
 REREAD_SECONDS = 0.02  # the first pause
 
@@ -117,7 +116,7 @@ class Subscription:
 
     async def page(self, number: int) -> Batch | None:
         """Return what the log has after this number, not the last; None if what comes next was trimmed."""
-        page = await self._log.entries(self._tenant, self._flow, number, PAGE)
+        page = await self._log.entries(self._tenant, self._flow, number, PAGE_EVENTS)
         page = page or await self._reread(number)
         return page if page[0].number == number + 1 else None
 
@@ -129,7 +128,9 @@ class Subscription:
         """Read what comes after a number that is not the last, until it shows."""
         async with aclosing(self.policy.rereads()) as times:
             async for _ in times:
-                page = await self._log.entries(self._tenant, self._flow, number, PAGE, fresh=True)
+                page = await self._log.entries(
+                    self._tenant, self._flow, number, PAGE_EVENTS, fresh=True
+                )
                 if page:
                     return page
         raise AssertionError
@@ -213,9 +214,11 @@ class Subscription:
         """Read what the log holds after what was taken; tell whether there was anything."""
         found = False
         while not self.ended:
-            page = await self._log.entries(self._tenant, self._flow, self.last, PAGE, fresh=fresh)
+            page = await self._log.entries(
+                self._tenant, self._flow, self.last, PAGE_EVENTS, fresh=fresh
+            )
             found = self._append(page) or found
-            if len(page) < PAGE:
+            if not is_full(page, PAGE_EVENTS):
                 break
         return found
 

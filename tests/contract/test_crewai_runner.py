@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from core.costs.rates import read_rates
+from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import (
@@ -34,7 +36,10 @@ async def test_an_answer_is_the_result_and_goes_out_as_one_message_with_its_usag
     usage = Usage(1, 10, 2, 10 * 150 + 2 * 600)
     assert harness.usages == [usage]
     [call] = harness.told("model_call")
-    assert call == {"step": "one", "model": "openai/gpt-4o-mini", **usage.public()}
+    told = {"step": "one", "model": "openai/gpt-4o-mini", **usage.public()}
+    assert call == call | told
+    tokens = TokenCounts(**call["tokens"])
+    assert read_rates(call["rates"]).cost_nanodollars(tokens) == usage.cost_nanodollars > 0
 
 
 async def test_a_step_builds_no_class_of_its_own():

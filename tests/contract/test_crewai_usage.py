@@ -45,7 +45,7 @@ async def test_usage_that_nobody_tells_is_estimated():
     [usage] = harness.usages
     assert usage.output_tokens == 10
     assert len(harness.script.asked[0]) / 4 < usage.input_tokens < len(harness.script.asked[0])
-    assert (usage.unpriced_calls, usage.cost_nanodollars) == (1, 0)
+    assert (usage.unpriced_calls, usage.cost_nanodollars, usage.estimated_calls) == (1, 0, 1)
 
 
 async def test_money_is_held_before_every_call_and_settled_before_the_next():
@@ -108,7 +108,15 @@ async def test_what_a_provider_read_from_its_cache_is_settled_at_the_price_of_th
     }
     await harness.run(a_step(a_crew()))
     cost = 10 * 3000 + 100 * 300 + 20 * 3750 + 2 * 15_000
-    assert harness.usages == [Usage(1, 130, 2, cost)]
+    assert harness.usages == [Usage(1, 130, 2, cost, cache_read_tokens=100, cache_write_tokens=20)]
+
+
+async def test_what_bedrock_reports_in_words_of_its_own_is_no_estimate():
+    harness = a_harness("ok", model="bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0")
+    harness.script.usage = {"inputTokens": 10, "outputTokens": 2, "cacheWriteInputTokens": 20}
+    await harness.run(a_step(a_crew()))
+    cost = 10 * 3300 + 20 * 4125 + 2 * 16_500
+    assert harness.usages == [Usage(1, 30, 2, cost, cache_write_tokens=20)]
 
 
 @pytest.mark.parametrize(

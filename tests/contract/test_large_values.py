@@ -21,7 +21,7 @@ from core.flows import Flow, Status
 from core.flows.values import LargeValues, LostValueError
 from functions import crew_amp, flow_status
 from tests.e2e.apps import App, opened
-from tests.fixtures_ports import Flows, a_launch, viewed
+from tests.fixtures_ports import Flows, a_launch, in_memory, viewed
 from tests.worker_parts import a_crew
 from tests.workers import worker_over
 
@@ -180,7 +180,7 @@ async def asked(app: App, path: str, **who: Any) -> httpx.Response:
 
 
 async def finished(app: App, text: str) -> None:
-    flows = Flows("t1", app.flows, app.flows, app.flows, None)  # pyright: ignore[reportArgumentType]
+    flows = in_memory(app.flows, "t1")
     await launched(flows)
     await a_worker(flows, Writes(text), app.blobs).run_flow("t1", "f1", NoLimit())
 

@@ -1,4 +1,4 @@
-"""What every Outbox does. Each test runs over memory and over Redis with both clients."""
+"""What every Outbox does. Each test runs over memory and over Redis with both clients, also where it lags."""
 
 import asyncio
 from collections import Counter
@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryFlows, MemoryOutbox
-from core.adapters.upstash.commands import Command, Commands, RetryingClient
+from core.adapters.upstash.commands import Command, Commands
 from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.outbox import UpstashOutbox
-from core.adapters.upstash.sdk import SdkRedis
 from core.crews.ledger import FencedError
 from core.flows import Status, events
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox, WebhookKind
-from tests.fixtures_ports import Flows, a_launch, in_memory, over_redis, own_keys
+from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
 from tests.fixtures_servers import Rest
 
 LEASE_MS = 30_000
@@ -27,7 +24,10 @@ class Leasing:
     """An outbox and the flows it is filled by."""
 
     flows: Flows
-    outbox: Outbox
+
+    @property
+    def outbox(self) -> Outbox:
+        return self.flows.outbox
 
     async def launched(self, *names: str) -> None:
         for name in names:
@@ -68,22 +68,14 @@ class Counted:
         return await self._commands.pipeline(commands)
 
 
-@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
-def post(request: pytest.FixtureRequest) -> Leasing:
-    if request.param == "memory":
-        flows = in_memory()
-        assert isinstance(flows.ledger, MemoryFlows)
-        return Leasing(flows, MemoryOutbox(flows.ledger))
-    rest = request.getfixturevalue("gateway")
-    client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
-    commands = client(rest.url, rest.token)
-    return over(commands, rest)
+@pytest.fixture
+def post(flows: Flows) -> Leasing:
+    return Leasing(flows)
 
 
 def over(commands: Commands, rest: Rest) -> Leasing:
     """An outbox in keys of the test's own."""
-    flows = over_redis(commands, rest.url, rest.token, keys=own_keys())
-    return Leasing(flows, UpstashOutbox(RetryingClient(commands), flows.keys))
+    return Leasing(over_redis(commands, rest.url, rest.token, keys=own_keys()))
 
 
 async def test_a_flow_with_webhooks_is_in_the_outbox_from_its_launch(post: Leasing):
@@ -174,6 +166,15 @@ async def test_a_lease_that_is_renewed_goes_on_and_what_was_saved_with_it_is_kep
     assert await post.leased() == [replace(far, epoch=2)]
 
 
+async def test_what_changes_after_a_lease_was_renewed_is_still_for_who_has_it(post: Leasing):
+    await post.launched("f1")
+    (delivery,) = await post.leased(lease_ms=1)
+    await post.outbox.renew(post.flows.tenant, delivery, LEASE_MS)
+    await asyncio.sleep(0.02)
+    await post.moved(Status.WAITING)
+    assert await post.leased() == []
+
+
 @pytest.mark.parametrize("to", [Status.WAITING, Status.CANCELLED])
 async def test_a_flow_whose_status_changes_is_due_at_once(post: Leasing, to: Status):
     await post.launched("f1")
@@ -193,8 +194,9 @@ async def test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due
     assert await post.leased() == []
     await post.saved(delivery, 3_600_000, News(before, 50))
     await asyncio.sleep(0.1)
-    (again,) = await post.leased()
-    await post.saved(again, 3_600_000, News(after, 50))
+    again = await post.leased()
+    assert [each.flow for each in again] == ["f1"]
+    await post.saved(again[0], 3_600_000, News(after, 50))
     await asyncio.sleep(0.1)
     assert await post.leased() == []
 

@@ -12,6 +12,7 @@ from core.adapters.upstash.calls import FOLDER, SCRIPTS
 from core.adapters.upstash.commands import CommandError
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.log import UpstashFlowLog
 from core.costs.rollup import DAY_MS, day_of
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -163,6 +164,28 @@ async def test_nothing_is_left_of_flows_that_have_expired(short, ttls):
     for _ in range(4):
         assert (await short.ledger.lease(1, 1, 1000)).items == []
     assert await ttls() == {}
+
+
+async def test_nothing_is_left_of_a_flow_that_was_deleted(short: Flows, ttls):
+    await nothing_is_left_of_a_deleted_flow(short)
+    await asyncio.sleep(TTL_SECONDS * 1.1)
+    assert (await short.ledger.lease(1, 1, 1000)).items == []
+    assert await ttls() == {}
+
+
+async def nothing_is_left_of_a_deleted_flow(flows: Flows) -> None:
+    """But for what the tenant's next look forgets. The webhooks of one flow are being sent."""
+    assert isinstance(flows.log, UpstashFlowLog)
+    for flow in ("f1", "f2"):
+        await flows.ledger.create(flows.tenant, a_launch(flow, webhooks={"url": "https://a.de"}))
+    await flows.outbox.lease(1, 1, 60_000)
+    for flow in ("f1", "f2"):
+        await ended(flows, flow)
+        await flows.ledger.delete(flows.tenant, flow)
+    assert (await flows.outbox.lease(1, 1, 1000)).items == []
+    keys, tag = flows.keys, flows.keys.tag(flows.tenant)
+    left = await flows.log._redis.execute(["KEYS", f"{tag}*"])
+    assert set(left) == {keys.due_index(tag), keys.definitions(flows.tenant)}
 
 
 async def test_flows_that_live_longer_than_flows_are_kept_lose_nothing(short):

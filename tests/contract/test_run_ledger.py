@@ -66,6 +66,15 @@ async def test_another_request_under_the_same_id_is_refused(flows: Flows):
         await flows.ledger.create(flows.tenant, a_launch(digest="request-2"))
 
 
+async def test_a_request_is_known_by_the_flow_it_made(flows: Flows):
+    launch = a_launch()
+    assert not await flows.ledger.created_by(flows.tenant, launch.flow, launch.digest)
+    await flows.ledger.create(flows.tenant, launch)
+    assert await flows.ledger.created_by(flows.tenant, launch.flow, launch.digest)
+    with pytest.raises(ConflictError):
+        await flows.ledger.created_by(flows.tenant, launch.flow, "request-2")
+
+
 async def test_fifty_equal_requests_at_once_make_one_flow(flows: Flows):
     made = await asyncio.gather(*(flows.ledger.create(flows.tenant, a_launch()) for _ in range(50)))
     assert sorted(made) == [False] * 49 + [True]

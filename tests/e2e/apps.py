@@ -78,6 +78,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         hub=Hub(app.flows),
         ledger=app.flows,
         budget_book=MemoryBudgetBook(app.flows),
+        budgets=MemoryBudgetBook(app.flows),
         usage_book=MemoryUsageBook(app.flows),
         wake_queue=app.flows,
         blobs=app.blobs,

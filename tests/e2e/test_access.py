@@ -1,6 +1,8 @@
 """Every route of every function: who gets in, and what those learn who do not."""
 
+import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,56 +14,79 @@ from starlette.routing import Mount, Route
 from starlette.types import Message
 
 from core.identity import SCOPES
-from functions import _app, _auth, crew_launch, flow_events, flow_status
+from functions import _app, _auth, flow_status
 from infra import api
-from tests.e2e.apps import App, begin
+from tests.e2e.apps import App, begin, end
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = [
+    importlib.import_module(f"functions.{path.stem}")
+    for path in sorted((ROOT / "functions").glob("[!_]*.py"))
+]
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way in: a method on a route, and the scope it takes."""
+    """One way in: a method on a route, and the scopes it takes."""
 
     function: ModuleType
     method: str
     path: str
-    scope: str
+    scopes: frozenset[str]
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
-def ways(function: ModuleType, routes: list[Any]) -> list[Way]:
+def ways(function: ModuleType) -> list[Way]:
+    """The ways into a function, whichever framework it is made with."""
+    router = getattr(function, "router", function)
     return [
-        Way(function, method, route.path, guard.scope)
-        for route in routes
+        Way(function, method, route.path, frozenset(guard.scope for guard in _auth.guards(route)))
+        for route in getattr(router, "routes", [])
         for method in sorted(route.methods)
-        for guard in _auth.guards(route)
     ]
 
 
-WAYS = [
-    *ways(flow_status, flow_status.routes),
-    *ways(flow_events, flow_events.routes),
-    *ways(crew_launch, crew_launch.router.routes),
-]
-OF_A_FLOW = [way for way in WAYS if "{flow}" in way.path]
+WAYS = [way for function in FUNCTIONS for way in ways(function)]
+NAMED_IN_THE_BODY = ("/amp/{crew}/resume", "/v1/agui/{crew}", "/v1/events/ticket")
+NAMED = ("{flow}", "{kickoff}")
+TO_A_FLOW = [way for way in WAYS if any(name in way.path for name in NAMED)]
+TO_A_FLOW += [way for way in WAYS if way.path in NAMED_IN_THE_BODY or way.path == "/v1/events"]
 every_way = pytest.mark.parametrize("way", WAYS, ids=str)
-every_way_to_a_flow = pytest.mark.parametrize("way", OF_A_FLOW, ids=str)
+every_way_to_a_flow = pytest.mark.parametrize("way", TO_A_FLOW, ids=str)
+
+
+def body(way: Way, flow: str) -> dict[str, Any]:
+    """A body as the route wants it, about this flow."""
+    match way.path:
+        case "/amp/{crew}/resume":
+            words = {"human_feedback": "", "is_approve": True}
+            return {"execution_id": flow, "task_id": "write", **words}
+        case "/v1/agui/{crew}":
+            answer = {"interruptId": f"{flow}:write.review.1", "status": "cancelled"}
+            return {"threadId": "t1", "runId": "r1", "messages": [], "resume": [answer]}
+        case "/v1/events/ticket":
+            return {"flows": [flow]}
+        case _:
+            return {"review": "write.review.1", "approve": True}
 
 
 async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Response:
     async with app.client(way.function, **who) as client:
         client.headers["x-request-id"] = "r1"  # else each answer has one of its own
-        body = {"json": {"approve": True}} if way.method == "POST" else {}
-        return await client.request(way.method, path(way, flow), **body)
+        sent = {"json": body(way, flow)} if way.method == "POST" else {}
+        query = {"flows": flow} if way.path == "/v1/events" else None
+        return await client.request(way.method, path(way, flow), params=query, **sent)
 
 
 def path(way: Way, flow: str = "f1") -> str:
-    return way.path.format(flow=flow, blob="in_1")
+    return way.path.format(flow=flow, kickoff=flow, blob="in_1", crew="example", budget="b1")
 
 
 def test_the_ways_in_are_those_we_know_of():
-    assert {(str(way), way.scope) for way in WAYS if way.method != "HEAD"} == {
+    known = {(str(way), *sorted(way.scopes)) for way in WAYS if way.method != "HEAD"}
+    assert known == {
         ("GET /v1/flows", "flows:read"),
         ("GET /v1/flows/{flow}", "flows:read"),
         ("GET /v1/flows/{flow}/events", "flows:read"),
@@ -76,20 +101,41 @@ def test_the_ways_in_are_those_we_know_of():
         ("POST /v1/flows/{flow}/resume", "flows:approve"),
         ("POST /v1/inputs", "inputs:write"),
         ("DELETE /v1/inputs/{blob}", "inputs:write"),
+        ("GET /amp/{crew}/inputs", "crews:read"),
+        ("POST /amp/{crew}/kickoff", "flows:write"),
+        ("GET /amp/{crew}/status/{kickoff}", "flows:read"),
+        ("GET /amp/{crew}/{kickoff}/status", "flows:read"),
+        ("POST /amp/{crew}/resume", "flows:approve"),
+        ("POST /v1/agui/{crew}", "flows:read", "flows:write"),
+        ("GET /v1/costs", "costs:read"),
+        ("POST /v1/usage", "costs:write"),
+        ("GET /v1/budgets", "costs:read"),
+        ("PUT /v1/budgets", "budgets:write"),
+        ("GET /v1/budgets/{budget}", "costs:read"),
+        ("PUT /v1/budgets/{budget}", "budgets:write"),
+        ("DELETE /v1/budgets/{budget}", "budgets:write"),
     }
+
+
+def test_all_functions_but_those_that_queues_and_schedules_call_have_ways_in():
+    assert [f.__name__ for f in FUNCTIONS if not ways(f)] == [
+        "functions.crew_worker",
+        "functions.sweep",
+    ]
 
 
 @every_way
 async def test_all_other_scopes_together_do_not_open_a_way(app: App, way: Way):
-    answer = await tried(app, way, scopes=SCOPES - {way.scope})
-    assert answer.status_code == 403
-    if way.method != "HEAD":
-        assert way.scope in answer.json()["detail"]
+    for scope in way.scopes:
+        answer = await tried(app, way, scopes=SCOPES - {scope})
+        assert answer.status_code == 403
+        if way.method != "HEAD":
+            assert scope in answer.json()["detail"]
 
 
 @every_way
-async def test_its_own_scope_alone_opens_a_way(app: App, way: Way):
-    assert (await tried(app, way, scopes=[way.scope])).status_code not in (401, 403)
+async def test_its_own_scopes_alone_open_a_way(app: App, way: Way):
+    assert (await tried(app, way, scopes=way.scopes)).status_code not in (401, 403)
 
 
 @every_way
@@ -147,6 +193,8 @@ async def test_another_tenants_flow_cannot_be_told_from_one_that_is_not_there(ap
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
     assert len({str(sorted(answer.headers.items())) for answer in answers}) == 1
+    await end(app.flows)
+    assert (await tried(app, way)).status_code != 404
 
 
 async def test_a_tag_does_not_open_another_tenants_flow(app: App):
@@ -215,7 +263,7 @@ def test_a_scope_that_no_token_can_have_is_refused():
         _auth.scope("flows:reed")
 
 
-@pytest.mark.parametrize("function", [flow_status, flow_events, crew_launch])
+@pytest.mark.parametrize("function", FUNCTIONS)
 async def test_a_web_socket_is_closed_at_once(function: ModuleType):
     sent: list[Message] = []
 

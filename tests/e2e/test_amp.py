@@ -12,7 +12,7 @@ import pytest
 from core.flows import Status
 from functions import crew_amp
 from tests.e2e.apps import App, gateway_event, opened
-from tests.fixtures_ports import Flows, leased
+from tests.fixtures_ports import in_memory, leased
 from tests.webhook_parts import SECRET, Story
 
 HOSTS = {"acme": ("hooks.example.com",)}
@@ -43,7 +43,7 @@ async def kicked_off(app: App, body: Any = None, **more: Any) -> httpx.Response:
 
 
 def story(app: App) -> Story:
-    return Story(Flows("acme", app.flows, app.flows, app.flows, None))  # pyright: ignore[reportArgumentType] -- no money moves here
+    return Story(in_memory(app.flows, "acme"))
 
 
 async def test_inputs_are_named(app: App):

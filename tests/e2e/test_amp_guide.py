@@ -15,7 +15,7 @@ from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryOutbox
 from functions import _webhooks, crew_amp
 from tests.e2e.apps import App, opened
-from tests.fixtures_ports import Flows
+from tests.fixtures_ports import in_memory
 from tests.webhook_parts import CREW, SECRET, Receiver, Story, receiving
 
 BEARER = {"strategy": "bearer", "token": "your-webhook-secret-token"}
@@ -77,7 +77,7 @@ async def follow_the_guide(
     kickoff = await amp(
         app, "kickoff", {"inputs": {"topic": "AI Research"}, "humanInputWebhook": asked}
     )
-    story = Story(Flows("acme", app.flows, app.flows, app.flows, None), kickoff["flow_id"])  # pyright: ignore[reportArgumentType] -- no money moves here
+    story = Story(in_memory(app.flows, "acme"), kickoff["flow_id"])
     await story.finished("find", "words")
     await story.finished("write", "Ah")
     await story.waits("write.review.1", "Ah")

@@ -12,7 +12,7 @@ from core.blobs import BlobRef
 from core.flows import Status
 from functions import crew_amp
 from tests.e2e.apps import App, opened
-from tests.fixtures_ports import Flows
+from tests.fixtures_ports import in_memory
 from tests.webhook_parts import SECRET, Story
 
 ANSWER: dict[str, Any] = {
@@ -31,7 +31,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 async def waiting(app: App, url: str | None = "https://h", **kinds: str) -> Story:
-    flows = Flows("acme", app.flows, app.flows, app.flows, None)  # pyright: ignore[reportArgumentType] -- no money moves here
+    flows = in_memory(app.flows, "acme")
     story = await Story(flows).launched(url, **kinds)
     await story.finished("find", "drop")
     await story.finished("write", "Ah")

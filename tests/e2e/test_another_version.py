@@ -7,7 +7,7 @@ import pytest
 
 from functions import crew_amp
 from tests.e2e.apps import App, opened
-from tests.fixtures_ports import Flows
+from tests.fixtures_ports import in_memory
 from tests.webhook_parts import Story
 
 
@@ -26,7 +26,7 @@ async def status(app: App, query: str = "") -> dict[str, Any]:
 
 async def launched(app: App) -> tuple[Story, dict[str, Any]]:
     """Launch a flow; return its story, and its definition as it is stored."""
-    flows = Flows("acme", app.flows, app.flows, app.flows, None)  # pyright: ignore[reportArgumentType] -- no money moves here
+    flows = in_memory(app.flows, "acme")
     story = await Story(flows).launched("https://h")
     return story, app.flows.record("acme", "f1").flow.definition
 

@@ -1,12 +1,15 @@
 """Bodies that are worth it are coded for those who take it; tags and Vary tell the truth of it."""
 
+import asyncio
 import gzip
+from typing import Any
 
 import httpx
 import pytest
 
+from core.blobs import BlobRef
 from core.crews.ledger import StepWrite
-from core.flows import events
+from core.flows import Status, events
 from functions import flow_events, flow_status
 from tests.e2e.apps import App, begin, end
 
@@ -79,6 +82,59 @@ async def test_a_long_body_is_coded_whole(app: App):
     _, short = await got(app, "/v1/flows/f1/events?after=0", accept_encoding="gzip")
     assert plain.status_code == 200
     assert gzip.decompress(short) == body
+
+
+async def succeeded(app: App, size: int) -> bytes:
+    """Have the flow end with an output of this size in the object store; return the bytes."""
+    await begin(app.flows)
+    output = b'"' + b"x" * (size - 2) + b'"'
+    app.blobs.put("acme", "flows/f1/output", output, "application/json")
+    finished, ref = events.run_finished("f1", 1), BlobRef("flows/f1/output", size)
+    await app.flows.transition(
+        "acme", "f1", Status.SUCCEEDED, status_epoch=0, events=finished, output=ref
+    )
+    return output
+
+
+async def pieces(
+    app: App, path: str, **headers: str
+) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
+    """Return the headers of an answer and its body as the function sends it, piece by piece."""
+    given = app.bearer() | {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = list[Any]()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()  # nobody hangs up
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    lines = [(name.encode(), value.encode()) for name, value in given.items()]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": lines}
+    await flow_status.app(scope, receive, send)
+    return sent[0]["headers"], [message["body"] for message in sent[1:]]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity;q=0"])
+async def test_an_output_that_is_read_piece_by_piece_is_sent_so(app: App, coding: str):
+    output = await succeeded(app, 3 * 1024**2)
+    headers, sent = await pieces(app, "/v1/flows/f1/output", accept_encoding=coding)
+    assert b"".join(sent) == output
+    assert max(map(len, sent)) <= flow_status.CHUNK_BYTES
+    assert b"content-encoding" not in dict(headers)
+    assert dict(headers)[b"content-length"] == b"%d" % len(output)
+
+
+@pytest.mark.parametrize(("size", "coding"), [(900_000, "gzip"), (1_200_000, None)])
+async def test_a_body_is_coded_up_to_a_size(app: App, size: int, coding: str | None):
+    await begin(app.flows)
+    finished, output = events.run_finished("f1", 1), "y" * size
+    await app.flows.transition(
+        "acme", "f1", Status.SUCCEEDED, status_epoch=0, events=finished, output=output
+    )
+    answer, _ = await got(app, "/v1/flows/f1/output", accept_encoding="gzip")
+    assert answer.headers.get("content-encoding") == coding
+    assert "Accept-Encoding" in answer.headers["vary"]
 
 
 async def test_a_stream_is_never_coded(app: App):

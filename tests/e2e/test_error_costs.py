@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,8 +59,9 @@ def zeros(size: int, before: str, after: str) -> bytes:
 
 
 def filled(size: int, first: str, part: Callable[[int], str], before: str, after: str) -> bytes:
+    """Return a body of almost this size, or of almost as many values as a body may have."""
     parts, length = [first] if first else [], len(before) + len(first) + len(after)
-    for n in range(size):
+    for n in range(_body.VALUES - 10):
         length += len(part(n)) + 1
         if length > size:
             break
@@ -67,6 +69,7 @@ def filled(size: int, first: str, part: Callable[[int], str], before: str, after
     return (before + ",".join(parts) + after).encode()
 
 
+DEEP_LISTS = b'{"threadId":"t","runId":"r","state":[' + b"[[[[]]]]," * 114_000 + b"0]}"
 WORST = {
     "a launch of unknown members": (crew_launch, "/v1/flows", keys(LAUNCH, crew="haiku")),
     "a launch of unknown inputs": (
@@ -104,6 +107,12 @@ WORST = {
         "/v1/agui/haiku",
         zeros(RUN, '{"threadId":"t","runId":"r","resume":[', "]}"),
     ),
+    "a run's state": (
+        crew_agui,
+        "/v1/agui/haiku",
+        filled(RUN, "", lambda _: "[]", '{"threadId":"t","runId":"r","state":[', "]}"),
+    ),
+    "brackets": (crew_agui, "/v1/agui/haiku", DEEP_LISTS),
     "what is not JSON": (crew_agui, "/v1/agui/haiku", zeros(RUN, "[", "")),
     "too deep": (crew_agui, "/v1/agui/haiku", b"[" * 65 + b"0," * 500_000 + b"0" + b"]" * 65),
     "far numbers": (crew_agui, "/v1/agui/haiku", zeros(RUN, "[", ",1e999]")),
@@ -214,6 +223,34 @@ async def test_another_tenant_is_answered_meanwhile(api: Api):
                 task.cancel()
     print(f"idle {max(idle) * 1000:.0f} ms, busy {max(busy) * 1000:.0f} ms")
     assert max(busy) < max(10 * max(idle), 0.5)
+
+
+async def test_another_tenant_launches_meanwhile(api: Api):
+    """All that is read or looked at beside the event loop, sixteen at once."""
+    routes = ("a run's state", "a run's members", "brackets", "inputs of wrong items")
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as http:
+        idle = [await launch(http, api) for _ in range(10)]
+        sending = [
+            asyncio.create_task(attack(api, *WORST[name][1:])) for name in routes for _ in range(4)
+        ]
+        await asyncio.sleep(1)
+        busy = [await launch(http, api) for _ in range(10)]
+        assert not any(task.done() for task in sending)
+        for task in sending:
+            task.cancel()
+    print(f"idle {max(idle) * 1000:.0f} ms, busy {[round(each * 1000) for each in busy]} ms")
+    assert statistics.median(busy) < max(10 * max(idle), 2)  # it was 13 s, first come first served
+
+
+async def launch(http: httpx.AsyncClient, api: Api) -> float:
+    asked = {
+        "crew": "research_brief",
+        "inputs": {"question": "Will it rain?", "notes": "It rains."},
+    }
+    begun = time.monotonic()
+    answer = await http.post("/v1/flows", headers=api.auth("quiet"), json=asked)
+    assert answer.status_code == 202
+    return time.monotonic() - begun
 
 
 async def poll(http: httpx.AsyncClient, api: Api) -> float:

@@ -55,10 +55,12 @@ tasks:
 
 
 def filled(part: Callable[[int], str], before: str, after: str) -> str:
-    """Return as many parts as a launch may have."""
+    """Return as many parts as a launch may have, of at most as many values."""
     parts, room = list[str](), LIMIT - 200 - len(before) - len(after)
-    while (room := room - len(part(len(parts))) - 1) > 0:
+    values = _body.VALUES - 200
+    while (room := room - len(part(len(parts))) - 1) > 0 and values > 0:
         parts.append(part(len(parts)))
+        values -= 1 + parts[-1].replace("[]", "").count("[")
     return before + ",".join(parts) + after
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import StepWrite
-from core.flows import events, pages
+from core.flows import Head, events
+from core.flows.log import PAGE_CHARACTERS
 from functions import flow_events
 from tests.e2e.apps import App, begin, end, opened, tell
 from tests.e2e.test_long_poll import Counting, meanwhile
@@ -124,7 +125,7 @@ async def test_a_long_log_comes_in_pages(app: App):
 async def test_pages_are_bounded_in_bytes_but_never_empty(app: App):
     claim = await begin(app.flows)
     for seq in range(1, 4):
-        said = events.custom("x", "y" * (pages.PAGE_CHARACTERS - 100))
+        said = events.custom("x", "y" * (PAGE_CHARACTERS - 100))
         await app.flows.emit(claim, seq, 30_000, StepWrite(said))
     after, lengths = "4", list[int]()
     for _ in range(3):
@@ -207,3 +208,25 @@ async def test_the_client_chooses_between_pages_and_a_stream(
     async with app.client(flow_events) as client:
         answer = await client.get(f"/v1/flows/f1/events{query}", headers={"accept": accept})
     assert answer.headers["content-type"].partition(";")[0] == kind
+
+
+class HeadBehind(MemoryFlows):
+    """Tells an old head, as a replica does that is behind the one which showed the log."""
+
+    behind: Head | None = None
+
+    async def head(self, tenant: str, flow: str, *, fresh: bool = False) -> Head:
+        newest = await super().head(tenant, flow, fresh=fresh)
+        return newest if fresh or self.behind is None else self.behind
+
+
+async def test_a_page_with_the_final_event_says_that_the_flow_has_ended(tmp_path: Path):
+    flows = HeadBehind()
+    with opened(tmp_path, flows) as app:
+        await begin(flows)
+        flows.behind = await flows.head("acme", "f1")
+        await end(flows)
+        answer = await page(app, "2")
+    assert answer.json()["events"][-1]["type"] == "RUN_FINISHED"
+    assert answer.json()["status"] == "succeeded"
+    assert "retry-after" not in answer.headers

@@ -9,7 +9,7 @@ from core.crews.ledger import Claim, StepWrite
 from core.flows import Status
 from functions import crew_amp, flow_status
 from tests.e2e.apps import App, opened
-from tests.fixtures_ports import Flows
+from tests.fixtures_ports import in_memory
 from tests.webhook_parts import Story
 
 WHY = "the model's provider answered 429: too many requests"
@@ -22,7 +22,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 async def test_the_state_and_amps_status_say_why_and_until_when(app: App):
-    story = Story(Flows("acme", app.flows, app.flows, app.flows, None))  # pyright: ignore[reportArgumentType] -- no money moves here
+    story = Story(in_memory(app.flows, "acme"))
     await story.launched(None)
     [step, *_] = (await app.flows.state("acme", "f1")).steps
     claim = await app.flows.claim("acme", "f1", step, owner="w", lease_ms=9_000, events=[])

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryFlows
 from core.adapters.upstash import calls
 from core.adapters.upstash.http import HttpRedis
 from core.costs.rollup import day_of
 from tests.faulty import a_share_dropped, faulty
-from tests.fixtures_ports import Flows, over_redis, own_keys
+from tests.fixtures_ports import Flows, in_memory, over_redis, own_keys
 from tests.ledger_machine import LedgerMachine
 from tests.ledger_world import World, settled_down
 
@@ -41,8 +41,7 @@ class InMemory:
         self._now_ms = 1_764_028_800_000
         self._memory = MemoryFlows(lambda: self._now_ms)
         memory = self._memory
-        book = MemoryBudgetBook(memory)
-        self.flows = Flows("t1", memory, memory, memory, book, limits=book)
+        self.flows = in_memory(memory)
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(call)

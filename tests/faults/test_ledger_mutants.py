@@ -39,6 +39,12 @@ from tests.contract import (
     test_ledger_time as times,
 )
 from tests.contract import (
+    test_outbox as post,
+)
+from tests.contract import (
+    test_redis_keys as kept,
+)
+from tests.contract import (
     test_run_ledger as ledger,
 )
 from tests.faults.test_ledger_machine import over_gateway, played
@@ -95,6 +101,24 @@ def without(code: str) -> str:
 def in_each_write(guard: str, *tests: Story, instead: str | None = None) -> list[Mutant]:
     """Mutants of a guard that emit, release and commit share, each with the test of one of them."""
     return [Mutant("flow", guard, test, test is tests[0], instead) for test in tests]
+
+
+def of_outbox(
+    script: str,
+    guard: str,
+    test: Callable[[post.Leasing], Awaitable[None]],
+    instead: str | None = None,
+) -> Mutant:
+    """Return a mutant of a script of the outbox, of which the ledger's machine knows nothing."""
+
+    async def story(flows: Flows) -> None:
+        await test(post.Leasing(flows))
+
+    return Mutant(script, guard, story, any_order=False, instead=instead)
+
+
+def of_deletion(guard: str, test: Story = kept.nothing_is_left_of_a_deleted_flow) -> Mutant:
+    return Mutant("delete", guard, test, any_order=False)
 
 
 MUTANTS = [
@@ -226,6 +250,29 @@ MUTANTS = [
     Mutant(
         "delete", "only what has ended", deletion.test_what_has_not_ended_is_not_deleted,
         any_order=False,
+    ),
+    of_deletion("its expiry"),
+    of_deletion("its line in the list"),
+    of_deletion("its webhooks"),
+    of_deletion("whoever sends them"),
+    of_outbox(
+        "outbox_lease", "whose lease is not over",
+        post.test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due_soon,
+    ),
+    of_outbox("outbox_lease", "the epoch", post.test_whoever_held_it_too_long_is_fenced),
+    of_outbox(
+        "outbox_save", "gone", post.test_a_flow_that_left_does_not_come_again,
+        instead="stored = stored or cjson.encode({epoch = args.epoch})\nif false then",
+    ),
+    of_outbox("outbox_save", "fence", post.test_whoever_held_it_too_long_is_fenced),
+    of_outbox(
+        "outbox_save", "the lease is kept",
+        post.test_what_changes_after_a_lease_was_renewed_is_still_for_who_has_it,
+    ),
+    of_outbox(
+        "outbox_save", "news",
+        post.test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due_soon,
+        instead="elseif false then",
     ),
     Mutant(
         "lease", "leased", due.test_of_many_due_flows_no_two_workers_take_the_same,

@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from functions import _body
 
-LIMIT = 4400
+LIMIT, LARGE = 4400, 1024**2
 
 
 def request(chunks: Sequence[bytes], **headers: str) -> Request:
@@ -30,9 +30,9 @@ def request(chunks: Sequence[bytes], **headers: str) -> Request:
     return Request({"type": "http", "method": "POST", "headers": lines}, receive)
 
 
-async def refused(chunks: Sequence[bytes], **headers: str) -> tuple[int, str]:
+async def refused(chunks: Sequence[bytes], limit: int = LARGE, **headers: str) -> tuple[int, str]:
     with pytest.raises(HTTPException) as caught:
-        await _body.read_json(request(chunks, **headers), LIMIT)
+        await _body.read_json(request(chunks, **headers), limit)
     return caught.value.status_code, caught.value.detail
 
 
@@ -54,6 +54,11 @@ async def refused(chunks: Sequence[bytes], **headers: str) -> tuple[int, str]:
         (b"9" * 4400, "2^53"),
         (b'{"a":[{"b":9007199254740993}]}', "2^53"),
         (b"[" * 64 + b"1e999" + b"]" * 64, "not finite"),
+        (b"[" + b"[[]]," * 50_000 + b"0]", "100000 values"),
+        (b"[" + b'[""],' * 50_000 + b"0]", "100000 values"),
+        (b"[" + b"[ \n],{\t}," * 50_000 + b"0]", "100000 values"),
+        (b"[" + b'"",' * 100_000 + b"0]", "100000 values"),
+        (b"{" + b"," * 100_000 + b"}", "100000 values"),
         (b'{"a":1,"a":1}', "twice"),
         (b'{"a":1,"\\u0061":2}', "twice"),
         (b"[" * 65 + b"]" * 65, "64 levels"),
@@ -65,6 +70,25 @@ async def test_a_body_that_readers_might_disagree_on_is_refused(body: bytes, rea
     status, said = await refused([body])
     assert status == 400
     assert any(word in said for word in reason.split("|"))
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b[{" * 50_000, '\\",' * 50_000, "\\" * 100_001 + ",[", ',"' * 100_000 + "\\"]
+)
+async def test_what_stands_in_a_text_is_not_counted(text: str):
+    value = {"a": [text, {text: 0}]}
+    assert await _body.read_json(request([json.dumps(value).encode()]), LARGE) == value
+
+
+@pytest.mark.parametrize("last", ["", ",0"])
+@pytest.mark.parametrize("value", ["", '["', "\\", '\\\\",', [], {}, 0])
+async def test_values_are_counted_to_the_last_one(value: Any, last: str):
+    item = json.dumps(value).encode()
+    body = b"[" + b",".join([item] * (_body.VALUES - 1)) + last.encode() + b"]"
+    if last:
+        assert await refused([body]) == (400, "the body has more than 100000 values")
+    else:
+        assert len(await _body.read_json(request([body]), LARGE)) == _body.VALUES - 1
 
 
 @given(st.binary(max_size=200))
@@ -103,7 +127,7 @@ async def test_sixty_four_levels_are_fine():
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "17"}, {"content_length": "9" * 5000}])
 async def test_bytes_are_counted_whatever_the_length_says(headers: dict[str, str]):
-    assert (await refused([b"[" + b" " * 1000] * 5, **headers))[0] == 413
+    assert (await refused([b"[" + b" " * 1000] * 5, LIMIT, **headers))[0] == 413
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/xml", "text/json", "json"])

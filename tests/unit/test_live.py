@@ -250,6 +250,29 @@ async def test_what_was_trimmed_is_replaced_by_a_snapshot():
     assert isinstance(snapshot, Flow)
 
 
+async def test_who_was_in_the_buffer_when_a_gap_came_is_not_handed_what_follows_it_as_the_next():
+    hears = True
+    log = Counted(lambda _: hears)
+    await log.create("t", a_launch())
+    claim = await claimed(log)
+    watching = live.Hub(log, SOON)
+    quick = asyncio.create_task(seen(watching, total=1.0))
+    async with watching.subscribe("t", "f1", None) as slow:
+        items = slow.items(seconds(10))
+        assert await anext(items)
+        await written(log, claim, range(1, 7))  # all of which the buffer holds
+        await asyncio.sleep(0.02)
+        hears = False
+        await written(log, claim, range(7, 13), pause=0)
+        log.trim("t", "f1", kept=2)
+        numbers = [entry.number for entry in await MemoryFlows.entries(log, "t", "f1", 0, 100)]
+        await asyncio.sleep(2 * SOON.silence)  # the log is read for want of messages
+        snapshot = await anext(items)
+    assert isinstance(snapshot, Flow)
+    assert snapshot.head.snapshot_sequence == numbers[-1]
+    assert any(isinstance(item, Flow) for item in await quick)
+
+
 @pytest.mark.parametrize("cursor", ["deadbeef.3", "null", "undefined", "3", "{incarnation}.999"])
 async def test_a_snapshot_of_an_ended_flow_is_followed_by_its_final_event(cursor: str):
     log = Counted()
@@ -334,7 +357,7 @@ async def test_silence_yields_an_empty_batch():
 async def test_a_long_log_is_replayed_in_pages_and_joined_to_what_is_live(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(subscription, "PAGE", 4)
+    monkeypatch.setattr(subscription, "PAGE_EVENTS", 4)
     monkeypatch.setattr(subscription, "BUFFER_EVENTS", 10)
     log = Counted()
     await log.create("t", a_launch())

@@ -58,6 +58,19 @@ def test_no_call_costs_more_than_its_bound(
     assert priced(rates, tokens).cost_nanodollars <= most.cost_nanodollars
 
 
+@given(known_rates | any_rates(), st.integers(1, 300_000), st.integers(0, 50_000))
+def test_a_bound_is_the_dearest_way_to_make_the_call(rates: Rates, sent: int, received: int):
+    """With one tier no way is dearer and one is as dear; a longer input may be in another tier."""
+    ways = [
+        rates.cost_nanodollars(TokenCounts(**{kind: sent}, output=received, reasoning=thought))
+        for kind in ("uncached_input", "cache_read", "cache_write_5m", "cache_write_1h")
+        for thought in (0, received)
+    ]
+    most, dearest = rates.bound_nanodollars(sent, received), max(way or 0 for way in ways)
+    assert most is not None
+    assert most == dearest if len(rates.tiers) == 1 else most >= dearest
+
+
 @given(known_rates, st.text())
 def test_a_bound_has_a_token_for_each_byte_of_the_prompt(rates: Rates, prompt: str):
     encoded = prompt.encode("utf-8", "surrogatepass")

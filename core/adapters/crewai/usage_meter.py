@@ -80,7 +80,9 @@ class UsageMeter:
     def settle(self, event: LLMCallCompletedEvent, said: list[Event]) -> None:
         """Count what an answered call cost, once, with the events of its answer.
 
-        Also in a step that was stopped, where the session still takes it.
+        At the rates that it was reserved with, which its event keeps. Never costs the answer: where
+        the provider reports what cannot be, the nearest that can be counts, and the call is marked
+        as unpriced. Also in a step that was stopped, where the session still takes it.
         """
         if event.call_id in self._settled:
             return
@@ -88,8 +90,12 @@ class UsageMeter:
             self._stop_signal.stop(StepFailedError("the model was called without being paid"))
             self._stop_signal.raise_if_stopped()
         call = self._open[event.call_id]
-        usage = self._usage(call, event)
-        told = events.model_call(self._step, call.model, usage)
+        reported = read_usage(event.usage)
+        tokens, is_estimate = _tokens(call, event, reported)
+        usage = replace(priced(call.rates, tokens), estimated_calls=int(is_estimate))
+        if reported and not reported.sound:
+            usage = replace(usage, unpriced_calls=1)
+        told = events.model_call(self._step, call.model, usage, tokens, call.rates)
         self._settle(event.call_id, usage, [*said, *told])
 
     def failed(self, event: LLMCallFailedEvent) -> None:
@@ -111,32 +117,22 @@ class UsageMeter:
         with self._stop_signal.stop_on_error():
             self._session.settle(call.id, usage, told)
 
-    def _usage(self, call: _Open, event: LLMCallCompletedEvent) -> Usage:
-        """Return the call's usage, at the rates it was reserved with. Never costs the answer.
-
-        Where the provider reports what cannot be, the nearest that can be counts, and the call is
-        marked as unpriced.
-        """
-        reported = read_usage(event.usage)
-        usage = priced(call.rates, _tokens(call, event, reported))
-        return usage if reported is None or reported.sound else replace(usage, unpriced_calls=1)
-
 
 def _tokens(
     call: _Open, event: LLMCallCompletedEvent, reported: ReportedUsage | None
-) -> TokenCounts:
-    """Return what the provider reported, or an estimate of what it did not.
+) -> tuple[TokenCounts, bool]:
+    """Return what the provider reported, or an estimate of what it did not; and whether it is one.
 
     Some report nothing, such as OpenAI-compatible servers. A call is never free for that: four
     characters then count as a token, which is about right for English.
     """
     tokens = reported.tokens if reported else TokenCounts()
     if tokens.input:
-        return tokens
+        return tokens, False
     sent = _estimated(call.prompt_characters)  # there is no call without a prompt
     if tokens.output:
-        return replace(tokens, uncached_input=sent)
-    return TokenCounts(sent, output=_estimated(len(_text(event.response))))
+        return replace(tokens, uncached_input=sent), True
+    return TokenCounts(sent, output=_estimated(len(_text(event.response)))), True
 
 
 def _model(source: Any, event: LLMCallStartedEvent) -> str:

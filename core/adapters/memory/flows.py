@@ -61,6 +61,12 @@ class MemoryFlows(MemorySpending):
             self.outbox[tenant, launch.flow] = now
         return True
 
+    async def created_by(self, tenant: str, flow: str, digest: str) -> bool:
+        known = self._records.get((tenant, flow))
+        if known is not None and known.digest != digest:
+            raise ConflictError(ID_TAKEN)
+        return known is not None
+
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         del fresh
         return await self.snapshot(tenant, flow)

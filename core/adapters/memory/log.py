@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from core.adapters.memory.records import Record
 from core.errors import NotFoundError
 from core.flows import Batch, Flow, Head, Summary
+from core.flows.log import page_of
 
 
 class MemoryLog:
@@ -50,7 +51,7 @@ class MemoryLog:
     ) -> Batch:
         del fresh
         log = self.record(tenant, flow).log
-        return [entry for entry in log if entry.number > after][:limit]
+        return page_of((entry for entry in log if entry.number > after), limit)
 
     @asynccontextmanager
     async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:

@@ -71,6 +71,14 @@ class UpstashRunLedger:
             raise ConflictError(ID_TAKEN)
         return verdict == "created"
 
+    async def created_by(self, tenant: str, flow: str, digest: str) -> bool:
+        """Tell whether this request made it."""
+        command = ["HMGET", self._keys.flow(tenant, flow), "digest"]
+        (found,) = await read(self._redis, command, fresh=True)
+        if found not in (None, digest):
+            raise ConflictError(ID_TAKEN)
+        return found == digest
+
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         """Return the whole state."""
         command = ["HGETALL", self._keys.flow(tenant, flow)]

@@ -1,6 +1,6 @@
-"""FlowLog over Redis: a poll is one HMGET, a page of events one XRANGE, following a subscription."""
+"""FlowLog over Redis: a poll is one HMGET, a page of events a few XRANGEs, following a subscription."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from core.adapters.upstash import records
@@ -8,8 +8,10 @@ from core.adapters.upstash.commands import Commands, PubSub, at_leader, read
 from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.keys import Keyspace
 from core.flows import Batch, Entry, Flow, Head, Status, Summary
+from core.flows.log import is_full, page_of
 
 RECORD_SEPARATOR = "\x1e"  # between the number and the events of a message, see flow.lua
+FIRST_BATCHES, MORE_BATCHES = 4, 4  # read of a log, and how many times as many the next time
 
 
 class UpstashFlowLog:
@@ -69,19 +71,38 @@ class UpstashFlowLog:
     async def entries(
         self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False
     ) -> Batch:
-        """Return a page of the log: one XRANGE. Its first batch may begin before the page."""
-        command = ["XRANGE", self._keys.log(tenant, flow), f"({after}-0", "+", "COUNT", limit]
+        """Return a page of the log, read a few batches at a time, and then more of them.
+
+        An entry of the stream is a batch: from one short event to a hundred events, a quarter of a
+        megabyte. So at most four times as many are read beyond a page as are in it. The first one
+        may begin before the page.
+        """
+        page, last, count = Batch(), after, FIRST_BATCHES
+        while True:
+            batches = await self._batches(tenant, flow, last, min(count, limit), fresh=fresh)
+            page = page_of([*page, *_after(batches, last)], limit)
+            if len(batches) < min(count, limit) or is_full(page, limit):
+                return page
+            last, count = page[-1].number, count * MORE_BATCHES
+
+    async def _batches(
+        self, tenant: str, flow: str, after: int, count: int, *, fresh: bool
+    ) -> list[Batch]:
+        command = ["XRANGE", self._keys.log(tenant, flow), f"({after}-0", "+", "COUNT", count]
         reply: list[tuple[str, list[str]]] = await self._redis.execute(
             at_leader(command) if fresh else command
         )
-        batches = (_batch(int(last.partition("-")[0]), fields) for last, fields in reply)
-        return [entry for batch in batches for entry in batch if entry.number > after][:limit]
+        return [_batch(int(last.partition("-")[0]), fields) for last, fields in reply]
 
     @asynccontextmanager
     async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
         """Subscribe to what is appended."""
         async with self._pubsub.subscribe(self._keys.live(tenant, flow)) as messages:
             yield _Batches(messages)
+
+
+def _after(batches: list[Batch], number: int) -> Iterator[Entry]:
+    return (entry for batch in batches for entry in batch if entry.number > number)
 
 
 def _batch(last: int, fields: list[str]) -> Batch:

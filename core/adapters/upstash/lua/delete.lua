@@ -9,8 +9,8 @@ if not terminal(status) then -- guard: only what has ended
   return {'not_ended', status}
 end
 redis.call('DEL', FLOW, LOG)
-redis.call('ZREM', DUE, '~' .. args.flow)
-redis.call('ZREM', FLOWS, args.flow)
-redis.call('ZREM', OUTBOX, args.flow)
-redis.call('HDEL', DELIVERIES, args.flow)
+redis.call('ZREM', DUE, '~' .. args.flow) -- guard: its expiry
+redis.call('ZREM', FLOWS, args.flow) -- guard: its line in the list
+redis.call('ZREM', OUTBOX, args.flow) -- guard: its webhooks
+redis.call('HDEL', DELIVERIES, args.flow) -- guard: whoever sends them
 return {'ok'}

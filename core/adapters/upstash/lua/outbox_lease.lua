@@ -8,7 +8,7 @@ local function lease(turn, taken)
     local flow, at = turn.window[i], tonumber(turn.window[i + 1])
     if at <= turn.now and #records < 2 * turn.share then
       local record = cjson.decode(redis.call('HGET', DELIVERIES, flow) or '{}')
-      if (record.leased_until or 0) > turn.now then
+      if (record.leased_until or 0) > turn.now then -- guard: whose lease is not over
         at = record.leased_until -- it was made due meanwhile; who has it will see
         first = math.min(first or at, at)
       else
@@ -25,7 +25,7 @@ local function lease(turn, taken)
   if #moved > 0 then
     redis.call('ZADD', OUTBOX, 'XX', unpack(moved))
   end
-  if #records > 0 then
+  if #records > 0 then -- guard: the epoch
     redis.call('HSET', DELIVERIES, unpack(records))
   end
   return #records / 2, first

@@ -3,10 +3,10 @@
 --            soon_ms (look that soon if there are events after `seen`)
 --   returns  'ok', 'fenced'
 local stored = redis.call('HGET', DELIVERIES, args.flow)
-if not stored then
+if not stored then -- guard: gone
   return args.record and 'fenced' or 'ok'
 end
-if cjson.decode(stored).epoch ~= args.epoch then
+if cjson.decode(stored).epoch ~= args.epoch then -- guard: fence
   return 'fenced'
 end
 if not args.record then
@@ -20,8 +20,8 @@ end
 local now, record = now_ms(), cjson.decode(args.record)
 local at = now + args.delay_ms
 if args.leased then
-  record.leased_until = at
-elseif args.seen and tonumber(redis.call('HGET', FLOW, 'seq') or 0) > args.seen then
+  record.leased_until = at -- guard: the lease is kept
+elseif args.seen and tonumber(redis.call('HGET', FLOW, 'seq') or 0) > args.seen then -- guard: news
   at = math.min(at, now + args.soon_ms)
 end
 redis.call('HSET', DELIVERIES, args.flow, cjson.encode(record))

@@ -1,0 +1,235 @@
+"""The learner: what one task of one tenant has learnt; it answers, and takes feedback.
+
+A linear expert and naive Bayes, mixed by how seldom they erred, say which concept a context is of; a
+table says which action the concept stands for. What somebody has said of exactly this context weighs
+as much as both together. Calibration tells how often such an answer was right, and neighbours show
+the patterns that speak for it. A feedback shows in the very next answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.errors import ConflictError
+from core.learning.bayes import Bayes
+from core.learning.calibration import Calibration
+from core.learning.concepts import Concepts
+from core.learning.context import digest
+from core.learning.linear import Example, Floats, Linear
+from core.learning.mixture import Mixture, log_softmax
+from core.learning.model import MAX_CONCEPTS, Model
+from core.learning.neighbours import Frozen, Neighbours
+from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
+from core.learning.terms import Terms, terms
+from core.learning.trust import Trust
+
+SHARPNESS = 4.0  # of the linear expert's scores, which are about -1 to 1
+COMMON = 0.01  # what a term weighs that is in every context, squared
+SHOWN = 3  # patterns for each action
+LOOKED_AT = 30  # patterns, to find those
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An action, how often such an answer was right (0 to 1), and the patterns that speak for it."""
+
+    action: str
+    confidence: float
+    patterns: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The best actions, best first; `abstain` where the first is less sure than was asked."""
+
+    actions: tuple[Suggestion, ...]
+    abstain: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A context as the experts see it."""
+
+    terms: Terms
+    weighed: Floats  # by how rare the terms are, for the linear expert
+    plain: Floats
+    opinions: Floats  # of each expert, log-probabilities of the concepts
+    mixed: Floats
+    said: str | None  # the action that somebody named for exactly this context
+
+
+class Learner:
+    """What was learnt: a model, and what came since."""
+
+    def __init__(self, model: Model | None = None, capacity: int = CAPACITY) -> None:
+        model = model or Model()
+        self.version = model.version
+        self._linear = Linear(model.weights, model.examples)
+        self._bayes = Bayes(model.counts)
+        self._frequencies = model.frequencies.copy()
+        self._seen = model.seen
+        self._mixture = Mixture(model.misses)
+        self._concepts = Concepts(model.concepts)
+        self._calibration = Calibration(model.past)
+        self._trust = Trust()
+        self._memory = Memory(model.kept, capacity)
+        self._neighbours = Neighbours(model.frozen)
+
+    def recommend(
+        self,
+        context: Mapping[str, Any],
+        candidates: Sequence[str] | None = None,
+        most: int = 3,
+        precision: float = 0.0,
+    ) -> Recommendation:
+        """Return at most `most` actions; of the candidates only, where such are named.
+
+        Raises InvalidInputError for a context that is refused.
+        """
+        look = self._look(context, digest(context))
+        ranked = self._ranked(look, candidates)[:most]
+        speaking = self._speaking(look.terms)
+        sure = self._confidences([share for _, share in ranked])
+        actions = tuple(
+            Suggestion(action, confidence, tuple(speaking.get(action, ())))
+            for (action, _), confidence in zip(ranked, sure, strict=True)
+        )
+        return Recommendation(actions, not sure or sure[0] < precision, self.version)
+
+    def learn(self, pattern: Pattern) -> int:
+        """Take a feedback; return its number. What its source has already said counts once.
+
+        Raises InvalidInputError for a context that is refused, ConflictError for one action too many.
+        """
+        key = digest(pattern.context)
+        before = self._memory.word(key, pattern.source)
+        if before is not None and before.action == pattern.action:
+            self._memory.use(before.number)
+            return before.number
+        if not self._concepts.of(pattern.action) and len(self._concepts) > MAX_CONCEPTS:
+            raise ConflictError(f"a task has at most {MAX_CONCEPTS} actions")
+        look = self._look(pattern.context, key)
+        weight = pattern.weight * self._judge(look, pattern)
+        kept, gone = self._memory.keep(key, pattern.action, pattern.source, weight)
+        if before is not None:
+            self._unlearn(look, before.number, before.action, before.weight)
+        self._train(look, kept.number, pattern.action, weight)
+        for one in gone:
+            self._neighbours.remove(one.number)
+        self._neighbours.add(kept.number, look.terms.words)
+        return kept.number
+
+    def use(self, numbers: Sequence[int]) -> None:
+        """Remember that patterns were of use: they are forgotten later."""
+        for number in numbers:
+            self._memory.use(number)
+
+    def kept(self) -> tuple[Kept, ...]:
+        """Return the patterns that are kept, in the order of their numbers."""
+        return tuple(self._memory)
+
+    def model(self, version: int, frozen: Frozen | None = None) -> Model:
+        """Return all that was learnt; `frozen` is the index over all patterns that are kept."""
+        return Model(
+            version,
+            self._seen,
+            self._concepts.table,
+            self._linear.weights.copy(),
+            self._bayes.counts.copy(),
+            self._frequencies.copy(),
+            self._mixture.misses.copy(),
+            tuple(self._calibration.past),
+            tuple(self._linear.examples),
+            self.kept(),
+            frozen or Frozen.empty(),
+        )
+
+    def _look(self, context: Mapping[str, Any], key: bytes) -> _Look:
+        found = terms(context)
+        rarity = np.log((1 + self._seen) / (1 + self._frequencies[found.buckets])) + COMMON
+        weighed = _unit(found.weights * np.sqrt(np.maximum(rarity, COMMON)))
+        plain = _unit(found.weights)
+        likelihoods = self._bayes.scores(found.buckets, plain)
+        margins = self._linear.scores(found.buckets, weighed) * np.float32(SHARPNESS)
+        opinions = np.stack([log_softmax(margins), log_softmax(likelihoods)])
+        mixed = self._mixture.mixed(opinions)
+        said = self._memory.said(key)
+        return _Look(found, weighed, plain, opinions, mixed, said and said.action)
+
+    def _ranked(
+        self, look: _Look, candidates: Sequence[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """Return actions and their shares, the largest first."""
+        names = self._concepts.actions
+        shares = dict(
+            zip(names, self._concepts.by_action(np.exp(look.mixed)).tolist(), strict=True)
+        )
+        if look.said is not None:
+            shares = {name: share / 2 for name, share in shares.items()}
+            shares[look.said] = shares.get(look.said, 0.0) + 0.5
+        if candidates is not None:
+            others = 1 - sum(shares.values())  # of what is not known
+            shares = {name: shares.get(name, 0.0) for name in candidates}
+            total = sum(shares.values()) + others or 1.0
+            shares = {name: share / total for name, share in shares.items()}
+        return sorted(shares.items(), key=lambda pair: -pair[1])
+
+    def _confidences(self, shares: list[float]) -> list[float]:
+        """Return how often such a first answer was right; the others share what is left."""
+        if not shares:
+            return []
+        first = self._calibration.confidence(shares[0])
+        rest = max(1 - shares[0], 1e-9)
+        return [first, *((1 - first) * share / rest for share in shares[1:])]
+
+    def _speaking(self, found: Terms) -> dict[str, list[int]]:
+        """Return the likest patterns of each action."""
+        speaking: dict[str, list[int]] = {}
+        for one in self._neighbours.find(found.words, LOOKED_AT):
+            numbers = speaking.setdefault(self._memory[one.number].action, [])
+            if len(numbers) < SHOWN:
+                numbers.append(one.number)
+        return speaking
+
+    def _judge(self, look: _Look, pattern: Pattern) -> float:
+        """Learn from how this would have been answered; return how far the feedback is believed."""
+        best, share = next(iter(self._ranked(look)), (None, 0.0))
+        self._calibration.observe(share, right=best == pattern.action)
+        taken_for = int(look.mixed.argmax())
+        self._concepts.observe(taken_for, pattern.action, pattern.source.name)
+        concept = self._concept(look, pattern.action)
+        if concept:
+            self._mixture.observe(look.opinions, concept)
+        contradicts = best is not None and best != pattern.action
+        return self._trust.weigh(pattern.source.name, pattern.action, contradicts=contradicts)
+
+    def _concept(self, look: _Look, action: str) -> int:
+        """Return the concept that an action most likely means here; 0 if it has none."""
+        return max(self._concepts.of(action), key=lambda one: float(look.mixed[one]), default=0)
+
+    def _train(self, look: _Look, number: int, action: str, weight: float) -> None:
+        column = self._concept(look, action) or self._begin(action)
+        buckets = look.terms.buckets
+        self._bayes.learn(Example(buckets, look.plain, column, weight))
+        self._linear.learn(Example(buckets, look.weighed, column, weight, number))
+        self._frequencies[buckets] += 1
+        self._seen += 1
+
+    def _begin(self, action: str) -> int:
+        self._linear.add_column()
+        self._bayes.add_column()
+        return self._concepts.add(action)
+
+    def _unlearn(self, look: _Look, number: int, action: str, weight: float) -> None:
+        """Take back what a source says no more."""
+        self._linear.forget(number)
+        if column := self._concept(look, action):
+            self._bayes.learn(Example(look.terms.buckets, look.plain, column, -weight))
+
+
+def _unit(values: Floats) -> Floats:
+    """Return a vector of length 1; an empty one as it is."""
+    return (values / max(float(np.linalg.norm(values)), 1e-12)).astype(np.float32)

@@ -1,0 +1,46 @@
+"""The model: all that a learner knows, as plain arrays and texts that can be stored and checked.
+
+`plain` gives numbers, texts and arrays by name, of which a pickle needs no other class; `restored` takes
+them from anywhere. It believes nothing: names, types, shapes and references are checked before any is
+used, so that what is damaged is refused in words and never answers.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.learning.linear import Example, Floats
+from core.learning.neighbours import Frozen
+from core.learning.patterns import Kept
+from core.learning.terms import BUCKETS
+
+SCHEMA = 1
+EXPERTS = 2
+MAX_CONCEPTS = 1000
+
+
+def _table() -> Floats:
+    return np.zeros((BUCKETS, 1), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What was learnt until a version; each part is explained in the module that uses it.
+
+    `seen` feedbacks were counted. `concepts` are the actions that concepts 1, 2, ... stand for, the columns
+    of `weights` and `counts`; `frequencies` says in how many contexts each bucket was, `misses` how
+    often each expert erred of late, `past` how answers turned out.
+    """
+
+    version: int = 0
+    seen: int = 0
+    concepts: tuple[str, ...] = ()
+    weights: Floats = field(default_factory=_table)
+    counts: Floats = field(default_factory=_table)
+    frequencies: Floats = field(default_factory=lambda: np.zeros(BUCKETS, np.float32))
+    misses: NDArray[np.float64] = field(default_factory=lambda: np.zeros(EXPERTS))
+    past: tuple[tuple[float, bool], ...] = ()
+    examples: tuple[Example, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    frozen: Frozen = field(default_factory=Frozen.empty)

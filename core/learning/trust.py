@@ -1,0 +1,83 @@
+"""Trust: who contradicts far more than others do, and what most contradictions name, counts little.
+
+Learning needs feedback that contradicts its answers. But a source most of whose feedback does, where
+the others' does not, is wrong or wants harm; so does somebody who has more than half of the latest
+contradictions name one action, far more than its share of all feedback. What so contradicts counts
+little. On the very same context it holds all the same (`Memory.said`).
+
+Others' record fades, so a source that is alone is believed, at once or after some thousand feedbacks.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+DOUBTED = 0.02  # weight of a feedback that is not believed
+LEAST = 20  # feedbacks of a source, contradictions of all, before anything is doubted
+OTHERS = 50  # feedbacks of others, to compare with
+MOST = 0.5  # of a source's feedback, of the latest contradictions
+LIFT = 2.0  # times what is usual
+WINDOW = 100  # contradictions that are looked at
+FADES, FADED = 500, 0.8  # after so many feedbacks earlier ones count so much
+
+
+@dataclass(slots=True)
+class _Record:
+    """How often somebody said something, and contradicted an answer with it."""
+
+    said: float = 0.0
+    contradicted: float = 0.0
+
+    def add(self, said: float, contradicted: float) -> None:
+        self.said += said
+        self.contradicted += contradicted
+
+    @property
+    def rate(self) -> float:
+        return self.contradicted / self.said if self.said > 0 else 0.0
+
+
+class Trust:
+    """The record of each source, and the actions that contradicted of late."""
+
+    def __init__(self) -> None:
+        self._all = _Record()
+        self._records: dict[str, _Record] = {}
+        self._until_fading = FADES
+        self._contradicting: deque[str] = deque(maxlen=WINDOW)
+        self._given: deque[str] = deque(maxlen=5 * WINDOW)
+
+    def weigh(self, source: str, action: str, *, contradicts: bool) -> float:
+        """Take a feedback; return the factor of its weight, 1 where it is believed."""
+        self._fade()
+        for record in (self._all, self._records.setdefault(source, _Record())):
+            record.add(1, contradicts)
+        self._given.append(action)
+        if not contradicts:
+            return 1.0
+        self._contradicting.append(action)
+        doubted = self._contradicts_alone(source) or self._stands_out(action)
+        return DOUBTED if doubted else 1.0
+
+    def _contradicts_alone(self, source: str) -> bool:
+        """Return whether a source contradicts far more than the others do."""
+        own = self._records[source]
+        others = _Record(self._all.said - own.said, self._all.contradicted - own.contradicted)
+        if own.said < LEAST or others.said < OTHERS:
+            return False
+        return own.rate > max(MOST, LIFT * others.rate)
+
+    def _stands_out(self, action: str) -> bool:
+        """Return whether an action has far more of the contradictions than of all feedback."""
+        if len(self._contradicting) < LEAST:
+            return False
+        share = self._contradicting.count(action) / len(self._contradicting)
+        return share > max(MOST, LIFT * self._given.count(action) / len(self._given))
+
+    def _fade(self) -> None:
+        self._until_fading -= 1
+        if self._until_fading > 0:
+            return
+        self._until_fading = FADES
+        for record in (self._all, *self._records.values()):
+            record.add((FADED - 1) * record.said, (FADED - 1) * record.contradicted)
+        self._records = {name: one for name, one in self._records.items() if one.said > FADED**4}

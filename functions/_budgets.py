@@ -1,0 +1,153 @@
+"""Budgets over HTTP: what a tenant may spend, on what and in what time; told, set and removed."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import bootstrap
+from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
+from core.costs.spreadsheets import NANO, usd
+from core.crews import clock
+from core.errors import InvalidInputError, NothingThereError
+from core.identity import Principal
+from functions import _models
+
+BODY_BYTES = 16 * 1024
+MOST_DOLLARS = 9_000_000  # scripts count nano-dollars exactly up to there
+MOST_ALERTS = 10
+BUDGET_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
+
+
+class BudgetBody(BaseModel):
+    """The body of PUT /v1/budgets/{id}.
+
+    `name` is which crew, agent, model, subject or flow; `*` stands for each by itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scope: Literal["tenant", "crew", "agent", "model", "subject", "flow"]
+    window: Literal["flow", "day", "month"]
+    limit_usd: Annotated[str, Field(max_length=40)]
+    name: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] = EACH
+    hard: bool = True
+    alerts: Annotated[
+        _models.List[Annotated[int, Field(ge=1, le=100)]], Field(max_length=MOST_ALERTS)
+    ] = list(ALERTS)
+
+    def budget(self, budget_id: str) -> Budget:
+        """Return the budget. Raises InvalidInputError."""
+        scope, window = Scope(self.scope), Window(self.window)
+        if scope is Scope.FLOW and window is not Window.FLOW:
+            raise _invalid("/window", "of a flow must be flow")
+        if scope is Scope.TENANT and self.name != EACH:
+            raise _invalid("/name", "a budget of the tenant has no name")
+        limit = _nanodollars(self.limit_usd)
+        alerts = tuple(sorted(set(self.alerts)))
+        return Budget(budget_id, scope, window, limit, self.name, self.hard, alerts)
+
+
+class ZoneBody(BaseModel):
+    """The body of PUT /v1/budgets: where days and months begin."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    time_zone: Annotated[str, Field(max_length=64)]
+
+
+async def budget_list(_: Request, who: Principal) -> Response:
+    """Answer with all budgets, what they have spent in their present windows, and the time zone."""
+    told = await bootstrap.budgets().all(who.tenant)
+    body = {
+        "time_zone": told.zone.name,
+        "budgets": [_public(budget, told) for budget in told.budgets],
+    }
+    return JSONResponse(body, headers=HEADERS)
+
+
+async def budget_state(request: Request, who: Principal) -> Response:
+    """Answer with one budget."""
+    budget_id = _budget_id(request)
+    told = await bootstrap.budgets().all(who.tenant)
+    for budget in told.budgets:
+        if budget.id == budget_id:
+            return JSONResponse(_public(budget, told), headers=HEADERS)
+    raise NothingThereError("no such budget")
+
+
+async def budget_put(request: Request, who: Principal) -> Response:
+    """Set a budget; what it has spent in the present window stays. Flows that wait for money go on."""
+    budget_id = _budget_id(request)
+    asked = await _models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
+    await bootstrap.budgets().save(who.tenant, asked.budget(budget_id))
+    return await budget_state(request, who)
+
+
+async def budget_delete(request: Request, who: Principal) -> Response:
+    """Remove a budget. Flows that wait for money go on."""
+    await bootstrap.budgets().delete(who.tenant, _budget_id(request))
+    return Response(status_code=204)
+
+
+async def zone_put(request: Request, who: Principal) -> Response:
+    """Set the time zone in which days and months begin."""
+    asked = await _models.read(request, BODY_BYTES, ZoneBody, "the body is no time zone")
+    try:
+        found = zone(asked.time_zone, clock.now_ms())
+    except InvalidInputError as error:
+        raise _invalid("/time_zone", "must be a name like Europe/Berlin") from error
+    await bootstrap.budgets().save_zone(who.tenant, found)
+    return await budget_list(request, who)
+
+
+def _budget_id(request: Request) -> str:
+    budget_id: str = request.path_params["budget"]
+    if not BUDGET_ID.fullmatch(budget_id):
+        raise InvalidInputError(
+            "this is no id of a budget", {"/budget": f"must match {BUDGET_ID.pattern}"}
+        )
+    return budget_id
+
+
+def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
+    return {
+        "id": budget.id,
+        "scope": budget.scope,
+        "name": budget.name,
+        "window": budget.window,
+        "limit_usd": usd(budget.limit_nanodollars),
+        "hard": budget.hard,
+        "alerts": list(budget.alerts),
+        "spent": [
+            {
+                "window": state.window,
+                "name": state.name,
+                "spent_usd": usd(state.spent_nanodollars),
+                "held_usd": usd(state.held_nanodollars),
+            }
+            for state in told.states
+            if state.budget == budget.id
+        ],
+    }
+
+
+def _nanodollars(text: str) -> int:
+    """Return dollars as nano-dollars. Raises InvalidInputError."""
+    try:
+        amount = Decimal(text) * NANO
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount != amount.to_integral_value():
+        raise _invalid("/limit_usd", 'must be an amount like "12.50", with nine decimals at most')
+    if not 0 <= amount <= MOST_DOLLARS * NANO:
+        raise _invalid("/limit_usd", f"must be from 0 to {MOST_DOLLARS:,}")
+    return int(amount)
+
+
+def _invalid(pointer: str, why: str) -> InvalidInputError:
+    return InvalidInputError("the body is no budget", {pointer: why})

@@ -1,0 +1,122 @@
+"""GET, PUT and DELETE /v1/budgets: what a tenant may spend."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from core.adapters.memory import MemoryBudgetBook
+from core.costs.budget import Verdict
+from core.costs.usage import Usage
+from core.crews.budgets import Call
+from functions import cost_report
+from tests.e2e.apps import App, begin
+
+MONTHLY = {"scope": "crew", "name": "haiku", "window": "month", "limit_usd": "12.50"}
+
+
+async def put(app: App, budget: str = "team", body: Any = MONTHLY, **who: Any) -> httpx.Response:
+    async with app.client(cost_report, **who) as client:
+        return await client.put(f"/v1/budgets/{budget}", json=body)
+
+
+async def shown(app: App, **who: Any) -> dict[str, Any]:
+    async with app.client(cost_report, **who) as client:
+        return (await client.get("/v1/budgets")).json()
+
+
+async def test_a_budget_that_was_set_is_told_with_what_is_spent_of_it(app: App):
+    answer = await put(app)
+    assert answer.status_code == 200
+    assert answer.json() == MONTHLY | {"id": "team", "limit_usd": "12.5", "hard": True} | {
+        "alerts": [50, 80, 100],
+        "spent": [],
+    }
+    claim = await begin(app.flows)
+    bound = Usage(1, 10, 10, 3 * 10**9)
+    call = Call("acme", "f1", claim.step, claim.epoch, 1, "m", "haiku", "one", bound)
+    book = MemoryBudgetBook(app.flows)
+    assert await book.reserve(call) is None
+    (budget,) = (await shown(app))["budgets"]
+    (state,) = budget["spent"]
+    assert (state["name"], state["spent_usd"], state["held_usd"]) == ("haiku", "0", "3")
+    await book.settle(call, Usage(1, 10, 1, 10**9), [])
+    (state,) = (await shown(app))["budgets"][0]["spent"]
+    assert (state["spent_usd"], state["held_usd"]) == ("1", "0")
+
+
+async def test_a_budget_that_is_lowered_keeps_what_was_spent_and_refuses_more(app: App):
+    await put(app, body=MONTHLY | {"limit_usd": "0.5"})
+    claim = await begin(app.flows)
+    bound = Usage(1, 10, 10, 10**9)
+    call = Call("acme", "f1", claim.step, claim.epoch, 1, "m", "haiku", "one", bound)
+    refusal = await MemoryBudgetBook(app.flows).reserve(call)
+    assert refusal is not None
+    assert (refusal.verdict, refusal.budget) == (Verdict.EXHAUSTED, "team")
+
+
+async def test_a_budget_can_be_asked_for_and_removed(app: App):
+    await put(app)
+    async with app.client(cost_report) as client:
+        assert (await client.get("/v1/budgets/team")).json()["id"] == "team"
+        assert (await client.delete("/v1/budgets/team")).status_code == 204
+        assert (await client.delete("/v1/budgets/team")).status_code == 404
+        assert (await client.get("/v1/budgets/team")).json()["detail"] == "no such budget"
+
+
+async def test_a_tenants_days_begin_in_its_time_zone(app: App):
+    async with app.client(cost_report) as client:
+        assert (await client.get("/v1/budgets")).json()["time_zone"] == "UTC"
+        answer = await client.put("/v1/budgets", json={"time_zone": "Europe/Berlin"})
+        assert answer.json()["time_zone"] == "Europe/Berlin"
+        wrong = await client.put("/v1/budgets", json={"time_zone": "Mars/Base"})
+    assert wrong.json()["errors"][0]["pointer"] == "/time_zone"
+    assert (await shown(app))["time_zone"] == "Europe/Berlin"
+
+
+async def test_another_tenant_has_budgets_of_its_own(app: App):
+    await put(app)
+    assert (await shown(app, tenant="rival"))["budgets"] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"limit_usd": "lots"}, "/limit_usd"),
+        ({"limit_usd": "-1"}, "/limit_usd"),
+        ({"limit_usd": "NaN"}, "/limit_usd"),
+        ({"limit_usd": "1e400"}, "/limit_usd"),
+        ({"limit_usd": "9000001"}, "/limit_usd"),
+        ({"limit_usd": "0.0000000001"}, "/limit_usd"),
+        ({"limit_usd": 12.5}, "/limit_usd"),
+        ({"currency": "EUR"}, "/currency"),
+        ({"scope": "team"}, "/scope"),
+        ({"window": "week"}, "/window"),
+        ({"scope": "flow"}, "/window"),
+        ({"scope": "tenant"}, "/name"),
+        ({"name": "x" * 1_000}, "/name"),
+        ({"alerts": [50, 101]}, "/alerts/1"),
+        ({"hard": "yes"}, "/hard"),
+    ],
+)
+async def test_what_is_no_budget_is_refused_by_field(app: App, wrong: dict[str, Any], pointer: str):
+    answer = await put(app, body=MONTHLY | wrong)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert (await shown(app))["budgets"] == []
+
+
+@pytest.mark.parametrize("budget", ["Team", "a b", "-", "~zone", "x" * 65])
+async def test_an_id_that_is_none_is_refused(app: App, budget: str):
+    assert (await put(app, budget)).status_code == 422
+
+
+async def test_a_tenant_has_fifty_budgets_at_most(app: App):
+    for number in range(50):
+        assert (await put(app, f"b{number}")).status_code == 200
+    assert (await put(app, "one-more")).status_code == 409
+    assert (await put(app, "b7", MONTHLY | {"limit_usd": "1"})).status_code == 200
+
+
+async def test_who_reads_costs_sets_no_budgets(app: App):
+    assert (await put(app, scopes=["costs:read", "costs:write"])).status_code == 403
