@@ -30,6 +30,7 @@ from core.crews.crew_runner import (  # noqa: E402
     Guardrail,
     Kind,
     Prompt,
+    ShortOfMoneyError,
     StepTask,
     Tool,
     ToolContext,
@@ -188,6 +189,8 @@ class Recorder:
     calls: list[str] = field(default_factory=list[str])  # of its methods, in order
     before: Callable[[str], None] = lambda _method: None
     messages: int = 0
+    headroom: int | None = None  # what a budget has room for, in nano-dollars
+    least: list[int | None] = field(default_factory=list[int | None])  # that each call asked for
     bounded: bool = True  # no call may cost more than was held
 
     def post(self, told: list[Event]) -> None:
