@@ -1,6 +1,6 @@
 """What can go wrong, in six words that every host translates the same way.
 
-What goes wrong for whoever asked is one of these, by an adapter or the core; `functions._problem`
+What goes wrong for whoever asked is one of these, by an adapter or the core; `functions._http.problems`
 maps each class to its HTTP status. (What is between the core and an adapter, like FencedError of the
 ledger, is the port's own.) The message is for the person at the other end: it says what to do and never carries a
 secret, a key or the input itself. Of `loggable` ones it stands in tracebacks, too (`core.logs`).

@@ -102,7 +102,7 @@ def _claims(token: str, keys: Keys) -> dict[str, Any]:
             token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, options=_OPTIONS
         )
     except (jwt.PyJWTError, KeyError, ValueError, RecursionError) as error:
-        raise UnauthenticatedError("the token is not one for this service") from error
+        raise UnauthenticatedError("the token is not one that this service has signed") from error
 
 
 def _principal(claims: dict[str, Any]) -> Principal:

@@ -1,0 +1,10 @@
+"""Functions: HTTP, a queue or a schedule on one side, `core` on the other.
+
+Each module here is one deployable. What they share is in the packages that begin with `_`. A host that
+puts several of them on one port asks first whether a request can be for any (`has_long_target`), and
+which path it means (`rebased`).
+"""
+
+from functions._http.edge import has_long_target, rebased
+
+__all__ = ["has_long_target", "rebased"]

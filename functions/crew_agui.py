@@ -20,18 +20,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core import bootstrap
-from core.crews import control, launch
+from core.crews import launch
 from core.crews.definition import Definition
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Batch, Entry, Flow, Head
 from core.flows.events import Event
 from core.identity import FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.json_text import compact
-from functions import _agui_input, _app, _auth, _sse, _streams
-from functions._agui_conversation import Conversation
-from functions._agui_input import ResumeEntry, RunInput
-from functions._agui_interrupts import parse_id, review_answer
-from functions._agui_run import RunEvents
+from functions._agui import run_input
+from functions._agui.conversation import Conversation
+from functions._agui.interrupts import parse_id, review_answer
+from functions._agui.run_events import RunEvents
+from functions._agui.run_input import ResumeEntry, RunInput
+from functions._http import apps, auth
+from functions._streams import sse
 
 logger = logging.getLogger(__name__)
 
@@ -62,18 +64,18 @@ class Source:
 async def crew_agui(
     crew: str,
     request: Request,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
-    _: Annotated[Principal, Depends(_auth.scope(FLOWS_READ))],
-    run: Annotated[RunInput, Depends(_agui_input.read)],
+    who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
+    _: Annotated[Principal, Depends(auth.scope(FLOWS_READ))],
+    run: Annotated[RunInput, Depends(run_input.read)],
 ) -> Response:
     """Launch the crew, unless this run did before, or answer it; then send the run's events."""
     async with AsyncExitStack() as held:
-        held.enter_context(_streams.stream_limiter.slot(who))
+        held.enter_context(bootstrap.stream_limiter().slot(who))
         if run.resume:
             source = await _resume(who, crew, run.resume[0])
         else:
             source = await _launch(who, crew, run)
-        return _sse.EventStream(_frames(request, source, run), held.pop_all())
+        return sse.EventStream(_frames(request, source, run), held.pop_all())
 
 
 async def _launch(who: Principal, crew: str, run: RunInput) -> Source:
@@ -92,7 +94,7 @@ async def _launch(who: Principal, crew: str, run: RunInput) -> Source:
 
 
 def _launch_request(crew: str, run: RunInput, definition: Definition) -> launch.LaunchRequest:
-    return launch.LaunchRequest(crew, _agui_input.crew_inputs(run, definition))
+    return launch.LaunchRequest(crew, run_input.crew_inputs(run, definition))
 
 
 async def _begun_before(tenant: str, crew: str, run: RunInput, key: str) -> Flow | None:
@@ -118,16 +120,13 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
     past an interrupt. Raises ConflictError where another answer was given, ForbiddenError, NotFoundError.
     """
     flow, review = parse_id(entry.interrupt_id)
-    ledger = bootstrap.ledger()
-    known = await ledger.state(who.tenant, flow)
+    known = await bootstrap.ledger().state(who.tenant, flow)
     if known.crew != crew:
         raise NotFoundError("no such flow of this crew")
     if entry.status == "resolved":
-        _auth.require(who, FLOWS_APPROVE)
+        auth.require(who, FLOWS_APPROVE)
         answer = review_answer(entry.payload)
-        await control.resume(
-            ledger,
-            bootstrap.wake_queue(),
+        await bootstrap.flow_control().resume(
             tenant=who.tenant,
             flow=flow,
             approve=answer.approve,
@@ -136,33 +135,28 @@ async def _resume(who: Principal, crew: str, entry: ResumeEntry) -> Source:
             subject=who.subject,
         )
     else:
-        await control.cancel(
-            ledger,
-            tenant=who.tenant,
-            flow=flow,
-            review=review,
-            wake_queue=bootstrap.wake_queue(),
-            subject=who.subject,
+        await bootstrap.flow_control().cancel(
+            tenant=who.tenant, flow=flow, review=review, subject=who.subject
         )
     return Source(who.tenant, flow, known, review)
 
 
 async def _frames(request: Request, source: Source, run: RunInput) -> AsyncGenerator[bytes]:
     """Yield the run as frames, which end with RUN_FINISHED or RUN_ERROR whatever happens."""
-    left = _app.seconds_left(request.scope, bootstrap.settings().agui_seconds)
+    left = apps.seconds_left(request.scope, bootstrap.settings().agui_seconds)
     translator, cursor, ended = RunEvents(run), NOT_BEGUN, False
     try:
         async with aclosing(_run(source, translator, left)) as run_events:
             async for cursor, event in run_events:
                 if event is None:
-                    yield _sse.HEARTBEAT
+                    yield sse.HEARTBEAT
                     continue
                 ended = is_final(event)
-                yield _sse.event(compact(event), cursor)
+                yield sse.event(compact(event), cursor)
     except (UnavailableError, NotFoundError) as error:
         logger.info("a run ended early: %s", error, extra={"flow": source.flow})
     for event in [] if ended else translator.stream_over():
-        yield _sse.event(compact(event), cursor)
+        yield sse.event(compact(event), cursor)
 
 
 async def _run(
@@ -250,4 +244,4 @@ def _each(head: Head, item: Batch | Flow) -> list[tuple[str, Entry | Flow | None
     return [(head.cursor(entry.number), entry) for entry in item] or [("", None)]
 
 
-app = _app.fastapi(router)
+app = apps.fastapi(router)

@@ -13,15 +13,17 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.crews import control, launch
+from core.crews.step_ids import is_review_of, review_number
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.json_text import compact
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import Subscriptions
-from functions import _amp, _app, _auth, _polling, _problem
-from functions._amp_requests import Kickoff, Resume, kickoff_request, pointer, resume_request
-from functions._amp_words import flow_id, kickoff_id
+from functions._amp import answers
+from functions._amp.requests import Kickoff, Resume, kickoff_request, pointer, resume_request
+from functions._amp.words import flow_id, kickoff_id
+from functions._http import apps, auth, polling, problems
 
 READ = ["GET", "HEAD"]
 CHANGED = "must be as it was before, or left out"
@@ -32,16 +34,16 @@ router = APIRouter(prefix="/amp/{crew}")
 
 @router.api_route("/inputs", methods=READ)
 async def amp_inputs(
-    crew: str, _: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]
+    crew: str, _: Annotated[Principal, Depends(auth.scope(CREWS_READ))]
 ) -> Response:
     """Answer with the names of a crew's inputs."""
-    return JSONResponse(_amp.inputs(bootstrap.registry().get(crew)))
+    return JSONResponse(answers.inputs(bootstrap.registry().get(crew)))
 
 
 @router.post("/kickoff")
 async def amp_kickoff(
     crew: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[Kickoff, Depends(kickoff_request)],
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
@@ -69,18 +71,16 @@ def _check_targets(tenant: str, urls: dict[WebhookKind, str]) -> None:
 async def amp_status(
     crew: str,
     kickoff: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_READ))],
+    who: Annotated[Principal, Depends(auth.scope(FLOWS_READ))],
     result: Annotated[str, Query(pattern="^(text|object)$")] = "text",
 ) -> Response:
     """Answer with how far a kickoff is, or what it came to."""
-    flow = _app.possible_id(flow_id(kickoff))
+    flow = apps.possible_id(flow_id(kickoff))
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     state = await bootstrap.values().whole(who.tenant, state)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
-    body = compact(_amp.status(state, documented=result == "object"))
-    return Response(
-        body, 200, headers | _polling.retry_after_header(state.head), "application/json"
-    )
+    body = compact(answers.status(state, documented=result == "object"))
+    return Response(body, 200, headers | polling.retry_after_header(state.head), "application/json")
 
 
 def _of_crew(state: Flow, crew: str) -> Flow:
@@ -92,7 +92,7 @@ def _of_crew(state: Flow, crew: str) -> Flow:
 @router.post("/resume")
 async def amp_resume(
     crew: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
+    who: Annotated[Principal, Depends(auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
@@ -101,7 +101,7 @@ async def amp_resume(
     Sent again with its Idempotency-Key or its `review`, it changes nothing; without either it is an
     answer to whatever question about the task is open then.
     """
-    flow = _app.possible_id(flow_id(said.execution_id))
+    flow = apps.possible_id(flow_id(said.execution_id))
     if not said.is_approve and not said.human_feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError("an answer that says nothing", {"/human_feedback": reason})
@@ -111,9 +111,7 @@ async def amp_resume(
     added = _added_urls(state, said, review)
     if review not in state.results:  # or this answer was taken before, or will be refused
         _check_targets(who.tenant, added)
-    await control.resume(
-        bootstrap.ledger(),
-        bootstrap.wake_queue(),
+    await bootstrap.flow_control().resume(
         tenant=who.tenant,
         flow=flow,
         approve=said.is_approve,
@@ -154,15 +152,11 @@ def _review(state: Flow, said: Resume, request: str | None) -> str:
     """
     before = None if request is None else control.review_answered_by(state, request)
     review = said.review or before or _likely_review(state, said.task_id)
-    if before not in (None, review) or (before and not _is_about(before, said.task_id)):
+    if before not in (None, review) or (before and not is_review_of(before, said.task_id)):
         raise ConflictError("this Idempotency-Key came with another answer: take a new one")
-    if not _is_about(review, said.task_id):
+    if not is_review_of(review, said.task_id):
         raise InvalidInputError("an answer to nothing", {"/review": "is no review of this task"})
     return review
-
-
-def _is_about(review: str, task: str) -> bool:
-    return review.startswith(f"{task}.review.")
 
 
 def _likely_review(state: Flow, task: str) -> str:
@@ -172,15 +166,15 @@ def _likely_review(state: Flow, task: str) -> str:
     """
     if state.question is not None and state.question["task"] == task:
         return state.question["review"]
-    answered = [name for name in state.results if name.startswith(f"{task}.review.")]
+    answered = [name for name in state.results if is_review_of(name, task)]
     if not answered:
         raise ConflictError("the execution does not wait for an answer on this task")
-    return max(answered, key=lambda name: int(name.rpartition(".")[2]))
+    return max(answered, key=review_number)
 
 
-app = _app.fastapi(router)
+app = apps.fastapi(router)
 app.user_middleware.insert(
-    next(i for i, part in enumerate(app.user_middleware) if part.cls is _problem.Problems),
-    Middleware(_amp.AmpErrors),
+    next(i for i, part in enumerate(app.user_middleware) if part.cls is problems.Problems),
+    Middleware(answers.AmpErrors),
 )
-handler = _app.on_lambda(app)
+handler = apps.on_lambda(app)

@@ -4,7 +4,7 @@ POST /v1/flows/{id}/cancel, /v1/flows/{id}/resume -- ending it before its time, 
 where it waits for a person. DELETE /v1/flows/{id} and /v1/inputs/{id} -- leaving nothing of them.
 
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
-`_body.read_json`, never by FastAPI, which answers 500 to some of what people send.
+`bodies.read_json`, never by FastAPI, which answers 500 to some of what people send.
 """
 
 import secrets
@@ -18,11 +18,12 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.blobs import INPUT_ID, in_thread
-from core.crews import control, launch
+from core.crews import launch
+from core.crews.control import FEEDBACK_CHARACTERS
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
-from functions import _app, _auth, _body, _edge, _models
+from functions._http import apps, auth, bodies, edge, models
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
@@ -30,8 +31,6 @@ UPLOAD_BYTES = 512 * 1024**2
 UPLOAD_SECONDS = 900
 UPLOAD_COMMAND = "curl --data-binary @FILE -H 'content-type: application/octet-stream'"
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
-
-FEEDBACK_CHARACTERS = 20_000
 
 router = APIRouter()
 
@@ -57,17 +56,17 @@ class FlowRequest(BaseModel):
 
 async def flow_request(request: Request) -> launch.LaunchRequest:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    asked = await _models.read(request, REQUEST_BYTES, FlowRequest, "the body is not a launch")
+    asked = await models.read(request, REQUEST_BYTES, FlowRequest, "the body is not a launch")
     return launch.LaunchRequest(asked.crew, asked.inputs)
 
 
 async def answer(request: Request) -> Answer:
     """Read what a person says. Raises as `flow_request`."""
-    return await _models.read(request, REQUEST_BYTES, Answer, "the body is not an answer")
+    return await models.read(request, REQUEST_BYTES, Answer, "the body is not an answer")
 
 
 @router.api_route("/v1/crews", methods=["GET", "HEAD"])
-async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -> Response:
+async def crew_list(_: Annotated[Principal, Depends(auth.scope(CREWS_READ))]) -> Response:
     """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
     crews, broken = bootstrap.registry().read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
@@ -78,13 +77,13 @@ async def crew_list(_: Annotated[Principal, Depends(_auth.scope(CREWS_READ))]) -
 @router.post("/v1/flows")
 async def flow_launch(
     request: Request,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))],
+    who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
     idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
     flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key, who.subject)
-    path = _edge.link(request, f"/v1/flows/{flow}")
+    path = edge.link(request, f"/v1/flows/{flow}")
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
     return JSONResponse(body, 202, {"location": path})
@@ -92,42 +91,36 @@ async def flow_launch(
 
 @router.post("/v1/flows/{flow}/cancel")
 async def flow_cancel(
-    flow: str, who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))]
+    flow: str, who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))]
 ) -> Response:
     """End a flow; answer with its state. A request sent again gets the same answer."""
-    possible = _app.possible_id(flow)
-    state = await control.cancel(
-        bootstrap.ledger(),
-        tenant=who.tenant,
-        flow=possible,
-        wake_queue=bootstrap.wake_queue(),
-        subject=who.subject,
+    possible = apps.possible_id(flow)
+    state = await bootstrap.flow_control().cancel(
+        tenant=who.tenant, flow=possible, subject=who.subject
     )
     return JSONResponse(state.public())
 
 
 @router.delete("/v1/flows/{flow}")
 async def flow_delete(
-    flow: str, who: Annotated[Principal, Depends(_auth.scope(FLOWS_WRITE))]
+    flow: str, who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))]
 ) -> Response:
     """Remove a flow that has ended; its inputs stay. Sent again it is not found."""
-    possible, blobs = _app.possible_id(flow), bootstrap.blobs()
-    await control.delete(bootstrap.ledger(), blobs, tenant=who.tenant, flow=possible)
+    possible, blobs = apps.possible_id(flow), bootstrap.blobs()
+    await bootstrap.flow_control().delete(blobs, tenant=who.tenant, flow=possible)
     return Response(status_code=204)
 
 
 @router.post("/v1/flows/{flow}/resume")
 async def flow_resume(
     flow: str,
-    who: Annotated[Principal, Depends(_auth.scope(FLOWS_APPROVE))],
+    who: Annotated[Principal, Depends(auth.scope(FLOWS_APPROVE))],
     said: Annotated[Answer, Depends(answer)],
 ) -> Response:
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
-    state = await control.resume(
-        bootstrap.ledger(),
-        bootstrap.wake_queue(),
+    state = await bootstrap.flow_control().resume(
         tenant=who.tenant,
-        flow=_app.possible_id(flow),
+        flow=apps.possible_id(flow),
         approve=said.approve,
         feedback=said.feedback,
         review=said.review,
@@ -139,13 +132,13 @@ async def flow_resume(
 @router.post("/v1/inputs")
 async def input_create(
     request: Request,
-    who: Annotated[Principal, Depends(_auth.scope(INPUTS_WRITE))],
+    who: Annotated[Principal, Depends(auth.scope(INPUTS_WRITE))],
     size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
 ) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise HTTPException(415, f"send the bytes of the file alone: {UPLOAD_COMMAND}")
-    data = await _body.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
+    data = await bodies.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
     if bool(data) == (size is not None):
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()
@@ -159,7 +152,7 @@ async def input_create(
 
 @router.delete("/v1/inputs/{blob}")
 async def input_delete(
-    blob: str, who: Annotated[Principal, Depends(_auth.scope(INPUTS_WRITE))]
+    blob: str, who: Annotated[Principal, Depends(auth.scope(INPUTS_WRITE))]
 ) -> Response:
     """Remove an input, whether or not a flow has yet to read it. Sent again it is not found."""
     if not INPUT_ID.fullmatch(blob):
@@ -170,5 +163,5 @@ async def input_delete(
     return Response(status_code=204)
 
 
-app = _app.fastapi(router)
-handler = _app.on_lambda(app)
+app = apps.fastapi(router)
+handler = apps.on_lambda(app)

@@ -29,9 +29,11 @@ from core.crews.worker import Worker
 from core.errors import UnavailableError
 from core.polling import Room
 from crews.loading import AllowListError
-from functions import _app, _logging, _loop, _wakeups, _webhooks
-from functions._clocks import DeadlineClock, LambdaClock
-from functions._worker_loop import serve
+from functions._http import apps
+from functions._process import event_loop, request_log
+from functions._process.clocks import DeadlineClock, LambdaClock
+from functions._worker import wakeups, webhook_sending
+from functions._worker.worker_loop import serve
 
 log = logging.getLogger("functions.crew_worker")  # also where it is __main__
 
@@ -42,15 +44,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises SettingsError if an invocation is too short for any step: the flow would be handed over
     for ever.
     """
-    _logging.configure()
+    request_log.configure()
     worker, clock = bootstrap.worker(), LambdaClock(context)
     if clock.seconds_left() < worker.steps.timing.step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
-    with logs.context(request_id=_logging.invocation_id(context)):
-        failed = _loop.run(_run_batch(worker, event["Records"], clock))
+    with logs.context(request_id=request_log.invocation_id(context)):
+        failed = event_loop.run(_run_batch(worker, event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
@@ -59,7 +61,7 @@ async def _run_batch(worker: Worker, records: list[dict[str, Any]], clock: Clock
     await bootstrap.partition_check().require()
     room = asyncio.Semaphore(bootstrap.settings().worker_flows)
     ran = await asyncio.gather(*(_run_record(worker, record, clock, room) for record in records))
-    await _webhooks.deliver_due(clock)
+    await webhook_sending.deliver_due(clock)
     return [record["messageId"] for record, done in zip(records, ran, strict=True) if not done]
 
 
@@ -67,7 +69,7 @@ async def _run_record(
     worker: Worker, record: dict[str, Any], clock: Clock, room: asyncio.Semaphore
 ) -> bool:
     """Run the flow that a message names; tell whether the message may go."""
-    named = _wakeups.named_flow(record["body"])
+    named = wakeups.named_flow(record["body"])
     if named is None:
         log.warning("a message names no flow; it is dropped", extra={"id": record["messageId"]})
         return True
@@ -83,15 +85,15 @@ async def _run_record(
 async def run_message(request: Request) -> Response:
     """Look at the flow that a signed message names; 503 has the message come again."""
     settings = bootstrap.settings()
-    body = await _wakeups.read_signed(request, settings.qstash and settings.qstash.worker_url)
-    named = _wakeups.named_flow(body.decode("utf-8", "replace"))
+    body = await wakeups.read_signed(request, settings.qstash and settings.qstash.worker_url)
+    named = wakeups.named_flow(body.decode("utf-8", "replace"))
     if named is None:
         log.warning("a message names no flow; it is dropped")
     else:
         clock = DeadlineClock(settings.worker_seconds)
         await bootstrap.partition_check().require()
         await bootstrap.worker().run_flow(*named, clock)
-        await _webhooks.deliver_due(clock)
+        await webhook_sending.deliver_due(clock)
     return Response(status_code=204)
 
 
@@ -112,7 +114,7 @@ async def main() -> None:
     log.info("worker ready")
     await asyncio.gather(
         serve(worker, bootstrap.wake_listener(), clock, _room(settings.worker_flows)),
-        _webhooks.run_dispatcher(clock.stopping, bootstrap.wake_listener()),
+        webhook_sending.run_dispatcher(clock.stopping, bootstrap.wake_listener()),
     )
 
 
@@ -127,10 +129,10 @@ async def _store_fits(clock: StoppableClock) -> None:
     return None
 
 
-app = _app.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
+app = apps.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
-    _logging.configure()
+    request_log.configure()
     try:
         asyncio.run(main())
     except (SettingsError, AllowListError) as error:

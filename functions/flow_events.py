@@ -2,7 +2,7 @@
 
 POST /v1/flows/{id}/ticket, /v1/events/ticket -- a ticket for an EventSource, which sends no header.
 
-One log, read two ways: as a stream of server-sent events (`functions._sse_stream`), or as JSON, for
+One log, read two ways: as a stream of server-sent events (`functions._streams.sse_stream`), or as JSON, for
 whoever would rather ask for what came after the last answer.
 """
 
@@ -19,24 +19,25 @@ from core.flows import Batch, Flow, pages, tickets
 from core.flows.pages import Page
 from core.identity import FLOWS_READ, Principal
 from core.json_text import compact
-from functions import _accept, _app, _auth, _body, _edge, _polling, _sse, _sse_stream
+from functions._http import accept, apps, auth, bodies, edge, polling
+from functions._streams import sse, sse_stream
 
 TICKET_BYTES = 4096  # of a request for one
 
 
 async def flow_events(request: Request, who: Principal) -> Response:
     """Answer with the events of a flow after the caller's cursor."""
-    flow = _app.flow_id(request)
+    flow = apps.flow_id(request)
     if _wants_pages(request):
         return await _page(request, who, flow)
     cursor = _cursor(request) or await _after(request, who, flow)
-    return await _sse_stream.stream(request, who, {flow: cursor}, lambda _, event: event)
+    return await sse_stream.stream(request, who, {flow: cursor}, lambda _, event: event)
 
 
 def _wants_pages(request: Request) -> bool:
     """Tell JSON from a stream; `after` alone asks for JSON, and a tie goes to it."""
-    weights = _accept.weights(",".join(request.headers.getlist("accept")))
-    pages, stream = weights.get("application/json", 0), weights.get(_sse.MEDIA_TYPE, 0)
+    weights = accept.weights(",".join(request.headers.getlist("accept")))
+    pages, stream = weights.get("application/json", 0), weights.get(sse.MEDIA_TYPE, 0)
     return pages >= stream if pages else not stream and "after" in request.query_params
 
 
@@ -59,15 +60,15 @@ async def _page(request: Request, who: Principal, flow: str) -> Response:
     """Answer with the next page; with an empty one only when the hold that was asked for is over."""
     after = request.query_params.get("after") or "0"
     page = await pages.read_page(bootstrap.flow_log(), who.tenant, flow, after)
-    with _polling.long_poll(request, who) as poll:
+    with polling.long_poll(request, who) as poll:
         if page.empty and poll.seconds and not page.head.status.terminal:
             page = await _next_page(request, who.tenant, flow, page, poll)
-    headers = _polling.retry_after_header(page.head) | poll.headers
+    headers = polling.retry_after_header(page.head) | poll.headers
     return Response(_page_json(page), headers=headers, media_type="application/json")
 
 
 async def _next_page(
-    request: Request, tenant: str, flow: str, empty: Page, poll: _polling.LongPoll
+    request: Request, tenant: str, flow: str, empty: Page, poll: polling.LongPoll
 ) -> Page:
     """Return what comes while the answer is held."""
     cursor = empty.cursor
@@ -76,7 +77,7 @@ async def _next_page(
         page = await pages.read_page(bootstrap.flow_log(), tenant, flow, cursor, fresh=True)
         return None if page.empty else page
 
-    return await _polling.first_answer(request, tenant, flow, cursor, poll, news) or empty
+    return await polling.first_answer(request, tenant, flow, cursor, poll, news) or empty
 
 
 def _page_json(page: Page) -> str:
@@ -98,7 +99,7 @@ async def several_events(request: Request, who: Principal) -> Response:
     if "after" in request.query_params:
         reason = "not here: send Last-Event-ID, or `lastEventId` in the query"
         raise InvalidInputError("a parameter is wrong", {"/query/after": reason})
-    return await _sse_stream.stream(request, who, _cursors(flows, _cursor(request)), _with_flow)
+    return await sse_stream.stream(request, who, _cursors(flows, _cursor(request)), _with_flow)
 
 
 def streamed_together(request: Request) -> list[str]:
@@ -114,15 +115,15 @@ def _checked(flows: Any, pointer: str) -> list[str]:
     if not are_names or not 0 < len(names) == len(set(names)) <= tickets.FLOWS:
         reason = f"must be a list of 1 to {tickets.FLOWS} flows, none of them twice"
         raise InvalidInputError("name the flows", {pointer: reason})
-    return [_app.possible_id(name) for name in names]
+    return [apps.possible_id(name) for name in names]
 
 
 def _cursors(flows: list[str], composite: str | None) -> dict[str, str | None]:
     """Take a composite cursor apart; one of another length is of no use to any of the flows."""
-    parts = [_sse_stream.NOT_BEGUN] * len(flows) if composite is None else composite.split("~")
+    parts = [sse_stream.NOT_BEGUN] * len(flows) if composite is None else composite.split("~")
     if len(parts) != len(flows):
         parts = [""] * len(flows)
-    begun = [None if part == _sse_stream.NOT_BEGUN else part for part in parts]
+    begun = [None if part == sse_stream.NOT_BEGUN else part for part in parts]
     return dict(zip(flows, begun, strict=True))
 
 
@@ -132,17 +133,17 @@ def _with_flow(flow: str, event: str) -> str:
 
 async def flow_ticket(request: Request, who: Principal) -> Response:
     """Answer with a ticket for the events of one flow."""
-    flow = _app.flow_id(request)
-    return await _ticket(who, [flow], _edge.link(request, f"/v1/flows/{flow}/events?"))
+    flow = apps.flow_id(request)
+    return await _ticket(who, [flow], edge.link(request, f"/v1/flows/{flow}/events?"))
 
 
 async def several_ticket(request: Request, who: Principal) -> Response:
     """Answer with a ticket for the events of several flows on one connection."""
-    body = await _body.read_json(request, TICKET_BYTES)
+    body = await bodies.read_json(request, TICKET_BYTES)
     if not isinstance(body, dict) or set(cast("dict[str, Any]", body)) != {"flows"}:
         raise InvalidInputError("the body must have the member `flows` and no other")
     flows = _checked(cast("dict[str, Any]", body)["flows"], "/flows")
-    address = _edge.link(request, f"/v1/events?flows={','.join(flows)}&")
+    address = edge.link(request, f"/v1/events?flows={','.join(flows)}&")
     return await _ticket(who, flows, address)
 
 
@@ -160,14 +161,14 @@ async def _ticket(who: Principal, flows: list[str], address: str) -> Response:
     )
 
 
-_reads = _auth.scope(FLOWS_READ)
-_streams_one = _auth.scope(FLOWS_READ, lambda request: [_app.flow_id(request)])
-_streams_several = _auth.scope(FLOWS_READ, streamed_together)
+_reads = auth.scope(FLOWS_READ)
+_streams_one = auth.scope(FLOWS_READ, lambda request: [apps.flow_id(request)])
+_streams_several = auth.scope(FLOWS_READ, streamed_together)
 routes = [
-    _auth.GuardedRoute("/v1/flows/{flow}/events", flow_events, _streams_one),
-    _auth.GuardedRoute("/v1/events", several_events, _streams_several),
-    _auth.GuardedRoute("/v1/flows/{flow}/ticket", flow_ticket, _reads, "POST"),
-    _auth.GuardedRoute("/v1/events/ticket", several_ticket, _reads, "POST"),
+    auth.GuardedRoute("/v1/flows/{flow}/events", flow_events, _streams_one),
+    auth.GuardedRoute("/v1/events", several_events, _streams_several),
+    auth.GuardedRoute("/v1/flows/{flow}/ticket", flow_ticket, _reads, "POST"),
+    auth.GuardedRoute("/v1/events/ticket", several_ticket, _reads, "POST"),
 ]
-app = _app.starlette(routes)
-handler = _app.on_lambda(app)
+app = apps.starlette(routes)
+handler = apps.on_lambda(app)

@@ -20,13 +20,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import bootstrap, identity
 from core.blobs import BlobRef, in_thread
+from core.crews.step_ids import REVIEW
 from core.errors import NotFoundError, NothingThereError
 from core.flows import Batch, Flow, Head, Status, Summary, events
 from core.flows.subscription import snapshot_at
 from core.flows.values import draft_blob, draft_ref
 from core.identity import FLOWS_READ, Principal
 from core.json_text import compact
-from functions import _app, _auth, _compress, _cors, _edge, _polling
+from functions._http import apps, auth, compression, cors, edge, polling
 
 PAGE = 20
 PAGE_LIMIT = 100
@@ -34,14 +35,13 @@ LAST = 2**53
 POLL = re.compile(rf"/v1/flows/({identity.ID.pattern})")
 POLLERS = {b"authorization", b"if-none-match"}  # what the shortcut needs, and
 BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes
-REVIEW = re.compile(r"[a-z0-9_]{1,64}\.review\.[0-9]{1,3}")
 CHUNK_BYTES = 256 * 1024
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
 async def flow_status(request: Request, who: Principal) -> Response:
     """Answer with the state of a flow, or with 304 if the caller has it and it does not change."""
-    flow, log = _app.flow_id(request), bootstrap.flow_log()
+    flow, log = apps.flow_id(request), bootstrap.flow_log()
     known = ",".join(request.headers.getlist("if-none-match"))
     if not known:
         return _state(await log.snapshot(who.tenant, flow))
@@ -51,7 +51,7 @@ async def flow_status(request: Request, who: Principal) -> Response:
         if (tag := state.head.known_as(known)) is None:
             return _state(state)
         head = state.head  # this replica is behind the one that told the head
-    with _polling.long_poll(request, who) as poll:
+    with polling.long_poll(request, who) as poll:
         changed = (
             await _change(request, who.tenant, flow, head, tag, poll) if poll.seconds else None
         )
@@ -61,7 +61,7 @@ async def flow_status(request: Request, who: Principal) -> Response:
 
 
 async def _change(
-    request: Request, tenant: str, flow: str, head: Head, tag: str, poll: _polling.LongPoll
+    request: Request, tenant: str, flow: str, head: Head, tag: str, poll: polling.LongPoll
 ) -> Flow | None:
     """Return the state if it becomes newer than that of the tag while the answer is held."""
     if head.status.terminal:
@@ -76,22 +76,22 @@ async def _change(
             return None
         return state if state.head.known_as(tag) is None else None
 
-    return await _polling.first_answer(request, tenant, flow, head.cursor(), poll, changed)
+    return await polling.first_answer(request, tenant, flow, head.cursor(), poll, changed)
 
 
-def _state(state: Flow, poll: _polling.LongPoll = _polling.NO_LONG_POLL) -> Response:
+def _state(state: Flow, poll: polling.LongPoll = polling.NO_LONG_POLL) -> Response:
     return _json(state.public(), _headers(state.head) | poll.headers)
 
 
 def _headers(head: Head, tag: str | None = None) -> dict[str, str]:
     """Return the headers of a state, the same on 200 and 304, where `tag` is what the caller has."""
-    return {**PRIVATE, "etag": tag or head.etag, **_polling.retry_after_header(head)}
+    return {**PRIVATE, "etag": tag or head.etag, **polling.retry_after_header(head)}
 
 
 async def flow_output(request: Request, who: Principal) -> Response:
     """Answer with the output of a flow, or the draft of a `review`, however large it is."""
-    _app.refuse_unknown_parameters(request, "review")
-    flow, review = _app.flow_id(request), request.query_params.get("review")
+    apps.refuse_unknown_parameters(request, "review")
+    flow, review = apps.flow_id(request), request.query_params.get("review")
     state = await bootstrap.flow_log().snapshot(who.tenant, flow)
     value = _draft(state, review) if review is not None else _output(state)
     if not isinstance(value, BlobRef):
@@ -125,9 +125,9 @@ async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes]:
 
 async def flow_list(request: Request, who: Principal) -> Response:
     """Answer with the tenant's flows, newest first, and the path of the next page."""
-    _app.refuse_unknown_parameters(request, "limit", "before")
-    limit = _app.whole_number(request, "limit", 1, PAGE_LIMIT) or PAGE
-    before = _app.whole_number(request, "before", 0, LAST)
+    apps.refuse_unknown_parameters(request, "limit", "before")
+    limit = apps.whole_number(request, "limit", 1, PAGE_LIMIT) or PAGE
+    before = apps.whole_number(request, "before", 0, LAST)
     flows = await bootstrap.flow_log().recent(who.tenant, limit, before)
     body = {"flows": [flow.public() for flow in flows], "next": _next(request, flows, limit)}
     return _json(body, PRIVATE)
@@ -136,7 +136,7 @@ async def flow_list(request: Request, who: Principal) -> Response:
 def _next(request: Request, flows: list[Summary], limit: int) -> str | None:
     if len(flows) < limit:
         return None
-    return _edge.link(request, f"/v1/flows?limit={limit}&before={flows[-1].order}")
+    return edge.link(request, f"/v1/flows?limit={limit}&before={flows[-1].order}")
 
 
 def _json(body: events.Event, headers: dict[str, str]) -> Response:
@@ -156,9 +156,9 @@ class NotModifiedShortcut:
             await self.app(scope, receive, send)
             return
         headers = {name.encode(): value.encode() for name, value in unchanged.items()}
-        coding = _compress.chosen(poll[1].get(b"accept-encoding", b"").decode("latin-1"))
-        _compress.negotiated(headers, weak=coding.name is not None)
-        _cors.vary_on_origin(headers)
+        coding = compression.chosen(poll[1].get(b"accept-encoding", b"").decode("latin-1"))
+        compression.negotiated(headers, weak=coding.name is not None)
+        cors.vary_on_origin(headers)
         start = {"type": "http.response.start", "status": 304, "headers": list(headers.items())}
         await send(start)
         await send({"type": "http.response.body"})
@@ -178,7 +178,7 @@ def _plain_poll(scope: Scope) -> tuple[str, dict[bytes, bytes]] | None:
 
 async def _unchanged(scope: Scope, flow: str, headers: dict[bytes, bytes]) -> dict[str, str] | None:
     """Return the headers of a 304 if the caller has the state; else leave the head to the route."""
-    token = _auth.bearer([headers[b"authorization"]])
+    token = auth.bearer([headers[b"authorization"]])
     who = identity.verify(token, bootstrap.keys(), int(time.time()))
     if FLOWS_READ not in who.scopes:
         return None
@@ -189,11 +189,11 @@ async def _unchanged(scope: Scope, flow: str, headers: dict[bytes, bytes]) -> di
     return None
 
 
-_reads = _auth.scope(FLOWS_READ)
+_reads = auth.scope(FLOWS_READ)
 routes = [
-    _auth.GuardedRoute("/v1/flows", flow_list, _reads),
-    _auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
-    _auth.GuardedRoute("/v1/flows/{flow}/output", flow_output, _reads),
+    auth.GuardedRoute("/v1/flows", flow_list, _reads),
+    auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
+    auth.GuardedRoute("/v1/flows/{flow}/output", flow_output, _reads),
 ]
-app = _app.starlette(routes, Middleware(NotModifiedShortcut))
-handler = _app.on_lambda(app)
+app = apps.starlette(routes, Middleware(NotModifiedShortcut))
+handler = apps.on_lambda(app)

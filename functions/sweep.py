@@ -17,7 +17,9 @@ from core import bootstrap, logs
 from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
 from core.crews.wakeups import WakeQueue
-from functions import _app, _clocks, _logging, _loop, _wakeups, _webhooks
+from functions._http import apps
+from functions._process import clocks, event_loop, request_log
+from functions._worker import wakeups, webhook_sending
 
 log = logging.getLogger(__name__)
 
@@ -41,25 +43,25 @@ async def sweep(ledger: RunLedger, wake_queue: WakeQueue, clock: Clock) -> int:
 def handler(event: Any, context: Any) -> dict[str, int]:
     """AWS Lambda's entry, by schedule."""
     del event
-    _logging.configure()
-    with logs.context(request_id=_logging.invocation_id(context)):
-        return _loop.run(_sweep_and_deliver(_clocks.LambdaClock(context)))
+    request_log.configure()
+    with logs.context(request_id=request_log.invocation_id(context)):
+        return event_loop.run(_sweep_and_deliver(clocks.LambdaClock(context)))
 
 
 async def _on_schedule(request: Request) -> Response:
     """Sweep, if QStash's schedule asks for it."""
     settings = bootstrap.settings()
-    await _wakeups.read_signed(request, settings.qstash and settings.qstash.sweep_url)
-    clock = _clocks.DeadlineClock(settings.worker_seconds)
+    await wakeups.read_signed(request, settings.qstash and settings.qstash.sweep_url)
+    clock = clocks.DeadlineClock(settings.worker_seconds)
     return JSONResponse(await _sweep_and_deliver(clock))
 
 
 async def _sweep_and_deliver(clock: Clock) -> dict[str, int]:
     await bootstrap.partition_check().require()
     woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue(), clock)
-    done = {"woken": woken, "told": await _webhooks.deliver_due(clock)}
+    done = {"woken": woken, "told": await webhook_sending.deliver_due(clock)}
     log.info("swept", extra=done)
     return done
 
 
-app = _app.unguarded([Route("/v1/sweep", _on_schedule, methods=["POST"])])
+app = apps.unguarded([Route("/v1/sweep", _on_schedule, methods=["POST"])])

@@ -12,13 +12,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from core import bootstrap
 from functions import (
-    _edge,
     cost_report,
     crew_agui,
     crew_amp,
     crew_launch,
     flow_events,
     flow_status,
+    has_long_target,
+    rebased,
 )
 from infra import page
 
@@ -36,7 +37,7 @@ class OnePort:
         self._functions = functions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = _edge.rebased(scope)
+        scope = rebased(scope)
 
         async def allowing(message: Message) -> None:
             if message.get("status") == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -47,7 +48,7 @@ class OnePort:
         await self._function(scope)(scope, receive, allowing)
 
     def _function(self, scope: Scope) -> Starlette:
-        if scope["type"] == "http" and _edge.has_long_target(scope):
+        if scope["type"] == "http" and has_long_target(scope):
             return self._functions[0]  # no path is compared: any of them refuses this
         return max(self._functions, key=lambda function: _match(function, scope))
 

@@ -11,7 +11,7 @@ import secrets
 import sys
 
 from core import bootstrap, config
-from core.crews import clock, control
+from core.crews.control import FlowControl
 from core.errors import CrewlineError
 from infra.local import folder, host
 from infra.local.processes import LocalError
@@ -19,14 +19,9 @@ from infra.local.processes import LocalError
 
 async def redrive(tenant: str, flow: str) -> str:
     """Return the id of the new flow. Raises ConflictError, NotFoundError, UnavailableError."""
+    control = FlowControl(bootstrap.operator_ledger(), bootstrap.wake_queue())
     return await control.redrive(
-        bootstrap.operator_ledger(),
-        bootstrap.wake_queue(),
-        tenant=tenant,
-        flow=flow,
-        new_id=lambda: secrets.token_hex(16),
-        now_ms=clock.now_ms(),
-        values=bootstrap.values(),
+        bootstrap.values(), tenant=tenant, flow=flow, new_id=lambda: secrets.token_hex(16)
     )
 
 

@@ -27,8 +27,9 @@ from core import bootstrap
 from core.adapters.upstash import http, sdk  # noqa: F401 -- imported once, not in each fork
 from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: F401 -- likewise
 from core.config import WORKER_MARGIN_SECONDS
-from core.crews import control, launch
+from core.crews import launch
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.definition import Registry
 from core.crews.ledger import RunLedger
 from core.crews.wakeups import WakeQueue
@@ -109,9 +110,7 @@ def resume_one(order: Order, tenant: str, flow: str) -> None:
 
 async def _approve(ledger: RunLedger, tenant: str, flow: str) -> None:
     waiting = (await ledger.state(tenant, flow)).waiting
-    await control.resume(
-        ledger,
-        bootstrap.wake_queue(),
+    await FlowControl(ledger, bootstrap.wake_queue()).resume(
         tenant=tenant,
         flow=flow,
         approve=True,

@@ -16,7 +16,7 @@ from core.webhooks.entry import Parts
 from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
-from functions._amp_webhooks import render
+from functions._amp.webhook_bodies import render
 from tests.webhook_parts import SECRET
 
 POLICY = RetryPolicy(delays=(0.05,) * 20, lease=1.0, poll=(0.02, 0.1), poll_waiting=30.0)

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.crews import control, strategies
+from core.crews import strategies
+from core.crews.control import FlowControl
 from core.crews.definition import Definition
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
@@ -102,7 +103,9 @@ class Story:
         await self._move(Status.SUCCEEDED, events.run_finished(self.flow, output), output=output)
 
     async def cancelled(self) -> None:
-        await control.cancel(self.flows.ledger, tenant=self.flows.tenant, flow=self.flow)
+        await FlowControl(self.flows.ledger, self.flows.wake_queue).cancel(
+            tenant=self.flows.tenant, flow=self.flow
+        )
 
     async def failed(self, error: str = "no words") -> None:
         await self._move(Status.FAILED, events.run_error(error, "step"), error=error)

@@ -1,10 +1,15 @@
 """PriceBook over the two price lists that come with the code."""
 
+from functools import lru_cache
+
 from core.adapters.genai_prices import GenaiPrices
 from core.adapters.litellm_prices import LitellmPrices
 from core.costs.model_names import split_name
 from core.costs.price_lists import Variant
 from core.costs.rates import Rates
+from core.costs.rollup import HOUR_MS
+
+REMEMBERED = 4096  # prices; they change with a day of UTC, so those of an hour are the same
 
 
 class CataloguePriceBook:
@@ -12,10 +17,14 @@ class CataloguePriceBook:
 
     def __init__(self) -> None:
         self._genai, self._litellm = GenaiPrices(), LitellmPrices()
+        self._rates_of_hour = lru_cache(REMEMBERED)(self._find)
 
     def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
         """Return the prices of a call, None if neither list has the model."""
-        name = split_name(model)
+        return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
+
+    def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
+        name, at_ms = split_name(model), hour * HOUR_MS
         return (
             self._litellm.rates(name, variant)
             or self._litellm.rates(name.anywhere, variant)

@@ -46,10 +46,11 @@ class _Figures:
         return next((count for path in paths if (count := self._count(path))), 0)
 
     def _count(self, path: str) -> int:
-        value: Any = self.usage
-        for name in path.split("."):
+        name, *deeper = path.split(".")
+        value = self.usage.get(name)
+        for name in deeper if value is not None else ():
             value = cast("_Usage", value).get(name) if isinstance(value, Mapping) else None
-        return self.count(value)
+        return 0 if value is None else self.count(value)
 
     def count(self, value: Any) -> int:
         """Return a figure as a count, the nearest that can be."""

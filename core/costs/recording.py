@@ -6,11 +6,10 @@ call of which nobody says what it consumed counts at its bound, and is marked.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
-from core.costs.provider_usage import read_usage
 from core.costs.rates import Rates
 from core.costs.rollup import Names
 from core.costs.token_counts import TokenCounts
@@ -28,14 +27,14 @@ CHEAPER: tuple[Variant, ...] = ("batch", "flex")
 class ReportedCall:
     """One call as it is reported; of the names `-` stands for what nobody says.
 
-    `usage` is the provider's usage object. Without it `prompt_bytes` and `max_output_tokens` bound
-    what the call may have consumed.
+    `tokens` are what the provider reported. Where it reported nothing, `prompt_bytes` and
+    `max_output_tokens` bound what the call may have consumed.
     """
 
     id: str
     at_ms: int
     names: Names
-    usage: dict[str, Any] | None = None
+    tokens: TokenCounts | None = None
     prompt_bytes: int = 0
     max_output_tokens: int | None = None
     variant: Variant = "standard"
@@ -88,7 +87,7 @@ def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
     Only its variant changes, so this holds for any quality that was asked for; a smaller model is
     told of nowhere here: whether its answers are good enough, only a trial can tell.
     """
-    tokens = _tokens(call)
+    tokens = call.tokens
     if tokens is None or call.variant != "standard" or usage.unpriced_calls:
         return []
     found: list[Saving] = []
@@ -101,11 +100,6 @@ def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
 
 
 def _usage(call: ReportedCall, rates: Rates | None) -> Usage:
-    if (tokens := _tokens(call)) is not None:
-        return priced(rates, tokens)
+    if call.tokens is not None:
+        return priced(rates, call.tokens)
     return bound(rates, call.prompt_bytes, call.max_output_tokens).lost()
-
-
-def _tokens(call: ReportedCall) -> TokenCounts | None:
-    reported = read_usage(call.usage) if call.usage is not None else None
-    return reported.tokens if reported is not None else None

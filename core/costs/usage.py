@@ -4,6 +4,7 @@ One nano-dollar is 1e-9 USD: one gpt-4o-mini input token is 150 of them, so sums
 """
 
 from dataclasses import dataclass, fields
+from operator import add, attrgetter, sub
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class Usage:
     estimated_calls: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Usage(*map(add, _sums(self), _sums(other)))
 
     def __sub__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return Usage(*map(sub, _sums(self), _sums(other)))
 
     def lost(self) -> "Usage":
         """Return what a call of this bound counts as that nobody settles."""
@@ -42,4 +43,8 @@ class Usage:
 
     def public(self) -> dict[str, int]:
         """The sums as JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return dict(zip(_NAMES, _sums(self), strict=True))
+
+
+_NAMES = tuple(field.name for field in fields(Usage))
+_sums = attrgetter(*_NAMES)

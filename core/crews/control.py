@@ -2,19 +2,21 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from core.blobs import BlobStore, flow_prefix, in_thread
-from core.crews import clock, strategies
+from core.crews import strategies
+from core.crews.clock import NowMs, now_ms
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status, Step, events
-from core.flows.values import INLINE, LargeValues
+from core.flows.values import LargeValues
 
+FEEDBACK_CHARACTERS = 20_000  # of a person, whichever way they come
 TRIES = 5  # at a flow that moves between being read and being written
 CANCELLED = "cancelled by request"
 WEBHOOKS_KEY = "webhooks"  # of an answer that is kept as a result: the addresses it added, and
@@ -22,60 +24,153 @@ REQUEST_KEY = "request"  # the request that brought it
 TOO_QUICK = "the flow changes too quickly: send the request again"
 
 
-async def cancel(
-    ledger: RunLedger,
-    *,
-    tenant: str,
-    flow: str,
-    review: str | None = None,
-    subject: str | None = None,
-    wake_queue: WakeQueue | None = None,
-    now_ms: Callable[[], int] = clock.now_ms,
-) -> Flow:
-    """End a flow for good and return its state; one that was cancelled before stays as it is.
+@dataclass(frozen=True, slots=True)
+class FlowControl:
+    """Changes flows at a person's word; workers are woken where there is something to do then."""
 
-    No step is begun any more, and the one that runs is left at its next model call: whatever its
-    worker writes from now on is refused. With `review` it is ended only while it waits for that
-    answer, else left alone. The log says that `subject` did it. Where the flow has webhooks, those who
-    send them are woken by `wake_queue`. Raises ConflictError if the flow ended otherwise,
-    NotFoundError, UnavailableError.
-    """
-    for _ in range(TRIES):
-        state = await ledger.state(tenant, flow, fresh=True)
-        if review is not None and (state.question is None or state.question["review"] != review):
+    ledger: RunLedger
+    wake_queue: WakeQueue
+    now_ms: NowMs = now_ms
+
+    async def cancel(
+        self,
+        *,
+        tenant: str,
+        flow: str,
+        review: str | None = None,
+        subject: str | None = None,
+    ) -> Flow:
+        """End a flow for good and return its state; one that was cancelled before stays as it is.
+
+        No step is begun any more, and the one that runs is left at its next model call: whatever its
+        worker writes from now on is refused. With `review` it is ended only while it waits for that
+        answer, else left alone. The log says that `subject` did it. Where the flow has webhooks, those who
+        send them are woken. Raises ConflictError if the flow ended otherwise,
+        NotFoundError, UnavailableError.
+        """
+        for _ in range(TRIES):
+            state = await self.ledger.state(tenant, flow, fresh=True)
+            if review is not None and (state.question is None or state.question["review"] != review):
+                return state
+            if state.head.status is Status.CANCELLED:
+                return state
+            if state.head.status.terminal:
+                raise ConflictError(f"the flow has {state.head.status.value} already")
+            try:
+                await self._end_cancelled(tenant, state, subject)
+            except FencedError:
+                continue  # it ended, or began to wait, since it was read
+            if state.webhooks:
+                await wake_worker(self.wake_queue, tenant, flow)
+            return await self.ledger.state(tenant, flow, fresh=True)
+        raise ConflictError(TOO_QUICK)
+
+    async def _end_cancelled(self, tenant: str, state: Flow, subject: str | None) -> None:
+        said = events.custom("cancelled", {"by": subject}) if subject else []
+        ended = events.run_error(CANCELLED, Status.CANCELLED.value)
+        await self.ledger.transition(
+            tenant,
+            state.id,
+            Status.CANCELLED,
+            status_epoch=state.status_epoch,
+            events=events.stamped([*said, *ended], self.now_ms()),
+            error=CANCELLED,
+        )
+
+    async def resume(
+        self,
+        *,
+        tenant: str,
+        flow: str,
+        approve: bool,
+        feedback: str,
+        review: str | None = None,
+        webhooks: Mapping[str, str] | None = None,
+        request: str | None = None,
+        subject: str | None = None,
+    ) -> Flow:
+        """Answer a flow that waits for a person, have it go on, and return its state.
+
+        Approved, what the flow waits with stands; else it is done again with the feedback in mind.
+        `review` names the question that is answered, so that no answer meets a draft that nobody has
+        read; sent again, an answer changes nothing. Of two different ones, one is refused. The log says
+        that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
+        `request` is kept with the answer, for `review_answered_by`.
+        Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
+        if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
+        """
+        if not approve and not feedback.strip():
+            reason = "say what should be different, or approve"
+            raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
+        answer = strategies.review_answer(approve, feedback) | _given(
+            {WEBHOOKS_KEY: webhooks, REQUEST_KEY: request}
+        )
+        state = await self.ledger.state(tenant, flow, fresh=True)
+        if _has_answer(state, review, answer):
             return state
-        if state.head.status is Status.CANCELLED:
-            return state
-        if state.head.status.terminal:
-            raise ConflictError(f"the flow has {state.head.status.value} already")
+        asked = _question(state, review)
+        given = {"review": asked["review"], "task": asked["task"], "approved": approve}
+        resumed = events.custom("resumed", given | {"feedback": feedback, "by": subject})
         try:
-            await _end_cancelled(ledger, tenant, state, subject, now_ms())
-        except FencedError:
-            continue  # it ended, or began to wait, since it was read
-        if wake_queue is not None and state.webhooks:
-            await wake_worker(wake_queue, tenant, flow)
-        return await ledger.state(tenant, flow, fresh=True)
-    raise ConflictError(TOO_QUICK)
+            await self.ledger.transition(
+                tenant,
+                flow,
+                Status.RUNNING,
+                status_epoch=state.status_epoch,
+                events=events.stamped(resumed, self.now_ms()),
+                answer=(asked["review"], answer),
+            )
+        except FencedError as error:
+            state = await self.ledger.state(tenant, flow, fresh=True)
+            if _has_answer(state, review, answer):
+                return state
+            raise ConflictError("the flow was answered by somebody else, or has ended") from error
+        await wake_worker(self.wake_queue, tenant, flow)
+        return await self.ledger.state(tenant, flow, fresh=True)
 
+    async def delete(self, blobs: BlobStore, *, tenant: str, flow: str) -> None:
+        """Remove a flow that has ended, and what the object store has of it.
 
-async def _end_cancelled(
-    ledger: RunLedger, tenant: str, state: Flow, subject: str | None, now_ms: int
-) -> None:
-    said = events.custom("cancelled", {"by": subject}) if subject else []
-    ended = events.run_error(CANCELLED, Status.CANCELLED.value)
-    await ledger.transition(
-        tenant,
-        state.id,
-        Status.CANCELLED,
-        status_epoch=state.status_epoch,
-        events=events.stamped([*said, *ended], now_ms),
-        error=CANCELLED,
-    )
+        Its inputs stay: other flows may use them. The objects go first, so that a request which fails
+        halfway can be sent again. Raises ConflictError if the flow has not ended, NotFoundError,
+        UnavailableError.
+        """
+        state = await self.ledger.state(tenant, flow, fresh=True)
+        if not state.head.status.terminal:
+            raise ConflictError(f"the flow is {state.head.status.value}: cancel it first")
+        await in_thread(blobs.delete_all, tenant, flow_prefix(flow))
+        await self.ledger.delete(tenant, flow)
+
+    async def redrive(
+        self,
+        values: LargeValues,
+        *,
+        tenant: str,
+        flow: str,
+        new_id: Callable[[], str],
+    ) -> str:
+        """Begin a flow that failed or was cancelled anew, and return the new flow's id.
+
+        Committed steps keep their results, copied where `values` are large, and do not run again; the definition is the old flow's, and
+        the time limit begins anew. Sent again for the same flow, it names the same new one. Raises
+        ConflictError if the flow did not fail, NotFoundError, UnavailableError.
+        """
+        old = await self.ledger.state(tenant, flow, fresh=True)
+        if old.head.status not in (Status.FAILED, Status.CANCELLED):
+            raise ConflictError("only a flow that failed or was cancelled can be driven again")
+        launch = _again(
+            old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], self.now_ms()
+        )
+        copied = await values.copied(tenant, old, launch.flow, launch.incarnation)
+        launch = replace(launch, results=copied)
+        if await self.ledger.create(tenant, launch):
+            await wake_worker(self.wake_queue, tenant, launch.flow)
+        return launch.flow
 
 
 def _question(state: Flow, review: str | None) -> dict[str, Any]:
     """Return what the flow asks a person, if that is what is answered."""
-    asked = state.question
+    asked = state.waiting
     if asked is None:
         raise ConflictError("the flow waits for nobody")
     if review is None:
@@ -84,60 +179,6 @@ def _question(state: Flow, review: str | None) -> dict[str, Any]:
     if review != asked["review"]:
         raise ConflictError(f"the flow waits for another answer: {asked['review']}")
     return asked
-
-
-async def resume(
-    ledger: RunLedger,
-    wake_queue: WakeQueue,
-    *,
-    tenant: str,
-    flow: str,
-    approve: bool,
-    feedback: str,
-    review: str | None = None,
-    webhooks: Mapping[str, str] | None = None,
-    request: str | None = None,
-    subject: str | None = None,
-    now_ms: Callable[[], int] = clock.now_ms,
-) -> Flow:
-    """Answer a flow that waits for a person, have it go on, and return its state.
-
-    Approved, what the flow waits with stands; else it is done again with the feedback in mind.
-    `review` names the question that is answered, so that no answer meets a draft that nobody has
-    read; sent again, an answer changes nothing. Of two different ones, one is refused. The log says
-    that `subject` gave it. `webhooks` are addresses by kind that are in use from this answer on.
-    `request` is kept with the answer, for `review_answered_by`.
-    Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
-    if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
-    """
-    if not approve and not feedback.strip():
-        reason = "say what should be different, or approve"
-        raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-    answer = strategies.review_answer(approve, feedback) | _given(
-        {WEBHOOKS_KEY: webhooks, REQUEST_KEY: request}
-    )
-    state = await ledger.state(tenant, flow, fresh=True)
-    if _has_answer(state, review, answer):
-        return state
-    asked = _question(state, review)
-    given = {"review": asked["review"], "task": asked["task"], "approved": approve}
-    resumed = events.custom("resumed", given | {"feedback": feedback, "by": subject})
-    try:
-        await ledger.transition(
-            tenant,
-            flow,
-            Status.RUNNING,
-            status_epoch=state.status_epoch,
-            events=events.stamped(resumed, now_ms()),
-            answer=(asked["review"], answer),
-        )
-    except FencedError as error:
-        state = await ledger.state(tenant, flow, fresh=True)
-        if _has_answer(state, review, answer):
-            return state
-        raise ConflictError("the flow was answered by somebody else, or has ended") from error
-    await wake_worker(wake_queue, tenant, flow)
-    return await ledger.state(tenant, flow, fresh=True)
 
 
 def _given(parts: dict[str, Any]) -> dict[str, Any]:
@@ -168,47 +209,6 @@ def review_answered_by(state: Flow, request: str) -> str | None:
         if isinstance(result, dict) and cast("dict[str, Any]", result).get(REQUEST_KEY) == request:
             return name
     return None
-
-
-async def delete(ledger: RunLedger, blobs: BlobStore, *, tenant: str, flow: str) -> None:
-    """Remove a flow that has ended, and what the object store has of it.
-
-    Its inputs stay: other flows may use them. The objects go first, so that a request which fails
-    halfway can be sent again. Raises ConflictError if the flow has not ended, NotFoundError,
-    UnavailableError.
-    """
-    state = await ledger.state(tenant, flow, fresh=True)
-    if not state.head.status.terminal:
-        raise ConflictError(f"the flow is {state.head.status.value}: cancel it first")
-    await in_thread(blobs.delete_all, tenant, flow_prefix(flow))
-    await ledger.delete(tenant, flow)
-
-
-async def redrive(
-    ledger: RunLedger,
-    wake_queue: WakeQueue,
-    *,
-    tenant: str,
-    flow: str,
-    new_id: Callable[[], str],
-    now_ms: int,
-    values: LargeValues = INLINE,
-) -> str:
-    """Begin a flow that failed or was cancelled anew, and return the new flow's id.
-
-    Committed steps keep their results and do not run again; the definition is the old flow's, and
-    the time limit begins anew. Sent again for the same flow, it names the same new one. Raises
-    ConflictError if the flow did not fail, NotFoundError, UnavailableError.
-    """
-    old = await ledger.state(tenant, flow, fresh=True)
-    if old.head.status not in (Status.FAILED, Status.CANCELLED):
-        raise ConflictError("only a flow that failed or was cancelled can be driven again")
-    launch = _again(old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], now_ms)
-    copied = await values.copied(tenant, old, launch.flow, launch.incarnation)
-    launch = replace(launch, results=copied)
-    if await ledger.create(tenant, launch):
-        await wake_worker(wake_queue, tenant, launch.flow)
-    return launch.flow
 
 
 def _again(old: Flow, flow: str, incarnation: str, now_ms: int) -> Launch:

@@ -14,8 +14,9 @@ from clients.crewline import AsyncCrewline
 from core.adapters.s3 import S3Blobs
 from core.adapters.upstash.http import HttpRedis
 from core.blobs import flow_prefix, in_thread
-from core.crews import control, strategies
+from core.crews import strategies
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.launch import time_limit_ms
 from core.crews.outcomes import Outcome
@@ -178,12 +179,15 @@ async def test_a_flow_that_is_driven_again_has_large_results_of_its_own(
 ):
     await launched(flows)
     await ran(flows, values, FailsAtThree())
+    control = FlowControl(flows.ledger, flows.wake_queue)
     again = await control.redrive(
-        flows.ledger, flows.wake_queue, tenant=flows.tenant, flow="f1",
-        new_id=lambda: secrets.token_hex(16), now_ms=0, values=values_in(BUCKET, bucket),
-    )  # fmt: skip
+        values_in(BUCKET, bucket),
+        tenant=flows.tenant,
+        flow="f1",
+        new_id=lambda: secrets.token_hex(16),
+    )
     await control.delete(
-        flows.ledger, S3Blobs(BUCKET, bucket), tenant=flows.tenant, flow="f1"
+        S3Blobs(BUCKET, bucket), tenant=flows.tenant, flow="f1"
     )  # the old one's are gone before the new one needs them
     runner, elsewhere = Writes(), values_in(BUCKET, bucket)
     assert await ran(flows, elsewhere, runner, again) is Outcome.ENDED

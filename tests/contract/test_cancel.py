@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.crews import control
+from core.crews.control import FlowControl
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.errors import ConflictError, NotFoundError
 from core.flows import Status
@@ -24,7 +24,7 @@ async def a_claim(flows: Flows) -> Claim:
 async def test_a_queued_flow_is_cancelled_and_never_begun(flows: Flows):
     await flows.ledger.create(flows.tenant, a_launch())
     queued = await flows.ledger.state(flows.tenant, "f1")
-    state = await control.cancel(flows.ledger, tenant=flows.tenant, flow="f1")
+    state = await FlowControl(flows.ledger, flows.wake_queue).cancel(tenant=flows.tenant, flow="f1")
     assert state.head.status is Status.CANCELLED
     with pytest.raises(FencedError):
         await flows.ledger.claim(
@@ -36,7 +36,10 @@ async def test_a_queued_flow_is_cancelled_and_never_begun(flows: Flows):
 async def test_many_who_cancel_at_once_end_it_once(flows: Flows):
     await a_claim(flows)
     states = await asyncio.gather(
-        *(control.cancel(flows.ledger, tenant=flows.tenant, flow="f1") for _ in range(8))
+        *(
+            FlowControl(flows.ledger, flows.wake_queue).cancel(tenant=flows.tenant, flow="f1")
+            for _ in range(8)
+        )
     )
     assert {state.head.status for state in states} == {Status.CANCELLED}
     log = await flows.log.entries(flows.tenant, "f1", 0, 100)
@@ -47,7 +50,7 @@ async def test_many_who_cancel_at_once_end_it_once(flows: Flows):
 async def test_a_commit_and_a_cancel_race_and_both_leave_a_whole_log(flows: Flows):
     claim = await a_claim(flows)
     commit = flows.ledger.commit(claim, 1, {"output": 1, "raw": "1"}, StepWrite())
-    cancel = control.cancel(flows.ledger, tenant=flows.tenant, flow="f1")
+    cancel = FlowControl(flows.ledger, flows.wake_queue).cancel(tenant=flows.tenant, flow="f1")
     committed, state = await asyncio.gather(commit, cancel, return_exceptions=True)
     assert not isinstance(state, BaseException)
     done = (await flows.ledger.state(flows.tenant, "f1")).results
@@ -62,9 +65,9 @@ async def test_an_end_that_came_first_stands(flows: Flows):
     await flows.ledger.create(flows.tenant, a_launch())
     await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
     with pytest.raises(ConflictError, match="failed already"):
-        await control.cancel(flows.ledger, tenant=flows.tenant, flow="f1")
+        await FlowControl(flows.ledger, flows.wake_queue).cancel(tenant=flows.tenant, flow="f1")
 
 
 async def test_there_must_be_something_to_cancel(flows: Flows):
     with pytest.raises(NotFoundError):
-        await control.cancel(flows.ledger, tenant=flows.tenant, flow="f9")
+        await FlowControl(flows.ledger, flows.wake_queue).cancel(tenant=flows.tenant, flow="f9")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.crews import control
+from core.crews.control import FlowControl
 from core.errors import ConflictError
 from core.flows import Flow, Status
 from tests.fixtures_ports import Flows, a_launch
@@ -20,9 +20,7 @@ async def waiting_flow(flows: Flows, flow: str) -> None:
 
 
 async def answer(flows: Flows, flow: str, *, approve: bool, feedback: str = "") -> Flow:
-    return await control.resume(
-        flows.ledger,
-        flows.wake_queue,
+    return await FlowControl(flows.ledger, flows.wake_queue).resume(
         tenant=flows.tenant,
         flow=flow,
         approve=approve,

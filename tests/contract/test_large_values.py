@@ -9,8 +9,9 @@ import pytest
 from core import bootstrap
 from core.adapters.memory import MemoryBlobs
 from core.blobs import BlobRef, flow_prefix
-from core.crews import control, strategies
+from core.crews import strategies
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.launch import time_limit_ms
 from core.crews.outcomes import Outcome
@@ -105,8 +106,7 @@ async def test_another_worker_goes_on_with_what_one_that_is_gone_has_stored(flow
         None, "/v1/flows/f1/output?review=one.review.1",
     )  # fmt: skip
     assert await viewed(flows) == state.public()
-    await control.resume(
-        flows.ledger, flows.wake_queue, tenant=flows.tenant, flow="f1", approve=True, feedback="",
+    await FlowControl(flows.ledger, flows.wake_queue).resume(tenant=flows.tenant, flow="f1", approve=True, feedback="",
         review="one.review.1",
     )  # fmt: skip
     runner = Writes("small")
@@ -155,7 +155,7 @@ async def test_a_worker_lost_between_blob_and_commit_leaves_nothing_wrong(flows:
     state = await state_of(flows)
     whole = await LargeValues(lambda: blobs).whole(flows.tenant, state)
     assert (whole.output, whole.results["one"]["output"]) == (CJK + "!", CJK + "!")
-    await control.delete(flows.ledger, blobs, tenant=flows.tenant, flow="f1")
+    await FlowControl(flows.ledger, flows.wake_queue).delete(blobs, tenant=flows.tenant, flow="f1")
     assert blobs._blobs == {}
 
 

@@ -9,8 +9,8 @@ import pytest
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryFlows
 from core.costs.usage import Usage
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.ledger import FencedError, StepWrite
 from core.crews.outcomes import Outcome
 from core.flows import Flow, Status, events
@@ -103,7 +103,7 @@ async def cancelled_in_a_call(
     await launched(memory)
     running = asyncio.create_task(a_worker(memory, runner).run_flow("t", "f", NoLimit()))
     await until(lambda: bool(provider.requests))
-    await control.cancel(memory, tenant="t", flow="f")
+    await FlowControl(memory, memory).cancel(tenant="t", flow="f")
     yield await memory.state("t", "f")
     await running  # which ends when nothing that it ran is at work
 

@@ -23,7 +23,8 @@ from core.crews.worker import Worker
 from core.errors import UnavailableError
 from core.flows import Status
 from core.polling import Due, Idle, Room
-from functions import _worker_loop, sweep
+from functions import sweep
+from functions._worker import worker_loop
 from infra.local.processes import LocalError, Processes, free_port
 from tests.fixtures_ports import Flows, a_launch, over_redis
 from tests.fixtures_servers import Rest, start_gateway, start_valkey, unavailable
@@ -143,7 +144,7 @@ def launch(flow: str) -> Any:
 @contextlib.asynccontextmanager
 async def serving(worker: Worker, listener: WakeListener, room: int = 4) -> AsyncIterator[None]:
     clock = StoppableClock(stop_seconds=1)
-    task = asyncio.create_task(_worker_loop.serve(worker, listener, clock, Room(room, room // 2)))
+    task = asyncio.create_task(worker_loop.serve(worker, listener, clock, Room(room, room // 2)))
     try:
         yield
     finally:
@@ -189,13 +190,13 @@ async def test_an_idle_worker_asks_the_store_ten_times_a_minute_at_most(
         before = counted.takes
         await asyncio.sleep(2)
         assert counted.takes == before
-    assert 60 / _worker_loop.LISTENING.longest * COMMANDS_OF_A_LOOK <= 10
+    assert 60 / worker_loop.LISTENING.longest * COMMANDS_OF_A_LOOK <= 10
 
 
 async def test_a_worker_outlives_whatever_a_look_raises(
     flows: Flows, gateway: Rest, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_worker_loop, "POLLING", Idle(longest=0.1, after_error=0.05))
+    monkeypatch.setattr(worker_loop, "POLLING", Idle(longest=0.1, after_error=0.05))
     broken = Counted(flows.ledger, fails=4)
     async with serving(replace(a_worker(flows, gateway), ledger=broken), Deaf()):
         await flows.ledger.create(flows.tenant, launch("f1"))

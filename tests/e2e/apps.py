@@ -19,6 +19,7 @@ from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Head, Status, events
 from core.flows.live import Hub
+from core.flows.stream_limiter import StreamLimiter
 from core.identity import SCOPES, Keys, mint
 from core.webhooks.targets import Targets
 from tests.fixtures_ports import a_launch
@@ -76,6 +77,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         keys=app.keys,
         flow_log=app.flows,
         hub=Hub(app.flows),
+        stream_limiter=StreamLimiter(chosen.streams_per_subject),
         ledger=app.flows,
         budget_book=MemoryBudgetBook(app.flows),
         budgets=MemoryBudgetBook(app.flows),

@@ -14,7 +14,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Message
 
 from core.identity import SCOPES
-from functions import _app, _auth, flow_status
+from functions import flow_status
+from functions._http import apps, auth
 from infra import api
 from tests.e2e.apps import App, begin, end
 
@@ -42,7 +43,7 @@ def ways(function: ModuleType) -> list[Way]:
     """The ways into a function, whichever framework it is made with."""
     router = getattr(function, "router", function)
     return [
-        Way(function, method, route.path, frozenset(guard.scope for guard in _auth.guards(route)))
+        Way(function, method, route.path, frozenset(guard.scope for guard in auth.guards(route)))
         for route in getattr(router, "routes", [])
         for method in sorted(route.methods)
     ]
@@ -187,7 +188,7 @@ async def test_a_path_that_is_not_there_does_not_say_so_to_strangers(app: App):
 async def test_another_tenants_flow_cannot_be_told_from_one_that_is_not_there(app: App, way: Way):
     await begin(app.flows, "f1", "acme")
     await begin(app.flows, "f2", "rival")
-    strange = ["f2", "nowhere", "a.b", "{acme}:flow:f1", "x" * 65, "..%2Ff1", "%00", "f1%0A"]
+    strange = ["f2", "nowhere", "a.b", "{acme}:flow:f1", "x" * 65, "%00", "f1%0A"]
     answers = [await tried(app, way, flow) for flow in strange]
     answers += [await tried(app, way, "f1", tenant="rival")]
     assert {answer.status_code for answer in answers} == {404}
@@ -195,6 +196,20 @@ async def test_another_tenants_flow_cannot_be_told_from_one_that_is_not_there(ap
     assert len({str(sorted(answer.headers.items())) for answer in answers}) == 1
     await end(app.flows)
     assert (await tried(app, way)).status_code != 404
+
+
+@every_way_to_a_flow
+async def test_a_path_that_leads_out_of_a_flow_leads_nowhere(app: App, way: Way):
+    await begin(app.flows, "f1", "acme")
+    answers = [await tried(app, way, "..%2Ff1", tenant=tenant) for tenant in ("acme", "rival")]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+
+
+async def test_a_path_without_a_route_says_how_paths_look(app: App):
+    async with app.client(flow_status) as client:
+        for path in ("/v1/flows/", "/flows", "/v1/flow"):
+            assert "paths begin with /v1" in (await client.get(path)).json()["detail"]
 
 
 async def test_a_tag_does_not_open_another_tenants_flow(app: App):
@@ -239,28 +254,28 @@ async def plain() -> Response:
 def test_an_app_with_a_route_that_names_no_scope_is_not_built():
     unguarded: Any = Route("/v1/flows", plain)
     with pytest.raises(TypeError, match="no scope"):
-        _app.starlette([*flow_status.routes, unguarded])
+        apps.starlette([*flow_status.routes, unguarded])
     hidden: Any = Mount("/v1", routes=[unguarded])
     with pytest.raises(TypeError, match="no scope"):
-        _app.starlette([hidden])
+        apps.starlette([hidden])
 
 
 def test_nor_is_one_of_fastapi():
     router = APIRouter()
-    router.add_api_route("/v1/crews", plain, dependencies=[Depends(_auth.scope("crews:read"))])
-    _app.fastapi(router)
+    router.add_api_route("/v1/crews", plain, dependencies=[Depends(auth.scope("crews:read"))])
+    apps.fastapi(router)
     router.add_api_route("/v1/more", plain)
     with pytest.raises(TypeError, match="no scope"):
-        _app.fastapi(router)
+        apps.fastapi(router)
     outer = APIRouter()
     outer.include_router(router)
     with pytest.raises(TypeError, match="no scope"):
-        _app.fastapi(outer)
+        apps.fastapi(outer)
 
 
 def test_a_scope_that_no_token_can_have_is_refused():
     with pytest.raises(ValueError, match="no such scope"):
-        _auth.scope("flows:reed")
+        auth.scope("flows:reed")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

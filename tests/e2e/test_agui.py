@@ -165,7 +165,7 @@ async def test_it_takes_the_right_to_launch_and_to_read(app: App, scope: str):
 
 
 def test_a_host_that_does_not_stream_says_so(app: App):
-    from functions._app import on_lambda  # noqa: PLC0415 -- what no deployment does with this function
+    from functions._http.apps import on_lambda  # noqa: PLC0415 -- what no deployment does with this function
 
     headers = app.bearer() | {"content-type": "application/json"}
     event = gateway_event("POST", PATH, headers, json.dumps(asked()).encode())

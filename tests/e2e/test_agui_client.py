@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 
 from core import bootstrap
-from core.crews import control
+from core.crews.control import FlowControl
 from core.flows import Status
 from tests.e2e.agui_server import BRIEF, haiku, serve
 
@@ -110,7 +110,7 @@ async def test_an_answer_against_anothers_is_an_error_that_can_be_left_behind(se
         waiting = (await ledger.state("acme", flow)).waiting
         assert waiting is not None
         said: dict[str, Any] = {**no, "review": waiting["review"]}
-        await control.resume(ledger, wake_queue, tenant="acme", flow=flow, **said)
+        await FlowControl(ledger, wake_queue).resume(tenant="acme", flow=flow, **said)
 
     turns, _ = await asyncio.gather(
         server.talk(
@@ -150,7 +150,9 @@ async def test_a_cancelled_flow_ends_the_run_as_cancelled(serve: Any):
     async def cancel() -> None:
         flow = await server.flow_that_is(Status.RUNNING)
         await asyncio.sleep(0.5)  # it is in the middle of a message
-        await control.cancel(bootstrap.ledger(), tenant="acme", flow=flow)
+        await FlowControl(bootstrap.ledger(), bootstrap.wake_queue()).cancel(
+            tenant="acme", flow=flow
+        )
 
     (seen,), _ = await asyncio.gather(server.talk("haiku", {"say": "rain"}), cancel())
     assert (seen["outcome"], seen["warnings"]) == ("cancelled", [])

@@ -7,9 +7,9 @@ from typing import Any
 
 from core.crews.ledger import StepWrite
 from core.flows import Status, events
-from functions._agui_conversation import Conversation
-from functions._agui_input import RunInput
-from functions._agui_run import RunEvents
+from functions._agui.conversation import Conversation
+from functions._agui.run_events import RunEvents
+from functions._agui.run_input import RunInput
 from functions.crew_agui import Source, _caught_up
 from tests.e2e.agui_parts import SAID, asked, check, claimed, kinds, launched, move, ran, read, work
 from tests.e2e.apps import LEASE_MS, App, opened

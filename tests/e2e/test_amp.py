@@ -166,7 +166,7 @@ async def test_errors_are_problems_and_amps_at_once(app: App):
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert problem["type"] == "urn:crewline:problem:not-found"
     said = "no such crew; there are: haiku"
-    assert (problem["error"], problem["message"]) == ("No such thing", said)
+    assert (problem["error"], problem["message"]) == ("Not found", said)
     async with app.client(crew_amp) as client:
         stranger = await client.get("/amp/haiku/inputs", headers={"authorization": "Bearer x"})
     assert stranger.status_code == 401

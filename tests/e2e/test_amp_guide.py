@@ -13,7 +13,8 @@ import pytest
 from core import bootstrap
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryOutbox
-from functions import _webhooks, crew_amp
+from functions import crew_amp
+from functions._worker import webhook_sending
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import in_memory
 from tests.webhook_parts import CREW, SECRET, Receiver, Story, receiving
@@ -81,7 +82,7 @@ async def follow_the_guide(
     await story.finished("find", "words")
     await story.finished("write", "Ah")
     await story.waits("write.review.1", "Ah")
-    await _webhooks.deliver_due(Always())
+    await webhook_sending.deliver_due(Always())
     (post,) = receiver.posts
     assert post.body["output"] == "Ah"
     resume = {
@@ -94,4 +95,4 @@ async def follow_the_guide(
     assert (await amp(app, "resume", resume))["status"] == "resumed"
     await story.ended()
     app.flows.outbox[("acme", kickoff["flow_id"])] = 0
-    await _webhooks.deliver_due(Always())
+    await webhook_sending.deliver_due(Always())

@@ -26,7 +26,7 @@ from core.webhooks.outbox import Delivery, Outbox
 from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
-from functions._amp_webhooks import render
+from functions._amp.webhook_bodies import render
 from tests.fixtures_ports import Flows, in_memory, over_redis, own_keys
 from tests.webhook_parts import (
     META,

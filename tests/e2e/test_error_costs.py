@@ -16,18 +16,10 @@ import pytest
 from pydantic import BaseModel, FailFast
 
 from core.errors import POINTERS, InvalidInputError
-from functions import (
-    _agui_input,
-    _amp,
-    _amp_requests,
-    _body,
-    _models,
-    _problem,
-    crew_agui,
-    crew_amp,
-    crew_launch,
-    flow_events,
-)
+from functions import crew_agui, crew_amp, crew_launch, flow_events
+from functions._agui import run_input
+from functions._amp import answers, requests
+from functions._http import bodies, models, problems
 from tests.e2e.apps import App, begin
 from tests.fixtures_api import Api
 
@@ -61,7 +53,7 @@ def zeros(size: int, before: str, after: str) -> bytes:
 def filled(size: int, first: str, part: Callable[[int], str], before: str, after: str) -> bytes:
     """Return a body of almost this size, or of almost as many values as a body may have."""
     parts, length = [first] if first else [], len(before) + len(first) + len(after)
-    for n in range(_body.VALUES - 10):
+    for n in range(bodies.VALUES - 10):
         length += len(part(n)) + 1
         if length > size:
             break
@@ -151,7 +143,7 @@ def read_seconds(body: bytes) -> float:
     begun = time.process_time()
     for _ in range(3):
         with contextlib.suppress(ValueError):
-            _body._parsed(body)
+            bodies._parsed(body)
     return (time.process_time() - begun) / 3
 
 
@@ -168,8 +160,8 @@ async def test_the_first_of_what_is_wrong_is_named(crews: App):
 )
 def test_a_problem_in_amps_words_is_short_too_whatever_it_says(text: str):
     pointers = {f"/{text}{n}": text for n in range(100)}
-    body = bytes(_problem.response(InvalidInputError(text, pointers)).body)
-    said = _amp._with_members(body)
+    body = bytes(problems.response(InvalidInputError(text, pointers)).body)
+    said = answers._with_members(body)
     assert len(said) < 2000
     assert json.loads(said)["message"] == json.loads(said)["detail"]
 
@@ -179,7 +171,7 @@ def test_pointers_are_made_no_further_than_they_are_kept():
     assert len(InvalidInputError("all is wrong", made).pointers) == POINTERS
 
 
-def models(function: ModuleType) -> list[type[BaseModel]]:
+def models_of(function: ModuleType) -> list[type[BaseModel]]:
     kinds = [value for value in vars(function).values() if isinstance(value, type)]
     return [k for k in kinds if issubclass(k, BaseModel) and k.__module__ == function.__name__]
 
@@ -194,10 +186,10 @@ def may_grow(kind: Any, limits: tuple[Any, ...]) -> bool:
     return any(may_grow(part, limits) for part in get_args(kind))
 
 
-@pytest.mark.parametrize("module", [_agui_input, _amp_requests, crew_launch])
+@pytest.mark.parametrize("module", [run_input, requests, crew_launch])
 def test_no_model_of_a_body_makes_more_complaints_than_it_has_fields(module: ModuleType):
-    assert models(module)
-    for model in models(module):
+    assert models_of(module)
+    for model in models_of(module):
         for name, field in model.model_fields.items():
             assert not may_grow(field.annotation, tuple(field.metadata)), (model, name)
 
@@ -205,7 +197,7 @@ def test_no_model_of_a_body_makes_more_complaints_than_it_has_fields(module: Mod
 def test_a_list_without_a_limit_would_be_found():
     assert may_grow(list[str], ())
     assert may_grow(list[str] | None, ())
-    assert not may_grow(_models.List[str], ())
+    assert not may_grow(models.List[str], ())
     assert not may_grow(list[Any], ())
 
 

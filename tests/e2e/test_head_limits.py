@@ -11,15 +11,7 @@ import pytest
 
 from core.flows import tickets
 from core.identity import SCOPES, Principal
-from functions import (
-    crew_agui,
-    crew_amp,
-    crew_launch,
-    crew_worker,
-    flow_events,
-    flow_status,
-    sweep,
-)
+from functions import crew_agui, crew_amp, crew_launch, crew_worker, flow_events, flow_status, sweep
 from infra import api
 from tests.e2e.apps import App, LambdaContext, gateway_event
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from functions import _body, crew_launch
+from functions import crew_launch
+from functions._http import bodies
 from tests.e2e.apps import App
 
 FOLDER = Path(__file__).parents[2] / "crews"
@@ -57,7 +58,7 @@ tasks:
 def filled(part: Callable[[int], str], before: str, after: str) -> str:
     """Return as many parts as a launch may have, of at most as many values."""
     parts, room = list[str](), LIMIT - 200 - len(before) - len(after)
-    values = _body.VALUES - 200
+    values = bodies.VALUES - 200
     while (room := room - len(part(len(parts))) - 1) > 0 and values > 0:
         parts.append(part(len(parts)))
         values -= 1 + parts[-1].replace("[]", "").count("[")
@@ -156,5 +157,5 @@ def read_seconds(body: bytes) -> float:
     """Return the CPU seconds that it takes to read a body, whatever is then made of it."""
     begun = time.process_time()
     for _ in range(3):
-        _body._parsed(body)
+        bodies._parsed(body)
     return (time.process_time() - begun) / 3

@@ -17,8 +17,8 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core import bootstrap
 from core.adapters.memory import MemoryBlobs
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.crews.timing import Timing
@@ -135,7 +135,9 @@ class Stage:
 
     async def cancel(self) -> None:
         await self.in_a_message()
-        await control.cancel(self.flows.ledger, tenant=self.flows.tenant, flow=await self.flow())
+        await FlowControl(self.flows.ledger, self.flows.wake_queue).cancel(
+            tenant=self.flows.tenant, flow=await self.flow()
+        )
 
     async def ask(self, run: str = "r1") -> list[tuple[str, dict[str, Any]]]:
         """Return what a client of the crew is sent."""

@@ -8,8 +8,9 @@ import pytest
 from ag_ui_validate.pytest_plugin import assert_valid_agui
 
 from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows
-from core.crews import control, launch
+from core.crews import launch
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.definition import Registry
 from core.crews.timing import Timing
 from core.flows import Status
@@ -44,7 +45,9 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     for approve in (False, True):
         if (waiting := (await flows.state("t", flow)).waiting) is not None:
             said: dict[str, Any] = {"approve": approve, "review": waiting["review"]}
-            await control.resume(flows, flows, tenant="t", flow=flow, feedback="Say when.", **said)
+            await FlowControl(flows, flows).resume(
+                tenant="t", flow=flow, feedback="Say when.", **said
+            )
             await worker.run_flow("t", flow, NoLimit())
     state = await flows.state("t", flow)
     assert (state.head.status, state.error) == (Status.SUCCEEDED, None)

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
-from functions import _sse_stream, flow_events
+from functions import flow_events
+from functions._streams import sse_stream
 from tests.e2e.apps import App, begin, end, gateway_event, opened, tell
 from tests.e2e.test_events import read
 from tests.e2e.test_lambda import invoked
@@ -161,7 +162,7 @@ async def test_a_source_that_is_slow_holds_up_no_other():
         for _ in range(3):
             yield []
 
-    found = _sse_stream.merged([slow(), quick()])
+    found = sse_stream.merged([slow(), quick()])
     async with asyncio.timeout(1):
         assert [await anext(found) for _ in range(3)] == [[(1, [])]] * 3
         await found.aclose()

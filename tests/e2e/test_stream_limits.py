@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core import bootstrap
 from core.adapters.memory import MemoryFlows
 from core.flows import Head
 from core.identity import Principal
-from functions import _streams, crew_agui, flow_events, flow_status
+from functions import crew_agui, flow_events, flow_status
 from tests.e2e.apps import App, begin, end, opened
 
 LIMIT = 20
@@ -27,9 +28,10 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 @contextmanager
 def taken(streams: int, tenant: str = "acme") -> Iterator[None]:
+    limiter = bootstrap.stream_limiter()
     with ExitStack() as slots:
         for _ in range(streams):
-            slots.enter_context(_streams.stream_limiter.slot(Principal(tenant, "ann", frozenset())))
+            slots.enter_context(limiter.slot(Principal(tenant, "ann", frozenset())))
         yield
 
 
@@ -124,7 +126,7 @@ async def test_one_subject_takes_nothing_from_another(app: App):
     with taken(LIMIT):
         async with app.client(flow_events, tenant="rival") as client:
             assert (await client.get("/v1/flows/f1/events")).status_code == 200
-    assert not _streams.stream_limiter._open
+    assert not bootstrap.stream_limiter()._open
 
 
 class Slow(MemoryFlows):

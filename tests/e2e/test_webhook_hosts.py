@@ -14,7 +14,7 @@ from core.webhooks.hosts import SHARE, HostShares, SlowHostError
 from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
-from functions._amp_webhooks import render
+from functions._amp.webhook_bodies import render
 from tests.fixtures_ports import Flows, in_memory
 from tests.webhook_parts import OOPS, SECRET, Receiver, Story, receiving, until
 

@@ -15,7 +15,8 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.wake import RedisWakeListener
 from core.webhooks.targets import Targets
-from functions import _webhooks, crew_amp, crew_launch
+from functions import crew_amp, crew_launch
+from functions._worker import webhook_sending
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import over_redis, own_keys
 from tests.fixtures_servers import Rest
@@ -54,7 +55,7 @@ async def asleep(rest: Rest, folder: Path) -> AsyncIterator[Sleeper]:
         ):
             listener = RedisWakeListener(HttpPubSub(rest.url, rest.token))
             stopped = asyncio.Event()
-            serving = asyncio.create_task(_webhooks.run_dispatcher(stopped, listener))
+            serving = asyncio.create_task(webhook_sending.run_dispatcher(stopped, listener))
             story = await Story(flows).launched(None, crew=f"{receiver.url}/crew")
             await story.finished("find", "drop")
             await story.finished("write", "Ah")

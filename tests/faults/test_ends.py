@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from core.crews import control
+from core.crews.control import FlowControl
 from core.flows import Status
+from core.flows.values import INLINE
 from tests import invariants, picks
 from tests.fault_crews import CALLS_PER_STEP, STRATEGIES, a_crew, expected, in_a_row
 from tests.fleet import KINDS, LEASE_SECONDS, Fleet, Place, fleet
@@ -23,7 +24,7 @@ async def cancelled_at(place: Place, workers: Fleet, moment: str) -> int:
     """Have the worker stop at a boundary, cancel, let it go on; return what it asked after that."""
     await workers.until(lambda: workers.stopped)
     tenant = place.flows.tenant
-    flow = await control.cancel(place.flows.ledger, tenant=tenant, flow="f1")
+    flow = await FlowControl(place.flows.ledger, place.wake_queue).cancel(tenant=tenant, flow="f1")
     assert flow.head.status is Status.CANCELLED
     calls = len(place.model.of("f1"))
     workers.go_on()
@@ -72,7 +73,9 @@ async def test_a_flow_cancelled_during_a_call_makes_no_other(a_place):
     async with fleet(place) as workers:
         await place.launch(in_a_row())
         await workers.until(place.model.held.is_set)
-        await control.cancel(place.flows.ledger, tenant=place.flows.tenant, flow="f1")
+        await FlowControl(place.flows.ledger, place.wake_queue).cancel(
+            tenant=place.flows.tenant, flow="f1"
+        )
         place.model.released.set()
         await asyncio.sleep(LEASE_SECONDS)
         assert len(place.model.of("f1")) == CALLS_PER_STEP + 1
@@ -85,11 +88,10 @@ async def test_a_flow_cancelled_during_a_call_makes_no_other(a_place):
 
 async def driven_again(place: Place) -> str:
     """Drive f1 again, twice as an impatient person does; return the new flow's id."""
-    given = {"tenant": place.flows.tenant, "flow": "f1", "now_ms": 0}
+    control = FlowControl(place.flows.ledger, place.wake_queue)
+    given = {"tenant": place.flows.tenant, "flow": "f1"}
     ids = [
-        await control.redrive(
-            place.flows.ledger, place.wake_queue, new_id=lambda: os.urandom(16).hex(), **given
-        )
+        await control.redrive(INLINE, new_id=lambda: os.urandom(16).hex(), **given)
         for _ in range(2)
     ]
     assert ids[0] == ids[1]

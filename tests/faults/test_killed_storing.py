@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
-from core.crews import control
+from core.crews.control import FlowControl
 from core.flows import Status
 from tests import invariants
 from tests.fault_crews import expected, in_a_row
@@ -32,8 +32,7 @@ async def answered(place: Place) -> bool:
     if state.head.status is not Status.WAITING:
         return False
     assert (state.waiting or {})["output"] is None
-    await control.resume(
-        place.flows.ledger, place.wake_queue, tenant=place.flows.tenant, flow="f1",
+    await FlowControl(place.flows.ledger, place.wake_queue).resume(tenant=place.flows.tenant, flow="f1",
         approve=True, feedback="", review="two.review.1",
     )  # fmt: skip
     return True
@@ -66,5 +65,7 @@ async def test_a_worker_killed_while_it_stores_a_large_value_leaves_nothing_wron
     assert max(len(str(event)) for event in told.events) < 32 * 1024
     assert await asyncio.to_thread(stored, place) == left
     assert place.blobs is not None
-    await control.delete(place.flows.ledger, place.blobs, tenant=place.flows.tenant, flow="f1")
+    await FlowControl(place.flows.ledger, place.wake_queue).delete(
+        place.blobs, tenant=place.flows.tenant, flow="f1"
+    )
     assert await asyncio.to_thread(stored, place) == set()

@@ -20,7 +20,8 @@ from core.crews.timing import Timing
 from core.flows import Status
 from core.flows.live import Hub
 from core.polling import Idle, Room
-from functions import _listening, _worker_loop, crew_launch, flow_events, flow_status
+from functions import crew_launch, flow_events, flow_status
+from functions._worker import listening, worker_loop
 from infra.local.gateway.refusals import REFUSALS
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows, a_launch, over_redis
@@ -111,15 +112,15 @@ async def test_a_stream_is_not_refused_for_good(
 async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
     flows: Flows, rough_gateway: RoughGateway, name: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_worker_loop, "POLLING", Idle(longest=0.1))
-    monkeypatch.setattr(_listening, "RECONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(worker_loop, "POLLING", Idle(longest=0.1))
+    monkeypatch.setattr(listening, "RECONNECT_SECONDS", 0.1)
     url, token = rough_gateway
     book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))
     worker = worker_over(flows.ledger, book, flows.wake_queue, Quick(), TIMING)
     listener = RedisWakeListener(HttpPubSub(url, token))
     rough_gateway.adjust(refuse=name)
     clock = StoppableClock(stop_seconds=1)
-    serving = asyncio.create_task(_worker_loop.serve(worker, listener, clock, Room(4, 2)))
+    serving = asyncio.create_task(worker_loop.serve(worker, listener, clock, Room(4, 2)))
     await asyncio.sleep(0.3)
     assert not serving.done()
     rough_gateway.adjust(refuse=None)

@@ -7,30 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions import _accept, _compress
+from functions._http import accept, compression
 
 
 def test_names_have_the_weights_they_are_given_and_1_without_any():
     field = "text/html;level=1;Q=0.30 , Gzip;q=1.000,*;q=0 ,br"
-    assert _accept.weights(field) == {"text/html": 0.3, "gzip": 1, "*": 0, "br": 1}
+    assert accept.weights(field) == {"text/html": 0.3, "gzip": 1, "*": 0, "br": 1}
 
 
 @pytest.mark.parametrize("member", ["a;q=2", "a;q=-1", "a;q=x", "a;q=", "a;q=0.1234", ";q=1", ""])
 def test_a_member_with_a_wrong_weight_is_left_out(member: str):
-    assert _accept.weights(f"{member},b") == {"b": 1}
+    assert accept.weights(f"{member},b") == {"b": 1}
 
 
 @given(st.text(max_size=600))
 def test_any_text_is_read(field: str):
-    assert all(0 <= weight <= 1 for weight in _accept.weights(field).values())
-    assert _compress.chosen(field).name in {None, *_compress.CODERS}
+    assert all(0 <= weight <= 1 for weight in accept.weights(field).values())
+    assert compression.chosen(field).name in {None, *compression.CODERS}
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.integers(0, 1000)))
 def test_what_was_written_is_read(weights: dict[str, int]):
     field = ", ".join(f"{name};q={weight / 1000:.3f}" for name, weight in weights.items())
-    if len(field) <= _accept.FIELD_CHARACTERS:
-        assert _accept.weights(field) == {name: w / 1000 for name, w in weights.items()}
+    if len(field) <= accept.FIELD_CHARACTERS:
+        assert accept.weights(field) == {name: w / 1000 for name, w in weights.items()}
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ def test_what_was_written_is_read(weights: dict[str, int]):
     ],
 )
 def test_the_coding_that_is_liked_best_is_chosen(field: str, name: str | None):
-    assert _compress.chosen(field).name == name
+    assert compression.chosen(field).name == name
 
 
 def test_the_shorter_coding_wins_where_all_are_welcome():
-    best = next(iter(_compress.CODERS))
-    assert _compress.chosen("*").name == _compress.chosen("gzip, deflate, br").name == best
+    best = next(iter(compression.CODERS))
+    assert compression.chosen("*").name == compression.chosen("gzip, deflate, br").name == best
 
 
 def test_who_refuses_plain_bytes_gets_even_short_ones_coded():
-    assert _compress.chosen("gzip, identity;q=0") == ("gzip", 0)
-    assert _compress.chosen("gzip, *;q=0") == ("gzip", 0)
+    assert compression.chosen("gzip, identity;q=0") == ("gzip", 0)
+    assert compression.chosen("gzip, *;q=0") == ("gzip", 0)
 
 
 @given(st.binary())
 def test_what_is_coded_can_be_read_again(body: bytes):
-    assert gzip.decompress(_compress.CODERS["gzip"](body)) == body
+    assert gzip.decompress(compression.CODERS["gzip"](body)) == body
 
 
 def test_brotli_is_read_again_too():
-    assert brotli.decompress(_compress.CODERS["br"](b"a" * 2000)) == b"a" * 2000
+    assert brotli.decompress(compression.CODERS["br"](b"a" * 2000)) == b"a" * 2000

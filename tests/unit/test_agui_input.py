@@ -7,8 +7,8 @@ import pytest
 
 from core.crews.definition import Definition, parse
 from core.errors import InvalidInputError
-from functions import _models
-from functions._agui_input import RunInput, crew_inputs
+from functions._agui.run_input import RunInput, crew_inputs
+from functions._http import models
 from tests.e2e.agui_parts import SAID, asked
 from tests.e2e.apps import HAIKU
 
@@ -85,9 +85,9 @@ def test_a_conversation_of_very_many_messages_is_refused_in_little_time():
         "runId": "r",
         "messages": [{"id": "", "role": "", "a": {}}] * 2_000,
     }
-    _models.parse(run, RunInput, "no")
+    models.parse(run, RunInput, "no")
     began = time.thread_time()
     with pytest.raises(InvalidInputError) as refused:
-        _models.parse(run | {"messages": run["messages"] * 20}, RunInput, "no")
+        models.parse(run | {"messages": run["messages"] * 20}, RunInput, "no")
     assert time.thread_time() - began < 0.2
     assert refused.value.pointers == {"/messages": "must have 2000 members at most"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.webhooks.events import webhook_events
-from functions._amp_webhooks import render
+from functions._amp.webhook_bodies import render
 from tests.fixtures_ports import Flows, in_memory
 from tests.webhook_parts import META, Story
 

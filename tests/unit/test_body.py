@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from functions import _body
+from functions._http import bodies
 
 LIMIT, LARGE = 4400, 1024**2
 
@@ -32,7 +32,7 @@ def request(chunks: Sequence[bytes], **headers: str) -> Request:
 
 async def refused(chunks: Sequence[bytes], limit: int = LARGE, **headers: str) -> tuple[int, str]:
     with pytest.raises(HTTPException) as caught:
-        await _body.read_json(request(chunks, **headers), limit)
+        await bodies.read_json(request(chunks, **headers), limit)
     return caught.value.status_code, caught.value.detail
 
 
@@ -77,24 +77,24 @@ async def test_a_body_that_readers_might_disagree_on_is_refused(body: bytes, rea
 )
 async def test_what_stands_in_a_text_is_not_counted(text: str):
     value = {"a": [text, {text: 0}]}
-    assert await _body.read_json(request([json.dumps(value).encode()]), LARGE) == value
+    assert await bodies.read_json(request([json.dumps(value).encode()]), LARGE) == value
 
 
 @pytest.mark.parametrize("last", ["", ",0"])
 @pytest.mark.parametrize("value", ["", '["', "\\", '\\\\",', [], {}, 0])
 async def test_values_are_counted_to_the_last_one(value: Any, last: str):
     item = json.dumps(value).encode()
-    body = b"[" + b",".join([item] * (_body.VALUES - 1)) + last.encode() + b"]"
+    body = b"[" + b",".join([item] * (bodies.VALUES - 1)) + last.encode() + b"]"
     if last:
         assert await refused([body]) == (400, "the body has more than 100000 values")
     else:
-        assert len(await _body.read_json(request([body]), LARGE)) == _body.VALUES - 1
+        assert len(await bodies.read_json(request([body]), LARGE)) == bodies.VALUES - 1
 
 
 @given(st.binary(max_size=200))
 async def test_any_bytes_are_read_or_refused(body: bytes):
     with contextlib.suppress(HTTPException):
-        await _body.read_json(request([body]), LIMIT)
+        await bodies.read_json(request([body]), LIMIT)
 
 
 JSON = st.recursive(
@@ -114,15 +114,15 @@ JSON = st.recursive(
 async def test_plain_json_is_read_as_it_was_meant_however_it_arrives(value: Any, size: int):
     body = json.dumps(value).encode()
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
-    assert await _body.read_json(request(chunks), 100_000) == value
+    assert await bodies.read_json(request(chunks), 100_000) == value
 
 
 async def test_a_byte_order_mark_is_passed_over():
-    assert await _body.read_json(request([b'\xef\xbb\xbf{"a":1}']), LIMIT) == {"a": 1}
+    assert await bodies.read_json(request([b'\xef\xbb\xbf{"a":1}']), LIMIT) == {"a": 1}
 
 
 async def test_sixty_four_levels_are_fine():
-    assert await _body.read_json(request([b"[" * 64 + b"]" * 64]), LIMIT)
+    assert await bodies.read_json(request([b"[" * 64 + b"]" * 64]), LIMIT)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "17"}, {"content_length": "9" * 5000}])
@@ -137,7 +137,7 @@ async def test_another_content_type_is_refused(kind: str):
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/LD+JSON"])
 async def test_json_by_another_name_is_read(kind: str):
-    assert await _body.read_json(request([b"{}"], content_type=kind), LIMIT) == {}
+    assert await bodies.read_json(request([b"{}"], content_type=kind), LIMIT) == {}
 
 
 async def test_a_coded_body_is_refused_before_it_can_swell():

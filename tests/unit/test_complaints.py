@@ -10,22 +10,22 @@ from pydantic import BaseModel
 
 import functions
 from core.errors import InvalidInputError
-from functions import _complaints, _models
-from functions._agui_input import RunInput
-from functions._amp_requests import Kickoff, Resume
+from functions._agui.run_input import RunInput
+from functions._amp.requests import Kickoff, Resume
+from functions._http import complaints, models
 from functions.crew_launch import Answer, FlowRequest
 
 RESUME = {"execution_id": "f1", "task_id": "t", "human_feedback": "", "is_approve": True}
 
 
-def complaints(model: type[BaseModel], body: Any) -> dict[str, str]:
+def complained(model: type[BaseModel], body: Any) -> dict[str, str]:
     with pytest.raises(InvalidInputError) as caught:
-        _models.parse(body, model, "it is wrong")
+        models.parse(body, model, "it is wrong")
     return caught.value.pointers
 
 
 def models_of_bodies() -> set[type[BaseModel]]:
-    for module in pkgutil.iter_modules(functions.__path__, "functions."):
+    for module in pkgutil.walk_packages(functions.__path__, "functions."):
         importlib.import_module(module.name)
     found, left = set[type[BaseModel]](), [BaseModel]
     while left:
@@ -48,7 +48,7 @@ def test_every_body_is_read_strictly():
 def test_nothing_but_true_and_false_is_a_decision(
     model: type[BaseModel], body: dict[str, Any], name: str, value: Any
 ):
-    assert complaints(model, body | {name: value}) == {f"/{name}": "must be true or false"}
+    assert complained(model, body | {name: value}) == {f"/{name}": "must be true or false"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_nothing_but_true_and_false_is_a_decision(
 def test_what_is_wrong_is_said_in_our_own_words(
     model: type[BaseModel], body: Any, expected: dict[str, str]
 ):
-    assert complaints(model, body) == expected
+    assert complained(model, body) == expected
 
 
 def test_every_word_is_of_an_error_that_exists_and_none_repeats_the_input():
@@ -114,6 +114,6 @@ def test_every_word_is_of_an_error_that_exists_and_none_repeats_the_input():
         {"crew": [canary]},
         {"crew": "a", "inputs": canary},
     ):
-        said = json.dumps(list(complaints(FlowRequest, body).values()))
+        said = json.dumps(list(complained(FlowRequest, body).values()))
         assert canary not in said
-    assert all("Input" not in words for words in _complaints.WORDS.values())
+    assert all("Input" not in words for words in complaints.WORDS.values())

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import UnavailableError
 from core.polling import Due, Idle, PollLoop, Room
-from functions import _listening
+from functions._worker import listening
 from tests.webhook_parts import until
 
 POLLING, LISTENING = Idle(longest=1.0), Idle(longest=60.0)
@@ -47,9 +47,9 @@ def a_loop() -> PollLoop[str]:
 async def test_a_loop_sleeps_long_only_while_wake_ups_are_listened_to(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(_listening, "RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(listening, "RECONNECT_SECONDS", 0.01)
     listener, loop, woken = Listener(UnavailableError("not yet")), a_loop(), list[tuple[str, str]]()
-    async with _listening.listening(listener, loop, lambda *wake: woken.append(wake), LISTENING):
+    async with listening.listening(listener, loop, lambda *wake: woken.append(wake), LISTENING):
         await until(lambda: woken == [("acme", "f1")])
         assert loop.idle is LISTENING
         assert loop.woken.is_set()  # what came before may have been missed
@@ -65,9 +65,9 @@ async def test_an_outage_is_logged_once_and_the_next_one_again(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(_listening, "RECONNECT_SECONDS", 0.001)
+    monkeypatch.setattr(listening, "RECONNECT_SECONDS", 0.001)
     listener, loop = Listener(*[error] * 20), a_loop()
-    async with _listening.listening(listener, loop, lambda *_: None, LISTENING):
+    async with listening.listening(listener, loop, lambda *_: None, LISTENING):
         await until(lambda: loop.idle is LISTENING)
         assert len(caplog.records) == 1
         listener.failures += [error] * 20

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.flows import events
 from core.flows.events import PIECE_CHARACTERS
 from core.flows.pieces import LONGEST_CLUSTER, pieces
-from functions import _sse
+from functions._streams import sse
 
 LINE_BYTES = 2**19  # what aiohttp takes, as other readers of lines do
 SIZE = LONGEST_CLUSTER + 5
@@ -58,8 +58,7 @@ def test_a_message_and_a_tools_arguments_of_two_megabytes_are_lines_that_readers
     told = [*events.text_message("m", text), *events.tool_call("c", "t", text)]
     written = events.merged(told)
     assert (
-        max(len(_sse.event(json.dumps(e, ensure_ascii=False), "0a.1")) for e in written)
-        < LINE_BYTES
+        max(len(sse.event(json.dumps(e, ensure_ascii=False), "0a.1")) for e in written) < LINE_BYTES
     )
     for kind in ("TEXT_MESSAGE_CONTENT", "TOOL_CALL_ARGS"):
         assert "".join(e["delta"] for e in written if e["type"] == kind) == text

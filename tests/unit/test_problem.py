@@ -23,11 +23,11 @@ from core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from functions import _problem
+from functions._http import problems
 
 
 def told(error: Exception) -> dict[str, Any]:
-    answer = _problem.response(error)
+    answer = problems.response(error)
     assert answer.media_type == "application/problem+json"
     document = json.loads(bytes(answer.body))
     assert document["status"] == answer.status_code
@@ -39,7 +39,7 @@ def test_wrong_input_names_the_fields():
     assert told(error) == snapshot(
         {
             "type": "urn:crewline:problem:invalid-input",
-            "title": "The request is wrong",
+            "title": "Invalid request",
             "status": 422,
             "detail": "two fields are wrong",
             "errors": [
@@ -52,7 +52,7 @@ def test_wrong_input_names_the_fields():
 
 def test_what_is_missing_says_nothing_that_could_tell_it_from_another_tenants():
     assert told(NotFoundError("no flow f1")) == snapshot(
-        {"type": "urn:crewline:problem:not-found", "title": "No such thing", "status": 404}
+        {"type": "urn:crewline:problem:not-found", "title": "Not found", "status": 404}
     )
 
 
@@ -68,7 +68,7 @@ def test_what_nobody_expected_is_told_without_a_trace():
 
 
 def test_an_answer_of_http_itself_is_a_problem_too():
-    answer = _problem.response(HTTPException(405, headers={"allow": "GET"}))
+    answer = problems.response(HTTPException(405, headers={"allow": "GET"}))
     assert answer.headers["allow"] == "GET"
     assert json.loads(bytes(answer.body)) == snapshot(
         {"type": "about:blank", "title": "Method Not Allowed", "status": 405}
@@ -87,20 +87,20 @@ def test_an_answer_of_http_itself_is_a_problem_too():
 def test_every_error_of_the_core_has_its_status(
     error: CrewlineError, status: int, header: tuple[str, str] | None
 ):
-    answer = _problem.response(error)
+    answer = problems.response(error)
     assert answer.status_code == status
     if header:
         assert answer.headers[header[0]] == header[1]
 
 
 def test_the_map_leaves_out_no_error_and_takes_in_its_subclasses():
-    assert set(_problem.STATUS) == set(CrewlineError.__subclasses__())
+    assert set(problems.STATUS) == set(CrewlineError.__subclasses__())
     assert told(type("OddError", (ConflictError,), {})("no"))["status"] == 409
 
 
 @given(st.text(), st.dictionaries(st.text(), st.text(), max_size=50))
 def test_a_problem_stays_under_two_kilobytes(message: str, pointers: dict[str, str]):
-    answer = _problem.response(InvalidInputError(message * 50, pointers))
+    answer = problems.response(InvalidInputError(message * 50, pointers))
     assert len(answer.body) < 2048
     json.loads(bytes(answer.body))
 
@@ -115,7 +115,7 @@ async def run(app: Any) -> list[Message]:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/a\nb", "headers": []}
-    await _problem.Problems(app)(scope, receive, send)
+    await problems.Problems(app)(scope, receive, send)
     return sent
 
 
@@ -141,8 +141,8 @@ async def test_an_error_in_the_middle_of_an_answer_breaks_it_off_and_is_logged_o
         await send({"type": "http.response.start", "status": 200, "headers": []})
         int("s3cret")
 
-    with pytest.raises(_problem.BrokenOffError) as raised:
-        await run(_problem.Problems(broken))
+    with pytest.raises(problems.BrokenOffError) as raised:
+        await run(problems.Problems(broken))
     assert "s3cret" not in "".join(traceback.format_exception(raised.value))  # as servers print it
     assert len(caplog.records) == 1
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from core.adapters.memory import MemoryFlows
-from core.crews import control
 from core.crews.clock import NoLimit, StoppableClock
+from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.ledger import FencedError
 from core.crews.outcomes import Outcome, StepCrashedError
@@ -182,7 +182,7 @@ async def test_a_flow_that_is_cancelled_in_a_step_stops_there():
     stopped: list[str] = []
 
     async def goes_on(work: StepTask, session: Session) -> None:
-        await control.cancel(memory, tenant="t", flow="f")
+        await FlowControl(memory, memory).cancel(tenant="t", flow="f")
         try:
             for number in range(100):
                 await asyncio.sleep(0.01)

@@ -8,8 +8,8 @@ import pytest
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.budget import UTC_ZONE, Budget, BudgetState, Refusal, Scope, Verdict, Window
 from core.costs.usage import Usage
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepTask
 from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import Outcome
@@ -106,9 +106,10 @@ async def test_while_there_is_no_money_a_look_changes_nothing_of_the_steps():
 async def test_a_flow_that_waits_for_money_can_be_cancelled_and_asks_nobody():
     memory = MemoryFlows(Clock())
     await waiting(memory, COST)
+    people = FlowControl(memory, memory)
     with pytest.raises(ConflictError, match="waits for nobody"):
-        await control.resume(memory, memory, tenant="t", flow="f", approve=True, feedback="")
-    assert (await control.cancel(memory, tenant="t", flow="f")).head.status is Status.CANCELLED
+        await people.resume(tenant="t", flow="f", approve=True, feedback="")
+    assert (await people.cancel(tenant="t", flow="f")).head.status is Status.CANCELLED
     await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
     assert memory.due_at("t", "f") is None
 

@@ -8,12 +8,13 @@ import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.usage import Usage
-from core.crews import control
 from core.crews.clock import NoLimit
+from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.outcomes import StepCrashedError
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
+from core.flows.values import INLINE
 from tests.fixtures_ports import leased
 from tests.worker_parts import BOUND, CALL, TIMING, Scripted, a_crew, a_worker, launched, log_of
 
@@ -62,8 +63,7 @@ async def test_a_flow_waits_for_a_person_and_goes_on_with_what_was_approved():
     assert flow.waiting is not None
     assert (flow.waiting["task"], flow.waiting["output"]) == ("two", "two after 1")
     assert await leased(memory, "t") == []  # nobody needs to look at it
-    after = await control.resume(
-        memory, memory, tenant="t", flow="f", approve=True, feedback="", review="two.review.1"
+    after = await FlowControl(memory, memory).resume(tenant="t", flow="f", approve=True, feedback="", review="two.review.1"
     )  # fmt: skip
     assert (after.head.status, after.waiting) == (Status.RUNNING, None)
     assert await leased(memory, "t") == ["f"]
@@ -82,7 +82,7 @@ async def test_feedback_has_the_task_done_again_with_it_in_mind():
     await launched(memory, a_crew({"two": {"human_input": True}}))
     await run_through(memory, runner)
     said: dict[str, Any] = {"approve": False, "feedback": "be brief", "review": "two.review.1"}
-    await control.resume(memory, memory, tenant="t", flow="f", **said)
+    await FlowControl(memory, memory).resume(tenant="t", flow="f", **said)
     flow = await run_through(memory, runner)
     assert flow.head.status is Status.WAITING
     assert "be brief" in "\n".join(heard)
@@ -95,21 +95,21 @@ async def test_an_answer_sent_again_changes_nothing_and_another_is_refused():
     flow = await run_through(memory, runner)
     assert flow.waiting is not None
     said: dict[str, Any] = {"tenant": "t", "flow": "f", "review": flow.waiting["review"]}
-    await control.resume(memory, memory, approve=True, feedback="", **said)
+    await FlowControl(memory, memory).resume(approve=True, feedback="", **said)
     head = await memory.head("t", "f")
-    await control.resume(memory, memory, approve=True, feedback="", **said)
+    await FlowControl(memory, memory).resume(approve=True, feedback="", **said)
     assert await memory.head("t", "f") == head
     with pytest.raises(ConflictError):
-        await control.resume(memory, memory, approve=False, feedback="no", **said)
+        await FlowControl(memory, memory).resume(approve=False, feedback="no", **said)
     with pytest.raises(InvalidInputError):
-        await control.resume(memory, memory, approve=False, feedback=" ", **said)
+        await FlowControl(memory, memory).resume(approve=False, feedback=" ", **said)
 
 
 async def test_a_flow_that_waits_can_be_cancelled():
     memory, runner = MemoryFlows(), Scripted()
     await launched(memory, a_crew({"two": {"human_input": True}}))
     await run_through(memory, runner)
-    flow = await control.cancel(memory, tenant="t", flow="f")
+    flow = await FlowControl(memory, memory).cancel(tenant="t", flow="f")
     assert (flow.head.status, flow.waiting) == (Status.CANCELLED, None)
 
 
@@ -180,14 +180,15 @@ async def test_a_flow_that_failed_goes_on_where_it_was_when_it_is_driven_again()
     memory, runner = MemoryFlows(), Scripted(two=fails)
     await launched(memory)
     assert (await run_through(memory, runner)).head.status is Status.FAILED
-    given: dict[str, Any] = {"tenant": "t", "flow": "f", "new_id": lambda: "1" * 32, "now_ms": 0}
-    again = await control.redrive(memory, memory, **given)
-    assert await control.redrive(memory, memory, **given) == again != "f"
+    given: dict[str, Any] = {"tenant": "t", "flow": "f", "new_id": lambda: "1" * 32}
+    control = FlowControl(memory, memory)
+    again = await control.redrive(INLINE, **given)
+    assert await control.redrive(INLINE, **given) == again != "f"
     flow = await run_through(memory, runner, again)
     assert (flow.head.status, flow.output) == (Status.SUCCEEDED, "three after 2")
     assert runner.began == ["one", "two", "two", "three"]
     with pytest.raises(ConflictError):
-        await control.redrive(memory, memory, **given | {"flow": again})
+        await control.redrive(INLINE, **given | {"flow": again})
 
 
 async def test_an_agent_is_told_what_was_learnt_and_what_came_of_it_is_kept():

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.crews.crew_runner import ContextItem, Kind, Prompt
 from core.crews.definition import Definition
+from core.crews.step_ids import review_id, version_id
 from core.crews.strategies.types import Results, TaskContext, TaskOutput, Wait, make_step
 from core.flows import Step
 
@@ -31,12 +32,12 @@ def reviewed(
     """Return what stands after the reviews so far, or what is missing for the next."""
     for review in range(1, ROUNDS + 1):
         role = definition.agents[draft.agent].role
-        name = f"{task}.review.{review}"
+        name = review_id(task, review)
         if name not in results:
             return Wait(name, task, role, draft.step, draft.output)
         if results[name]["output"]["approve"]:
             return draft
-        again = f"{task}.{review + 1}"
+        again = version_id(task, review + 1)
         if again not in results:
             return (
                 make_step(definition, again, definition.tasks[task].expected_output, draft.agent),
@@ -49,8 +50,8 @@ def prompt(ctx: TaskContext, draft: TaskOutput, version: int) -> Prompt:
     """Return the prompt to write version `version` (2, 3, ...) of a draft."""
     task = ctx.name
     if version > 2:  # noqa: PLR2004 -- version 2 is written on the draft itself
-        draft = _rewritten(ctx.results, draft, f"{task}.{version - 1}")
-    reviews = [ctx.results[f"{task}.review.{n}"]["output"] for n in range(1, version)]
+        draft = _rewritten(ctx.results, draft, version_id(task, version - 1))
+    reviews = [ctx.results[review_id(task, n)]["output"] for n in range(1, version)]
     said = [review["feedback"].strip() or _NO_WORDS for review in reviews]
     role = ctx.agent(draft.agent).role
     mine = ContextItem(f"draft {version - 1} of {task}", role, f"Your draft:\n{draft.raw}")
@@ -61,7 +62,7 @@ def prompt(ctx: TaskContext, draft: TaskOutput, version: int) -> Prompt:
         for n, words in enumerate(said[:-1], 1)
     ]
     return ctx.prompt_for(
-        f"{task}.{version}",
+        version_id(task, version),
         Kind.TASK,
         draft.agent,
         ctx.description + _REVISE + said[-1],
@@ -71,7 +72,7 @@ def prompt(ctx: TaskContext, draft: TaskOutput, version: int) -> Prompt:
 
 def approval_remarks(results: Results, task: str) -> list[ContextItem]:
     """Return what a person said on approving a task, for the tasks that build on it."""
-    reviews = (results.get(f"{task}.review.{n}") for n in range(1, ROUNDS + 1))
+    reviews = (results.get(review_id(task, n)) for n in range(1, ROUNDS + 1))
     said = [review["output"] for review in reviews if review is not None]
     remarks = [review["feedback"].strip() for review in said if review["approve"]]
     return [ContextItem(f"remarks on {task}", "A person", words) for words in remarks if words]

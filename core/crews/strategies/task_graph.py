@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from core.crews.crew_runner import ContextItem, Prompt
 from core.crews.definition import Definition
+from core.crews.step_ids import task_of, version_of, words_of
 from core.crews.strategies import consensus, hierarchical, human_input, sequential
 from core.crews.strategies.task_order import places
 from core.crews.strategies.types import (
@@ -72,13 +73,13 @@ class TaskGraph:
 
     def prompt(self, results: Results, step_id: str) -> Prompt:
         """Return what a step that is ready asks of its agent."""
-        task, *words = step_id.split(".")
+        task = task_of(step_id)
         ctx = self._context(results, task)
-        if len(words) == 1 and words[0].isdigit():
+        if (version := version_of(step_id)) is not None:
             draft = self._strategy.progress(self.definition, results, task)
             assert isinstance(draft, TaskOutput)  # noqa: S101 -- only a draft can have been reviewed
-            return human_input.prompt(ctx, draft, int(words[0]))
-        return self._strategy.prompt(ctx, words)
+            return human_input.prompt(ctx, draft, version)
+        return self._strategy.prompt(ctx, words_of(step_id))
 
     def _advance(self, results: Results) -> list[Wait | tuple[Step, ...]]:
         """Note what is finished by now; return what the tasks that have begun are waiting for."""

@@ -9,14 +9,28 @@ for i, call in ipairs(args.calls) do
 end
 local earlier = redis.call('SMISMEMBER', LAST_MONTH_IDS, unpack(ids))
 local lately = redis.call('SMISMEMBER', THIS_MONTH_IDS, unpack(ids))
-local known, new, by_hour = {}, {}, {}
+local known, new, sums, by_hour = {}, {}, {}, {}
+
+-- summed: add a call to those of its hour and cell
+local function summed(call)
+  local key = int_str(call.hour) .. '|' .. table.concat(call.cell, '|')
+  local sum = sums[key]
+  if not sum then
+    sums[key], by_hour[call.hour] = call, by_hour[call.hour] or {}
+    push(by_hour[call.hour], call)
+    return
+  end
+  for name, value in pairs(call.used) do
+    sum.used[name] = (sum.used[name] or 0) + value
+  end
+end
+
 for i, call in ipairs(args.calls) do
   if earlier[i] == 1 or lately[i] == 1 then -- guard: counted before
     push(known, call.id)
   else
     push(new, call.id)
-    by_hour[call.hour] = by_hour[call.hour] or {}
-    push(by_hour[call.hour], call)
+    summed(call)
   end
 end
 if #new > 0 then

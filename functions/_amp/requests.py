@@ -8,12 +8,12 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
+from core.crews.control import FEEDBACK_CHARACTERS
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import AUTHORIZATION_KEY, META_KEY
-from functions import _models
+from functions._http import models
 
 REQUEST_BYTES = 256 * 1024
-FEEDBACK_CHARACTERS = 20_000
 # What goes into a header: printable ASCII, so that nothing ends the line.
 Token = Annotated[str, Field(pattern=r"^[!-~]{1,2000}\z")]
 User = Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]{1,500}\z")]
@@ -130,9 +130,9 @@ def pointer(kind: WebhookKind) -> str:
 
 async def kickoff_request(request: Request) -> Kickoff:
     """Read what is to be launched. Raises InvalidInputError, or HTTPException as `read_json`."""
-    return await _models.read(request, REQUEST_BYTES, Kickoff, "the body is not a kickoff")
+    return await models.read(request, REQUEST_BYTES, Kickoff, "the body is not a kickoff")
 
 
 async def resume_request(request: Request) -> Resume:
     """Read what a person says. Raises likewise."""
-    return await _models.read(request, REQUEST_BYTES, Resume, "the body is not an answer")
+    return await models.read(request, REQUEST_BYTES, Resume, "the body is not an answer")

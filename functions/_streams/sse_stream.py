@@ -22,9 +22,11 @@ from core import bootstrap
 from core.errors import NotFoundError, UnavailableError
 from core.flows import CURSOR, Batch, Flow, events
 from core.flows.live import Subscriber
+from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
 from core.identity import Principal
 from core.json_text import compact
-from functions import _app, _sse, _streams
+from functions._http import apps
+from functions._streams import sse
 
 log = logging.getLogger(__name__)
 
@@ -54,19 +56,19 @@ async def stream(
     """
     async with AsyncExitStack() as held:
         try:
-            held.enter_context(_streams.stream_limiter.slot(who, len(cursors)))
+            held.enter_context(bootstrap.stream_limiter().slot(who, len(cursors)))
             streamed = await _subscribe_all(held, who.tenant, cursors)
         except UnavailableError as error:
-            return _sse.EventStream(_retry_only("not available", error.retry_after_seconds))
-        except _streams.TooManyStreamsError:
+            return sse.EventStream(_retry_only("not available", error.retry_after_seconds))
+        except TooManyStreamsError:
             if who.flows is None:
                 raise
-            return _sse.EventStream(_retry_only("too many streams", _streams.RETRY_SECONDS))
+            return sse.EventStream(_retry_only("too many streams", RETRY_SECONDS))
         if all(one.subscriber.ended for one in streamed):
             return Response(status_code=204)
         if request.method == "HEAD":
-            return Response(headers=_sse.HEADERS)
-        return _sse.EventStream(_frames(request, streamed, wrap), held.pop_all())
+            return Response(headers=sse.HEADERS)
+        return sse.EventStream(_frames(request, streamed, wrap), held.pop_all())
 
 
 async def _subscribe_all(
@@ -92,11 +94,11 @@ async def _subscribe(
 
 def _retry(milliseconds: int) -> bytes:
     """Return the wait, with as much again at most, so that readers cut together part."""
-    return _sse.retry(milliseconds + random.randrange(milliseconds))  # noqa: S311 -- no secret
+    return sse.retry(milliseconds + random.randrange(milliseconds))  # noqa: S311 -- no secret
 
 
 async def _retry_only(reason: str, seconds: int) -> AsyncGenerator[bytes]:
-    yield _sse.comment(reason) + _retry(seconds * 1000)
+    yield sse.comment(reason) + _retry(seconds * 1000)
 
 
 async def _frames(
@@ -104,15 +106,15 @@ async def _frames(
 ) -> AsyncGenerator[bytes]:
     """Yield the whole stream; a store that stops answering ends it, between two events."""
     yield _retry(RETRY_MS)
-    buffered = _app.buffers(request.scope)
-    left = _app.seconds_left(request.scope, _app.answer_seconds(request.scope))
+    buffered = apps.buffers(request.scope)
+    left = apps.seconds_left(request.scope, apps.answer_seconds(request.scope))
     try:
         async with aclosing(merged([one.subscriber.items(left) for one in streamed])) as found:
             async for items in found:
                 frames = b"".join(
                     frame for at, item in items for frame in _frames_of(streamed, at, item, wrap)
                 )
-                yield frames or _sse.HEARTBEAT
+                yield frames or sse.HEARTBEAT
                 if buffered and frames:
                     return
     except (UnavailableError, NotFoundError) as error:
@@ -125,7 +127,7 @@ def _frames_of(streamed: list[StreamedFlow], at: int, item: Item, wrap: Wrap) ->
     one = streamed[at]
     for cursor, event in _events(one.subscriber, item):
         one.cursor = cursor
-        yield _sse.event(wrap(one.flow, event), "~".join(each.cursor for each in streamed))
+        yield sse.event(wrap(one.flow, event), "~".join(each.cursor for each in streamed))
 
 
 def _events(subscriber: Subscriber, item: Item) -> Iterator[tuple[str, str]]:

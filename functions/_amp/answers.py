@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.crews import strategies
 from core.crews.definition import Definition, StoredDefinitionError, as_text
+from core.crews.step_ids import task_of
 from core.flows import Flow, Status, Step
-from functions import _problem
-from functions._amp_words import PENDING, kickoff_id, structured
+from functions._amp.words import PENDING, kickoff_id, structured
+from functions._http import problems
 
 Answer = dict[str, Any]
 
@@ -104,7 +105,7 @@ def _last_step(flow: Flow) -> Answer | None:
         "tool_input": None,
         "result": result.get("raw") or as_text(result["output"]),
         "step": last.id,
-        "task_id": _task_of(last),
+        "task_id": task_of(last.id),
         "agent": last.agent,
     }
 
@@ -124,7 +125,7 @@ def _tasks(flow: Flow) -> list[Answer]:
 
 
 def _task(flow: Flow, result: strategies.TaskResult) -> Answer:
-    steps = [step for step in flow.steps if _task_of(step) == result.task]
+    steps = [step for step in flow.steps if task_of(step.id) == result.task]
     return {
         "task_id": result.task,
         **_output(result.output, result.raw),
@@ -156,7 +157,7 @@ def _progress(flow: Flow) -> Answer:
     if graph is None:
         return {}
     done = graph.task_results(flow.results)
-    under_way = [_task_of(step) for step in flow.steps if step.state == "running"]
+    under_way = [task_of(step.id) for step in flow.steps if step.state == "running"]
     left = [name for name in graph.definition.tasks if name not in done]
     put_off = [_put_off(step) for step in flow.steps if step.waiting is not None]
     return {
@@ -168,11 +169,7 @@ def _progress(flow: Flow) -> Answer:
 
 def _put_off(step: Step) -> Answer:
     """Return a step that goes on later, why, and when (milliseconds since 1970)."""
-    return {"task_id": _task_of(step), "step": step.id, **(step.waiting or {})}
-
-
-def _task_of(step: Step) -> str:
-    return step.id.partition(".")[0]
+    return {"task_id": task_of(step.id), "step": step.id, **(step.waiting or {})}
 
 
 def _seconds(flow: Flow) -> float:
@@ -217,7 +214,7 @@ def _with_members(body: bytes) -> bytes:
     problem = json.loads(body)
     said = problem.get("detail", problem["title"])
     members = {"error": problem["title"], "message": said}
-    return _problem.encoded(problem | members)
+    return problems.encoded(problem | members)
 
 
 def _sized(start: Message, size: int) -> list[tuple[bytes, bytes]]:

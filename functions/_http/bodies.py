@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from core import cpu
-from functions import _auth
+from functions._http import auth
 
 DEPTH = 64
 VALUES = 100_000  # a list takes 0.5 us and 56 bytes, whatever it holds: a megabyte of them 0.2 s
@@ -55,7 +55,7 @@ async def read_json(request: Request, limit: int) -> Any:
         raise HTTPException(415, "send application/json")
     body = await read_bytes(request, limit)
     try:
-        return await cpu.run(_auth.tenant(request.scope), _parsed, body, len(body))
+        return await cpu.run(auth.tenant(request.scope), _parsed, body, len(body))
     except _RefusedError as error:
         raise HTTPException(400, f"the body has {error}") from error
     except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from core.costs.spreadsheets import NANO, usd
 from core.crews import clock
 from core.errors import InvalidInputError, NothingThereError
 from core.identity import Principal
-from functions import _models
+from functions._http import models
 
 BODY_BYTES = 16 * 1024
 MOST_DOLLARS = 9_000_000  # scripts count nano-dollars exactly up to there
@@ -37,7 +37,7 @@ class BudgetBody(BaseModel):
     name: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] = EACH
     hard: bool = True
     alerts: Annotated[
-        _models.List[Annotated[int, Field(ge=1, le=100)]], Field(max_length=MOST_ALERTS)
+        models.List[Annotated[int, Field(ge=1, le=100)]], Field(max_length=MOST_ALERTS)
     ] = list(ALERTS)
 
     def budget(self, budget_id: str) -> Budget:
@@ -83,7 +83,7 @@ async def budget_state(request: Request, who: Principal) -> Response:
 async def budget_put(request: Request, who: Principal) -> Response:
     """Set a budget; what it has spent in the present window stays. Flows that wait for money go on."""
     budget_id = _budget_id(request)
-    asked = await _models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
+    asked = await models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
     await bootstrap.budgets().save(who.tenant, asked.budget(budget_id))
     return await budget_state(request, who)
 
@@ -96,7 +96,7 @@ async def budget_delete(request: Request, who: Principal) -> Response:
 
 async def zone_put(request: Request, who: Principal) -> Response:
     """Set the time zone in which days and months begin."""
-    asked = await _models.read(request, BODY_BYTES, ZoneBody, "the body is no time zone")
+    asked = await models.read(request, BODY_BYTES, ZoneBody, "the body is no time zone")
     try:
         found = zone(asked.time_zone, clock.now_ms())
     except InvalidInputError as error:

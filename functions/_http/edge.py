@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import bootstrap, logs
-from functions import _logging, _problem
+from functions._http import problems
+from functions._process import request_log
 
 TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
@@ -85,7 +86,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := _refusal(scope)):
-            await _problem.response(refusal)(scope, receive, send)
+            await problems.response(refusal)(scope, receive, send)
             return
         inner = rebased(scope)
         if (
@@ -113,8 +114,8 @@ class AnswerHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        sent = _logging.sent_request_id(scope)
-        request_id = sent or _logging.new_request_id(scope)
+        sent = request_log.sent_request_id(scope)
+        request_id = sent or request_log.new_request_id(scope)
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -123,13 +124,13 @@ class AnswerHeaders:
                 if not not_modified:  # it has no body
                     headers += SAFE
                 if sent or not not_modified:
-                    headers.append((_logging.REQUEST_ID, request_id.encode()))
+                    headers.append((request_log.REQUEST_ID, request_id.encode()))
                 if all(name.lower() != b"cache-control" for name, _ in headers):
                     headers.append((b"cache-control", b"no-store"))
             elif scope.get("method") == "HEAD" and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)
 
-        _logging.configure()
+        request_log.configure()
         with logs.context(request_id=request_id):
             return await self.app(scope, receive, safe)

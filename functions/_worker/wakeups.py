@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from core import bootstrap
 from core.errors import NotFoundError
-from functions import _body
+from functions._http import bodies
 
 MESSAGE_BYTES = 4096
 
@@ -20,7 +20,7 @@ async def read_signed(request: Request, url: str | None) -> bytes:
     verifier = bootstrap.wake_verifier()
     if verifier is None or url is None:
         raise NotFoundError("nothing here is woken over QStash")
-    body = await _body.read_bytes(request, MESSAGE_BYTES)
+    body = await bodies.read_bytes(request, MESSAGE_BYTES)
     verifier.verify(request.headers.get("upstash-signature", ""), body, url)
     return body
 

@@ -8,7 +8,7 @@ from core.crews.clock import StoppableClock
 from core.crews.wakeups import WakeListener
 from core.crews.worker import Worker
 from core.polling import Idle, PollLoop, Room
-from functions import _listening
+from functions._worker import listening
 
 LISTENING, POLLING = (
     Idle(longest=20.0),
@@ -23,5 +23,5 @@ async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, r
         await worker.run_flow(tenant, flow, clock)
 
     loop = PollLoop[str]("flows", worker.lease_due, run, room, POLLING)
-    async with _listening.listening(listener, loop, loop.offer, LISTENING):
+    async with listening.listening(listener, loop, loop.offer, LISTENING):
         await loop.run_forever(clock.stopping)

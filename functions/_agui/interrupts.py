@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.crews.control import FEEDBACK_CHARACTERS
 from core.errors import InvalidInputError
-from functions import _app, _models
+from functions._http import apps, models
 
-FEEDBACK_CHARACTERS = 20_000
 FEEDBACK_UNLESS_APPROVED: dict[str, Any] = {
     "if": {"properties": {"approve": {"const": False}}},
     "then": {"required": ["feedback"], "properties": {"feedback": {"minLength": 1}}},
@@ -49,13 +49,13 @@ def parse_id(interrupt: str) -> tuple[str, str]:
     if not colon or not review:
         pointer = {"/resume/0/interruptId": "must be the id of an interrupt"}
         raise InvalidInputError("the run cannot be resumed", pointer)
-    return _app.possible_id(flow), review
+    return apps.possible_id(flow), review
 
 
 def review_answer(payload: Any) -> ReviewAnswer:
     """Return what a person said, as the interrupt's schema asks. Raises InvalidInputError."""
     complaint = "the answer is not what was asked for"
-    answer = _models.parse(payload, ReviewAnswer, complaint, "resume", 0, "payload")
+    answer = models.parse(payload, ReviewAnswer, complaint, "resume", 0, "payload")
     if not answer.approve and not answer.feedback.strip():
         reason = "say what should be different, or approve"
         raise InvalidInputError(

@@ -2,7 +2,7 @@
 
 The middleware turns away every request without a good token, before there is any routing. A guard
 lets an endpoint have the principal only if it holds the scope that the route names; an app with a
-route that names none is not built at all (`functions._app`).
+route that names none is not built at all (`functions._http.apps`).
 
 In the place of a token, a read may bring a ticket (`core.flows.tickets`) in its query. No guard lets the
 bearer of one pass but those of event streams, and only to the very flows that the ticket names.

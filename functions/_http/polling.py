@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from core import bootstrap
 from core.flows import Batch, Flow, Head, Status
+from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
-from functions import _app, _streams
+from functions._http import apps
 
 T = TypeVar("T")
 
@@ -59,14 +60,14 @@ def long_poll(request: Request, who: Principal) -> Generator[LongPoll]:
     with ExitStack() as held:
         try:
             if asked:
-                held.enter_context(_streams.stream_limiter.slot(who))
-        except _streams.TooManyStreamsError:
+                held.enter_context(bootstrap.stream_limiter().slot(who))
+        except TooManyStreamsError:
             asked = 0
         yield _granted(request, asked) if asked else NO_LONG_POLL
 
 
 def _granted(request: Request, asked: int) -> LongPoll:
-    left = _app.seconds_left(request.scope, min(asked, _app.answer_seconds(request.scope)))
+    left = apps.seconds_left(request.scope, min(asked, apps.answer_seconds(request.scope)))
     return LongPoll(max(0, round(left())), left)
 
 

@@ -6,7 +6,7 @@ from core.crews.definition import as_text
 from core.flows import Flow, Status
 from core.webhooks.events import Notification, StepFinished, TaskFinished, WaitingForPerson
 from core.webhooks.subscriptions import META_KEY
-from functions._amp_words import PENDING, kickoff_id, structured
+from functions._amp.words import PENDING, kickoff_id, structured
 
 SUMMARY_WORDS = 10  # of a description, as CrewAI makes a task's summary
 Body = dict[str, Any]

@@ -12,9 +12,9 @@ from typing import Any
 from core.flows import Flow, Status, events
 from core.flows.events import Event
 from core.flows.state import shown_result
-from functions._agui_conversation import Conversation, OpenParts, merge
-from functions._agui_input import RunInput
-from functions._agui_interrupts import interrupt
+from functions._agui.conversation import Conversation, OpenParts, merge
+from functions._agui.interrupts import interrupt
+from functions._agui.run_input import RunInput
 
 PROTOCOL_VERSION = "1.0"
 STREAM_OVER_CODE = "stream_over"

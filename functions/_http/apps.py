@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Scope
 
 from core import bootstrap, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions import _auth, _complaints, _compress, _cors, _edge, _loop, _problem
+from functions._http import auth, complaints, compression, cors, edge, problems
+from functions._process import event_loop
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -33,27 +34,27 @@ DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
 
 
-EDGE = [Middleware(_edge.AnswerHeaders), Middleware(_edge.Edge)]
+EDGE = [Middleware(edge.AnswerHeaders), Middleware(edge.Edge)]
 MIDDLEWARE = [
-    Middleware(_cors.CrossOrigin),
-    Middleware(_compress.Compressed),
-    Middleware(_problem.Problems),
-    Middleware(_auth.Authenticated),
+    Middleware(cors.CrossOrigin),
+    Middleware(compression.Compressed),
+    Middleware(problems.Problems),
+    Middleware(auth.Authenticated),
 ]
 
 
 async def _problem_of(_: Request, error: Exception) -> Response:
-    return _problem.response(error)
+    return problems.response(error)
 
 
-def starlette(routes: Sequence[_auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
+def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
     """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
 
     A shortcut stands before all the rest. It answers what it can alike and quicker, hands on what
     it cannot, and its errors become problems.
     """
     _require_guards(routes)
-    first = [Middleware(_problem.Problems), *shortcuts] if shortcuts else []
+    first = [Middleware(problems.Problems), *shortcuts] if shortcuts else []
     app = Starlette(
         routes=routes,
         middleware=[*EDGE, *first, *MIDDLEWARE],
@@ -67,7 +68,7 @@ def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
     app = Starlette(
         routes=routes,
-        middleware=[*EDGE, Middleware(_problem.Problems)],
+        middleware=[*EDGE, Middleware(problems.Problems)],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False
@@ -81,7 +82,7 @@ def fastapi(router: "APIRouter") -> "FastAPI":
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
-        return _problem.response(_complaints.invalid("a parameter is wrong", error.errors()))
+        return problems.response(complaints.invalid("a parameter is wrong", error.errors()))
 
     _require_guards(router.routes)
     app = FastAPI(
@@ -101,7 +102,7 @@ def fastapi(router: "APIRouter") -> "FastAPI":
 def _require_guards(routes: Sequence[BaseRoute]) -> None:
     """Default deny: refuse to build an app in which a route names no scope, with TypeError."""
     for route in routes:
-        if not _auth.guards(route):
+        if not auth.guards(route):
             raise TypeError(f"{route} names no scope")
 
 
@@ -116,7 +117,7 @@ def on_lambda(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
         return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        _loop.current()  # Mangum runs the app in the loop that this thread has
+        event_loop.current()  # Mangum runs the app in the loop that this thread has
         answer = adapter()(event, context)
         if answer["statusCode"] == HTTPStatus.NOT_MODIFIED:
             answer["headers"].pop("content-type", None)  # Mangum adds one

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from core.crews.definition import Definition
 from core.errors import InvalidInputError
-from functions import _app, _models
+from functions._http import apps, models
 
 REQUEST_BYTES = 1024**2  # a client sends the whole conversation each time
 MOST_MESSAGES = 2_000  # of it: to check one takes 10 us, in which no other request is answered
@@ -51,7 +51,7 @@ class RunInput(_Received):
 
     thread_id: Annotated[str, Field(min_length=1, max_length=256)]
     run_id: Annotated[str, Field(min_length=1, max_length=256)]
-    messages: Annotated[_models.List[Message], Field(max_length=MOST_MESSAGES)] = []
+    messages: Annotated[models.List[Message], Field(max_length=MOST_MESSAGES)] = []
     state: Any = None
     forwarded_props: Any = None
     resume: Annotated[list[ResumeEntry] | None, Field(max_length=1)] = None
@@ -79,9 +79,9 @@ class RunInput(_Received):
 
 async def read(request: Request) -> RunInput:
     """Read what is to be run. Raises InvalidInputError, or HTTPException as `read_json`."""
-    if _app.buffers(request.scope):
+    if apps.buffers(request.scope):
         raise HTTPException(501, "this host does not stream: POST /v1/flows and poll the flow")
-    return await _models.read(
+    return await models.read(
         request, REQUEST_BYTES, RunInput, "the body is not AG-UI's RunAgentInput"
     )
 

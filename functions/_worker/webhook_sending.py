@@ -8,7 +8,8 @@ from core.crews.clock import Clock
 from core.crews.wakeups import WakeListener
 from core.errors import UnavailableError
 from core.polling import Idle
-from functions import _amp_webhooks, _listening
+from functions._amp import webhook_bodies
+from functions._worker import listening
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ async def deliver_due(clock: Clock) -> int:
     """
     if not bootstrap.settings().webhook_hosts:
         return 0
-    dispatcher = bootstrap.webhook_dispatcher(_amp_webhooks.render)
+    dispatcher = bootstrap.webhook_dispatcher(webhook_bodies.render)
     try:
         return await dispatcher.deliver_once(stopped=lambda: clock.seconds_left() <= 0)
     except UnavailableError as error:
@@ -37,10 +38,10 @@ async def run_dispatcher(stopped: asyncio.Event, listener: WakeListener) -> None
     """
     if not bootstrap.settings().webhook_hosts:
         return
-    loop = bootstrap.webhook_dispatcher(_amp_webhooks.render).loop(stopped.is_set)
+    loop = bootstrap.webhook_dispatcher(webhook_bodies.render).loop(stopped.is_set)
 
     def look(_tenant: str, _flow: str) -> None:
         loop.woken.set()
 
-    async with _listening.listening(listener, loop, look, LISTENING):
+    async with listening.listening(listener, loop, look, LISTENING):
         await loop.run_forever(stopped)

@@ -26,18 +26,20 @@ from core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
 from core.json_text import compact_bytes
 
 log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
-    InvalidInputError: (422, "invalid-input", "The request is wrong"),
-    UnauthenticatedError: (401, "unauthenticated", "Nobody we know"),
-    ForbiddenError: (403, "forbidden", "Not allowed"),
-    NotFoundError: (404, "not-found", "No such thing"),
-    ConflictError: (409, "conflict", "It contradicts what is there"),
-    UnavailableError: (503, "unavailable", "Not available at the moment"),
+    InvalidInputError: (422, "invalid-input", "Invalid request"),
+    UnauthenticatedError: (401, "unauthenticated", "Not authenticated"),
+    ForbiddenError: (403, "forbidden", "Not permitted"),
+    NotFoundError: (404, "not-found", "Not found"),
+    ConflictError: (409, "conflict", "Conflict"),
+    UnavailableError: (503, "unavailable", "Unavailable"),
 }
+NO_ROUTE = "no such route: paths begin with /v1 or /amp, and have no slash at their end"
 DOCUMENT_BYTES = 2000
 DETAIL_BYTES = 300
 FIELD_BYTES = 100
@@ -47,7 +49,7 @@ CONTROL = re.compile(r"[\x00-\x1f]")  # JSON takes six bytes for one of these
 def response(error: Exception) -> Response:
     """Return the problem document that tells of this error."""
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
-        error = NotFoundError()  # no path, no flow, another tenant's: they look alike
+        error = NothingThereError(NO_ROUTE)
     document, headers = _described(error)
     return Response(
         encoded({name: value for name, value in document.items() if value}),
@@ -61,6 +63,8 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the document and the headers that go with it."""
     if isinstance(error, HTTPException):
         return _plain(error.status_code, error.detail), dict(error.headers or {})
+    if isinstance(error, TooManyStreamsError):
+        return _plain(429, str(error)), {"retry-after": str(RETRY_SECONDS)}
     kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
     if kind is None:
         return _plain(500, "the fault is ours; it was written down"), {}
@@ -147,7 +151,7 @@ class Problems:
         except Exception as error:
             if isinstance(error, BrokenOffError) or scope["type"] != "http":
                 raise
-            if begun or not isinstance(error, CrewlineError):
+            if begun or not isinstance(error, (CrewlineError, TooManyStreamsError)):
                 asked = {"method": scope["method"], "path": scope["path"]}
                 log.exception("a request failed unexpectedly", extra=asked)
             if begun:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import cpu
-from functions import _accept, _auth
+from functions._http import accept, auth
 
 NOT_MODIFIED = 304
 WORTH_BYTES = 500
@@ -43,7 +43,7 @@ def chosen(accept_encoding: str) -> Coding:
 
     Who takes no coding that we have gets none, even if it refuses that too: better than nothing.
     """
-    weights = _accept.weights(accept_encoding)
+    weights = accept.weights(accept_encoding)
     others = weights.get("*", 0.0)
     best = max(CODERS, key=lambda name: weights.get(name, others))
     weight = weights.get(best, others)
@@ -82,7 +82,7 @@ class Compressed:
 def _field(scope: Scope) -> str:
     lines = [value for name, value in scope["headers"] if name == b"accept-encoding"]
     field = b",".join(lines).decode("latin-1")
-    return field if len(field) <= _accept.FIELD_CHARACTERS else ""
+    return field if len(field) <= accept.FIELD_CHARACTERS else ""
 
 
 class _Sender:
@@ -118,7 +118,7 @@ class _Sender:
         """Return the body coded, and say so in the headers that are yet to be sent."""
         assert coding is not None  # noqa: S101 -- or nothing was held back
         # Who asks is known by now, and was not when the request came by.
-        coded = await cpu.run(_auth.tenant(self._scope), CODERS[coding], body, len(body))
+        coded = await cpu.run(auth.tenant(self._scope), CODERS[coding], body, len(body))
         kept = [line for line in start["headers"] if line[0] != b"content-length"]
         kept += [(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(coded))]
         start["headers"] = kept

@@ -13,7 +13,7 @@ from pydantic import BaseModel, FailFast, ValidationError
 from starlette.requests import Request
 
 from core.errors import POINTERS, InvalidInputError
-from functions import _body, _complaints
+from functions._http import bodies, complaints
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
@@ -23,8 +23,8 @@ LISTED = 1000  # complaints; pydantic makes a dict of each, so of more only the 
 
 
 async def read(request: Request, limit: int, model: type[Model], complaint: str) -> Model:
-    """Return the body. Raises InvalidInputError, or HTTPException as `_body.read_json`."""
-    return parse(await _body.read_json(request, limit), model, complaint)
+    """Return the body. Raises InvalidInputError, or HTTPException as `bodies.read_json`."""
+    return parse(await bodies.read_json(request, limit), model, complaint)
 
 
 def parse(value: Any, model: type[Model], complaint: str, *within: str | int) -> Model:
@@ -54,4 +54,4 @@ def _invalid(
     details = error.errors(include_input=False, include_url=False)
     for detail in details:
         detail["loc"] = (*within, *detail["loc"])
-    return _complaints.invalid(complaint, details)
+    return complaints.invalid(complaint, details)

@@ -1,0 +1,23 @@
+"""Costs: what reports and batches of calls cost.
+
+python -m benchmarks.costs --json
+"""
+
+import asyncio
+
+from benchmarks import cost_reports, parts, report
+
+
+def main() -> None:
+    """Measure and tell."""
+    chosen = report.options(__doc__)
+    few, many, reads, batches = (
+        (1_000, 20_000, 3, 5) if chosen.quick else (10_000, 1_000_000, 15, 40)
+    )
+    with parts.running() as running:
+        figures = asyncio.run(cost_reports.measured(running, few, many, reads, batches))
+    report.tell(figures, as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Settings, and the parts in which all that lasts is kept: the store, the log, the ledger, the objects."""
+
+import os
+from typing import TYPE_CHECKING
+
+from core.bootstrap.provider import provider
+
+if TYPE_CHECKING:
+    from core.adapters.upstash.commands import Commands
+    from core.adapters.upstash.keys import Keyspace
+    from core.adapters.upstash.partitions import PartitionCheck
+    from core.blobs import BlobStore
+    from core.config import Settings
+    from core.costs.recording import UsageBook
+    from core.crews.budgets import BudgetBook, Budgets
+    from core.crews.ledger import RunLedger
+    from core.flows import FlowLog
+    from core.flows.live import Hub
+    from core.flows.stream_limiter import StreamLimiter
+    from core.flows.values import LargeValues
+    from core.identity import Keys
+
+
+@provider
+def settings() -> "Settings":
+    """Return the settings of this process. Raises SettingsError."""
+    from core.config import Settings
+
+    return Settings.from_environ(os.environ)
+
+
+@provider
+def keys() -> "Keys":
+    """Return the keys that tokens are signed with."""
+    from core.identity import Keys
+
+    return Keys(settings().jwt_keys)
+
+
+@provider
+def redis() -> "Commands":
+    """Return Redis: one client for all that a process does, which keeps its sync token."""
+    from core.adapters.upstash.batches import BatchedReads
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.http import HttpRedis
+
+    client = HttpRedis(settings().redis_url, settings().redis_token)
+    return RetryingClient(BatchedReads(client))
+
+
+@provider
+def keyspace() -> "Keyspace":
+    """Return the names of the store's keys."""
+    from core.adapters.upstash.keys import Keyspace
+
+    return Keyspace(settings().partitions)
+
+
+@provider
+def partition_check() -> "PartitionCheck":
+    """Return what workers and sweeps ask before their first look for work."""
+    from core.adapters.upstash.partitions import PartitionCheck
+
+    return PartitionCheck(redis(), keyspace())
+
+
+@provider
+def flow_log() -> "FlowLog":
+    """Return the log of flows, for polling and following."""
+    from core.adapters.upstash.http import HttpPubSub
+    from core.adapters.upstash.log import UpstashFlowLog
+
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashFlowLog(redis(), pubsub, keyspace())
+
+
+@provider
+def hub() -> "Hub":
+    """Return the hub of this process, through which flows are watched."""
+    from core.flows.live import Hub
+
+    return Hub(flow_log())
+
+
+@provider
+def stream_limiter() -> "StreamLimiter":
+    """Return what counts the streams of this process, of whichever function they are."""
+    from core.flows.stream_limiter import StreamLimiter
+
+    return StreamLimiter(settings().streams_per_subject)
+
+
+@provider
+def ledger() -> "RunLedger":
+    """Return the run ledger."""
+    from core.adapters.upstash.ledger import UpstashRunLedger
+
+    return UpstashRunLedger(
+        redis(),
+        settings().flow_ttl_seconds,
+        keyspace(),
+        max_request_bytes=settings().max_request_bytes,
+    )
+
+
+@provider
+def operator_ledger() -> "RunLedger":
+    """Return the run ledger over Upstash's own client, for commands that a person runs."""
+    from core.adapters.upstash.commands import RetryingClient
+    from core.adapters.upstash.ledger import UpstashRunLedger
+    from core.adapters.upstash.sdk import SdkRedis
+
+    client = RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
+    return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace())
+
+
+@provider
+def budget_book() -> "BudgetBook":
+    """Return what holds and counts the money of model calls."""
+    from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.http import HttpPubSub
+
+    pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
+    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+
+
+@provider
+def budgets() -> "Budgets":
+    """Return the budgets of tenants."""
+    from core.adapters.upstash.budget_store import UpstashBudgets
+
+    return UpstashBudgets(redis(), keyspace())
+
+
+@provider
+def usage_book() -> "UsageBook":
+    """Return what counts calls that were made elsewhere."""
+    from core.adapters.upstash.usage import UpstashUsageBook
+
+    return UpstashUsageBook(redis(), keyspace())
+
+
+@provider
+def blobs() -> "BlobStore":
+    """Return the object store."""
+    from core.adapters.s3 import S3Blobs
+
+    return S3Blobs(settings().bucket, settings().s3_endpoint)
+
+
+@provider
+def values() -> "LargeValues":
+    """Return what keeps large values of flows in the object store."""
+    from core.flows.values import LargeValues
+
+    return LargeValues(blobs)

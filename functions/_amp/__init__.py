@@ -1,0 +1,1 @@
+"""CrewAI AMP's words for a flow: its requests, its answers, and the bodies of its webhooks."""

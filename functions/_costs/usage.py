@@ -1,0 +1,163 @@
+"""Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial, reduce
+from operator import add
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core import bootstrap, cpu
+from core.costs import recording
+from core.costs.provider_usage import read_usage
+from core.costs.rollup import DAY_MS, NOBODY
+from core.costs.token_counts import MOST_TOKENS, TokenCounts
+from core.costs.usage import Usage
+from core.crews import clock
+from core.errors import POINTERS, InvalidInputError
+from core.identity import Principal
+from core.json_text import compact
+from functions._http import bodies, models
+
+BODY_BYTES = 2 * 1024**2  # a thousand calls
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+
+
+class CallBody(BaseModel):
+    """One call of POST /v1/usage; `usage` is the provider's usage object, as it came."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
+    model: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
+    at: Annotated[str | None, Field(max_length=40)] = None
+    usage: dict[str, Any] | None = None
+    prompt_bytes: Annotated[int | None, Field(ge=0, le=MOST_TOKENS)] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
+    variant: Literal["standard", "batch", "flex", "priority", "fast"] = "standard"
+    required_quality: Literal["low", "high", "critical"] = "high"
+    crew: Name = NOBODY
+    task_type: Name = NOBODY
+    agent: Name = NOBODY
+    subject: Name | None = None
+
+    def tokens(self) -> TokenCounts | None:
+        """Return what the provider reported, None for nothing. Raises ValueError for what cannot be."""
+        if self.usage is None and self.prompt_bytes is None:
+            raise ValueError("is missing; or say prompt_bytes, to count a bound")
+        if self.usage is None:
+            return None
+        reported = read_usage(self.usage)
+        if reported is None:
+            raise ValueError("is no usage object of OpenAI, Anthropic, Gemini or Bedrock")
+        if not reported.sound:
+            raise ValueError("holds a number of tokens that cannot be")
+        return reported.tokens
+
+    def reported(
+        self, at_ms: int, tokens: TokenCounts | None, subject: str
+    ) -> recording.ReportedCall:
+        """Return the call; one that says nothing of its subject is that of whoever reports it."""
+        names = self.crew, self.task_type, self.agent, self.subject or subject, self.model
+        return recording.ReportedCall(
+            self.id,
+            at_ms,
+            names,
+            tokens,
+            self.prompt_bytes or 0,
+            self.max_output_tokens,
+            self.variant,
+            self.required_quality,
+        )
+
+
+class UsageBody(BaseModel):
+    """The body of POST /v1/usage."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    calls: Annotated[models.List[CallBody], Field(min_length=1, max_length=recording.MOST_CALLS)]
+
+
+async def count(request: Request, who: Principal) -> Response:
+    """Count calls; answer what each costs, and how the same call could cost less."""
+    body = await bodies.read_json(request, BODY_BYTES)
+    batch = await cpu.run(who.tenant, partial(_priced, who.subject), body)
+    known = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
+    text = await cpu.run(who.tenant, partial(_told, known), batch)
+    return Response(text, media_type="application/json")
+
+
+Batch = list[tuple[recording.ReportedCall, recording.RecordedCall]]
+
+
+def _priced(subject: str, body: Any) -> Batch:
+    """Return the calls of a body with what each costs. Raises InvalidInputError."""
+    asked = models.parse(body, UsageBody, "the body is no usage")
+    prices = bootstrap.prices()
+    reported = _reported(asked.calls, clock.now_ms(), subject)
+    return [(call, recording.recorded(call, prices)) for call in reported]
+
+
+def _told(known: set[str], batch: Batch) -> str:
+    """Return the answer to a batch of which some calls were known before."""
+    prices = bootstrap.prices()
+    told = [
+        {
+            "id": call.id,
+            "is_new": call.id not in known,
+            "usage": call.usage.public(),
+            "priced_by": call.rates.source if call.rates else None,
+            "savings": [
+                {"variant": saving.variant, "saves_nanodollars": saving.nanodollars}
+                for saving in recording.savings(reported, call.usage, prices)
+            ],
+        }
+        for reported, call in batch
+    ]
+    new = [call.usage for _, call in batch if call.id not in known]
+    total = reduce(add, new, Usage())
+    return compact({"recorded": len(new), "total": total.public(), "calls": told})
+
+
+def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[recording.ReportedCall]:
+    """Return the calls. Raises InvalidInputError for what cannot be counted."""
+    wrong, seen = dict[str, str](), set[str]()
+    reported = list[recording.ReportedCall]()
+    for at, call in enumerate(calls):
+        if call.id in seen:
+            wrong[f"/calls/{at}/id"] = "is in this request twice"
+        seen.add(call.id)
+        field = "at"
+        try:
+            at_ms = _time_ms(call.at, now_ms)
+            field = "usage"
+            reported.append(call.reported(at_ms, call.tokens(), subject))
+        except ValueError as error:
+            wrong[f"/calls/{at}/{field}"] = str(error)
+        if len(wrong) >= POINTERS:
+            break
+    if wrong:
+        raise InvalidInputError("the body is no usage", wrong)
+    return reported
+
+
+def _time_ms(text: str | None, now_ms: int) -> int:
+    """Return a time in ISO 8601. Raises ValueError for what is none, or cannot be counted any more."""
+    if text is None:
+        return now_ms
+    try:
+        at = datetime.fromisoformat(text)
+        at_ms = round(at.timestamp() * 1000) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        at_ms = None
+    if at_ms is None:
+        raise ValueError("must be a time with its zone, such as 2026-11-25T12:00:00Z")
+    if at_ms > now_ms + recording.FUTURE_MS:
+        raise ValueError("lies in the future")
+    if at_ms < now_ms - recording.OLDEST_DAYS * DAY_MS:
+        raise ValueError(f"is more than {recording.OLDEST_DAYS} days ago")
+    return at_ms

@@ -1,0 +1,1 @@
+"""What a process of any function has: one event loop, a clock of its host, a log by request."""
