@@ -50,7 +50,9 @@ class FlowControl:
         """
         for _ in range(TRIES):
             state = await self.ledger.state(tenant, flow, fresh=True)
-            if review is not None and (state.question is None or state.question["review"] != review):
+            if review is not None and (
+                state.question is None or state.question["review"] != review
+            ):
                 return state
             if state.head.status is Status.CANCELLED:
                 return state
