@@ -172,7 +172,7 @@ class FlowControl:
 
 def _question(state: Flow, review: str | None) -> dict[str, Any]:
     """Return what the flow asks a person, if that is what is answered."""
-    asked = state.waiting
+    asked = state.question
     if asked is None:
         raise ConflictError("the flow waits for nobody")
     if review is None:
