@@ -30,6 +30,7 @@ INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
 UPLOAD_BYTES = 512 * 1024**2
 UPLOAD_SECONDS = 900
 UPLOAD_COMMAND = "curl --data-binary @FILE -H 'content-type: application/octet-stream'"
+FORM = "application/x-www-form-urlencoded"  # what curl -d sends, without the file's line ends
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
 
 router = APIRouter()
@@ -136,8 +137,9 @@ async def input_create(
     size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
 ) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
-    if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        raise HTTPException(415, f"send the bytes of the file alone: {UPLOAD_COMMAND}")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("multipart/") or kind == FORM:
+        raise HTTPException(415, f"a form is no file; send the bytes of the file: {UPLOAD_COMMAND}")
     data = await bodies.read_bytes(request, INLINE_BYTES, "; send ?size=N for a URL to PUT more to")
     if bool(data) == (size is not None):
         raise InvalidInputError("send the bytes of the input, or else only their `size`")

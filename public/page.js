@@ -1,4 +1,5 @@
 // The page: choose a crew, launch it, watch it.
+import * as budgets from "./budgets.js";
 import * as crewline from "./crewline.js";
 import { at, dollars, element, number, pill } from "./elements.js";
 import * as feed from "./feed.js";
@@ -57,7 +58,14 @@ async function showCrews() {
   at("crew").disabled = at("launch").disabled = !crews.length;
   showInputs();
   at("broken").replaceChildren(...(known.broken ?? []).map(brokenCrew));
-  if (token()) await showRecent();
+  if (token()) await Promise.all([showRecent(), showBudgets()]);
+}
+
+/** Show what may be spent, to whoever may know it. */
+async function showBudgets() {
+  const { budgets: known } = await ask("/v1/budgets").catch(() => ({ budgets: [] }));
+  at("budgets-title").hidden = !known.length;
+  at("budgets").replaceChildren(...budgets.lines(known));
 }
 
 const brokenCrew = ({ name, file, line, error }) =>
@@ -122,7 +130,7 @@ function onEvent(event, id) {
 
 function onState(state) {
   const { crew, id, usage, steps, output, error, waiting } = state;
-  if (status !== state.status) showRecent().catch(() => {});
+  if (status !== state.status) showRecent().then(showBudgets).catch(() => {});
   status = state.status;
   at("title").replaceChildren(`${crew} `, element("small", { textContent: id }));
   at("status").className = `pill ${status}`;

@@ -1,34 +1,26 @@
-"""How the bytes of a CSV are to be read: its encoding, delimiter, quote character and header.
+"""How the bytes of a CSV are to be read: its encoding.
 
 UTF-8 is proven by decoding all that was read, since one Latin-1 letter may stand in its last line;
 a byte order mark is believed on the same terms. A file in which more letters are UTF-8 than bytes are
-not is UTF-8 with a few bytes that went wrong. What else is not UTF-8 is told apart by
-charset-normalizer, held to the two candidates we promise and shown only the lines that are not plain
-ASCII. The dialect is clevercsv's, from a bounded sample.
+not is UTF-8 with a few bytes that went wrong. What else is not UTF-8 is guessed by chardet, which is
+shown only the lines that are not plain ASCII and held to what exports are written in: the code pages of
+Windows, and those of East Asia. A guess is a guess: whoever reads it is told (`is_guess`).
 """
 
 import codecs
-import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import dropwhile, islice
+from collections.abc import Iterator
 
-import charset_normalizer
-import clevercsv
+import chardet
 
-from crews.import_mapping.header import header_place, is_a_row, is_blank
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.sample import Sample
 
 SAMPLE_BYTES = 1 << 15
-SAMPLE_CHARS = 1 << 14
-# clevercsv tries each cell as an address of the web or of mail, in time that grows with the square
-# of a word's length and more: 16,000 letters "a.a.a." take it half a minute.
-_LONG_WORD = re.compile(r"""([^\s,;|"']{64})[^\s,;|"']+""")
-
-# As Excel reads and writes it, before the header: which character stands between cells.
-_SEPARATOR_LINE = re.compile(r"""\s*"?sep\s*=[ ]*([^\s\w"]|\t)[ ]*"?\s*""", re.IGNORECASE)
+_GUESSES = [f"cp125{n}" for n in range(9)] + [
+    "cp874", "cp932", "cp949", "gb18030", "big5hkscs", "euc_jis_2004", "iso8859-2", "iso8859-7",
+]  # fmt: skip
 BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -37,38 +29,19 @@ BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF16_BE: "utf-16",
 }
 UNREADABLE = "\ufffd"  # in the place of bytes that are no text
-_USUAL = ",;\t|"
-_BINARY = "The file is binary, not a CSV; export it as CSV and upload that."
-CONTAINERS = {
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"\x1f\x8b": "a gzip archive",
-    b"%PDF": "a PDF",
-    b"PAR1": "a Parquet file",
-    b"<": "HTML or XML",
-    b"{": "JSON",
-    b"[{": "JSON",
+_CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b\x1c\x1d\x1e\x1f"})
+KANA, FIRST_KANA = range(0xA1, 0xE0), range(0xA6, 0xC0)
+WRONG_ZEROS = 0.1  # of those in their place, up to which zeros are halves of characters
+CONTROL_SHARE = 0.05  # of bytes that are in no text, from which on a file is none
+CONTAINERS = {  # how a file begins, and what it is
+    rb"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    rb"\xd0\xcf\x11\xe0": "an Excel workbook",
+    rb"\x1f\x8b": "a gzip archive",
+    rb"%PDF": "a PDF",
+    rb"PAR1": "a Parquet file",
+    rb"<": "HTML or XML",
+    rb"\{|\[\s*[\[{]": "JSON",
 }
-
-
-class BadCsv(ValueError):  # noqa: N818 -- it names the file, not the failure
-    """The file cannot be read as a CSV; the message is one sentence that says what to do."""
-
-    is_fatal = True  # no agent can map columns that it has not seen
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How rows are cut into cells, and where the header is.
-
-    `lines` are before what is cut: Excel's `sep=`. `titles` are rows before the header.
-    """
-
-    delimiter: str
-    quote: str = '"'
-    blanks: bool = False  # stand after delimiters, before a quote
-    lines: int = 0
-    titles: int = 0
 
 
 def decoded(sample: Sample) -> tuple[str, str]:
@@ -77,7 +50,7 @@ def decoded(sample: Sample) -> tuple[str, str]:
     Raises BadCsv for an empty or binary file, and one that is not what its byte order mark says.
     """
     head = sample.data[:SAMPLE_BYTES]
-    marked = _byte_order_mark(head) or _unmarked_utf_16(head)
+    marked = _byte_order_mark(head) or _unmarked_wide(head)
     if marked is None:
         _refuse_binary(head)
     for encoding, errors in [(marked, "strict")] if marked else _unmarked(sample.data):
@@ -88,78 +61,31 @@ def decoded(sample: Sample) -> tuple[str, str]:
     raise BadCsv(f"The file begins as {name} but is not so throughout; save it anew as UTF-8.")
 
 
-def detect_dialect(sample: str) -> Dialect:
-    """Return how a text is cut, of which this is the beginning.
-
-    Raises BadCsv when nothing cuts the header into more than one column, or there is no header.
-    """
-    if "\0" in sample:
-        raise BadCsv(_BINARY)
-    dialect = _dialect(sample)
-    cut = list(rows(io.StringIO(sample, newline=""), dialect))
-    if len(sample) > SAMPLE_CHARS and len(cut) > 1:
-        cut.pop()  # the sample ends in it
-    place = header_place(cut) if dialect.delimiter in _USUAL else 0  # a blank would cut titles, too
-    header, body = cut[place] if cut else [], cut[place + 1 :]
-    if len(header) < 2 or dialect.delimiter.isalnum():  # noqa: PLR2004 -- a table has two columns
-        raise BadCsv(
-            "Only one column was found; separate the columns by a comma, semicolon, tab or pipe."
-        )
-    if is_a_row(header, body):
-        raise BadCsv("The first line holds values, not column names; add a header row.")
-    return replace(dialect, titles=place)
-
-
-def _dialect(sample: str) -> Dialect:
-    if said := _SEPARATOR_LINE.fullmatch(sample.partition("\n")[0]):
-        return Dialect(said[1], lines=1)
-    try:
-        found = clevercsv.Detector().detect(_LONG_WORD.sub(r"\1", _whole_lines(sample)))
-    except Exception as error:  # its own parser's, for one, are of a class that it does not export
-        raise BadCsv(f"The file cannot be read as a CSV ({error}); check its quotes.") from error
-    if not found:
-        return Dialect(",")
-    delimiter, quote = found.delimiter or ",", found.quotechar or '"'
-    return Dialect(delimiter, quote, blanks=f"{delimiter} {quote}" in sample)
-
-
-def rows(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
-    """Cut lines into cells; a row of an empty line has none."""
-    return csv.reader(
-        islice(lines, dialect.lines, None),
-        delimiter=dialect.delimiter,
-        quotechar=dialect.quote,
-        skipinitialspace=dialect.blanks,
-    )
-
-
-def table(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
-    """Yield the header, then the rows below it; empty ones as they stand."""
-    cut = islice(rows(lines, dialect), dialect.titles, None)
-    return dropwhile(is_blank, cut)
-
-
 def _byte_order_mark(head: bytes) -> str | None:
     return next((name for mark, name in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
 
 
-def _unmarked_utf_16(head: bytes) -> str | None:
-    """Return how a file without a mark is read whose zeros are halves of characters: all even or odd."""
-    halves = {place % 2 for place, byte in enumerate(head) if byte == 0}
-    if len(halves) != 1:
-        return None
-    encoding = "utf-16-be" if halves == {0} else "utf-16-le"
-    return encoding if "\n" in head.decode(encoding, "ignore") else None
+def _unmarked_wide(head: bytes) -> str | None:
+    """Return how a file without a mark is read in which zeros are parts of characters."""
+    zeros = [head[place::4].count(0) for place in range(4)]
+    by_zeros = {  # how many are where none belong, of those that are
+        "utf-32-le": zeros[0] / (min(zeros[1:]) or 1),
+        "utf-32-be": zeros[3] / (min(zeros[:3]) or 1),
+        "utf-16-le": (zeros[0] + zeros[2]) / (zeros[1] + zeros[3] or 1),
+        "utf-16-be": (zeros[1] + zeros[3]) / (zeros[0] + zeros[2] or 1),
+    }
+    wide = (name for name, wrong in by_zeros.items() if any(zeros) and wrong < WRONG_ZEROS)
+    return next((name for name in wide if "\n" in head.decode(name, "ignore")), None)
 
 
 def _refuse_binary(head: bytes) -> None:
     if not head.strip():
         raise BadCsv("The file is empty; upload a CSV with a header row and at least one row.")
-    for magic, what in CONTAINERS.items():
-        if head.lstrip().startswith(magic):
+    for pattern, what in CONTAINERS.items():
+        if re.match(pattern, head.lstrip()):
             raise BadCsv(f"The file is {what}, not a CSV; export it as CSV and upload that.")
-    if b"\0" in head:
-        raise BadCsv(_BINARY)
+    if len(head.translate(None, _CONTROLS)) < (1 - CONTROL_SHARE) * len(head):
+        raise BadCsv("The file is binary, not a CSV; export it as CSV and upload that.")
 
 
 def _unmarked(data: bytes) -> Iterator[tuple[str, str]]:
@@ -168,13 +94,31 @@ def _unmarked(data: bytes) -> Iterator[tuple[str, str]]:
     sample = _lines_beyond_ascii(data)
     if _is_mostly_utf_8(sample):
         yield "utf-8", "replace"
-    yield _legacy_encoding(sample), "strict"
-    yield "latin-1", "strict"
+    guess = _guess(sample)
+    yield guess, "strict"
+    yield guess, "replace"
 
 
-def _legacy_encoding(sample: bytes) -> str:
-    found = charset_normalizer.from_bytes(sample, cp_isolation=["cp932", "cp1252"]).best()
-    return found.encoding if found else "cp1252"
+def is_guess(encoding: str) -> bool:
+    """Whether an encoding is neither proven nor said by the file."""
+    return not encoding.startswith("utf")
+
+
+def _guess(sample: bytes) -> str:
+    """Return Python's name of the encoding that letters are most likely in."""
+    found = chardet.detect(sample, include_encodings=_GUESSES)["encoding"]
+    name = codecs.lookup(found or "cp1252").name
+    return "cp932" if name == "cp1251" and _is_kana(sample) else name
+
+
+def _is_kana(sample: bytes) -> bool:
+    """Whether letters are Japan's half-width kana, which chardet takes for Cyrillic capitals.
+
+    Those have no codes that every fourth of kana has, and no text is written in them alone.
+    """
+    letters = [byte for byte in sample if byte >= KANA.start]
+    first = sum(byte in FIRST_KANA for byte in letters)
+    return all(byte in KANA for byte in letters) and first * 4 > len(letters)
 
 
 def _is_mostly_utf_8(sample: bytes) -> bool:
@@ -199,9 +143,3 @@ def _decode(sample: Sample, encoding: str, errors: str) -> str | None:
         )
     except UnicodeDecodeError:
         return None
-
-
-def _whole_lines(sample: str) -> str:
-    """Drop the last line where the sample was cut in it."""
-    cut = sample[:SAMPLE_CHARS]
-    return cut if len(sample) <= SAMPLE_CHARS else cut[: cut.rfind("\n") + 1] or cut

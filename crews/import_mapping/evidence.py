@@ -8,7 +8,7 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -94,13 +94,23 @@ def broken(column: Column, field: Field) -> str | None:
     """The rule of the schema that the column's values break, in words; None if they keep all."""
     if column.empty:
         return None
+    if field.numeric and column.numeric_share < NUMERIC_SHARE:
+        return "its values are no numbers"
     if field.numeric and not _within(column, field.limits):
-        return f"its values are not numbers from {field.limits[0]:g} to {field.limits[1]:g}"
+        return f"its values are not from {field.limits[0]:g} to {field.limits[1]:g}"
     if field.matches and _share(column, field.matches) < LOOKS_RIGHT:
         return f"its values do not look like {field.name}"
     if field.unique and not _unique(column):
         return "its values repeat"
     return None
+
+
+def obstacle(column: Column, wanted: Sequence[Field]) -> tuple[str, float] | None:
+    """Why a column does not serve the field that its name says, and how surely it says it."""
+    named = ((likeness(column.name, field.names, field.neutral), field) for field in wanted)
+    said, field = max(named, key=lambda pair: pair[0], default=(0.0, None))
+    rule = broken(column, field) if field and said >= LOOKS_RIGHT else None
+    return (f"its name says {field.name}, but {rule}", said) if field and rule else None
 
 
 def examples_share(column: Column, field: Field) -> float:
@@ -131,7 +141,7 @@ def _discount(column: Column, field: Field) -> float:
 
 def _within(column: Column, limits: tuple[float, float]) -> bool:
     low, high = column.range or (float("inf"), float("-inf"))
-    return column.numeric_share >= NUMERIC_SHARE and limits[0] <= low and high <= limits[1]
+    return limits[0] <= low and high <= limits[1]
 
 
 def _share(column: Column, holds: Callable[[str], object]) -> float:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from crews.import_mapping.numerals import with_comma, with_point
+from crews.import_mapping.numerals import bare, with_comma, with_point
+from crews.import_mapping.rows import Row
 
 _KINDS = {
     "mail": re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"),
@@ -18,10 +19,8 @@ _KINDS = {
 _DIGITS = 10  # of a number, more of which count nothing that names a column
 _CELL_CHARS = 200  # of a cell, by which its kind is told
 
-Row = list[str]
 
-
-def is_blank(row: Row) -> bool:
+def is_blank(row: Sequence[str]) -> bool:
     """Whether no cell holds anything."""
     return not any(cell.strip() for cell in row)
 
@@ -40,12 +39,12 @@ def header_place(rows: Sequence[Row]) -> int:
     return below[0] if cut * 2 >= len(after) else filled[0]
 
 
-def _is_title(row: Row) -> bool:
+def _is_title(row: Sequence[str]) -> bool:
     """Whether the first cell alone holds something; a table of two may have a column without name."""
     return len(row) != 2 and is_blank(row[1:])  # noqa: PLR2004 -- see above
 
 
-def is_a_row(header: Row, body: Sequence[Row]) -> bool:
+def is_a_row(header: Sequence[str], body: Sequence[Row]) -> bool:
     """Whether a first row is no header: more of its cells are of their column's kind than are not.
 
     Only columns count whose cells are all numbers, all dates, all addresses of mail or of the web.
@@ -67,13 +66,13 @@ def _kinds(body: Sequence[Row], place: int) -> list[str]:
 
 
 def _kind(cell: str) -> str:
-    text = cell.strip()[:_CELL_CHARS]
+    text = bare(cell.strip()[:_CELL_CHARS])
     if with_point(text) is not None or with_comma(text) is not None:
         return "number"
     return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(text)), "")
 
 
-def _numbers_that_name(header: Row) -> set[int]:
+def _numbers_that_name(header: Sequence[str]) -> set[int]:
     """Return the places of numbers that go up by equal steps, like years: those are names."""
     digits = [cell.strip() for cell in header]
     places = [n for n, cell in enumerate(digits) if cell.isdecimal() and len(cell) < _DIGITS]

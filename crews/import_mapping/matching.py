@@ -18,7 +18,7 @@ from typing import Any
 from scipy.optimize import linear_sum_assignment
 
 from crews.import_mapping.cpu_limit import cpu_limit
-from crews.import_mapping.evidence import Column, Fit, broken, fit
+from crews.import_mapping.evidence import Column, Fit, broken, fit, obstacle
 from crews.import_mapping.relations import composites, repeats, twins
 from crews.import_mapping.target import Field, fields
 
@@ -234,6 +234,8 @@ def _verdict(
         return Mapped(column.name, None, COMPOSED, reasons[column.name])
     rival = _best([option for field in wanted if (option := fit(column, field))])
     doubt = min(rival.score, LEARNED) if rival else 0.0
+    if doubt < ACCEPTED and (found := obstacle(column, wanted)):
+        return Mapped(column.name, None, round(1 - found[1] / 2, 2), found[0])
     reason = "another column fits better" if doubt >= ACCEPTED else "no field fits it well"
     return Mapped(column.name, None, round(min(1 - doubt, LEARNED), 2), reason)
 

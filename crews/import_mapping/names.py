@@ -16,6 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from crews.import_mapping.cpu_limit import check_cpu_limit
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_NAMESPACE = re.compile(r"^(?:\w+\.)+(?=\w+$)")
 _VOWELS = re.compile("[aeiou]")
 _LETTERS = str.maketrans(
     {
@@ -40,6 +41,15 @@ AMBIGUOUS = 0.55  # two letters of one word: ST
 BEGINNING, MIDDLE_LEFT_OUT = 1, 0
 LEFT_OVER = 0.3
 SHORT_WORD = 5  # words up to this length that differ in one letter mean different things
+# Words in names of columns, of which one letter makes another word: no slip of the pen.
+_OTHER_WORDS = """
+approved approver banking barking billing change charge closed consent contact content context contract
+country county customer dating device devise employed employee employer expect export import impact
+latter letter license marker market manager massage message missing mission parent patent patient person
+police policy poster posted product project receiver received section session station statue status
+tender vendor
+"""
+OTHER_WORDS = frozenset(_OTHER_WORDS.split())
 COMPOUND_PART = 3  # shorter parts of a compound are chance
 NAME_CHARACTERS, NAME_WORDS = 100, 10  # what is read of a name: work grows with their squares
 ABBREVIATION_CHARACTERS = 24
@@ -50,9 +60,9 @@ PERMUTED = 3  # phrases up to this many words may stand in any order
 def words(name: str) -> tuple[str, ...]:
     """Lower-case words without accents: `StreetName`, `gis.STREET_NAME` -> street, name.
 
-    Of a name longer than anybody gives a column, the beginning.
+    Other points are those of abbreviations: `Mgr. Email` -> mgr, email. Of a name longer than anybody gives a column, the beginning.
     """
-    last = name.rsplit(".", 1)[-1][:NAME_CHARACTERS]
+    last = _NAMESPACE.sub("", name)[:NAME_CHARACTERS]
     plain = unicodedata.normalize("NFKD", last.translate(_LETTERS))
     kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return tuple(word.lower() for word in _WORD.findall(kept)[:NAME_WORDS])
@@ -112,8 +122,11 @@ def _endings(column: list[str], phrase: str) -> list[float]:
     if len(phrase) < (COMPOUND_PART if phrase.isascii() else 2):
         return []
     size = len("".join(column))
-    found = (word.endswith(phrase) if phrase.isascii() else phrase in word for word in column)
-    return [len(phrase) / size for end in found if end]
+    if not phrase.isascii():
+        return [len(phrase) / size for word in column if phrase in word]
+    least = len(phrase) + COMPOUND_PART  # page is no age, and update no date
+    found = (word for word in column if word.endswith(phrase))
+    return [len(phrase) / size for word in found if word == phrase or len(word) >= least]
 
 
 @lru_cache(50_000)
@@ -135,7 +148,11 @@ def _spelling(short: str, phrase: tuple[str, ...]) -> float:
 
 
 def _misspells(short: str, whole: str) -> bool:
-    return min(len(short), len(whole)) > SHORT_WORD and Levenshtein.distance(short, whole) == 1
+    """Whether one letter went wrong; not the last, in which endings differ, and to no other word."""
+    if min(len(short), len(whole)) <= SHORT_WORD or short in OTHER_WORDS:
+        return False
+    is_ending = len(short) == len(whole) and short[:-1] == whole[:-1]
+    return not is_ending and Levenshtein.distance(short, whole) == 1
 
 
 def _shortening(short: str, word: str) -> float:

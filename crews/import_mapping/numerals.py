@@ -1,4 +1,4 @@
-"""Numbers as people write them: 1,234.5 and 1.234,5 and 64,11438660967.
+"""Numbers as people write them: 1,234.5 and 1.234,5 and 64,11438660967; $12.50, (12.50) and 12,5 %.
 
 One cell may read both ways ("24,348"), a column seldom does, so a column counts both readings
 and keeps the one that explains more cells. A tie goes to the decimal point.
@@ -7,9 +7,45 @@ and keeps the one that explains more cells. A tie goes to the decimal point.
 import re
 from dataclasses import dataclass, field
 
-_POINT = re.compile(r"[+-]?(\d{1,3}([,' \u00a0]\d{3})+|\d+)?(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
-_COMMA = re.compile(r"[+-]?(\d{1,3}([.' \u00a0]\d{3})+|\d+)?(,\d+)?(e[+-]?\d+)?", re.IGNORECASE)
-_GROUPING = str.maketrans("", "", "' \u00a0")
+NO_VALUES = frozenset({"-", "--", "—", "n/a", "#n/a", "na", "n.a.", "null", "none", "nil", "nan"})
+SIGN_CHARS = 6  # before the first digit of an amount
+_DIGITS = frozenset("0123456789")
+NUMBER_CHARS = 60  # more are no number
+_BLANK = " \u00a0\u2009\u202f"
+_POINT = re.compile(
+    rf"[+-]?(\d{{1,3}}([,'{_BLANK}]\d{{3}})+|\d{{1,2}}(,\d\d)+,\d{{3}}|\d+)?(\.\d+)?(e[+-]?\d+)?",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(
+    rf"[+-]?(\d{{1,3}}([.'{_BLANK}]\d{{3}})+|\d+)?(,\d+)?(e[+-]?\d+)?", re.IGNORECASE
+)
+_GROUPING = str.maketrans("", "", "'" + _BLANK)
+_SIGNS = str.maketrans({"\N{MINUS SIGN}": "-", "\N{RIGHT SINGLE QUOTATION MARK}": "'"})
+# Signs and codes of ISO 4217 that stand before or after amounts; other capitals are codes of things.
+_CURRENCY = (
+    r"(?:(?:US|CA|AU|NZ|HK|A|C|R|S)?\$|[€£¥₹₽₩₺₴₪฿₫₦₱]|kr\.?|zł|Kč|Ft|lei|Rs\.?|Fr\.|"
+    "EUR|USD|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|ISK|PLN|CZK|HUF|RON|BGN|TRY|RUB|UAH|"
+    "BRL|MXN|ARS|CLP|COP|ZAR|ILS|KRW|SGD|HKD|TWD|THB|IDR|MYR|PHP|VND|AED|SAR|EGP|NGN|KES)"
+)
+_AMOUNT = re.compile(
+    rf"(?P<before>[+-]?)[{_BLANK}]*{_CURRENCY}?[{_BLANK}]*(?P<sign>[+-]?)(?P<digits>[\d.,].*?)"
+    rf"[{_BLANK}]*(?:{_CURRENCY}|%)?[{_BLANK}]*(?P<after>-?)"
+)
+
+
+def bare(text: str) -> str:
+    """Take currency, percent and brackets off an amount: (1,234.50 EUR) -> -1,234.50."""
+    if len(text) > NUMBER_CHARS or (text.isascii() and text[:1].isdigit() and text[-1:].isdigit()):
+        return text
+    plain = text.translate(_SIGNS)
+    is_negative = plain.startswith("(") and plain.endswith(")")
+    found = _AMOUNT.fullmatch(plain[1:-1] if is_negative else plain)
+    if not found:
+        return plain
+    signs = [sign for sign in (found["before"], found["sign"], found["after"]) if sign]
+    if len(signs) + is_negative > 1:
+        return plain
+    return ("-" if is_negative or "-" in signs else "") + found["digits"]
 
 
 def with_point(text: str) -> float | None:
@@ -48,14 +84,19 @@ class Reading:
 
 @dataclass
 class Numbers:
-    """Both readings of a column, fed cell by cell."""
+    """Both readings of a column, fed cell by cell; `absent` counts the cells that say "no value"."""
 
     point: Reading = field(default_factory=Reading)
     comma: Reading = field(default_factory=Reading)
+    absent: int = 0
 
     def add(self, cell: str) -> None:
-        self.point.add(with_point(cell))
-        self.comma.add(with_comma(cell))
+        if _DIGITS.isdisjoint(cell[:SIGN_CHARS]):  # most words are spared the trial
+            self.absent += len(cell) <= SIGN_CHARS and cell.casefold() in NO_VALUES
+            return
+        text = bare(cell)
+        self.point.add(with_point(text))
+        self.comma.add(with_comma(text))
 
     @property
     def best(self) -> Reading:

@@ -8,22 +8,18 @@ a reader can tell how columns hang together: that FULLADDR says again what NUMBE
 import csv
 import io
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from crews.import_mapping.decoding import (
-    SAMPLE_CHARS,
-    UNREADABLE,
-    BadCsv,
-    Dialect,
-    decoded,
-    detect_dialect,
-    table,
-)
+from crews.import_mapping.decoding import UNREADABLE, decoded, is_guess
+from crews.import_mapping.dialect import SAMPLE_CHARS, detect_dialect, table
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.header import Body, is_blank
 from crews.import_mapping.numerals import Numbers
+from crews.import_mapping.rows import Places, Row, Rows
 from crews.import_mapping.sample import Sample, read_sample
 
 SAMPLE_ROWS = 10
@@ -33,12 +29,13 @@ CELL_CHARS = 60
 NAME_CHARS = 200
 COLUMN_LIMIT = 500
 RAGGED_SHARE = 0.1
+_ROUNDED = re.compile(r"\d\.\d+E\+\d\d")
 LINE_CHARS = 1 << 19  # a line with more is no row of a table
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column; shares are of the rows (`numeric_share`: of the cells that are not empty)."""
+    """One column; shares are of the rows (`numeric_share`: of the cells that are not empty, and do not say so as N/A does)."""
 
     name: str
     empty_share: float
@@ -74,14 +71,21 @@ def profile_csv(stream: BinaryIO) -> Profile:
 
 def profile_sample(sample: Sample) -> Profile:
     """Profile what was read of a CSV. Raises as `profile_csv` does."""
-    encoding, text = decoded(sample)
+    encoding, whole = decoded(sample)
+    text = whole.replace("\0", "")
     try:
         dialect = detect_dialect(text[: SAMPLE_CHARS + 1])
-        cut = table(_lines(text), dialect)
+        rows = Rows(_lines(text), dialect, len(text), sample.is_cut)
+        cut = table(rows, dialect)
         found = _Table.read(_without_last(cut) if sample.is_cut else cut)
     except csv.Error as error:
         raise BadCsv(f"The file breaks off as a CSV ({error}); check its quotes.") from error
-    return found.profile(sample, encoding, dialect)
+    found.notes += _nulls(len(whole) - len(text))
+    return found.profile(sample, encoding, rows)
+
+
+def _nulls(count: int) -> list[str]:
+    return [f"{count} NUL characters were left out"] if count else []
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -93,7 +97,7 @@ def _lines(text: str) -> Iterator[str]:
         yield line
 
 
-def _without_last(found: Iterator[list[str]]) -> Iterator[list[str]]:
+def _without_last(found: Iterator[Row]) -> Iterator[Row]:
     """Leave out the row in which what was read ends."""
     before = next(found, None)
     for row in found:
@@ -110,6 +114,8 @@ class _Column:
     shortest: int | None = None
     longest: int = 0
     filled: int = 0
+    zeros: int = 0  # codes of digits that begin with one
+    rounded: int = 0  # as spreadsheets write long numbers
     numbers: Numbers = field(default_factory=Numbers)
     values: Counter[str] = field(default_factory=Counter)
 
@@ -120,10 +126,17 @@ class _Column:
         self.filled += 1
         self.shortest = len(cell) if self.shortest is None else min(self.shortest, len(cell))
         self.longest = max(self.longest, len(cell))
-        if cell[-1].isdigit():  # every number ends in a digit; most words are spared the trial
-            self.numbers.add(cell)
+        self.numbers.add(cell)
+        self.zeros += cell[0] == "0" and len(cell) > 1 and cell.isdecimal()
+        self.rounded += "E+" in cell and bool(_ROUNDED.fullmatch(cell))
         if (value := cell[:CELL_CHARS]) in self.values or len(self.values) < DISTINCT_LIMIT:
             self.values[value] += 1
+
+    def notes(self, name: str) -> Iterator[str]:
+        if self.zeros:
+            yield f"column {name!r} has {self.zeros} codes that begin with a zero; import it as text"
+        if self.rounded:
+            yield f"column {name!r} has {self.rounded} numbers like 1.23E+17, whose last digits are lost"
 
     def profile(self, name: str, samples: list[str]) -> ColumnProfile:
         numbers, rows = self.numbers.best, self.empty + self.filled
@@ -132,7 +145,7 @@ class _Column:
             empty_share=_share(self.empty, rows),
             distinct=len(self.values),
             length=(self.shortest or 0, self.longest),
-            numeric_share=_share(numbers.count, self.filled),
+            numeric_share=_share(numbers.count, self.filled - self.numbers.absent),
             range=(numbers.low, numbers.high) if numbers.count else None,
             integer=bool(numbers.count) and numbers.integers,
             frequent=self.values.most_common(FREQUENT_VALUES),
@@ -148,30 +161,34 @@ class _Table:
     notes: list[str]
     columns: list[_Column]
     rows: int = 0
-    mended: int = 0
-    ragged: int = 0  # of those mended: rows that look as if they were cut in the wrong places
+    mended: Places = field(default_factory=Places)
+    ragged: Places = field(
+        default_factory=Places
+    )  # of those mended: rows that look as if they were cut in the wrong places
     footer: int = 0
-    unreadable: int = 0  # rows with bytes that are no text
+    unreadable: Places = field(default_factory=Places)  # rows with bytes that are no text
     reservoir: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @classmethod
-    def read(cls, lines: Iterator[list[str]]) -> "_Table":
-        names, notes = _header(next(lines, []))
+    def read(cls, rows: Iterator[Row]) -> "_Table":
+        names, notes = _header(next(rows, []))
         table = cls(names, notes, [_Column() for _ in names])
         draw = random.Random(0)  # noqa: S311 -- a repeatable sample, no secret
-        body = Body(lines)
+        body = Body(rows)
         for row in body:
             table._add(row, draw)
         table.footer = body.left_out
         table._refuse_if_hopeless()
         return table
 
-    def _add(self, row: list[str], draw: random.Random) -> None:
+    def _add(self, row: Row, draw: random.Random) -> None:
         width = len(self.names)
         too_long = not is_blank(row[width:])  # Chase's rows end in a delimiter more than the header
-        self.unreadable += any(UNREADABLE in cell for cell in row)
-        self.mended += too_long or len(row) < width
-        self.ragged += too_long or len(row) == 1  # Excel leaves empty cells at the end out
+        too_short = len(row) < width
+        self.unreadable.add(row.line, any(UNREADABLE in cell for cell in row))
+        self.mended.add(row.line, too_long or too_short)
+        # Excel leaves out empty cells at the end.
+        self.ragged.add(row.line, too_long or (too_short and len(row) == 1))
         cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
         for column, cell in zip(self.columns, cells, strict=True):
             column.add(cell)
@@ -187,34 +204,43 @@ class _Table:
     def _refuse_if_hopeless(self) -> None:
         if not self.rows:
             raise BadCsv("The file has a header but no rows; upload it with its data.")
-        if self.ragged > max(1, self.rows * RAGGED_SHARE):
+        if self.ragged.count > max(1, self.rows * RAGGED_SHARE):
             raise BadCsv(
-                f"{self.ragged} of {self.rows} rows do not have the header's"
-                f" {len(self.names)} cells; check the delimiter and the quotes."
+                f"{self.ragged.count} of {self.rows} rows, the first in line {self.ragged.line}, do"
+                f" not have the header's {len(self.names)} cells; check the delimiter and the quotes."
             )
 
-    def profile(self, sample: Sample, encoding: str, dialect: Dialect) -> Profile:
+    def profile(self, sample: Sample, encoding: str, rows: Rows) -> Profile:
         samples = [cells for _, cells in sorted(self.reservoir)]
         columns = [
             column.profile(name, [cells[place] for cells in samples])
             for place, (name, column) in enumerate(zip(self.names, self.columns, strict=True))
         ]
-        mended = [f"{self.mended} rows were padded or cut to the header's length"]
-        footer = [f"{self.footer} lines below the last row were left out"]
-        titles = [f"{dialect.titles} lines above the header were left out"]
         first = [f"these are the first {self.rows} rows of the file; the rest was not read"]
-        notes = self.notes + mended * bool(self.mended) + footer * bool(self.footer)
-        unreadable = [f"{self.unreadable} rows hold bytes that are no {encoding}"]
-        notes += titles * bool(dialect.titles) + unreadable * bool(self.unreadable)
         return Profile(
             encoding=encoding,
-            delimiter=dialect.delimiter,
+            delimiter=rows.dialect.delimiter,
             rows=self.rows,
             bytes_read=len(sample.data),
             bytes=sample.size,
             columns=columns,
-            notes=notes + first * sample.is_cut,
+            notes=[*self._notes(encoding, rows), *(first if sample.is_cut else [])],
         )
+
+    def _notes(self, encoding: str, rows: Rows) -> Iterator[str]:
+        yield from self.notes
+        yield from self.mended.note("rows were padded or cut to the header's length")
+        yield from rows.plain.note("lines have a quote out of place, which was read as text")
+        yield from rows.doubtful.note("cells hold lines like rows; check their quotes")
+        for name, column in zip(self.names, self.columns, strict=True):
+            yield from column.notes(name)
+        if is_guess(encoding):
+            yield f"read as {encoding}, a guess; if text looks wrong, save the file as UTF-8"
+        yield from self.unreadable.note(f"rows hold bytes that are no {encoding}")
+        if rows.dialect.titles:
+            yield f"{rows.dialect.titles} lines above the header were left out"
+        if self.footer:
+            yield f"{self.footer} lines below the last row were left out"
 
 
 def _header(cells: list[str]) -> tuple[list[str], list[str]]:

@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crews.import_mapping.decoding import BadCsv
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.profile import profile_sample
 from crews.import_mapping.sample import Sample
 

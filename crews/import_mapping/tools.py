@@ -6,6 +6,8 @@ from typing import Any, BinaryIO, Protocol
 from crews.import_mapping.profile_process import profile
 from crews.import_mapping.sample import read_sample
 
+NOTES_TOLD, NOTE_CHARS = 5, 200  # in an insight, which has a bound
+
 
 class Context(Protocol):
     """What this tool needs of its context: the uploaded file, the time it has, the user's eye."""
@@ -37,7 +39,8 @@ profile_csv.is_essential = True  # type: ignore[attr-defined] -- no agent can ma
 
 def _insight(found: dict[str, Any]) -> str:
     rows, columns = found["rows"], f"{len(found['columns'])} columns, in {found['encoding']}"
+    notes = "".join(f"\n- {note[:NOTE_CHARS]}" for note in found["notes"][:NOTES_TOLD])
     if found["bytes_read"] == found["bytes"]:
-        return f"The file holds {rows} rows of {columns}."
+        return f"The file holds {rows} rows of {columns}.{notes}"
     part = f"{found['bytes_read'] / 1e6:.1f} of its {found['bytes'] / 1e6:.1f} MB"
-    return f"The first {rows} rows of the file, {part}, were read; they have {columns}."
+    return f"The first {rows} rows of the file, {part}, were read; they have {columns}.{notes}"

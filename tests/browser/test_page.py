@@ -218,6 +218,24 @@ async def test_a_crew_that_cannot_be_launched_is_named_with_the_reason(
     )
 
 
+async def test_budgets_are_shown_with_what_is_spent_of_them(viewer: Viewer, net: Network):
+    spent = [{"window": "2026-11", "name": "haiku", "spent_usd": "1.2", "held_usd": "0.05"}]
+    briefs = {"id": "briefs", "window": "month", "limit_usd": "50", "hard": True, "spent": spent}
+    idle = {"id": "all", "window": "day", "limit_usd": "9", "hard": False, "spent": []}
+    body = json.dumps({"time_zone": "UTC", "budgets": [briefs, idle]}).encode()
+    told = answer("200 OK", "content-type: application/json", body=body)
+    net.fate = lambda request: told if request.target == "/v1/budgets" else PASS
+    page = await viewer.context.new_page()
+    await page.goto(f"{net.url}/#token={viewer.token}")
+    lines = page.get_by_role("list", name="Budgets").get_by_role("listitem")
+    await expect(lines).to_have_text(
+        [
+            "briefs: haiku $1.2 of $50 this month · $0.05 held",
+            "all $0 of $9 today · only tells",
+        ]
+    )
+
+
 async def test_a_flows_link_without_a_token_says_what_is_missing(viewer: Viewer):
     page = await viewer.context.new_page()
     await page.goto(f"{viewer.net.url}/#fl_1")

@@ -132,7 +132,9 @@ async def test_an_agent_may_get_around_a_tool_that_fails():
 
 
 @pytest.mark.parametrize("native", [False, True])
-async def test_a_failure_that_a_tool_calls_fatal_ends_the_step_with_its_reason(native: bool):
+async def test_a_failure_that_a_tool_calls_fatal_ends_the_step_with_its_reason(
+    native: bool, caplog: pytest.LogCaptureFixture
+):
     class UnreadableError(ValueError):
         is_fatal = True
 
@@ -146,6 +148,7 @@ async def test_a_failure_that_a_tool_calls_fatal_ends_the_step_with_its_reason(n
     with pytest.raises(StepFailedError, match=r"the tool reads failed: The file is a photograph\."):
         await harness.run(a_step(a_crew(tools=("reads",))))
     assert len(harness.script.asked) == 1
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_wrong_arguments_are_told_to_the_agent_and_put_right():

@@ -44,6 +44,9 @@ def mapping(text: str, *lessons: str, target=TARGET) -> dict[str, str | None]:
         ("hno", "house no"),
         ("POSTNR", "post nummer"),
         ("gis.dbo.ZIP_CODE", "zip code"),
+        ("Hausnr.", "haus nummer"),
+        ("E-Mail.", "e mail"),
+        ("Countyy", "county"),
         ("Straße", "strasse"),
         ("Hausnumer", "haus nummer"),
         ("PreDir", "direction prefix"),
@@ -54,7 +57,19 @@ def test_a_name_spells_a_phrase_whole_short_or_with_a_slip(name: str, phrase: st
     assert likeness(name, [phrase]) >= 0.7
 
 
-@pytest.mark.parametrize(("name", "phrase"), [("STATUS", "state"), ("PAGE", "postal code")])
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("STATUS", "state"),
+        ("PAGE", "postal code"),
+        ("country", "county"),
+        ("contract", "contact"),
+        ("Employer", "employee"),
+        ("Approved", "approver"),
+        ("Page", "age"),
+        ("Update", "date"),
+    ],
+)
 def test_a_name_that_only_shares_letters_spells_nothing(name: str, phrase: str):
     assert likeness(name, [phrase]) < 0.5
 
@@ -66,6 +81,23 @@ def test_what_is_left_over_of_a_name_costs_but_neutral_words_do_not():
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_likeness_is_a_share_for_any_text(name: str, phrase: str):
     assert 0 <= likeness(name, [phrase]) <= 1
+
+
+def test_points_of_abbreviations_take_no_words_away():
+    text = "Lfd. Nr.;Str.;Hausnr.;Plz.;Ort.;Bundesl.\n"
+    rows = "".join(f"{n};Weg {n};{n % 5};{10_000 + n};Bonn;NW\n" for n in range(20))
+    fields = ["id", "street", "number", "postcode", "city", "region"]
+    assert [*mapping(text + rows).values()] == fields
+    target = {"properties": {"name": {}, "email": {}}}
+    found = mapping("Name,Mgr. Email,Email\nA,m@a.b,a@a.b\nB,m@a.b,b@a.b\n", target=target)
+    assert found == {"Name": "name", "Mgr. Email": None, "Email": "email"}
+
+
+def test_a_column_named_as_a_field_that_its_values_cannot_be_says_so():
+    target = {"properties": {"amount": {"type": "number"}}}
+    [entry, _] = propose(columns("Amount,x\nsoon,a\nlater,b\n"), target)
+    assert entry["reason"] == "its name says amount, but its values are no numbers"
+    assert (entry["field"], entry["confidence"]) == (None, 0.5)
 
 
 def test_values_that_break_the_schema_rule_a_column_out():

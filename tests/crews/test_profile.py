@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crews.import_mapping.decoding import BadCsv
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.profile import DISTINCT_LIMIT, SAMPLE_ROWS, ColumnProfile, profile_csv
 from crews.import_mapping.sample import READ_BYTES
 
@@ -45,6 +45,8 @@ def test_every_example_is_read_whole(name: str):
         (JAPANESE, "utf-32", "utf-32"),
         (FRENCH, "utf-16-le", "utf-16-le"),
         (FRENCH, "utf-16-be", "utf-16-be"),
+        (FRENCH, "utf-32-le", "utf-32-le"),
+        (FRENCH, "utf-32-be", "utf-32-be"),
         ("ｶﾅ,ﾁﾖｳ\nﾄｳｷﾖｳﾄ,ﾁﾖﾀﾞｸ\n", "cp932", "cp932"),
         (FRENCH, "latin-1", "cp1252"),
         (ICELANDIC, "latin-1", "cp1252"),
@@ -90,6 +92,36 @@ def test_numbers_are_read_as_people_write_them(cells, low, high, integer):
     assert (found.numeric_share, found.range, found.integer) == (1.0, (low, high), integer)
 
 
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        ("$12.50", 12.5), ("12.50 EUR", 12.5), ("EUR 12.50", 12.5), ("-$12.50", -12.5), ("$-12.50", -12.5),
+        ("1 234,50 €", 1234.5), ("€ 1.234,50", 1234.5), ("(12.50)", -12.5), ("($12.50)", -12.5),
+        ("12.50-", -12.5), ("\u221212.50", -12.5), ("12.5%", 12.5), ("12,5 %", 12.5), ("1\u2019234.50", 1234.5),
+        ("1\u202f234,50", 1234.5), ("1,00,000.50", 100000.5), ("R$ 12,50", 12.5), ("12,50 zł", 12.5),
+    ],
+)  # fmt: skip
+def test_amounts_of_money_are_numbers(cell: str, number: float):
+    found = column(f"n;x\n{cell};a\n{cell};b\nN/A;c\n-;d\n", "n")
+    assert (found.numeric_share, found.range) == (1.0, (number, number))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["12:30", "5 kg", "ABC 123", "-(5)", "--5", "5-5", "$", "%", "(5", "+1 555 0100", "12 Main"],
+)
+def test_what_only_holds_digits_is_no_number(cell: str):
+    assert column(f"n;x\n{cell};a\n{cell};b\n", "n").numeric_share == 0
+
+
+def test_what_a_spreadsheet_did_to_codes_is_told():
+    found = profile("id,zip,n\n1.23E+17,01234,0\n1.24E+17,94704,10\n")
+    assert found.notes == [
+        "column 'id' has 2 numbers like 1.23E+17, whose last digits are lost",
+        "column 'zip' has 1 codes that begin with a zero; import it as text",
+    ]
+
+
 def test_words_and_dates_are_no_numbers():
     assert column("d,x\n10.11.2008,a\n12A,b\n", "d").numeric_share == 0
 
@@ -116,7 +148,7 @@ def test_blank_and_repeated_names_are_made_unique_and_said():
 def test_a_few_ragged_rows_are_mended_and_said():
     found = profile("a,b\n" + "1,2\n" * 30 + "3\n")
     assert found.rows == 31
-    assert found.notes == ["1 rows were padded or cut to the header's length"]
+    assert found.notes == ["1 rows were padded or cut to the header's length, in line 32"]
 
 
 @pytest.mark.parametrize(
@@ -144,12 +176,13 @@ def test_a_byte_that_went_wrong_leaves_the_rest_of_a_file_as_it_is(wrong: bytes)
     found = profile_csv(io.BytesIO(FRENCH.encode() + b"5;" + wrong + b";Paris\n"))
     assert found.encoding == "utf-8"
     assert column(FRENCH, "commune").samples[0] in found.columns[2].samples
-    assert found.notes == ["1 rows hold bytes that are no utf-8"]
+    assert found.notes == ["1 rows hold bytes that are no utf-8, in line 4"]
 
 
 def test_one_cell_a_line_between_rows_is_no_footer():
     found = profile("id,name\n" + "1,Ann\n" * 20 + "\nlost\n\n2,Ben\n")
-    assert (found.rows, found.notes) == (22, ["1 rows were padded or cut to the header's length"])
+    note = "1 rows were padded or cut to the header's length, in line 23"
+    assert (found.rows, found.notes) == (22, [note])
 
 
 def test_a_cell_that_says_sep_is_no_separator_line():
@@ -161,12 +194,35 @@ def test_a_delimiter_at_the_end_of_rows_alone_and_missing_last_cells_are_mended(
     closed = profile("id,name,city\n" + "1,Ann,Ulm,\n" * 20)
     assert (closed.rows, closed.notes) == (20, [])
     short = profile("id,name,city,note\n" + "1,Ann,Ulm\n" * 20)
-    assert short.notes == ["20 rows were padded or cut to the header's length"]
+    assert short.notes == ["20 rows were padded or cut to the header's length, the first in line 2"]
     assert short.columns[3].empty_share == 1
 
 
 def test_blanks_after_delimiters_are_no_part_of_quoted_cells():
     assert column('a, b\n1, "x, y"\n2, "z"\n', "b").samples == ["x, y", "z"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_nul_characters_are_left_out_and_said_wherever_they_stand(encoding: str):
+    found = profile("a,b\n\0x,1\n" + "y\0\0,2\n" + "z,3\n" * 60, encoding)
+    assert found.notes == ["3 NUL characters were left out"]
+    assert {"x", "y"} < {value for value, _ in found.columns[0].frequent}
+
+
+@pytest.mark.parametrize("cell", ["ada@a.example", "ada", "Ada Alder"])
+def test_one_column_is_a_table(cell: str):
+    found = profile("Contact\n" + f"{cell}\n" * 20)
+    assert ([c.name for c in found.columns], found.rows, found.notes) == (["Contact"], 20, [])
+
+
+def test_quotes_within_cells_may_be_escaped_by_backslashes():
+    rows = [r'"1","the \"best\", he says","C:\temp","\N"', r'"2","none","","back\\"']
+    found = profile('"id","note","path","more"\n' + "\n".join(rows))
+    assert found.notes == []
+    assert [c.samples for c in found.columns[1:]] == [
+        ['the "best", he says', "none"], ["C:\\temp", ""], ["\\N", "back\\"]
+    ]  # fmt: skip
+    assert column('a,b\n1,"C:\\dir\\"\n2,"D:\\"\n', "b").samples == ["C:\\dir\\", "D:\\"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +264,8 @@ def test_of_a_large_file_the_first_rows_are_profiled_and_the_rest_is_not_read(
         READ_BYTES / (len(row.encode(encoding.removesuffix("-sig").replace("16", "16-le")))), abs=2
     )
     assert found.columns[1].distinct == 1
-    assert found.notes == [
+    guess = ["read as cp932, a guess; if text looks wrong, save the file as UTF-8"]
+    assert found.notes == guess * (encoding == "cp932") + [
         f"these are the first {found.rows} rows of the file; the rest was not read"
     ]
 
@@ -230,7 +287,7 @@ def test_a_stream_that_cannot_seek_is_read_all_the_same():
         (b"", "empty"),
         (b"PK\x03\x04rest", "export it as CSV"),
         (b"\x00\x01\x02", "binary"),
-        (b"street\n12 Main St\n13 Oak Ave\n", "Only one column"),
+        (b"street\n12 Main St\n13 Oak Ave, Ulm\n14 Elm Rd\n15 Elm Rd\n", "Only one column"),
         (b"a,b\n", "no rows"),
         (b"12,Main St,94704\n14,Oak Ave,94705\n", "add a header row"),
         (b"a,b\n1,2,3\n1,2,3\n1,2,3\n", "delimiter and the quotes"),
@@ -239,12 +296,11 @@ def test_a_stream_that_cannot_seek_is_read_all_the_same():
         (b"a,b\n" + b"x," * READ_BYTES, "each row on its own line"),
         (codecs.BOM_UTF8 + b"a,b\nM\xfcller,1\n", "begins as UTF-8 but is not so throughout"),
         ("a,b\n1,2\n".encode("utf-16")[:-1], "begins as UTF-16 but is not so throughout"),
-        ("a,b\n1,2\n".encode("utf-32-le"), "binary"),
-        ("a,b\n\0,2\n".encode("utf-16"), "binary"),
         ("a,b\n1,2\n".encode("utf-16") + b"\x00\xd8\x01", "begins as UTF-16 but is not so"),
-        (b"Email\nada@a.example\nben@b.example\ncy@c.example\n", "Only one column"),
+        (b"ada@a.example\nben@b.example\ncy@c.example\n", "add a header row"),
         (b"\n<html><td>a,b</td>\n", "HTML or XML"),
         (b'{"a": 1, "b": 2}\n', "JSON"),
+        (b'[\n {\n  "a": 1,\n  "b": 2\n }\n]\n', "JSON"),
         (b"ada@a.example,Ada,2025-01-02\nben@b.example,Ben,2025-02-03\n", "add a header row"),
         (b"Ada,https://a.example/1\nBen,https://b.example/2\n", "add a header row"),
     ],

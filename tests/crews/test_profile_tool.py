@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crews.import_mapping import profile_process
-from crews.import_mapping.decoding import BadCsv
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.sample import READ_BYTES
 from crews.import_mapping.tools import profile_csv
 
@@ -54,6 +54,15 @@ def test_the_tool_opens_the_input_by_its_id_and_answers_in_json(data: bytes):
     rows = data.count(b"\n") - 1
     assert json.loads(profile_csv(inputs, file="in_1"))["rows"] == rows
     assert inputs.insights == [f"The file holds {rows} rows of 2 columns, in utf-8."]
+
+
+def test_what_was_mended_or_guessed_is_told_within_the_bound_of_an_insight():
+    inputs = Inputs(("x" * 300 + ",").encode() * 40 + b"b\n" + b"1," * 40 + b"2\n")
+    notes = json.loads(profile_csv(inputs, file="in_1"))["notes"]
+    [insight] = inputs.insights
+    assert len(notes) == 40
+    assert insight.count("\n- column ") == 5
+    assert len(insight) < 2_000
 
 
 def test_of_a_huge_file_a_bounded_part_is_read_and_its_share_is_told():

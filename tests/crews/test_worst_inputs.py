@@ -18,7 +18,8 @@ from core.crews.definition import Registry
 from core.errors import InvalidInputError
 from crews.import_mapping import cpu_limit, matching, names
 from crews.import_mapping.cpu_limit import TooMuchWork
-from crews.import_mapping.decoding import BadCsv, detect_dialect
+from crews.import_mapping.dialect import detect_dialect
+from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.evidence import Column
 from crews.import_mapping.profile import profile_csv
 from crews.import_mapping.skill import json_objects
@@ -101,6 +102,15 @@ def test_no_header_takes_long_to_tell_its_delimiter(text: str):
     began = time.thread_time()
     with contextlib.suppress(BadCsv):
         detect_dialect(f"{text}\nx,y\n")
+    assert time.thread_time() - began < SECONDS
+
+
+@pytest.mark.parametrize("line", ['x",",z\n', '"\n', '"a""\n', ',"\n', '""",x\n', 'a","b\n'])
+def test_no_quotes_take_long_to_tell_rows_apart(line: str):
+    text = "a,b\n" + "1,2\n" * 3_000 + line * (60_000 // len(line))
+    began = time.thread_time()
+    with contextlib.suppress(BadCsv):
+        profile_csv(io.BytesIO(text.encode()))
     assert time.thread_time() - began < SECONDS
 
 

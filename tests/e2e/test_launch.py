@@ -225,10 +225,20 @@ async def test_an_input_of_the_wrong_size_is_refused(
     assert len(answer.content) < 2048
 
 
-async def test_a_form_is_refused_with_the_command_that_sends_a_file(app: App):
-    """Its envelope would be taken for the file's first lines."""
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"files": {"file": ("a.csv", b"a,b\n1,2\n")}},
+        {
+            "content": b"a,b1,2",  # as `curl -d @a.csv` sends it
+            "headers": {"content-type": "application/X-www-form-urlencoded; charset=utf-8"},
+        },
+    ],
+)
+async def test_a_form_is_refused_with_the_command_that_sends_a_file(app: App, sent: dict[str, Any]):
+    """An envelope would be taken for the file's first lines; a form has lost its line ends."""
     async with app.client(crew_launch) as client:
-        answer = await client.post("/v1/inputs", files={"file": ("a.csv", b"a,b\n1,2\n")})
+        answer = await client.post("/v1/inputs", **sent)
     assert answer.status_code == 415
     assert "curl --data-binary @FILE" in answer.json()["detail"]
     assert not app.blobs._blobs

@@ -114,13 +114,20 @@ class AllowedTool(BaseTool):
             put_off = StepDeferredError(str(error), error.retry_after_seconds)
             self.bounds.stop_signal.stop(put_off)
             reason = str(error)
-        except (Exception, SystemExit) as error:  # tools are the deployment's; any may come
-            log.warning("the tool %s failed", self.name, exc_info=error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- tools are the deployment's; any may come
             reason = _reason(error)
+            self._log_failure(error)
             if self._is_fatal(error):
                 failed = StepFailedError(f"the tool {self.name} failed: {reason}")
                 self.bounds.stop_signal.stop(failed)
         return ToolFailure(message=f"Error: {reason}", reason=ToolFailureReason.EXCEPTION)
+
+    def _log_failure(self, error: BaseException) -> None:
+        """Log a failure; without its trace where the tool foresaw it, as what a user's file causes."""
+        if getattr(error, "is_fatal", False):
+            log.info("the tool %s ended its step", self.name)
+        else:
+            log.warning("the tool %s failed", self.name, exc_info=error)
 
     def _is_fatal(self, error: BaseException) -> bool:
         wrong_argument = isinstance(error, NotFoundError)
