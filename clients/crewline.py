@@ -1,6 +1,6 @@
 """Crewline's Python client: launch crews and see them work, from scripts and notebooks.
 
-One module over httpx; install it, or copy it into your project.
+One module over httpx: copy it into your project.
 
     with Crewline("https://api.example.com", token) as crewline:
         file = crewline.upload("customers.csv")

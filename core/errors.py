@@ -1,4 +1,4 @@
-"""What can go wrong, in six words that every host translates the same way.
+"""What can go wrong, in a few classes that every host translates the same way.
 
 What goes wrong for whoever asked is one of these, by an adapter or the core; `functions._http.problems`
 maps each class to its HTTP status. (What is between the core and an adapter, like FencedError of the
@@ -50,7 +50,10 @@ class ForbiddenError(CrewlineError):
 
 
 class NotFoundError(CrewlineError):
-    """There is no such thing, or it is another tenant's: the two look alike on purpose."""
+    """There is no such thing, or it is another tenant's: the two look alike on purpose.
+
+    So its message never leaves the process: whoever asked gets the same words for either.
+    """
 
 
 class NothingThereError(NotFoundError):

@@ -25,6 +25,7 @@ from core.crews.definition import Definition
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Batch, Entry, Flow, Head
 from core.flows.events import Event
+from core.flows.log import FINAL_TYPES
 from core.identity import FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.json_text import compact
 from functions._agui import run_input
@@ -34,10 +35,9 @@ from functions._agui.run_events import RunEvents
 from functions._agui.run_input import ResumeEntry, RunInput
 from functions._http import apps, auth
 from functions._streams import sse
+from functions._streams.sse_stream import NOT_BEGUN
 
 logger = logging.getLogger(__name__)
-
-NOT_BEGUN = "-"
 
 router = APIRouter()
 
@@ -210,7 +210,7 @@ async def _live(source: Source, translator: RunEvents, entry: Entry) -> list[Eve
 
 def is_final(event: Event) -> bool:
     """Tell whether this event ends a run."""
-    return event["type"] in ("RUN_FINISHED", "RUN_ERROR")
+    return event["type"] in FINAL_TYPES
 
 
 async def _log(

@@ -5,25 +5,27 @@ on its `flow_id`, of which `kickoff_id` is the UUID; /amp takes both. docs/amp.m
 AMP and what is not.
 """
 
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from core import bootstrap
+from core import bootstrap, json_text
 from core.crews import control, launch
 from core.crews.step_ids import is_review_of, review_number
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
-from core.json_text import compact
 from core.webhooks.outbox import WebhookKind
 from core.webhooks.subscriptions import Subscriptions
 from functions._amp import answers
 from functions._amp.requests import Kickoff, Resume, kickoff_request, pointer, resume_request
 from functions._amp.words import flow_id, kickoff_id
-from functions._http import apps, auth, polling, problems
+from functions._http import apps, auth, models, polling, problems
 
 READ = ["GET", "HEAD"]
 CHANGED = "must be as it was before, or left out"
@@ -45,7 +47,7 @@ async def amp_kickoff(
     crew: str,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[Kickoff, Depends(kickoff_request)],
-    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
+    idempotency_key: models.IdempotencyKey = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
 
@@ -79,8 +81,27 @@ async def amp_status(
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     state = await bootstrap.values().whole(who.tenant, state)
     headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
-    body = compact(answers.status(state, documented=result == "object"))
-    return Response(body, 200, headers | polling.retry_after_header(state.head), "application/json")
+    answer = answers.status(state, documented=result == "object")
+    return _in_pieces(answer, headers | polling.retry_after_header(state.head))
+
+
+def _in_pieces(answer: answers.Answer, headers: dict[str, str]) -> Response:
+    """Return an answer which may be as large as all results of a flow together.
+
+    Others are answered between two pieces. One of a single piece is sent as it is.
+    """
+    pieces = json_text.pieces(answer)
+    first, second = next(pieces), next(pieces, None)
+    if second is None:
+        return Response(first, headers=headers, media_type="application/json")
+    body = _one_by_one(itertools.chain((first, second), pieces))
+    return StreamingResponse(body, headers=headers, media_type="application/json")
+
+
+async def _one_by_one(pieces: Iterable[bytes]) -> AsyncGenerator[bytes]:
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)
 
 
 def _of_crew(state: Flow, crew: str) -> Flow:
@@ -94,7 +115,7 @@ async def amp_resume(
     crew: str,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
-    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
+    idempotency_key: models.IdempotencyKey = None,
 ) -> Response:
     """Answer a task that waits for a person.
 

@@ -10,7 +10,7 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -80,7 +80,7 @@ async def flow_launch(
     request: Request,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
-    idempotency_key: Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")] = None,
+    idempotency_key: models.IdempotencyKey = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
     flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key, who.subject)

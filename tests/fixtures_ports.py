@@ -77,15 +77,16 @@ def over_redis(
     max_request_bytes: int = calls.MAX_REQUEST_BYTES,
 ) -> Flows:
     patient, keys = RetryingClient(commands), keys or DEFAULT_KEYS
+    runner = calls.ScriptRunner(patient, lua_folder, max_request_bytes)
     return Flows(
         f"t{uuid.uuid4().hex[:12]}",
-        UpstashRunLedger(patient, ttl_seconds, keys, lua_folder, max_request_bytes),
+        UpstashRunLedger(patient, ttl_seconds, keys, runner),
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
-        UpstashBudgetBook(patient, keys, lua_folder, pubsub=HttpPubSub(url, token)),
-        UpstashOutbox(patient, keys, lua_folder, max_request_bytes),
+        UpstashBudgetBook(patient, keys, runner, pubsub=HttpPubSub(url, token)),
+        UpstashOutbox(patient, keys, runner),
         keys,
-        UpstashBudgets(patient, keys, lua_folder),
+        UpstashBudgets(patient, keys, runner),
     )
 
 

@@ -24,6 +24,7 @@ from core.bootstrap.stores import (
     operator_ledger,
     partition_check,
     redis,
+    scripts,
     settings,
     stream_limiter,
     usage_book,
@@ -221,7 +222,7 @@ def outbox() -> "Outbox":
     """Return the flows of which webhooks are still to be sent."""
     from core.adapters.upstash.outbox import UpstashOutbox
 
-    return UpstashOutbox(redis(), keyspace())
+    return UpstashOutbox(redis(), keyspace(), scripts(redis()))
 
 
 @provider

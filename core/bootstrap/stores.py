@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from core.bootstrap.provider import provider
 
 if TYPE_CHECKING:
+    from core.adapters.upstash.calls import ScriptRunner
     from core.adapters.upstash.commands import Commands
     from core.adapters.upstash.keys import Keyspace
     from core.adapters.upstash.partitions import PartitionCheck
@@ -56,6 +57,13 @@ def keyspace() -> "Keyspace":
     return Keyspace(settings().partitions)
 
 
+def scripts(client: "Commands") -> "ScriptRunner":
+    """Return what runs scripts over a client, in requests that the store takes."""
+    from core.adapters.upstash.calls import ScriptRunner
+
+    return ScriptRunner(client, max_bytes=settings().max_request_bytes)
+
+
 @provider
 def partition_check() -> "PartitionCheck":
     """Return what workers and sweeps ask before their first look for work."""
@@ -95,12 +103,7 @@ def ledger() -> "RunLedger":
     """Return the run ledger."""
     from core.adapters.upstash.ledger import UpstashRunLedger
 
-    return UpstashRunLedger(
-        redis(),
-        settings().flow_ttl_seconds,
-        keyspace(),
-        max_request_bytes=settings().max_request_bytes,
-    )
+    return UpstashRunLedger(redis(), settings().flow_ttl_seconds, keyspace(), scripts(redis()))
 
 
 @provider
@@ -111,7 +114,7 @@ def operator_ledger() -> "RunLedger":
     from core.adapters.upstash.sdk import SdkRedis
 
     client = RetryingClient(SdkRedis(settings().redis_url, settings().redis_token))
-    return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace())
+    return UpstashRunLedger(client, settings().flow_ttl_seconds, keyspace(), scripts(client))
 
 
 @provider
@@ -121,7 +124,7 @@ def budget_book() -> "BudgetBook":
     from core.adapters.upstash.http import HttpPubSub
 
     pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
-    return UpstashBudgetBook(redis(), keyspace(), pubsub=pubsub)
+    return UpstashBudgetBook(redis(), keyspace(), scripts(redis()), pubsub=pubsub)
 
 
 @provider
@@ -129,7 +132,7 @@ def budgets() -> "Budgets":
     """Return the budgets of tenants."""
     from core.adapters.upstash.budget_store import UpstashBudgets
 
-    return UpstashBudgets(redis(), keyspace())
+    return UpstashBudgets(redis(), keyspace(), scripts(redis()))
 
 
 @provider
@@ -137,7 +140,7 @@ def usage_book() -> "UsageBook":
     """Return what counts calls that were made elsewhere."""
     from core.adapters.upstash.usage import UpstashUsageBook
 
-    return UpstashUsageBook(redis(), keyspace())
+    return UpstashUsageBook(redis(), keyspace(), scripts(redis()))
 
 
 @provider

@@ -19,7 +19,7 @@ from core.config.variables import (
     whole,
 )
 
-REQUEST_FLOOR = 100_000  # bytes: a launch and its first events must fit
+REQUEST_FLOOR = 512_000  # bytes: twice what a write of events gathers, and the launch
 STREAMS_FLOOR = 20  # a single stream may have so many flows
 FLOW_TTL_FLOOR_SECONDS = 3600  # of an ended flow: readers must have the time to see its end
 HOST_VARIABLES = (  # read by `infra`

@@ -273,7 +273,7 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
+    async def record_failure(self, tenant: str, flow: str) -> int:
         """Count a failure outside of any step; return how many there were since the last commit."""
         ...
 

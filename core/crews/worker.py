@@ -122,7 +122,7 @@ class _Visit:
         output that is too large would be that the next time, too.
         """
         ledger, why = self.worker.ledger, f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
-        failures = await ledger.record_failure(self.tenant, self.flow, why)
+        failures = await ledger.record_failure(self.tenant, self.flow)
         if failures < MOST_FAILURES and not isinstance(error, TooLargeError):
             raise error
         log.error("the flow is given up", exc_info=error)

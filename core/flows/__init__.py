@@ -6,11 +6,10 @@
 """
 
 from core.flows.log import Batch, Entry, FlowLog
-from core.flows.state import CURSOR, SCHEMA, Flow, Head, Status, Step, Summary
+from core.flows.state import CURSOR, Flow, Head, Status, Step, Summary
 
 __all__ = [
     "CURSOR",
-    "SCHEMA",
     "Batch",
     "Entry",
     "Flow",

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from core.flows.state import Flow, Head, Summary
 
+FINAL_TYPES = frozenset({"RUN_FINISHED", "RUN_ERROR"})  # of the last event of a log, or of a run
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -20,7 +22,7 @@ class Entry:
     @property
     def is_final(self) -> bool:
         """Whether this is its log's last."""
-        return self.type in ("RUN_FINISHED", "RUN_ERROR")
+        return self.type in FINAL_TYPES
 
     @property
     def changes_state(self) -> bool:

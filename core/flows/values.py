@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from core import cpu
 from core.blobs import BlobRef, BlobStore, flow_prefix, in_thread
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows.state import Flow
@@ -70,14 +71,15 @@ class LargeValues:
 
         Raises TooLargeError, StoreAwayError.
         """
-        if self._blobs is None or (data := _encoded(value)) is None or len(data) <= INLINE_BYTES:
+        data = None if self._blobs is None else await cpu.run(tenant, _encoded, value)
+        if self._blobs is None or data is None or len(data) <= INLINE_BYTES:
             return value
         if len(data) > LARGEST_BYTES:
             raise TooLargeError(f"it is {len(data):,} bytes; at most {LARGEST_BYTES:,}")
         store = self._blobs()
         await self._patiently(store.put, tenant, blob, data, JSON)
         ref = BlobRef(blob, len(data))
-        self._remember(tenant, ref, json.loads(data))  # as everybody else will read it
+        self._remember(tenant, ref, await cpu.run(tenant, json.loads, data))  # as others will
         return ref
 
     async def load(self, tenant: str, value: Any) -> Any:
@@ -92,10 +94,9 @@ class LargeValues:
             return self._known[tenant, value.blob][1]
         assert self._blobs is not None  # noqa: S101 -- or nothing would be kept there
         try:
-            data = await self._patiently(_read, self._blobs(), tenant, value.blob)
+            found = await self._patiently(_read, self._blobs(), tenant, value.blob)
         except NotFoundError as error:
             raise LostValueError("a result is not in the object store any more") from error
-        found = json.loads(data)
         self._remember(tenant, value, found)
         return found
 
@@ -159,9 +160,10 @@ def without_large(flow: Flow) -> Flow:
     return replace(flow, results=small, output=output)
 
 
-def _read(blobs: BlobStore, tenant: str, blob: str) -> bytes:
+def _read(blobs: BlobStore, tenant: str, blob: str) -> Any:
+    """Return what a blob holds; in a thread, as megabytes take long to read, and to parse."""
     with blobs.open(tenant, blob) as stream:
-        return stream.read()
+        return json.loads(stream.read())
 
 
 def _encoded(value: Any) -> bytes | None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.crews import strategies
+from core.crews.control import WEBHOOKS_KEY
 from core.crews.definition import StoredDefinitionError, as_text
 from core.flows import Entry, Flow
 from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
-from core.webhooks.subscriptions import ANSWER_KEY, Subscriptions
+from core.webhooks.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class _Replay:
             if event["type"] == "STEP_FINISHED" and self._graph is not None:
                 yield WebhookKind.STEP, self._step(self._graph, name)
             self._results[name] = self._flow.results[name]
-            if ANSWER_KEY in self._results[name]:
+            if WEBHOOKS_KEY in self._results[name]:
                 self.subscriptions = Subscriptions.of(self._flow.webhooks, self._results)
             yield from self._newly_finished()
         elif event.get("name") == "waiting":

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.blobs import BlobRef
+from core.crews.control import WEBHOOKS_KEY
 from core.webhooks.outbox import WebhookKind
 
 META_KEY = "meta"
 AUTHORIZATION_KEY = "authorization"
-ANSWER_KEY = "webhooks"  # of a result
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Subscriptions:
     def of(cls, webhooks: Mapping[str, Any], results: Mapping[str, Any]) -> "Subscriptions":
         """Return what is in use once these results are there; a BlobRef is no person's answer."""
         answers = [each for each in results.values() if not isinstance(each, BlobRef)]
-        added = [answer[ANSWER_KEY] for answer in answers if ANSWER_KEY in answer]
+        added = [answer[WEBHOOKS_KEY] for answer in answers if WEBHOOKS_KEY in answer]
         every = {k: url for source in (*added, webhooks) for k, url in source.items()}
         urls = {kind: every[kind] for kind in WebhookKind if kind in every}
         return cls(urls, webhooks.get(AUTHORIZATION_KEY, {}))

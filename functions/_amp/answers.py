@@ -15,6 +15,7 @@ from core.crews import strategies
 from core.crews.definition import Definition, StoredDefinitionError, as_text
 from core.crews.step_ids import task_of
 from core.flows import Flow, Status, Step
+from functions._amp import words
 from functions._amp.words import PENDING, kickoff_id, structured
 from functions._http import problems
 
@@ -99,15 +100,8 @@ def _last_step(flow: Flow) -> Answer | None:
         return None
     last = max(reversed(finished), key=lambda step: step.finished_ms or 0)
     result = flow.results[last.id]
-    return {
-        "thought": "",  # an agent's thoughts are messages of the event stream
-        "tool": None,
-        "tool_input": None,
-        "result": result.get("raw") or as_text(result["output"]),
-        "step": last.id,
-        "task_id": task_of(last.id),
-        "agent": last.agent,
-    }
+    told = result.get("raw") or as_text(result["output"])
+    return words.step(last.id, task_of(last.id), last.agent, told)
 
 
 def _graph(flow: Flow) -> strategies.TaskGraph | None:

@@ -6,6 +6,7 @@ from core.crews.definition import as_text
 from core.flows import Flow, Status
 from core.webhooks.events import Notification, StepFinished, TaskFinished, WaitingForPerson
 from core.webhooks.subscriptions import META_KEY
+from functions._amp import words
 from functions._amp.words import PENDING, kickoff_id, structured
 
 SUMMARY_WORDS = 10  # of a description, as CrewAI makes a task's summary
@@ -34,16 +35,8 @@ def _meta(flow: Flow) -> Body:
 
 
 def _step(finished: StepFinished) -> Body:
-    return {
-        "prompt": finished.prompt,
-        "thought": "",  # an agent's thoughts are messages of the event stream
-        "tool": None,
-        "tool_input": None,
-        "result": finished.result,
-        "step": finished.step,
-        "task_id": finished.task,
-        "agent": finished.agent,
-    }
+    told = words.step(finished.step, finished.task, finished.agent, finished.result)
+    return {"prompt": finished.prompt} | told
 
 
 def _task(finished: TaskFinished) -> Body:

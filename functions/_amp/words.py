@@ -20,6 +20,19 @@ def flow_id(kickoff: str) -> str:
     return f"fl_{UUID(kickoff).hex}" if UUID_ID.fullmatch(kickoff) else kickoff
 
 
+def step(step: str, task: str, agent: str, result: str) -> dict[str, Any]:
+    """Return a step that is done, as a status and a webhook tell it."""
+    return {
+        "thought": "",  # an agent's thoughts are messages of the event stream
+        "tool": None,
+        "tool_input": None,
+        "result": result,
+        "step": step,
+        "task_id": task,
+        "agent": agent,
+    }
+
+
 def structured(output: Any) -> Any:
     """Return an output that is more than text, None for one that is text."""
     return None if isinstance(output, str) else output

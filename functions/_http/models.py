@@ -9,6 +9,7 @@ The models are strict: of a decision that cannot be taken back, "yes" is not tru
 from itertools import islice
 from typing import Annotated, Any, TypeVar, cast
 
+from fastapi import Header
 from pydantic import BaseModel, FailFast, ValidationError
 from starlette.requests import Request
 
@@ -18,6 +19,8 @@ from functions._http import bodies, complaints
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
 List = Annotated[list[Item], FailFast()]
+
+IdempotencyKey = Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")]
 
 LISTED = 1000  # complaints; pydantic makes a dict of each, so of more only the number is told
 

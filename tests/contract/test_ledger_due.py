@@ -261,7 +261,7 @@ async def test_a_late_release_gives_back_nothing(flows: Flows):
 async def test_failures_of_a_flow_that_has_ended_are_not_counted(flows: Flows):
     await launched(flows)
     await flows.ledger.transition(flows.tenant, "f1", Status.FAILED, status_epoch=0, events=[])
-    assert await flows.ledger.record_failure(flows.tenant, "f1", "e") == 0
+    assert await flows.ledger.record_failure(flows.tenant, "f1") == 0
 
 
 async def test_a_deferred_step_is_busy_until_its_time_and_due_then(flows: Flows):
@@ -298,15 +298,15 @@ async def test_two_deferred_steps_are_both_due_at_their_times(flows: Flows):
 
 async def test_failures_outside_of_steps_are_counted_until_something_is_committed(flows: Flows):
     await launched(flows)
-    assert [await flows.ledger.record_failure(flows.tenant, "f1", "e") for _ in range(3)] == [
+    assert [await flows.ledger.record_failure(flows.tenant, "f1") for _ in range(3)] == [
         1,
         2,
         3,
     ]
     await flows.ledger.commit(await held(flows), 1, {"output": 1}, StepWrite())
-    assert await flows.ledger.record_failure(flows.tenant, "f1", "e") == 1
+    assert await flows.ledger.record_failure(flows.tenant, "f1") == 1
     with pytest.raises(NotFoundError):
-        await flows.ledger.record_failure(flows.tenant, "nowhere", "e")
+        await flows.ledger.record_failure(flows.tenant, "nowhere")
 
 
 async def test_a_flow_that_ended_is_never_due_again(flows: Flows):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Command
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
@@ -246,7 +247,7 @@ async def test_a_large_value_is_in_a_request_once(flows, wire):
 async def test_what_is_larger_than_the_store_takes_is_refused_in_words_before_it_is_sent(
     flows, wire
 ):
-    ledger = UpstashRunLedger(wire, 3600, flows.keys, max_request_bytes=100_000)
+    ledger = UpstashRunLedger(wire, 3600, flows.keys, ScriptRunner(wire, max_bytes=100_000))
     await ledger.create(flows.tenant, a_launch())
     state = await ledger.state(flows.tenant, "f1")
     claim = await claimed(flows, state, "one")

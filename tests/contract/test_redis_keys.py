@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.calls import FOLDER, SCRIPTS
+from core.adapters.upstash.calls import FOLDER, SCRIPTS, ScriptRunner
 from core.adapters.upstash.commands import CommandError
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
@@ -37,7 +37,7 @@ async def a_whole_flow(flows: Flows) -> None:
     await flows.budgets.reserve(a_call(claim, 2))
     state = await flows.ledger.state(flows.tenant, "f1")
     await flows.ledger.add_steps(flows.tenant, state, (Step("four", "Four", "worker"),))
-    await flows.ledger.record_failure(flows.tenant, "f1", "e")
+    await flows.ledger.record_failure(flows.tenant, "f1")
     await flows.ledger.commit(claim, 40, {"output": 1}, StepWrite(events.step_finished("one")))
     await flows.wake_queue.enqueue(flows.tenant, "f1")
     await flows.log.recent(flows.tenant, 10)
@@ -248,7 +248,8 @@ async def test_money_is_counted_on_redis_day_whatever_the_workers_clock_says(gat
 async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int) -> None:
     commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
-    book = UpstashBudgetBook(commands, DEFAULT_KEYS, lua_folder, lambda: wrong_ms(days_off))
+    runner = ScriptRunner(commands, lua_folder)
+    book = UpstashBudgetBook(commands, DEFAULT_KEYS, runner, lambda: wrong_ms(days_off))
     await flows.ledger.create(flows.tenant, a_launch())
     claim = await held(flows)
     for number in (1, 2):

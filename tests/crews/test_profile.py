@@ -77,43 +77,6 @@ def test_quoted_delimiters_and_line_breaks_stay_in_their_cell():
     assert column('a,b\n"1,5","x\ny"\n"2,5",z\n', "b").samples == ["x\ny", "z"]
 
 
-@pytest.mark.parametrize(
-    ("cells", "low", "high", "integer"),
-    [
-        (["64,11438660967", "-21,7702940057837"], -21.7702940057837, 64.11438660967, False),
-        (["3,465,572.000", "3,465,573.000"], 3465572, 3465573, True),
-        (["1.234,5", "2.000,25"], 1234.5, 2000.25, False),
-        (["24,348", "24,349"], 24348, 24349, True),
-        (["007", "12"], 7, 12, True),
-    ],
-)
-def test_numbers_are_read_as_people_write_them(cells, low, high, integer):
-    found = column("n;x\n" + "".join(f"{cell};a\n" for cell in cells), "n")
-    assert (found.numeric_share, found.range, found.integer) == (1.0, (low, high), integer)
-
-
-@pytest.mark.parametrize(
-    ("cell", "number"),
-    [
-        ("$12.50", 12.5), ("12.50 EUR", 12.5), ("EUR 12.50", 12.5), ("-$12.50", -12.5), ("$-12.50", -12.5),
-        ("1 234,50 €", 1234.5), ("€ 1.234,50", 1234.5), ("(12.50)", -12.5), ("($12.50)", -12.5),
-        ("12.50-", -12.5), ("\u221212.50", -12.5), ("12.5%", 12.5), ("12,5 %", 12.5), ("1\u2019234.50", 1234.5),
-        ("1\u202f234,50", 1234.5), ("1,00,000.50", 100000.5), ("R$ 12,50", 12.5), ("12,50 zł", 12.5),
-    ],
-)  # fmt: skip
-def test_amounts_of_money_are_numbers(cell: str, number: float):
-    found = column(f"n;x\n{cell};a\n{cell};b\nN/A;c\n-;d\n", "n")
-    assert (found.numeric_share, found.range) == (1.0, (number, number))
-
-
-@pytest.mark.parametrize(
-    "cell",
-    ["12:30", "5 kg", "ABC 123", "-(5)", "--5", "5-5", "$", "%", "(5", "+1 555 0100", "12 Main"],
-)
-def test_what_only_holds_digits_is_no_number(cell: str):
-    assert column(f"n;x\n{cell};a\n{cell};b\n", "n").numeric_share == 0
-
-
 def test_what_a_spreadsheet_did_to_codes_is_told():
     found = profile("id,zip,n\n1.23E+17,01234,0\n1.24E+17,94704,10\n")
     assert found.notes == [

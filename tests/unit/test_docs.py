@@ -41,3 +41,24 @@ def _exists(test: str) -> bool:
     path, _, name = test.partition("::")
     file, begins = ROOT / path, rf"^(async )?def {name}\("
     return file.is_file() and bool(re.search(begins, file.read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_code_map_has_a_line_for_each_package():
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    mapped = set(re.findall(r"^\| `([\w/]+)/` \|", text, re.MULTILINE))
+    modules = [
+        path for root in ("core", "functions", "infra") for path in (ROOT / root).rglob("*.py")
+    ]
+    packages = {str(path.parent.relative_to(ROOT)) for path in modules}
+    assert len(packages) > 10
+    assert packages | {"clients", "crews", "public", "tests"} == mapped
+
+
+def test_every_decision_is_told_in_the_same_form():
+    for path in sorted((ROOT / "docs" / "adr").glob("*.md")):
+        lines = path.read_text("utf-8").splitlines()
+        parts = [line.partition(".**")[0] for line in lines if line.startswith("**")]
+        assert parts[:2] == ["**Context", "**Decision"], path.name
+        assert parts[-1] == "**Consequences", path.name
+        assert not any(line.startswith("## ") for line in lines), path.name
+        assert len(lines) <= 30, path.name

@@ -293,8 +293,7 @@ class MemoryFlows(MemorySpending):
     async def enqueue(self, tenant: str, flow: str) -> None:
         """Nobody listens here; the flow is due already."""
 
-    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
-        del error
+    async def record_failure(self, tenant: str, flow: str) -> int:
         record = self.record(tenant, flow)
         record.failures += not record.ended
         return record.failures

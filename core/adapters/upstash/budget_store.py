@@ -1,9 +1,7 @@
 """Budgets over Redis: what is defined, and what is spent of it."""
 
-from pathlib import Path
-
 from core.adapters.upstash import budget_records, scripts
-from core.adapters.upstash.calls import FOLDER, ScriptRunner
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
@@ -24,10 +22,10 @@ class UpstashBudgets:
     """The budgets of tenants. Changing one is a script, which also wakes what waits for money."""
 
     def __init__(
-        self, redis: Commands, keys: Keyspace | None = None, lua_folder: Path = FOLDER
+        self, redis: Commands, keys: Keyspace | None = None, runner: ScriptRunner | None = None
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
-        self._runner = ScriptRunner(redis, lua_folder)
+        self._runner = runner or ScriptRunner(redis)
 
     async def save(self, tenant: str, budget: Budget) -> None:
         """Store a budget."""

@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from core import cpu
 from core.adapters.upstash import budget_records, records, scripts
-from core.adapters.upstash.calls import FOLDER, ScriptRunner, encoded
+from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
@@ -28,13 +27,13 @@ class UpstashBudgetBook:
         self,
         redis: Commands,
         keys: Keyspace | None = None,
-        lua_folder: Path = FOLDER,
+        runner: ScriptRunner | None = None,
         now_ms: Callable[[], int] = clock.now_ms,
         pubsub: PubSub | None = None,
     ) -> None:
         self._redis, self._pubsub = redis, pubsub
         self._keys = keys or Keyspace()
-        self._scripts = FlowScripts(ScriptRunner(redis, lua_folder), self._keys, now_ms)
+        self._scripts = FlowScripts(runner or ScriptRunner(redis), self._keys, now_ms)
 
     async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""

@@ -14,7 +14,7 @@ other. With one partition (the default) all is in one slot.
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
 | `{p}:t:flows` | zset | flow -> its place in the order of creation (us, no two equal) |
-| `{p}:t:definitions` | hash | digest -> definition, of all flows that are kept |
+| `{p}:t:definitions` | hash | digest -> definition; all are kept until the tenant has no flow left |
 | `{p}:outbox` | zset | tenant -> when to look into its outbox (ms), as `{p}:due` |
 | `{p}:t:outbox` | zset | flows of which webhooks are to be sent -> when to do so (ms) |
 | `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |

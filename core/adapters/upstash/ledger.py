@@ -1,11 +1,10 @@
 """RunLedger over Redis: every operation is one script, so it happens whole or not at all."""
 
 import secrets
-from pathlib import Path
 from typing import Any
 
 from core.adapters.upstash import records, scripts
-from core.adapters.upstash.calls import FOLDER, MAX_REQUEST_BYTES, ScriptRunner, encoded
+from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.due import DueIndex, Kind
@@ -38,12 +37,11 @@ class UpstashRunLedger:
         redis: Commands,
         ttl_seconds: float,
         keys: Keyspace | None = None,
-        lua_folder: Path = FOLDER,
-        max_request_bytes: int = MAX_REQUEST_BYTES,
+        runner: ScriptRunner | None = None,
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
         self._ttl_ms = round(ttl_seconds * 1000)
-        runner = ScriptRunner(redis, lua_folder, max_request_bytes)
+        runner = runner or ScriptRunner(redis)
         self._scripts = FlowScripts(runner, self._keys)
         self._due = DueIndex(redis, runner, self._keys, due_flows(self._keys))
         self._definitions = Definitions(redis, self._keys)
@@ -247,10 +245,10 @@ class UpstashRunLedger:
         )
         await self._scripts.run(call, flow, f"the {name or 'error'}")
 
-    async def record_failure(self, tenant: str, flow: str, error: str) -> int:
+    async def record_failure(self, tenant: str, flow: str) -> int:
         """Count a failure."""
         of, nonce = self._keys.flow_keys(tenant, flow), secrets.token_hex(8)
-        call = scripts.record_failure(of, nonce=nonce, error=error)
+        call = scripts.record_failure(of, nonce=nonce)
         _, failures = await self._scripts.run(call, flow)
         return failures
 

@@ -5,11 +5,10 @@ makes a flow due whose status changes. keys.py names the keys.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from core.adapters.upstash import scripts
-from core.adapters.upstash.calls import FOLDER, MAX_REQUEST_BYTES, ScriptRunner
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import DueIndex, Kind
 from core.adapters.upstash.keys import Keyspace
@@ -22,14 +21,10 @@ class UpstashOutbox:
     """Keeps how far flows have come, until all of it is sent."""
 
     def __init__(
-        self,
-        redis: Commands,
-        keys: Keyspace | None = None,
-        lua_folder: Path = FOLDER,
-        max_request_bytes: int = MAX_REQUEST_BYTES,
+        self, redis: Commands, keys: Keyspace | None = None, runner: ScriptRunner | None = None
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
-        self._scripts = ScriptRunner(redis, lua_folder, max_request_bytes)
+        self._scripts = runner or ScriptRunner(redis)
         self._due = DueIndex(redis, self._scripts, self._keys, _due_deliveries(self._keys))
 
     async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Delivery]:

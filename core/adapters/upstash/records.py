@@ -1,7 +1,7 @@
 """Between the fields of a flow's hash and the flow they stand for.
 
 What is stored outlives the code that stored it: fields that are unknown here are passed over, those
-that are missing get what they meant before there were any. `schema` is the version of the form.
+that are missing get what they meant before there were any.
 """
 
 import json
@@ -18,7 +18,6 @@ from core.flows import Flow, Head, Status, Step
 from core.flows.values import output_blob
 from core.json_text import compact
 
-SCHEMA = "2"
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
 USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
 
@@ -52,7 +51,6 @@ def head(flow: str, values: list[str | None]) -> Head:
 def launched(launch: Launch) -> list[str]:
     """Return what a new flow's hash holds of its launch, as a flat list for HSET."""
     stored = {
-        "schema": SCHEMA,
         "inc": launch.incarnation,
         "crew": launch.crew,
         "definition_digest": launch.definition_digest,

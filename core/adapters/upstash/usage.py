@@ -3,10 +3,9 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from core.adapters.upstash import scripts
-from core.adapters.upstash.calls import FOLDER, ScriptRunner
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.costs.recording import RecordedCall
@@ -23,11 +22,11 @@ class UpstashUsageBook:
         self,
         redis: Commands,
         keys: Keyspace | None = None,
-        lua_folder: Path = FOLDER,
+        runner: ScriptRunner | None = None,
         now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._keys = keys or Keyspace()
-        self._scripts = ScriptRunner(redis, lua_folder)
+        self._scripts = runner or ScriptRunner(redis)
         self._now_ms = now_ms
 
     async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> set[str]:

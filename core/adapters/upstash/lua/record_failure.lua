@@ -7,7 +7,6 @@ end
 local failures = tonumber(flow.failures or 0)
 if flow.failed_by ~= args.nonce and not terminal(flow.status) then -- guard: once and not after the end
   failures = failures + 1
-  redis.call('HSET', FLOW, 'failures', int_str(failures), 'failed_by', args.nonce,
-    'failure', args.error)
+  redis.call('HSET', FLOW, 'failures', int_str(failures), 'failed_by', args.nonce)
 end
 return {'ok', failures}

@@ -1,0 +1,50 @@
+"""JSON in pieces is the same JSON, and no piece takes long to make."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.json_text import PIECE_CHARACTERS, compact_bytes, pieces
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+)
+TEXTS = st.text() | st.text(alphabet=st.characters(), min_size=1).map(lambda text: text * 9_000)
+VALUES = st.recursive(
+    SCALARS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_the_pieces_are_the_whole(value: Any):
+    assert b"".join(pieces(value)) == compact_bytes(value)
+
+
+def test_a_number_that_no_json_has_is_refused():
+    with pytest.raises(ValueError, match="JSON compliant"):
+        list(pieces({"a": [float("nan")]}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"text": "x" * 8_000_000}, id="one long text"),
+        pytest.param([{"a": [1, "b", None]}] * 200_000, id="many small things"),
+    ],
+)
+def test_no_piece_takes_long_to_make(value: Any):
+    made, longest, sizes = pieces(value), 0.0, list[int]()
+    began = time.thread_time()
+    for piece in made:
+        longest = max(longest, time.thread_time() - began)
+        sizes.append(len(piece))
+        began = time.thread_time()
+    assert sum(sizes) == len(json.dumps(value, separators=(",", ":")))
+    assert max(sizes) <= 2 * PIECE_CHARACTERS + 2
+    assert longest < 0.05  # of the processor's time
