@@ -42,6 +42,11 @@ class Room:
     concurrency: int
     per_tenant: int
 
+    @classmethod
+    def shared(cls, concurrency: int) -> "Room":
+        """Return a room of which a tenant may have half: whatever hangs for one, others have theirs."""
+        return cls(concurrency, max(1, concurrency // 2))
+
 
 @dataclass(frozen=True, slots=True)
 class Idle:

@@ -1,24 +1,31 @@
-"""Loading what the allow-lists name."""
+"""Loading what the allow-lists name, and judging whether it can be called as it will be.
 
+A tool is a function `tool(context, **arguments)`, or one of CrewAI's own form: an instance of a
+`BaseTool`, such as its `@tool` makes of a function, which takes no context.
+"""
+
+import inspect
 import os
 import traceback
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, get_type_hints
 
 
 class AllowListError(Exception):
     """An entry of `crews/allow_list.py` names nothing that can be called; says which, and why."""
 
 
-def load(name: str, address: str) -> Callable[..., Any]:
-    """Return the function at `module:name`. Raises AllowListError."""
+def load(
+    name: str, address: str, *, calls: Callable[[object], bool] = callable
+) -> Callable[..., Any]:
+    """Return the function at `module:name`, or what else `calls` takes. Raises AllowListError."""
     try:
         found = resolve_name(address)
     except Exception as error:  # whatever the code of a tool raises when it is imported
         complaint = f"{address} cannot be loaded: {_place(error)}{type(error).__name__}: {error}"
         raise AllowListError(f"crews/allow_list.py: {name}: {complaint}") from error
-    if not callable(found):
+    if not (callable(found) or calls(found)):
         raise AllowListError(f"crews/allow_list.py: {name}: {address} is no function")
     return found
 
@@ -26,6 +33,49 @@ def load(name: str, address: str) -> Callable[..., Any]:
 def load_all(addresses: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
     """Return all functions of an allow-list by name. Raises AllowListError for the first it lacks."""
     return {name: load(name, address) for name, address in addresses.items()}
+
+
+def load_tool(name: str, address: str) -> Any:
+    """Return the tool at `module:name`. Raises AllowListError if it cannot be called as one."""
+    tool = load(name, address, calls=_is_crewai_tool)
+    try:
+        fault = None if _is_crewai_tool(tool) else _fault_of(tool)
+    except NameError as error:
+        fault = f"the type of an argument is not there: {error}"
+    if fault is not None:
+        raise AllowListError(f"crews/allow_list.py: {name}: {address}: {fault}")
+    return tool
+
+
+def load_tools(addresses: Mapping[str, str]) -> dict[str, Any]:
+    """Return all tools of an allow-list by name. Raises AllowListError for the first that is none."""
+    return {name: load_tool(name, address) for name, address in addresses.items()}
+
+
+def _is_crewai_tool(found: object) -> bool:
+    """Tell whether this is an instance of CrewAI's BaseTool, without loading CrewAI."""
+    return any(each.__name__ == "BaseTool" for each in type(found).__mro__)
+
+
+def _fault_of(tool: Callable[..., Any]) -> str | None:
+    """Return what keeps a function from being a tool. Raises NameError for a type that is not there."""
+    if isinstance(tool, type):
+        return "this is a class: name an instance of it"
+    if not inspect.isroutine(tool):
+        return "this is no function"
+    parameters = [*inspect.signature(tool).parameters.values()]
+    if not parameters or not _is_context(parameters[0]):
+        return "its first argument must be the context: def tool(context: Context, ...) -> str"
+    if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in parameters[1:]):
+        return "name its arguments: a model is told them one by one, so *args and **kwargs are none"
+    get_type_hints(tool)
+    return None
+
+
+def _is_context(parameter: inspect.Parameter) -> bool:
+    by_position = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    named = parameter.name.strip("_") == "context" or "Context" in str(parameter.annotation)
+    return by_position and named
 
 
 def _place(error: Exception) -> str:

@@ -97,11 +97,6 @@ async def run_message(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _room(flows: int) -> Room:
-    """A tenant may have half of the room: whatever hangs for one, others have theirs."""
-    return Room(flows, max(1, flows // 2))
-
-
 async def main() -> None:
     """Serve until SIGTERM or SIGINT; then let steps finish for a while, and give the rest back."""
     settings, worker = bootstrap.settings(), bootstrap.worker()
@@ -113,7 +108,7 @@ async def main() -> None:
     await _store_fits(clock)
     log.info("worker ready")
     await asyncio.gather(
-        serve(worker, bootstrap.wake_listener(), clock, _room(settings.worker_flows)),
+        serve(worker, bootstrap.wake_listener(), clock, Room.shared(settings.worker_flows)),
         webhook_sending.run_dispatcher(clock.stopping, bootstrap.wake_listener()),
     )
 

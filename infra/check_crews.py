@@ -5,11 +5,11 @@ guardrail of the allow-lists, as a worker does, and needs no settings.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from core import bootstrap
 from crews import allow_list
-from crews.loading import AllowListError, load
+from crews.loading import AllowListError, load, load_tool
 
 FILES_ONLY = "--files-only"  # loads nothing that the files name
 
@@ -19,7 +19,9 @@ def mistakes() -> Iterator[str]:
     yield from map(str, bootstrap.registry().read_all()[1])
 
 
-def unloadable(addresses: Mapping[str, str]) -> Iterator[str]:
+def unloadable(
+    addresses: Mapping[str, str], load: Callable[[str, str], object] = load
+) -> Iterator[str]:
     """Yield what on an allow-list is not there, or cannot be called."""
     for name, address in addresses.items():
         try:
@@ -32,7 +34,7 @@ def main() -> int:
     """Print what is wrong; return the exit code."""
     wrong = list(mistakes())
     if FILES_ONLY not in sys.argv:
-        wrong += [*unloadable(allow_list.TOOLS), *unloadable(allow_list.GUARDRAILS)]
+        wrong += [*unloadable(allow_list.TOOLS, load_tool), *unloadable(allow_list.GUARDRAILS)]
     for line in wrong:
         print(f"crewline: {line}", file=sys.stderr)
     if not wrong:

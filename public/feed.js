@@ -29,6 +29,7 @@ const CUSTOM = {
   answer_refused: ({ step, reason }) => note("step", `${step}: the answer was sent back: ${reason}`),
   delegation: ({ step, worker, description }) => note("manager", `gives ${step} to ${worker}: ${description}`),
   model_call_repeated: ({ step, reason }) => note("model", `${step}: asked again: ${reason}`),
+  answer_doubted: ({ step, reason }) => note("step", `${step}: the answer may not be whole: ${reason}`),
   resumed: ({ task, approved, feedback }) => note("you", approved ? `approved ${task}` : `sent ${task} back: ${feedback}`),
   tool_failed: ({ step, tool, reason }) => note("tool", `${tool} failed in ${step}: ${reason}`, "failed"),
   waiting: ({ task, agent }) => note("flow", `waits for your word on ${task} of ${agent}`),

@@ -68,13 +68,14 @@ function typeOf({ type = "string" }) {
   return [type].flat().find((one) => one !== "null") ?? "string";
 }
 
-const isFile = (name, { pattern }) => name === "file" || pattern?.startsWith("^in_");
+/** An upload's id, whatever the input is called. */
+const isFile = ({ format }) => format === "crewline-input";
 
 const isLines = ({ items }) => items && typeOf(items) === "string" && !items.enum;
 
 function control(name, schema, required) {
   const type = typeOf(schema);
-  if (isFile(name, schema)) return element("input", { type: "file" });
+  if (isFile(schema)) return element("input", { type: "file" });
   if (schema.enum) return choice(schema.enum.filter((one) => one !== null), required);
   if (type === "boolean") return choice([true, false], required);
   if (type === "array" && isLines(schema)) {

@@ -23,6 +23,7 @@ from core.crews.clock import NoLimit
 from core.crews.definition import Definition
 from core.crews.wakeups import WakeQueue
 from core.flows.values import INLINE, LargeValues
+from core.polling import Room
 from functions import sweep
 from tests import fault_worker
 from tests.counting_model import CountingModel
@@ -37,7 +38,7 @@ SWEEP_SECONDS = 0.3
 PATIENCE_SECONDS = 40.0
 POLL_SECONDS = 0.02
 WORKER_FLOWS = 8
-AT_ONCE = WORKER_FLOWS // 2  # steps of a tenant that one worker may hold
+AT_ONCE = Room.shared(WORKER_FLOWS).per_tenant  # steps of a tenant that one worker may hold
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.fault_worker", "pytest"])

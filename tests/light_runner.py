@@ -61,8 +61,12 @@ class LightRunner(CrewRunner):
 
     async def _call(self, work: StepTask, session: Session, number: int) -> str:
         held = await asyncio.to_thread(session.reserve, MODEL, BOUND)
-        asking = in_thread(work.prompt.step, lambda: self._asked(work, number))
-        text = await asyncio.wrap_future(asking)
+        asking = in_thread(work.prompt.step, lambda: self._answered(work, session, held, number))
+        return await asyncio.wrap_future(asking)
+
+    def _answered(self, work: StepTask, session: Session, held: str, number: int) -> str:
+        """Ask and settle in one thread: what was asked for is paid, though nobody waits any more."""
+        text = self._asked(work, number)
         self._passed("called", work.prompt.step)
         session.settle(held, PRICE, _told(work, number, text))
         return text

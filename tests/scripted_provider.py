@@ -23,6 +23,8 @@ class Turn:
     `parts`: the content as a list, in place of `text`. `usage_in`: the pieces of a stream that tell it.
 
     `error` is sent in place of an answer: with its `status`, or in the stream (`in_stream`).
+    `choice_error` stands beside the text, as a gateway has it whose provider failed midway. `end_mark`:
+    whether a stream ends with `[DONE]`; by default where it has said why the answer ended.
     """
 
     text: str | None = None
@@ -38,6 +40,9 @@ class Turn:
     cut_after: int | None = None
     silent_seconds: float = 0.0
     usage_in: str = "its own"  # or: the last, each
+    choice_error: Any = None
+    end_mark: bool | None = None
+    raw: bytes | None = None  # the whole body
 
 
 @dataclass
@@ -89,6 +94,7 @@ def _play(answer: BaseHTTPRequestHandler, turn: Turn, *, streams: bool) -> None:
     time.sleep(turn.silent_seconds)
     failed = turn.error is not None and not (turn.in_stream and streams)
     body = _error(turn) if failed else _streamed(turn) if streams else _whole(turn)
+    body = body if turn.raw is None else turn.raw
     kind = "text/event-stream" if streams and not failed else "application/json"
     answer.send_response(turn.status)
     for name, value in {"Content-Type": kind, **turn.headers}.items():
@@ -120,6 +126,8 @@ def _message(turn: Turn) -> dict[str, Any]:
 
 def _whole(turn: Turn) -> bytes:
     choice = {"index": 0, "message": _message(turn), "finish_reason": turn.finish}
+    if turn.choice_error:
+        choice["error"] = turn.choice_error
     body = {"id": "c1", "object": "chat.completion", "created": 0, "model": "m"}
     return json.dumps({**body, "choices": [choice], "usage": turn.usage}).encode()
 
@@ -136,6 +144,8 @@ def _streamed(turn: Turn) -> bytes:
     pieces = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     if turn.finish:
         pieces.append({"index": 0, "delta": {}, "finish_reason": turn.finish})
+    if turn.choice_error:
+        pieces[-1]["error"] = turn.choice_error
     body = {"id": "c1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
     chunks: list[dict[str, Any]] = [{**body, "choices": [piece]} for piece in pieces]
     if turn.in_stream:
@@ -146,4 +156,5 @@ def _streamed(turn: Turn) -> bytes:
     elif turn.usage is not None:
         chunks.append({**body, "choices": [], "usage": turn.usage})
     lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
-    return f"{lines}data: [DONE]\n\n".encode() if turn.finish else lines.encode()
+    marked = bool(turn.finish) if turn.end_mark is None else turn.end_mark
+    return f"{lines}data: [DONE]\n\n".encode() if marked else lines.encode()

@@ -194,6 +194,7 @@ class Settings:
         "how many streams and held polls one subject of a tenant may have open in a process; each"
         " flow of a stream counts",
     )
+    body_seconds: float = seconds("CREWLINE_BODY_SECONDS", 60.0, "the time a body has to arrive")
     base_path: str = value(
         readers.base_path,
         "CREWLINE_BASE_PATH",

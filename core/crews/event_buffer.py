@@ -45,7 +45,8 @@ class EventBuffer:
     """Buffers the events and charges of one claimed step and writes them to the ledger in order.
 
     Implements `Session`. Create it in the event loop; its methods are thread-safe. `may_call` raises
-    where no model call may be begun any more.
+    where no model call may be begun any more. Whatever ends the step, `close` comes last: a call of
+    which nobody knows then whether it was counted is handed to `late_calls`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class EventBuffer:
         now_ms: NowMs,
         may_call: Callable[[], None],
         money: MoneyQueue,
+        late_calls: LateCalls,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
         self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
@@ -76,7 +78,7 @@ class EventBuffer:
         self._calls_made, self._messages_made = itertools.count(1), itertools.count(1)
         self._calls: dict[str, Call] = {}
         self._closing = False
-        self._over, self._late_calls = False, LateCalls(budgets)
+        self._late_calls = late_calls
 
     # The Session.
 
@@ -94,7 +96,16 @@ class EventBuffer:
         self._raise_if_lost()
         self._may_call()
         call = replace(self._call(model, bound), least_nanodollars=least_nanodollars)
-        asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop).result()
+        reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
+        try:
+            refusal = reserving.result()
+        except (
+            Exception
+        ):  # a reply may have been lost: it may be held, for a call that is never made
+            self._settle_late(SettledCall(call, Usage(), []))
+            raise
+        if refusal is not None:
+            raise _refused(refusal)
         self._calls[call.id] = call
         return call.id
 
@@ -105,10 +116,10 @@ class EventBuffer:
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
-            self._late_calls.settle(item.call, item.usage)
+            self._settle_late(item)
             raise
-        if self._over:
-            self._finish()
+        if self._lost is not None:  # since then; whoever closed it may not have seen this
+            self._settle_owed()
 
     # What the worker does with it.
 
@@ -139,7 +150,6 @@ class EventBuffer:
         """
         write = replace(await self._drain(), error=error)
         await self._emit(write, lease_ms=None if keep_lease else 1)
-        self._finish()
         self._raise_if_lost()
 
     async def release(self, *, delay_ms: int, reason: str) -> None:
@@ -150,7 +160,6 @@ class EventBuffer:
             lambda: self._ledger.release(self._claim, seq, write, delay_ms=delay_ms, reason=reason)
         )
         self._lost = FencedError("it was given back")  # a thread of the step may go on a while
-        self._finish()
 
     async def commit(self, result: dict[str, Any] | BlobRef, known: Flow) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
@@ -164,6 +173,11 @@ class EventBuffer:
             lambda: self._ledger.commit(self._claim, seq, result, write, known)
         )
 
+    def close(self) -> None:
+        """Take no more; have the calls counted that are answered and not known to be."""
+        self._lost = self._lost or FencedError("the step is over")
+        self._settle_owed()
+
     # Gathering.
 
     def _append(self, items: Sequence[Event | SettledCall]) -> None:
@@ -171,12 +185,12 @@ class EventBuffer:
         self._unsent.append(items)
         self._loop.call_soon_threadsafe(self._posted.set)
 
-    def _finish(self) -> None:
-        """Count the calls that are answered and unsent; nothing else is sent from now on."""
-        self._over = True
-        for item in self._unsent.take_all():
-            if isinstance(item, SettledCall):
-                self._late_calls.settle(item.call, item.usage)
+    def _settle_owed(self) -> None:
+        for item in self._unsent.take_owed():
+            self._settle_late(item)
+
+    def _settle_late(self, item: SettledCall) -> None:
+        self._late_calls.settle(self._loop, self._budgets, item)
 
     def _write_due_at(self) -> float:
         """Return when to write next: what is unsent, or a heartbeat if there is nothing."""
@@ -228,17 +242,16 @@ class EventBuffer:
         if self._message is not None or events.open_message(told, None) is not None:
             await self._emit(self._write(told))  # which message is open is kept with an emit
             told = []
-        if self._lost is not None:
-            self._late_calls.settle(item.call, item.usage)
-        await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
+        if self._lost is None:
+            await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
+            self._unsent.note_counted(item)
 
-    async def _reserve(self, call: Call) -> None:
+    async def _reserve(self, call: Call) -> Refusal | None:
         refusal = await self._hold(call)
         if refusal is not None and refusal.verdict is Verdict.HELD:
             ask = partial(self._hold, call)
             refusal = await self._money.wait(self._budgets, call.tenant, refusal, ask)
-        if refusal is not None:
-            raise _refused(refusal)
+        return refusal
 
     async def _hold(self, call: Call) -> Refusal | None:
         refusal = await self._write_if_held(lambda: self._budgets.reserve(call))
@@ -279,7 +292,6 @@ class EventBuffer:
 
     def _raise_if_lost(self) -> None:
         if self._lost is not None:
-            self._finish()
             raise self._lost
 
     def _next_seq(self) -> int:

@@ -30,6 +30,7 @@ from core.crews.crew_runner import (
 )
 from core.crews.deferrals import deferral
 from core.crews.event_buffer import EventBuffer
+from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.money_queue import MoneyQueue
@@ -95,6 +96,7 @@ class StepRunner:
     values: LargeValues
     now_ms: NowMs = now_ms
     money: MoneyQueue = field(default_factory=MoneyQueue)
+    late_calls: LateCalls = field(default_factory=LateCalls)
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -118,6 +120,14 @@ class StepRunner:
         NotFoundError and UnavailableError as the ledger does.
         """
         buffer = self._buffer(work, claim, known, clock)
+        try:
+            return await self._run(work, claim, known, clock, buffer)
+        finally:
+            buffer.close()
+
+    async def _run(
+        self, work: StepTask, claim: Claim, known: Flow, clock: Clock, buffer: EventBuffer
+    ) -> Flow | Outcome:
         work = replace(work, attempt=claim.attempt)
         work = replace(work, lessons=await self._lessons_for(work))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
@@ -149,6 +159,7 @@ class StepRunner:
             now_ms=self.now_ms,
             may_call=may_call,
             money=self.money,
+            late_calls=self.late_calls,
         )
 
     async def _run_and_keep(

@@ -3,6 +3,9 @@
 Crews run in threads and must not wait for Redis, so they put what happens here and go on. What
 happens within 20 ms goes in one write; a model's text alone is written every 0.8 s at most, since a
 write of it costs six commands.
+
+A settled call that was taken out is still owed until its write is known to be done: what ends the
+writing leaves it here.
 """
 
 import math
@@ -35,6 +38,7 @@ class Unsent:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._items: list[Event | SettledCall] = []
+        self._owed: dict[str, SettledCall] = {}  # by the call's id; not known to be counted
         self._first_at = self._urgent_at = math.inf  # when the first of all was posted, and of
         # what is more than text
         self._text_at = -math.inf  # when text was written last
@@ -44,6 +48,7 @@ class Unsent:
         now = time.monotonic()
         with self._lock:
             self._items += items
+            self._owed |= {item.call.id: item for item in items if isinstance(item, SettledCall)}
             self._first_at = min(self._first_at, now)
             if any(isinstance(item, SettledCall) or not events.is_text(item) for item in items):
                 self._urgent_at = min(self._urgent_at, now)
@@ -54,6 +59,17 @@ class Unsent:
             items, self._items = self._items, []
             self._first_at = self._urgent_at = math.inf
         return items
+
+    def note_counted(self, item: SettledCall) -> None:
+        """Forget a call that the store has counted."""
+        with self._lock:
+            self._owed.pop(item.call.id, None)
+
+    def take_owed(self) -> list[SettledCall]:
+        """Return the calls that are not known to be counted, which are the caller's from now on."""
+        with self._lock:
+            owed, self._owed = [*self._owed.values()], {}
+        return owed
 
     def note_text_written(self) -> None:
         """Have further text wait."""

@@ -34,6 +34,7 @@ ERROR_CHARACTERS = 500
 AWAY_MS = 10_000  # until a flow is looked at again that lacks the object store
 WAIT_LOOK_MS = 24 * 3600 * 1000  # how often a flow that waits for a person is looked at
 LOOK_SECONDS = 0.2  # between two looks at the threads that a step left behind
+LATE_SECONDS = 2.0  # that writing down what their calls cost may take, before the flow is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ class Worker:
         try:
             outcome = await visit.run()
         except Exception:
-            await visit.threads_ended()
+            await visit.ended()
             raise
-        await visit.threads_ended()
+        await visit.ended()
         return outcome
 
 
@@ -94,13 +95,14 @@ class _Visit:
         log.info("left the flow", extra={"outcome": reached.name.lower()})
         return reached
 
-    async def threads_ended(self) -> None:
-        """Return when no thread of a step is at work, or the time is up."""
+    async def ended(self) -> None:
+        """Return when no thread of a step is at work, or the time is up, and its calls are counted."""
         runner = self.worker.steps.runner
         if not self._has_run_steps:
             return
         while runner.is_at_work(self.tenant, self.flow) and self.clock.seconds_left() > 0:  # noqa: ASYNC110 -- a clock tells no event
             await asyncio.sleep(LOOK_SECONDS)
+        await self.worker.steps.late_calls.settled(self.tenant, self.flow, LATE_SECONDS)
 
     # Where it leaves after an error; `core.crews.outcomes` has the table.
 

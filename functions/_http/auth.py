@@ -59,9 +59,14 @@ def _ticket(scope: Scope) -> str | None:
     return QueryParams(scope["query_string"]).get("ticket")
 
 
+def principal(scope: Scope) -> Principal | None:
+    """Return who sent an authenticated request; None where nobody was asked for a token."""
+    return scope.get("state", {}).get("principal")
+
+
 def tenant(scope: Scope) -> str:
     """Return the tenant of an authenticated request; "" where nobody was asked for a token."""
-    who: Principal | None = scope.get("state", {}).get("principal")
+    who = principal(scope)
     return who.tenant if who else ""
 
 

@@ -1,16 +1,18 @@
 """Bodies: read up to a limit, and JSON only as every reader would understand it."""
 
+import asyncio
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from core import cpu
+from core import bootstrap, cpu
 from functions._http import auth
+from functions._http.open_bodies import open_bodies
 
 DEPTH = 64
 VALUES = 100_000  # a list takes 0.5 us and 56 bytes, whatever it holds: a megabyte of them 0.2 s
@@ -22,15 +24,28 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a raw one is not UTF-8
 async def read_bytes(request: Request, limit: int, hint: str = "") -> bytes:
     """Return the body, counting its bytes as they arrive.
 
-    Raises HTTPException 413, which ends with the hint, and 415.
+    Raises HTTPException 413, which ends with the hint, 415, 408 if it takes too long, and 429 if too
+    much has arrived of other bodies of the subject that have yet to end.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body without a content-encoding")
     declared = request.headers.get("content-length", "")
-    body = bytearray()
     if declared.isdecimal() and int(declared[:20]) > limit:
         _too_large(limit, hint)
+    with open_bodies.count(auth.principal(request.scope)) as count:
+        try:
+            async with asyncio.timeout(bootstrap.settings().body_seconds):
+                return await _all_bytes(request, limit, hint, count)
+        except TimeoutError:
+            raise HTTPException(408, "the body did not arrive in time") from None
+
+
+async def _all_bytes(
+    request: Request, limit: int, hint: str, count: Callable[[int], None]
+) -> bytes:
+    body = bytearray()
     async for chunk in request.stream():
+        count(len(chunk))
         body += chunk
         if len(body) > limit:
             _too_large(limit, hint)

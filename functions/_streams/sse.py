@@ -10,7 +10,9 @@ in part, so that frames are written for them too:
 - The content type has no charset, as some compare it with ===; the encoding is always UTF-8.
 - A line ends at CR or LF alone. Readers that split with Python's str.splitlines, as httpx' iter_lines
   does, end it at NEL, LS and PS too: these stand in the data as JSON's escapes.
-- `no-transform` keeps compressing proxies from holding events back until they have enough of them.
+- `no-transform` keeps compressing proxies from holding events back until they have enough of them. Those
+  that do not heed it (Caddy) leave alone what says a coding, and `identity` is none. RFC 9110, 8.4.1, would
+  rather not see it; no client is known that minds.
 """
 
 import re
@@ -28,6 +30,7 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {
     "content-type": MEDIA_TYPE,
     "cache-control": "no-store, no-transform",
+    "content-encoding": "identity",
     "x-accel-buffering": "no",  # nginx must not hold anything back
 }
 

@@ -1,11 +1,11 @@
 """Wake-ups as queues deliver them: signed by QStash over HTTP, and naming a flow in JSON."""
 
 import json
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from starlette.requests import Request
 
-from core import bootstrap
+from core import bootstrap, identity
 from core.errors import NotFoundError
 from functions._http import bodies
 
@@ -26,11 +26,15 @@ async def read_signed(request: Request, url: str | None) -> bytes:
 
 
 def named_flow(body: str) -> tuple[str, str] | None:
-    """Return tenant and flow of a message; None if it is none of ours."""
+    """Return tenant and flow of a message; None if it is none of ours, whatever it is."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     message = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     tenant, flow = message.get("tenant"), message.get("flow")
-    return (tenant, flow) if isinstance(tenant, str) and isinstance(flow, str) else None
+    return (tenant, flow) if _is_id(tenant) and _is_id(flow) else None
+
+
+def _is_id(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and identity.ID.fullmatch(value) is not None

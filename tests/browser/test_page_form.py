@@ -23,7 +23,8 @@ SCHEMA = {
         "tags": {"type": "array", "items": {"type": "string"}},
         "limit": {"type": "integer", "minimum": 1},
         "options": {"type": "object"},
-        "file": {"type": "string", "pattern": "^in_"},
+        "document": {"type": "string", "format": "crewline-input"},
+        "file": {"type": "string", "description": "The name of a file."},
     },
 }
 
@@ -79,12 +80,14 @@ async def test_inputs_are_sent_in_the_types_of_their_schema(viewer: Viewer, net:
         ("tags", "a\nb\n"),
         ("limit", "3"),
         ("options", '{"a": 1}'),
+        ("file", "a.csv"),
     ):
         await page.get_by_label(name, exact=True).fill(text)
     csv = FilePayload(name="a.csv", mimeType="text/csv", buffer=b"a,b")
-    await page.get_by_label("file", exact=True).set_input_files(csv)
+    await page.get_by_label("document", exact=True).set_input_files(csv)
     assert await sent(net, page) == {
-        "file": "in_1",
+        "document": "in_1",
+        "file": "a.csv",
         "contract": "x",
         "tone": "formal",
         "stars": 2,

@@ -16,15 +16,48 @@ from core.config import SettingsError
 from infra.local.processes import Processes, free_port
 from tests.fixtures_api import SECRET
 from tests.fixtures_servers import Rest, start_gateway, start_valkey
+from tests.qstash_stub import CURRENT, NEXT, TOKEN
 
-SWEEP = """
-from functions import sweep
+CONTEXT = """
 class Context:
     aws_request_id = "r"
     def get_remaining_time_in_millis(self):
-        return 9000
-sweep.handler({}, Context())
+        return 90_000
 """
+SWEEP = f"""
+from functions import sweep
+{CONTEXT}
+sweep.handler({{}}, Context())
+"""
+SQS = f"""
+from functions import crew_worker
+{CONTEXT}
+message = {{"messageId": "m", "body": '{{"tenant": "t", "flow": "f"}}'}}
+print(crew_worker.handler({{"Records": [message]}}, Context()))
+"""
+OVER_HTTP = """
+import asyncio, httpx
+from functions import crew_worker
+from tests.qstash_stub import Message, signature
+message = Message("http://worker.test/v1/worker", b'{"tenant": "t", "flow": "f"}', 0)
+async def post():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(crew_worker.app)) as client:
+        headers = {"upstash-signature": signature(message)}
+        print(await client.post(message.address, content=message.body, headers=headers))
+asyncio.run(post())
+"""
+ENTRIES = {
+    "main": ["-m", "functions.crew_worker"],
+    "sweep": ["-c", SWEEP],
+    "sqs": ["-c", SQS],
+    "qstash": ["-c", OVER_HTTP],
+}
+QSTASH = {
+    "CREWLINE_WORKER_URL": "http://worker.test/v1/worker",
+    "QSTASH_TOKEN": TOKEN,
+    "QSTASH_CURRENT_SIGNING_KEY": CURRENT,
+    "QSTASH_NEXT_SIGNING_KEY": NEXT,
+}
 
 
 @pytest.fixture
@@ -49,24 +82,25 @@ async def test_a_process_asks_once(cluster_gateway: Rest, keys: Keyspace):
     assert await redis.execute(["EXISTS", keys.partition_count()]) == 0
 
 
-async def test_a_worker_and_a_sweep_with_another_number_do_not_begin(
-    processes: Processes, tmp_path: Path
+@pytest.mark.parametrize("entry", ENTRIES)
+async def test_no_entry_of_a_worker_or_a_sweep_begins_with_another_number(
+    entry: str, processes: Processes, tmp_path: Path
 ):
-    gateway = start_gateway(processes, start_valkey(processes, tmp_path, free_port()))
-    await PartitionCheck(HttpRedis(gateway.url, gateway.token), Keyspace(2)).require()
+    other = start_gateway(processes, start_valkey(processes, tmp_path, free_port()))
+    await PartitionCheck(HttpRedis(other.url, other.token), Keyspace(2)).require()
     environ = {
         **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
+        "UPSTASH_REDIS_REST_URL": other.url,
+        "UPSTASH_REDIS_REST_TOKEN": other.token,
         "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
         "CREWLINE_BUCKET": "none",
         "CREWLINE_MODEL": "offline",
+        **QSTASH,
     }
-    for command in (["-m", "functions.crew_worker"], ["-c", SWEEP]):
-        ran = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, *command],
-            env=environ, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        assert ran.returncode == 1
-        assert "CREWLINE_PARTITIONS is 1, but this store was begun with 2" in ran.stderr
+    ran = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, *ENTRIES[entry]],
+        env=environ, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "CREWLINE_PARTITIONS is 1, but this store was begun with 2" in ran.stderr

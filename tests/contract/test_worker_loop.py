@@ -144,7 +144,7 @@ def launch(flow: str) -> Any:
 @contextlib.asynccontextmanager
 async def serving(worker: Worker, listener: WakeListener, room: int = 4) -> AsyncIterator[None]:
     clock = StoppableClock(stop_seconds=1)
-    task = asyncio.create_task(worker_loop.serve(worker, listener, clock, Room(room, room // 2)))
+    task = asyncio.create_task(worker_loop.serve(worker, listener, clock, Room.shared(room)))
     try:
         yield
     finally:

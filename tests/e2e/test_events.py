@@ -47,6 +47,7 @@ async def test_a_late_first_viewer_gets_the_whole_story(app: App):
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.headers["cache-control"] == "no-store, no-transform"
+    assert answer.headers["content-encoding"] == "identity"
     assert answer.headers["x-accel-buffering"] == "no"
     assert "content-length" not in answer.headers
     assert answer.text.startswith("retry: ")

@@ -5,24 +5,38 @@ come as they happen."""
 import asyncio
 import contextlib
 import json
+import os
 import random
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import httpx_sse
 import pytest
 
 from core.adapters.upstash.http import HttpRedis
+from infra.local.processes import LocalError, Processes, free_port, is_listening
 from tests.cutting_proxy import CuttingProxy, cutting
 from tests.fixtures_api import Api
 from tests.fixtures_js import NodeRun, NodeStart
 from tests.fixtures_ports import Flows, over_redis
-from tests.fixtures_servers import Rest
+from tests.fixtures_servers import Rest, unavailable
 from tests.live import Teller, begun
 
 CUTS, EVENTS, SEED = 25, 120, 11
 NODE = ["fetch-event-source, with care", "fetch-event-source, its README", "eventsource"]
+CADDYFILE = """
+{{
+    admin off
+    auto_https off
+}}
+http://127.0.0.1:{port} {{
+    encode zstd gzip
+    reverse_proxy {url}
+}}
+"""
 Told = list[tuple[str, str]]  # id and data of what a client was handed
 
 
@@ -96,13 +110,25 @@ async def test_of_several_flows_it_is_handed_every_event_once_too(
         assert numbers == list(range(1, EVENTS + 7))
 
 
-@pytest.fixture
-def compressing(api: Api, start_node: NodeStart) -> Iterator[str]:
-    proxy = start_node("compressing_proxy.mjs", api.url)
+@pytest.fixture(params=["compressing_proxy.mjs", "gathering_proxy.mjs"])
+def compressing(api: Api, start_node: NodeStart, request: pytest.FixtureRequest) -> Iterator[str]:
+    proxy = start_node(request.param, api.url)
     assert proxy.stdout is not None
     yield f"http://127.0.0.1:{int(proxy.stdout.readline())}"
     proxy.kill()
     proxy.communicate()
+
+
+@pytest.fixture
+def caddy(api: Api, processes: Processes, tmp_path: Path) -> str:
+    if shutil.which("caddy") is None:
+        unavailable(LocalError("there is no caddy on PATH"))
+    port = free_port()
+    (tmp_path / "Caddyfile").write_text(CADDYFILE.format(port=port, url=api.url))
+    command = ["caddy", "run", "--config", str(tmp_path / "Caddyfile"), "--adapter", "caddyfile"]
+    processes.start("caddy", command, environ=os.environ | {"HOME": str(tmp_path)})
+    processes.wait_until("caddy", lambda: is_listening(port), 20)
+    return f"http://127.0.0.1:{port}"
 
 
 async def first_event_seconds(answering: httpx.Response, begun_at: float) -> float:
@@ -130,3 +156,15 @@ async def test_behind_a_compressing_proxy_the_first_event_comes_at_once(
             seconds = await first_event_seconds(answer, begun_at)
     print(f"{seconds * 1000:.0f} ms")
     assert seconds < 1
+
+
+async def test_behind_caddy_the_first_event_comes_at_once(api: Api, flows: Flows, caddy: str):
+    """Caddy codes event streams of 512 bytes and more, and does not flush them."""
+    teller = await begun(flows, "f1")
+    for _ in range(3):
+        await teller.tell("x" * 500)
+    headers = api.auth(flows.tenant) | {"accept-encoding": "gzip"}
+    async with httpx.AsyncClient(base_url=caddy, headers=headers, timeout=20) as http:
+        begun_at = time.monotonic()
+        async with http.stream("GET", "/v1/flows/f1/events") as answer:
+            assert await first_event_seconds(answer, begun_at) < 1

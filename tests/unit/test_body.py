@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
+from core import bootstrap
+from core.config import Settings
 from functions._http import bodies
 
+SETTINGS = Settings("http://nowhere", "none", {"k": "k" * 32}, "none")
 LIMIT, LARGE = 4400, 1024**2
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> Iterator[None]:
+    with bootstrap.replace(settings=SETTINGS):
+        yield
 
 
 def request(chunks: Sequence[bytes], **headers: str) -> Request:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import yaml
+
 from infra import settings_page
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,17 @@ def _exists(test: str) -> bool:
     path, _, name = test.partition("::")
     file, begins = ROOT / path, rf"^(async )?def {name}\("
     return file.is_file() and bool(re.search(begins, file.read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_readme_s_javascript_launches_a_crew_with_the_inputs_that_it_takes():
+    program = (ROOT / "README.md").read_text("utf-8").partition("```js\n")[2].partition("```")[0]
+    crew = re.search(r'crew: "(\w+)"', program)
+    inputs = re.search(r"const inputs = \{(.*?)\};", program, re.DOTALL)
+    assert crew
+    assert inputs
+    given = set(re.findall(r"(\w+): \"", inputs[1]))
+    schema = yaml.safe_load((ROOT / "crews" / crew[1] / "crew.yaml").read_text("utf-8"))["inputs"]
+    assert set(schema["required"]) <= given <= set(schema["properties"])
 
 
 def test_the_code_map_has_a_line_for_each_package():

@@ -165,7 +165,7 @@ class Attempt:
             self._deps.model(),
             self._stop_signal,
             self._deps.retries,
-            self._reporter.repeating,
+            self._reporter,
             has_tools=bool(self._work.prompt.tools),
         )
 

@@ -94,3 +94,5 @@ def _is_object(arguments: Any) -> bool:
         return isinstance(json.loads(arguments), dict)
     except ValueError:
         return True
+    except RecursionError:
+        return False

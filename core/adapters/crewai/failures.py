@@ -55,23 +55,6 @@ UNREACHABLE = Failure(f"{_PROVIDER} could not be reached", repeats=_TRANSIENT)
 TIMED_OUT = Failure(f"{_PROVIDER} did not answer in time", repeats=1)  # each may take minutes
 GOES_IN_CIRCLES = Failure("the agent made the same tool call again and again")
 
-# Why an answer ended, as each provider says it. What is not here is a good end.
-BY_FINISH_REASON = {
-    "length": CUT_SHORT,  # OpenAI and all that imitate it
-    "max_tokens": CUT_SHORT,  # Anthropic, Bedrock
-    "MAX_TOKENS": CUT_SHORT,  # Gemini
-    "model_context_window_exceeded": CUT_SHORT,  # Anthropic
-    "incomplete": CUT_SHORT,  # OpenAI's Responses
-    "content_filter": FILTERED,
-    "content_filtered": FILTERED,  # Bedrock
-    "guardrail_intervened": FILTERED,  # Bedrock
-    "SAFETY": FILTERED,  # Gemini, as are the next four
-    "RECITATION": FILTERED,
-    "BLOCKLIST": FILTERED,
-    "PROHIBITED_CONTENT": FILTERED,
-    "SPII": FILTERED,
-    "refusal": REFUSED,  # Anthropic
-}
 # Classes of errors by name: each provider's client has some of its own for these.
 _BY_CLASS = {
     **dict.fromkeys(("APITimeoutError", "ReadTimeout", "ReadTimeoutError", "ConnectTimeout",

@@ -7,7 +7,9 @@ Nothing bounds what a provider sends but this: the clients' time-outs count its 
 process that would hold an endless answer is everybody's. Answers are asked for unpacked, since a few
 bytes of gzip may be gigabytes; what is packed all the same is unpacked here, piece by piece.
 
-It also sees what CrewAI drops: that a model refused to answer, in a field beside the empty text.
+It also sees what CrewAI drops: that a model refused to answer, in a field beside the empty text; that an
+answer broke off, by an error beside its half (OpenRouter's `choices[0].error`); and that a stream has come
+to its end mark.
 """
 
 import re
@@ -16,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from typing import cast
 
@@ -25,14 +28,22 @@ from openai import DefaultHttpxClient
 from core.adapters.crewai.failures import NOT_ITS_PROTOCOL, Failure, UnusableAnswerError
 from core.adapters.crewai.stream_pieces import PieceSplitter
 
-# Called when an answer holds a refusal, in the context of the call that gets it.
-on_refusal: ContextVar[Callable[[], None] | None] = ContextVar("on_refusal", default=None)
+# Called with each sign that an answer holds, in the context of the call that gets it.
+on_sign: ContextVar[Callable[["Sign"], None] | None] = ContextVar("on_sign", default=None)
 
-# As bytes of JSON: in a text its quotes would be escaped. `null` is what stands there otherwise.
-_REFUSAL = re.compile(rb'"refusal"\s*:\s*"[^"]')
+# As bytes of JSON: in a text their quotes would be escaped. `null` is what stands there otherwise.
+_SIGNS = re.compile(rb'"(refusal|error)"\s*:\s*(?:"[^"]|\{)')
 _OVERLAP = 64  # bytes, so that one across two chunks is found
 _PIECE_BYTES = 1 << 16  # of what is unpacked at once
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+class Sign(Enum):
+    """What an answer says of itself beside its text."""
+
+    REFUSAL = "refusal"
+    ERROR = "error"
+    END = "[DONE]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ def client(limits: AnswerLimits) -> httpx.Client:
             body.close,
             limits.bytes_of(response),
             limits.seconds,
-            on_refusal.get(),
+            on_sign.get(),
         )
 
     headers = {"accept-encoding": "identity"}
@@ -80,10 +91,10 @@ class _Split(httpx.SyncByteStream):
     """A stream of events that is handed on in the pieces that CrewAI reads."""
 
     def __init__(self, body: httpx.SyncByteStream) -> None:
-        self._body = body
+        self._body, self._tell = body, on_sign.get()
 
     def __iter__(self) -> Iterator[bytes]:
-        pieces = PieceSplitter()
+        pieces = PieceSplitter(self._ended)
         yield from map(pieces.feed, self._body)
         yield pieces.end()
 
@@ -91,9 +102,13 @@ class _Split(httpx.SyncByteStream):
         """Close the body."""
         self._body.close()
 
+    def _ended(self) -> None:
+        if self._tell is not None:
+            self._tell(Sign.END)
+
 
 class _Watched(httpx.SyncByteStream):
-    """A body that is handed on as it comes, counted, and searched for a refusal."""
+    """A body that is handed on as it comes, counted, and searched for signs."""
 
     def __init__(
         self,
@@ -101,9 +116,9 @@ class _Watched(httpx.SyncByteStream):
         close: Callable[[], None],
         most_bytes: int,
         seconds: float,
-        refused: Callable[[], None] | None,
+        tell: Callable[[Sign], None] | None,
     ) -> None:
-        self._chunks, self._close, self._refused = chunks, close, refused
+        self._chunks, self._close, self._tell = chunks, close, tell
         self._bytes_left, self._ends = most_bytes, time.monotonic() + seconds
         self._seconds = seconds
         self._too_much = Failure(
@@ -114,10 +129,10 @@ class _Watched(httpx.SyncByteStream):
         tail = b""
         for chunk in self._chunks:
             self._count(chunk)
-            if self._refused is not None:
+            if self._tell is not None:
                 tail += chunk
-                if _REFUSAL.search(tail):
-                    self._refused()
+                for found in _SIGNS.findall(tail):
+                    self._tell(Sign(found.decode()))
                 tail = tail[-_OVERLAP:]
             yield chunk
 

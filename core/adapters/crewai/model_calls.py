@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from crewai import BaseLLM
 from crewai.events import LLMCallCompletedEvent
@@ -23,10 +23,10 @@ from crewai.llms.retry import (
 )
 from crewai.utilities.agent_utils import is_tool_call_list
 
-from core.adapters.crewai import failures
+from core.adapters.crewai import endings, failures
 from core.adapters.crewai.answer_text import spoken
 from core.adapters.crewai.failures import Failure, UnusableAnswerError, classify
-from core.adapters.crewai.http_client import on_refusal
+from core.adapters.crewai.http_client import Sign, on_sign
 from core.adapters.crewai.stop_signal import StopSignal
 from core.crews.crew_runner import StepDeferredError
 from core.json_text import encodable
@@ -34,7 +34,7 @@ from core.json_text import encodable
 log = logging.getLogger(__name__)
 
 # What Python raises where an answer is not built as a client expects it.
-_MISREAD = (AttributeError, IndexError, KeyError, TypeError)
+_MISREAD = (AttributeError, IndexError, KeyError, TypeError, UnicodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,7 @@ class _Observed:
     response: Any = None
     finish_reason: str | None = None
     has_usage: bool = False
-    refused: bool = False
-
-    def refuse(self) -> None:
-        """Note that the provider sent a refusal in place of a text."""
-        self.refused = True
+    signs: set[Sign] = field(default_factory=set[Sign])
 
     def sink(self, _source: object, event: object) -> None:
         """Take an event of CrewAI."""
@@ -76,14 +72,34 @@ class _Observed:
             self.finish_reason, self.has_usage = event.finish_reason, bool(event.usage)
 
 
+class _DoubtedAnswerError(Exception):
+    """The provider ended its answer for a reason that nobody has listed."""
+
+    def __init__(self, answer: Any, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.answer, self.failure = answer, failure
+
+
+class Listener(Protocol):
+    """Who is told what came of a call beyond its answer."""
+
+    def repeating(self, failure: Failure) -> None:
+        """Hear that a call failed and is made again."""
+        ...
+
+    def doubting(self, failure: Failure) -> None:
+        """Hear that an answer is taken although it may not be whole."""
+        ...
+
+
 @dataclass(slots=True)
 class ModelCaller:
-    """Makes the calls of one LLM. `repeating` is told why, before a call is made again."""
+    """Makes the calls of one LLM."""
 
     llm: BaseLLM
     stop_signal: StopSignal
     policy: ModelRetryPolicy
-    repeating: Callable[[Failure], None]
+    listener: Listener
     has_tools: bool
     _call: Callable[..., Any] = field(init=False)
 
@@ -92,10 +108,17 @@ class ModelCaller:
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Return a whole answer. Raises what stopped the step, StepDeferredError, or a failure."""
-        repeated = 0
+        repeated, doubted = 0, False
         while True:
             try:
                 return self._once(*args, **kwargs)
+            except _DoubtedAnswerError as error:
+                failure, seconds = error.failure, self.policy.back_off(repeated)
+                log.warning("%s", failure.reason)
+                if doubted:  # the provider ends its answers so
+                    self.listener.doubting(failure)
+                    return error.answer
+                doubted = True
             except Exception as error:
                 self.stop_signal.raise_if_stopped()
                 failure = classify(error)
@@ -106,7 +129,7 @@ class ModelCaller:
                 if seconds is None:
                     raise
             repeated += 1
-            self.repeating(failure)
+            self.listener.repeating(failure)
             self.stop_signal.pause(seconds)
 
     def _pause_seconds(self, failure: Failure, repeated: int) -> float | None:
@@ -126,7 +149,10 @@ class ModelCaller:
         raise error
 
     def _once(self, *args: Any, **kwargs: Any) -> Any:
-        """Make one call; return its answer if it is whole. Raises UnusableAnswerError, or any."""
+        """Make one call; return its answer if it is whole.
+
+        Raises UnusableAnswerError, _DoubtedAnswerError, or any.
+        """
         observed = _Observed()
         react = self.has_tools and not kwargs.get("tools")  # in the prompt, as text
         with _observing(observed), nullcontext() if react else call_stop_override(self.llm, None):
@@ -140,20 +166,27 @@ class ModelCaller:
         answer = spoken(answer)
         if failure := self._failure_of(answer, observed):
             raise UnusableAnswerError(failure)
-        return encodable(answer) if isinstance(answer, str) else answer
+        answer = encodable(answer) if isinstance(answer, str) else answer
+        if failure := endings.doubt(endings.word_of(observed.finish_reason)):
+            raise _DoubtedAnswerError(answer, failure)
+        return answer
 
     def _failure_of(self, answer: Any, observed: _Observed) -> Failure | None:
         """Return why an answer is none: cut off, filtered, empty, no text."""
-        if failure := failures.BY_FINISH_REASON.get(observed.finish_reason or ""):
+        ending = endings.word_of(observed.finish_reason)
+        if failure := endings.failure_of(ending):
             return failure
-        if not answer and observed.refused:
+        if Sign.ERROR in observed.signs:
+            return failures.BROKEN_OFF
+        if not answer and Sign.REFUSAL in observed.signs:
             return failures.REFUSED
         if not answer or (isinstance(answer, str) and not answer.strip()):
             return failures.EMPTY
         if not isinstance(answer, str) and not _are_calls(answer):
             return failures.NOT_ITS_PROTOCOL
         # A stream that simply ends: its last piece but one tells the reason, its last the usage.
-        ends = observed.finish_reason or observed.has_usage or not self.llm.stream
+        marked = observed.has_usage or Sign.END in observed.signs
+        ends = ending or marked or not self.llm.stream
         return None if ends or not isinstance(self.llm, OpenAICompletion) else failures.BROKEN_OFF
 
 
@@ -161,7 +194,7 @@ def with_retries(
     llm: BaseLLM,
     stop_signal: StopSignal,
     policy: ModelRetryPolicy,
-    repeating: Callable[[Failure], None],
+    listener: Listener,
     *,
     has_tools: bool,
 ) -> BaseLLM:
@@ -170,7 +203,7 @@ def with_retries(
     With `has_tools`, a call that is given none describes them in its prompt, in ReAct form. Only
     there do CrewAI's stop words apply; in any other answer they are words of the text.
     """
-    caller = ModelCaller(llm, stop_signal, policy, repeating, has_tools)
+    caller = ModelCaller(llm, stop_signal, policy, listener, has_tools)
     # An LLM is a pydantic model, which takes no attribute that is not a field of it.
     object.__setattr__(llm, "call", caller.call)
     # CrewAI's own sums are not used, and fail on usage that is no number.
@@ -191,10 +224,10 @@ def _nothing(_usage: object) -> None:
 def _observing(observed: _Observed) -> Generator[None]:
     """Have `observed` see the events of a call, which CrewAI's own loop does not repeat."""
     sink, repeats = add_stream_sink(observed.sink), crewai_repeats_already.set(True)
-    refusals = on_refusal.set(observed.refuse)
+    signs = on_sign.set(observed.signs.add)
     try:
         yield
     finally:
-        on_refusal.reset(refusals)
+        on_sign.reset(signs)
         crewai_repeats_already.reset(repeats)
         reset_stream_sinks(sink)

@@ -97,6 +97,11 @@ class EventReporter:
         told = {**self._work.who(), "reason": failure.reason}
         self._post(events.custom("model_call_repeated", told))
 
+    def doubting(self, failure: Failure) -> None:
+        """Say that an answer is taken although it may not be whole, and why."""
+        told = {**self._work.who(), "reason": failure.reason}
+        self._post(events.custom("answer_doubted", told))
+
     def insight(self, text: str) -> None:
         """Show the user what an agent found. Raises ValueError if that is too much in one step."""
         words = "".join(c for c in text if c.isprintable() or c == "\n").strip()
