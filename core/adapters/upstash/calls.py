@@ -92,10 +92,16 @@ def _kinds(declared: Any) -> Iterator[tuple[str, str]]:
 
 def _values(arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in arguments.items():
-        if is_dataclass(value):
-            yield from ((each.name, getattr(value, each.name)) for each in fields(value))
+        if parts := _parts(type(value)):
+            yield from ((part, getattr(value, part)) for part in parts)
         else:
             yield name, value
+
+
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    """Return the fields of a dataclass; none of anything else."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _give(call: ScriptCall, kind: str, name: str, value: Any) -> None:

@@ -102,7 +102,7 @@ class Keyspace:
 
     def tag(self, tenant: str) -> str:
         """Return the hash tag of a tenant's keys."""
-        return f"{{{self.prefix}{zlib.crc32(tenant.encode()) % self.partitions}}}"
+        return _tag(self, tenant)
 
     def _of(self, tenant: str, *names: str) -> str:
         return ":".join((self.tag(tenant), tenant, *names))
@@ -196,3 +196,8 @@ def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
     months = months_around(day * DAY_MS)
     before, now, after = (keys.budgets(tenant, month) for month in months)
     return HeldKeys(before, now, after, months, keys.settles(tenant))
+
+
+@lru_cache(maxsize=1024)
+def _tag(keys: Keyspace, tenant: str) -> str:
+    return f"{{{keys.prefix}{zlib.crc32(tenant.encode()) % keys.partitions}}}"
