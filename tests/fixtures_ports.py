@@ -25,7 +25,7 @@ from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
-from core.flows import FlowLog, Step
+from core.flows import Batch, FlowLog, Step
 from core.webhooks.outbox import Outbox
 from tests.fixtures_servers import RoughGateway
 
@@ -129,8 +129,17 @@ def a_launch(flow: str = "f1", **changes: Any) -> Launch:
 
 async def viewed(flows: Flows, flow: str = "f1") -> dict[str, Any]:
     """What a viewer makes of a flow's log."""
-    entries = await flows.log.entries(flows.tenant, flow, 0, 10_000)
-    return view([json.loads(entry.json) for entry in entries])
+    return view([json.loads(entry.json) for entry in await whole_log(flows, flow)])
+
+
+async def whole_log(flows: Flows, flow: str = "f1") -> Batch:
+    """Every event of a flow, however many pages they are."""
+    found = Batch()
+    while page := await flows.log.entries(
+        flows.tenant, flow, found[-1].number if found else 0, 10_000
+    ):
+        found += page
+    return found
 
 
 def view(told: list[dict[str, Any]]) -> dict[str, Any]:

@@ -107,7 +107,10 @@ class S3Blobs:
                 raise NotFoundError("no such input") from error
             raise self._refusal(code) from error
         except NoCredentialsError as error:
-            raise SettingsError("there are no credentials for the object store") from error
+            raise SettingsError(
+                "there are no credentials for the object store: set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or give this host a role that may use CREWLINE_BUCKET"
+            ) from error
         except BotoCoreError as error:
             raise UnavailableError("the object store does not answer") from error
 

@@ -174,7 +174,7 @@ def _question(state: Flow, review: str | None) -> dict[str, Any]:
     """Return what the flow asks a person, if that is what is answered."""
     asked = state.question
     if asked is None:
-        raise ConflictError("the flow waits for nobody")
+        raise ConflictError(f"the flow waits for nobody: it is {state.head.status.value}")
     if review is None:
         reason = f"say which answer this is; the flow waits for {asked['review']}"
         raise InvalidInputError("an answer to nothing", {"/review": reason})

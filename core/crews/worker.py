@@ -29,6 +29,7 @@ from core.polling import Due
 
 log = logging.getLogger(__name__)
 
+TOOK_TOO_LONG = "the flow took longer than limits.time_limit_seconds of its crew allows"
 MOST_FAILURES = 5  # outside of steps; then the flow ends
 ERROR_CHARACTERS = 500
 AWAY_MS = 10_000  # until a flow is looked at again that lacks the object store
@@ -151,7 +152,7 @@ class _Visit:
             return await self._do_next_action(state)
         except ExpiredError:
             state = await self.worker.ledger.state(self.tenant, self.flow, fresh=True)
-            return await self._fail(state, "the flow took longer than it may", "time_limit")
+            return await self._fail(state, TOOK_TOO_LONG, "time_limit")
 
     async def _do_next_action(self, state: Flow) -> Flow | Outcome:
         """Do what the strategies say. Where that lacks the object store, come later."""

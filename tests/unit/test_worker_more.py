@@ -12,6 +12,7 @@ from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.outcomes import StepCrashedError
+from core.crews.worker import TOOK_TOO_LONG
 from core.errors import ConflictError, InvalidInputError, UnavailableError
 from core.flows import Flow, Status
 from core.flows.values import INLINE
@@ -121,7 +122,8 @@ async def test_a_flow_whose_time_is_over_fails_in_the_middle_of_a_step():
     await launched(memory, a_crew(time_limit_seconds=1))
     async with asyncio.timeout(10):
         flow = await run_through(memory, runner)
-    assert (flow.head.status, flow.error) == (Status.FAILED, "the flow took longer than it may")
+    assert (flow.head.status, flow.error) == (Status.FAILED, TOOK_TOO_LONG)
+    assert "limits.time_limit_seconds" in TOOK_TOO_LONG  # a field of crew.yaml
     assert (await log_of(memory))[-1]["code"] == "time_limit"
 
 
