@@ -21,15 +21,9 @@ from core.costs.budget import Refusal, Verdict
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
-from core.crews.crew_runner import (
-    BudgetExhaustedError,
-    ShortOfMoneyError,
-    StepDeferredError,
-    StepFailedError,
-)
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
-from core.crews.money_queue import MoneyQueue
+from core.crews.money_queue import MoneyQueue, refused
 from core.crews.timing import Timing
 from core.crews.unsent import SettledCall, Unsent
 from core.errors import NotFoundError
@@ -38,7 +32,6 @@ from core.flows.events import Event
 from core.retries import RetryPolicy, deadline
 
 T = TypeVar("T")
-HELD_SECONDS = 10.0  # until a step is tried again that has waited for others' money in vain
 
 
 class EventBuffer:
@@ -105,7 +98,7 @@ class EventBuffer:
             self._settle_late(SettledCall(call, Usage(), []))
             raise
         if refusal is not None:
-            raise _refused(refusal)
+            raise refused(refusal)
         self._calls[call.id] = call
         return call.id
 
@@ -303,20 +296,3 @@ class EventBuffer:
         who = held.tenant, held.flow, held.step, held.epoch
         what = model, self._crew, self._task, bound
         return Call(*who, number, *what, agent=self._agent, subject=self._subject)
-
-
-def _refused(refusal: Refusal) -> Exception:
-    """Return what a refusal means for the step."""
-    match refusal.verdict:
-        case Verdict.SHORT:
-            return ShortOfMoneyError(refusal.headroom_nanodollars)
-        case Verdict.HELD:
-            reason = f"other calls hold the money of the budget {refusal.budget}"
-            return StepDeferredError(reason, HELD_SECONDS, passes=True)
-        case Verdict.EXHAUSTED:
-            return BudgetExhaustedError(refusal.budget, refusal.until_ms)
-        case Verdict.UNPRICED:
-            reason = (
-                f"nobody knows what the model costs, and the budget {refusal.budget} is a limit"
-            )
-            return StepFailedError(f"{reason}: give the model a price")

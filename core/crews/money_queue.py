@@ -11,9 +11,16 @@ from weakref import WeakValueDictionary
 
 from core.costs.budget import Refusal, Verdict
 from core.crews.budgets import BudgetBook
+from core.crews.crew_runner import (
+    BudgetExhaustedError,
+    ShortOfMoneyError,
+    StepDeferredError,
+    StepFailedError,
+)
 from core.errors import UnavailableError
 
 WAIT_SECONDS = 30.0
+HELD_SECONDS = 10.0  # until a step is tried again that has waited in vain
 
 Ask = Callable[[], Awaitable[Refusal | None]]  # reserves; sent again it changes nothing
 _Turns = WeakValueDictionary[tuple[str, str], asyncio.Lock]
@@ -38,3 +45,20 @@ class MoneyQueue:
                 return refused
         except (TimeoutError, StopAsyncIteration, UnavailableError):
             return await ask()
+
+
+def refused(refusal: Refusal) -> Exception:
+    """Return what a refusal means for the step."""
+    match refusal.verdict:
+        case Verdict.SHORT:
+            return ShortOfMoneyError(refusal.headroom_nanodollars)
+        case Verdict.HELD:
+            reason = f"other calls hold the money of the budget {refusal.budget}"
+            return StepDeferredError(reason, HELD_SECONDS, passes=True)
+        case Verdict.EXHAUSTED:
+            return BudgetExhaustedError(refusal.budget, refusal.until_ms)
+        case Verdict.UNPRICED:
+            reason = (
+                f"nobody knows what the model costs, and the budget {refusal.budget} is a limit"
+            )
+            return StepFailedError(f"{reason}: give the model a price")
