@@ -127,7 +127,7 @@ class StepRunner:
 
     async def _run(
         self, work: StepTask, claim: Claim, known: Flow, clock: Clock, buffer: EventBuffer
-    ) -> Flow | Outcome:
+    ) -> Flow | Outcome | MoneyWait:
         work = replace(work, attempt=claim.attempt)
         work = replace(work, lessons=await self._lessons_for(work))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
