@@ -37,7 +37,7 @@ class Effort:
 
 
 FULL = Effort(5, 10_000, 10_000, {"clinc_1k": 1000, "clinc_5k": 5000, "clinc_10k": 10_000})
-QUICK = Effort(2, 600, 600, {"clinc_600": 600})
+QUICK = Effort(1, 300, 300, {"clinc_300": 300})
 BOUNDS = {"clinc_1k": ">= 69", "clinc_5k": ">= 90", "clinc_10k": ">= 93"}
 BASELINES: dict[str, Callable[[], Student]] = {
     "majority": Majority,
@@ -90,7 +90,7 @@ class Live:
 class _Frozen(Ours):
     """Answers, and learns nothing."""
 
-    def learn(self, context: object, action: str) -> None:
+    def learn(self, event: Event) -> None:
         """Let it pass."""
 
 

@@ -9,7 +9,7 @@ import bm25s
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from benchmarks.learning_streams import Answer
+from benchmarks.learning_streams import Answer, Event
 
 REFIT = 100  # feedbacks between two fits
 FEATURES, THRESHOLD = 1000, 0.7  # of the naive design
@@ -27,10 +27,9 @@ class Majority:
         del context
         return Answer(self._counts.most_common(1)[0][0] if self._counts else None)
 
-    def learn(self, context: Mapping[str, Any], action: str) -> None:
+    def learn(self, event: Event) -> None:
         """Count."""
-        del context
-        self._counts[action] += 1
+        self._counts[event.said] += 1
 
 
 class _Refitted:
@@ -41,10 +40,10 @@ class _Refitted:
         self.actions: list[str] = []
         self._fitted = 0
 
-    def learn(self, context: Mapping[str, Any], action: str) -> None:
+    def learn(self, event: Event) -> None:
         """Keep, and fit anew each hundred."""
-        self.texts.append(json.dumps(context))
-        self.actions.append(action)
+        self.texts.append(json.dumps(event.context))
+        self.actions.append(event.said)
         if len(self.texts) >= self._fitted + REFIT:
             self._fitted = len(self.texts)
             self.fit()

@@ -6,6 +6,7 @@ Events that were decided together (a group) are all answered before any feedback
 import gzip
 import json
 import random
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,7 +22,7 @@ from core.learning.patterns import Kind, Pattern, Source
 DATA = Path(__file__).parent / "data"
 FIELDS, INTENTS = "openaddresses_field_mapping.jsonl.gz", "clinc150.jsonl.gz"
 OUT_OF_SCOPE = "oos"
-USERS = 20  # who give the feedback, in turns
+USERS = 20  # who give the feedback
 NOISE = 0.2  # of the feedback that is wrong
 MOVED = 0.3  # of the actions that change meaning
 PRECISION = 0.95
@@ -56,7 +57,7 @@ class Student(Protocol):
         """Answer a context."""
         ...
 
-    def learn(self, context: Mapping[str, Any], action: str) -> None:
+    def learn(self, event: Event) -> None:
         """Take the feedback on it."""
         ...
 
@@ -66,7 +67,6 @@ class Ours:
 
     def __init__(self, learner: Learner | None = None) -> None:
         self.learner = learner or Learner()
-        self._turn = 0
 
     def answer(self, context: Mapping[str, Any]) -> Answer:
         """Recommend."""
@@ -75,11 +75,10 @@ class Ours:
             return Answer(None, abstains=True)
         return Answer(found.actions[0].action, found.actions[0].confidence, found.abstain)
 
-    def learn(self, context: Mapping[str, Any], action: str) -> None:
-        """Take a user's word."""
-        self._turn += 1
-        source = Source(Kind.USER, f"user {self._turn % USERS}")
-        self.learner.learn(Pattern(context, action, source))
+    def learn(self, event: Event) -> None:
+        """Take a user's word; one user decided what was decided together."""
+        source = Source(Kind.USER, f"user {zlib.crc32(event.group.encode()) % USERS}")
+        self.learner.learn(Pattern(event.context, event.said, source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def run(
         group = list(together)
         answers += [student.answer(event.context) for event in group]
         for event in group:
-            student.learn(event.context, event.said)
+            student.learn(event)
         if after:
             after(len(answers))
     return Run(

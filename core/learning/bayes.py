@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from core.learning.linear import Example, Floats
 
 SMOOTHING = 100.0  # of the background, about the counts of seven feedbacks
+SURE = 6.0  # how much likelier something else must be to contradict, as its logarithm
+KNOWN = 5  # feedbacks, before which a concept may look like any
 _RARE = 1e-3  # count of a term that never occurred
 
 
@@ -42,6 +44,12 @@ class Bayes:
         seen = self._counts[buckets, : self.columns] / background[:, None]
         most = values.sum() * np.log(self._totals[: self.columns] + SMOOTHING)
         return values @ np.log(seen + np.float32(SMOOTHING)) - most
+
+    def contradicts(self, look: Example) -> bool:
+        """Return whether a concept that is known well is far less likely than another one."""
+        likely = self.scores(look.buckets, look.values)
+        known = self._totals[look.column] >= KNOWN * look.values.sum()
+        return bool(look.column and known and likely.max() - likely[look.column] > SURE)
 
     def learn(self, example: Example) -> None:
         """Count a feedback; one of negative weight takes back what was counted."""

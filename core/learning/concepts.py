@@ -16,50 +16,52 @@ import numpy as np
 from core.learning.linear import Floats
 
 MOVED_SHARE = 0.8  # of the feedback that another action has once a concept has moved
-THRESHOLD = math.log(10_000)  # how much likelier that has to be than what was usual
-PRIOR = 10.0  # feedbacks before the first, by which shares are smoothed
-NONE = -1
+USUAL_SHARE = 0.1  # that it has at most where nothing has moved
+HIT = math.log(MOVED_SHARE / USUAL_SHARE)
+MISS = math.log((1 - MOVED_SHARE) / (1 - USUAL_SHARE))
+THRESHOLD = math.log(1000)  # how much likelier a move must be: four feedbacks, if none contradicts
 SEVERAL = 2  # sources
-HALVED = 200  # counted feedbacks, after which they are halved: what was usual may change slowly
+NONE = -1
+
+
+@dataclass(slots=True)
+class _Run:
+    """The feedback that speaks for a move to one action, and which sources gave it."""
+
+    total: float = 0.0  # Page's sum
+    sources: Counter[str] = field(default_factory=Counter[str])
 
 
 @dataclass(slots=True)
 class _Watch:
     """The feedback on what was taken for one concept."""
 
-    counts: Counter[str] = field(default_factory=Counter[str])
-    sums: dict[str, float] = field(default_factory=dict[str, float])  # Page's, of each action
-    sources: set[str] = field(default_factory=set[str])  # who said anything, two of them at most
-    movers: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # who said that
+    sources: set[str] = field(default_factory=set[str])  # who gave any, two of them at most
+    runs: dict[str, _Run] = field(default_factory=dict[str, _Run])
 
-    def see(self, action: str, source: str) -> bool:
+    def see(self, action: str, source: str, stands_for: str | None) -> bool:
         """Take a feedback; return whether the concept has moved to this action.
 
         Where several sources taught a concept, it takes more than one of them to move it.
         """
-        self.sums = {name: total for name in self.sums if (total := self._after(name, action)) > 0}
-        if action not in self.sums and (total := self._after(action, action)) > 0:
-            self.sums[action], self.movers[action] = total, set()
-        self.movers = {name: self.movers[name] for name in self.sums}
-        self._count(action, source)
-        return self.sums.get(action, 0) >= THRESHOLD and self._agreed(action)
+        if len(self.sources) < SEVERAL:
+            self.sources.add(source)
+        if action != stands_for:
+            self.runs.setdefault(action, _Run())
+        for name, run in self.runs.items():
+            run.total += self._hit(run, source) if name == action else MISS
+        self.runs = {name: run for name, run in self.runs.items() if run.total > 0}
+        run = self.runs.get(action, _Run())
+        return run.total >= THRESHOLD and len(run.sources) >= min(SEVERAL, len(self.sources))
 
-    def _after(self, name: str, action: str) -> float:
-        """Return the sum of an action after a feedback for this or another one."""
-        usual = min((self.counts[name] + 1) / (self.counts.total() + PRIOR), MOVED_SHARE)
-        moved, was = (MOVED_SHARE, usual) if name == action else (1 - MOVED_SHARE, 1 - usual)
-        return self.sums.get(name, 0.0) + math.log(moved / was)
+    def _hit(self, run: _Run, source: str) -> float:
+        """Return how much likelier a feedback is after a move than without one.
 
-    def _count(self, action: str, source: str) -> None:
-        self.counts[action] += 1
-        for seen in (self.sources, self.movers.get(action, set())):
-            if len(seen) < SEVERAL:
-                seen.add(source)
-        if self.counts.total() >= HALVED:
-            self.counts = Counter({name: n // 2 for name, n in self.counts.items() if n > 1})
-
-    def _agreed(self, action: str) -> bool:
-        return len(self.movers[action]) >= min(SEVERAL, len(self.sources))
+        What one source of several says again in a run counts a half, a third, ...: somebody's mistakes
+        are often of one kind, and made together.
+        """
+        run.sources[source] += 1
+        return HIT / run.sources[source] if len(self.sources) >= SEVERAL else HIT
 
 
 class Concepts:
@@ -104,12 +106,12 @@ class Concepts:
 
     def observe(self, taken_for: int, action: str, source: str) -> bool:
         """Take a source's feedback on what was taken for a concept; return whether that has moved."""
-        if taken_for == 0 or not self._watches[taken_for].see(action, source):
+        watch = self._watches[taken_for]
+        if taken_for == 0 or not watch.see(action, source, self.action(taken_for)):
             return False
-        moved = self.action(taken_for) != action
         self._action_of[taken_for] = self._number(action)
-        self._watches[taken_for] = _Watch()
-        return moved
+        self._watches[taken_for] = _Watch(sources=watch.sources)
+        return True
 
     def _number(self, action: str) -> int:
         if action not in self._numbers:

@@ -23,10 +23,11 @@ from core.learning.model import MAX_CONCEPTS, Model
 from core.learning.neighbours import Frozen, Neighbours
 from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
 from core.learning.terms import Terms, terms
-from core.learning.trust import Trust
+from core.learning.trust import DOUBTED, Trust
 
 SHARPNESS = 4.0  # of the linear expert's scores, which are about -1 to 1
 COMMON = 0.01  # what a term weighs that is in every context, squared
+BAYES, FAIR = 1, 0.2  # place of naive Bayes among the experts; its share as one of the best
 SHOWN = 3  # patterns for each action
 LOOKED_AT = 30  # patterns, to find those
 
@@ -204,7 +205,15 @@ class Learner:
         if concept:
             self._mixture.observe(look.opinions, concept)
         contradicts = best is not None and best != pattern.action
-        return self._trust.weigh(pattern.source.name, pattern.action, contradicts=contradicts)
+        believed = self._trust.weigh(pattern.source.name, pattern.action, contradicts=contradicts)
+        return min(believed, DOUBTED) if self._is_denied(look, concept) else believed
+
+    def _is_denied(self, look: _Look, concept: int) -> bool:
+        """Return whether naive Bayes is sure of something else, where it is a judge to be heard."""
+        fair = self._mixture.weights[BAYES] >= FAIR
+        return bool(fair) and self._bayes.contradicts(
+            Example(look.terms.buckets, look.plain, concept, 0)
+        )
 
     def _concept(self, look: _Look, action: str) -> int:
         """Return the concept that an action most likely means here; 0 if it has none."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FIRST_RATE, RATE = 0.7, 0.25  # of a step's way to the margin: with more seen, one says less
-SETTLED = 250  # examples after which the rate is half-way from the first to the last
+SETTLED = 30  # examples of each column after which the rate is half-way from the first to the last
 REPLAYED = 3  # earlier feedbacks that are trained again with each
 REMEMBERED = 4096  # feedbacks to draw from
 
@@ -82,7 +82,8 @@ class Linear:
         return int(self._random.random() * len(self.examples))
 
     def _rate(self) -> float:
-        return RATE + (FIRST_RATE - RATE) * SETTLED / (SETTLED + self._seen)
+        settled = SETTLED * self.columns
+        return RATE + (FIRST_RATE - RATE) * settled / (settled + self._seen)
 
     def _step(self, example: Example) -> None:
         """Go towards the margin (squared hinge loss) in all columns that miss it."""

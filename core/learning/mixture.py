@@ -19,10 +19,15 @@ class Mixture:
     def __init__(self, misses: NDArray[np.float64]) -> None:
         self.misses = misses.copy()
 
+    @property
+    def weights(self) -> Floats:
+        """How much each expert's opinion counts; all are 1 together."""
+        weights = np.exp(-ETA * (self.misses - self.misses.min()))
+        return (weights / weights.sum()).astype(np.float32)
+
     def mixed(self, opinions: NDArray[np.float32]) -> Floats:
         """Return log-probabilities per concept of log-probabilities per expert and concept."""
-        weights = np.exp(-ETA * (self.misses - self.misses.min()))
-        return log_softmax((weights / weights.sum()).astype(np.float32) @ opinions)
+        return log_softmax(self.weights @ opinions)
 
     def observe(self, opinions: NDArray[np.float32], concept: int) -> None:
         """Take which concept was right."""

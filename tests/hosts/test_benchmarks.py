@@ -16,6 +16,16 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
         "redis_commands_per_step": (5, 14),
         "redis_commands_per_step_of_a_flow": (8, 24),
     },
+    "learning": {
+        "oa_aulc": (90, 100),
+        "oa_first100": (85, 100),
+        "oa_unseen": (70, 100),
+        "clinc_300": (20, 60),
+        "clinc_aulc": (15, 60),
+        "improves": (0, 1),
+        "drift_cost": (-2, 2),
+    },
+    "recommend": {"model_mb_2k": (5, 20)},
     "polling": {
         "saved_total": (0.97, 1),
         "saved_total_longpoll": (0.95, 1),
@@ -51,6 +61,19 @@ TIMED = {
         "parallel_efficiency": (0.1, 1),
         "resume_ms_p50": (0, 10_000),
     },
+    "learning": {  # of so few events nothing can be held closely
+        "ece": (0, 0.3),
+        "coverage_at_95": (0, 1),
+        "noise20_loss": (-5, 20),
+        "drift_recovery": (0, 150),
+    },
+    "recommend": {
+        "cold_import_vs_sklearn": (0.001, 0.5),
+        "p50_vs_naive_loop_300": (0, 0.1),
+        "feedback_visible_ms": (0.1, 200),
+        "p50_vs_matvec_2k": (0, 100),
+        "load_2k_ms": (1, 20_000),
+    },
     "polling": {
         "poll_cpu_vs_naive_2kb": (0, 0.3),
         "poll_cpu_vs_naive_50kb": (0, 0.2),
@@ -72,6 +95,8 @@ TIME_OUT_SECONDS = {
     "costs": 120,
     "crews": 240,
     "growth": 120,
+    "learning": 240,
+    "recommend": 240,
 }  # each process that loads CrewAI takes 8 s of CPU
 
 

@@ -153,7 +153,10 @@ def test_one_source_alone_moves_no_concept_that_others_taught():
     concepts = Concepts(["lat"])
     taught(concepts)
     assert not any(concepts.observe(1, "lon", "mallory") for _ in range(1000))
-    assert concepts.observe(1, "lon", "ana")
+    concepts = Concepts(["lat"])
+    taught(concepts)
+    assert not any(concepts.observe(1, "lon", "bo") for _ in range(5))
+    assert any(concepts.observe(1, "lon", source) for source in ("ana", "eve", "joe"))
 
 
 def test_a_source_that_is_the_only_one_moves_its_concepts():
