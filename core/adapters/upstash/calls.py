@@ -92,7 +92,7 @@ def _kinds(declared: Any) -> Iterator[tuple[str, str]]:
 
 def _values(arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in arguments.items():
-        if parts := _parts(type(value)):
+        if parts := _parts(value.__class__):
             yield from ((part, getattr(value, part)) for part in parts)
         else:
             yield name, value
