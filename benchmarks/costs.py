@@ -1,11 +1,11 @@
-"""Costs: what reports and batches of calls cost.
+"""Costs: budgets under a race, and what reserving, reports and batches of calls cost.
 
 python -m benchmarks.costs --json
 """
 
 import asyncio
 
-from benchmarks import cost_reports, parts, report
+from benchmarks import cost_budgets, cost_reports, parts, report
 
 
 def main() -> None:
@@ -14,8 +14,10 @@ def main() -> None:
     few, many, reads, batches = (
         (1_000, 20_000, 3, 5) if chosen.quick else (10_000, 1_000_000, 15, 40)
     )
+    races = (2, 50) if chosen.quick else (20, 1_000)  # and calls one after the other
     with parts.running() as running:
-        figures = asyncio.run(cost_reports.measured(running, few, many, reads, batches))
+        figures = asyncio.run(cost_budgets.measured(running, *races))
+        figures += asyncio.run(cost_reports.measured(running, few, many, reads, batches))
     report.tell(figures, as_json=chosen.json)
 
 

@@ -56,7 +56,7 @@ class Source:
 
     def ends_at(self, state: Flow) -> bool:
         """Tell whether a run of this flow ends in this state: it has ended, or asks something new."""
-        asks = state.waiting is not None and state.waiting.get("review") != self.answered
+        asks = state.question is not None and state.question["review"] != self.answered
         return asks or state.head.status.terminal
 
 
@@ -202,7 +202,7 @@ async def _live(source: Source, translator: RunEvents, entry: Entry) -> list[Eve
         return translator.translate(event)
     waiting = event["value"]
     state = await bootstrap.flow_log().snapshot(source.tenant, source.flow)
-    was_answered = state.head.sequence > entry.number and state.waiting is None
+    was_answered = state.head.sequence > entry.number and state.question is None
     if was_answered or waiting["review"] == source.answered:
         return translator.translate(event)
     return translator.interrupt(source.flow, waiting, state.deadline_ms)

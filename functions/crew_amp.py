@@ -185,8 +185,8 @@ def _likely_review(state: Flow, task: str) -> str:
 
     Answering that again as it was is a request that was sent twice. Raises ConflictError.
     """
-    if state.waiting is not None and state.waiting["task"] == task:
-        return state.waiting["review"]
+    if state.question is not None and state.question["task"] == task:
+        return state.question["review"]
     answered = [name for name in state.results if is_review_of(name, task)]
     if not answered:
         raise ConflictError("the execution does not wait for an answer on this task")

@@ -110,8 +110,8 @@ def _output(state: Flow) -> Any:
 
 def _draft(state: Flow, review: str) -> Any:
     """Return the draft that the flow waits with, or what may stand for that of an earlier wait."""
-    if state.waiting is not None and state.waiting.get("review") == review:
-        return draft_ref(state) or state.waiting["output"]
+    if state.question is not None and state.question["review"] == review:
+        return draft_ref(state) or state.question["output"]
     if not REVIEW.fullmatch(review):
         raise NotFoundError("no such review")
     return BlobRef(draft_blob(state.id, state.head.incarnation, review), 0)

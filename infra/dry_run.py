@@ -25,8 +25,8 @@ class NullSession:
     def message_id(self) -> str:
         return "message"
 
-    def reserve(self, model: str, bound: Usage) -> str:
-        del model, bound
+    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
+        del model, bound, least_nanodollars
         return "call"
 
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None: ...

@@ -162,8 +162,8 @@ const count = (many, what) => `${number.format(many)} ${what}${many === 1 ? "" :
 
 /** The flow waits for a word: what it would go on with, and a form to approve it or send it back. */
 function showReview(waiting) {
-  at("review").hidden = !waiting;
-  if (!waiting || at("review").dataset.review === waiting.review) return;
+  at("review").hidden = !waiting?.review;
+  if (!waiting?.review || at("review").dataset.review === waiting.review) return;
   at("review").dataset.review = waiting.review;
   at("review-problem").textContent = "";
   at("asked").textContent = `${waiting.agent} asks about ${waiting.task}: is this right?`;

@@ -30,6 +30,7 @@ from core.crews.crew_runner import (  # noqa: E402
     Guardrail,
     Kind,
     Prompt,
+    ShortOfMoneyError,
     StepTask,
     Tool,
     ToolContext,
@@ -188,6 +189,8 @@ class Recorder:
     calls: list[str] = field(default_factory=list[str])  # of its methods, in order
     before: Callable[[str], None] = lambda _method: None
     messages: int = 0
+    headroom: int | None = None  # what a budget has room for, in nano-dollars
+    least: list[int | None] = field(default_factory=list[int | None])  # that each call asked for
     bounded: bool = True  # no call may cost more than was held
 
     def post(self, told: list[Event]) -> None:
@@ -198,8 +201,11 @@ class Recorder:
         self.messages += 1
         return f"f1.one.1.{self.messages}"
 
-    def reserve(self, model: str, bound: Usage) -> str:
+    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
         self._called("reserve")
+        self.least.append(least_nanodollars)
+        if self.headroom is not None and bound.cost_nanodollars > self.headroom:
+            raise ShortOfMoneyError(self.headroom)
         self.reserved.append((model, bound))
         return str(len(self.reserved) - 1)
 

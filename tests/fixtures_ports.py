@@ -3,14 +3,14 @@
 import json
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox, MemoryUsageBook
 from core.adapters.upstash import calls
 from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
@@ -21,7 +21,9 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
+from core.adapters.upstash.usage import UpstashUsageBook
 from core.adapters.upstash.wake import RedisWakeQueue
+from core.costs.recording import UsageBook
 from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue
@@ -44,8 +46,9 @@ class Flows:
     wake_queue: WakeQueue
     budgets: BudgetBook
     outbox: Outbox
+    limits: Budgets
+    usage: UsageBook
     keys: Keyspace = DEFAULT_KEYS
-    limits: Budgets = field(default_factory=lambda: MemoryBudgetBook(MemoryFlows()))
 
 
 async def leased(
@@ -64,7 +67,8 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
 def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     memory = memory or MemoryFlows()
     book = MemoryBudgetBook(memory)
-    return Flows(tenant, memory, memory, memory, book, MemoryOutbox(memory), limits=book)
+    outbox, usage = MemoryOutbox(memory), MemoryUsageBook(memory)
+    return Flows(tenant, memory, memory, memory, book, outbox, limits=book, usage=usage)
 
 
 def over_redis(
@@ -85,8 +89,9 @@ def over_redis(
         RedisWakeQueue(patient),
         UpstashBudgetBook(patient, keys, runner, pubsub=HttpPubSub(url, token)),
         UpstashOutbox(patient, keys, runner),
-        keys,
         UpstashBudgets(patient, keys, runner),
+        UpstashUsageBook(patient, keys, runner),
+        keys,
     )
 
 

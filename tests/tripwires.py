@@ -95,9 +95,10 @@ class WiredLedger(_Wired):
 class WiredBudgets(_Wired):
     """BudgetBook."""
 
-    async def reserve(self, call: Any) -> None:
-        await self._port.reserve(call)
+    async def reserve(self, call: Any) -> Any:
+        refusal = await self._port.reserve(call)
         self._wire.passed("reserved", call.step)
+        return refusal
 
     async def settle(self, call: Any, *given: Any) -> None:
         await self._port.settle(call, *given)

@@ -50,7 +50,9 @@ class FlowControl:
         """
         for _ in range(TRIES):
             state = await self.ledger.state(tenant, flow, fresh=True)
-            if review is not None and (state.waiting is None or state.waiting["review"] != review):
+            if review is not None and (
+                state.question is None or state.question["review"] != review
+            ):
                 return state
             if state.head.status is Status.CANCELLED:
                 return state
@@ -170,7 +172,7 @@ class FlowControl:
 
 def _question(state: Flow, review: str | None) -> dict[str, Any]:
     """Return what the flow asks a person, if that is what is answered."""
-    asked = state.waiting
+    asked = state.question
     if asked is None:
         raise ConflictError(f"the flow waits for nobody: it is {state.head.status.value}")
     if review is None:

@@ -117,6 +117,25 @@ class StepDeferredError(Exception):
         self.passes = passes
 
 
+class BudgetExhaustedError(Exception):
+    """No budget has room for the step's next model call: the flow waits until it has.
+
+    `until_ms` is when the budget's window ends; None for that of a flow.
+    """
+
+    def __init__(self, budget: str, until_ms: int | None) -> None:
+        super().__init__(f"the budget {budget} is spent")
+        self.budget, self.until_ms = budget, until_ms
+
+
+class ShortOfMoneyError(Exception):
+    """A call may cost `headroom_nanodollars` at most: ask for less, and reserve it again."""
+
+    def __init__(self, headroom_nanodollars: int) -> None:
+        super().__init__("there is not enough money for the whole call")
+        self.headroom_nanodollars = headroom_nanodollars
+
+
 class Session(Protocol):
     """Port: where a running step says what happens. For use from any thread; keeps the order.
 
@@ -132,12 +151,14 @@ class Session(Protocol):
         """Return an id for a new message: no other message of any flow, attempt or retry has it."""
         ...
 
-    def reserve(self, model: str, bound: Usage) -> str:
+    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
         """Hold at most `bound` for a model call; return the call's id.
 
-        Waits for the store, so not for use in the event loop's thread. Only what was reserved may
-        be called; if its worker dies before it says what the call cost, the bound is what counts.
-        Raises UnavailableError.
+        Waits for the store, and for money that other calls hold, so not for use in the event loop's
+        thread. Only what was reserved may be called; if its worker dies before it says what the call
+        cost, the bound is what counts. Raises ShortOfMoneyError where a call of `least_nanodollars`
+        would fit, but not this one; BudgetExhaustedError, StepDeferredError, StepFailedError,
+        UnavailableError.
         """
         ...
 

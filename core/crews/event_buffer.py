@@ -13,14 +13,17 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.budget import Refusal, Verdict
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
+from core.crews.money_queue import MoneyQueue, refused
 from core.crews.timing import Timing
 from core.crews.unsent import SettledCall, Unsent
 from core.errors import NotFoundError
@@ -52,12 +55,13 @@ class EventBuffer:
         subject: str,
         now_ms: NowMs,
         may_call: Callable[[], None],
+        money: MoneyQueue,
         late_calls: LateCalls,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
         self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
         self._subject = subject  # by whom
-        self._now_ms, self._may_call = now_ms, may_call
+        self._now_ms, self._may_call, self._money = now_ms, may_call, money
         self._loop = asyncio.get_running_loop()
         self._posted, self._unsent = asyncio.Event(), Unsent()
         self._seq = 0
@@ -80,18 +84,21 @@ class EventBuffer:
         claim = self._claim
         return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages_made)}"
 
-    def reserve(self, model: str, bound: Usage) -> str:
+    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
         self._raise_if_lost()
         self._may_call()
-        call = self._call(model, bound)
+        call = replace(self._call(model, bound), least_nanodollars=least_nanodollars)
+        reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
-            asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop).result()
+            refusal = reserving.result()
         except (
             Exception
         ):  # a reply may have been lost: it may be held, for a call that is never made
             self._settle_late(SettledCall(call, Usage(), []))
             raise
+        if refusal is not None:
+            raise refused(refusal)
         self._calls[call.id] = call
         return call.id
 
@@ -232,11 +239,19 @@ class EventBuffer:
             await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
             self._unsent.note_counted(item)
 
-    async def _reserve(self, call: Call) -> None:
-        await self._write_if_held(lambda: self._budgets.reserve(call))
+    async def _reserve(self, call: Call) -> Refusal | None:
+        refusal = await self._hold(call)
+        if refusal is not None and refusal.verdict is Verdict.HELD:
+            ask = partial(self._hold, call)
+            refusal = await self._money.wait(self._budgets, call.tenant, refusal, ask)
+        return refusal
+
+    async def _hold(self, call: Call) -> Refusal | None:
+        refusal = await self._write_if_held(lambda: self._budgets.reserve(call))
         if self._lost is not None:
             self._posted.set()
             raise self._lost
+        return refusal
 
     async def _emit(self, write: StepWrite, lease_ms: int | None = None) -> None:
         seq, began = self._next_seq(), time.monotonic()
@@ -250,14 +265,15 @@ class EventBuffer:
         self._message = events.open_message(told, self._message)
         return StepWrite(told, self._message)
 
-    async def _write_if_held(self, write: Callable[[], Awaitable[T]]) -> None:
+    async def _write_if_held(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """Send a write, unless the step is lost; or learn from it that it is."""
         if self._lost is not None:
-            return
+            return None
         try:
-            await self._retry(write)
+            return await self._retry(write)
         except (FencedError, ExpiredError, NotFoundError) as error:
             self._lost = error
+            return None
 
     async def _retry(self, write: Callable[[], Awaitable[T]]) -> T:
         """Send the same write until it is known to be done, or the lease is over.

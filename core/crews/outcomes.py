@@ -4,6 +4,7 @@
 |------------------------------------|-------------------------|--------------------------------|
 | OutOfTimeError                     | given back              | OUT_OF_TIME                    |
 | StepDeferredError, UnavailableError| given back, for later   | DEFERRED                       |
+| BudgetExhaustedError               | given back              | WAITS                          |
 | StepFailedError, TooLargeError     | has failed              | ENDED: it has failed           |
 | another error of the runner        | the attempt has failed  | by raising StepCrashedError    |
 | FencedError                        | is somebody else's      | FENCED                         |
@@ -16,6 +17,7 @@
 `StepRunner` knows what stands in the middle, `Worker` what stands on the right.
 """
 
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from core.crews.crew_runner import StepDeferredError
@@ -25,12 +27,20 @@ class Outcome(Enum):
     """Why a worker is done with a flow for now."""
 
     ENDED = auto()
-    WAITS = auto()  # for a person
+    WAITS = auto()  # for a person, or money
     BUSY = auto()  # other workers hold all that is ready
     DEFERRED = auto()  # its step was given back, to be claimed later
     OUT_OF_TIME = auto()  # another worker was asked for
     GONE = auto()
     FENCED = auto()  # it moved on in other hands
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyWait:
+    """The step was given back: its flow waits until a budget has room, or its window ends."""
+
+    budget: str
+    until_ms: int | None
 
 
 class StepError(Exception):

@@ -20,6 +20,7 @@ from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
+    BudgetExhaustedError,
     CrewRunner,
     Kind,
     Session,
@@ -32,7 +33,8 @@ from core.crews.event_buffer import EventBuffer
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
-from core.crews.outcomes import Outcome, OutOfTimeError, StepCrashedError, StepError
+from core.crews.money_queue import MoneyQueue
+from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
 from core.errors import NotFoundError, TooLargeError, UnavailableError
@@ -93,6 +95,7 @@ class StepRunner:
     timing: Timing
     values: LargeValues
     now_ms: NowMs = now_ms
+    money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
@@ -108,7 +111,9 @@ class StepRunner:
             more=more,
         )
 
-    async def run(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> Flow | Outcome:
+    async def run(
+        self, work: StepTask, claim: Claim, known: Flow, clock: Clock
+    ) -> Flow | Outcome | MoneyWait:
         """Run a claimed step and commit its result; return the state after it, or why there is none.
 
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
@@ -122,7 +127,7 @@ class StepRunner:
 
     async def _run(
         self, work: StepTask, claim: Claim, known: Flow, clock: Clock, buffer: EventBuffer
-    ) -> Flow | Outcome:
+    ) -> Flow | Outcome | MoneyWait:
         work = replace(work, attempt=claim.attempt)
         work = replace(work, lessons=await self._lessons_for(work))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
@@ -153,6 +158,7 @@ class StepRunner:
             subject=known.launched_by or NOBODY,
             now_ms=self.now_ms,
             may_call=may_call,
+            money=self.money,
             late_calls=self.late_calls,
         )
 
@@ -226,12 +232,17 @@ async def _while_time_is_left(running: Coroutine[Any, Any, T], clock: Clock) -> 
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _end_attempt(work: StepTask, buffer: EventBuffer, error: Exception) -> Outcome:
+async def _end_attempt(
+    work: StepTask, buffer: EventBuffer, error: Exception
+) -> Outcome | MoneyWait:
     """Write what an error means for the step, and raise or return what it means for the flow."""
     match error:
         case StepDeferredError() | UnavailableError():
             # Of a tool's store, or its result's; if it is the ledger's own, so is the next one.
             return await _defer(buffer, work, error)
+        case BudgetExhaustedError():
+            await buffer.release(delay_ms=0, reason=str(error))
+            return MoneyWait(error.budget, error.until_ms)
         case StepFailedError() | TooLargeError():
             await buffer.record_error(str(error))
             raise StepError(str(error)) from error

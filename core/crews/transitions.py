@@ -5,7 +5,8 @@ from typing import Any
 
 from core.blobs import BlobRef
 from core.crews.clock import NowMs
-from core.crews.ledger import RunLedger
+from core.crews.ledger import FOR_MONEY, RunLedger
+from core.crews.outcomes import MoneyWait
 from core.crews.strategies import Wait
 from core.flows import Flow, Status, events
 from core.flows.state import output_ref, shown_result
@@ -42,6 +43,29 @@ class Transitions:
             status_epoch=state.status_epoch,
             events=events.stamped(events.custom("waiting", waiting), self.now_ms()),
             waiting=waiting,
+        )
+
+    async def wait_for_money(self, state: Flow, wait: MoneyWait) -> None:
+        """Have a flow wait until a budget has room for its next call."""
+        waiting = {"reason": FOR_MONEY, "budget": wait.budget, "until_ms": wait.until_ms}
+        await self.ledger.transition(
+            self.tenant,
+            state.id,
+            Status.WAITING,
+            status_epoch=state.status_epoch,
+            events=events.stamped(events.custom("budget_exhausted", waiting), self.now_ms()),
+            waiting=waiting,
+        )
+
+    async def try_again(self, state: Flow) -> None:
+        """Have a flow go on that waited for money: if there is still none, it waits again."""
+        waited = {"budget": (state.waiting or {}).get("budget")}
+        await self.ledger.transition(
+            self.tenant,
+            state.id,
+            Status.RUNNING,
+            status_epoch=state.status_epoch,
+            events=events.stamped(events.custom("budget_retried", waited), self.now_ms()),
         )
 
     async def _draft(self, state: Flow, wait: Wait) -> dict[str, Any]:

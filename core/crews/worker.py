@@ -18,7 +18,7 @@ from core.crews import strategies
 from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import StepTask
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
-from core.crews.outcomes import Outcome, StepCrashedError, StepError
+from core.crews.outcomes import MoneyWait, Outcome, StepCrashedError, StepError
 from core.crews.step_runner import StepRunner, attempts_exceeded_message, build_work
 from core.crews.transitions import Transitions
 from core.crews.wakeups import WakeQueue, wake_worker
@@ -143,6 +143,9 @@ class _Visit:
         if state.head.status.terminal:
             return Outcome.ENDED
         try:
+            if state.head.status is Status.WAITING and state.waits_for_money:
+                await self._transitions.try_again(state)
+                return await self.worker.ledger.state(self.tenant, self.flow, fresh=True)
             if state.head.status is Status.WAITING:
                 await self._look_again_in(WAIT_LOOK_MS, seen=state.head.version)
                 return Outcome.WAITS
@@ -231,6 +234,9 @@ class _Visit:
                 reached = await self.worker.steps.run(work, claim, state, self.clock)
         except StepError as error:
             return await self._fail(state, f"{step.id}: {error}", "step")
+        if isinstance(reached, MoneyWait):
+            await self._transitions.wait_for_money(state, reached)
+            return Outcome.WAITS
         if reached is Outcome.OUT_OF_TIME:
             await wake_worker(self.worker.wake_queue, self.tenant, self.flow)
         return reached

@@ -146,6 +146,15 @@ class Flow:
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
 
+    @property
+    def question(self) -> dict[str, Any] | None:
+        """What a person is asked, while the flow waits for that and not for money."""
+        return self.waiting if self.waiting is not None and "review" in self.waiting else None
+
+    @property
+    def waits_for_money(self) -> bool:
+        return self.waiting is not None and "budget" in self.waiting
+
     def public(self) -> dict[str, Any]:
         """The snapshot: JSON-ready, without inputs, definition, owners and step results.
 

@@ -146,7 +146,7 @@ INLINE = LargeValues()  # for where there is no object store: keeps all values a
 
 def draft_ref(flow: Flow) -> BlobRef | None:
     """Return what stands for the draft of a flow that waits, if that is large."""
-    asked = flow.waiting or {}
+    asked = flow.question or {}
     if "output_ref" not in asked:
         return None
     blob = draft_blob(flow.id, flow.head.incarnation, asked["review"])

@@ -57,8 +57,8 @@ class RunEvents:
                 return self.translate(_finished(state))
             case Status.FAILED | Status.CANCELLED as status:
                 return self.translate(events.run_error(state.error or status, status)[0])
-            case _ if state.waiting is not None:
-                return self.interrupt(state.id, state.waiting, state.deadline_ms)
+            case _ if state.question is not None:
+                return self.interrupt(state.id, state.question, state.deadline_ms)
             case _:
                 return []
 

@@ -34,7 +34,10 @@ def status(flow: Flow, *, documented: bool = False) -> Answer:
 
     `documented`: with the object `result` of AMP's API document instead.
     """
-    answer = {"status": _STATUS[flow.head.status], "state": _STATE[flow.head.status]}
+    status = flow.head.status
+    if status is Status.WAITING and flow.question is None:
+        status = Status.RUNNING  # it waits for money; AMP knows persons only
+    answer = {"status": _STATUS[status], "state": _STATE[status]}
     result = _documented_result(flow) if documented else _result(flow)
     return {**answer, **result, **_more(flow)}
 
@@ -84,7 +87,7 @@ def _more(flow: Flow) -> Answer:
         case Status.FAILED | Status.CANCELLED:
             reason = flow.error or flow.head.status.value
             return {"error": reason, "execution_time": _seconds(flow)}
-        case Status.WAITING:
+        case Status.WAITING if flow.question is not None:
             return {**_asked(flow), **_progress(flow)}
         case _:
             return _progress(flow)
@@ -133,7 +136,7 @@ def _output(output: Any, raw: str | None) -> Answer:
 
 
 def _asked(flow: Flow) -> Answer:
-    asked = flow.waiting or {}
+    asked = flow.question or {}
     return {
         "execution_id": kickoff_id(flow.id),
         "task_id": asked.get("task"),

@@ -2,119 +2,86 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import pytest
-
-from core.adapters.memory import MemoryFlows, MemoryUsageBook
-from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.sdk import SdkRedis
-from core.adapters.upstash.usage import UpstashUsageBook
-from core.costs.recording import RecordedCall, UsageBook
+from core.costs.recording import RecordedCall
 from core.costs.rollup import DAY_MS, Cell, day_of
 from core.costs.usage import Usage
-from core.crews.budgets import BudgetBook
-from core.errors import UnavailableError
 from tests.faulty import faulty
-from tests.fixtures_ports import in_memory, over_redis, own_keys
+from tests.fixtures_ports import Flows, over_redis, own_keys
 
 USED = Usage(1, 1_000, 50, 2_500_000)
 NAMES = ("brief", "write", "writer", "ann", "openai/gpt-4o")
 NOW_MS = round(time.time() * 1000)
 
 
-@dataclass
-class Books:
-    """A tenant's usage book, and the reports on it."""
-
-    tenant: str
-    usage: UsageBook
-    reports: BudgetBook
-
-    async def counted(self, at_ms: int = NOW_MS, *, hours: bool = False) -> list[Cell]:
-        return await self.reports.spending(self.tenant, [day_of(at_ms)], hours=hours)
-
-
-@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http"])
-def books(request: pytest.FixtureRequest) -> Books:
-    if request.param == "memory":
-        flows = in_memory()
-        assert isinstance(flows.ledger, MemoryFlows)
-        return Books(flows.tenant, MemoryUsageBook(flows.ledger), flows.budgets)
-    rest = request.getfixturevalue("gateway")
-    client = (SdkRedis if request.param == "upstash-sdk" else HttpRedis)(rest.url, rest.token)
-    return over(client, own_keys())
-
-
-def over(client: Commands, keys: Keyspace) -> Books:
-    flows = over_redis(client, "http://none", "none", keys=keys)
-    return Books(flows.tenant, UpstashUsageBook(client, keys), flows.budgets)
+async def counted(flows: Flows, at_ms: int = NOW_MS, *, hours: bool = False) -> list[Cell]:
+    return await flows.budgets.spending(flows.tenant, [day_of(at_ms)], hours=hours)
 
 
 def call(call_id: str = "c1", at_ms: int = NOW_MS) -> RecordedCall:
     return RecordedCall(call_id, at_ms, NAMES, USED, None)
 
 
-async def test_a_call_is_counted_in_its_day_and_hour(books: Books):
-    assert await books.usage.record(books.tenant, [call()]) == set()
-    assert await books.counted() == [Cell(day_of(NOW_MS), None, *NAMES, USED)]
-    (hour,) = await books.counted(hours=True)
+async def test_a_call_is_counted_in_its_day_and_hour(flows: Flows):
+    assert await flows.usage.record(flows.tenant, [call()]) == set()
+    assert await counted(flows) == [Cell(day_of(NOW_MS), None, *NAMES, USED)]
+    (hour,) = await counted(flows, hours=True)
     assert (hour.hour, hour.usage) == (time.gmtime(NOW_MS / 1000).tm_hour, USED)
 
 
-async def test_a_call_sent_again_counts_once_and_is_told(books: Books):
-    await books.usage.record(books.tenant, [call("c1"), call("c2")])
+async def test_a_call_sent_again_counts_once_and_is_told(flows: Flows):
+    await flows.usage.record(flows.tenant, [call("c1"), call("c2")])
     again = [call("c1"), call("c3"), call("c2")]
-    assert await books.usage.record(books.tenant, again) == {"c1", "c2"}
-    (cell,) = await books.counted()
+    assert await flows.usage.record(flows.tenant, again) == {"c1", "c2"}
+    (cell,) = await counted(flows)
     assert cell.usage.calls == 3
 
 
-async def test_a_call_sent_by_many_at_once_counts_once(books: Books):
+async def test_a_call_sent_by_many_at_once_counts_once(flows: Flows):
     batch = [call(f"c{n}") for n in range(20)]
-    known = await asyncio.gather(*[books.usage.record(books.tenant, batch) for _ in range(8)])
+    known = await asyncio.gather(*[flows.usage.record(flows.tenant, batch) for _ in range(8)])
     assert sum(len(ids) for ids in known) == 7 * 20
-    (cell,) = await books.counted()
+    (cell,) = await counted(flows)
     assert cell.usage == Usage(20, 20_000, 1_000, 50_000_000)
 
 
-async def test_a_batch_may_hold_calls_of_several_days(books: Books):
+async def test_a_batch_may_hold_calls_of_several_days(flows: Flows):
     before = NOW_MS - 3 * DAY_MS
-    await books.usage.record(books.tenant, [call("c1"), call("c2", before), call("c3", before)])
-    assert [cell.usage.calls for cell in await books.counted()] == [1]
-    assert [cell.usage.calls for cell in await books.counted(before)] == [2]
+    await flows.usage.record(flows.tenant, [call("c1"), call("c2", before), call("c3", before)])
+    assert [cell.usage.calls for cell in await counted(flows)] == [1]
+    assert [cell.usage.calls for cell in await counted(flows, before)] == [2]
 
 
-async def test_calls_of_flows_and_others_add_up_under_the_same_names(books: Books):
-    await books.usage.record(books.tenant, [call("c1")])
+async def test_calls_of_flows_and_others_add_up_under_the_same_names(flows: Flows):
+    await flows.usage.record(flows.tenant, [call("c1")])
     dearer = replace(call("c2"), usage=Usage(1, 1, 1, 1))
-    await books.usage.record(books.tenant, [dearer])
-    (cell,) = await books.counted()
+    await flows.usage.record(flows.tenant, [dearer])
+    (cell,) = await counted(flows)
     assert cell.usage == USED + Usage(1, 1, 1, 1)
 
 
-async def test_another_tenant_may_use_the_same_ids(books: Books):
-    await books.usage.record(books.tenant, [call()])
-    assert await books.usage.record(f"{books.tenant}-other", [call()]) == set()
-    assert [cell.usage.calls for cell in await books.counted()] == [1]
+async def test_another_tenant_may_use_the_same_ids(flows: Flows):
+    await flows.usage.record(flows.tenant, [call()])
+    assert await flows.usage.record(f"{flows.tenant}-other", [call()]) == set()
+    assert [cell.usage.calls for cell in await counted(flows)] == [1]
 
 
-async def test_a_thousand_calls_are_one_batch(books: Books):
-    await books.usage.record(books.tenant, [call(f"c{n}") for n in range(1_000)])
-    (cell,) = await books.counted()
+async def test_a_thousand_calls_are_one_batch(flows: Flows):
+    await flows.usage.record(flows.tenant, [call(f"c{n}") for n in range(1_000)])
+    (cell,) = await counted(flows)
     assert cell.usage.calls == 1_000
 
 
 async def test_a_call_whose_reply_was_lost_counts_once(gateway):
     keys, fates = own_keys(), iter(["drop"])
     async with faulty(gateway.url, lambda: next(fates, "pass")) as url:
-        books = over(HttpRedis(url, gateway.token), keys)
-        with pytest.raises(UnavailableError):
-            await books.usage.record(books.tenant, [call()])
-        assert await books.usage.record(books.tenant, [call()]) == {"c1"}
-        (cell,) = await books.counted()
+        flows = over_redis(HttpRedis(url, gateway.token), url, gateway.token, keys=keys)
+        await flows.usage.record(flows.tenant, [call()])  # it is sent again
+        assert await flows.usage.record(flows.tenant, [call()]) == {"c1"}
+        (cell,) = await counted(flows)
     assert cell.usage.calls == 1
 
 

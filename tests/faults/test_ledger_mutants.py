@@ -47,6 +47,9 @@ from tests.contract import (
 from tests.contract import (
     test_run_ledger as ledger,
 )
+from tests.contract import (
+    test_usage_book as usage,
+)
 from tests.faults.test_ledger_machine import over_gateway, played
 from tests.fixtures_ports import Flows, over_redis, own_keys
 
@@ -371,6 +374,10 @@ MUTANTS = [
     Mutant(
         "save_budget", "what waits is due",
         partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
+    ),
+    Mutant(
+        "record_usage", "counted before", usage.test_a_call_sent_again_counts_once_and_is_told,
         any_order=False,
     ),
     Mutant(

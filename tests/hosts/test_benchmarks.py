@@ -11,7 +11,7 @@ import sys
 import pytest
 
 COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
-    "costs": {},
+    "costs": {"overspend": (0, 0), "reserve_settle_commands": (10, 20)},
     "crews": {
         "redis_commands_per_step": (5, 14),
         "redis_commands_per_step_of_a_flow": (8, 24),
@@ -49,6 +49,8 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
 }
 TIMED = {
     "costs": {
+        "utilisation": (0.3, 1),
+        "reserve_p50_vs_get": (0.2, 20),
         "report_ms_100x": (0.2, 10),
         "ingest_calls_per_s_vs_pipeline": (0.001, 2),
     },

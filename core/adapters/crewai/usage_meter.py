@@ -15,8 +15,9 @@ from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStar
 
 from core.adapters.crewai.failures import not_billed
 from core.adapters.crewai.limits import max_output_tokens
+from core.adapters.crewai.output_bound import OutputBound, OutputCap
 from core.adapters.crewai.stop_signal import StopSignal
-from core.costs.prices import PriceBook, bound, priced, rates_of
+from core.costs.prices import PriceBook, priced, rates_of
 from core.costs.provider_usage import ReportedUsage, read_usage
 from core.costs.rates import Rates
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
@@ -37,6 +38,7 @@ class _Open:
     model: str
     prompt_characters: int
     rates: Rates | None
+    cap: OutputCap
 
 
 class UsageMeter:
@@ -67,10 +69,10 @@ class UsageMeter:
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         rates = rates_of(self._prices, model, self._now_ms())
-        most = bound(rates, len(text.encode("utf-8", "surrogatepass")), limit)
+        size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
         with self._stop_signal.stop_on_error():
-            call = self._session.reserve(model, most)
-        self._open[event.call_id] = _Open(call, model, len(text), rates)
+            call = OutputBound(rates, size, limit, cap).reserve(self._session, model)
+        self._open[event.call_id] = _Open(call, model, len(text), rates, cap)
         if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
@@ -102,11 +104,15 @@ class UsageMeter:
         CrewAI tells of a failure while it is handled, and of its text only. The error itself is
         what Python handles right now.
         """
-        if event.call_id in self._open and not_billed(sys.exc_info()[1]):
+        if event.call_id not in self._open:
+            return
+        self._open[event.call_id].cap.restore()
+        if not_billed(sys.exc_info()[1]):
             self._settle(event.call_id, Usage(), [])
 
     def _settle(self, call_id: str, usage: Usage, told: list[Event]) -> None:
         call = self._open.pop(call_id)
+        call.cap.restore()
         self._settled.add(call_id)
         with self._stop_signal.stop_on_error():
             self._session.settle(call.id, usage, told)

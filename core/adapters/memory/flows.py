@@ -284,9 +284,8 @@ class MemoryFlows(MemorySpending):
 
     def _plan(self, tenant: str, record: Record, now: int) -> None:
         """Say when a flow that has moved is to be looked at next."""
-        waits_until = (record.flow.waiting or {}).get("until_ms") or now + DAY_MS
-        if record.flow.deadline_ms is not None:
-            waits_until = record.flow.deadline_ms
+        until_ms = (record.flow.waiting or {}).get("until_ms")
+        waits_until = until_ms or record.flow.deadline_ms or now + DAY_MS
         record.plan.look = waits_until if record.waits else now
         record.plan.seen = record.flow.head.version
         self._schedule(tenant, record, now)

@@ -62,17 +62,17 @@ def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, ScriptCall]
     """Make a signature the function that calls the script of its name; `parts` go before it."""
 
     def made(declared: Callable[P, None]) -> Callable[P, ScriptCall]:
-        name, signature = declared.__name__, inspect.signature(declared)
+        name, parameters = declared.__name__, inspect.signature(declared).parameters
+        defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
         kinds = dict(_kinds(declared))
         keys = tuple(parameter for parameter, kind in kinds.items() if kind == "key")
         SCRIPTS[name] = Signature(("prelude", *parts, name), keys)
 
         @wraps(declared)
         def call(*args: P.args, **kwargs: P.kwargs) -> ScriptCall:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
+            given = {**defaults, **dict(zip(parameters, args, strict=False)), **kwargs}
             made = ScriptCall(SCRIPTS[name].parts)
-            for parameter, value in _values(bound.arguments):
+            for parameter, value in _values({each: given[each] for each in parameters}):
                 _give(made, kinds[parameter], parameter, value)
             return made
 
@@ -92,10 +92,16 @@ def _kinds(declared: Any) -> Iterator[tuple[str, str]]:
 
 def _values(arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in arguments.items():
-        if is_dataclass(value):
-            yield from ((each.name, getattr(value, each.name)) for each in fields(value))
+        if parts := _parts(value.__class__):
+            yield from ((part, getattr(value, part)) for part in parts)
         else:
             yield name, value
+
+
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    """Return the fields of a dataclass; none of anything else."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _give(call: ScriptCall, kind: str, name: str, value: Any) -> None:

@@ -34,6 +34,7 @@ What belongs to a flow that has not ended has no time to live; its hash and log 
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from core.costs.budget import months_around
@@ -101,7 +102,7 @@ class Keyspace:
 
     def tag(self, tenant: str) -> str:
         """Return the hash tag of a tenant's keys."""
-        return f"{{{self.prefix}{zlib.crc32(tenant.encode()) % self.partitions}}}"
+        return _tag(self, tenant)
 
     def _of(self, tenant: str, *names: str) -> str:
         return ":".join((self.tag(tenant), tenant, *names))
@@ -146,9 +147,7 @@ class Keyspace:
 
     def held_keys(self, tenant: str, now_ms: int) -> HeldKeys:
         """Return where budgets hold money around a time."""
-        months = months_around(now_ms)
-        before, now, after = (self.budgets(tenant, month) for month in months)
-        return HeldKeys(before, now, after, months, self.settles(tenant))
+        return _held_keys(self, tenant, now_ms // DAY_MS)
 
     def due_index(self, tag: str) -> str:
         """Return the index of due tenants of a partition."""
@@ -190,3 +189,15 @@ class Keyspace:
             spend(tenant, tomorrow, hours=True),
             day,
         )
+
+
+@lru_cache(maxsize=1024)
+def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
+    months = months_around(day * DAY_MS)
+    before, now, after = (keys.budgets(tenant, month) for month in months)
+    return HeldKeys(before, now, after, months, keys.settles(tenant))
+
+
+@lru_cache(maxsize=1024)
+def _tag(keys: Keyspace, tenant: str) -> str:
+    return f"{{{keys.prefix}{zlib.crc32(tenant.encode()) % keys.partitions}}}"

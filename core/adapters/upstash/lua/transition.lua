@@ -85,7 +85,7 @@ if terminal(args.to) then
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
-  plan.look = args.to == 'waiting' and (tonumber(flow.deadline) or args.until_ms or now + DAY_MS) or now
+  plan.look = args.to == 'waiting' and (args.until_ms or tonumber(flow.deadline) or now + DAY_MS) or now
   plan.seen = flow.ver + 1
   schedule(plan, next_look(plan, args.to, flow.deadline, now))
 end

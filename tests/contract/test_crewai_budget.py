@@ -1,0 +1,99 @@
+"""A call that a budget has too little room for asks the model for less. CrewAI's own LLM over HTTP."""
+
+import pytest
+
+from core.adapters.crewai.models import model_from
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.costs.budget import Budget, Scope, Window
+from core.crews.clock import NoLimit
+from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
+from tests.model_server import Provider, a_provider
+from tests.scripted_provider import Turn, playing
+from tests.worker_parts import a_crew as three_tasks
+from tests.worker_parts import a_worker, launched
+
+OUTPUT = 600  # nano-dollars that gpt-4o-mini asks for a token of an answer
+LIMIT = 16_384  # tokens that it answers at most
+
+
+@pytest.fixture
+def provider():
+    with a_provider() as running:
+        yield running
+
+
+def served_by(provider: Provider, **settings: int) -> RunnerHarness:
+    fresh = model_from("openai/gpt-4o-mini", provider.url, "sk-0123456789")
+
+    def limited():
+        llm = fresh()
+        for name, value in settings.items():
+            setattr(llm, name, value)
+        return llm
+
+    return a_harness(llm=limited)
+
+
+async def test_with_money_enough_the_model_is_told_no_limit(provider: Provider):
+    provider.replies.append({"content": "hello"})
+    harness = served_by(provider)
+    await harness.run(a_step(a_crew()))
+    assert not {"max_tokens", "max_completion_tokens"} & provider.requests[0].keys()
+    [(_, bound)] = harness.session.reserved
+    assert bound.output_tokens == LIMIT
+    [least] = harness.session.least
+    assert least == bound.cost_nanodollars - (LIMIT - 256) * OUTPUT
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_tokens": 9_000}, {"max_completion_tokens": 9_000}])
+async def test_with_less_it_may_answer_what_there_is_money_for(
+    provider: Provider, settings: dict[str, int]
+):
+    provider.replies.extend([{"content": "hello"}] * 2)
+    harness = served_by(provider, **settings)
+    await harness.run(a_step(a_crew()))
+    [(_, whole)] = harness.session.reserved
+    harness.session.headroom = whole.cost_nanodollars - 5_000 * OUTPUT - 1
+    await harness.run(a_step(a_crew()))
+    _, (_, bound) = harness.session.reserved
+    assert bound.output_tokens == whole.output_tokens - 5_001
+    assert bound.cost_nanodollars <= harness.session.headroom
+    name = next(iter(settings), "max_tokens")
+    assert provider.requests[1][name] == bound.output_tokens
+
+
+async def test_the_limit_of_one_call_is_not_that_of_the_next(provider: Provider):
+    provider.replies.extend([{"content": ""}, {"content": "hello"}])  # the first is asked again
+    harness = served_by(provider)
+    asked = harness.session.before
+
+    def before(method: str) -> None:
+        asked(method)
+        first = not harness.session.reserved
+        harness.session.headroom = 5_000_000 if first else None
+
+    harness.session.before = before
+    assert (await harness.run(a_step(a_crew())))["raw"] == "hello"
+    short, whole = (request.get("max_tokens") for request in provider.requests)
+    assert short is not None
+    assert whole is None
+
+
+@pytest.mark.parametrize(("limit", "status"), [(1_200_000, "succeeded"), (200_000, "waiting")])
+async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
+    limit: int, status: str
+):
+    memory = MemoryFlows()
+    book = MemoryBudgetBook(memory)
+    await book.save("t", Budget("b", Scope.TENANT, Window.DAY, limit))
+    with playing(*[Turn("hello")] * 3) as provider:
+        harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
+        await launched(memory, three_tasks())
+        await a_worker(memory, harness.runner).run_flow("t", "f", NoLimit())
+    flow = await memory.state("t", "f")
+    assert flow.head.status == status
+    assert len(provider.requests) == (3 if status == "succeeded" else 0)
+    assert all(256 < request["max_tokens"] < LIMIT for request in provider.requests)
+    spent = sum(each.spent_nanodollars for each in (await book.all("t")).states)
+    assert spent == flow.usage.cost_nanodollars <= limit
+    assert flow.waits_for_money is (status == "waiting")
