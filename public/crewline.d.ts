@@ -120,6 +120,15 @@ export interface Waiting {
   output_ref?: OutputRef;
 }
 
+/** A flow waits until a budget has room for its next model call; it goes on by itself. */
+export interface WaitingForMoney {
+  reason: "budget";
+  budget: string;
+  /** When the budget's window ends (ms since 1970); null for one that is for a flow as a whole. */
+  until_ms: number | null;
+  review?: undefined;
+}
+
 /** What GET /v1/flows/{id} answers. Times are milliseconds since 1970. */
 export interface FlowState<Output = unknown> {
   id: string;
@@ -135,7 +144,7 @@ export interface FlowState<Output = unknown> {
   updated_ms: number;
   steps: Step[];
   usage: Usage;
-  waiting: Waiting | null;
+  waiting: Waiting | WaitingForMoney | null;
   output: Output | null;
   /** Where `output` is read, if it is large. */
   output_ref?: OutputRef;

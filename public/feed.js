@@ -27,6 +27,10 @@ const CUSTOM = {
     note("agent", `${agent} works on ${step}`);
   },
   answer_refused: ({ step, reason }) => note("step", `${step}: the answer was sent back: ${reason}`),
+  budget_alert: ({ budget, percent, limit_nanodollars: limit }) =>
+    note("flow", `${percent} % of the budget ${budget} (${dollars(limit)}) is spent`),
+  budget_exhausted: ({ budget }) => note("flow", `waits until the budget ${budget} has room`),
+  budget_retried: ({ budget }) => note("flow", `goes on: the budget ${budget} may have room`),
   delegation: ({ step, worker, description }) => note("manager", `gives ${step} to ${worker}: ${description}`),
   model_call_repeated: ({ step, reason }) => note("model", `${step}: asked again: ${reason}`),
   answer_doubted: ({ step, reason }) => note("step", `${step}: the answer may not be whole: ${reason}`),
