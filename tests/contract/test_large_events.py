@@ -14,7 +14,7 @@ from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.launch import time_limit_ms
 from core.crews.outcomes import Outcome
 from core.flows import Status, events
-from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
+from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys, whole_log
 from tests.fixtures_servers import Rest
 from tests.large_values import TIMING
 from tests.worker_parts import BOUND, CALL, Script, Scripted, a_crew
@@ -55,8 +55,7 @@ async def ran(flows: Flows, one: Script, *names: str) -> None:
 
 
 async def log_of(flows: Flows, flow: str = "f1") -> list[dict[str, Any]]:
-    entries = await flows.log.entries(flows.tenant, flow, 0, 10_000)
-    return [json.loads(entry.json) for entry in entries]
+    return [json.loads(entry.json) for entry in await whole_log(flows, flow)]
 
 
 async def ended(flows: Flows, flow: str = "f1") -> tuple[Status, str | None]:

@@ -14,7 +14,7 @@ from core.adapters.upstash.http import HttpRedis
 from core.crews.definition import Definition
 from core.flows import Flow, Status
 from tests import crewai_answers, fault_crews
-from tests.fixtures_ports import Flows, over_redis
+from tests.fixtures_ports import Flows, over_redis, whole_log
 from tests.model_server import serving
 
 LEASE_SECONDS = 3
@@ -108,7 +108,7 @@ async def story(store, processes, tmp_path: Path):
         model.over.set()
         processes.stop("successor")
     print(f"ended {time.monotonic() - killed:.1f} s after the kill")
-    logs = {f: [e.json for e in await flows.log.entries(flows.tenant, f, 0, 1000)] for f in CREWS}
+    logs = {f: [e.json for e in await whole_log(flows, f)] for f in CREWS}
     return model, states, logs
 
 

@@ -15,6 +15,7 @@ from infra.local.processes import LocalError, Processes, free_port, is_listening
 from infra.local.valkey import is_ready, server_command
 from tests import invariants
 from tests.fault_crews import STRATEGIES, a_crew, expected
+from tests.fixtures_ports import whole_log
 from tests.fixtures_servers import Redis as Server
 from tests.fixtures_servers import Rest, start_gateway, unavailable
 from tests.fleet import Place, fleet
@@ -94,7 +95,7 @@ async def seen(place: Place, flow: str, into: dict[int, str]) -> None:
     """Keep every event that a reader gets to see; no number ever has another event."""
     while True:
         try:
-            entries = await place.flows.log.entries(place.flows.tenant, flow, 0, 10_000)
+            entries = await whole_log(place.flows, flow)
         except UnavailableError:
             entries = []
         for entry in entries:
