@@ -27,6 +27,7 @@ from functions._costs import budgets, usage
 from functions._http import apps, auth
 
 FORMATS = ("json", "csv", "focus")
+FORMAT_RULE = f"must be one of {', '.join(FORMATS)}"
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept"}
 
 
@@ -63,9 +64,7 @@ def _format(request: Request) -> str:
     if asked is None:
         return "csv" if request.headers.get("accept", "").startswith("text/csv") else "json"
     if asked not in FORMATS:
-        raise InvalidInputError(
-            "a parameter is wrong", {"/query/format": f"must be one of {FORMATS}"}
-        )
+        raise InvalidInputError("a parameter is wrong", {"/query/format": FORMAT_RULE})
     return asked
 
 

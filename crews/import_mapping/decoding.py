@@ -21,6 +21,8 @@ SAMPLE_BYTES = 1 << 15
 _GUESSES = [f"cp125{n}" for n in range(9)] + [
     "cp874", "cp932", "cp949", "gb18030", "big5hkscs", "euc_jis_2004", "iso8859-2", "iso8859-7",
 ]  # fmt: skip
+_CENTRAL_EUROPEAN = {"cp1250", "iso8859-2"}
+SPANISH = set("áéíóúüñÁÉÍÓÚÜÑ¿¡ºª")
 BYTE_ORDER_MARKS = {  # UTF-32's before UTF-16's, which it begins with
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -108,7 +110,17 @@ def _guess(sample: bytes) -> str:
     """Return Python's name of the encoding that letters are most likely in."""
     found = chardet.detect(sample, include_encodings=_GUESSES)["encoding"]
     name = codecs.lookup(found or "cp1252").name
+    if name in _CENTRAL_EUROPEAN and _may_be_spanish(sample):
+        return "cp1252"
     return "cp932" if name == "cp1251" and _is_kana(sample) else name
+
+
+def _may_be_spanish(sample: bytes) -> bool:
+    """Whether all letters are among Spain's, which chardet takes for Poland's where there are few.
+
+    Polish with `ń` and `ó` alone of its own letters is the rarer of the two.
+    """
+    return set(sample.decode("cp1252", "replace")) - set(map(chr, range(128))) <= SPANISH
 
 
 def _is_kana(sample: bytes) -> bool:

@@ -44,7 +44,7 @@ class BudgetBody(BaseModel):
         """Return the budget. Raises InvalidInputError."""
         scope, window = Scope(self.scope), Window(self.window)
         if scope is Scope.FLOW and window is not Window.FLOW:
-            raise _invalid("/window", "of a flow must be flow")
+            raise _invalid("/window", "must be flow for a budget of flows")
         if scope is Scope.TENANT and self.name != EACH:
             raise _invalid("/name", "a budget of the tenant has no name")
         limit = _nanodollars(self.limit_usd)

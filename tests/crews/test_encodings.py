@@ -23,6 +23,7 @@ def profile(text: str, encoding: str = "utf-8") -> Profile:
         ("Имя,Город,Улица", "Иван Москва Анна Омск Сергей Казань Ленина Советская", "cp1251"),
         ("Όνομα,Πόλη,Οδός", "Γιώργος Αθήνα Ελένη Πάτρα Μαρία Θεσσαλονίκη Ερμού", "cp1253"),
         ("Ad,Şehir,İlçe", "Ayşe İstanbul Çağlar Eskişehir Gülşen İzmir Beşiktaş Kadıköy", "cp1254"),
+        ("año,nombre,dirección", "Íñigo Begoña José Calle Muñoz Logroño", "cp1252"),
         ("street,city,x", "Main Montréal Elm Albany High Oslo", "cp1252"),
     ],
 )

@@ -101,7 +101,7 @@ async def test_a_path_that_is_not_there_is_a_404(app: App, function: ModuleType)
         (flow_status, "DELETE", "/v1/flows/f1", {"GET", "HEAD"}),
         (flow_events, "PUT", "/v1/flows/f1/events", {"GET", "HEAD"}),
         (crew_launch, "GET", "/v1/inputs", {"POST"}),
-        (crew_launch, "TRACE", "/v1/crews", {"GET"}),
+        (crew_launch, "TRACE", "/v1/crews", {"GET", "HEAD"}),
     ],
 )
 async def test_a_method_that_is_not_there_is_a_405_that_names_those_that_are(
