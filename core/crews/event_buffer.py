@@ -92,9 +92,7 @@ class EventBuffer:
         reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
             refusal = reserving.result()
-        except (
-            Exception
-        ):  # a reply may have been lost: it may be held, for a call that is never made
+        except Exception:  # a reply was lost, perhaps: it may be held for a call that nobody makes
             self._settle_late(SettledCall(call, Usage(), []))
             raise
         if refusal is not None:

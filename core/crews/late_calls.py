@@ -19,9 +19,7 @@ from core.retries import RetryPolicy, deadline
 
 log = logging.getLogger(__name__)
 
-PERSISTENT = RetryPolicy(
-    longest=5.0
-)  # and without a deadline: a store is away for as long as it is
+PERSISTENT = RetryPolicy(longest=5.0)  # without a deadline: a store is away for as long as it is
 LOOK_SECONDS = 0.05
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from core.adapters.memory.due import DueSet, Plan
+from core.adapters.memory.agenda import MemoryAgenda
+from core.adapters.memory.due import Plan
 from core.adapters.memory.records import Record
-from core.adapters.memory.spending import MemorySpending
 from core.blobs import BlobRef
 from core.crews import clock
 from core.crews.ledger import (
@@ -26,12 +26,9 @@ from core.flows import Flow, Status, Step
 from core.flows import events as agui
 from core.flows.events import Event
 from core.json_text import encodable
-from core.polling import Due
-
-DAY_MS = 86_400_000
 
 
-class MemoryFlows(MemorySpending):
+class MemoryFlows(MemoryAgenda):
     """FlowLog, RunLedger and WakeQueue in memory.
 
     `outbox` holds the flows of which webhooks are to be sent, and since when (ms).
@@ -39,9 +36,7 @@ class MemoryFlows(MemorySpending):
 
     def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
         super().__init__(now_ms)
-        self._due = DueSet()
         self._orders = itertools.count()
-        self._wait_for_money = set[tuple[str, str]]()
         self.outbox: dict[tuple[str, str], int] = {}
 
     async def create(self, tenant: str, launch: Launch) -> bool:
@@ -56,7 +51,7 @@ class MemoryFlows(MemorySpending):
         record = Record(flow, launch.digest, next(self._orders), flow.public(), Plan(now))
         record.append(launch.first_events())
         self._records[tenant, launch.flow] = record
-        self._due.put(tenant, launch.flow, now)
+        self.due.put(tenant, launch.flow, now)
         if launch.webhooks:
             self.outbox[tenant, launch.flow] = now
         return True
@@ -95,7 +90,7 @@ class MemoryFlows(MemorySpending):
         record.check_time(now)
         record.plan.looked(seen)
         if (until := record.plan.leases.get(step.id, 0)) > now:
-            self._schedule(tenant, record, now)
+            self.schedule(tenant, record, now)
             return StepBusy(until - now)
         self._begin(record, known, owner, now, now + lease_ms)
         self.count_lost(tenant, record, step.id)
@@ -105,7 +100,7 @@ class MemoryFlows(MemorySpending):
         record.change(events, now)
         if more:
             record.plan.look_by(now, record.flow.head.version)
-        self._schedule(tenant, record, now)
+        self.schedule(tenant, record, now)
         return Claim(tenant, flow, step.id, known.epoch + 1, known.attempts + 1)
 
     def _begin(self, record: Record, step: Step, owner: str, now: int, until: int) -> None:
@@ -125,17 +120,6 @@ class MemoryFlows(MemorySpending):
         )
         if record.flow.head.status is Status.QUEUED:
             record.set_status(Status.RUNNING)
-
-    def _schedule(self, tenant: str, record: Record, now: int) -> None:
-        """Have a flow looked at when that must be, by one who has looked at all of it."""
-        record.plan.due = record.next_look(now)
-        self._due.put(tenant, record.flow.id, record.plan.due)
-
-    def _schedule_with_slack(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
-        """Do so for a change by one who has not, but at a later time only if it gains `slack_ms`."""
-        at, before = record.next_look(now), record.plan.due
-        if at < before or at - before > slack_ms:
-            self._schedule(tenant, record, now)
 
     async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
         record = self.record(tenant, known.id)
@@ -158,7 +142,7 @@ class MemoryFlows(MemorySpending):
         record.check_time(now)
         if seen in (None, version := record.flow.head.version):
             record.plan.look, record.plan.seen = now + delay_ms, version
-            self._schedule(tenant, record, now)
+            self.schedule(tenant, record, now)
 
     def _held(self, claim: Claim, seq: int) -> tuple[Record, Step, int | None]:
         """Return a claim's flow and step, and the number of this write's last event if it was written.
@@ -182,7 +166,7 @@ class MemoryFlows(MemorySpending):
         error = step.error if write.error is None else encodable(write.error)
         record.put(replace(step, lease_ms=now + lease_ms, error=error))
         record.plan.leases[claim.step] = now + lease_ms
-        self._schedule_with_slack(claim.tenant, record, now, lease_ms / 3)
+        self.schedule_with_slack(claim.tenant, record, now, lease_ms / 3)
         record.messages[claim.step] = write.message
         changed = write.error is not None
         number = record.change(write.events, now) if changed else record.append(write.events)
@@ -204,7 +188,7 @@ class MemoryFlows(MemorySpending):
         record.owners.pop(claim.step, None)
         record.plan.leases[claim.step] = until_ms
         self.count_lost(claim.tenant, record, claim.step)
-        self._schedule_with_slack(claim.tenant, record, now, 0)
+        self.schedule_with_slack(claim.tenant, record, now, 0)
         number = record.change(deferral(claim, write, delay_ms, reason), now)
         record.writes[claim.step] = (seq, number)
 
@@ -228,7 +212,7 @@ class MemoryFlows(MemorySpending):
         record.failures = 0
         if not record.waits:
             record.plan.look_by(lease_ms, record.flow.head.version)
-        self._schedule_with_slack(claim.tenant, record, now, float("inf"))
+        self.schedule_with_slack(claim.tenant, record, now, float("inf"))
         return record.flow
 
     async def transition(
@@ -263,32 +247,18 @@ class MemoryFlows(MemorySpending):
             self._end(tenant, record, now)
         record.change(events, now)
         if not to.terminal:
-            self._plan(tenant, record, now)
-        self._wait_for_money.discard((tenant, flow))
+            self.plan(tenant, record, now)
+        self.wait_for_money.discard((tenant, flow))
         if (waiting or {}).get("reason") == FOR_MONEY:
-            self._wait_for_money.add((tenant, flow))
+            self.wait_for_money.add((tenant, flow))
         if (tenant, flow) in self.outbox:
             self.outbox[tenant, flow] = min(now, self.outbox[tenant, flow])
-
-    def wake_for_money(self, tenant: str) -> None:
-        """Have the flows that wait for money looked at now."""
-        for owner, flow in self._wait_for_money:
-            if owner == tenant:
-                self._due.put(tenant, flow, self._now_ms())
 
     def _end(self, tenant: str, record: Record, now: int) -> None:
         """End the steps that run with their flow, and the messages that they have open."""
         self.count_lost(tenant, record)
         record.end_steps(now)
-        self._due.remove(tenant, record.flow.id)
-
-    def _plan(self, tenant: str, record: Record, now: int) -> None:
-        """Say when a flow that has moved is to be looked at next."""
-        until_ms = (record.flow.waiting or {}).get("until_ms")
-        waits_until = until_ms or record.flow.deadline_ms or now + DAY_MS
-        record.plan.look = waits_until if record.waits else now
-        record.plan.seen = record.flow.head.version
-        self._schedule(tenant, record, now)
+        self.due.remove(tenant, record.flow.id)
 
     async def enqueue(self, tenant: str, flow: str) -> None:
         """Nobody listens here; the flow is due already."""
@@ -303,10 +273,3 @@ class MemoryFlows(MemorySpending):
             raise ConflictError(f"the flow is {record.flow.head.status}: cancel it first")
         del self._records[tenant, flow]
         self.outbox.pop((tenant, flow), None)
-
-    def due_at(self, tenant: str, flow: str) -> int | None:
-        """Return when a flow is to be looked at (ms); None for one that has ended."""
-        return self._due.at(tenant, flow)
-
-    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
-        return self._due.lease(self._now_ms(), limit, per_tenant, lease_ms)

@@ -1,0 +1,52 @@
+"""When flows in memory must be looked at, and who leases those that are due."""
+
+from collections.abc import Callable
+
+from core.adapters.memory.due import DueSet
+from core.adapters.memory.records import Record
+from core.adapters.memory.spending import MemorySpending
+from core.crews import clock
+from core.polling import Due
+
+DAY_MS = 86_400_000
+
+
+class MemoryAgenda(MemorySpending):
+    """The due set of all tenants, and the flows that wait for money."""
+
+    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
+        super().__init__(now_ms)
+        self.due = DueSet()
+        self.wait_for_money = set[tuple[str, str]]()
+
+    def schedule(self, tenant: str, record: Record, now: int) -> None:
+        """Have a flow looked at when that must be, by one who has looked at all of it."""
+        record.plan.due = record.next_look(now)
+        self.due.put(tenant, record.flow.id, record.plan.due)
+
+    def schedule_with_slack(self, tenant: str, record: Record, now: int, slack_ms: float) -> None:
+        """Do so for a change by one who has not, but at a later time only if it gains `slack_ms`."""
+        at, before = record.next_look(now), record.plan.due
+        if at < before or at - before > slack_ms:
+            self.schedule(tenant, record, now)
+
+    def plan(self, tenant: str, record: Record, now: int) -> None:
+        """Say when a flow that has moved is to be looked at next."""
+        until_ms = (record.flow.waiting or {}).get("until_ms")
+        waits_until = until_ms or record.flow.deadline_ms or now + DAY_MS
+        record.plan.look = waits_until if record.waits else now
+        record.plan.seen = record.flow.head.version
+        self.schedule(tenant, record, now)
+
+    def wake_for_money(self, tenant: str) -> None:
+        """Have the flows that wait for money looked at now."""
+        for owner, flow in self.wait_for_money:
+            if owner == tenant:
+                self.due.put(tenant, flow, self._now_ms())
+
+    def due_at(self, tenant: str, flow: str) -> int | None:
+        """Return when a flow is to be looked at (ms); None for one that has ended."""
+        return self.due.at(tenant, flow)
+
+    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[str]:
+        return self.due.lease(self._now_ms(), limit, per_tenant, lease_ms)
