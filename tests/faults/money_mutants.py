@@ -1,0 +1,107 @@
+"""Mutants of the scripts that hold and count money, each with the test that it fails."""
+
+from functools import partial
+
+from tests.contract import test_budget_book as book
+from tests.contract import test_budgets as budgets
+from tests.contract import test_late_answers as late
+from tests.contract import test_usage_book as usage
+from tests.faults.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "reserve", "fence",
+        book.test_a_worker_that_lost_its_step_reserves_nothing,
+    ),
+    Mutant("reserve", "done, or ended with its flow", book.test_a_committed_step_reserves_nothing_but_may_settle),
+    Mutant("reserve", "once", book.test_sent_again_both_writes_change_nothing),
+    Mutant("reserve", "skipped", book.test_calls_of_one_attempt_may_come_in_any_order),
+    Mutant(
+        "reserve", "deadline",
+        book.test_nothing_is_reserved_when_the_time_is_over_but_it_is_settled,
+    ),
+    Mutant(
+        "settle", "corrected once",
+        late.test_the_answer_of_a_lost_call_counts_in_place_of_its_bound_once_and_tells_nothing,
+    ),
+    Mutant(
+        "settle", "the end is the last event",
+        late.test_after_the_end_an_answer_corrects_the_usage_and_is_no_event,
+        instead="  if true then",
+    ),
+    Mutant("settle", "once", book.test_sent_again_both_writes_change_nothing),
+    Mutant(
+        "settle", "fence",
+        book.test_a_worker_that_lost_its_step_reserves_nothing,
+        instead="  local ours = step.epoch",
+    ),
+    Mutant(
+        "settle", "the end is final",
+        book.test_at_the_end_all_calls_under_way_are_lost,
+    ),
+    Mutant("settle", "once", budgets.test_both_sent_again_hold_and_spend_once),
+    Mutant(
+        "reserve", "what others hold",
+        budgets.test_what_others_hold_is_not_given_away_twice, any_order=False,
+        instead="      local free = left",
+    ),
+    Mutant(
+        "reserve", "it is held", budgets.test_what_others_hold_is_not_given_away_twice,
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "every budget",
+        partial(
+            budgets.test_of_several_budgets_all_have_room_or_none_holds_anything, narrow="third"
+        ),
+        any_order=False,
+        instead="      if #accounts == 0 then push(accounts, each) end",
+    ),
+    Mutant(
+        "reserve", "all or nothing", budgets.test_one_call_that_costs_ten_budgets_is_never_made,
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "it holds nothing",
+        budgets.test_a_call_that_waits_for_money_holds_and_spends_nothing, any_order=False,
+        instead="      worst.state.wanted, worst.state.spent = true, call.bound.cost_nanodollars",
+    ),
+    Mutant(
+        "reserve", "nobody knows what it costs",
+        budgets.test_a_model_that_nobody_knows_the_price_of_is_refused, any_order=False,
+    ),
+    Mutant(
+        "money", "it may have been made",
+        budgets.test_a_lost_call_is_spent_at_its_bound_until_its_answer_comes, any_order=False,
+        instead="    call.used = {lost_calls = 1}; push(lost, call)",
+    ),
+    Mutant(
+        "budgets", "it is spent",
+        budgets.test_what_is_held_is_spent_at_its_price_and_the_rest_given_back, any_order=False,
+    ),
+    Mutant(
+        "budgets", "told once", budgets.test_each_alert_is_told_once_in_a_window, any_order=False,
+        instead="    if state.spent * 100 >= state.limit * percent then",
+    ),
+    Mutant(
+        "budgets", "who waits hears of it",
+        budgets.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
+    ),
+    Mutant(
+        "save_budget", "what waits is due",
+        partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
+    ),
+    Mutant(
+        "record_usage", "counted before", usage.test_a_call_sent_again_counts_once_and_is_told,
+        any_order=False,
+    ),
+    Mutant(
+        "money", "the calls before", book.test_many_calls_at_once_are_counted_each_once,
+        instead="    rollup.known[field] = added(nil, call.used)",
+    ),
+    Mutant(
+        "money", "all digits", book.test_sums_stay_exact_in_all_their_digits, any_order=False,
+        instead="    push(parts, '\"' .. name .. '\":' .. cjson.encode(value))",
+    ),
+]  # fmt: skip
