@@ -24,6 +24,7 @@ from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
+from core.costs.facts import NO_FACTS, Facts  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.crew_runner import (  # noqa: E402
     ContextItem,
@@ -192,6 +193,7 @@ class Recorder:
     headroom: int | None = None  # what a budget has room for, in nano-dollars
     least: list[int | None] = field(default_factory=list[int | None])  # that each call asked for
     bounded: bool = True  # no call may cost more than was held
+    facts: list[Facts] = field(default_factory=list[Facts])  # of each settled call
 
     def post(self, told: list[Event]) -> None:
         self._called("post")
@@ -209,8 +211,9 @@ class Recorder:
         self.reserved.append((model, bound))
         return str(len(self.reserved) - 1)
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         self._called("settle")
+        self.facts.append(facts)
         _, bound = self.reserved[int(call)]
         assert call not in self.settled
         if self.bounded:

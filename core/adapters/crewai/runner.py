@@ -15,6 +15,7 @@ from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
+from core.costs.prompt_history import PromptHistory
 from core.crews.crew_runner import (
     Guardrail,
     Session,
@@ -60,6 +61,7 @@ class CrewAIRunner:
             retries or ModelRetryPolicy(),
             tool_seconds,
             FlowThreads(),
+            PromptHistory(),
         )
 
     def is_at_work(self, tenant: str, flow: str) -> bool:

@@ -18,6 +18,6 @@ class MemoryUsageBook:
         before = {call.id for call in calls} & self._known[tenant]
         for call in calls:
             if call.id not in before:
-                self._spending.spend(tenant, call.names, call.usage, call.at_ms)
+                self._spending.spend(tenant, call.names, call.usage, call.at_ms, call.facts)
                 self._known[tenant].add(call.id)
         return before

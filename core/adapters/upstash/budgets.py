@@ -12,6 +12,7 @@ from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.costs.budget import Refusal
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import Cell, in_order
 from core.costs.usage import Usage
 from core.crews import clock
@@ -51,7 +52,9 @@ class UpstashBudgetBook:
         verdict, *refusal = await self._scripts.run(reserve, call.flow)
         return budget_records.refusal(*refusal) if verdict == "refused" else None
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
@@ -61,6 +64,7 @@ class UpstashBudgetBook:
             epoch=call.epoch,
             call_id=call.id,
             used=usage.public(),
+            facts=dict(facts),
             events=encoded(told),
         )
         await self._scripts.run(settle, call.flow)

@@ -50,6 +50,7 @@ class UpstashUsageBook:
                     "hour": call.at_ms // HOUR_MS,
                     "cell": list(call.names),
                     "used": {name: n for name, n in call.usage.public().items() if n},
+                    "facts": dict(call.facts),
                 }
                 for hashed, call in by_hash.items()
             ],

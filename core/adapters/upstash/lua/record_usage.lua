@@ -1,6 +1,6 @@
 -- record_usage: count calls that were made elsewhere in the roll-ups of their hours, each once by its id.
 -- Ids are kept by the month in which they came, so two sets tell what came within the last month.
---   args     calls: list of {id, hour (since 1970), cell, used}, all of args.day
+--   args     calls: list of {id, hour (since 1970), cell, used, facts}, all of args.day
 --   returns  the ids that were counted before
 local MONTHS_SECONDS = 63 * 86400
 local ids = {}
@@ -20,8 +20,10 @@ local function summed(call)
     push(by_hour[call.hour], call)
     return
   end
-  for name, value in pairs(call.used) do
-    sum.used[name] = (sum.used[name] or 0) + value
+  for _, part in ipairs({'used', 'facts'}) do
+    for name, value in pairs(call[part]) do
+      sum[part][name] = (sum[part][name] or 0) + value
+    end
   end
 end
 
