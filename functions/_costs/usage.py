@@ -1,6 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
@@ -23,6 +23,7 @@ from core.json_text import compact
 from functions._http import bodies, models
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
+CONFLICT = "another call was counted under this id; what is said here is not counted"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -71,6 +72,7 @@ class CallBody(BaseModel):
             self.max_output_tokens,
             self.variant,
             self.required_quality,
+            is_dated=self.at is not None,
         )
 
 
@@ -102,11 +104,13 @@ def _priced(subject: str, body: Any) -> Batch:
     return [(call, recording.recorded(call, prices)) for call in reported]
 
 
-def _told(known: set[str], batch: Batch) -> str:
+def _told(known: Mapping[str, Literal["known", "conflict"]], batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
     prices = bootstrap.prices()
     told = [
-        {
+        {"id": call.id, "is_new": False, "conflict": CONFLICT}
+        if known.get(call.id) == "conflict"
+        else {
             "id": call.id,
             "is_new": call.id not in known,
             "usage": call.usage.public(),
