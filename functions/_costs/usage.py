@@ -1,6 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
@@ -25,6 +25,7 @@ from core.json_text import compact
 from functions._http import bodies, models
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
+CONFLICT = "another call was counted under this id; what is said here is not counted"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -73,6 +74,7 @@ class CallBody(BaseModel):
             self.max_output_tokens,
             self.variant,
             self.required_quality,
+            is_dated=self.at is not None,
         )
 
 
@@ -105,10 +107,14 @@ def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, Price
     return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
-def _told(known: set[str], prices: PriceBook, batch: Batch) -> str:
+def _told(
+    known: Mapping[str, Literal["known", "conflict"]], prices: PriceBook, batch: Batch
+) -> str:
     """Return the answer to a batch of which some calls were known before."""
     told = [
-        {
+        {"id": call.id, "is_new": False, "conflict": CONFLICT}
+        if known.get(call.id) == "conflict"
+        else {
             "id": call.id,
             "is_new": call.id not in known,
             "usage": call.usage.public(),

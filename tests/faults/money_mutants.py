@@ -108,6 +108,10 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
+        "record_usage", "its own batch, sent again",
+        usage.test_a_batch_sent_again_gets_the_answer_of_the_first, any_order=False,
+    ),
+    Mutant(
         "money", "the calls before", book.test_many_calls_at_once_are_counted_each_once,
         instead="    rollup.known[field] = added(nil, call.used)",
     ),

@@ -23,7 +23,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
-| `{p}:t:calls:MONTH` | set | calls made elsewhere that came in a month: hashes of ids; kept 63 days |
+| `{p}:t:calls:MONTH` | hash | calls made elsewhere that came in a month: hash of the id -> digests of the call and its batch; kept 63 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
 | | | `~prices` -> how often its prices have changed |
 | `{p}:t:prices` | hash | `DAY|model` -> what it costs the tenant from that day on, as JSON (empty |

@@ -204,6 +204,7 @@ def record_usage(
     last_month_ids: Key,
     this_month_ids: Key,
     *,
+    batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...
 
