@@ -70,7 +70,7 @@ def a_crew(
         "role": "Clerk",
         "goal": "Answer.",
         "backstory": "Long in service.",
-        "tools": tools,
+        "tools": list(tools),
         "max_iter": max_iter,
         "max_rpm": max_rpm,
     }
