@@ -28,8 +28,8 @@ from core.adapters.crewai.answer_text import ThoughtFilter, spoken
 from core.adapters.crewai.failures import Failure
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
-from core.costs.prices import PriceBook
 from core.costs.prompt_history import PromptHistory
+from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import Session, StepTask
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError
@@ -47,7 +47,7 @@ class EventReporter:
         self,
         work: StepTask,
         session: Session,
-        prices: PriceBook,
+        prices: KnownPrices,
         stop_signal: StopSignal,
         history: PromptHistory,
     ) -> None:
