@@ -37,7 +37,7 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.tries import is_unattended
+from core.crews.tries import Tries, is_unattended
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -153,15 +153,16 @@ class StepRunner:
             self.budgets,
             claim,
             self.timing,
-            crew=work.definition.name,
-            task=work.prompt.task,
-            agent=work.prompt.agent,
-            subject=known.launched_by or NOBODY,
+            whose=(*work.names, known.launched_by or NOBODY),
             now_ms=self.now_ms,
             may_call=may_call,
             money=self.money,
             late_calls=self.late_calls,
-            unattended=is_unattended(known.webhooks),
+            tries=Tries(
+                is_resumed=claim.epoch > 1,
+                is_unattended=is_unattended(known.webhooks),
+                is_checked=bool(work.prompt.output_schema or work.prompt.guardrails),
+            ),
         )
 
     async def _run_and_keep(

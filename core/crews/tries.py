@@ -20,13 +20,16 @@ _FAILED = {"answer_refused": "refused", "model_call_repeated": "error", "step_fa
 class Tries:
     """The tries of one claimed step. Thread-safe.
 
-    `is_resumed`: it was begun before, so what it asks at first is what it asked then.
+    `is_resumed`: it was begun before, so what it asks at first is what it asked then. `is_checked`: a
+    schema or a guardrail may refuse its answers.
     """
 
-    def __init__(self, *, is_resumed: bool = False, is_unattended: bool = False) -> None:
+    def __init__(
+        self, *, is_resumed: bool = False, is_unattended: bool = False, is_checked: bool = False
+    ) -> None:
         self._lock = threading.Lock()
-        self._is_unattended = is_unattended
-        self._asks_again = is_resumed
+        self._is_unattended, self._is_checked = is_unattended, is_checked
+        self._asks_again, self._failed = is_resumed, False
         self._begins, self._follows_failed = True, False
         self._of_try, self._of_call = (0, 0), (0, 0)  # calls, nano-dollars
         self._wasted = dict[str, int]()  # not recorded yet
@@ -50,7 +53,8 @@ class Tries:
             self._wasted = {}
             self._of_call = usage.calls, usage.cost_nanodollars
             self._of_try = _sum(self._of_try, self._of_call)
-            if self._asks_again:  # what is repeated is no duplicate
+            failed, self._failed = self._failed, False
+            if self._asks_again or failed:  # what is repeated is no duplicate
                 facts = {name: n for name, n in facts.items() if not name.startswith("repeats")}
         late = of_late(usage) if self._is_unattended else {}
         return added(facts, told, late)
@@ -59,13 +63,14 @@ class Tries:
         if not self._begins:
             return {}
         self._begins, again = False, int(self._follows_failed)
-        told = {"tries": 1, "tries_again": again}
+        told = {"tries": 1, "tries_again": again, "tries_checked": int(self._is_checked)}
         for effort in EFFORTS:
             if f"effort_{effort}_n" in facts:
                 told |= {f"effort_{effort}_tries": 1, f"effort_{effort}_again": again}
         return told
 
     def _fail(self, why: str) -> None:
+        self._failed = True
         calls, cost = self._of_call if why == "error" else self._of_try
         wasted = {f"wasted_{why}_n": calls, f"wasted_{why}_cost": cost}
         self._wasted = added(self._wasted, wasted)

@@ -64,6 +64,14 @@ def test_what_a_step_asks_again_after_its_worker_died_is_no_duplicate():
     assert called(Tries(), 9, {"repeats": 1}) == {"tries": 1, "repeats": 1}
 
 
+def test_a_call_that_is_made_again_is_no_duplicate_and_the_one_after_it_may_be():
+    tries = Tries()
+    called(tries, 5)
+    tries.heard(REPEATED)
+    assert "repeats" not in called(tries, 5, {"repeats": 1})
+    assert "repeats" in called(tries, 5, {"repeats": 1})
+
+
 def test_tries_are_told_by_the_effort_they_were_made_with():
     tries = Tries()
     assert called(tries, 5, {"effort_low_n": 1})["effort_low_tries"] == 1
@@ -72,6 +80,7 @@ def test_tries_are_told_by_the_effort_they_were_made_with():
 
 
 def test_the_usage_of_calls_that_nobody_waits_for_is_told_apart():
+    assert called(Tries(is_checked=True), 5) == {"tries": 1, "tries_checked": 1}
     assert is_unattended({"crew": "https://example.org"})
     assert not is_unattended({"crew": "https://example.org", "step": "https://example.org"})
     assert not is_unattended({})

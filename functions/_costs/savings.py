@@ -1,0 +1,37 @@
+"""What could be saved, over HTTP: computed from what was recorded, by the prices of today."""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core import bootstrap, cpu
+from core.costs.report import Query, read_query
+from core.costs.rollup import Cell
+from core.costs.savings.report import savings
+from core.costs.tenant_prices import TenantPriceBook, TenantPrices
+from core.crews import clock
+from core.identity import Principal
+from core.json_text import compact
+from functions._costs import answers
+from functions._http import apps
+
+
+async def report(request: Request, who: Principal) -> Response:
+    """Answer with recommendations for a range of days, or with 304 if the caller has just these."""
+    apps.refuse_unknown_parameters(request, "from", "to")
+    now_ms, book = clock.now_ms(), bootstrap.budget_book()
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    query = read_query(request.query_params, today)
+    cells = book.spending(who.tenant, query.days(today))
+    found = await asyncio.gather(cells, book.prices(who.tenant))
+    text = await cpu.run(who.tenant, partial(_text, query, now_ms), found)
+    return answers.tagged(request, text, "application/json")
+
+
+def _text(query: Query, now_ms: int, found: tuple[list[Cell], TenantPrices]) -> str:
+    cells, agreed = found
+    prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
+    return compact(savings(query, cells, prices, now_ms).public())
