@@ -22,9 +22,14 @@ def configure() -> None:
 def sent_request_id(scope: Scope) -> str | None:
     """Return the id that a request brings of itself, if it is one that may stand in a line."""
     for name, value in scope["headers"]:
-        if name == REQUEST_ID and _WELL_FORMED.fullmatch(value):
+        if name == REQUEST_ID and is_well_formed(value):
             return value.decode("ascii")
     return None
+
+
+def is_well_formed(request_id: bytes) -> bool:
+    """Tell whether an id that was sent may stand in a line."""
+    return _WELL_FORMED.fullmatch(request_id) is not None
 
 
 def new_request_id(scope: Scope) -> str:
