@@ -150,10 +150,27 @@ def reserve(
     call_id: str,
     call: dict[str, Any],
     least: int,
+    prices: int,
 ) -> None: ...
 
 
-@script()
+@script("waits")
+def save_price(
+    prices: Key,
+    budgets: Key,
+    budget_waits: Key,
+    due: Key,
+    index: Key,
+    *,
+    tenant: str,
+    model: str,
+    since: str | None,
+    entry: str | None,
+    most: int,
+) -> None: ...
+
+
+@script("waits")
 def save_budget(
     budgets: Key,
     budget_waits: Key,
@@ -177,6 +194,7 @@ def settle(
     epoch: int,
     call_id: str,
     used: dict[str, int],
+    facts: dict[str, int],
     events: Events,
 ) -> None: ...
 
@@ -187,6 +205,7 @@ def record_usage(
     last_month_ids: Key,
     this_month_ids: Key,
     *,
+    batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...
 
