@@ -73,7 +73,7 @@ async def test_the_answer_is_that_of_the_routes(
 ):
     await begin(app.flows)
     for request_id in ("ab-1", "a b"):
-        named = headers | {"x-request-id": request_id}
+        named = {"x-request-id": request_id} | headers
         path = f"{base}/v1/flows/{flow}"
         short = await answer(app, path, named)
         long = await answer(app, path, named | PAST_IT)
