@@ -50,4 +50,4 @@ def calls(count: int, days: int, now_ms: int, prefix: str) -> Iterator[RecordedC
         *_, for_input, for_output = KINDS[number % len(KINDS)]
         used = Usage(1, sent, received, sent * for_input + received * for_output)
         at_ms = first_ms + number * (days - 1) * DAY_MS // count
-        yield RecordedCall(f"{prefix}{number}", at_ms, names(number), used, None)
+        yield RecordedCall(f"{prefix}{number}", at_ms, names(number), used, None, prefix)

@@ -1,11 +1,11 @@
-"""Costs: budgets under a race, and what reserving, reports and batches of calls cost.
+"""Costs: budgets under a race, what reserving, reports and batches of calls cost, trials of models.
 
 python -m benchmarks.costs --json
 """
 
 import asyncio
 
-from benchmarks import cost_budgets, cost_reports, parts, report
+from benchmarks import cost_budgets, cost_reports, cost_trials, parts, report
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     with parts.running() as running:
         figures = asyncio.run(cost_budgets.measured(running, *races))
         figures += asyncio.run(cost_reports.measured(running, few, many, reads, batches))
+    figures += cost_trials.figures()
     report.tell(figures, as_json=chosen.json)
 
 

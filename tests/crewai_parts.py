@@ -24,11 +24,13 @@ from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
+from core.costs.tenant_prices import TenantPrices  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.crew_runner import (  # noqa: E402
     ContextItem,
     Guardrail,
     Kind,
+    PricesChangedError,
     Prompt,
     ShortOfMoneyError,
     StepTask,
@@ -68,7 +70,7 @@ def a_crew(
         "role": "Clerk",
         "goal": "Answer.",
         "backstory": "Long in service.",
-        "tools": tools,
+        "tools": list(tools),
         "max_iter": max_iter,
         "max_rpm": max_rpm,
     }
@@ -191,6 +193,7 @@ class Recorder:
     messages: int = 0
     headroom: int | None = None  # what a budget has room for, in nano-dollars
     least: list[int | None] = field(default_factory=list[int | None])  # that each call asked for
+    prices: TenantPrices = field(default_factory=TenantPrices)  # of its own
     bounded: bool = True  # no call may cost more than was held
 
     def post(self, told: list[Event]) -> None:
@@ -201,8 +204,17 @@ class Recorder:
         self.messages += 1
         return f"f1.one.1.{self.messages}"
 
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
+    def reserve(
+        self,
+        model: str,
+        bound: Usage,
+        *,
+        least_nanodollars: int | None = None,
+        prices_version: int = 0,
+    ) -> str:
         self._called("reserve")
+        if prices_version != self.prices.version:
+            raise PricesChangedError(self.prices)
         self.least.append(least_nanodollars)
         if self.headroom is not None and bound.cost_nanodollars > self.headroom:
             raise ShortOfMoneyError(self.headroom)

@@ -86,6 +86,7 @@ class Verdict(StrEnum):
     HELD = "held"  # it would fit if other calls gave back what they hold
     EXHAUSTED = "exhausted"  # it would not fit even then
     UNPRICED = "unpriced"  # nobody knows what it costs
+    REPRICED = "repriced"  # the tenant's prices are others now: price it anew, and ask again
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Refusal:
     """Why a call may not be made, and which budget says so.
 
     `headroom_nanodollars` is what all budgets have room for. `until_ms` is when the window of an
-    exhausted budget ends; None for that of a flow, which does not.
+    exhausted budget ends; None for that of a flow, which does not. No budget says REPRICED.
     """
 
     verdict: Verdict

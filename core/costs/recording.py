@@ -1,10 +1,13 @@
 """Recording: model calls that were made elsewhere, counted once each in the tenant's roll-ups.
 
 A call is known by an id that the caller gives it; sent again within a month it changes nothing. A
-call of which nobody says what it consumed counts at its bound, and is marked.
+batch that is sent again gets the answer that it got, or would have got; in another batch a call of
+that id is known, or contradicts it. A call of which nobody says what it consumed counts at its
+bound, and is marked.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,6 +21,7 @@ from core.costs.usage import Usage
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
 REMEMBERED_DAYS = 31  # an id, at least
+DIGEST_DIGITS = 12  # hex
 OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
 # Ways to make the same call of the same model for less, of which the answer comes later.
 CHEAPER: tuple[Variant, ...] = ("batch", "flex")
@@ -39,10 +43,17 @@ class ReportedCall:
     max_output_tokens: int | None = None
     variant: Variant = "standard"
     required_quality: Quality = "high"
+    is_dated: bool = True  # the caller said when; otherwise it is when it came
 
     @property
     def model(self) -> str:
         return self.names[-1]
+
+    def digest(self) -> str:
+        """Return what tells two calls of one id apart; the price is not of it, it may have changed."""
+        when = self.at_ms if self.is_dated else None
+        bounds = self.prompt_bytes, self.max_output_tokens
+        return _digest(repr((when, self.names, self.tokens, *bounds, self.variant)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class RecordedCall:
     names: Names
     usage: Usage
     rates: Rates | None
+    digest: str  # of what the caller said of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +79,14 @@ class Saving:
 class UsageBook(Protocol):
     """Port: counts calls made elsewhere."""
 
-    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> set[str]:
-        """Count calls of different ids; return the ids that were counted before, and are not again.
+    async def record(
+        self, tenant: str, calls: Sequence[RecordedCall]
+    ) -> Mapping[str, Literal["known", "conflict"]]:
+        """Count calls of different ids; return those of them that are not new, by id.
 
-        Raises UnavailableError; sent again, it counts what was not counted then.
+        An id is `known` if another batch counted the same call, `conflict` if its call said
+        something else: neither is counted. The same batch sent again changes nothing and gets the
+        same answer. Raises UnavailableError; sent again, it counts what was not counted then.
         """
         ...
 
@@ -78,7 +94,12 @@ class UsageBook(Protocol):
 def recorded(call: ReportedCall, book: PriceBook) -> RecordedCall:
     """Return a call with its price: by its usage, or by its bound where that is missing."""
     rates = rates_of(book, call.model, call.at_ms, call.variant)
-    return RecordedCall(call.id, call.at_ms, call.names, _usage(call, rates), rates)
+    return RecordedCall(call.id, call.at_ms, call.names, _usage(call, rates), rates, call.digest())
+
+
+def batch_digest(calls: Sequence[RecordedCall]) -> str:
+    """Return what tells a batch from every other."""
+    return _digest(repr([(call.id, call.digest) for call in calls]))
 
 
 def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
@@ -103,3 +124,7 @@ def _usage(call: ReportedCall, rates: Rates | None) -> Usage:
     if call.tokens is not None:
         return priced(rates, call.tokens)
     return bound(rates, call.prompt_bytes, call.max_output_tokens).lost()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]

@@ -17,13 +17,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
-from core.costs.budget import Refusal, Verdict
+from core.costs.budget import Refusal
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
-from core.crews.money_queue import MoneyQueue, refused
+from core.crews.money_queue import MoneyQueue
 from core.crews.timing import Timing
 from core.crews.unsent import SettledCall, Unsent
 from core.errors import NotFoundError
@@ -84,11 +84,19 @@ class EventBuffer:
         claim = self._claim
         return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages_made)}"
 
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
+    def reserve(
+        self,
+        model: str,
+        bound: Usage,
+        *,
+        least_nanodollars: int | None = None,
+        prices_version: int = 0,
+    ) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
         self._raise_if_lost()
         self._may_call()
-        call = replace(self._call(model, bound), least_nanodollars=least_nanodollars)
+        of = {"least_nanodollars": least_nanodollars, "prices_version": prices_version}
+        call = replace(self._call(model, bound), **of)
         reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
             refusal = reserving.result()
@@ -96,7 +104,7 @@ class EventBuffer:
             self._settle_late(SettledCall(call, Usage(), []))
             raise
         if refusal is not None:
-            raise refused(refusal)
+            raise refusal
         self._calls[call.id] = call
         return call.id
 
@@ -237,12 +245,8 @@ class EventBuffer:
             await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
             self._unsent.note_counted(item)
 
-    async def _reserve(self, call: Call) -> Refusal | None:
-        refusal = await self._hold(call)
-        if refusal is not None and refusal.verdict is Verdict.HELD:
-            ask = partial(self._hold, call)
-            refusal = await self._money.wait(self._budgets, call.tenant, refusal, ask)
-        return refusal
+    async def _reserve(self, call: Call) -> Exception | None:
+        return await self._money.reserve(self._budgets, call.tenant, partial(self._hold, call))
 
     async def _hold(self, call: Call) -> Refusal | None:
         refusal = await self._write_if_held(lambda: self._budgets.reserve(call))

@@ -1,6 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from core import bootstrap, cpu
 from core.costs import recording
+from core.costs.prices import PriceBook
 from core.costs.provider_usage import read_usage
 from core.costs.rollup import DAY_MS, NOBODY
+from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
 from core.crews import clock
@@ -23,6 +25,7 @@ from core.json_text import compact
 from functions._http import bodies, models
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
+CONFLICT = "another call was counted under this id; what is said here is not counted"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -71,6 +74,7 @@ class CallBody(BaseModel):
             self.max_output_tokens,
             self.variant,
             self.required_quality,
+            is_dated=self.at is not None,
         )
 
 
@@ -85,28 +89,32 @@ class UsageBody(BaseModel):
 async def count(request: Request, who: Principal) -> Response:
     """Count calls; answer what each costs, and how the same call could cost less."""
     body = await bodies.read_json(request, BODY_BYTES)
-    batch = await cpu.run(who.tenant, partial(_priced, who.subject), body)
+    agreed = await bootstrap.budget_book().prices(who.tenant)
+    batch, book = await cpu.run(who.tenant, partial(_priced, who.subject, agreed), body)
     known = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
-    text = await cpu.run(who.tenant, partial(_told, known), batch)
+    text = await cpu.run(who.tenant, partial(_told, known, book), batch)
     return Response(text, media_type="application/json")
 
 
 Batch = list[tuple[recording.ReportedCall, recording.RecordedCall]]
 
 
-def _priced(subject: str, body: Any) -> Batch:
-    """Return the calls of a body with what each costs. Raises InvalidInputError."""
+def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, PriceBook]:
+    """Return the calls of a body with what each costs, and by which prices. Raises InvalidInputError."""
     asked = models.parse(body, UsageBody, "the body is no usage")
-    prices = bootstrap.prices()
+    prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
     reported = _reported(asked.calls, clock.now_ms(), subject)
-    return [(call, recording.recorded(call, prices)) for call in reported]
+    return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
-def _told(known: set[str], batch: Batch) -> str:
+def _told(
+    known: Mapping[str, Literal["known", "conflict"]], prices: PriceBook, batch: Batch
+) -> str:
     """Return the answer to a batch of which some calls were known before."""
-    prices = bootstrap.prices()
     told = [
-        {
+        {"id": call.id, "is_new": False, "conflict": CONFLICT}
+        if known.get(call.id) == "conflict"
+        else {
             "id": call.id,
             "is_new": call.id not in known,
             "usage": call.usage.public(),

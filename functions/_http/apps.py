@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Scope
 
-from core import bootstrap, identity
+from core import bootstrap, complaints, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions._http import auth, complaints, compression, cors, edge, problems
+from functions._http import auth, compression, cors, edge, problems
 from functions._process import event_loop
 
 if TYPE_CHECKING:
@@ -173,5 +173,6 @@ def whole_number(request: Request, name: str, low: int, high: int) -> int | None
 def refuse_unknown_parameters(request: Request, *known: str) -> None:
     """Raise InvalidInputError that names what the query has besides these."""
     if unknown := [name for name in request.query_params if name not in known]:
-        complaints = ((f"/query/{name}", "no such parameter") for name in unknown)
-        raise InvalidInputError("a parameter is wrong", complaints)
+        reasons = (f"no such parameter; {complaints.choice(name, known)}" for name in unknown)
+        pointers = (f"/query/{name}" for name in unknown)
+        raise InvalidInputError("a parameter is wrong", zip(pointers, reasons, strict=True))

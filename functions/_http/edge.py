@@ -21,7 +21,7 @@ from functions._process import request_log
 
 TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
-HEADERS, HEADER_BYTES = 256, 32 * 1024  # names and values; a token has at most 4,096
+HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
 HEALTH = "/health"
 ROOTS = {"v1", "amp", "health"}  # with which our routes begin
@@ -71,9 +71,9 @@ def _refusal(scope: Scope) -> HTTPException | None:
         return HTTPException(414, f"path and query may have at most {TARGET_BYTES} bytes")
     if scope["query_string"].count(b"&") >= PARAMETERS:
         return HTTPException(400, f"the query may have at most {PARAMETERS} parameters")
-    headers = scope["headers"]
-    if len(headers) > HEADERS or sum(len(n) + len(v) for n, v in headers) > HEADER_BYTES:
-        reason = f"there may be at most {HEADERS} headers, of at most {HEADER_BYTES} bytes in all"
+    headers, most = scope["headers"], request_log.MOST_HEADERS
+    if len(headers) > most or sum(len(n) + len(v) for n, v in headers) > HEADER_BYTES:
+        reason = f"there may be at most {most} headers, of at most {HEADER_BYTES} bytes in all"
         return HTTPException(431, reason)
     return None
 

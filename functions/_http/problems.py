@@ -42,7 +42,8 @@ STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
 NO_ROUTE = "no such route: paths begin with /v1 or /amp, and have no slash at their end"
 DOCUMENT_BYTES = 2000
 DETAIL_BYTES = 300
-FIELD_BYTES = 100
+POINTER_BYTES = 100
+REASON_BYTES = 240  # it may list what there is
 CONTROL = re.compile(r"[\x00-\x1f]")  # JSON takes six bytes for one of these
 
 
@@ -95,7 +96,7 @@ def _headers(error: Exception) -> dict[str, str]:
 
 def _fields(pointers: Mapping[str, str]) -> list[dict[str, str]]:
     return [
-        {"pointer": _cut(pointer, FIELD_BYTES), "detail": _cut(reason, FIELD_BYTES)}
+        {"pointer": _cut(pointer, POINTER_BYTES), "detail": _cut(reason, REASON_BYTES)}
         for pointer, reason in pointers.items()
     ]
 
@@ -107,7 +108,7 @@ def _cut(text: str, size: int) -> str:
 
 
 def encoded(document: dict[str, Any]) -> bytes:
-    """Return a document as JSON, with as many of its field errors as fit into DOCUMENT_BYTES.
+    """Return a document as JSON, in less than DOCUMENT_BYTES, with as many of its field errors as fit.
 
     Each of them is encoded once, and no more of them than fit.
     """
@@ -117,7 +118,7 @@ def encoded(document: dict[str, Any]) -> bytes:
     texts = list[bytes]()
     for text in map(compact_bytes, fields):
         room -= len(text) + bool(texts)
-        if room < 0:
+        if room <= 0:
             break
         texts.append(text)
     return body.replace(b'"errors":[]', b'"errors":[' + b",".join(texts) + b"]", 1)

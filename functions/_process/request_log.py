@@ -3,6 +3,7 @@
 import random
 import re
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from starlette.types import Scope
@@ -10,6 +11,7 @@ from starlette.types import Scope
 from core import bootstrap, logs
 
 REQUEST_ID = b"x-request-id"
+MOST_HEADERS = 256  # of a request
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 
@@ -20,8 +22,12 @@ def configure() -> None:
 
 
 def sent_request_id(scope: Scope) -> str | None:
-    """Return the id that a request brings of itself, if it is one that may stand in a line."""
-    for name, value in scope["headers"]:
+    """Return the id that a request brings of itself, if it is one that may stand in a line.
+
+    It is sought among as many headers as a request may have: this comes before it is known how many
+    there are.
+    """
+    for name, value in islice(scope["headers"], MOST_HEADERS):
         if name == REQUEST_ID and _WELL_FORMED.fullmatch(value):
             return value.decode("ascii")
     return None

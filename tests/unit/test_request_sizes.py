@@ -43,7 +43,7 @@ def writes() -> Iterator[Awaitable[Any]]:
     yield made(bootstrap.operator_ledger).record_failure("t", "f")
     yield made(bootstrap.budget_book).reserve(call)
     yield made(bootstrap.budgets).save_zone("t", Zone("UTC", ()))
-    yield made(bootstrap.usage_book).record("t", [RecordedCall("i", 0, NAMES, Usage(), None)])
+    yield made(bootstrap.usage_book).record("t", [RecordedCall("i", 0, NAMES, Usage(), None, "d")])
     yield made(bootstrap.outbox).remove("t", Delivery("f", 1))
 
 

@@ -30,7 +30,7 @@ from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.blobs import INPUT_ID, BlobStore
-from core.costs.prices import PriceBook
+from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import (
     Guardrail,
     Session,
@@ -50,7 +50,7 @@ class RunnerDeps:
     model: Callable[[], BaseLLM]
     tools: Mapping[str, Tool]
     guardrails: Mapping[str, Guardrail]
-    prices: PriceBook
+    prices: KnownPrices
     blobs: BlobStore
     rate_limiter: RateLimiter
     retries: ModelRetryPolicy

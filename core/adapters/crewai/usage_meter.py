@@ -17,17 +17,24 @@ from core.adapters.crewai.failures import not_billed
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
 from core.adapters.crewai.stop_signal import StopSignal
-from core.costs.prices import PriceBook, priced, rates_of
+from core.costs.prices import priced, rates_of
 from core.costs.provider_usage import ReportedUsage, read_usage
 from core.costs.rates import Rates
+from core.costs.tenant_prices import KnownPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
 from core.crews import clock
-from core.crews.crew_runner import Session, StepFailedError
+from core.crews.crew_runner import (
+    PricesChangedError,
+    Session,
+    StepDeferredError,
+    StepFailedError,
+)
 from core.flows import events
 from core.flows.events import Event
 
 _CHARACTERS_PER_TOKEN = 4
+_REPRICINGS = 5  # of one call: more than anybody changes prices while one is reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +53,14 @@ class UsageMeter:
 
     def __init__(
         self,
+        tenant: str,
         step: str,
         session: Session,
-        prices: PriceBook,
+        prices: KnownPrices,
         stop_signal: StopSignal,
         now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
-        self._step = step
+        self._tenant, self._step = tenant, step
         self._now_ms = now_ms
         self._session = session
         self._prices = prices
@@ -68,14 +76,27 @@ class UsageMeter:
         model = _model(source, event)
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
-        rates = rates_of(self._prices, model, self._now_ms())
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
         with self._stop_signal.stop_on_error():
-            call = OutputBound(rates, size, limit, cap).reserve(self._session, model)
+            call, rates = self._reserved(model, size, limit, cap)
         self._open[event.call_id] = _Open(call, model, len(text), rates, cap)
         if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
+
+    def _reserved(
+        self, model: str, prompt_bytes: int, limit: int | None, cap: OutputCap
+    ) -> tuple[str, Rates | None]:
+        """Return the id of a reserved call and the rates that it is priced with: the tenant's present."""
+        for _ in range(_REPRICINGS):
+            known = self._prices.of(self._tenant)
+            rates = rates_of(known.book, model, self._now_ms())
+            bound = OutputBound(rates, prompt_bytes, limit, cap, known.version)
+            try:
+                return bound.reserve(self._session, model), rates
+            except PricesChangedError as changed:
+                self._prices.learn(self._tenant, changed.prices)
+        raise StepDeferredError("the tenant's prices keep changing", 1.0, passes=True)
 
     def settle(self, event: LLMCallCompletedEvent, said: list[Event]) -> None:
         """Count what an answered call cost, once, with the events of its answer.

@@ -16,6 +16,7 @@ from core.costs.budget import (
     Zone,
     verdict,
 )
+from core.costs.tenant_prices import TenantPrices
 from core.crews.budgets import Call
 from core.flows import events
 from core.flows.events import Event
@@ -50,6 +51,7 @@ class MemoryBudgets:
     def __init__(self) -> None:
         self.budgets: dict[str, dict[str, Budget]] = defaultdict(dict)
         self.zones: dict[str, Zone] = {}
+        self.prices: dict[str, TenantPrices] = defaultdict(TenantPrices)
         self._states: dict[Place, State] = defaultdict(State)
         self._holds: dict[str, list[Place]] = {}  # by call
         self._waiters: list[tuple[str, asyncio.Queue[str]]] = []
@@ -59,6 +61,8 @@ class MemoryBudgets:
 
     def hold(self, call: Call, now_ms: int) -> Refusal | None:
         """Hold a call's bound in all its budgets, or in none."""
+        if call.prices_version != self.prices[call.tenant].version:
+            return Refusal(Verdict.REPRICED, "", 0)
         accounts = self._accounts(call, now_ms)
         if (refusal := self._refusal(call, accounts)) is not None:
             return refusal

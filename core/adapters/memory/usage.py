@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Literal
 
 from core.adapters.memory.spending import MemorySpending
-from core.costs.recording import RecordedCall
+from core.costs.recording import RecordedCall, batch_digest
 
 
 class MemoryUsageBook:
@@ -12,12 +13,17 @@ class MemoryUsageBook:
 
     def __init__(self, spending: MemorySpending) -> None:
         self._spending = spending
-        self._known = defaultdict[str, set[str]](set)
+        self._known = defaultdict[str, dict[str, tuple[str, str]]](dict)  # id -> call, batch
 
-    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> set[str]:
-        before = {call.id for call in calls} & self._known[tenant]
+    async def record(
+        self, tenant: str, calls: Sequence[RecordedCall]
+    ) -> dict[str, Literal["known", "conflict"]]:
+        told: dict[str, Literal["known", "conflict"]] = {}
+        known, batch = self._known[tenant], batch_digest(calls)
         for call in calls:
-            if call.id not in before:
+            if call.id not in known:
                 self._spending.spend(tenant, call.names, call.usage, call.at_ms)
-                self._known[tenant].add(call.id)
-        return before
+                known[call.id] = call.digest, batch
+            elif known[call.id] != (call.digest, batch):
+                told[call.id] = "known" if known[call.id][0] == call.digest else "conflict"
+        return told

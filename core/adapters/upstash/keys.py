@@ -23,8 +23,11 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
-| `{p}:t:calls:MONTH` | set | calls made elsewhere that came in a month: hashes of ids; kept 63 days |
+| `{p}:t:calls:MONTH` | hash | calls made elsewhere that came in a month: hash of the id -> digests of the call and its batch; kept 63 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
+| | | `~prices` -> how often its prices have changed |
+| `{p}:t:prices` | hash | `DAY|model` -> what it costs the tenant from that day on, as JSON (empty |
+| | | DAY: always); `~version` -> as `~prices` |
 | `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
@@ -141,6 +144,9 @@ class Keyspace:
 
     def budget_waits(self, tenant: str) -> str:
         return self._of(tenant, "budgets", "waiting")
+
+    def prices(self, tenant: str) -> str:
+        return self._of(tenant, "prices")
 
     def settles(self, tenant: str) -> str:
         return self.live(tenant, "~money")

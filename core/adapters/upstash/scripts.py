@@ -150,10 +150,27 @@ def reserve(
     call_id: str,
     call: dict[str, Any],
     least: int,
+    prices: int,
 ) -> None: ...
 
 
-@script()
+@script("waits")
+def save_price(
+    prices: Key,
+    budgets: Key,
+    budget_waits: Key,
+    due: Key,
+    index: Key,
+    *,
+    tenant: str,
+    model: str,
+    since: str | None,
+    entry: str | None,
+    most: int,
+) -> None: ...
+
+
+@script("waits")
 def save_budget(
     budgets: Key,
     budget_waits: Key,
@@ -187,6 +204,7 @@ def record_usage(
     last_month_ids: Key,
     this_month_ids: Key,
     *,
+    batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...
 

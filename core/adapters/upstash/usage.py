@@ -3,16 +3,20 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
-from core.costs.recording import RecordedCall
+from core.costs.recording import RecordedCall, batch_digest
 from core.costs.rollup import DAY_MS, HOUR_MS
 from core.crews import clock
 
 ID_DIGITS = 20  # hex, of an id's hash: of ten million ids, two alike in one of 10^10 months
+
+
+NotNew = Literal["known", "conflict"]
 
 
 class UpstashUsageBook:
@@ -29,33 +33,37 @@ class UpstashUsageBook:
         self._scripts = runner or ScriptRunner(redis)
         self._now_ms = now_ms
 
-    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> set[str]:
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> dict[str, NotNew]:
         """Count calls, those of one day after those of another."""
         by_day = defaultdict[int, list[RecordedCall]](list)
         for call in calls:
             by_day[call.at_ms // DAY_MS].append(call)
-        known = set[str]()
+        told, batch = dict[str, NotNew](), batch_digest(calls)
         for day, of_day in sorted(by_day.items()):
-            known |= await self._record_day(tenant, day, of_day)
-        return known
+            told |= await self._record_day(tenant, day, of_day, batch)
+        return told
 
-    async def _record_day(self, tenant: str, day: int, calls: list[RecordedCall]) -> set[str]:
-        by_hash = {_hash(call.id): call for call in calls}
+    async def _record_day(
+        self, tenant: str, day: int, calls: list[RecordedCall], batch: str
+    ) -> dict[str, NotNew]:
         record = scripts.record_usage(
             self._keys.day_keys(tenant, day),
             *self._keys.call_ids(tenant, self._now_ms()),
+            batch=batch,
             calls=[
                 {
-                    "id": hashed,
+                    "id": _hash(call.id),
                     "hour": call.at_ms // HOUR_MS,
                     "cell": list(call.names),
                     "used": {name: n for name, n in call.usage.public().items() if n},
+                    "digest": call.digest,
                 }
-                for hashed, call in by_hash.items()
+                for call in calls
             ],
         )
-        known: list[str] = await self._scripts.run(record)
-        return {by_hash[hashed].id for hashed in known}
+        fates: list[NotNew | Literal["new"]] = await self._scripts.run(record)
+        pairs = zip(calls, fates, strict=True)
+        return {call.id: fate for call, fate in pairs if fate != "new"}
 
 
 def _hash(call_id: str) -> str:

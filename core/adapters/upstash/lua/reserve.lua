@@ -1,6 +1,7 @@
 -- reserve: hold the bound of a model call in every budget that it counts in, or in none, once. Calls of
 -- one attempt may come out of order, so the numbers that were passed over are remembered as skipped.
---   args     call: {number, bound, cell}; least: what it costs at least (nano-dollars)
+--   args     call: {number, bound, cell}; least: what it costs at least (nano-dollars); prices: the version
+--            of the tenant's prices by which it is priced
 --   returns  {'ok'}, {'fenced'}, {'expired'}, {'not_found'}, {'wrong_clock'}; {'refused', verdict, budget, headroom,
 --            until_ms or ''} as core/costs/budget.py has them
 local RANK = {short = 1, held = 2, exhausted = 3, unpriced = 4}
@@ -44,12 +45,15 @@ local function windows_at(zone, now)
   }
 end
 
--- accounts_of: the budgets that a call counts in: list of {id, budget, place, window's end}
+-- accounts_of: the budgets that a call counts in: list of {id, budget, place, window's end}; and the
+-- version of the tenant's prices
 local function accounts_of(call)
-  local stored, budgets, zone = redis.call('HGETALL', BUDGETS), {}, {offsets = {{0, 0}}}
+  local stored, budgets, zone, prices = redis.call('HGETALL', BUDGETS), {}, {offsets = {{0, 0}}}, 0
   for i = 1, #stored, 2 do
     if stored[i] == '~zone' then
       zone = cjson.decode(stored[i + 1])
+    elseif stored[i] == '~prices' then
+      prices = tonumber(stored[i + 1])
     else
       push(budgets, {id = stored[i], budget = cjson.decode(stored[i + 1])})
     end
@@ -67,7 +71,7 @@ local function accounts_of(call)
       push(accounts, each) -- guard: every budget
     end
   end
-  return accounts
+  return accounts, prices
 end
 
 -- verdict_of: what a hard budget says to a call; nothing if it has room
@@ -106,7 +110,11 @@ end
 --   fields   of the flow's hash that are to be written
 --   returns  why that is not possible, or nothing
 local function hold(call, fields)
-  local accounts, places = accounts_of(call), {}
+  local accounts, prices = accounts_of(call)
+  local places = {}
+  if prices ~= args.prices then -- guard: by the tenant's prices
+    return {'refused', 'repriced', '', '0', ''}
+  end
   if #accounts == 0 then
     return nil
   end
