@@ -20,7 +20,7 @@ class MemoryUsageBook:
         known, batch = self._known[tenant], batch_digest(calls)
         for call in calls:
             if call.id not in known:
-                self._spending.spend(tenant, call.names, call.usage, call.at_ms)
+                self._spending.spend(tenant, call.names, call.usage, call.at_ms, call.facts)
                 spent = self._spending.limits.spend_elsewhere(tenant, call)
                 alerts += [event["value"] for event in spent]
                 known[call.id] = call.digest, batch

@@ -61,6 +61,7 @@ class UpstashUsageBook:
                     "quarter": call.at_ms // QUARTER_MS,
                     "cell": list(call.names),
                     "used": {name: n for name, n in call.usage.public().items() if n},
+                    "facts": dict(call.facts),
                     "digest": call.digest,
                 }
                 for call in calls

@@ -2,8 +2,8 @@
 -- the windows in which they were made, each once by its id. None is refused: the money is gone.
 -- Ids are kept by the month in which they came, so two hashes tell what came within the last month:
 -- id -> digest of the call, then that of its batch.
---   args     calls: list of {id, quarter (of an hour, since 1970), cell, used, digest}, all of args.day;
---            batch: its digest
+--   args     calls: list of {id, quarter (of an hour, since 1970), cell, used, facts, digest}, all of
+--            args.day; batch: its digest
 --   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes.
 --            Then the events that tell how much of budgets is spent
 local MONTHS_SECONDS, QUARTER_MS = 63 * 86400, 900000 -- the clocks of all time zones are quarters apart
@@ -30,8 +30,10 @@ local function summed(call)
     push(by_hour[hour], call)
     return
   end
-  for name, value in pairs(call.used) do
-    sum.used[name] = (sum.used[name] or 0) + value
+  for _, part in ipairs({'used', 'facts'}) do
+    for name, value in pairs(call[part]) do
+      sum[part][name] = (sum[part][name] or 0) + value
+    end
   end
 end
 
