@@ -24,6 +24,7 @@ from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
+from core.costs.facts import NO_FACTS, Facts  # noqa: E402
 from core.costs.tenant_prices import TenantPrices  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.crew_runner import (  # noqa: E402
@@ -195,6 +196,7 @@ class Recorder:
     least: list[int | None] = field(default_factory=list[int | None])  # that each call asked for
     prices: TenantPrices = field(default_factory=TenantPrices)  # of its own
     bounded: bool = True  # no call may cost more than was held
+    facts: list[Facts] = field(default_factory=list[Facts])  # of each settled call
 
     def post(self, told: list[Event]) -> None:
         self._called("post")
@@ -221,8 +223,9 @@ class Recorder:
         self.reserved.append((model, bound))
         return str(len(self.reserved) - 1)
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         self._called("settle")
+        self.facts.append(facts)
         _, bound = self.reserved[int(call)]
         assert call not in self.settled
         if self.bounded:

@@ -103,6 +103,20 @@ class Settings:
     s3_endpoint: str | None = text(
         "CREWLINE_S3_ENDPOINT", "where the object store is", is_address=True, shown="AWS"
     )
+    learning_keys: Mapping[str, str] = value(
+        readers.learning_keys,
+        "CREWLINE_LEARNING_KEYS",
+        meaning="`kid:secret`: what [models and kept feedback](learning.md) are sealed with, two, newer first, while"
+        " they are rotated; kids are letters, digits, `-` and `_`",
+        default=dict,
+        secret=True,
+        shown="none: nothing is learnt; local: a key of this machine",
+    )
+    learning_bucket: str | None = text(
+        "CREWLINE_LEARNING_BUCKET",
+        "the object store of models and kept feedback: one without an expiry rule",
+        shown="`CREWLINE_BUCKET`",
+    )
     model: str | None = value(
         readers.model,
         "CREWLINE_MODEL",

@@ -8,9 +8,10 @@ bound, and is marked.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from core.costs.facts import NO_FACTS, Facts, added, of_tokens
 from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
@@ -66,6 +67,7 @@ class RecordedCall:
     usage: Usage
     rates: Rates | None
     digest: str  # of what the caller said of it
+    facts: Facts = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ class UsageBook(Protocol):
 def recorded(call: ReportedCall, book: PriceBook) -> RecordedCall:
     """Return a call with its price: by its usage, or by its bound where that is missing."""
     rates = rates_of(book, call.model, call.at_ms, call.variant)
-    return RecordedCall(call.id, call.at_ms, call.names, _usage(call, rates), rates, call.digest())
+    usage = _usage(call, rates)
+    digest, facts = call.digest(), _facts(call, rates)
+    return RecordedCall(call.id, call.at_ms, call.names, usage, rates, digest, facts)
 
 
 def batch_digest(calls: Sequence[RecordedCall]) -> str:
@@ -118,6 +122,12 @@ def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
         if cost is not None and cost < usage.cost_nanodollars:
             found.append(Saving(variant, usage.cost_nanodollars - cost))
     return sorted(found, key=lambda saving: -saving.nanodollars)
+
+
+def _facts(call: ReportedCall, rates: Rates | None) -> Facts:
+    """Return what one call alone tells; whether it repeats another, nobody says of calls made elsewhere."""
+    sizes = of_tokens(call.tokens, rates) if call.tokens else NO_FACTS
+    return added(sizes, {f"quality_{call.required_quality}": int(call.required_quality != "high")})
 
 
 def _usage(call: ReportedCall, rates: Rates | None) -> Usage:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
@@ -65,8 +66,12 @@ class BudgetBook(Protocol):
         """
         ...
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         """Count what a reserved call consumed, append `told` to the log, renew no lease.
+
+        `facts` are added to the sums of the day, and to nothing else.
 
         Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
         place of the bound, within a day and once; `told` is not appended then, and after the end of

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews.definition import Definition
@@ -178,8 +179,13 @@ class Session(Protocol):
         """
         ...
 
-    def settle(self, call: str, usage: Usage, new_events: list[Event], /) -> None:
-        """Say what a reserved call cost, with the events of its answer; returns at once."""
+    def settle(
+        self, call: str, usage: Usage, new_events: list[Event], /, facts: Facts = NO_FACTS
+    ) -> None:
+        """Say what a reserved call cost, with the events of its answer; returns at once.
+
+        `facts` say what could have been saved on it.
+        """
         ...
 
 

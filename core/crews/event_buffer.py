@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from core.blobs import BlobRef
 from core.costs.budget import Refusal
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
@@ -25,6 +26,7 @@ from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.crews.money_queue import MoneyQueue
 from core.crews.timing import Timing
+from core.crews.tries import Tries
 from core.crews.unsent import SettledCall, Unsent
 from core.errors import NotFoundError
 from core.flows import Flow, events
@@ -57,6 +59,7 @@ class EventBuffer:
         may_call: Callable[[], None],
         money: MoneyQueue,
         late_calls: LateCalls,
+        unattended: bool = False,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
         self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
@@ -72,11 +75,13 @@ class EventBuffer:
         self._calls: dict[str, Call] = {}
         self._closing = False
         self._late_calls = late_calls
+        self._tries = Tries(is_resumed=claim.epoch > 1, is_unattended=unattended)
 
     # The Session.
 
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
+        self._tries.heard(told)
         self._append(events.stamped(told, self._now_ms()))
 
     def message_id(self) -> str:
@@ -106,12 +111,13 @@ class EventBuffer:
         if refusal is not None:
             raise refusal
         self._calls[call.id] = call
+        self._tries.called()
         return call.id
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        item = SettledCall(self._calls.pop(call), usage, stamped)
+        item = SettledCall(self._calls.pop(call), usage, stamped, self._tries.facts(usage, facts))
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -242,7 +248,8 @@ class EventBuffer:
             await self._emit(self._write(told))  # which message is open is kept with an emit
             told = []
         if self._lost is None:
-            await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
+            used = item.usage, told, item.facts
+            await self._write_if_held(lambda: self._budgets.settle(item.call, *used))
             self._unsent.note_counted(item)
 
     async def _reserve(self, call: Call) -> Exception | None:

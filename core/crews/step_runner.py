@@ -37,6 +37,7 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
+from core.crews.tries import is_unattended
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -160,6 +161,7 @@ class StepRunner:
             may_call=may_call,
             money=self.money,
             late_calls=self.late_calls,
+            unattended=is_unattended(known.webhooks),
         )
 
     async def _run_and_keep(

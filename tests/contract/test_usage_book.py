@@ -109,3 +109,10 @@ def test_ids_of_last_month_are_remembered():
     assert keys.call_ids("t", january) == ("{0}:t:calls:2025-12", "{0}:t:calls:2026-01")
     last, this = keys.call_ids("t", january + 31 * DAY_MS)
     assert (last, this) == ("{0}:t:calls:2026-01", "{0}:t:calls:2026-02")
+
+
+async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows: Flows):
+    calls = [replace(call(f"c{n}"), facts={"out_n_6": 1, "quality_low": n}) for n in range(3)]
+    await flows.usage.record(flows.tenant, calls)
+    assert [each.facts for each in await counted(flows)] == [{"out_n_6": 3, "quality_low": 3}]
+    assert [each.facts for each in await counted(flows, hours=True)] == [{}]

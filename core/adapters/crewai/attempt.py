@@ -30,6 +30,7 @@ from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.blobs import INPUT_ID, BlobStore
+from core.costs.prompt_history import PromptHistory
 from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import (
     Guardrail,
@@ -56,6 +57,7 @@ class RunnerDeps:
     retries: ModelRetryPolicy
     tool_seconds: float  # that one call of a tool may take
     threads: FlowThreads
+    history: PromptHistory
 
 
 class Attempt:
@@ -67,7 +69,7 @@ class Attempt:
         self._work = work
         self._deps = deps
         self._stop_signal = stop_signal
-        self._reporter = EventReporter(work, session, deps.prices, stop_signal)
+        self._reporter = EventReporter(work, session, deps.prices, stop_signal, deps.history)
         self._context = StepContext(
             deps.blobs, work.tenant, _input_ids(work), self._reporter.insight, stop_signal
         )

@@ -15,6 +15,7 @@ from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
+from core.costs.prompt_history import PromptHistory
 from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import (
     Guardrail,
@@ -61,6 +62,7 @@ class CrewAIRunner:
             retries or ModelRetryPolicy(),
             tool_seconds,
             FlowThreads(),
+            PromptHistory(),
         )
 
     def is_at_work(self, tenant: str, flow: str) -> bool:

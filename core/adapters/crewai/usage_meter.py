@@ -13,11 +13,14 @@ from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 
-from core.adapters.crewai.failures import not_billed
+from core.adapters.crewai import endings
+from core.adapters.crewai.failures import CUT_SHORT, not_billed
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
 from core.adapters.crewai.stop_signal import StopSignal
+from core.costs.facts import NO_FACTS, Facts, added, of_effort, of_tokens
 from core.costs.prices import priced, rates_of
+from core.costs.prompt_history import Looked, Prompt, PromptHistory, pieces
 from core.costs.provider_usage import ReportedUsage, read_usage
 from core.costs.rates import Rates
 from core.costs.tenant_prices import KnownPrices
@@ -29,6 +32,7 @@ from core.crews.crew_runner import (
     Session,
     StepDeferredError,
     StepFailedError,
+    StepTask,
 )
 from core.flows import events
 from core.flows.events import Event
@@ -46,6 +50,8 @@ class _Open:
     prompt_characters: int
     rates: Rates | None
     cap: OutputCap
+    looked: Looked
+    effort: str | None
 
 
 class UsageMeter:
@@ -53,14 +59,16 @@ class UsageMeter:
 
     def __init__(
         self,
-        tenant: str,
-        step: str,
+        work: StepTask,
         session: Session,
         prices: KnownPrices,
         stop_signal: StopSignal,
+        history: PromptHistory,
         now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
-        self._tenant, self._step = tenant, step
+        self._tenant, self._step = work.tenant, work.prompt.step
+        self._whose = work.tenant, work.definition.name, work.prompt.task, work.prompt.agent
+        self._history = history
         self._now_ms = now_ms
         self._session = session
         self._prices = prices
@@ -79,7 +87,9 @@ class UsageMeter:
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
         with self._stop_signal.stop_on_error():
             call, rates = self._reserved(model, size, limit, cap)
-        self._open[event.call_id] = _Open(call, model, len(text), rates, cap)
+        looked = self._history.look((*self._whose, model), _prompt(event), self._now_ms())
+        effort = getattr(source, "reasoning_effort", None)
+        self._open[event.call_id] = _Open(call, model, len(text), rates, cap, looked, effort)
         if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
@@ -117,7 +127,8 @@ class UsageMeter:
         if reported and not reported.sound:
             usage = replace(usage, unpriced_calls=1)
         told = events.model_call(self._step, call.model, usage, tokens, call.rates)
-        self._settle(event.call_id, usage, [*said, *told])
+        facts = self._facts(call, tokens, usage, event.finish_reason)
+        self._settle(event.call_id, usage, [*said, *told], facts)
 
     def failed(self, event: LLMCallFailedEvent) -> None:
         """Give the money back where the provider surely did not work; else the bound stays lost.
@@ -131,12 +142,28 @@ class UsageMeter:
         if not_billed(sys.exc_info()[1]):
             self._settle(event.call_id, Usage(), [])
 
-    def _settle(self, call_id: str, usage: Usage, told: list[Event]) -> None:
+    def _facts(
+        self, call: _Open, tokens: TokenCounts, usage: Usage, finish_reason: str | None
+    ) -> Facts:
+        """Return what could be saved on a call, and note what it sent."""
+        is_cut = endings.failure_of(endings.word_of(finish_reason)) is CUT_SHORT
+        now_ms, where = self._now_ms(), (*self._whose, call.model)
+        self._history.keep(call.looked.sent, now_ms, answered=not is_cut)
+        return added(
+            of_tokens(tokens, call.rates, cut=is_cut),
+            of_effort(call.effort, tokens),
+            call.looked.facts(call.model, tokens, usage.cost_nanodollars),
+            self._history.unread(where, tokens, now_ms),
+        )
+
+    def _settle(
+        self, call_id: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         call = self._open.pop(call_id)
         call.cap.restore()
         self._settled.add(call_id)
         with self._stop_signal.stop_on_error():
-            self._session.settle(call.id, usage, told)
+            self._session.settle(call.id, usage, told, facts)
 
 
 def _tokens(
@@ -154,6 +181,15 @@ def _tokens(
     if tokens.output:
         return replace(tokens, uncached_input=sent), True
     return TokenCounts(sent, output=_estimated(len(_text(event.response)))), True
+
+
+def _prompt(event: LLMCallStartedEvent) -> Prompt:
+    """Return what a call sends, in pieces; a setting that changes the answer counts as one."""
+    settings = [event.temperature, event.top_p, event.seed, event.max_tokens, event.tools]
+    told = event.messages
+    if isinstance(told, str):
+        return pieces(_text(settings), [("user", told)])
+    return pieces(_text(settings), [(str(each.get("role")), _text(each)) for each in told or []])
 
 
 def _model(source: Any, event: LLMCallStartedEvent) -> str:

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from core.adapters.memory.flows import MemoryFlows
 from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import Cell
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
@@ -34,14 +35,16 @@ class MemoryBudgetBook:
         record.calls[call.id] = call
         return None
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         record = self._flows.record(call.tenant, call.flow)
         known = record.calls.pop(call.id, None)
         if known is not None:
-            self._flows.count(record, known, usage, call.tenant)
+            self._flows.count(record, known, usage, call.tenant, facts)
             record.change(told, self._flows.now_ms())
             return
-        self._flows.correct_lost(record, call.id, usage, call.tenant)
+        self._flows.correct_lost(record, call.id, usage, call.tenant, facts)
         record.held(call.step, call.epoch)
         if record.ended:
             raise FencedError

@@ -22,7 +22,7 @@ class MemoryUsageBook:
         known, batch = self._known[tenant], batch_digest(calls)
         for call in calls:
             if call.id not in known:
-                self._spending.spend(tenant, call.names, call.usage, call.at_ms)
+                self._spending.spend(tenant, call.names, call.usage, call.at_ms, call.facts)
                 known[call.id] = call.digest, batch
             elif known[call.id] != (call.digest, batch):
                 told[call.id] = "known" if known[call.id][0] == call.digest else "conflict"

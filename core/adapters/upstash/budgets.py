@@ -13,6 +13,7 @@ from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
 from core.costs.budget import Refusal
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import Cell, in_order
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
@@ -54,7 +55,9 @@ class UpstashBudgetBook:
         verdict, *refusal = await self._scripts.run(reserve, call.flow)
         return budget_records.refusal(*refusal) if verdict == "refused" else None
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
@@ -64,6 +67,7 @@ class UpstashBudgetBook:
             epoch=call.epoch,
             call_id=call.id,
             used=usage.public(),
+            facts=dict(facts),
             events=encoded(told),
         )
         await self._scripts.run(settle, call.flow)

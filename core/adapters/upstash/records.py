@@ -10,6 +10,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from core.blobs import BlobRef
+from core.costs.facts import Facts
 from core.costs.rollup import NAMELESS, Cell
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -192,8 +193,14 @@ def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str
 
 def usage(stored: str) -> Usage:
     """Return what is stored as sums."""
-    sums: dict[str, int] = json.loads(stored)
-    return Usage(**{name: value for name, value in sums.items() if name in USAGE_FIELDS})
+    return sums(stored)[0]
+
+
+def sums(stored: str) -> tuple[Usage, Facts]:
+    """Return the usage that is stored as sums, and the facts beside it."""
+    found: dict[str, int] = json.loads(stored)
+    usage = Usage(**{name: value for name, value in found.items() if name in USAGE_FIELDS})
+    return usage, {name: value for name, value in found.items() if name not in USAGE_FIELDS}
 
 
 def call(reserved: Call) -> dict[str, Any]:
@@ -212,6 +219,6 @@ def _cell(day: str, name: str, value: str, hours: bool) -> Cell:
     at = None if hour is None else int(hour)
     match names.split("|", 4):  # the last is the model, whose name may hold any character
         case [crew, task, agent, subject, model]:
-            return Cell(day, at, crew, task, agent, subject, model, usage(value))
+            return Cell(day, at, crew, task, agent, subject, model, *sums(value))
         case _:  # another version has written it
-            return Cell(day, at, *NAMELESS, usage(value))
+            return Cell(day, at, *NAMELESS, *sums(value))

@@ -194,6 +194,7 @@ def settle(
     epoch: int,
     call_id: str,
     used: dict[str, int],
+    facts: dict[str, int],
     events: Events,
 ) -> None: ...
 

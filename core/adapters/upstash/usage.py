@@ -56,6 +56,7 @@ class UpstashUsageBook:
                     "hour": call.at_ms // HOUR_MS,
                     "cell": list(call.names),
                     "used": {name: n for name, n in call.usage.public().items() if n},
+                    "facts": dict(call.facts),
                     "digest": call.digest,
                 }
                 for call in calls

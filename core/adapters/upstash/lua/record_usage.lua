@@ -1,7 +1,7 @@
 -- record_usage: count calls that were made elsewhere in the roll-ups of their hours, each once by its id.
 -- Ids are kept by the month in which they came, so two hashes tell what came within the last month:
 -- id -> digest of the call, then that of its batch.
---   args     calls: list of {id, hour (since 1970), cell, used, digest}, all of args.day; batch: its digest
+--   args     calls: list of {id, hour (since 1970), cell, used, facts, digest}, all of args.day; batch: its digest
 --   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes
 local MONTHS_SECONDS = 63 * 86400
 local ids = {}
@@ -21,8 +21,10 @@ local function summed(call)
     push(by_hour[call.hour], call)
     return
   end
-  for name, value in pairs(call.used) do
-    sum.used[name] = (sum.used[name] or 0) + value
+  for _, part in ipairs({'used', 'facts'}) do
+    for name, value in pairs(call[part]) do
+      sum[part][name] = (sum[part][name] or 0) + value
+    end
   end
 end
 
