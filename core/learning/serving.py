@@ -117,9 +117,9 @@ class Learners:
         """
         served = self._served.setdefault((tenant, task), Served())
         self._served.move_to_end((tenant, task))
-        if self._clock() - served.checked_at >= RECHECK_SECONDS:
+        if checked := self._clock() - served.checked_at >= RECHECK_SECONDS:
             await self._check(tenant, task, served)
-        while entries := await self._newer(tenant, task, served):
+        while entries := await self._newer(tenant, task, served, checked=checked):
             await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), entries)
             served.position = entries[-1].number
             if len(entries) < READ:
@@ -127,13 +127,16 @@ class Learners:
         self._make_room()
         return served
 
-    async def _newer(self, tenant: str, task: str, served: Served) -> list[Entry]:
-        """Return entries that are new; where some are missing, the pointer is looked at first."""
+    async def _newer(self, tenant: str, task: str, served: Served, *, checked: bool) -> list[Entry]:
+        """Return entries that are new; where some are missing, the pointer is looked at first.
+
+        Not if it was `checked` a moment ago: then what is missing is gone.
+        """
         entries = await self._log.after(tenant, task, served.position, READ)
         whole = all(one.feedback for one in entries) and (
             not entries or entries[0].number == served.position + 1
         )
-        if whole or served.checked_at == self._clock():
+        if whole or checked:
             return entries
         await self._check(tenant, task, served, anew=not all(one.feedback for one in entries))
         return await self._log.after(tenant, task, served.position, READ)
