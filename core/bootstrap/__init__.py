@@ -213,7 +213,8 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
+    deps = ledger(), budget_book(), runner(), NoLessons(), timing, values()
+    steps = StepRunner(*deps, usage_book=usage_book())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

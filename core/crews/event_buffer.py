@@ -108,7 +108,7 @@ class EventBuffer:
         if refusal is not None:
             raise refusal
         self._calls[call.id] = call
-        self._tries.called()
+        self._tries.called(model)
         return call.id
 
     def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
@@ -29,7 +30,7 @@ from core.crews.crew_runner import (
     StepTask,
 )
 from core.crews.deferrals import deferral
-from core.crews.event_buffer import EventBuffer
+from core.crews.event_buffer import EventBuffer, Whose
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
@@ -37,7 +38,7 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.tries import Tries, is_unattended
+from core.crews.tries import Tries, is_unattended, record_failed
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -98,6 +99,7 @@ class StepRunner:
     now_ms: NowMs = now_ms
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
+    usage_book: UsageBook | None = None  # told of steps that failed
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -120,9 +122,19 @@ class StepRunner:
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
         NotFoundError and UnavailableError as the ledger does.
         """
-        buffer = self._buffer(work, claim, known, clock)
+        whose = *work.names, known.launched_by or NOBODY
+        tries = Tries(
+            is_resumed=claim.epoch > 1,
+            is_unattended=is_unattended(known.webhooks),
+            is_checked=bool(work.prompt.output_schema or work.prompt.guardrails),
+        )
+        buffer = self._buffer(claim, clock, whose, tries)
         try:
             return await self._run(work, claim, known, clock, buffer)
+        except (StepError, StepCrashedError):
+            if self.usage_book is not None:
+                await record_failed(self.usage_book, tries, claim, whose, self.now_ms())
+            raise
         finally:
             buffer.close()
 
@@ -143,7 +155,7 @@ class StepRunner:
         await self._record_outcome(work, result)
         return after
 
-    def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
+    def _buffer(self, claim: Claim, clock: Clock, whose: Whose, tries: Tries) -> EventBuffer:
         def may_call() -> None:
             if clock.seconds_left() < self.timing.last_call_seconds:
                 raise OutOfTimeError
@@ -153,16 +165,12 @@ class StepRunner:
             self.budgets,
             claim,
             self.timing,
-            whose=(*work.names, known.launched_by or NOBODY),
+            whose=whose,
             now_ms=self.now_ms,
             may_call=may_call,
             money=self.money,
             late_calls=self.late_calls,
-            tries=Tries(
-                is_resumed=claim.epoch > 1,
-                is_unattended=is_unattended(known.webhooks),
-                is_checked=bool(work.prompt.output_schema or work.prompt.guardrails),
-            ),
+            tries=tries,
         )
 
     async def _run_and_keep(

@@ -2,16 +2,22 @@
 
 Told by the events of a step: an answer is refused, a model call is made again, a step has failed and
 is tried again. What a try cost in vain is known only once it has failed, so it is recorded with the
-call that follows, and costs no write of its own.
+call that follows, and costs no write of its own; but for the last one of a step that fails for good.
 """
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.costs.facts import EFFORTS, Facts, added, of_late
+from core.costs.recording import RecordedCall, UsageBook
 from core.costs.usage import Usage
+from core.crews.ledger import Claim
+from core.errors import UnavailableError
 from core.flows.events import Event
+
+log = logging.getLogger(__name__)
 
 # Events -> why what was called before was no use.
 _FAILED = {"answer_refused": "refused", "model_call_repeated": "error", "step_failed": "retry"}
@@ -33,11 +39,12 @@ class Tries:
         self._begins, self._follows_failed = True, False
         self._of_try, self._of_call = (0, 0), (0, 0)  # calls, nano-dollars
         self._wasted = dict[str, int]()  # not recorded yet
+        self._model = ""  # of the last call
 
-    def called(self) -> None:
+    def called(self, model: str) -> None:
         """Note that another call is made."""
         with self._lock:
-            self._of_call = 0, 0
+            self._model, self._of_call = model, (0, 0)
 
     def heard(self, told: Sequence[Event]) -> None:
         """Note what is told of tries that failed."""
@@ -58,6 +65,13 @@ class Tries:
                 facts = {name: n for name, n in facts.items() if not name.startswith("repeats")}
         late = of_late(usage) if self._is_unattended else {}
         return added(facts, told, late)
+
+    def given_up(self) -> tuple[str, dict[str, int]]:
+        """Return the facts that no further call will tell of, now that the step failed; and the model."""
+        with self._lock:
+            self._fail("failed")
+            wasted, self._wasted = self._wasted, {}
+        return self._model, wasted
 
     def _begun(self, facts: Facts) -> dict[str, int]:
         if not self._begins:
@@ -84,6 +98,24 @@ class Tries:
 
 def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return one[0] + other[0], one[1] + other[1]
+
+
+async def record_failed(
+    book: UsageBook, tries: Tries, claim: Claim, names: tuple[str, str, str, str], now_ms: int
+) -> None:
+    """Record once what the last try of a failed step cost in vain, under its crew, task, agent and subject.
+
+    The failure counts whether this can be written or not.
+    """
+    model, wasted = tries.given_up()
+    if not wasted:
+        return
+    call = f"{claim.flow}.{claim.step}.{claim.epoch} failed"  # calls made elsewhere have no such id
+    facts = RecordedCall(call, now_ms, (*names, model), Usage(), None, "", wasted)
+    try:
+        await book.record(claim.tenant, [facts])
+    except UnavailableError:
+        log.warning("what a failed step cost is not told among what could be saved")
 
 
 def is_unattended(webhooks: Mapping[str, Any]) -> bool:

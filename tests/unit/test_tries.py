@@ -9,7 +9,7 @@ FAILED = events.custom("step_failed", {"retries_left": 1})
 
 
 def called(tries: Tries, cost: int, facts: dict[str, int] | None = None) -> dict[str, int]:
-    tries.called()
+    tries.called("m")
     return tries.facts(Usage(1, 100, 10, cost), facts or {})
 
 
@@ -42,7 +42,7 @@ def test_a_call_that_is_made_again_was_made_in_vain_alone():
 def test_a_call_that_failed_without_an_answer_wastes_nothing_of_the_one_before():
     tries = Tries()
     called(tries, 5)
-    tries.called()
+    tries.called("m")
     tries.heard(REPEATED)
     assert called(tries, 9) == {}
 
@@ -55,6 +55,18 @@ def test_a_failed_attempt_wastes_what_the_refusals_before_did_not():
     tries.heard(FAILED)
     facts = called(tries, 9, {"repeats": 1, "repeats_cost": 9})
     assert facts == {"tries": 1, "tries_again": 1, "wasted_retry_n": 1, "wasted_retry_cost": 7}
+
+
+def test_a_step_that_fails_for_good_tells_what_its_last_try_cost():
+    tries = Tries()
+    called(tries, 5)
+    tries.heard(REFUSED)
+    called(tries, 7)
+    tries.heard(REFUSED)
+    assert tries.given_up() == ("m", {"wasted_refused_n": 1, "wasted_refused_cost": 7})
+    called(tries, 9)
+    assert tries.given_up() == ("m", {"wasted_failed_n": 1, "wasted_failed_cost": 9})
+    assert tries.given_up() == ("m", {})
 
 
 def test_what_a_step_asks_again_after_its_worker_died_is_no_duplicate():

@@ -12,6 +12,7 @@ REMEDIES = {
     " events `answer_refused`",
     "error": "see the reasons in the events `model_call_repeated`: an answer that is cut off needs a higher limit or"
     " a shorter task, a provider that fails another one",
+    "failed": "see why steps failed for good (`error` of the flow's step)",
     "retry": "see the reasons in the events `step_failed`: mend what fails before its `retries` pay for it again",
 }
 
