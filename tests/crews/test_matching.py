@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.crews.definition import Registry
+from crews.import_mapping.blocks import json_objects
 from crews.import_mapping.evidence import column
-from crews.import_mapping.matching import lesson_line, propose, review
+from crews.import_mapping.lessons import Lesson, line
+from crews.import_mapping.matching import propose, review
 from crews.import_mapping.names import likeness
 from crews.import_mapping.profile import profile_csv
 from crews.import_mapping.skill import (
     NAMES_ALONE,
     SURE_ONLY,
-    json_objects,
     map_columns,
     merged,
 )
@@ -159,8 +160,8 @@ def test_a_field_without_parts_takes_one_column():
 
 def test_a_lesson_outweighs_all_evidence_whatever_the_case_and_punctuation():
     text = "BOKST,zip\nA,94704\nB,94705\n"
-    assert mapping(text, f"- {lesson_line('bokst', 'unit')}")["BOKST"] == "unit"
-    assert mapping(text, lesson_line("ZIP", None))["zip"] is None
+    assert mapping(text, f"- {line(Lesson('bokst', 'unit'))}")["BOKST"] == "unit"
+    assert mapping(text, line(Lesson("ZIP", None)))["zip"] is None
     assert mapping(text, 'column "BOKST" -> postcode')["zip"] != "postcode"
     assert mapping(text, 'column "BOKST" -> nonsense')["BOKST"] is None
 
