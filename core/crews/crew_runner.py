@@ -74,7 +74,7 @@ class Prompt:
 class Lesson:
     """What was learnt of earlier flows, as an agent is told it.
 
-    `id` names the memory and the pattern in it, as in `import_mapping.1c2f/17`; `confidence`, 0 to 1,
+    `id` names the memory and the pattern in it, as in `import_mapping-1c2f3a4b/17`; `confidence`, 0 to 1,
     is how often such a lesson was right.
     """
 

@@ -15,14 +15,15 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from core.crews.crew_runner import Lesson, StepTask
 from core.crews.definition import Definition
 from core.errors import CrewlineError, UnavailableError
 from core.flows import Flow
-from core.learning.patterns import Kind, Pattern, Source
-from core.learning.tutor import Question, Taught, Tutor
+from core.learning.feedback import Feedback
+from core.learning.patterns import Kind
+from core.learning.tutor import Question, Tutor
 
 if TYPE_CHECKING:
     from core.learning.learner import Recommendation
@@ -61,9 +62,7 @@ class Decider(Protocol):
         """Return what somebody decides who is told this text; nothing where it decides nothing."""
         ...
 
-    def lesson(
-        self, decision: Any, action: str, sure: float, usual: float, name: str
-    ) -> str:
+    def lesson(self, decision: Any, action: str, sure: float, usual: float, name: str) -> str:
         """Return a lesson in words: its action, how sure that is, and how sure in its usual context."""
         ...
 
@@ -126,13 +125,9 @@ class Lessons:
             return
         try:
             made = await self.made(flow, crew, output)
-            source = Source(Kind.AGENT, crew.name)
-            taught = [
-                Taught(outcome_id(flow, each.about), Pattern(each.context, each.action, source))
-                for each in made
-            ]
-            if taught:
-                await self._tutor.learn(tenant, made[0].task, taught)
+            given = [_outcome(flow, crew.name, number, each) for number, each in enumerate(made)]
+            if given:
+                await self._tutor.learn(tenant, made[0].task, given)
         except UnavailableError:
             raise
         except (CrewlineError, ValueError, KeyError, TypeError, AttributeError):
@@ -156,9 +151,11 @@ class Lessons:
         return self._deciders.get(crew.decides) if crew.decides else None
 
 
-def outcome_id(flow: Flow, about: str) -> str:
-    """Return the id under which a flow's own decision is learnt."""
-    return f"{flow.id}/{flow.head.incarnation}/{about}"[:256]
+def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:
+    """Return a flow's own decision as feedback; its id is the same whoever learns it."""
+    name = f"{flow.id}/{flow.head.incarnation}/{number}"
+    at_ms = flow.updated_ms
+    return Feedback(name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms)
 
 
 async def _decisions(decider: Decider, text: str, inputs: Mapping[str, Any]) -> Sequence[Decision]:
@@ -198,5 +195,8 @@ def _advice(
 def _texts(results: Iterable[Any]) -> Iterable[str]:
     """Yield what models said in a flow; a person's answers are none of it."""
     for result in results:
-        if isinstance(result, Mapping) and isinstance(raw := result.get("raw"), str):
+        if not isinstance(result, Mapping):
+            continue
+        raw: Any = cast("Mapping[str, Any]", result).get("raw")
+        if isinstance(raw, str):
             yield raw

@@ -209,7 +209,7 @@ class StepRunner:
         """Return what the agent is told of earlier flows, and show it. No step fails for want of it."""
         try:
             lessons = await self.lessons.before(work)
-        except Exception:  # noqa: BLE001 -- of code that is a crew's own, too
+        except Exception:
             log.warning("the step begins without lessons", exc_info=True)
             return ()
         if lessons:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from core.learning.patterns import Pattern
+from core.learning.feedback import Feedback
 
 if TYPE_CHECKING:  # it loads numpy
     from core.learning.learner import Recommendation
@@ -16,14 +16,6 @@ class Question:
 
     context: Mapping[str, Any]
     candidates: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """Feedback under an id: what has the same id is learnt once."""
-
-    id: str
-    pattern: Pattern
 
 
 class Tutor(Protocol):
@@ -38,6 +30,9 @@ class Tutor(Protocol):
         """Answer questions: of each all candidates, best first; none where nothing was learnt."""
         ...
 
-    async def learn(self, tenant: str, task: str, taught: Sequence[Taught]) -> None:
-        """Take feedback, in its order. May be told the same again. Raises InvalidInputError."""
+    async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
+        """Take feedback, in its order. What has the same id is learnt once.
+
+        Raises InvalidInputError for what cannot be kept, ConflictError for too much.
+        """
         ...

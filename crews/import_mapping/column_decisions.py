@@ -14,9 +14,10 @@ from typing import Any, cast
 from crews.import_mapping.blocks import json_objects, profile_of
 from crews.import_mapping.cpu_limit import TooMuchWork
 from crews.import_mapping.evidence import Column, column
-from crews.import_mapping.lessons import NOTHING, Lesson, line, spelled
+from crews.import_mapping.lessons import Lesson, line, spelled
 
 MEMORY = "import_mapping"
+NOTHING = "(none)"  # the action of a column that feeds no field
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ColumnDecision:
 def memory(inputs: Mapping[str, Any]) -> str:
     """Return the name of what is learnt for the fields of a flow's target."""
     fields = "\n".join(sorted(inputs["target"]["properties"]))
-    return f"{MEMORY}.{hashlib.sha256(fields.encode()).hexdigest()[:8]}"
+    return f"{MEMORY}-{hashlib.sha256(fields.encode()).hexdigest()[:8]}"
 
 
 def decisions(text: str, inputs: Mapping[str, Any]) -> Sequence[ColumnDecision]:

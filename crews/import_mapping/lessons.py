@@ -1,7 +1,7 @@
 """What was learnt of earlier files, as lines of a prompt, and how much a line moves the evidence.
 
     column "ST_NUM" -> number                             a person's rule: it decides
-    column "BOKST" -> unit (0.98 sure, 0.02 without its name; lesson import.1c2f/17)
+    column "BOKST" -> unit (0.98 sure, 0.02 without its name; lesson import_mapping-1c2f3a4b/17)
 
 The second kind weighs. `sure` is how often such an answer was right, `usual` the same of a column of
 which all but the name is known. What a name adds to that is the odds of the one over the odds of the

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from core.learning.feedback import Feedback
 from core.learning.learner import Learner, Recommendation
-from core.learning.tutor import Question, Taught
+from core.learning.tutor import Question
 
 UNKNOWN = Recommendation((), abstain=True, version=0)
 
@@ -26,9 +27,9 @@ class MemoryTutor:
             for each in questions
         ]
 
-    async def learn(self, tenant: str, task: str, taught: Sequence[Taught]) -> None:
+    async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
         learner = self._learners.setdefault((tenant, task), Learner())
-        for each in taught:
+        for each in given:
             if (tenant, task, each.id) not in self._ids:
                 learner.learn(each.pattern)
                 self._ids.add((tenant, task, each.id))
