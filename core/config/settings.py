@@ -136,7 +136,8 @@ class Settings:
     )
     model_base_url: str | None = text(
         "CREWLINE_MODEL_BASE_URL",
-        "an OpenAI-compatible address; `CREWLINE_MODEL` says which model there, as it must where OpenAI's client is sent elsewhere by `OPENAI_BASE_URL` or `OPENAI_API_BASE`",
+        "an OpenAI-compatible address; `CREWLINE_MODEL` says which model there, as it must where"
+        " OpenAI's client is sent elsewhere by `OPENAI_BASE_URL` or `OPENAI_API_BASE`",
         is_address=True,
     )
     model_streams: bool = switch(
