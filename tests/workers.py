@@ -4,7 +4,7 @@ from core.costs.recording import UsageBook
 from core.crews.budgets import BudgetBook
 from core.crews.crew_runner import CrewRunner
 from core.crews.ledger import RunLedger
-from core.crews.lessons import Lessons, NoLessons
+from core.crews.lessons import Lessons
 from core.crews.step_runner import StepRunner
 from core.crews.timing import Timing
 from core.crews.wakeups import WakeQueue
@@ -23,6 +23,6 @@ def worker_over(
     values: LargeValues = INLINE,
     usage_book: UsageBook | None = None,
 ) -> Worker:
-    deps = ledger, budgets, runner, lessons or NoLessons(), timing, values
+    deps = ledger, budgets, runner, timing, values, lessons or Lessons()
     steps = StepRunner(*deps, usage_book=usage_book)
     return Worker(ledger, wake_queue, steps, values)
