@@ -39,7 +39,7 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.tries import Tries, is_unattended, record_failed
+from core.crews.tries import Tries, record_failed, tries_of
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -124,11 +124,7 @@ class StepRunner:
         NotFoundError and UnavailableError as the ledger does.
         """
         whose = *work.names, known.launched_by or NOBODY
-        tries = Tries(
-            is_resumed=claim.epoch > 1,
-            is_unattended=is_unattended(known.webhooks),
-            is_checked=bool(work.prompt.output_schema or work.prompt.guardrails),
-        )
+        tries = tries_of(work, claim, known)
         buffer = self._buffer(claim, clock, whose, tries)
         try:
             return await self._run(work, claim, known, clock, buffer)

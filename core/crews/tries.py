@@ -13,8 +13,11 @@ from typing import Any
 from core.costs.facts import EFFORTS, Facts, added, of_late
 from core.costs.recording import RecordedCall, UsageBook
 from core.costs.usage import Usage
+from core.crews.crew_runner import StepTask
 from core.crews.ledger import Claim
+from core.crews.step_ids import version_of
 from core.errors import UnavailableError
+from core.flows import Flow
 from core.flows.events import Event
 
 log = logging.getLogger(__name__)
@@ -27,16 +30,21 @@ class Tries:
     """The tries of one claimed step. Thread-safe.
 
     `is_resumed`: it was begun before, so what it asks at first is what it asked then. `is_checked`: a
-    schema or a guardrail may refuse its answers.
+    schema, a guardrail or a person may refuse its answers. `is_revision`: a person did, the one before.
     """
 
     def __init__(
-        self, *, is_resumed: bool = False, is_unattended: bool = False, is_checked: bool = False
+        self,
+        *,
+        is_resumed: bool = False,
+        is_unattended: bool = False,
+        is_checked: bool = False,
+        is_revision: bool = False,
     ) -> None:
         self._lock = threading.Lock()
         self._is_unattended, self._is_checked = is_unattended, is_checked
         self._asks_again, self._failed = is_resumed, False
-        self._begins, self._follows_failed = True, False
+        self._begins, self._follows_failed = True, is_revision
         self._of_try, self._of_call = (0, 0), (0, 0)  # calls, nano-dollars
         self._wasted = dict[str, int]()  # not recorded yet
         self._model = ""  # of the last call
@@ -98,6 +106,17 @@ class Tries:
 
 def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return one[0] + other[0], one[1] + other[1]
+
+
+def tries_of(work: StepTask, claim: Claim, known: Flow) -> Tries:
+    """Return the tries of a step that was claimed."""
+    task, prompt = work.definition.tasks[work.prompt.task], work.prompt
+    return Tries(
+        is_resumed=claim.epoch > 1,
+        is_unattended=is_unattended(known.webhooks),
+        is_checked=bool(prompt.output_schema or prompt.guardrails or task.human_input),
+        is_revision=version_of(prompt.step) is not None,
+    )
 
 
 async def record_failed(

@@ -69,6 +69,10 @@ def test_a_step_that_fails_for_good_tells_what_its_last_try_cost():
     assert tries.given_up() == ("m", {})
 
 
+def test_an_answer_that_a_person_sent_back_was_begun_again():
+    assert called(Tries(is_revision=True), 5) == {"tries": 1, "tries_again": 1}
+
+
 def test_what_a_step_asks_again_after_its_worker_died_is_no_duplicate():
     assert called(Tries(is_resumed=True), 9, {"repeats": 1, "out_n_4": 1}) == {
         "tries": 1, "out_n_4": 1,

@@ -6,13 +6,10 @@ so that their sum is what all of them save together.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import Any
 
 from core.costs.prices import PriceBook
 from core.costs.report import Query
-from core.costs.rollup import FOLDED, Cell
 from core.costs.savings.caching import prompt_caching, unread_cache_writes
 from core.costs.savings.effort import reasoning_effort
 from core.costs.savings.found import Found, with_period
@@ -20,9 +17,10 @@ from core.costs.savings.later import batch_or_flex
 from core.costs.savings.models import cascade, right_sizing
 from core.costs.savings.recommendation import Money, Recommendation
 from core.costs.savings.shorter import context_reduction, output_cap, tier_avoidance
-from core.costs.savings.spend import Known, Spend, spends
+from core.costs.savings.spend import Known, Record, Spend
 from core.costs.savings.wasted import duplicate_calls, failed_calls
 from core.costs.usage import Usage
+from core.errors import NotFoundError
 
 Find = Callable[[Spend, Known], Found | None]
 # First calls that need not be made, then tokens that need not be sent, then the same for less.
@@ -58,6 +56,13 @@ class Savings:
         high = min(self.considered, sum(found.high for found in each))
         return Money(sum(found.saved for found in each), sum(found.low for found in each), high)
 
+    def find(self, recommendation: str) -> Recommendation:
+        """Return the recommendation of an id. Raises NotFoundError where it is not among these."""
+        for found in self.recommendations:
+            if found.target.id == recommendation:
+                return found
+        raise NotFoundError("no such recommendation")
+
     def public(self) -> dict[str, Any]:
         """Return the savings as JSON."""
         total = self.total
@@ -81,10 +86,9 @@ class Savings:
         }
 
 
-def savings(query: Query, cells: Iterable[Cell], book: PriceBook, at_ms: int) -> Savings:
-    """Return what could be saved on the calls of these cells, by the prices as of `at_ms`."""
-    cells = list(cells)
-    known = Known(book, at_ms, spends(cells, book, at_ms))
+def savings(query: Query, record: Record, book: PriceBook, at_ms: int) -> Savings:
+    """Return what could be saved on what is recorded, by the prices as of `at_ms`."""
+    known = Known(book, at_ms, record.spends(book, at_ms))
     first, last = query.first.isoformat(), query.last.isoformat()
     found = [
         with_period(each, first, last, spend)
@@ -92,13 +96,8 @@ def savings(query: Query, cells: Iterable[Cell], book: PriceBook, at_ms: int) ->
         for each in recommendations(spend, known)
     ]
     found.sort(key=lambda each: (-each.money.saved, each.target.id))
-    return Savings(
-        query,
-        found,
-        reduce(add, (cell.usage for cell in cells), Usage()),
-        sum(spend.sure for spend in known.spends.values()),
-        sum(cell.usage.calls for cell in cells if FOLDED in (cell.crew, cell.model)),
-    )
+    considered = sum(spend.sure for spend in known.spends.values())
+    return Savings(query, found, record.usage, considered, record.folded_calls)
 
 
 def recommendations(

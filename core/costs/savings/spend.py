@@ -6,8 +6,6 @@ recommendation counts on what the ones before it leave, and hands on what it lea
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
 
 from core.costs.facts import Facts, added
 from core.costs.prices import DEMO_RATES, PriceBook, rates_of
@@ -150,21 +148,38 @@ def real_rates(book: PriceBook, model: str, at_ms: int) -> Rates | None:
     return None if rates is None or rates.source == DEMO_RATES.source else rates
 
 
-def spends(cells: Iterable[Cell], book: PriceBook, at_ms: int) -> dict[Names, Spend]:
-    """Return what can be saved on: what has a price, and names that nothing was folded to."""
-    by_names: dict[Names, list[Cell]] = {}
-    for cell in cells:
-        if FOLDED not in (cell.crew, cell.task, cell.agent, cell.model):
-            by_names.setdefault((cell.crew, cell.task, cell.agent, cell.model), []).append(cell)
-    found = {names: _spend(names, some, book, at_ms) for names, some in by_names.items()}
-    return {names: spend for names, spend in sorted(found.items()) if spend is not None}
+class Record:
+    """What is recorded of a period: cells, summed up as they are read, day by day."""
+
+    def __init__(self) -> None:
+        self.usage, self.folded_calls = Usage(), 0
+        self._usage, self._days = dict[Names, Usage](), dict[Names, dict[str, Facts]]()
+
+    def add(self, cells: Iterable[Cell]) -> "Record":
+        """Add cells of any days; return the record."""
+        for cell in cells:
+            self.usage += cell.usage
+            names = cell.crew, cell.task, cell.agent, cell.model
+            if FOLDED in names:
+                self.folded_calls += cell.usage.calls
+                continue
+            self._usage[names] = self._usage.get(names, Usage()) + cell.usage
+            days = self._days.setdefault(names, {})
+            days[cell.day] = added(days.get(cell.day, {}), cell.facts)
+        return self
+
+    def spends(self, book: PriceBook, at_ms: int) -> dict[Names, Spend]:
+        """Return what can be saved on: what has a price, and names that nothing was folded to."""
+        every = {
+            names: _spend(names, usage, self._days[names], real_rates(book, names[-1], at_ms))
+            for names, usage in sorted(self._usage.items())
+        }
+        return {names: spend for names, spend in every.items() if spend is not None}
 
 
-def _spend(names: Names, cells: list[Cell], book: PriceBook, at_ms: int) -> Spend | None:
-    usage = reduce(add, (cell.usage for cell in cells), Usage())
-    rates, days = real_rates(book, names[-1], at_ms), dict[str, Facts]()
-    for cell in cells:
-        days[cell.day] = added(days.get(cell.day, {}), cell.facts)
+def _spend(
+    names: Names, usage: Usage, days: Mapping[str, Facts], rates: Rates | None
+) -> Spend | None:
     facts = added(*days.values())
     left = _left(usage, facts)
     cost = left.cost(rates) if rates else None

@@ -26,7 +26,7 @@ from core.costs.rollup import Cell, day_of
 from core.costs.savings.found import with_period
 from core.costs.savings.recommendation import Kind, Recommendation
 from core.costs.savings.report import ORDER, Savings, recommendations, savings
-from core.costs.savings.spend import Known, spends
+from core.costs.savings.spend import Known, Record
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.crews.tries import Tries
@@ -165,7 +165,7 @@ def recorded(calls: Iterable[Made]) -> list[Cell]:
         )
         if call.before:
             of_flow.heard(events.custom(call.before, {}))
-        of_flow.called()
+        of_flow.called(call.model)
         facts = added(
             of_tokens(tokens, rates, cut=call.cut),
             of_effort(call.effort, tokens),
@@ -183,12 +183,12 @@ def recorded(calls: Iterable[Made]) -> list[Cell]:
 
 def promised(calls: Iterable[Made]) -> Savings:
     """Return what is recommended after these calls."""
-    return savings(QUERY, recorded(calls), BOOK, NOON)
+    return savings(QUERY, Record().add(recorded(calls)), BOOK, NOON)
 
 
 def alone(calls: Iterable[Made], kind: Kind) -> Recommendation:
     """Return the one recommendation of a kind, as if no other were followed before it."""
-    known = Known(BOOK, NOON, spends(recorded(calls), BOOK, NOON))
+    known = Known(BOOK, NOON, Record().add(recorded(calls)).spends(BOOK, NOON))
     (find,) = [each for each in ORDER if each.__name__ == kind]
     every = [recommendations(spend, known, [find]) for spend in known.spends.values()]
     (one,) = [each for some in every for each in some]

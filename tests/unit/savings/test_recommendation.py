@@ -7,6 +7,7 @@ import pytest
 
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.savings.report import savings
+from core.costs.savings.spend import Record
 from core.errors import NotFoundError
 from tests.unit.savings.replay import BOOK, NOON, QUERY, Made, flows, kinds, promised, recorded
 
@@ -80,5 +81,10 @@ def test_each_says_what_it_rests_on_and_what_to_do():
 
 def test_the_same_cells_in_another_order_are_told_the_same():
     cells = recorded(some_of_each())
-    found = savings(QUERY, cells, BOOK, NOON)
-    assert savings(QUERY, reversed(cells), BOOK, NOON).public() == found.public()
+    found = savings(QUERY, Record().add(cells), BOOK, NOON)
+    again = savings(QUERY, Record().add(reversed(cells)), BOOK, NOON)
+    assert again.public() == found.public()
+    for each in found.recommendations:
+        assert again.find(each.target.id) == each
+    with pytest.raises(NotFoundError):
+        again.find("right_sizing.WyJhIl0")
