@@ -53,8 +53,13 @@ class Budget:
     hard: bool = True
     alerts: tuple[int, ...] = ALERTS
 
-    def account(self, names: Names, flow: str) -> str | None:
-        """Return the name that a call of these names counts under; None where it does not count."""
+    def account(self, names: Names, flow: str | None) -> str | None:
+        """Return the name that a call of these names counts under; None where it does not count.
+
+        A call that was made elsewhere is of no flow.
+        """
+        if flow is None and self.window is Window.FLOW:
+            return None
         crew, _, agent, subject, model = names
         values = {
             Scope.TENANT: "",
@@ -62,7 +67,7 @@ class Budget:
             Scope.AGENT: agent,
             Scope.MODEL: model,
             Scope.SUBJECT: subject,
-            Scope.FLOW: flow,
+            Scope.FLOW: flow or "",
         }
         value = values[self.scope]
         return value if self.scope is Scope.TENANT or self.name in (EACH, value) else None
@@ -70,13 +75,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, order=True)
 class BudgetState:
-    """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name."""
+    """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name.
+
+    `told_percent` is the highest of its alerts that was told there; 0 for none.
+    """
 
     budget: str
     window: str
     name: str
     spent_nanodollars: int
     held_nanodollars: int
+    told_percent: int = 0
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ bound, and is marked.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from core.costs.facts import NO_FACTS, Facts, added, of_tokens
 from core.costs.price_lists import Variant
@@ -19,6 +19,7 @@ from core.costs.rollup import Names
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 
+NotNew = Literal["known", "conflict"]
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
 REMEMBERED_DAYS = 31  # an id, at least
@@ -78,17 +79,26 @@ class Saving:
     nanodollars: int
 
 
-class UsageBook(Protocol):
-    """Port: counts calls made elsewhere."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch: its calls that are not new, by id, and which budgets it spent how much of.
 
-    async def record(
-        self, tenant: str, calls: Sequence[RecordedCall]
-    ) -> Mapping[str, Literal["known", "conflict"]]:
-        """Count calls of different ids; return those of them that are not new, by id.
+    An alert is what a `budget_alert` event has as its value.
+    """
+
+    not_new: Mapping[str, NotNew]
+    alerts: Sequence[Mapping[str, Any]] = ()
+
+
+class UsageBook(Protocol):
+    """Port: counts calls made elsewhere, in the budgets of the days in which they were made, too."""
+
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
+        """Count calls of different ids; say which of them are not new, and of which budgets to tell.
 
         An id is `known` if another batch counted the same call, `conflict` if its call said
         something else: neither is counted. The same batch sent again changes nothing and gets the
-        same answer. Raises UnavailableError; sent again, it counts what was not counted then.
+        same answer, but no alerts. Raises UnavailableError; sent again, it counts what was not counted then.
         """
         ...
 

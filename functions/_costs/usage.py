@@ -1,6 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
@@ -91,8 +91,8 @@ async def count(request: Request, who: Principal) -> Response:
     body = await bodies.read_json(request, BODY_BYTES)
     agreed = await bootstrap.budget_book().prices(who.tenant)
     batch, book = await cpu.run(who.tenant, partial(_priced, who.subject, agreed), body)
-    known = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
-    text = await cpu.run(who.tenant, partial(_told, known, book), batch)
+    recorded = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
+    text = await cpu.run(who.tenant, partial(_told, recorded, book), batch)
     return Response(text, media_type="application/json")
 
 
@@ -107,10 +107,9 @@ def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, Price
     return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
-def _told(
-    known: Mapping[str, Literal["known", "conflict"]], prices: PriceBook, batch: Batch
-) -> str:
+def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
+    known = recorded.not_new
     told = [
         {"id": call.id, "is_new": False, "conflict": CONFLICT}
         if known.get(call.id) == "conflict"
@@ -128,7 +127,9 @@ def _told(
     ]
     new = [call.usage for _, call in batch if call.id not in known]
     total = reduce(add, new, Usage())
-    return compact({"recorded": len(new), "total": total.public(), "calls": told})
+    alerts = list(recorded.alerts)
+    answer = {"recorded": len(new), "total": total.public(), "budget_alerts": alerts}
+    return compact(answer | {"calls": told})
 
 
 def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[recording.ReportedCall]:

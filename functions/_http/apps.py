@@ -50,18 +50,26 @@ async def _problem_of(_: Request, error: Exception) -> Response:
 def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
     """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
 
-    A shortcut stands before all the rest. It answers what it can alike and quicker, hands on what
-    it cannot, and its errors become problems.
+    A shortcut stands before all the rest. It answers what it can alike and quicker, also where that
+    is an error (`failed`), and hands on what it cannot.
     """
     _require_guards(routes)
-    first = [Middleware(problems.Problems), *shortcuts] if shortcuts else []
     app = Starlette(
         routes=routes,
-        middleware=[*EDGE, *first, *MIDDLEWARE],
+        middleware=[*shortcuts, *EDGE, *MIDDLEWARE],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False
     return app
+
+
+def failed(error: Exception) -> ASGIApp:
+    """Return an app that answers with the problem of this error, as if a route had raised it."""
+
+    async def raising(*_: object) -> None:
+        raise error
+
+    return edge.AnswerHeaders(cors.CrossOrigin(problems.Problems(raising)))
 
 
 def unguarded(routes: Sequence[BaseRoute]) -> Starlette:

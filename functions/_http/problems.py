@@ -23,10 +23,10 @@ from core.errors import (
     InvalidInputError,
     NotFoundError,
     NothingThereError,
+    TooManyError,
     UnauthenticatedError,
     UnavailableError,
 )
-from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
 from core.json_text import compact_bytes
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the document and the headers that go with it."""
     if isinstance(error, HTTPException):
         return _plain(error.status_code, error.detail), dict(error.headers or {})
-    if isinstance(error, TooManyStreamsError):
-        return _plain(429, str(error)), {"retry-after": str(RETRY_SECONDS)}
+    if isinstance(error, TooManyError):
+        return _plain(429, str(error)), _headers(error)
     kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
     if kind is None:
         return _plain(500, "the fault is ours; it was written down"), {}
@@ -89,7 +89,7 @@ def _plain(status: int, detail: str) -> dict[str, Any]:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": "Bearer"}
-    if isinstance(error, UnavailableError):
+    if isinstance(error, (TooManyError, UnavailableError)):
         return {"retry-after": str(error.retry_after_seconds)}
     return {}
 
@@ -152,7 +152,7 @@ class Problems:
         except Exception as error:
             if isinstance(error, BrokenOffError) or scope["type"] != "http":
                 raise
-            if begun or not isinstance(error, (CrewlineError, TooManyStreamsError)):
+            if begun or not isinstance(error, CrewlineError):
                 asked = {"method": scope["method"], "path": scope["path"]}
                 log.exception("a request failed unexpectedly", extra=asked)
             if begun:

@@ -7,6 +7,7 @@ from tests.contract import test_budgets as budgets
 from tests.contract import test_late_answers as late
 from tests.contract import test_tenant_prices as prices
 from tests.contract import test_usage_book as usage
+from tests.contract import test_usage_budgets as elsewhere
 from tests.faults.mutant import Mutant
 
 MUTANTS = [
@@ -51,12 +52,12 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
-        "reserve", "every budget",
+        "accounts", "every budget",
         partial(
             budgets.test_of_several_budgets_all_have_room_or_none_holds_anything, narrow="third"
         ),
         any_order=False,
-        instead="      if #accounts == 0 then push(accounts, each) end",
+        instead="      if #accounts == 0 then push(accounts, {id = each.id, budget = each.budget, place = place}) end",
     ),
     Mutant(
         "reserve", "all or nothing", budgets.test_one_call_that_costs_ten_budgets_is_never_made,
@@ -101,6 +102,10 @@ MUTANTS = [
     Mutant(
         "save_price", "by old prices",
         partial(prices.test_a_call_that_is_priced_by_older_prices_is_not_reserved, limited_by=[]),
+        any_order=False,
+    ),
+    Mutant(
+        "record_usage", "spent elsewhere", elsewhere.test_they_leave_that_much_less_for_crews,
         any_order=False,
     ),
     Mutant(

@@ -67,4 +67,4 @@ def state(field: str, stored: str) -> BudgetState:
     """Return what a budget has spent and holds in a window, under a name."""
     name, window, of = field.split("|", 2)
     found: dict[str, Any] = json.loads(stored)
-    return BudgetState(name, window, of, found["spent"], found["held"])
+    return BudgetState(name, window, of, found["spent"], found["held"], found["told"])

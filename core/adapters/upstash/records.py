@@ -5,6 +5,7 @@ that are missing get what they meant before there were any.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -142,7 +143,18 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         usage=usage(fields.get("usage", "{}")),
         output=_output(name, fields, fields["inc"]),
         error=fields.get("error") or None,
+        brought=dict(_brought(fields)),
+        moved=int(fields.get("moved", 0)),
     )
+
+
+def _brought(fields: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Yield the results that came with an event, and its number; a commit's is the last of its write."""
+    for field, value in fields.items():
+        if field.startswith("step:") and '"last"' in value:
+            yield field.removeprefix("step:"), json.loads(value)["last"]
+        elif field.startswith("brought:"):
+            yield field.removeprefix("brought:"), int(value)
 
 
 def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str, Any]) -> Flow:

@@ -139,7 +139,7 @@ def delete(of: FlowKeys, flows: Key, outbox: Key, deliveries: Key) -> None: ...
 def record_failure(of: FlowKeys, *, nonce: str) -> None: ...
 
 
-@script("flow", "budgets")
+@script("flow", "budgets", "accounts")
 def reserve(
     of: FlowKeys,
     held: HeldKeys,
@@ -199,9 +199,11 @@ def settle(
 ) -> None: ...
 
 
-@script("money")
+@script("budgets", "accounts", "money")
 def record_usage(
     days: DayKeys,
+    held: HeldKeys,
+    budgets: Key,
     last_month_ids: Key,
     this_month_ids: Key,
     *,
