@@ -23,7 +23,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
-| `{p}:t:calls:MONTH` | hash | calls made elsewhere that came in a month: hash of the id -> digests of the call and its batch; kept 63 days |
+| `{p}:t:calls:N` | hash | calls made elsewhere that came in the N-th 32 days since 1970: hash of the id -> digests of the call and its batch; kept 65 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
 | | | `~prices` -> how often its prices have changed |
 | `{p}:t:prices` | hash | `DAY|model` -> what it costs the tenant from that day on, as JSON (empty |
@@ -41,6 +41,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from core.costs.budget import months_around
+from core.costs.recording import REMEMBERED_DAYS
 from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
 
 Key = Annotated[str, "key"]
@@ -176,11 +177,9 @@ class Keyspace:
         )
 
     def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
-        """Return where the ids of calls made elsewhere are that came last month, and this month."""
-        this_month = day_of(now_ms)[:7]
-        year, month = int(this_month[:4]), int(this_month[5:])
-        last_month = f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02}"
-        return self._of(tenant, "calls", last_month), self._of(tenant, "calls", this_month)
+        """Return where the ids of calls made elsewhere are that came in the last period, and in this."""
+        period = now_ms // (REMEMBERED_DAYS * DAY_MS)
+        return self._of(tenant, "calls", str(period - 1)), self._of(tenant, "calls", str(period))
 
     def day_keys(self, tenant: str, day: int) -> DayKeys:
         """Return where a script that counts money counts it: a script must declare its keys."""
