@@ -16,6 +16,7 @@ from functions import (
     crew_agui,
     crew_amp,
     crew_launch,
+    feedback,
     flow_events,
     flow_status,
     has_long_target,
@@ -89,6 +90,7 @@ app = OnePort(
         crew_amp.app,
         crew_agui.app,
         cost_report.app,
+        feedback.app,
         page.app,
     ]
 )

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
+from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
@@ -91,6 +92,15 @@ class BudgetBook(Protocol):
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
+        ...
+
+    async def flow_costs(
+        self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
+    ) -> list[FlowCost]:
+        """Return at most `limit` flows that were created in this time and are kept, newest first.
+
+        With `before`, those whose `order` is lower.
+        """
         ...
 
 

@@ -75,9 +75,13 @@ async def stream(
 async def _subscribe_all(
     held: AsyncExitStack, tenant: str, cursors: Mapping[str, str | None]
 ) -> list[StreamedFlow]:
-    """Subscribe to all flows at the same time. Raises what the first that failed did."""
+    """Subscribe to all flows at the same time. Raises what the first that failed did.
+
+    Of several, it says which are not there.
+    """
     joining = (_subscribe(held, tenant, *pair) for pair in cursors.items())
     found = await asyncio.gather(*joining, return_exceptions=True)  # all of them end in `held`
+    apps.tell_missing(found)
     for one in found:
         if isinstance(one, BaseException):
             raise one

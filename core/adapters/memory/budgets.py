@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from core.adapters.memory.flows import MemoryFlows
 from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
-from core.costs.rollup import Cell
+from core.costs.flow_costs import FlowCost
+from core.costs.rollup import NOBODY, Cell
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -53,6 +54,23 @@ class MemoryBudgetBook:
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         return self._flows.spending(tenant, days, hours=hours)
+
+    async def flow_costs(
+        self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
+    ) -> list[FlowCost]:
+        found = [
+            FlowCost(
+                r.flow.id,
+                r.flow.crew,
+                r.flow.launched_by or NOBODY,
+                r.flow.created_ms,
+                r.order,
+                r.flow.usage,
+            )
+            for r in self._flows.newest(tenant, before)
+            if since_ms <= r.flow.created_ms < until_ms
+        ]
+        return found[:limit]
 
     def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
         return self._flows.limits.settles(tenant)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import DayKeys, FlowKeys, HeldKeys, Key
+from core.adapters.upstash.keys import DayKeys, FeedbackKeys, FlowKeys, HeldKeys, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +210,37 @@ def record_usage(
     batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...
+
+
+@script("feedback")
+def add_feedback(
+    of: FeedbackKeys,
+    last_month_ids: Key,
+    this_month_ids: Key,
+    *,
+    most: int,
+    most_bytes: int,
+    most_tasks: int,
+    ids: list[str],
+    subjects: list[str],
+    texts: Texts,
+) -> None: ...
+
+
+@script("feedback")
+def trim_feedback(of: FeedbackKeys, *, through: int) -> None: ...
+
+
+@script("feedback")
+def forget_feedback(of: FeedbackKeys, *, subject: str | None, at_once: int) -> None: ...
+
+
+@script("feedback")
+def feedback_forgotten(of: FeedbackKeys, *, subjects: list[str]) -> None: ...
+
+
+@script()
+def lease_feedback(learning: Key, *, lease_ms: int, delay_ms: int) -> None: ...
 
 
 @script("due")
