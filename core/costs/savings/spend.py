@@ -97,6 +97,12 @@ class Spend:
         """What is left of the cost, in nano-dollars."""
         return self.priced(self.left, self.rates) or 0.0
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Tell whether each answer took one call, but for ones that were made again."""
+        again = self.facts.get("wasted_error_n", 0)
+        return self.usage.calls - self.usage.lost_calls - again <= self.facts.get("tries", 0)
+
     def priced(self, left: Left, rates: Rates) -> float | None:
         """Return what this would cost, in nano-dollars as they are in truth."""
         cost = left.cost(rates)

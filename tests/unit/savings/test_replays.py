@@ -88,6 +88,12 @@ def test_calls_that_nobody_waits_for_cost_less_as_batch_or_flex(model: str, vari
     assert found.money.saved == pytest.approx(saved, rel=0.001)
 
 
+def test_an_agent_that_asks_tools_is_not_told_to_wait_a_day_for_each_round():
+    rounds = [flows(100, 4, model, late=True) for model in (GPT4O, GPT5)]
+    told = [each for calls in rounds for each in targets(calls) if each.kind is Kind.BATCH_OR_FLEX]
+    assert [(each.model, each.to) for each in told] == [(GPT5, "flex")]
+
+
 def test_answers_that_ran_on_are_capped_and_none_of_use_is_cut():
     calls = [
         replace(call, output=16_000, cut=True, reasoning=0) if call.flow % 20 == 0 else call
@@ -282,7 +288,7 @@ def test_what_costs_nobody_money_saves_none(model: str):
 
 def test_all_of_them_together_save_what_the_total_says():
     """Each is counted on what the ones before it leave: repeats first, then the cache, then batches."""
-    once = flows(200, 4, SONNET, late=True)
+    once = flows(400, 1, SONNET, late=True)
     again = [
         replace(call, at_ms=call.at_ms + HOUR_MS * 2, flow=call.flow + 1000) for call in once[:400]
     ]
@@ -290,14 +296,11 @@ def test_all_of_them_together_save_what_the_total_says():
     found = promised(calls)
     assert {Kind.DUPLICATE_CALLS, Kind.PROMPT_CACHING, Kind.BATCH_OR_FLEX} < set(kinds(found))
 
-    def last_round(call: Made) -> Made:
-        return replace(call, messages=[*call.messages[:2], *call.messages[2:][-2:]])
-
     cached = {
         each.target.to for each in found.recommendations if each.target.kind is Kind.PROMPT_CACHING
     }
     keep, time = cached.pop().split(":")
-    changed = [replace(last_round(call), cache=keep, time=time, variant="batch") for call in once]
+    changed = [replace(call, cache=keep, time=time, variant="batch") for call in once]
     smaller = [replace(call, model=HAIKU) for call in changed]
     assert Kind.RIGHT_SIZING in kinds(found)
     saved = cost(calls) - cost(smaller)
