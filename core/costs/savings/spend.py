@@ -190,7 +190,7 @@ def _spend(
     left = _left(usage, facts)
     cost = left.cost(rates) if rates else None
     sure = usage.cost_nanodollars - usage.lost_nanodollars
-    if rates is None or not cost or sure <= 0 or usage.demo_calls:
+    if rates is None or not cost or sure <= 0:
         return None
     return Spend(names, usage, facts, days, rates, left, sure / cost)
 
