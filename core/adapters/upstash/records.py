@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from core.blobs import BlobRef
 from core.costs.facts import Facts
@@ -24,7 +24,7 @@ from core.json_text import compact
 
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
 USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
-_all_sums: Callable[[dict[str, int]], tuple[int, ...]] = itemgetter(*SUMS)
+_all_sums = cast("Callable[[dict[str, int]], tuple[int, ...]]", itemgetter(*SUMS))
 
 
 def result_text(result: dict[str, Any] | BlobRef) -> str:
