@@ -1,5 +1,6 @@
 """GET /v1/costs -- what was spent: in a range of days, grouped by day, hour, model, crew and more.
 
+GET /v1/costs/savings -- what could be changed so that the same calls cost less.
 POST /v1/usage -- counts model calls that were made elsewhere, each once by its id.
 GET, PUT, DELETE /v1/budgets -- what may be spent, on what and in what time.
 GET, PUT, DELETE /v1/prices -- what a model costs the tenant, where that is not the list's price.
@@ -9,23 +10,20 @@ file: a page of it. It is made of roll-ups, so it costs as much for a million ca
 `group_by=flow` it is made of flows.
 """
 
-import hashlib
 from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import cpu
 from core.costs.report import FLOW, Query, read_query
 from core.crews import clock
 from core.errors import InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
-from functions._costs import budgets, flows, prices, reports, usage
+from functions._costs import answers, budgets, flows, prices, reports, savings, usage
 from functions._http import accept, apps, auth
 
 FORMATS = ("json", "csv", "focus")
 FORMAT_RULE = f"must be one of {', '.join(FORMATS)}"
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept"}
 
 
 async def cost_report(request: Request, who: Principal) -> Response:
@@ -43,7 +41,7 @@ async def cost_report(request: Request, who: Principal) -> Response:
         text = await flows.flow_report(request, who, query, form)
     else:
         text, following = await reports.report(request, who, query, form, now_ms)
-    return await _answer(request, who, text, _headers(query, form, following))
+    return await answers.tagged(request, who, text, _headers(query, form, following))
 
 
 def _format(request: Request) -> str:
@@ -63,9 +61,7 @@ def _likes_csv(field: str) -> bool:
 
 
 def _headers(query: Query, form: str, following: str | None) -> dict[str, str]:
-    headers = dict(HEADERS)
-    if following:
-        headers["link"] = f'<{following}>; rel="next"'
+    headers = {"link": f'<{following}>; rel="next"'} if following else {}
     if form == "json":
         return headers | {"content-type": "application/json"}
     name = f"{'focus' if form == 'focus' else 'costs'}-{query.first}-{query.last}.csv"
@@ -75,24 +71,10 @@ def _headers(query: Query, form: str, following: str | None) -> dict[str, str]:
     }
 
 
-async def _answer(request: Request, who: Principal, text: str, headers: dict[str, str]) -> Response:
-    """Return the text, or 304 to a caller who has it; its tag is its digest."""
-    body, etag = await cpu.run(who.tenant, _tagged, text, len(text))
-    headers |= {"etag": etag}
-    known = request.headers.get("if-none-match", "")
-    if etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers)
-
-
-def _tagged(text: str) -> tuple[bytes, str]:
-    body = text.encode()
-    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
 _may_set = auth.scope(BUDGETS_WRITE)
 routes = [
     auth.GuardedRoute("/v1/costs", cost_report, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/costs/savings", savings.report, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/usage", usage.count, auth.scope(COSTS_WRITE), "POST"),
     auth.GuardedRoute("/v1/budgets", budgets.budget_list, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/budgets", budgets.zone_put, _may_set, "PUT"),
