@@ -76,7 +76,7 @@ class BudgetBook(Protocol):
 
         Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
         place of the bound, within a day and once; `told` is not appended then, and after the end of
-        the flow no STATE_DELTA either.
+        the flow no STATE_DELTA either. One that was never reserved cannot be any more.
         """
         ...
 

@@ -46,9 +46,11 @@ class MemoryBudgetBook:
             record.change(told, self._flows.now_ms())
             return
         self._flows.correct_lost(record, call.id, usage, call.tenant, facts)
-        record.held(call.step, call.epoch)
+        step = record.held(call.step, call.epoch)
         if record.ended:
             raise FencedError
+        if step.state == "running":  # a reservation that is still under way comes too late
+            record.numbers[call.step].add(call.number)
 
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False
