@@ -9,12 +9,14 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 
 from core.adapters.crewai import endings
 from core.adapters.crewai.failures import CUT_SHORT, not_billed
+from core.adapters.crewai.http_client import received
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
 from core.adapters.crewai.stop_signal import StopSignal
@@ -85,8 +87,11 @@ class UsageMeter:
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
+        bound = partial(
+            OutputBound, prompt_bytes=size, limit=limit, cap=cap, has_tools=bool(event.tools)
+        )
         with self._stop_signal.stop_on_error():
-            call, rates = self._reserved(model, size, limit, cap)
+            call, rates = self._reserved(model, bound)
         looked = self._history.look((*self._whose, model), _prompt(event), self._now_ms())
         effort = getattr(source, "reasoning_effort", None)
         self._open[event.call_id] = _Open(call, model, len(text), rates, cap, looked, effort)
@@ -94,16 +99,14 @@ class UsageMeter:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
 
-    def _reserved(
-        self, model: str, prompt_bytes: int, limit: int | None, cap: OutputCap
-    ) -> tuple[str, Rates | None]:
+    def _reserved(self, model: str, bound: Callable[..., OutputBound]) -> tuple[str, Rates | None]:
         """Return the id of a reserved call and the rates that it is priced with: the tenant's present."""
         for _ in range(_REPRICINGS):
             known = self._prices.of(self._tenant)
             rates = rates_of(known.book, model, self._now_ms())
-            bound = OutputBound(rates, prompt_bytes, limit, cap, known.version)
+            priced_by = {"rates": rates, "prices_version": known.version}
             try:
-                return bound.reserve(self._session, model), rates
+                return bound(**priced_by).reserve(self._session, model), rates
             except PricesChangedError as changed:
                 self._prices.learn(self._tenant, changed.prices)
         raise StepDeferredError("the tenant's prices keep changing", 1.0, passes=True)
@@ -131,7 +134,10 @@ class UsageMeter:
         self._settle(event.call_id, usage, [*said, *told], facts)
 
     def failed(self, event: LLMCallFailedEvent) -> None:
-        """Give the money back where the provider surely did not work; else the bound stays lost.
+        """Give the money back where the provider surely did not work.
+
+        An answer that came whole and that nobody can read is counted by its length. Of any other
+        the bound stays lost.
 
         CrewAI tells of a failure while it is handled, and of its text only. The error itself is
         what Python handles right now.
@@ -141,6 +147,15 @@ class UsageMeter:
         self._open[event.call_id].cap.restore()
         if not_billed(sys.exc_info()[1]):
             self._settle(event.call_id, Usage(), [])
+        elif (answer := received.get()) is not None and answer.is_whole:
+            self._settle_by_length(event.call_id, answer.size)
+
+    def _settle_by_length(self, call_id: str, characters: int) -> None:
+        call = self._open[call_id]
+        tokens = TokenCounts(_estimated(call.prompt_characters), output=_estimated(characters))
+        usage = replace(priced(call.rates, tokens), estimated_calls=1)
+        told = events.model_call(self._step, call.model, usage, tokens, call.rates)
+        self._settle(call_id, usage, [*told])
 
     def _facts(
         self, call: _Open, tokens: TokenCounts, usage: Usage, finish_reason: str | None
