@@ -1,5 +1,6 @@
 """GET /v1/costs -- what was spent: in a range of days, grouped by day, hour, model, crew and more.
 
+GET /v1/costs/savings -- what could be changed so that the same calls cost less.
 POST /v1/usage -- counts model calls that were made elsewhere, each once by its id.
 GET, PUT, DELETE /v1/budgets -- what may be spent, on what and in what time.
 GET, PUT, DELETE /v1/prices -- what a model costs the tenant, where that is not the list's price.
@@ -10,7 +11,6 @@ it is a page of flows.
 """
 
 import asyncio
-import hashlib
 from datetime import UTC, date, datetime
 from functools import partial
 
@@ -25,12 +25,11 @@ from core.crews import clock
 from core.errors import InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from core.json_text import compact
-from functions._costs import budgets, flows, prices, usage
+from functions._costs import answers, budgets, flows, prices, savings, usage
 from functions._http import apps, auth
 
 FORMATS = ("json", "csv", "focus")
 FORMAT_RULE = f"must be one of {', '.join(FORMATS)}"
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept"}
 
 
 async def cost_report(request: Request, who: Principal) -> Response:
@@ -50,7 +49,7 @@ async def cost_report(request: Request, who: Principal) -> Response:
         before = bootstrap.budget_book().spending(who.tenant, query.days_before())
         found = await asyncio.gather(_cells(who, query, today), before)
         text = await cpu.run(who.tenant, partial(_report_text, query, form, now_ms), found)
-    return _answer(request, text, "application/json" if form == "json" else "text/csv")
+    return answers.tagged(request, text, "application/json" if form == "json" else "text/csv")
 
 
 def _report_text(query: Query, form: str, now_ms: int, found: tuple[list[Cell], list[Cell]]) -> str:
@@ -74,20 +73,10 @@ def _format(request: Request) -> str:
     return asked
 
 
-def _answer(request: Request, text: str, media_type: str) -> Response:
-    """Return the text, or 304 to a caller who has it; its tag is its digest."""
-    body = text.encode()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = HEADERS | {"etag": etag}
-    known = request.headers.get("if-none-match", "")
-    if etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=media_type)
-
-
 _may_set = auth.scope(BUDGETS_WRITE)
 routes = [
     auth.GuardedRoute("/v1/costs", cost_report, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/costs/savings", savings.report, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/usage", usage.count, auth.scope(COSTS_WRITE), "POST"),
     auth.GuardedRoute("/v1/budgets", budgets.budget_list, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/budgets", budgets.zone_put, _may_set, "PUT"),

@@ -99,6 +99,11 @@ class StepTask:
     lessons: tuple[Lesson, ...] = ()
     deferrals: int = 0
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The crew, task and agent that its calls are counted under."""
+        return self.definition.name, self.prompt.task, self.prompt.agent
+
     def who(self) -> dict[str, str]:
         """Return which step this is, and whose, as events tell it."""
         role = self.definition.agents[self.prompt.agent].role

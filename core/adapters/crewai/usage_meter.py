@@ -69,7 +69,7 @@ class UsageMeter:
         now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._tenant, self._step = work.tenant, work.prompt.step
-        self._whose = work.tenant, work.definition.name, work.prompt.task, work.prompt.agent
+        self._whose = work.tenant, *work.names
         self._history = history
         self._now_ms = now_ms
         self._session = session

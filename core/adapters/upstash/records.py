@@ -21,7 +21,7 @@ from core.flows.values import output_blob
 from core.json_text import compact
 
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
-USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
+USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 
 
 def result_text(result: dict[str, Any] | BlobRef) -> str:
@@ -199,8 +199,8 @@ def usage(stored: str) -> Usage:
 def sums(stored: str) -> tuple[Usage, Facts]:
     """Return the usage that is stored as sums, and the facts beside it."""
     found: dict[str, int] = json.loads(stored)
-    usage = Usage(**{name: value for name, value in found.items() if name in USAGE_FIELDS})
-    return usage, {name: value for name, value in found.items() if name not in USAGE_FIELDS}
+    usage = Usage(*[found.pop(name, 0) for name in USAGE_FIELDS])
+    return usage, found
 
 
 def call(reserved: Call) -> dict[str, Any]:
