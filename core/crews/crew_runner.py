@@ -149,11 +149,11 @@ class BudgetExhaustedError(Exception):
 
 
 class ShortOfMoneyError(Exception):
-    """A call may cost `headroom_nanodollars` at most: ask for less, and reserve it again."""
+    """A call may cost `headroom_nanodollars` at most by this budget: ask for less, and reserve it again."""
 
-    def __init__(self, headroom_nanodollars: int) -> None:
-        super().__init__("there is not enough money for the whole call")
-        self.headroom_nanodollars = headroom_nanodollars
+    def __init__(self, headroom_nanodollars: int, budget: str) -> None:
+        super().__init__(f"the budget {budget} has not enough money for the whole call")
+        self.headroom_nanodollars, self.budget = headroom_nanodollars, budget
 
 
 class PricesChangedError(Exception):
