@@ -19,7 +19,7 @@ from core.flows.events import Event, shortened
 MESSAGE_CHARACTERS = 2_000
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """What a step is for."""
 
     TASK = "task"  # a task as it is written, or written again after a person's feedback
@@ -49,7 +49,7 @@ class Prompt:
     """
 
     step: str
-    kind: Kind
+    kind: StepKind
     task: str
     agent: str
     description: str
@@ -61,13 +61,13 @@ class Prompt:
 
     def answer(self, output: Any) -> Any | None:
         """Return what an output says to the task; None where a manager sends work back instead."""
-        if self.kind is not Kind.AGGREGATE:
+        if self.kind is not StepKind.AGGREGATE:
             return output
         return None if output.get("send_back") else output["output"]
 
     def with_answer(self, output: Any, answer: Any) -> Any:
         """Return an output that says something else to the task."""
-        return {**output, "output": answer} if self.kind is Kind.AGGREGATE else answer
+        return {**output, "output": answer} if self.kind is StepKind.AGGREGATE else answer
 
 
 @dataclass(frozen=True, slots=True)
