@@ -21,6 +21,7 @@ from core.crews.crew_runner import Lesson, StepTask
 from core.crews.definition import Definition
 from core.errors import CrewlineError, UnavailableError
 from core.flows import Flow
+from core.json_text import compact
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from core.learning.tutor import Question, Tutor
@@ -100,21 +101,7 @@ class Lessons:
         if not decisions:
             return ()
         task = decider.memory(work.inputs)
-        found = await self._asked(work.tenant, task, decisions)
-        told = sorted(found, key=lambda each: -each.sure)[:MOST_LESSONS]
-        return tuple(each.lesson(decider) for each in told)
-
-    async def _asked(
-        self, tenant: str, task: str, decisions: Sequence[Decision]
-    ) -> "list[_Advice]":
-        """Return what was learnt of decisions that is more than what is usual."""
-        assert self._tutor is not None  # noqa: S101 -- before() has looked
-        own = [Question(each.context, each.candidates) for each in decisions]
-        usual = [Question(each.usual, each.candidates) for each in decisions]
-        answers = await self._tutor.advise(tenant, task, [*own, *usual])
-        pairs = zip(decisions, answers, answers[len(own) :], strict=False)
-        found = (_advice(task, each, answer, without) for each, answer, without in pairs)
-        return [each for each in found if each is not None]
+        return await lessons_of(self._tutor, work.tenant, decider, task, decisions)
 
     async def learn_outcome(self, tenant: str, flow: Flow, crew: Definition, output: Any) -> None:
         """Learn what a flow has decided that is about to succeed; the same again changes nothing.
@@ -149,6 +136,20 @@ class Lessons:
 
     def _decider(self, crew: Definition) -> Decider | None:
         return self._deciders.get(crew.decides) if crew.decides else None
+
+
+async def lessons_of(
+    tutor: Tutor, tenant: str, decider: Decider, task: str, decisions: Sequence[Decision]
+) -> tuple[Lesson, ...]:
+    """Return what was learnt of decisions that is likely, and more than what is usual; the surest first."""
+    own = [Question(each.context, each.candidates) for each in decisions]
+    usual = {compact(each.usual): Question(each.usual, each.candidates) for each in decisions}
+    answers = await tutor.advise(tenant, task, [*own, *usual.values()])
+    without = dict(zip(usual, answers[len(own) :], strict=True))
+    pairs = zip(decisions, answers[: len(own)], strict=True)
+    found = (_advice(task, each, answer, without[compact(each.usual)]) for each, answer in pairs)
+    told = sorted((each for each in found if each), key=lambda each: -each.sure)[:MOST_LESSONS]
+    return tuple(each.lesson(decider) for each in told)
 
 
 def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:
