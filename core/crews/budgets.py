@@ -76,7 +76,7 @@ class BudgetBook(Protocol):
 
         Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
         place of the bound, within a day and once; `told` is not appended then, and after the end of
-        the flow no STATE_DELTA either.
+        the flow no STATE_DELTA either. One that was never reserved cannot be any more.
         """
         ...
 
@@ -105,31 +105,35 @@ class BudgetBook(Protocol):
 
 
 class Budgets(Protocol):
-    """Port: the budgets and prices of tenants. Whatever changes one wakes what waits for money."""
+    """Port: the budgets and prices of tenants.
 
-    async def save(self, tenant: str, budget: Budget) -> None:
+    What waits for money is due at once when one of them changes. Each change returns the first
+    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    """
+
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
         """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
 
         What it has spent in the present window stays.
         """
         ...
 
-    async def delete(self, tenant: str, budget: str) -> None:
+    async def delete(self, tenant: str, budget: str) -> list[str]:
         """Remove a budget. Raises NotFoundError."""
         ...
 
-    async def save_zone(self, tenant: str, zone: Zone) -> None:
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
         """Store in which time zone the tenant's days and months begin; without one in UTC."""
         ...
 
-    async def save_price(self, tenant: str, price: Price) -> None:
+    async def save_price(self, tenant: str, price: Price) -> list[str]:
         """Store a price, in place of that of its model and day. Raises ConflictError beyond MOST_PRICES.
 
         Calls that are reserved from now on are priced by it.
         """
         ...
 
-    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> list[str]:
         """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
         ...
 

@@ -26,6 +26,7 @@ from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
 from core.json_text import compact
 from functions._http import apps
+from functions._http.under_way import under_way
 from functions._streams import sse
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ async def stream(
     """
     async with AsyncExitStack() as held:
         try:
-            held.enter_context(bootstrap.stream_limiter().slot(who, len(cursors)))
+            held.enter_context(under_way.as_stream(who, len(cursors)))
             streamed = await _subscribe_all(held, who.tenant, cursors)
         except UnavailableError as error:
             return sse.EventStream(_retry_only("not available", error.retry_after_seconds))

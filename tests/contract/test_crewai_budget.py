@@ -5,6 +5,7 @@ import pytest
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.budget import Budget, Scope, Window
+from core.costs.prices import TOOL_WRAPPING_TOKENS, WRAPPING_TOKENS
 from core.costs.tenant_prices import ALWAYS, Price
 from core.crews.clock import NoLimit
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
@@ -78,6 +79,17 @@ async def test_the_limit_of_one_call_is_not_that_of_the_next(provider: Provider)
     short, whole = (request.get("max_tokens") for request in provider.requests)
     assert short is not None
     assert whole is None
+
+
+async def test_only_a_call_with_tools_is_held_with_what_a_provider_adds_to_explain_them():
+    bounds = list[int]()
+    for tools in ((), ("size",)):
+        harness = a_harness("ok", native=True)
+        await harness.run(a_step(a_crew(tools=tools)))
+        [(_, held)] = harness.session.reserved
+        bounds.append(held.input_tokens)
+    without, with_tools = bounds
+    assert with_tools - without > TOOL_WRAPPING_TOKENS - WRAPPING_TOKENS
 
 
 @pytest.mark.parametrize(("limit", "status"), [(1_200_000, "succeeded"), (200_000, "waiting")])

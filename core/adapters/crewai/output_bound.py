@@ -49,11 +49,12 @@ class OutputBound:
     prompt_bytes: int
     limit: int | None
     cap: OutputCap = field(repr=False)
+    has_tools: bool = True
     prices_version: int = 0  # of the tenant's prices that `rates` are of
 
     def reserve(self, session: Session, model: str) -> str:
         """Reserve the call, with a shorter answer if that is what there is money for; return its id."""
-        most = bound(self.rates, self.prompt_bytes, self.limit)
+        most = bound(self.rates, self.prompt_bytes, self.limit, has_tools=self.has_tools)
         least = self._cost(LEAST_OUTPUT_TOKENS) if self.cap.can_be_lowered else None
         while True:
             try:
@@ -78,7 +79,8 @@ class OutputBound:
         return DEFAULT_OUTPUT_TOKENS if self.limit is None else self.limit
 
     def _bound(self, tokens: int) -> Usage:
-        return bound(self.rates, self.prompt_bytes, min(tokens, self._limit))
+        limit = min(tokens, self._limit)
+        return bound(self.rates, self.prompt_bytes, limit, has_tools=self.has_tools)
 
     def _cost(self, tokens: int) -> int:
         return self._bound(tokens).cost_nanodollars

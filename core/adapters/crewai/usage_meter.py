@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
@@ -86,8 +87,11 @@ class UsageMeter:
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
+        bound = partial(
+            OutputBound, prompt_bytes=size, limit=limit, cap=cap, has_tools=bool(event.tools)
+        )
         with self._stop_signal.stop_on_error():
-            call, rates = self._reserved(model, size, limit, cap)
+            call, rates = self._reserved(model, bound)
         looked = self._history.look((*self._whose, model), _prompt(event), self._now_ms())
         effort = getattr(source, "reasoning_effort", None)
         self._open[event.call_id] = _Open(call, model, len(text), rates, cap, looked, effort)
@@ -95,16 +99,14 @@ class UsageMeter:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
 
-    def _reserved(
-        self, model: str, prompt_bytes: int, limit: int | None, cap: OutputCap
-    ) -> tuple[str, Rates | None]:
+    def _reserved(self, model: str, bound: Callable[..., OutputBound]) -> tuple[str, Rates | None]:
         """Return the id of a reserved call and the rates that it is priced with: the tenant's present."""
         for _ in range(_REPRICINGS):
             known = self._prices.of(self._tenant)
             rates = rates_of(known.book, model, self._now_ms())
-            bound = OutputBound(rates, prompt_bytes, limit, cap, known.version)
+            priced_by = {"rates": rates, "prices_version": known.version}
             try:
-                return bound.reserve(self._session, model), rates
+                return bound(**priced_by).reserve(self._session, model), rates
             except PricesChangedError as changed:
                 self._prices.learn(self._tenant, changed.prices)
         raise StepDeferredError("the tenant's prices keep changing", 1.0, passes=True)

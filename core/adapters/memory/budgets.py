@@ -46,9 +46,11 @@ class MemoryBudgetBook:
             record.change(told, self._flows.now_ms())
             return
         self._flows.correct_lost(record, call.id, usage, call.tenant, facts)
-        record.held(call.step, call.epoch)
+        step = record.held(call.step, call.epoch)
         if record.ended:
             raise FencedError
+        if step.state == "running":  # a reservation that is still under way comes too late
+            record.numbers[call.step].add(call.number)
 
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False
@@ -75,46 +77,46 @@ class MemoryBudgetBook:
     def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
         return self._flows.limits.settles(tenant)
 
-    async def save(self, tenant: str, budget: Budget) -> None:
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
         known = self._flows.limits.budgets[tenant]
         if budget.id not in known and len(known) >= MOST_BUDGETS:
             raise ConflictError(TOO_MANY)
         known[budget.id] = budget
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
-    async def delete(self, tenant: str, budget: str) -> None:
+    async def delete(self, tenant: str, budget: str) -> list[str]:
         if self._flows.limits.budgets[tenant].pop(budget, None) is None:
             raise NotFoundError(f"no budget {budget}")
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
-    async def save_zone(self, tenant: str, zone: Zone) -> None:
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
         self._flows.limits.zones[tenant] = zone
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
     async def prices(self, tenant: str) -> TenantPrices:
         return self._flows.limits.prices[tenant]
 
-    async def save_price(self, tenant: str, price: Price) -> None:
+    async def save_price(self, tenant: str, price: Price) -> list[str]:
         others = self._prices_but(tenant, price.model, price.since)
         if len(others) >= MOST_PRICES:
             raise ConflictError(TOO_MANY_PRICES)
-        self._keep_prices(tenant, [*others, price])
+        return self._keep_prices(tenant, [*others, price])
 
-    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> list[str]:
         others = self._prices_but(tenant, model, since)
         if len(others) == len((await self.prices(tenant)).prices):
             raise NotFoundError(f"no price of {model}")
-        self._keep_prices(tenant, others)
+        return self._keep_prices(tenant, others)
 
     def _prices_but(self, tenant: str, model: str, since: str | None) -> list[Price]:
         known = self._flows.limits.prices[tenant].prices
         return [p for p in known if p.model != model or since not in (None, p.since)]
 
-    def _keep_prices(self, tenant: str, prices: list[Price]) -> None:
+    def _keep_prices(self, tenant: str, prices: list[Price]) -> list[str]:
         version = self._flows.limits.prices[tenant].version + 1
         in_order = tuple(sorted(prices, key=lambda each: (each.model, each.since)))
         self._flows.limits.prices[tenant] = TenantPrices(version, in_order)
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
     async def all(self, tenant: str) -> TenantBudgets:
         limits = self._flows.limits

@@ -68,6 +68,7 @@ class UpstashBudgetBook:
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
+            number=call.number,
             used=usage.public(),
             facts=dict(facts),
             events=encoded(told),

@@ -14,6 +14,7 @@ from core.blobs import BlobRef
 from core.crews.ledger import (
     FOR_MONEY,
     ID_TAKEN,
+    LEAST_WAIT_MS,
     Claim,
     Launch,
     StepBusy,
@@ -239,6 +240,7 @@ class UpstashRunLedger:
             output_ref=output_ref(flow, output.bytes) if is_large else None,
             texts_hold=name,
             until_ms=(waiting or {}).get("until_ms"),
+            least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),

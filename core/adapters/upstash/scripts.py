@@ -125,6 +125,7 @@ def transition(
     output_ref: dict[str, Any] | None,
     texts_hold: str | None,
     until_ms: int | None,
+    least_wait_ms: int,
     for_money: bool,
     texts: Texts,
     events: Events,
@@ -167,6 +168,7 @@ def save_price(
     since: str | None,
     entry: str | None,
     most: int,
+    most_woken: int,
 ) -> None: ...
 
 
@@ -181,6 +183,7 @@ def save_budget(
     name: str,
     definition: str | None,
     most: int,
+    most_woken: int,
 ) -> None: ...
 
 
@@ -193,6 +196,7 @@ def settle(
     step: str,
     epoch: int,
     call_id: str,
+    number: int,
     used: dict[str, int],
     facts: dict[str, int],
     events: Events,
@@ -204,8 +208,8 @@ def record_usage(
     days: DayKeys,
     held: HeldKeys,
     budgets: Key,
-    last_month_ids: Key,
-    this_month_ids: Key,
+    last_ids: Key,
+    these_ids: Key,
     *,
     batch: str,
     calls: list[dict[str, Any]],
@@ -215,8 +219,8 @@ def record_usage(
 @script("feedback")
 def add_feedback(
     of: FeedbackKeys,
-    last_month_ids: Key,
-    this_month_ids: Key,
+    last_ids: Key,
+    these_ids: Key,
     *,
     most: int,
     most_bytes: int,

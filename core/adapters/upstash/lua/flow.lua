@@ -195,6 +195,26 @@ local function state_since(flow, known, records)
   return {'ok', head, parts}
 end
 
+-- use_number: note that the number of a model call is used. Calls of one attempt may come out of order,
+-- so the numbers that were passed over are remembered as skipped.
+--   returns  whether it was not used before
+local function use_number(step, number)
+  local highest, skipped = step.reserved or 0, {}
+  local fresh = number > highest
+  for _, each in ipairs(step.skipped or {}) do
+    if each == number then
+      fresh = true -- guard: skipped
+    else
+      push(skipped, each)
+    end
+  end
+  for each = highest + 1, number - 1 do
+    push(skipped, each)
+  end
+  step.reserved, step.skipped = math.max(highest, number), #skipped > 0 and skipped or nil
+  return fresh
+end
+
 -- The plan of a flow says when it must be looked at (ms):
 --   leases   step -> until when nobody else can claim it: the lease of one that runs, the end of the
 --            delay of one that was put off
