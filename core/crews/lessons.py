@@ -39,7 +39,8 @@ class Decision(Protocol):
     """One thing that a step decides.
 
     `about` names it in the step's output; "" is the whole output. `context` is what is known, `usual` the
-    same without what is its own: an answer to that is no lesson.
+    same without what is its own: an answer to that is no lesson. `teaches` tells whether what an agent
+    decided says anything of other flows.
     """
 
     @property
@@ -50,6 +51,8 @@ class Decision(Protocol):
     def usual(self) -> Mapping[str, Any]: ...
     @property
     def candidates(self) -> tuple[str, ...]: ...
+    @property
+    def teaches(self) -> bool: ...
 
 
 class Decider(Protocol):
@@ -81,6 +84,7 @@ class Made:
     context: Mapping[str, Any]
     candidates: tuple[str, ...]
     action: str
+    teaches: bool
 
 
 class Lessons:
@@ -112,7 +116,11 @@ class Lessons:
             return
         try:
             made = await self.made(flow, crew, output)
-            given = [_outcome(flow, crew.name, number, each) for number, each in enumerate(made)]
+            given = [
+                _outcome(flow, crew.name, number, each)
+                for number, each in enumerate(made)
+                if each.teaches
+            ]
             if given:
                 await self._tutor.learn(tenant, made[0].task, given)
         except UnavailableError:
@@ -129,7 +137,14 @@ class Lessons:
         actions = decider.decided(output)
         task, decisions = decider.memory(flow.inputs), await _decisions(decider, text, flow.inputs)
         return [
-            Made(task, each.about, each.context, each.candidates, actions[each.about])
+            Made(
+                task,
+                each.about,
+                each.context,
+                each.candidates,
+                actions[each.about],
+                each.teaches,
+            )
             for each in decisions
             if actions.get(each.about) in each.candidates
         ]
