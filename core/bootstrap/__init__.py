@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
     from core.costs.prices import PriceBook
+    from core.crews.clock import Clock
     from core.crews.control import FlowControl
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from core.crews.lessons import Lessons
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.worker import Worker
+    from core.learning.retraining import Retrainer
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.events import Render
     from core.webhooks.outbox import Outbox
@@ -75,6 +77,7 @@ __all__ = [
     "redis",
     "registry",
     "replace",
+    "retrainer",
     "runner",
     "settings",
     "stream_limiter",
@@ -226,8 +229,23 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    steps = StepRunner(ledger(), budget_book(), runner(), timing, values(), lessons())
+    deps = ledger(), budget_book(), runner(), timing, values(), lessons()
+    steps = StepRunner(*deps, usage_book=usage_book())
     return Worker(ledger(), wake_queue(), steps, values())
+
+
+def retrainer(clock: "Clock") -> "Retrainer":
+    """Return what makes models, for as long as a clock says. Takes seconds to load.
+
+    Raises SettingsError where there is no key for models.
+    """
+    from core.crews.clock import now_ms
+    from core.learning.retraining import Retrainer
+
+    store = model_store()
+    from core.adapters.scikit_learn import indexed
+
+    return Retrainer(store, feedback_log(), indexed, clock.seconds_left, now_ms)
 
 
 @provider

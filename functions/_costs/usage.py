@@ -118,8 +118,7 @@ def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
             "usage": call.usage.public(),
             "priced_by": call.rates.source if call.rates else None,
             "savings": [
-                {"variant": saving.variant, "saves_nanodollars": saving.nanodollars}
-                for saving in recording.savings(reported, call.usage, prices)
+                saving.public() for saving in recording.savings(reported, call.usage, prices)
             ],
         }
         for reported, call in batch

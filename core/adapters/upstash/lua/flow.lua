@@ -117,12 +117,16 @@ end
 -- store: append events, and store what has changed with them.
 --   made     events made here, see `append`
 --   parts    what is stored: `step`, the record of args.step; `plan`; `fields`, more of the hash,
---            name and value in turn; `alone`, whether the events that were sent are left out
+--            name and value in turn; `at_last`, fields that get the number of the last event;
+--            `alone`, whether the events that were sent are left out
 --   returns  the number of the last event
 local function store(flow, made, parts)
   local last, written = append(tonumber(flow.seq), made, args.channel, parts.alone), parts.fields or {}
   flow.seq = int_str(last)
   push(written, 'seq', flow.seq)
+  for _, field in ipairs(parts.at_last or {}) do
+    push(written, field, flow.seq)
+  end
   if parts.step then
     if args.seq then -- by this a write of a claim is known when it is sent again
       parts.step.seq, parts.step.last = args.seq, last

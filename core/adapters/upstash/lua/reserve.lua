@@ -47,7 +47,8 @@ local function hold(call, fields)
   if prices ~= args.prices then -- guard: by the tenant's prices
     return {'refused', 'repriced', '', '0', ''}
   end
-  local accounts = accounts_of(budgets, zone, {cell = call.cell, flow = args.flow, at = now_ms()})
+  local at = #budgets > 0 and now_ms() or 0 -- to ask for the time is a command
+  local accounts = accounts_of(budgets, zone, {cell = call.cell, flow = args.flow, at = at})
   if #accounts == 0 then
     return nil
   end
