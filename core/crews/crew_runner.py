@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from core.costs.model_choices import Choice
 from core.costs.usage import Usage
 from core.crews.definition import Definition
 from core.flows.events import Event, shortened
@@ -73,6 +74,7 @@ class StepTask:
     """All that running one step takes; `lessons` is what the agent is told of earlier flows.
 
     `deferrals`: how often the step was put off before. Workers that were stopped do not count.
+    `choice` is the model that does the task in this flow; None for the deployment's.
     """
 
     tenant: str
@@ -83,6 +85,7 @@ class StepTask:
     inputs: dict[str, Any]
     lessons: tuple[str, ...] = ()
     deferrals: int = 0
+    choice: Choice | None = None
 
     def who(self) -> dict[str, str]:
         """Return which step this is, and whose, as events tell it."""

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from core.blobs import BlobRef
 from core.costs.budget import Refusal, Verdict
+from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
@@ -152,13 +153,15 @@ class EventBuffer:
         )
         self._lost = FencedError("it was given back")  # a thread of the step may go on a while
 
-    async def commit(self, result: dict[str, Any] | BlobRef, known: Flow) -> Flow:
+    async def commit(
+        self, result: dict[str, Any] | BlobRef, known: Flow, outcome: TaskOutcome | None = None
+    ) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
 
         Raises FencedError, TooLargeError, UnavailableError.
         """
         self.post(events.step_finished(self._claim.step))
-        write, seq = await self._drain(), self._next_seq()
+        write, seq = replace(await self._drain(), outcome=outcome), self._next_seq()
         self._raise_if_lost()
         return await self._retry(
             lambda: self._ledger.commit(self._claim, seq, result, write, known)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.model_choices import TaskOutcome
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
@@ -37,6 +38,7 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
+from core.crews.trials import GradedSession
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -53,7 +55,10 @@ def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTa
     """Return the work of a step as it would be if it were begun now."""
     prompt = tasks.prompt(state.results, step.id)
     attempt, put_off, crew = step.attempts + 1, step.deferrals, tasks.definition
-    return StepTask(tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off)
+    choice = state.models.get(prompt.task)
+    return StepTask(
+        tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off, choice=choice
+    )
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:
@@ -131,14 +136,16 @@ class StepRunner:
         work = replace(work, attempt=claim.attempt)
         work = replace(work, lessons=await self._lessons_for(work))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
-        running, began = self._run_and_keep(work, buffer, blob), time.monotonic()
+        graded = GradedSession(buffer)
+        running, began = self._run_and_keep(work, graded, blob), time.monotonic()
         try:
             result, kept = await buffer.run_while_flushing(_while_time_is_left(running, clock))
         except OutOfTimeError:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
             return await _end_attempt(work, buffer, error)
-        after = await _commit(work, buffer, kept, known)
+        outcome = graded.outcome(work.choice, work.prompt, result["output"])
+        after = await _commit(work, buffer, kept, known, outcome)
         await self._record_outcome(work, result)
         return after
 
@@ -266,12 +273,16 @@ async def _defer(
 
 
 async def _commit(
-    work: StepTask, buffer: EventBuffer, result: dict[str, Any] | BlobRef, known: Flow
+    work: StepTask,
+    buffer: EventBuffer,
+    result: dict[str, Any] | BlobRef,
+    known: Flow,
+    outcome: TaskOutcome | None,
 ) -> Flow:
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
-        return await buffer.commit(result, known)
+        return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:

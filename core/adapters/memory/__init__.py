@@ -6,7 +6,15 @@ The contract suites hold this adapter and the ones over Redis and S3 to the same
 from core.adapters.memory.blobs import MemoryBlobs
 from core.adapters.memory.budgets import MemoryBudgetBook
 from core.adapters.memory.flows import MemoryFlows
+from core.adapters.memory.models import MemoryTrials
 from core.adapters.memory.outbox import MemoryOutbox
 from core.adapters.memory.usage import MemoryUsageBook
 
-__all__ = ["MemoryBlobs", "MemoryBudgetBook", "MemoryFlows", "MemoryOutbox", "MemoryUsageBook"]
+__all__ = [
+    "MemoryBlobs",
+    "MemoryBudgetBook",
+    "MemoryFlows",
+    "MemoryOutbox",
+    "MemoryTrials",
+    "MemoryUsageBook",
+]

@@ -26,6 +26,8 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:calls:MONTH` | hash | calls made elsewhere that came in a month: hash of the id -> digests of the call and its batch; kept 63 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
 | `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
+| `{p}:t:models` | hash | `crew|task` -> the model that does it, and the trial that runs there, as JSON |
+| `{p}:t:trials` | hash | trial -> what came of it so far, as JSON (lua/trials.lua) |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
 
@@ -80,6 +82,14 @@ class HeldKeys:
     budgets_after: Key
     months: list[str]
     settles: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialKeys:
+    """The trials of a tenant, and the models that do its tasks."""
+
+    trials: Key
+    models: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,10 @@ class Keyspace:
 
     def budget_waits(self, tenant: str) -> str:
         return self._of(tenant, "budgets", "waiting")
+
+    def trial_keys(self, tenant: str) -> TrialKeys:
+        """Return what scripts take that record what came of trials."""
+        return TrialKeys(self._of(tenant, "trials"), self._of(tenant, "models"))
 
     def settles(self, tenant: str) -> str:
         return self.live(tenant, "~money")

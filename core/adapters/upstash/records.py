@@ -9,7 +9,9 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from core.blobs import BlobRef
+from core.costs.model_choices import Choice
 from core.costs.rollup import NAMELESS, Cell
+from core.costs.trials import Arm
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Launch
@@ -130,6 +132,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
         launched_by=fields.get("launched_by"),
+        models=choices(fields.get("models", "{}")),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
         steps=_steps(fields),
@@ -142,6 +145,19 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         output=_output(name, fields, fields["inc"]),
         error=fields.get("error") or None,
     )
+
+
+def choices(stored: str) -> dict[str, Choice]:
+    """Return which models do the tasks of a flow that have one of their own."""
+    return {
+        task: Choice(
+            found.get("model"),
+            found.get("trial"),
+            found.get("run", ""),
+            Arm(found.get("arm", Arm.IN_USE)),
+        )
+        for task, found in json.loads(stored).items()
+    }
 
 
 def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str, Any]) -> Flow:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import DayKeys, FlowKeys, HeldKeys, Key
+from core.adapters.upstash.keys import DayKeys, FlowKeys, HeldKeys, Key, TrialKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,11 @@ def create(
     definitions: Key,
     outbox: Key,
     outbox_index: Key,
+    models: Key,
     *,
     digest: str,
+    crew: str,
+    tasks: list[tuple[str, bool]],
     definition_digest: str,
     created_ms: int,
     limit_ms: int | None,
@@ -94,20 +97,22 @@ def release(
 ) -> None: ...
 
 
-@script("flow")
+@script("flow", "trials")
 def commit(
     of: FlowKeys,
+    of_trials: TrialKeys,
     *,
     step: str,
     epoch: int,
     seq: int,
     known: int,
+    outcome: dict[str, Any] | None,
     texts: Texts,
     events: Events,
 ) -> None: ...
 
 
-@script("flow", "budgets", "money")
+@script("flow", "budgets", "money", "trials")
 def transition(
     of: FlowKeys,
     days: DayKeys,
@@ -115,6 +120,7 @@ def transition(
     outbox: Key,
     outbox_index: Key,
     budget_waits: Key,
+    of_trials: TrialKeys,
     *,
     ttl_ms: int,
     to: str,
@@ -126,9 +132,28 @@ def transition(
     texts_hold: str | None,
     until_ms: int | None,
     for_money: bool,
+    outcomes: list[dict[str, Any]],
     texts: Texts,
     events: Events,
 ) -> None: ...
+
+
+@script("flow", "trials")
+def record_outcomes(
+    of: FlowKeys, of_trials: TrialKeys, *, outcomes: list[dict[str, Any]]
+) -> None: ...
+
+
+@script("trials")
+def start_trial(of_trials: TrialKeys, *, trial: dict[str, Any], most: int) -> None: ...
+
+
+@script("trials")
+def stop_trial(of_trials: TrialKeys, *, trial: str) -> None: ...
+
+
+@script()
+def choose_model(models: Key, *, field: str, model: str | None) -> None: ...
 
 
 @script("flow")
