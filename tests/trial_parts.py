@@ -5,7 +5,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from core.costs.model_choices import Choice, TaskOutcome, Trial, arm_of, task_outcome
+from core.costs.model_choices import TaskOutcome, Trial, arm_of, task_outcome
 from core.costs.trials import Arm, Evidence, Signal
 from core.crews.ledger import Claim, Launch, StepWrite
 from core.flows import Flow, Status
@@ -88,11 +88,6 @@ async def one_more(flows: Flows, trial: Trial, arm: Arm, quality: float) -> Flow
 
 async def the_trial(flows: Flows, trial: str = "r1") -> Trial:
     return next(each for each in await flows.trials.all(flows.tenant) if each.id == trial)
-
-
-def plain(choice: Choice | None) -> Choice:
-    """What does a task that has no model of its own."""
-    return choice or Choice()
 
 
 def tallies(trial: Trial, signal: Signal = Signal.ANSWERS) -> list[tuple[int, float]]:

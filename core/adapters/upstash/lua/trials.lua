@@ -77,14 +77,11 @@ end
 local function end_trial(trial, now)
   trial.ended = now
   local field = trial.crew .. '|' .. trial.task
-  local entry = cjson.decode(redis.call('HGET', MODELS, field) or '{}')
-  if entry.trial and entry.trial.run == trial.run then -- guard: another trial's
-    entry.trial = nil
-    if entry.model then
-      redis.call('HSET', MODELS, field, cjson.encode(entry))
-    else
-      redis.call('HDEL', MODELS, field)
-    end
+  local entry = cjson.decode(redis.call('HGET', MODELS, field))
+  if entry.model then
+    redis.call('HSET', MODELS, field, cjson.encode({model = entry.model}))
+  else
+    redis.call('HDEL', MODELS, field)
   end
 end
 
@@ -96,7 +93,7 @@ local function record_outcome(outcome, now)
   if known == 'counted' then -- guard: once
     return
   end
-  local quality = math.min(outcome.quality, tonumber(known or 1))
+  local quality = math.min(outcome.quality, tonumber(known or '') or 1)
   redis.call('HSET', FLOW, field, outcome.final and 'counted' or tostring(quality))
   local stored = outcome.final and redis.call('HGET', TRIALS, outcome.trial)
   local trial = stored and cjson.decode(stored)
