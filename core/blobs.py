@@ -26,6 +26,14 @@ class BlobRef:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class VersionedBlob:
+    """The bytes of a blob, and its ETag: what tells them from those that it had before."""
+
+    data: bytes
+    etag: str
+
+
 def flow_prefix(flow: str) -> str:
     """Return what the ids of a flow's own blobs begin with; no id of an input does."""
     return f"flows/{flow}/"
@@ -63,6 +71,22 @@ class BlobStore(Protocol):
 
     def open(self, tenant: str, blob: str) -> BinaryIO:
         """Return a stream of the bytes, to be closed by the caller; it need not be seekable."""
+        ...
+
+    def read(
+        self, tenant: str, blob: str, most_bytes: int, etag: str | None = None
+    ) -> VersionedBlob | None:
+        """Return all of a blob; None where it still is what has this `etag`.
+
+        Raises TooLargeError, before it is read, for one of more than `most_bytes`.
+        """
+        ...
+
+    def swap(self, tenant: str, blob: str, data: bytes, content_type: str, etag: str | None) -> str:
+        """Store `data` where what is there still has this `etag`, None: where nothing is; return the new one.
+
+        Raises ConflictError where somebody else was first.
+        """
         ...
 
     def size(self, tenant: str, blob: str) -> int:

@@ -64,6 +64,12 @@ class ConflictError(CrewlineError):
     """It contradicts what is already there."""
 
 
+class TooManyError(CrewlineError):
+    """The subject has too much under way at once; worth another try after `retry_after_seconds`."""
+
+    retry_after_seconds: ClassVar[int] = 5
+
+
 class UnavailableError(CrewlineError):
     """A part we depend on does not answer; worth another try after `retry_after_seconds`.
 

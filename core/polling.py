@@ -11,8 +11,9 @@ wrong in one turn ends it.
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -46,6 +47,30 @@ class Room:
     def shared(cls, concurrency: int) -> "Room":
         """Return a room of which a tenant may have half: whatever hangs for one, others have theirs."""
         return cls(concurrency, max(1, concurrency // 2))
+
+
+class NoPlaceError(Exception):
+    """All places of this tenant, or of the process, were taken for as long as there was time."""
+
+
+class Places:
+    """The places of a room, for work that is handed to a process in place of being taken by it."""
+
+    def __init__(self, room: Room) -> None:
+        self._all = asyncio.Semaphore(room.concurrency)
+        self._of = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(room.per_tenant))
+
+    @asynccontextmanager
+    async def place(self, tenant: str, seconds: float) -> AsyncGenerator[None]:
+        """Hold a place of this tenant's share. Raises NoPlaceError if there is none for `seconds`."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(seconds):
+                    await held.enter_async_context(self._of[tenant])
+                    await held.enter_async_context(self._all)
+            except TimeoutError:
+                raise NoPlaceError from None
+            yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 POST /v1/usage -- counts model calls that were made elsewhere, each once by its id.
 GET, PUT, DELETE /v1/budgets -- what may be spent, on what and in what time.
+GET, PUT, DELETE /v1/prices -- what a model costs the tenant, where that is not the list's price.
 
 The answer is JSON, or with `Accept: text/csv` or `?format=csv` a table, or with `?format=focus` a FOCUS
 file. It is made of roll-ups, so it costs as much for a million calls as for a few.
@@ -23,7 +24,7 @@ from core.crews import clock
 from core.errors import InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from core.json_text import compact
-from functions._costs import budgets, usage
+from functions._costs import budgets, prices, usage
 from functions._http import apps, auth
 
 FORMATS = ("json", "csv", "focus")
@@ -88,6 +89,10 @@ routes = [
     auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_state, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_put, _may_set, "PUT"),
     auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_delete, _may_set, "DELETE"),
+    auth.GuardedRoute("/v1/prices", prices.price_list, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/prices/{model:path}", prices.price_state, auth.scope(COSTS_READ)),
+    auth.GuardedRoute("/v1/prices/{model:path}", prices.price_put, _may_set, "PUT"),
+    auth.GuardedRoute("/v1/prices/{model:path}", prices.price_delete, _may_set, "DELETE"),
 ]
 app = apps.starlette(routes)
 handler = apps.on_lambda(app)

@@ -7,7 +7,8 @@ finish for a while and gives the rest back, which another worker goes on with at
 `main` serves where a process may stay: the due set is its queue. `handler` is AWS Lambda's entry for a
 queue: each message names a flow to look at. A message is let go when its flow was looked at, also
 if another worker was busy with it: should that one die, the flow becomes due and the sweep sends
-another. Only what could not be looked at comes again, and in the end lies in the dead-letter queue.
+another. What could not be looked at comes again, as does what found no place in its tenant's share of the
+process, and in the end lies in the dead-letter queue.
 
 `app` is the same for QStash, on a host that is reached by HTTP: POST /v1/worker, signed by it.
 """
@@ -27,7 +28,7 @@ from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
 from core.crews.worker import Worker
 from core.errors import UnavailableError
-from core.polling import Room
+from core.polling import NoPlaceError, Places, Room
 from crews.loading import AllowListError
 from functions._http import apps
 from functions._process import event_loop, request_log
@@ -57,25 +58,27 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 async def _run_batch(worker: Worker, records: list[dict[str, Any]], clock: Clock) -> list[str]:
-    """Run the flows of all messages side by side; return the ids of the messages that failed."""
+    """Run the flows of all messages side by side; return the ids of those that come again."""
     await bootstrap.partition_check().require()
-    room = asyncio.Semaphore(bootstrap.settings().worker_flows)
-    ran = await asyncio.gather(*(_run_record(worker, record, clock, room) for record in records))
+    places = Places(Room.shared(bootstrap.settings().worker_flows))
+    ran = await asyncio.gather(*(_run_record(worker, record, clock, places) for record in records))
     await webhook_sending.deliver_due(clock)
     return [record["messageId"] for record, done in zip(records, ran, strict=True) if not done]
 
 
-async def _run_record(
-    worker: Worker, record: dict[str, Any], clock: Clock, room: asyncio.Semaphore
-) -> bool:
+async def _run_record(worker: Worker, record: dict[str, Any], clock: Clock, places: Places) -> bool:
     """Run the flow that a message names; tell whether the message may go."""
     named = wakeups.named_flow(record["body"])
     if named is None:
         log.warning("a message names no flow; it is dropped", extra={"id": record["messageId"]})
         return True
+    seconds = clock.seconds_left() - worker.steps.timing.step_seconds  # then no step is begun
     try:
-        async with room:
+        async with places.place(named[0], seconds):
             await worker.run_flow(*named, clock)
+    except NoPlaceError:
+        log.info("the flow found no place; its message comes again", extra={"tenant": named[0]})
+        return False
     except Exception:
         log.exception("the flow was left; its message comes again")
         return False

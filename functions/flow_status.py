@@ -28,13 +28,16 @@ from core.flows.values import draft_blob, draft_ref
 from core.identity import FLOWS_READ, Principal
 from core.json_text import compact
 from functions._http import apps, auth, compression, cors, edge, polling
+from functions._http.under_way import under_way
+from functions._process import request_log
 
 PAGE = 20
 PAGE_LIMIT = 100
 LAST = 2**53
 POLL = re.compile(rf"/v1/flows/({identity.ID.pattern})")
 POLLERS = {b"authorization", b"if-none-match"}  # what the shortcut needs, and
-BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes
+BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes, as it does longer heads
+PLAIN_HEADERS, PLAIN_BYTES = 64, 8 * 1024  # a browser sends 20, of 2 kB with its token
 CHUNK_BYTES = 256 * 1024
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
@@ -144,23 +147,26 @@ def _json(body: events.Event, headers: dict[str, str]) -> Response:
 
 
 class NotModifiedShortcut:
-    """ASGI: answers 304 to a plain poll by somebody who is up to date."""
+    """ASGI: answers 304 to a plain poll by somebody who is up to date.
+
+    It stands in front of what apps have around their routes, and does of that what a 304 needs.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = edge.rebased(scope)
         poll = _plain_poll(scope)
-        unchanged = await _unchanged(scope, *poll) if poll else None
-        if unchanged is None or poll is None:
+        try:
+            unchanged = await _unchanged(scope, *poll) if poll else None
+        except Exception as error:  # noqa: BLE001 -- as a route's: it is logged if nobody expects it
+            await apps.failed(error)(scope, receive, send)
+            return
+        if unchanged is None:
             await self.app(scope, receive, send)
             return
-        headers = {name.encode(): value.encode() for name, value in unchanged.items()}
-        coding = compression.chosen(poll[1].get(b"accept-encoding", b"").decode("latin-1"))
-        compression.negotiated(headers, weak=coding.name is not None)
-        cors.vary_on_origin(headers)
-        start = {"type": "http.response.start", "status": 304, "headers": list(headers.items())}
-        await send(start)
+        await send({"type": "http.response.start", "status": 304, "headers": unchanged})
         await send({"type": "http.response.body"})
 
 
@@ -168,25 +174,45 @@ def _plain_poll(scope: Scope) -> tuple[str, dict[bytes, bytes]] | None:
     """Return flow and headers of a poll that needs nothing but a tag compared."""
     if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
         return None
-    match = POLL.fullmatch(scope["path"])
-    headers = dict[bytes, bytes](scope["headers"])
-    once = len(headers) == len(scope["headers"])
-    if match and once and headers.keys() >= POLLERS and headers.keys().isdisjoint(BEYOND):
-        return match[1], headers
-    return None
+    match, lines = POLL.fullmatch(scope["path"]), scope["headers"]
+    if match is None or len(lines) > PLAIN_HEADERS:
+        return None
+    headers = dict[bytes, bytes](lines)
+    once = len(headers) == len(lines)
+    if not once or not headers.keys() >= POLLERS or not headers.keys().isdisjoint(BEYOND):
+        return None
+    return (match[1], headers) if sum(map(len, headers.values())) <= PLAIN_BYTES else None
 
 
-async def _unchanged(scope: Scope, flow: str, headers: dict[bytes, bytes]) -> dict[str, str] | None:
+async def _unchanged(
+    scope: Scope, flow: str, headers: dict[bytes, bytes]
+) -> list[tuple[bytes, bytes]] | None:
     """Return the headers of a 304 if the caller has the state; else leave the head to the route."""
     token = auth.bearer([headers[b"authorization"]])
     who = identity.verify(token, bootstrap.keys(), int(time.time()))
     if FLOWS_READ not in who.scopes:
         return None
-    head = await bootstrap.flow_log().head(who.tenant, flow)
+    under_way.begin(who)
+    try:
+        head = await bootstrap.flow_log().head(who.tenant, flow)
+    finally:
+        under_way.end(who)
     if tag := head.known_as(headers[b"if-none-match"].decode("latin-1")):
-        return _headers(head, tag)
+        return _not_modified(head, tag, headers)
     scope.setdefault("state", {})["head"] = head
     return None
+
+
+def _not_modified(head: Head, tag: str, asked: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a 304, as all that is around the routes would make them."""
+    headers = {name.encode(): value.encode() for name, value in _headers(head, tag).items()}
+    coding = compression.chosen(asked.get(b"accept-encoding", b"").decode("latin-1"))
+    compression.negotiated(headers, weak=coding.name is not None)
+    cors.vary_on_origin(headers)
+    request_id = asked.get(request_log.REQUEST_ID)
+    if request_id and request_log.is_well_formed(request_id):
+        headers[request_log.REQUEST_ID] = request_id
+    return list(headers.items())
 
 
 _reads = auth.scope(FLOWS_READ)

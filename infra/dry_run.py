@@ -25,8 +25,15 @@ class NullSession:
     def message_id(self) -> str:
         return "message"
 
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
-        del model, bound, least_nanodollars
+    def reserve(
+        self,
+        model: str,
+        bound: Usage,
+        *,
+        least_nanodollars: int | None = None,
+        prices_version: int = 0,
+    ) -> str:
+        del model, bound, least_nanodollars, prices_version
         return "call"
 
     def settle(self, call: str, usage: Usage, told: list[Event]) -> None: ...

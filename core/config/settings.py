@@ -103,6 +103,20 @@ class Settings:
     s3_endpoint: str | None = text(
         "CREWLINE_S3_ENDPOINT", "where the object store is", is_address=True, shown="AWS"
     )
+    learning_keys: Mapping[str, str] = value(
+        readers.learning_keys,
+        "CREWLINE_LEARNING_KEYS",
+        meaning="`kid:secret`: what [models and kept feedback](learning.md) are sealed with, two, newer first, while"
+        " they are rotated; kids are letters, digits, `-` and `_`",
+        default=dict,
+        secret=True,
+        shown="none: nothing is learnt; local: a key of this machine",
+    )
+    learning_bucket: str | None = text(
+        "CREWLINE_LEARNING_BUCKET",
+        "the object store of models and kept feedback: one without an expiry rule",
+        shown="`CREWLINE_BUCKET`",
+    )
     model: str | None = value(
         readers.model,
         "CREWLINE_MODEL",
@@ -191,8 +205,10 @@ class Settings:
         "CREWLINE_STREAMS_PER_SUBJECT",
         100,
         STREAMS_FLOOR,
-        "how many streams and held polls one subject of a tenant may have open in a process; each"
-        " flow of a stream counts",
+        "how many streams (each flow of one counts) and held polls a subject may have in a process",
+    )
+    requests_per_subject: int = whole(
+        "CREWLINE_REQUESTS_PER_SUBJECT", 64, 1, "how many requests beside those; one more gets 429"
     )
     body_seconds: float = seconds("CREWLINE_BODY_SECONDS", 60.0, "the time a body has to arrive")
     base_path: str = value(
@@ -256,8 +272,7 @@ class Settings:
     log_format: str = value(
         readers.log_format,
         "CREWLINE_LOG",
-        meaning="the form of [log lines](logs.md): JSON with `tenant`, `flow`, `step`, `attempt` and"
-        " `request_id`, or a line for a person",
+        meaning="the form of [log lines](logs.md): JSON with the fields of each, or a line to read",
         default="json",
         shown="`json`; local: `text`",
     )

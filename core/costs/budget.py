@@ -53,8 +53,13 @@ class Budget:
     hard: bool = True
     alerts: tuple[int, ...] = ALERTS
 
-    def account(self, names: Names, flow: str) -> str | None:
-        """Return the name that a call of these names counts under; None where it does not count."""
+    def account(self, names: Names, flow: str | None) -> str | None:
+        """Return the name that a call of these names counts under; None where it does not count.
+
+        A call that was made elsewhere is of no flow.
+        """
+        if flow is None and self.window is Window.FLOW:
+            return None
         crew, _, agent, subject, model = names
         values = {
             Scope.TENANT: "",
@@ -62,7 +67,7 @@ class Budget:
             Scope.AGENT: agent,
             Scope.MODEL: model,
             Scope.SUBJECT: subject,
-            Scope.FLOW: flow,
+            Scope.FLOW: flow or "",
         }
         value = values[self.scope]
         return value if self.scope is Scope.TENANT or self.name in (EACH, value) else None
@@ -70,13 +75,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, order=True)
 class BudgetState:
-    """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name."""
+    """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name.
+
+    `told_percent` is the highest of its alerts that was told there; 0 for none.
+    """
 
     budget: str
     window: str
     name: str
     spent_nanodollars: int
     held_nanodollars: int
+    told_percent: int = 0
 
 
 class Verdict(StrEnum):
@@ -86,6 +95,7 @@ class Verdict(StrEnum):
     HELD = "held"  # it would fit if other calls gave back what they hold
     EXHAUSTED = "exhausted"  # it would not fit even then
     UNPRICED = "unpriced"  # nobody knows what it costs
+    REPRICED = "repriced"  # the tenant's prices are others now: price it anew, and ask again
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class Refusal:
     """Why a call may not be made, and which budget says so.
 
     `headroom_nanodollars` is what all budgets have room for. `until_ms` is when the window of an
-    exhausted budget ends; None for that of a flow, which does not.
+    exhausted budget ends; None for that of a flow, which does not. No budget says REPRICED.
     """
 
     verdict: Verdict

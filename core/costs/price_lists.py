@@ -22,7 +22,6 @@ from core.errors import InvalidInputError
 Variant = Literal["standard", "batch", "flex", "priority", "fast"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
-MOST_ENTRIES = 500  # of a tenant
 _NANODOLLARS = Decimal(1_000_000_000)
 _MOST_DIGITS = 30  # of a price as text
 _KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
@@ -45,30 +44,23 @@ def entry_rates(
     return _rates(dict(entry) | _object(special, variant), source)
 
 
-def check_overrides(told: Any) -> dict[str, dict[str, Any]]:
-    """Return a tenant's prices by canonical name. Raises InvalidInputError with pointers."""
-    if not isinstance(told, dict) or len(cast("dict[Any, Any]", told)) > MOST_ENTRIES:
-        raise InvalidInputError(f"prices are an object of at most {MOST_ENTRIES} models")
-    entries = cast("dict[str, Any]", told)
-    wrong = {f"/{_escaped(name)}": problem for name, problem in _problems(entries) if problem}
-    if wrong:
-        raise InvalidInputError("some prices cannot be taken", wrong)
-    return {str(split_name(name)): entry for name, entry in entries.items()}
-
-
-def _problems(entries: dict[str, Any]) -> list[tuple[str, str | None]]:
-    return [(name[:LONGEST_NAME], _problem(name, entry)) for name, entry in entries.items()]
-
-
-def _problem(name: str, entry: Any) -> str | None:
-    """Say what is wrong with an entry, if anything is."""
-    if not 0 < len(name) <= LONGEST_NAME:
-        return f"a model's name has 1 to {LONGEST_NAME} characters"
+def check_price(name: str, entry: Any) -> tuple[str, dict[str, Any]]:
+    """Return the canonical name of a model and its entry. Raises InvalidInputError with pointers."""
+    if not 0 < len(name) <= LONGEST_NAME or not str(split_name(name)):
+        told = f"a model's name has 1 to {LONGEST_NAME} characters"
+        raise InvalidInputError("this is no model", {"/model": told})
     try:
         _check_entry(_object(entry, "the entry"))
     except ValueError as error:
-        return str(error)
-    return None
+        raise InvalidInputError("this price cannot be taken", _pointer(str(error))) from error
+    return str(split_name(name)), entry
+
+
+def _pointer(problem: str) -> dict[str, str]:
+    """Return a problem by the field that it begins with, if that is one."""
+    name, _, rest = problem.partition(": ")
+    is_field = rest and " " not in name
+    return {f"/{_escaped(name)}": rest} if is_field else {"": problem}
 
 
 def _check_entry(entry: dict[str, Any]) -> None:

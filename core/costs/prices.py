@@ -3,12 +3,11 @@
 An unknown model is unpriced, never free. docs/costs.md says where a price is looked for.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from core.costs.model_names import split_name
-from core.costs.price_lists import Variant, entry_rates
+from core.costs.price_lists import Variant
 from core.costs.rates import Rates, TierRates
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
@@ -43,26 +42,6 @@ class PriceBook(Protocol):
         has no price.
         """
         ...
-
-
-class TenantPriceBook:
-    """PriceBook with what a tenant agreed on with providers in front of another book.
-
-    `overrides` are what `price_lists.check_overrides` returned.
-    """
-
-    def __init__(self, book: PriceBook, overrides: Mapping[str, Mapping[str, Any]]) -> None:
-        self._book, self._overrides = book, overrides
-
-    def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
-        """Return the tenant's prices of a model; those of a model that it is the same as."""
-        name = split_name(model)
-        entry = self._overrides.get(str(name)) or self._overrides.get(str(name.anywhere))
-        if entry is None:
-            return self._book.rates(model, at_ms, variant)
-        if "same_as" in entry:  # of the book: an override is not followed to another one
-            return self._book.rates(entry["same_as"], at_ms, variant)
-        return entry_rates(entry, "the tenant's own prices", variant)
 
 
 def rates_of(

@@ -69,6 +69,11 @@ class Rates:
         )
         return self.per_call + -(-sum(parts) // PER_TOKENS)
 
+    @property
+    def first_tier(self) -> "Rates":
+        """The rates as they would be if no input were too long for the first tier."""
+        return Rates(self.source, self.tiers[:1], self.per_call)
+
     def bound_nanodollars(self, input_tokens: int, output_tokens: int) -> int | None:
         """Return the most that a call of up to so many tokens can cost, whatever is cached.
 

@@ -8,9 +8,10 @@ bound, and is marked.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
+from core.costs.facts import NO_FACTS, Facts, added, of_tokens
 from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
@@ -18,6 +19,7 @@ from core.costs.rollup import Names
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 
+NotNew = Literal["known", "conflict"]
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
 REMEMBERED_DAYS = 31  # an id, at least
@@ -66,6 +68,7 @@ class RecordedCall:
     usage: Usage
     rates: Rates | None
     digest: str  # of what the caller said of it
+    facts: Facts = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,26 @@ class Saving:
     nanodollars: int
 
 
-class UsageBook(Protocol):
-    """Port: counts calls made elsewhere."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch: its calls that are not new, by id, and which budgets it spent how much of.
 
-    async def record(
-        self, tenant: str, calls: Sequence[RecordedCall]
-    ) -> Mapping[str, Literal["known", "conflict"]]:
-        """Count calls of different ids; return those of them that are not new, by id.
+    An alert is what a `budget_alert` event has as its value.
+    """
+
+    not_new: Mapping[str, NotNew]
+    alerts: Sequence[Mapping[str, Any]] = ()
+
+
+class UsageBook(Protocol):
+    """Port: counts calls made elsewhere, in the budgets of the days in which they were made, too."""
+
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
+        """Count calls of different ids; say which of them are not new, and of which budgets to tell.
 
         An id is `known` if another batch counted the same call, `conflict` if its call said
         something else: neither is counted. The same batch sent again changes nothing and gets the
-        same answer. Raises UnavailableError; sent again, it counts what was not counted then.
+        same answer, but no alerts. Raises UnavailableError; sent again, it counts what was not counted then.
         """
         ...
 
@@ -94,7 +106,9 @@ class UsageBook(Protocol):
 def recorded(call: ReportedCall, book: PriceBook) -> RecordedCall:
     """Return a call with its price: by its usage, or by its bound where that is missing."""
     rates = rates_of(book, call.model, call.at_ms, call.variant)
-    return RecordedCall(call.id, call.at_ms, call.names, _usage(call, rates), rates, call.digest())
+    usage = _usage(call, rates)
+    digest, facts = call.digest(), _facts(call, rates)
+    return RecordedCall(call.id, call.at_ms, call.names, usage, rates, digest, facts)
 
 
 def batch_digest(calls: Sequence[RecordedCall]) -> str:
@@ -118,6 +132,12 @@ def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
         if cost is not None and cost < usage.cost_nanodollars:
             found.append(Saving(variant, usage.cost_nanodollars - cost))
     return sorted(found, key=lambda saving: -saving.nanodollars)
+
+
+def _facts(call: ReportedCall, rates: Rates | None) -> Facts:
+    """Return what one call alone tells; whether it repeats another, nobody says of calls made elsewhere."""
+    sizes = of_tokens(call.tokens, rates) if call.tokens else NO_FACTS
+    return added(sizes, {f"quality_{call.required_quality}": int(call.required_quality != "high")})
 
 
 def _usage(call: ReportedCall, rates: Rates | None) -> Usage:

@@ -7,9 +7,10 @@ that no tenant's report grows without bound and no cost is lost.
 """
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from core.costs.facts import Facts
 from core.costs.usage import Usage
 
 MOST_CELLS, MOST_HOUR_CELLS = 2_000, 5_000  # of a day, and of its hours together
@@ -25,7 +26,10 @@ NAMELESS: Names = (FOLDED, FOLDED, FOLDED, FOLDED, FOLDED)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What was consumed on a day (`2026-11-25`), or in an hour of it (0 to 23)."""
+    """What was consumed on a day (`2026-11-25`), or in an hour of it (0 to 23).
+
+    `facts` are those of the calls of a day; an hour has none.
+    """
 
     day: str
     hour: int | None
@@ -35,6 +39,7 @@ class Cell:
     subject: str
     model: str
     usage: Usage
+    facts: Facts = field(default_factory=dict[str, int])
 
     @property
     def names(self) -> Names:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import NOBODY, Cell, Names
+from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
 from core.flows.events import Event
 
@@ -36,6 +38,7 @@ class Call:
     agent: str = NOBODY
     subject: str = NOBODY  # who launched the flow
     least_nanodollars: int | None = None  # what it costs at least to be of use; None: its bound
+    prices_version: int = 0  # of the tenant's prices that its bound is reckoned with
 
     @property
     def names(self) -> Names:
@@ -63,8 +66,12 @@ class BudgetBook(Protocol):
         """
         ...
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         """Count what a reserved call consumed, append `told` to the log, renew no lease.
+
+        `facts` are added to the sums of the day, and to nothing else.
 
         Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
         place of the bound, within a day and once; `told` is not appended then, and after the end of
@@ -76,6 +83,10 @@ class BudgetBook(Protocol):
         """Subscribe to calls that give back money which a refused reservation was told is held."""
         ...
 
+    async def prices(self, tenant: str) -> TenantPrices:
+        """Return the prices that a tenant agreed on with providers."""
+        ...
+
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
@@ -84,7 +95,7 @@ class BudgetBook(Protocol):
 
 
 class Budgets(Protocol):
-    """Port: the budgets of tenants. Whatever changes one wakes the flows that wait for money."""
+    """Port: the budgets and prices of tenants. Whatever changes one wakes what waits for money."""
 
     async def save(self, tenant: str, budget: Budget) -> None:
         """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
@@ -99,6 +110,17 @@ class Budgets(Protocol):
 
     async def save_zone(self, tenant: str, zone: Zone) -> None:
         """Store in which time zone the tenant's days and months begin; without one in UTC."""
+        ...
+
+    async def save_price(self, tenant: str, price: Price) -> None:
+        """Store a price, in place of that of its model and day. Raises ConflictError beyond MOST_PRICES.
+
+        Calls that are reserved from now on are priced by it.
+        """
+        ...
+
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+        """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
         ...
 
     async def all(self, tenant: str) -> TenantBudgets:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import Choice
+from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews.definition import Definition
 from core.flows.events import Event, shortened
@@ -139,6 +141,14 @@ class ShortOfMoneyError(Exception):
         self.headroom_nanodollars = headroom_nanodollars
 
 
+class PricesChangedError(Exception):
+    """A call was priced by what the tenant's prices were before: price it anew, and reserve it again."""
+
+    def __init__(self, prices: TenantPrices) -> None:
+        super().__init__("the tenant's prices have changed")
+        self.prices = prices
+
+
 class Session(Protocol):
     """Port: where a running step says what happens. For use from any thread; keeps the order.
 
@@ -154,19 +164,31 @@ class Session(Protocol):
         """Return an id for a new message: no other message of any flow, attempt or retry has it."""
         ...
 
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
+    def reserve(
+        self,
+        model: str,
+        bound: Usage,
+        *,
+        least_nanodollars: int | None = None,
+        prices_version: int = 0,
+    ) -> str:
         """Hold at most `bound` for a model call; return the call's id.
 
         Waits for the store, and for money that other calls hold, so not for use in the event loop's
         thread. Only what was reserved may be called; if its worker dies before it says what the call
         cost, the bound is what counts. Raises ShortOfMoneyError where a call of `least_nanodollars`
-        would fit, but not this one; BudgetExhaustedError, StepDeferredError, StepFailedError,
-        UnavailableError.
+        would fit, but not this one; PricesChangedError where the tenant's prices are of another version;
+        BudgetExhaustedError, StepDeferredError, StepFailedError, UnavailableError.
         """
         ...
 
-    def settle(self, call: str, usage: Usage, new_events: list[Event], /) -> None:
-        """Say what a reserved call cost, with the events of its answer; returns at once."""
+    def settle(
+        self, call: str, usage: Usage, new_events: list[Event], /, facts: Facts = NO_FACTS
+    ) -> None:
+        """Say what a reserved call cost, with the events of its answer; returns at once.
+
+        `facts` say what could have been saved on it.
+        """
         ...
 
 

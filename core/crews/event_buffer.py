@@ -17,15 +17,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
-from core.costs.budget import Refusal, Verdict
+from core.costs.budget import Refusal
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
-from core.crews.money_queue import MoneyQueue, refused
+from core.crews.money_queue import MoneyQueue
 from core.crews.timing import Timing
+from core.crews.tries import Tries
 from core.crews.unsent import SettledCall, Unsent
 from core.errors import NotFoundError
 from core.flows import Flow, events
@@ -58,6 +60,7 @@ class EventBuffer:
         may_call: Callable[[], None],
         money: MoneyQueue,
         late_calls: LateCalls,
+        unattended: bool = False,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
         self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
@@ -73,11 +76,13 @@ class EventBuffer:
         self._calls: dict[str, Call] = {}
         self._closing = False
         self._late_calls = late_calls
+        self.tries = Tries(is_resumed=claim.epoch > 1, is_unattended=unattended)
 
     # The Session.
 
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
+        self.tries.heard(told)
         self._append(events.stamped(told, self._now_ms()))
 
     def message_id(self) -> str:
@@ -85,11 +90,19 @@ class EventBuffer:
         claim = self._claim
         return f"{claim.flow}.{claim.step}.{claim.epoch}.{next(self._messages_made)}"
 
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
+    def reserve(
+        self,
+        model: str,
+        bound: Usage,
+        *,
+        least_nanodollars: int | None = None,
+        prices_version: int = 0,
+    ) -> str:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
         self._raise_if_lost()
         self._may_call()
-        call = replace(self._call(model, bound), least_nanodollars=least_nanodollars)
+        of = {"least_nanodollars": least_nanodollars, "prices_version": prices_version}
+        call = replace(self._call(model, bound), **of)
         reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
             refusal = reserving.result()
@@ -97,14 +110,15 @@ class EventBuffer:
             self._settle_late(SettledCall(call, Usage(), []))
             raise
         if refusal is not None:
-            raise refused(refusal)
+            raise refusal
         self._calls[call.id] = call
+        self.tries.called()
         return call.id
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
+    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        item = SettledCall(self._calls.pop(call), usage, stamped)
+        item = SettledCall(self._calls.pop(call), usage, stamped, self.tries.facts(usage, facts))
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -237,15 +251,12 @@ class EventBuffer:
             await self._emit(self._write(told))  # which message is open is kept with an emit
             told = []
         if self._lost is None:
-            await self._write_if_held(lambda: self._budgets.settle(item.call, item.usage, told))
+            used = item.usage, told, item.facts
+            await self._write_if_held(lambda: self._budgets.settle(item.call, *used))
             self._unsent.note_counted(item)
 
-    async def _reserve(self, call: Call) -> Refusal | None:
-        refusal = await self._hold(call)
-        if refusal is not None and refusal.verdict is Verdict.HELD:
-            ask = partial(self._hold, call)
-            refusal = await self._money.wait(self._budgets, call.tenant, refusal, ask)
-        return refusal
+    async def _reserve(self, call: Call) -> Exception | None:
+        return await self._money.reserve(self._budgets, call.tenant, partial(self._hold, call))
 
     async def _hold(self, call: Call) -> Refusal | None:
         refusal = await self._write_if_held(lambda: self._budgets.reserve(call))

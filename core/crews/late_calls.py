@@ -60,9 +60,10 @@ class LateCalls:
 
     async def _settle(self, budgets: BudgetBook, item: SettledCall) -> None:
         call, cost = item.call, [event for event in item.events if event["type"] == "CUSTOM"]
+        used = item.usage, cost, item.facts
         try:
             with deadline(math.inf):
-                await PERSISTENT.run(lambda: budgets.settle(call, item.usage, cost))
+                await PERSISTENT.run(lambda: budgets.settle(call, *used))
         except (FencedError, ExpiredError, NotFoundError):
             pass  # it is counted, if there was anything to count
         except Exception:

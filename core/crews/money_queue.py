@@ -13,6 +13,7 @@ from core.costs.budget import Refusal, Verdict
 from core.crews.budgets import BudgetBook
 from core.crews.crew_runner import (
     BudgetExhaustedError,
+    PricesChangedError,
     ShortOfMoneyError,
     StepDeferredError,
     StepFailedError,
@@ -33,6 +34,17 @@ class MoneyQueue:
     seconds: float = WAIT_SECONDS
     _turns: _Turns = field(default_factory=_Turns, repr=False, compare=False)
 
+    async def reserve(self, book: BudgetBook, tenant: str, ask: Ask) -> Exception | None:
+        """Reserve a call, waiting for money that others hold; return what it means if that fails."""
+        refusal = await ask()
+        if refusal is not None and refusal.verdict is Verdict.HELD:
+            refusal = await self.wait(book, tenant, refusal, ask)
+        if refusal is None:
+            return None
+        if refusal.verdict is Verdict.REPRICED:
+            return PricesChangedError(await book.prices(tenant))
+        return refused(refusal)
+
     async def wait(
         self, book: BudgetBook, tenant: str, refusal: Refusal, ask: Ask
     ) -> Refusal | None:
@@ -48,10 +60,8 @@ class MoneyQueue:
 
 
 def refused(refusal: Refusal) -> Exception:
-    """Return what a refusal means for the step."""
+    """Return what a refusal means for the step, of any but REPRICED."""
     match refusal.verdict:
-        case Verdict.SHORT:
-            return ShortOfMoneyError(refusal.headroom_nanodollars)
         case Verdict.HELD:
             reason = f"other calls hold the money of the budget {refusal.budget}"
             return StepDeferredError(reason, HELD_SECONDS, passes=True)
@@ -61,4 +71,6 @@ def refused(refusal: Refusal) -> Exception:
             reason = (
                 f"nobody knows what the model costs, and the budget {refusal.budget} is a limit"
             )
-            return StepFailedError(f"{reason}: give the model a price")
+            return StepFailedError(f"{reason}: give the model a price (PUT /v1/prices)")
+        case _:
+            return ShortOfMoneyError(refusal.headroom_nanodollars)

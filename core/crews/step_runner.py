@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
-from core.costs.model_choices import TaskOutcome
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
@@ -38,7 +37,8 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.trials import GradedSession
+from core.crews.trials import answer_outcome
+from core.crews.tries import is_unattended
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -136,16 +136,14 @@ class StepRunner:
         work = replace(work, attempt=claim.attempt)
         work = replace(work, lessons=await self._lessons_for(work))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
-        graded = GradedSession(buffer)
-        running, began = self._run_and_keep(work, graded, blob), time.monotonic()
+        running, began = self._run_and_keep(work, buffer, blob), time.monotonic()
         try:
             result, kept = await buffer.run_while_flushing(_while_time_is_left(running, clock))
         except OutOfTimeError:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
             return await _end_attempt(work, buffer, error)
-        outcome = graded.outcome(work.choice, work.prompt, result["output"])
-        after = await _commit(work, buffer, kept, known, outcome)
+        after = await _commit(work, buffer, result["output"], kept, known)
         await self._record_outcome(work, result)
         return after
 
@@ -167,6 +165,7 @@ class StepRunner:
             may_call=may_call,
             money=self.money,
             late_calls=self.late_calls,
+            unattended=is_unattended(known.webhooks),
         )
 
     async def _run_and_keep(
@@ -275,13 +274,15 @@ async def _defer(
 async def _commit(
     work: StepTask,
     buffer: EventBuffer,
+    output: Any,
     result: dict[str, Any] | BlobRef,
     known: Flow,
-    outcome: TaskOutcome | None,
 ) -> Flow:
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
+        refused = buffer.tries.was_refused
+        outcome = answer_outcome(work.choice, work.prompt, output, refused=refused)
         return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise

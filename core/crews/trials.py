@@ -9,12 +9,8 @@ from typing import Protocol
 
 from core.costs.model_choices import Choice, Override, TaskOutcome, Trial, task_outcome
 from core.costs.trials import Signal
-from core.costs.usage import Usage
-from core.crews.crew_runner import Kind, Prompt, Session
+from core.crews.crew_runner import Kind, Prompt
 from core.flows import Flow
-from core.flows.events import Event
-
-REFUSALS = ("answer_refused", "step_failed")  # events after which the agent is asked again
 
 
 class Trials(Protocol):
@@ -68,34 +64,17 @@ def outcomes(
     return tuple(each for each in found if each is not None)
 
 
-class GradedSession:
-    """A session that notes whether an answer was refused, or the step tried again."""
+def answer_outcome(
+    choice: Choice | None, prompt: Prompt, output: object, *, refused: bool
+) -> TaskOutcome | None:
+    """Return what is recorded of a step that is committed with this output; None where that is nothing.
 
-    def __init__(self, session: Session) -> None:
-        self._session, self._refused = session, False
-
-    def outcome(self, choice: Choice | None, prompt: Prompt, output: object) -> TaskOutcome | None:
-        """Return what is recorded of a step with this output; None where that is nothing."""
-        quality, final = 0.5 if self._refused else 1.0, _decides(prompt, output)
-        told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final)
-        return told if final or self._refused else None
-
-    def post(self, told: list[Event]) -> None:
-        """Pass events on."""
-        self._refused = self._refused or any(each.get("name") in REFUSALS for each in told)
-        self._session.post(told)
-
-    def message_id(self) -> str:
-        """Return an id for a new message."""
-        return self._session.message_id()
-
-    def reserve(self, model: str, bound: Usage, *, least_nanodollars: int | None = None) -> str:
-        """Hold money for a call."""
-        return self._session.reserve(model, bound, least_nanodollars=least_nanodollars)
-
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None:
-        """Say what a call cost."""
-        self._session.settle(call, usage, told)
+    `refused`: an answer was refused before it, or the step was tried again.
+    """
+    final = _decides(prompt, output)
+    quality = 0.5 if refused else 1.0
+    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final)
+    return told if final or refused else None
 
 
 def _decides(prompt: Prompt, output: object) -> bool:

@@ -12,8 +12,9 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from core.costs.facts import Facts
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.flows import events
@@ -30,6 +31,7 @@ class SettledCall:
     call: Call
     usage: Usage
     events: list[Event]
+    facts: Facts = field(default_factory=dict[str, int])
 
 
 class Unsent:

@@ -146,9 +146,11 @@ class Flow:
     output: Any = None  # JSON, or the BlobRef of it
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
-    models: dict[str, Choice] = field(
-        default_factory=dict[str, Choice]
-    )  # by task, if not the usual
+    models: dict[str, Choice] = field(default_factory=dict[str, Choice])  # of tasks with their own
+    # Numbers of events, as a snapshot has them: of the one that brought a result (not of those that
+    # were there at the launch), and of the last that changed the status.
+    brought: dict[str, int] = field(default_factory=dict[str, int], compare=False)
+    moved: int = field(default=0, compare=False)
 
     @property
     def question(self) -> dict[str, Any] | None:

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from core.errors import TooManyError
 from core.identity import Principal
 
-RETRY_SECONDS = 5
 
-
-class TooManyStreamsError(Exception):
-    """The subject has as many streams as it may have; another may open after `RETRY_SECONDS`."""
+class TooManyStreamsError(TooManyError):
+    """The subject has as many streams as it may have."""
 
     def __init__(self) -> None:
         super().__init__("you have too many streams open; poll, or close some")

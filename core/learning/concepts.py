@@ -10,9 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from core.learning import checks
 from core.learning.linear import Floats
 
 MOVED_SHARE = 0.8  # of the feedback that another action has once a concept has moved
@@ -38,6 +40,15 @@ class _Watch:
 
     sources: set[str] = field(default_factory=set[str])  # who gave any, two of them at most
     runs: dict[str, _Run] = field(default_factory=dict[str, _Run])
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "_Watch":
+        runs = {name: _Run(one[0], Counter(one[1])) for name, one in state["runs"].items()}
+        return cls(set(state["sources"]), runs)
+
+    def state(self) -> dict[str, Any]:
+        runs = {name: [run.total, dict(run.sources)] for name, run in self.runs.items()}
+        return {"sources": sorted(self.sources), "runs": runs}
 
     def see(self, action: str, source: str, stands_for: str | None) -> bool:
         """Take a feedback; return whether the concept has moved to this action.
@@ -65,15 +76,20 @@ class _Watch:
 
 
 class Concepts:
-    """The table from concept to action. Concept 0 is of what is not known, and has none."""
+    """The table from concept to action. Concept 0 is of what is not known, and has none.
 
-    def __init__(self, actions: Sequence[str] = ()) -> None:
+    `runs` are what `runs()` returned: what speaks so far for a move of each concept.
+    """
+
+    def __init__(self, actions: Sequence[str] = (), runs: Sequence[dict[str, Any]] = ()) -> None:
         self.actions: list[str] = []  # by number, each once
         self._numbers: dict[str, int] = {}
         self._action_of = [NONE]
         self._watches = [_Watch()]
         for action in actions:
             self.add(action)
+        for concept, run in enumerate(runs, 1):
+            self._watches[concept] = _Watch.of(run)
 
     def __len__(self) -> int:
         """How many concepts there are, concept 0 with them."""
@@ -83,6 +99,10 @@ class Concepts:
     def table(self) -> tuple[str, ...]:
         """The actions of concepts 1, 2, and so on."""
         return tuple(self.actions[number] for number in self._action_of[1:])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return as JSON what speaks for a move of concepts 1, 2, and so on."""
+        return [watch.state() for watch in self._watches[1:]]
 
     def action(self, concept: int) -> str | None:
         """Return what a concept stands for."""
@@ -118,3 +138,14 @@ class Concepts:
             self._numbers[action] = len(self.actions)
             self.actions.append(action)
         return self._numbers[action]
+
+
+def check_runs(runs: Any, concepts: int) -> None:
+    """Raise ValueError for what `Concepts.runs` cannot have returned."""
+    checks.need(isinstance(runs, list) and len(checks.items(runs)) in (0, concepts))
+    for watch in checks.items(runs):
+        checks.members(watch, {"sources", "runs"})
+        checks.need(len(checks.texts(watch["sources"])) <= SEVERAL)
+        for run in checks.by_text(watch["runs"]).values():
+            checks.need(len(checks.items(run)) == 2)  # noqa: PLR2004  # total and sources
+            checks.numbers([run[0], *checks.by_text(run[1]).values()])

@@ -73,9 +73,9 @@ class Learner:
         self._frequencies = model.frequencies.copy()
         self._seen = model.seen
         self._mixture = Mixture(model.misses)
-        self._concepts = Concepts(model.concepts)
+        self._concepts = Concepts(model.concepts, model.runs)
         self._calibration = Calibration(model.past)
-        self._trust = Trust()
+        self._trust = Trust(dict(model.trust))
         self._memory = Memory(model.kept, capacity)
         self._neighbours = Neighbours(model.frozen)
 
@@ -123,10 +123,36 @@ class Learner:
         self._neighbours.add(kept.number, look.terms.words)
         return kept.number
 
+    def reject(self, pattern: Pattern) -> None:
+        """Take that a pattern's action was wrong, where nobody said which is right.
+
+        It teaches how sure such an answer is to be; and where its source had said this very action
+        before, that is taken back. Raises InvalidInputError for a context that is refused.
+        """
+        key = digest(pattern.context)
+        look = self._look(pattern.context, key)
+        best, share = next(iter(self._ranked(look)), (None, 0.0))
+        if best == pattern.action:
+            self._calibration.observe(share, right=False)
+        before = self._memory.word(key, pattern.source)
+        if before is not None and before.action == pattern.action:
+            self._memory.remove(before.number)
+            self._neighbours.remove(before.number)
+            self._unlearn(look, before.number, before.action, before.weight)
+
     def use(self, numbers: Sequence[int]) -> None:
         """Remember that patterns were of use: they are forgotten later."""
         for number in numbers:
             self._memory.use(number)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes: the tables, and what is kept."""
+        return self._linear.weights.nbytes + self._bayes.counts.nbytes + 500 * len(self._memory)
+
+    def pattern(self, number: int) -> Kept | None:
+        """Return a pattern that is kept."""
+        return self._memory.get(number)
 
     def kept(self) -> tuple[Kept, ...]:
         """Return the patterns that are kept, in the order of their numbers."""
@@ -146,6 +172,8 @@ class Learner:
             tuple(self._linear.examples),
             self.kept(),
             frozen or Frozen.empty(),
+            self._trust.state(),
+            self._concepts.runs(),
         )
 
     def _look(self, context: Mapping[str, Any], key: bytes) -> _Look:

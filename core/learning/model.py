@@ -5,7 +5,9 @@ them from anywhere. It believes nothing: names, types, shapes and references are
 used, so that what is damaged is refused in words and never answers.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,6 @@ from core.learning.neighbours import Frozen
 from core.learning.patterns import Kept
 from core.learning.terms import BUCKETS
 
-SCHEMA = 1
 EXPERTS = 2
 MAX_CONCEPTS = 1000
 
@@ -30,7 +31,8 @@ class Model:
 
     `seen` feedbacks were counted. `concepts` are the actions that concepts 1, 2, ... stand for, the columns
     of `weights` and `counts`; `frequencies` says in how many contexts each bucket was, `misses` how
-    often each expert erred of late, `past` how answers turned out.
+    often each expert erred of late, `past` how answers turned out. `trust` is the record of sources,
+    `runs` what speaks for a move of each concept.
     """
 
     version: int = 0
@@ -44,3 +46,5 @@ class Model:
     examples: tuple[Example, ...] = ()
     kept: tuple[Kept, ...] = ()
     frozen: Frozen = field(default_factory=Frozen.empty)
+    trust: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    runs: Sequence[dict[str, Any]] = ()

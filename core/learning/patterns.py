@@ -102,6 +102,10 @@ class Memory:
         """Return a pattern. Raises KeyError."""
         return self._kept[number]
 
+    def get(self, number: int) -> Kept | None:
+        """Return a pattern, None for one that is not kept any more."""
+        return self._kept.get(number)
+
     def word(self, digest: bytes, source: Source) -> Kept | None:
         """Return what a source said last of a context."""
         number = self._numbers.get((digest, source))
@@ -126,6 +130,10 @@ class Memory:
         self._numbers[digest, source] = kept.number
         self._by_context.setdefault(digest, []).append(kept.number)
         return kept, gone + self._forget()
+
+    def remove(self, number: int) -> None:
+        """Keep a word no more."""
+        self._drop(self._kept[number])
 
     def use(self, number: int) -> None:
         """Remember that a pattern spoke for an answer, or was said again."""

@@ -5,22 +5,27 @@ it is used, so that what is damaged is refused and never answers. Whether it com
 signature to say, before this.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.learning.linear import Example
+from core.json_text import compact
+from core.learning import concepts as concept_runs
+from core.learning import trust
+from core.learning.linear import REMEMBERED, Example
 from core.learning.model import EXPERTS, MAX_CONCEPTS, Model
 from core.learning.neighbours import Frozen
 from core.learning.patterns import Kept, Kind, Source
 from core.learning.terms import BUCKETS
 
-SCHEMA = 1
+SCHEMA = 2
 DIGEST_BYTES = 16
-MAX_BYTES = 1 << 30  # of all arrays and texts
+MAX_BYTES = 1 << 28  # of all arrays and texts
+MAX_KEPT = 1_000_000  # patterns
 
 Plain = dict[str, Any]
 Array = NDArray[Any]
@@ -35,7 +40,7 @@ ARRAYS = {  # name -> type, dimensions
     "idf": ("f4", 1), "starts": ("i8", 1), "entries": ("i4", 1), "numbers": ("i8", 1),
     "norms": ("f4", 1),
 }  # fmt: skip
-TEXTS = ("concepts", "actions", "sources", "vocabulary")
+TEXTS = ("concepts", "actions", "sources", "vocabulary", "trust", "runs")
 NUMBERS = ("schema", "version", "seen")
 
 
@@ -56,6 +61,8 @@ def plain(model: Model) -> Plain:
         "misses": model.misses,
         "past_scores": np.array([score for score, _ in model.past], np.float64),
         "past_right": np.array([right for _, right in model.past], np.bool_),
+        "trust": compact(model.trust),
+        "runs": compact(model.runs),
         **_plain_examples(model.examples),
         **_plain_kept(model.kept),
         **_plain_index(model.frozen),
@@ -131,7 +138,19 @@ def restored(data: object) -> Model:
         tuple(_examples(found, len(concepts) + 1)),
         tuple(_kept(found)),
         _index(found),
+        _json(found, "trust", trust.check_state),
+        _json(found, "runs", lambda runs: concept_runs.check_runs(runs, len(concepts))),
     )
+
+
+def _json(found: Plain, name: str, check: Callable[[Any], None]) -> Any:
+    """Return what a text says as JSON, if `check` does not raise ValueError."""
+    try:
+        value = json.loads(found[name])
+        check(value)
+    except (ValueError, RecursionError) as error:
+        raise DamagedModelError(f"the model is damaged: {name}: astray") from error
+    return value
 
 
 def _checked(data: object) -> Plain:
@@ -158,6 +177,7 @@ def _examples(found: Plain, columns: int) -> Iterator[Example]:
     names = ("example_columns", "example_weights", "example_numbers")
     size = _same_length(found, *names)
     starts = _starts(found, "example_starts", size, len(found["example_buckets"]))
+    _need(size <= REMEMBERED, "too many examples")
     _same_length(found, "example_buckets", "example_values")
     _within(found, "example_columns", columns)
     _within(found, "example_buckets", BUCKETS)
@@ -171,6 +191,7 @@ def _examples(found: Plain, columns: int) -> Iterator[Example]:
 def _kept(found: Plain) -> Iterator[Kept]:
     names = ("kept_numbers", "kept_actions", "kept_sources", "kept_weights", "kept_used")
     size = _same_length(found, *names)
+    _need(size <= MAX_KEPT, "too many patterns")
     digests = found["kept_digests"].tobytes()
     _need(len(digests) == size * DIGEST_BYTES, "kept_digests: wrong length")
     actions, sources = _lines(found["actions"]), list(_sources(found["sources"]))

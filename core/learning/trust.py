@@ -10,6 +10,9 @@ Others' record fades, so a source that is alone is believed, at once or after so
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
+
+from core.learning import checks
 
 DOUBTED = 0.02  # weight of a feedback that is not believed
 LEAST = 20  # feedbacks of a source, contradictions of all, before anything is doubted
@@ -31,20 +34,37 @@ class _Record:
         self.said += said
         self.contradicted += contradicted
 
+    def numbers(self) -> list[float]:
+        return [self.said, self.contradicted]
+
     @property
     def rate(self) -> float:
         return self.contradicted / self.said if self.said > 0 else 0.0
 
 
 class Trust:
-    """The record of each source, and the actions that contradicted of late."""
+    """The record of each source, and the actions that contradicted of late.
 
-    def __init__(self) -> None:
-        self._all = _Record()
-        self._records: dict[str, _Record] = {}
-        self._until_fading = FADES
-        self._contradicting: deque[str] = deque(maxlen=WINDOW)
-        self._given: deque[str] = deque(maxlen=5 * WINDOW)
+    `state` is what `state()` returned, of this learner or one before it; {} begins anew.
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        state = state or {}
+        self._all = _Record(*state.get("all", ()))
+        self._records = {name: _Record(*one) for name, one in state.get("sources", {}).items()}
+        self._until_fading: int = state.get("until_fading", FADES)
+        self._contradicting: deque[str] = deque(state.get("contradicting", ()), WINDOW)
+        self._given: deque[str] = deque(state.get("given", ()), 5 * WINDOW)
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it as JSON."""
+        return {
+            "all": self._all.numbers(),
+            "sources": {name: one.numbers() for name, one in self._records.items()},
+            "until_fading": self._until_fading,
+            "contradicting": list(self._contradicting),
+            "given": list(self._given),
+        }
 
     def weigh(self, source: str, action: str, *, contradicts: bool) -> float:
         """Take a feedback; return the factor of its weight, 1 where it is believed."""
@@ -81,3 +101,15 @@ class Trust:
         for record in (self._all, *self._records.values()):
             record.add((FADED - 1) * record.said, (FADED - 1) * record.contradicted)
         self._records = {name: one for name, one in self._records.items() if one.said > FADED**4}
+
+
+def check_state(state: Any) -> None:
+    """Raise ValueError for what `Trust.state` cannot have returned; {} is no record at all."""
+    if state == {}:
+        return
+    checks.members(state, {"all", "sources", "until_fading", "contradicting", "given"})
+    for record in (state["all"], *checks.by_text(state["sources"]).values()):
+        checks.numbers(record, 2)
+    checks.need(type(state["until_fading"]) is int and 0 <= state["until_fading"] <= FADES)
+    for name, most in (("contradicting", WINDOW), ("given", 5 * WINDOW)):
+        checks.need(len(checks.texts(state[name])) <= most)

@@ -12,7 +12,7 @@ id.
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from core import logs
@@ -30,7 +30,7 @@ from core.webhooks.targets import Targets
 
 log = logging.getLogger(__name__)
 
-PAGE = 1000  # events read at once
+PAGE = 400  # events read at once, where nothing failed before
 POLICY = RetryPolicy()
 
 
@@ -84,22 +84,34 @@ class OutboxEntry:
         head = await parts.log.head(self.tenant, delivery.flow)
         if delivery.cursor >= DeliveryCursor.after(head.sequence):
             return await self._look_again(head, delivery.wait_ms * 2)
-        flow = await parts.log.snapshot(self.tenant, delivery.flow)
-        flow = await self._whole(flow)
-        pending = webhook_events(flow, await self._new_entries(flow))
-        for event in pending:
+        flow = await self._whole(await parts.log.snapshot(self.tenant, delivery.flow))
+        limit = 1 if delivery.failures else PAGE  # then the cursor is right before what is sent
+        while self.delivery.cursor < DeliveryCursor.after(flow.head.sequence):
+            entries = await self._page(flow, limit)
+            delay_ms = await self._send_all(flow, entries)
+            if delay_ms is not None:
+                return await parts.outbox.save(self.tenant, self.delivery, delay_ms)
+            done = entries[-1].number if entries else flow.head.sequence
+            self.delivery, limit = replace(self.delivery, cursor=DeliveryCursor.after(done)), PAGE
+        return await self._look_again(flow.head, 0)
+
+    async def _send_all(self, flow: Flow, entries: list[Entry]) -> int | None:
+        """Send what these events mean; return in how many ms to go on, if it is not all sent."""
+        parts = self.parts
+        for event in webhook_events(flow, entries):
             if event.cursor <= self.delivery.cursor:
                 continue
             if self.stopped():
-                return await parts.outbox.save(self.tenant, self.delivery, 0)
+                return 0
             delay_ms = await self._attempt(flow, event)
             if delay_ms is not None:
-                await self._ask_ahead(flow, event, pending)
-                return await parts.outbox.save(self.tenant, self.delivery, delay_ms)
+                before = DeliveryCursor(event.cursor.number)
+                cursor = max(self.delivery.cursor, before)
+                self.delivery = replace(self.delivery, cursor=cursor)
+                await self._ask_ahead(flow, event)
+                return delay_ms
             await parts.outbox.renew(self.tenant, self.delivery, parts.policy.lease_ms)
-        cursor = DeliveryCursor.after(flow.head.sequence)
-        self.delivery = replace(self.delivery, cursor=cursor)
-        return await self._look_again(flow.head, 0)
+        return None
 
     async def _whole(self, flow: Flow) -> Flow:
         """Return the flow with its large values; without those that the object store has lost.
@@ -112,21 +124,17 @@ class OutboxEntry:
             log.warning("webhooks lack what they are about: %s", error)
             return without_large(flow)
 
-    async def _new_entries(self, flow: Flow) -> list[Entry]:
-        """Return the events from the cursor, its own event included, to those of the state."""
+    async def _page(self, flow: Flow, limit: int) -> list[Entry]:
+        """Return the next events from the cursor, its own event included, at most to the state's last."""
         before = max(0, self.delivery.cursor.number - 1)
-        found: list[Entry] = []
-        while page := await self.parts.log.entries(
-            self.tenant, flow.id, found[-1].number if found else before, PAGE, fresh=True
-        ):
-            found += page
-            if found[-1].number >= flow.head.sequence:
-                break
-        if flow.head.sequence > (found[-1].number if found else before):
+        if self.delivery.cursor.index > len(WebhookKind):  # it has all of its event behind it
+            before = self.delivery.cursor.number
+        page = await self.parts.log.entries(self.tenant, flow.id, before, limit, fresh=True)
+        if not page:
             raise UnavailableError("the log does not show all that the state counts")
-        if found and found[0].number > before + 1:
+        if page[0].number > before + 1:
             log.warning("webhooks came too late: the log was trimmed")
-        return [entry for entry in found if entry.number <= flow.head.sequence]
+        return [entry for entry in page if entry.number <= flow.head.sequence]
 
     async def _look_again(self, head: Head, waited_ms: int) -> None:
         """Poll a flow of which all is delivered later; or never again, if it has ended."""
@@ -152,20 +160,23 @@ class OutboxEntry:
         failed = self.delivery.cursor < event.cursor
         return self.parts.policy.delay_ms(self.delivery.failures) if failed else None
 
-    async def _ask_ahead(
-        self, flow: Flow, failed: WebhookEvent, later: Iterator[WebhookEvent]
-    ) -> None:
+    async def _ask_ahead(self, flow: Flow, failed: WebhookEvent) -> None:
         """Send what asks a person, if it goes to another address than the event that failed.
 
         Nobody waits for an answer longer than it takes to ask for it. What is not accepted is tried
         again with the event that failed.
         """
-        for event in later:
+        if flow.question is None or self.stopped():
+            return
+        asks = await self.parts.log.entries(self.tenant, flow.id, flow.moved - 1, 1, fresh=True)
+        for event in webhook_events(flow, asks):
             elsewhere = event.kind is WebhookKind.HUMAN_INPUT and event.url != failed.url
-            if not elsewhere or event.cursor <= self.delivery.asked:
+            if (
+                not elsewhere
+                or event.cursor <= self.delivery.asked
+                or event.cursor <= failed.cursor
+            ):
                 continue
-            if self.stopped():
-                return
             try:
                 await self._post(flow, event, _name(flow, event))
             except (UndeliveredError, InvalidInputError, SlowHostError) as error:

@@ -1,8 +1,8 @@
 """Webhook events: what of a flow's log is sent by webhook, in no service's words.
 
 A task is finished when the strategy says so of the results that were there after an event; so the
-results are put back in the order of the log. Those that none of the given events brought were
-there before. Addresses that a person's answer named are in use from that answer on.
+results are put back in the order of the log, from those that were there before the first of the given
+events: any part of a log can be read by itself. Addresses that a person's answer named are in use from that answer on.
 """
 
 import json
@@ -83,11 +83,10 @@ Render = Callable[[Flow, Notification], dict[str, Any]]  # a notification as a b
 def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEvent]:
     """Yield what these events of the flow's log mean to its webhooks, in order.
 
-    `flow` is the state after the last of them.
+    `flow` is the state after the last of them, or later.
     """
-    relevant = list(_relevant(entries))
-    replay = _Replay(flow, {name for _, event in relevant if (name := _result(event))})
-    for number, event in relevant:
+    replay = _Replay(flow, entries[0].number if entries else 0)
+    for number, event in _relevant(entries):
         for kind, notification in replay.apply(event):
             if url := replay.subscriptions.url(kind):
                 cursor = DeliveryCursor(number, kind.position)
@@ -112,15 +111,16 @@ def _result(event: Event) -> str | None:
 
 
 class _Replay:
-    """Replays results in log order. `to_come`: those that only the entries to be replayed bring.
+    """Replays results in log order, from those that were there before the event of number `first`.
 
     `subscriptions` are the addresses in use at this point of the log.
     """
 
-    def __init__(self, flow: Flow, to_come: set[str]) -> None:
+    def __init__(self, flow: Flow, first: int) -> None:
         self._flow = flow
         self._graph = _readable(flow)
-        self._results = {n: r for n, r in flow.results.items() if n not in to_come}
+        brought = flow.brought
+        self._results = {n: r for n, r in flow.results.items() if brought.get(n, 0) < first}
         self._finished = set(self._tasks())
         self.subscriptions = Subscriptions.of(flow.webhooks, self._results)
 

@@ -1,1 +1,1 @@
-"""Money over HTTP: the routes of budgets (`budgets`), which functions.cost_report serves."""
+"""Money over HTTP: the routes of budgets, prices and usage, which functions.cost_report serves."""

@@ -129,6 +129,7 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
                 "name": state.name,
                 "spent_usd": usd(state.spent_nanodollars),
                 "held_usd": usd(state.held_nanodollars),
+                "alerted_percent": state.told_percent,
             }
             for state in told.states
             if state.budget == budget.id

@@ -1,6 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from core import bootstrap, cpu
 from core.costs import recording
+from core.costs.prices import PriceBook
 from core.costs.provider_usage import read_usage
 from core.costs.rollup import DAY_MS, NOBODY
+from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
 from core.crews import clock
@@ -87,26 +89,27 @@ class UsageBody(BaseModel):
 async def count(request: Request, who: Principal) -> Response:
     """Count calls; answer what each costs, and how the same call could cost less."""
     body = await bodies.read_json(request, BODY_BYTES)
-    batch = await cpu.run(who.tenant, partial(_priced, who.subject), body)
-    known = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
-    text = await cpu.run(who.tenant, partial(_told, known), batch)
+    agreed = await bootstrap.budget_book().prices(who.tenant)
+    batch, book = await cpu.run(who.tenant, partial(_priced, who.subject, agreed), body)
+    recorded = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
+    text = await cpu.run(who.tenant, partial(_told, recorded, book), batch)
     return Response(text, media_type="application/json")
 
 
 Batch = list[tuple[recording.ReportedCall, recording.RecordedCall]]
 
 
-def _priced(subject: str, body: Any) -> Batch:
-    """Return the calls of a body with what each costs. Raises InvalidInputError."""
+def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, PriceBook]:
+    """Return the calls of a body with what each costs, and by which prices. Raises InvalidInputError."""
     asked = models.parse(body, UsageBody, "the body is no usage")
-    prices = bootstrap.prices()
+    prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
     reported = _reported(asked.calls, clock.now_ms(), subject)
-    return [(call, recording.recorded(call, prices)) for call in reported]
+    return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
-def _told(known: Mapping[str, Literal["known", "conflict"]], batch: Batch) -> str:
+def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
-    prices = bootstrap.prices()
+    known = recorded.not_new
     told = [
         {"id": call.id, "is_new": False, "conflict": CONFLICT}
         if known.get(call.id) == "conflict"
@@ -124,7 +127,9 @@ def _told(known: Mapping[str, Literal["known", "conflict"]], batch: Batch) -> st
     ]
     new = [call.usage for _, call in batch if call.id not in known]
     total = reduce(add, new, Usage())
-    return compact({"recorded": len(new), "total": total.public(), "calls": told})
+    alerts = list(recorded.alerts)
+    answer = {"recorded": len(new), "total": total.public(), "budget_alerts": alerts}
+    return compact(answer | {"calls": told})
 
 
 def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[recording.ReportedCall]:

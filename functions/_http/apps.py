@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Scope
 
-from core import bootstrap, identity
+from core import bootstrap, complaints, identity
 from core.errors import InvalidInputError, NotFoundError
-from functions._http import auth, complaints, compression, cors, edge, problems
+from functions._http import auth, compression, cors, edge, problems
 from functions._process import event_loop
 
 if TYPE_CHECKING:
@@ -50,18 +50,26 @@ async def _problem_of(_: Request, error: Exception) -> Response:
 def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
     """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
 
-    A shortcut stands before all the rest. It answers what it can alike and quicker, hands on what
-    it cannot, and its errors become problems.
+    A shortcut stands before all the rest. It answers what it can alike and quicker, also where that
+    is an error (`failed`), and hands on what it cannot.
     """
     _require_guards(routes)
-    first = [Middleware(problems.Problems), *shortcuts] if shortcuts else []
     app = Starlette(
         routes=routes,
-        middleware=[*EDGE, *first, *MIDDLEWARE],
+        middleware=[*shortcuts, *EDGE, *MIDDLEWARE],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False
     return app
+
+
+def failed(error: Exception) -> ASGIApp:
+    """Return an app that answers with the problem of this error, as if a route had raised it."""
+
+    async def raising(*_: object) -> None:
+        raise error
+
+    return edge.AnswerHeaders(cors.CrossOrigin(problems.Problems(raising)))
 
 
 def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
@@ -173,5 +181,6 @@ def whole_number(request: Request, name: str, low: int, high: int) -> int | None
 def refuse_unknown_parameters(request: Request, *known: str) -> None:
     """Raise InvalidInputError that names what the query has besides these."""
     if unknown := [name for name in request.query_params if name not in known]:
-        complaints = ((f"/query/{name}", "no such parameter") for name in unknown)
-        raise InvalidInputError("a parameter is wrong", complaints)
+        reasons = (f"no such parameter; {complaints.choice(name, known)}" for name in unknown)
+        pointers = (f"/query/{name}" for name in unknown)
+        raise InvalidInputError("a parameter is wrong", zip(pointers, reasons, strict=True))

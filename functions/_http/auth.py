@@ -24,6 +24,7 @@ from core import bootstrap, identity, logs
 from core.errors import ForbiddenError, UnauthenticatedError
 from core.flows import tickets
 from core.identity import Principal
+from functions._http.under_way import under_way
 
 TOKEN_CHARACTERS = 4096
 BEARER = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1
@@ -32,17 +33,26 @@ Flows = Callable[[Request], Sequence[str]]
 
 
 class Authenticated:
-    """ASGI: verifies what every request brings of itself. Raises UnauthenticatedError."""
+    """ASGI: verifies what every request brings of itself, and counts it while it is answered.
+
+    Raises UnauthenticatedError, TooManyRequestsError.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            who = _principal(scope, int(time.time()))
-            scope.setdefault("state", {})["principal"] = who
-            logs.add(tenant=who.tenant)
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        who = _principal(scope, int(time.time()))
+        scope.setdefault("state", {})["principal"] = who
+        logs.add(tenant=who.tenant)
+        under_way.begin(who)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            under_way.end(who)
 
 
 def _principal(scope: Scope, now: int) -> Principal:

@@ -24,8 +24,8 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a raw one is not UTF-8
 async def read_bytes(request: Request, limit: int, hint: str = "") -> bytes:
     """Return the body, counting its bytes as they arrive.
 
-    Raises HTTPException 413, which ends with the hint, 415, 408 if it takes too long, and 429 if too
-    much has arrived of other bodies of the subject that have yet to end.
+    Raises HTTPException 413, which ends with the hint, 415, 408 if it takes too long, and
+    TooManyError if too much has arrived of other bodies of the subject that have yet to end.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body without a content-encoding")

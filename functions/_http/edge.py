@@ -38,9 +38,10 @@ def rebased(scope: Scope) -> Scope:
     if scope["type"] != "http" or BASE in scope:
         return scope
     path: str = scope["path"]
-    bases = (bootstrap.settings().base_path, _stage(scope, path))
-    base = next((base for base in bases if base and path.startswith(f"{base}/")), "")
-    return {**scope, "path": path[len(base) :], BASE: base} if base else scope
+    for base in (bootstrap.settings().base_path, _stage(scope, path)):
+        if base and path.startswith(f"{base}/"):
+            return {**scope, "path": path[len(base) :], BASE: base}
+    return scope
 
 
 def _stage(scope: Scope, path: str) -> str:
@@ -48,8 +49,8 @@ def _stage(scope: Scope, path: str) -> str:
 
     Custom domains may leave it out, so what follows it has to look like a route of ours.
     """
-    event: dict[str, Any] = scope.get("aws.event", {})
-    if event.get("version") != "2.0":
+    event: dict[str, Any] | None = scope.get("aws.event")
+    if event is None or event.get("version") != "2.0":
         return ""
     _, stage, root, *_ = *path.split("/", 3), "", ""
     return f"/{stage}" if stage == event["requestContext"]["stage"] and root in ROOTS else ""

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from starlette.exceptions import HTTPException
-
+from core.errors import TooManyError
 from core.identity import Principal
 
 BYTES_PER_SUBJECT = 32 * 1024**2  # eight of the largest bodies at once
-RETRY_SECONDS = 5
 
 
 class OpenBodies:
@@ -25,7 +23,7 @@ class OpenBodies:
     def count(self, who: Principal | None) -> Generator[Callable[[int], None]]:
         """Yield what to call with the size of each part of a body; they count until the context ends.
 
-        It raises HTTPException 429 for more than a subject may have. Who brings no token may send no
+        It raises TooManyError for more than a subject may have. Who brings no token may send no
         more than a few kilobytes, which are not counted.
         """
         subject, arrived = (who.tenant, who.subject) if who else ("", ""), 0
@@ -33,8 +31,7 @@ class OpenBodies:
         def add(size: int) -> None:
             nonlocal arrived
             if who is not None and self._bytes[subject] + size > BYTES_PER_SUBJECT:
-                retry = {"retry-after": str(RETRY_SECONDS)}
-                raise HTTPException(429, "too much of your other bodies has yet to end", retry)
+                raise TooManyError("too much of your other bodies has yet to end")
             arrived += size
             self._bytes[subject] += size
 

@@ -23,10 +23,10 @@ from core.errors import (
     InvalidInputError,
     NotFoundError,
     NothingThereError,
+    TooManyError,
     UnauthenticatedError,
     UnavailableError,
 )
-from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
 from core.json_text import compact_bytes
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
 NO_ROUTE = "no such route: paths begin with /v1 or /amp, and have no slash at their end"
 DOCUMENT_BYTES = 2000
 DETAIL_BYTES = 300
-FIELD_BYTES = 100
+POINTER_BYTES = 100
+REASON_BYTES = 240  # it may list what there is
 CONTROL = re.compile(r"[\x00-\x1f]")  # JSON takes six bytes for one of these
 
 
@@ -63,8 +64,8 @@ def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the document and the headers that go with it."""
     if isinstance(error, HTTPException):
         return _plain(error.status_code, error.detail), dict(error.headers or {})
-    if isinstance(error, TooManyStreamsError):
-        return _plain(429, str(error)), {"retry-after": str(RETRY_SECONDS)}
+    if isinstance(error, TooManyError):
+        return _plain(429, str(error)), _headers(error)
     kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
     if kind is None:
         return _plain(500, "the fault is ours; it was written down"), {}
@@ -88,14 +89,14 @@ def _plain(status: int, detail: str) -> dict[str, Any]:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": "Bearer"}
-    if isinstance(error, UnavailableError):
+    if isinstance(error, (TooManyError, UnavailableError)):
         return {"retry-after": str(error.retry_after_seconds)}
     return {}
 
 
 def _fields(pointers: Mapping[str, str]) -> list[dict[str, str]]:
     return [
-        {"pointer": _cut(pointer, FIELD_BYTES), "detail": _cut(reason, FIELD_BYTES)}
+        {"pointer": _cut(pointer, POINTER_BYTES), "detail": _cut(reason, REASON_BYTES)}
         for pointer, reason in pointers.items()
     ]
 
@@ -107,7 +108,7 @@ def _cut(text: str, size: int) -> str:
 
 
 def encoded(document: dict[str, Any]) -> bytes:
-    """Return a document as JSON, with as many of its field errors as fit into DOCUMENT_BYTES.
+    """Return a document as JSON, in less than DOCUMENT_BYTES, with as many of its field errors as fit.
 
     Each of them is encoded once, and no more of them than fit.
     """
@@ -117,7 +118,7 @@ def encoded(document: dict[str, Any]) -> bytes:
     texts = list[bytes]()
     for text in map(compact_bytes, fields):
         room -= len(text) + bool(texts)
-        if room < 0:
+        if room <= 0:
             break
         texts.append(text)
     return body.replace(b'"errors":[]', b'"errors":[' + b",".join(texts) + b"]", 1)
@@ -151,7 +152,7 @@ class Problems:
         except Exception as error:
             if isinstance(error, BrokenOffError) or scope["type"] != "http":
                 raise
-            if begun or not isinstance(error, (CrewlineError, TooManyStreamsError)):
+            if begun or not isinstance(error, CrewlineError):
                 asked = {"method": scope["method"], "path": scope["path"]}
                 log.exception("a request failed unexpectedly", extra=asked)
             if begun:

@@ -28,9 +28,14 @@ def sent_request_id(scope: Scope) -> str | None:
     there are.
     """
     for name, value in islice(scope["headers"], MOST_HEADERS):
-        if name == REQUEST_ID and _WELL_FORMED.fullmatch(value):
+        if name == REQUEST_ID and is_well_formed(value):
             return value.decode("ascii")
     return None
+
+
+def is_well_formed(request_id: bytes) -> bool:
+    """Tell whether an id that was sent may stand in a line."""
+    return _WELL_FORMED.fullmatch(request_id) is not None
 
 
 def new_request_id(scope: Scope) -> str:

@@ -22,7 +22,7 @@ from core import bootstrap
 from core.errors import NotFoundError, UnavailableError
 from core.flows import CURSOR, Batch, Flow, events
 from core.flows.live import Subscriber
-from core.flows.stream_limiter import RETRY_SECONDS, TooManyStreamsError
+from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
 from core.json_text import compact
 from functions._http import apps
@@ -60,10 +60,10 @@ async def stream(
             streamed = await _subscribe_all(held, who.tenant, cursors)
         except UnavailableError as error:
             return sse.EventStream(_retry_only("not available", error.retry_after_seconds))
-        except TooManyStreamsError:
+        except TooManyStreamsError as error:
             if who.flows is None:
                 raise
-            return sse.EventStream(_retry_only("too many streams", RETRY_SECONDS))
+            return sse.EventStream(_retry_only("too many streams", error.retry_after_seconds))
         if all(one.subscriber.ended for one in streamed):
             return Response(status_code=204)
         if request.method == "HEAD":

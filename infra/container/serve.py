@@ -23,6 +23,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
+from core import bootstrap
 from core.config import Settings, SettingsError
 from infra.api import app
 from infra.container.draining import Draining
@@ -54,6 +55,7 @@ def main(environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)
         return 1
+    bootstrap.blobs()  # boto3 takes 200 ms to be loaded: not while somebody waits for a poll
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what is loaded stays: a collection that looks through it holds all up for 50 ms

@@ -41,6 +41,7 @@ def start(
         pages = [*origins, *filter(None, found.get("CREWLINE_CORS_ORIGINS", "").split(","))]
         found |= _bucket(processes, data, pages)
     found.setdefault("CREWLINE_JWT_KEYS", development_key(data))
+    found.setdefault("CREWLINE_LEARNING_KEYS", development_key(data, "learning.key"))
     return found
 
 
@@ -60,9 +61,12 @@ def _with_defaults(environ: Mapping[str, str]) -> dict[str, str]:
     return LOCAL_TIMING | given(environ) | {"CREWLINE_HOST": LOCAL_HOST}
 
 
-def development_key(data: Path) -> str:
-    """Return this machine's key for CREWLINE_JWT_KEYS, made once so that tokens outlive a restart."""
-    path = data / "development.key"
+def development_key(data: Path, name: str = "development.key") -> str:
+    """Return a key of this machine, made once so that what it signed outlives a restart.
+
+    Without a name it is that of CREWLINE_JWT_KEYS.
+    """
+    path = data / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)

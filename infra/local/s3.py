@@ -5,7 +5,9 @@
 Since it asks nobody for a key, it answers only programs of this machine and the pages of ORIGIN: any
 other web page that finds the port would read and overwrite every tenant's inputs. A name that an
 attacker's DNS points here is no address of this machine, so the Host must be one. Presigned URLs are
-checked: what S3 would refuse, such as more or fewer bytes than were signed for, is refused here.
+checked: what S3 would refuse, such as more or fewer bytes than were signed for, is refused here. So is
+a PUT with `If-Match` of an object that has changed, and a GET with `If-None-Match` of one that has not is
+304: localbucket looks at neither.
 """
 
 import sys
@@ -14,8 +16,9 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from localbucket import S3Handler
+from localbucket import S3Handler, etag_matches, object_etag
 
 from infra.local import presigned
 
@@ -48,15 +51,28 @@ class _Handler(S3Handler):
             headers = {name.lower(): value for name, value in self.headers.items()}
             code = presigned.refusal("PUT", self.path, headers, SECRET_KEY, datetime.now(UTC))
             return code is None or self._refuse(code)
+        if self.command == "PUT" and not self._has_etag(self.headers.get("If-Match")):
+            return self._refuse("PreconditionFailed", HTTPStatus.PRECONDITION_FAILED)
+        known = self.headers.get("If-None-Match")
+        if self.command == "GET" and known is not None and self._has_etag(known):
+            self.send_response(HTTPStatus.NOT_MODIFIED)
+            self.send_header("ETag", known)
+            self.end_headers()
+            return False
         return True
 
-    def _refuse(self, why: str) -> bool:
-        """Answer 403; the body is read, since a client that still sends it would not see why."""
+    def _has_etag(self, asked: str | None) -> bool:
+        """Tell whether what is there has the ETag that a conditional request names."""
+        path = self.data_root / unquote(urlsplit(self.path).path).lstrip("/")
+        return asked is None or (path.is_file() and etag_matches(asked, object_etag(path)))
+
+    def _refuse(self, why: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> bool:
+        """Answer 403, or another status; the body is read, since a client that still sends it would not see why."""
         left = int(self.headers.get("Content-Length", 0))
         while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK_BYTES))):
             left -= len(chunk)
         self.close_connection = True
-        self.send_error(HTTPStatus.FORBIDDEN, why)
+        self.send_error(status, why)
         return False
 
 

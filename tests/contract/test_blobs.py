@@ -14,8 +14,10 @@ from core.blobs import BlobStore, in_thread
 from core.config import SettingsError
 from core.crews.definition import Registry
 from core.crews.launch import Launcher, LaunchRequest
-from core.errors import NotFoundError, UnavailableError
+from core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
 from core.flows.values import LargeValues
+from infra.local.processes import Processes, free_port, is_listening
+from infra.local.s3 import server_command
 from tests.clients.network import Asked, Fate, Pass, network
 
 BUCKET = "inputs"
@@ -29,15 +31,25 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", "s3", "local"])
 def blobs(request: pytest.FixtureRequest) -> Iterator[BlobStore]:
     if request.param == "memory":
         yield MemoryBlobs()
         return
     request.getfixturevalue("aws")
-    endpoint = request.getfixturevalue("s3")
-    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
+    endpoint = request.getfixturevalue("s3" if request.param == "s3" else "local_s3")
+    if request.param == "s3":
+        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
     yield S3Blobs(BUCKET, endpoint)
+
+
+@pytest.fixture(scope="module")
+def local_s3(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The S3 endpoint of local runs, which keeps everything in a folder."""
+    port = free_port()
+    processes.start("s3", server_command(tmp_path_factory.mktemp("s3"), port, BUCKET))
+    processes.wait_until("s3", lambda: is_listening(port), 20)
+    return f"http://127.0.0.1:{port}"
 
 
 def test_what_was_put_is_read_back(blobs: BlobStore):
@@ -75,6 +87,42 @@ def test_all_of_a_prefix_is_deleted_and_nothing_of_another_tenant(blobs: BlobSto
         with pytest.raises(NotFoundError):
             blobs.size(tenant, blob)
     assert [blobs.size(tenant, blob) for tenant, blob in kept] == [4, 4, 4]
+
+
+def test_a_blob_is_read_again_only_if_it_has_changed(blobs: BlobStore):
+    blobs.put("t", "in_6", b"one", "text/csv")
+    first = blobs.read("t", "in_6", 100)
+    assert first is not None
+    assert first.data == b"one"
+    assert blobs.read("t", "in_6", 100, first.etag) is None
+    blobs.put("t", "in_6", b"two", "text/csv")
+    second = blobs.read("t", "in_6", 100, first.etag)
+    assert second is not None
+    assert (second.data, second.etag != first.etag) == (b"two", True)
+    with pytest.raises(NotFoundError):
+        blobs.read("t", "in_none", 100, first.etag)
+
+
+def test_a_blob_that_is_larger_than_was_asked_for_is_not_read(blobs: BlobStore):
+    blobs.put("t", "in_7", b"x" * 101, "text/csv")
+    with pytest.raises(TooLargeError):
+        blobs.read("t", "in_7", 100)
+
+
+def test_of_two_who_change_a_blob_the_second_is_told(blobs: BlobStore):
+    blobs.delete("t", "in_8")
+    first = blobs.swap("t", "in_8", b"one", "text/csv", None)
+    with pytest.raises(ConflictError):
+        blobs.swap("t", "in_8", b"other", "text/csv", None)
+    second = blobs.swap("t", "in_8", b"two", "text/csv", first)
+    with pytest.raises(ConflictError):
+        blobs.swap("t", "in_8", b"other", "text/csv", first)
+    found = blobs.read("t", "in_8", 100)
+    assert found is not None
+    assert (found.data, found.etag) == (b"two", second)
+    blobs.delete("t", "in_8")
+    with pytest.raises(ConflictError):
+        blobs.swap("t", "in_8", b"other", "text/csv", second)
 
 
 @pytest.mark.usefixtures("aws")

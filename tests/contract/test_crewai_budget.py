@@ -5,6 +5,7 @@ import pytest
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.budget import Budget, Scope, Window
+from core.costs.tenant_prices import ALWAYS, Price
 from core.crews.clock import NoLimit
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
 from tests.model_server import Provider, a_provider
@@ -97,3 +98,22 @@ async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
     spent = sum(each.spent_nanodollars for each in (await book.all("t")).states)
     assert spent == flow.usage.cost_nanodollars <= limit
     assert flow.waits_for_money is (status == "waiting")
+
+
+async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():
+    """The worker has priced a call by the list before; it hears of the new price as it reserves."""
+    memory = MemoryFlows()
+    book = MemoryBudgetBook(memory)
+    with playing(*[Turn("hello")] * 6) as provider:
+        harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
+        costs = list[int]()
+        for flow, dollars in (("f", None), ("g", 1_000), ("h", 2_000)):
+            if dollars is not None:
+                entry = {"input": dollars, "output": dollars}
+                await book.save_price("t", Price("openai/gpt-4o-mini", ALWAYS, entry))
+            await launched(memory, three_tasks(), flow=flow)
+            await a_worker(memory, harness.runner).run_flow("t", flow, NoLimit())
+            used = (await memory.state("t", flow)).usage
+            costs.append(used.cost_nanodollars // (used.input_tokens + used.output_tokens))
+    assert costs[0] < 1_000
+    assert costs[1:] == [1_000_000, 2_000_000]

@@ -126,3 +126,26 @@ async def test_and_beyond_a_quarter_more_without_any_name(
         (NAMELESS, USED + USED),
     ]
     assert sum(each.usage.calls for each in cells) == most + most // 4 - 1 + 4
+
+
+async def test_facts_are_added_to_the_sums_of_the_day_and_to_nothing_else(flows: Flows):
+    claim = await begun(flows)
+    for number in (1, 2):
+        await flows.budgets.reserve(call(claim, number))
+        await flows.budgets.settle(call(claim, number), USED, [], {"tries": 1, "out_n_5": number})
+    await used(flows, claim, 3)
+    [day], [hour] = await spent(flows), await by_hour(flows)
+    assert (day.facts, day.usage.calls) == ({"tries": 2, "out_n_5": 3}, 3)
+    assert hour == replace(day, hour=hour.hour, facts={})
+    state = await flows.ledger.state(flows.tenant, "f1")
+    assert state.public()["usage"] == (USED + USED + USED).public()
+
+
+async def test_a_late_answer_brings_its_facts(flows: Flows):
+    claim = await begun(flows, lease_ms=1)
+    await flows.budgets.reserve(call(claim))
+    await begun_again(flows)
+    for _ in range(2):
+        with pytest.raises(FencedError):
+            await flows.budgets.settle(call(claim), USED, [], {"tries": 1})
+    assert [each.facts for each in await spent(flows)] == [{"tries": 1}]

@@ -26,7 +26,7 @@ def call(call_id: str = "c1", at_ms: int = NOW_MS, digest: str = "d1") -> Record
 
 
 async def test_a_call_is_counted_in_its_day_and_hour(flows: Flows):
-    assert await flows.usage.record(flows.tenant, [call()]) == {}
+    assert (await flows.usage.record(flows.tenant, [call()])).not_new == {}
     assert await counted(flows) == [Cell(day_of(NOW_MS), None, *NAMES, USED)]
     (hour,) = await counted(flows, hours=True)
     assert (hour.hour, hour.usage) == (time.gmtime(NOW_MS / 1000).tm_hour, USED)
@@ -35,7 +35,7 @@ async def test_a_call_is_counted_in_its_day_and_hour(flows: Flows):
 async def test_a_call_sent_again_counts_once_and_is_told(flows: Flows):
     await flows.usage.record(flows.tenant, [call("c1"), call("c2")])
     again = [call("c1"), call("c3"), call("c2")]
-    assert await flows.usage.record(flows.tenant, again) == {"c1": "known", "c2": "known"}
+    assert (await flows.usage.record(flows.tenant, again)).not_new == {"c1": "known", "c2": "known"}
     (cell,) = await counted(flows)
     assert cell.usage.calls == 3
 
@@ -44,7 +44,7 @@ async def test_a_batch_sent_again_gets_the_answer_of_the_first(flows: Flows):
     await flows.usage.record(flows.tenant, [call("c1"), call("c2", digest="other")])
     batch = [call("c1"), call("c2"), call("c3"), call("c4", NOW_MS - 3 * DAY_MS)]
     answers = [await flows.usage.record(flows.tenant, batch) for _ in range(3)]
-    assert answers == [{"c1": "known", "c2": "conflict"}] * 3
+    assert [each.not_new for each in answers] == [{"c1": "known", "c2": "conflict"}] * 3
     (cell,) = await counted(flows)
     assert cell.usage.calls == 3
 
@@ -52,8 +52,10 @@ async def test_a_batch_sent_again_gets_the_answer_of_the_first(flows: Flows):
 async def test_a_known_id_that_says_something_else_is_a_conflict_and_not_counted(flows: Flows):
     await flows.usage.record(flows.tenant, [call()])
     other = [call(digest="d2"), call("c2")]
-    assert await flows.usage.record(flows.tenant, other) == {"c1": "conflict"}
-    assert await flows.usage.record(flows.tenant, [call()]) == {}  # what was counted stays known
+    assert (await flows.usage.record(flows.tenant, other)).not_new == {"c1": "conflict"}
+    assert (
+        await flows.usage.record(flows.tenant, [call()])
+    ).not_new == {}  # what was counted stays known
     (cell,) = await counted(flows)
     assert cell.usage.calls == 2
 
@@ -62,7 +64,7 @@ async def test_a_call_sent_by_many_at_once_counts_once(flows: Flows):
     batch = [call(f"c{n}") for n in range(20)]
     others = [[*batch, call(f"other{n}")] for n in range(8)]
     known = await asyncio.gather(*[flows.usage.record(flows.tenant, each) for each in others])
-    assert sum(len(ids) for ids in known) == 7 * 20
+    assert sum(len(each.not_new) for each in known) == 7 * 20
     (cell,) = await counted(flows)
     assert cell.usage == Usage(28, 28_000, 1_400, 70_000_000)
 
@@ -84,7 +86,7 @@ async def test_calls_of_flows_and_others_add_up_under_the_same_names(flows: Flow
 
 async def test_another_tenant_may_use_the_same_ids(flows: Flows):
     await flows.usage.record(flows.tenant, [call()])
-    assert await flows.usage.record(f"{flows.tenant}-other", [call()]) == {}
+    assert (await flows.usage.record(f"{flows.tenant}-other", [call()])).not_new == {}
     assert [cell.usage.calls for cell in await counted(flows)] == [1]
 
 
@@ -98,7 +100,7 @@ async def test_a_call_whose_reply_was_lost_counts_once(gateway):
     keys, fates = own_keys(), iter(["drop"])
     async with faulty(gateway.url, lambda: next(fates, "pass")) as url:
         flows = over_redis(HttpRedis(url, gateway.token), url, gateway.token, keys=keys)
-        assert await flows.usage.record(flows.tenant, [call()]) == {}  # it is sent again
+        assert (await flows.usage.record(flows.tenant, [call()])).not_new == {}  # it is sent again
         (cell,) = await counted(flows)
     assert cell.usage.calls == 1
 
@@ -109,3 +111,10 @@ def test_ids_of_last_month_are_remembered():
     assert keys.call_ids("t", january) == ("{0}:t:calls:2025-12", "{0}:t:calls:2026-01")
     last, this = keys.call_ids("t", january + 31 * DAY_MS)
     assert (last, this) == ("{0}:t:calls:2026-01", "{0}:t:calls:2026-02")
+
+
+async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows: Flows):
+    calls = [replace(call(f"c{n}"), facts={"out_n_6": 1, "quality_low": n}) for n in range(3)]
+    await flows.usage.record(flows.tenant, calls)
+    assert [each.facts for each in await counted(flows)] == [{"out_n_6": 3, "quality_low": 3}]
+    assert [each.facts for each in await counted(flows, hours=True)] == [{}]

@@ -5,7 +5,9 @@ from functools import partial
 from tests.contract import test_budget_book as book
 from tests.contract import test_budgets as budgets
 from tests.contract import test_late_answers as late
+from tests.contract import test_tenant_prices as prices
 from tests.contract import test_usage_book as usage
+from tests.contract import test_usage_budgets as elsewhere
 from tests.faults.mutant import Mutant
 
 MUTANTS = [
@@ -50,12 +52,12 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
-        "reserve", "every budget",
+        "accounts", "every budget",
         partial(
             budgets.test_of_several_budgets_all_have_room_or_none_holds_anything, narrow="third"
         ),
         any_order=False,
-        instead="      if #accounts == 0 then push(accounts, each) end",
+        instead="      if #accounts == 0 then push(accounts, {id = each.id, budget = each.budget, place = place}) end",
     ),
     Mutant(
         "reserve", "all or nothing", budgets.test_one_call_that_costs_ten_budgets_is_never_made,
@@ -88,8 +90,22 @@ MUTANTS = [
         budgets.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
     ),
     Mutant(
-        "save_budget", "what waits is due",
+        "waits", "what waits is due",
         partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
+    ),
+    Mutant(
+        "reserve", "by the tenant's prices",
+        partial(prices.test_a_call_that_is_priced_by_older_prices_is_not_reserved, limited_by=[]),
+        any_order=False,
+    ),
+    Mutant(
+        "save_price", "by old prices",
+        partial(prices.test_a_call_that_is_priced_by_older_prices_is_not_reserved, limited_by=[]),
+        any_order=False,
+    ),
+    Mutant(
+        "record_usage", "spent elsewhere", elsewhere.test_they_leave_that_much_less_for_crews,
         any_order=False,
     ),
     Mutant(

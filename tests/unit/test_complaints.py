@@ -9,10 +9,12 @@ import pytest
 from pydantic import BaseModel
 
 import functions
+from core import complaints
 from core.errors import InvalidInputError
 from functions._agui.run_input import RunInput
 from functions._amp.requests import Kickoff, Resume
-from functions._http import complaints, models
+from functions._costs.usage import UsageBody
+from functions._http import models
 from functions.crew_launch import Answer, FlowRequest
 
 RESUME = {"execution_id": "f1", "task_id": "t", "human_feedback": "", "is_approve": True}
@@ -56,7 +58,46 @@ def test_nothing_but_true_and_false_is_a_decision(
     [
         (Answer, {}, {"/approve": "is missing"}),
         (Answer, [], {"": "must be an object"}),
-        (Answer, {"approve": True, "other": 1}, {"/other": "is unknown"}),
+        (
+            Answer,
+            {"approve": True, "other": 1},
+            {"/other": "is unknown; there are: approve, feedback, review"},
+        ),
+        (
+            FlowRequest,
+            {"crew": "a", "input": {}},
+            {"/input": "is unknown; did you mean inputs? There are: crew, inputs"},
+        ),
+        (
+            UsageBody,
+            {"calls": [{"id": "i", "model": "m", "task": "x"}]},
+            {
+                "/calls/0/task": "is unknown; did you mean task_type? There are: id, model, at, usage, prompt_bytes, "
+                "max_output_tokens, variant, required_quality, crew, task_type, agent, subject"
+            },
+        ),
+        (
+            Kickoff,
+            {"input": 1, "inputs": {}},
+            {
+                "/input": "is unknown; did you mean inputs? There are: taskWebhookUrl, "
+                "stepWebhookUrl, crewWebhookUrl, inputs, meta, humanInputWebhook"
+            },
+        ),
+        (
+            Kickoff,
+            {
+                "inputs": {},
+                "humanInputWebhook": {
+                    "url": "u",
+                    "authentication": {"strategy": "bearer", "token": "t", "user": "u"},
+                },
+            },
+            {
+                "/humanInputWebhook/authentication/bearer/user": "is unknown; "
+                "there are: strategy, token"
+            },
+        ),
         (Answer, {"approve": True, "feedback": 7}, {"/feedback": "must be a text"}),
         (
             Answer,
@@ -65,7 +106,7 @@ def test_nothing_but_true_and_false_is_a_decision(
         ),
         (FlowRequest, {"crew": "A"}, {"/crew": "must match ^[a-z][a-z0-9_]{0,63}$"}),
         (FlowRequest, {"crew": "a", "inputs": []}, {"/inputs": "must be an object"}),
-        (RunInput, {"threadId": "", "runId": "r"}, {"/threadId": "must have 1 characters or more"}),
+        (RunInput, {"threadId": "", "runId": "r"}, {"/threadId": "must not be empty"}),
         (
             RunInput,
             {"threadId": "t", "runId": "r", "messages": {}},

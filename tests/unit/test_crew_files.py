@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.crews.definition import AllowList, CrewFileError, Registry
+from core.crews.definition import Agent, AllowList, CrewFileError, Definition, Registry, Task
+from core.crews.definition.elements import Strict
 from core.errors import InvalidInputError
 
 GOOD = """\
@@ -62,9 +63,9 @@ def registry(folder: Path, **texts: str) -> Registry:
             "goal: Write",
             "goal: Write\n    tools: [SerperDevTool]",
             13,
-            "look_up; docs/crews.md says how to add one): SerperDevTool",
+            "SerperDevTool; there are: look_up",
         ),
-        ("[polite,", "[polte,", 23, "no such guardrail in crews/allow_list.py (there are: polite;"),
+        ("[polite,", "[polte,", 23, "polte; did you mean polite? There are: polite"),
         ("agent: clerk\n  polish", "agent: Senior Clerk\n  polish", 18, "agent: Senior Clerk"),
         (
             "agent: clerk\n  polish",
@@ -73,18 +74,23 @@ def registry(folder: Path, **texts: str) -> Registry:
             "output_schema",
         ),
         ("process: sequential", "process: sequential\nmanager_llm: gpt-4o", 4, "write manager:"),
-        ("Clerk for {topic}", "Clerk for {topci}", 11, "/agents/clerk/role: no such input: topci"),
+        (
+            "Clerk for {topic}",
+            "Clerk for {topci}",
+            11,
+            "/agents/clerk/role: no such input: topci; did you mean topic?",
+        ),
         (
             "{words} words",
             "{wrods} words",
             17,
-            "/tasks/draft/expected_output: no such input: wrods",
+            "/tasks/draft/expected_output: no such input: wrods; did you mean words?",
         ),
         (
             "Names {topic}.",
             "Names {Topic}.",
             23,
-            "/tasks/polish/guardrails/1: no such input: Topic",
+            "/tasks/polish/guardrails/1: no such input: Topic; did you mean topic?",
         ),
         ("Polish it.", "Return {x}", 20, "for the text {x} itself write {{x}}"),
         (
@@ -97,10 +103,21 @@ def registry(folder: Path, **texts: str) -> Registry:
             "{type: integer,",
             "{type: intger,",
             8,
-            "/inputs/properties/words/type: not a JSON Schema",
+            "/inputs/properties/words/type: there is no type 'intger' in JSON Schema",
         ),
         ("{type: string}", "{type: string, pattern: (?=x)}", 7, "must be a regular expression"),
-        ("agent: clerk\n  polish", "agent: clark\n  polish", 18, "no such agent: clark"),
+        (
+            "agent: clerk\n  polish",
+            "agent: clark\n  polish",
+            18,
+            "no such agent: clark; did you mean clerk? There are: clerk",
+        ),
+        (
+            "agent: clerk\n    guardrails",
+            "agent: clerk\n    context: [draught]\n    guardrails",
+            23,
+            "no earlier task: draught; did you mean draft? There are: draft",
+        ),
         ("  clerk:", "  Clerk:", 10, "/agents/Clerk: must be a name"),
         ("process: sequential", "process: parallel", 3, "'hierarchical'"),
         ("goal: Write", "goal: a: b", 12, "not YAML: mapping values are not allowed"),
@@ -118,6 +135,57 @@ def test_a_mistake_is_told_with_its_file_line_and_field(
     assert (error.crew, error.line) == ("letter", line)
     assert error.file == f"{tmp_path.name}/letter/crew.yaml"
     assert f"{error.file}, line {line}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        ('human_input: "yes"', "must be true or false"),
+        ("human_input: 1", "must be true or false"),
+        ('async_execution: "false"', "must be true or false"),
+        ('retries: "2"', "must be a whole number"),
+        ("retries: 1.0", "must be a whole number"),
+        ('max_execution_time: "60"', "must be a number"),
+        ("max_execution_time: 0", "must be more than 0"),
+        ("description: 5", "must be a text"),
+        ("context: draft", "must be a list"),
+    ],
+)
+def test_no_text_is_taken_for_a_decision_or_a_number(tmp_path: Path, field: str, complaint: str):
+    name = field.partition(":")[0]
+    text = GOOD.replace("    description: Polish it.\n", "") if name == "description" else GOOD
+    with pytest.raises(CrewFileError) as told:
+        registry(tmp_path, letter=f"{text}    {field}\n").get("letter")
+    assert told.value.error == f"/tasks/polish/{name}: {complaint}"
+
+
+def test_every_part_of_a_crew_is_read_strictly():
+    kinds = [Strict, *Strict.__subclasses__()]
+    assert {Definition, Agent, Task} <= set(kinds)
+    assert [kind for kind in kinds if not kind.model_config.get("strict")] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{ topic }", "{topic }", "{{ topic }}", "{{topic | upper}}", "{topic!r}", "{topic.name}", "{topic[0]}"],
+)  # fmt: skip
+def test_what_looks_like_a_placeholder_and_is_none_is_told(tmp_path: Path, text: str):
+    broken = GOOD.replace("Polish it.", f'"Polish {text}."')
+    with pytest.raises(CrewFileError) as told:
+        registry(tmp_path, letter=broken).get("letter")
+    assert told.value.line == 20
+    assert f"{text} is not filled: write {{topic}}" in told.value.error
+
+
+@pytest.mark.parametrize(
+    "text", ["{{topic}}", "{ return x }", "{ colour }", '{topic: "...", words: 5}', "{ topic: 1 }", "{}", "{ topic, words }"]
+)  # fmt: skip
+def test_other_braces_are_the_writers_own(tmp_path: Path, text: str):
+    mine = GOOD.replace("Polish it.", f"'Polish {text}.'")
+    assert (
+        registry(tmp_path, letter=mine).get("letter").tasks["polish"].description
+        == f"Polish {text}."
+    )
 
 
 def test_an_empty_file_is_told_as_such(tmp_path: Path):

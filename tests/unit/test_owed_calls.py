@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.clock import NoLimit
@@ -35,9 +36,11 @@ class Away(MemoryBudgetBook):
             await super().reserve(call)
         self.check()
 
-    async def settle(self, call: Call, usage: Usage, told: list[Any]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Any], facts: Facts = NO_FACTS
+    ) -> None:
         self.check()
-        await super().settle(call, usage, told)
+        await super().settle(call, usage, told, facts)
 
     def check(self) -> None:
         if self.away:
@@ -146,9 +149,11 @@ async def test_a_flow_is_left_when_what_its_calls_cost_is_written_down():
     """A process that ends next, as its host does after SIGTERM, loses none of it."""
 
     class Slow(MemoryBudgetBook):
-        async def settle(self, call: Call, usage: Usage, told: list[Any]) -> None:
+        async def settle(
+            self, call: Call, usage: Usage, told: list[Any], facts: Facts = NO_FACTS
+        ) -> None:
             await asyncio.sleep(0.3)
-            await super().settle(call, usage, told)
+            await super().settle(call, usage, told, facts)
 
     async def is_cancelled(_work: StepTask, session: Session) -> None:
         call = await asyncio.to_thread(session.reserve, "m", BOUND)

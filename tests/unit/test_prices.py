@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from core.adapters.price_catalogues import CataloguePriceBook
-from core.costs.price_lists import VARIANTS, Variant, check_overrides
+from core.costs.price_lists import VARIANTS, Variant, check_price
 from core.costs.prices import (
     DEFAULT_OUTPUT_TOKENS,
     OFFLINE_MODEL,
     WRAPPING_TOKENS,
-    TenantPriceBook,
     bound,
     priced,
     rates_of,
 )
 from core.costs.rates import Rates
+from core.costs.tenant_prices import ALWAYS, Price, TenantPriceBook
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 
@@ -216,6 +216,23 @@ def test_a_bound_is_as_unpriced_or_pretended_as_its_model():
     )
 
 
+def tenants_book(prices: dict[str, Any], since: str = ALWAYS) -> TenantPriceBook:
+    checked = [check_price(model, entry) for model, entry in prices.items()]
+    return TenantPriceBook(BOOK, [Price(model, since, entry) for model, entry in checked])
+
+
+def test_a_tenants_price_holds_from_its_day_on():
+    times = {
+        day: round(datetime.fromisoformat(f"{day}T12:00Z").timestamp() * 1000)
+        for day in ("2026-10-31", "2026-11-01", "2026-12-24")
+    }
+    told = [("2026-12-01", 3), ("2026-11-01", 1)]
+    prices = [Price("openai/gpt-4o", day, {"input": dollars, "output": 9}) for day, dollars in told]
+    book = TenantPriceBook(BOOK, prices)
+    found = [rates_of(book, "gpt-4o", at) for at in times.values()]
+    assert [usd(each.tiers[0].input) for each in found if each] == [2.5, 1, 3]
+
+
 @pytest.mark.parametrize(
     ("overrides", "model", "sent"),
     [
@@ -231,14 +248,14 @@ def test_a_bound_is_as_unpriced_or_pretended_as_its_model():
 def test_what_a_tenant_agreed_on_counts_before_all_else(
     overrides: dict[str, Any], model: str, sent: float
 ):
-    book = TenantPriceBook(BOOK, check_overrides(overrides))
+    book = tenants_book(overrides)
     found = rates_of(book, model, NOW)
     assert found is not None
     assert usd(found.tiers[0].input) == sent
 
 
 def test_a_tenants_name_for_itself_has_no_price():
-    book = TenantPriceBook(BOOK, check_overrides({"a/b": {"same_as": "a/b"}}))
+    book = tenants_book({"a/b": {"same_as": "a/b"}})
     assert rates_of(book, "a/b", NOW) is None
 
 

@@ -31,7 +31,8 @@ from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.blobs import INPUT_ID, BlobStore
 from core.costs.model_choices import Choice
-from core.costs.prices import PriceBook
+from core.costs.prompt_history import PromptHistory
+from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import (
     Guardrail,
     Session,
@@ -51,15 +52,14 @@ class RunnerDeps:
     model: Callable[[], BaseLLM]
     tools: Mapping[str, Tool]
     guardrails: Mapping[str, Guardrail]
-    prices: PriceBook
+    prices: KnownPrices
     blobs: BlobStore
     rate_limiter: RateLimiter
     retries: ModelRetryPolicy
     tool_seconds: float  # that one call of a tool may take
     threads: FlowThreads
-    named_model: Callable[[str], BaseLLM] | None = (
-        None  # a tenant's own choice; None: there is none
-    )
+    history: PromptHistory
+    named_model: Callable[[str], BaseLLM] | None = None  # one that a tenant chose
 
     def llm(self, choice: Choice | None) -> BaseLLM:
         """Return a fresh LLM: of the model that was chosen, or the deployment's."""
@@ -77,7 +77,7 @@ class Attempt:
         self._work = work
         self._deps = deps
         self._stop_signal = stop_signal
-        self._reporter = EventReporter(work, session, deps.prices, stop_signal)
+        self._reporter = EventReporter(work, session, deps.prices, stop_signal, deps.history)
         self._context = StepContext(
             deps.blobs, work.tenant, _input_ids(work), self._reporter.insight, stop_signal
         )

@@ -49,6 +49,7 @@ class OutputBound:
     prompt_bytes: int
     limit: int | None
     cap: OutputCap = field(repr=False)
+    prices_version: int = 0  # of the tenant's prices that `rates` are of
 
     def reserve(self, session: Session, model: str) -> str:
         """Reserve the call, with a shorter answer if that is what there is money for; return its id."""
@@ -56,7 +57,9 @@ class OutputBound:
         least = self._cost(LEAST_OUTPUT_TOKENS) if self.cap.can_be_lowered else None
         while True:
             try:
-                return session.reserve(model, most, least_nanodollars=least)
+                return session.reserve(
+                    model, most, least_nanodollars=least, prices_version=self.prices_version
+                )
             except ShortOfMoneyError as short:
                 tokens = self._tokens_for(short.headroom_nanodollars)
                 self.cap.lower(tokens)

@@ -28,7 +28,8 @@ from core.adapters.crewai.answer_text import ThoughtFilter, spoken
 from core.adapters.crewai.failures import Failure
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
-from core.costs.prices import PriceBook
+from core.costs.prompt_history import PromptHistory
+from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import Session, StepTask
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError
@@ -43,12 +44,17 @@ class EventReporter:
     """Writes what CrewAI emits in one attempt at a step to the session, each thing as it happens."""
 
     def __init__(
-        self, work: StepTask, session: Session, prices: PriceBook, stop_signal: StopSignal
+        self,
+        work: StepTask,
+        session: Session,
+        prices: KnownPrices,
+        stop_signal: StopSignal,
+        history: PromptHistory,
     ) -> None:
         self._work = work
         self._session = session
         self._stop_signal = stop_signal
-        self._meter = UsageMeter(work.prompt.step, session, prices, stop_signal)
+        self._meter = UsageMeter(work, session, prices, stop_signal, history)
         self._insights = itertools.count(1)
         self._native = set[str]()  # calls that were told tools as schemas
         self._streamed: dict[str, str] = {}  # message ids, by the id of the call that writes it

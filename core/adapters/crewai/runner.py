@@ -15,6 +15,8 @@ from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import TOOL_SECONDS, check
 from core.blobs import BlobStore
 from core.costs.prices import PriceBook
+from core.costs.prompt_history import PromptHistory
+from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import (
     Guardrail,
     Session,
@@ -55,12 +57,13 @@ class CrewAIRunner:
             model,
             tools,
             guardrails,
-            prices,
+            KnownPrices(prices),
             blobs,
             rate_limiter or RateLimiter(),
             retries or ModelRetryPolicy(),
             tool_seconds,
             FlowThreads(),
+            PromptHistory(),
             named_model,
         )
 

@@ -13,21 +13,32 @@ from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 
-from core.adapters.crewai.failures import not_billed
+from core.adapters.crewai import endings
+from core.adapters.crewai.failures import CUT_SHORT, not_billed
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
 from core.adapters.crewai.stop_signal import StopSignal
-from core.costs.prices import PriceBook, priced, rates_of
+from core.costs.facts import NO_FACTS, Facts, added, of_effort, of_tokens
+from core.costs.prices import priced, rates_of
+from core.costs.prompt_history import Looked, Prompt, PromptHistory, pieces
 from core.costs.provider_usage import ReportedUsage, read_usage
 from core.costs.rates import Rates
+from core.costs.tenant_prices import KnownPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
 from core.crews import clock
-from core.crews.crew_runner import Session, StepFailedError
+from core.crews.crew_runner import (
+    PricesChangedError,
+    Session,
+    StepDeferredError,
+    StepFailedError,
+    StepTask,
+)
 from core.flows import events
 from core.flows.events import Event
 
 _CHARACTERS_PER_TOKEN = 4
+_REPRICINGS = 5  # of one call: more than anybody changes prices while one is reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,8 @@ class _Open:
     prompt_characters: int
     rates: Rates | None
     cap: OutputCap
+    looked: Looked
+    effort: str | None
 
 
 class UsageMeter:
@@ -46,13 +59,16 @@ class UsageMeter:
 
     def __init__(
         self,
-        step: str,
+        work: StepTask,
         session: Session,
-        prices: PriceBook,
+        prices: KnownPrices,
         stop_signal: StopSignal,
+        history: PromptHistory,
         now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
-        self._step = step
+        self._tenant, self._step = work.tenant, work.prompt.step
+        self._whose = work.tenant, work.definition.name, work.prompt.task, work.prompt.agent
+        self._history = history
         self._now_ms = now_ms
         self._session = session
         self._prices = prices
@@ -68,14 +84,29 @@ class UsageMeter:
         model = _model(source, event)
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
-        rates = rates_of(self._prices, model, self._now_ms())
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
         with self._stop_signal.stop_on_error():
-            call = OutputBound(rates, size, limit, cap).reserve(self._session, model)
-        self._open[event.call_id] = _Open(call, model, len(text), rates, cap)
+            call, rates = self._reserved(model, size, limit, cap)
+        looked = self._history.look((*self._whose, model), _prompt(event), self._now_ms())
+        effort = getattr(source, "reasoning_effort", None)
+        self._open[event.call_id] = _Open(call, model, len(text), rates, cap, looked, effort)
         if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
+
+    def _reserved(
+        self, model: str, prompt_bytes: int, limit: int | None, cap: OutputCap
+    ) -> tuple[str, Rates | None]:
+        """Return the id of a reserved call and the rates that it is priced with: the tenant's present."""
+        for _ in range(_REPRICINGS):
+            known = self._prices.of(self._tenant)
+            rates = rates_of(known.book, model, self._now_ms())
+            bound = OutputBound(rates, prompt_bytes, limit, cap, known.version)
+            try:
+                return bound.reserve(self._session, model), rates
+            except PricesChangedError as changed:
+                self._prices.learn(self._tenant, changed.prices)
+        raise StepDeferredError("the tenant's prices keep changing", 1.0, passes=True)
 
     def settle(self, event: LLMCallCompletedEvent, said: list[Event]) -> None:
         """Count what an answered call cost, once, with the events of its answer.
@@ -96,7 +127,8 @@ class UsageMeter:
         if reported and not reported.sound:
             usage = replace(usage, unpriced_calls=1)
         told = events.model_call(self._step, call.model, usage, tokens, call.rates)
-        self._settle(event.call_id, usage, [*said, *told])
+        facts = self._facts(call, tokens, usage, event.finish_reason)
+        self._settle(event.call_id, usage, [*said, *told], facts)
 
     def failed(self, event: LLMCallFailedEvent) -> None:
         """Give the money back where the provider surely did not work; else the bound stays lost.
@@ -110,12 +142,28 @@ class UsageMeter:
         if not_billed(sys.exc_info()[1]):
             self._settle(event.call_id, Usage(), [])
 
-    def _settle(self, call_id: str, usage: Usage, told: list[Event]) -> None:
+    def _facts(
+        self, call: _Open, tokens: TokenCounts, usage: Usage, finish_reason: str | None
+    ) -> Facts:
+        """Return what could be saved on a call, and note what it sent."""
+        is_cut = endings.failure_of(endings.word_of(finish_reason)) is CUT_SHORT
+        now_ms, where = self._now_ms(), (*self._whose, call.model)
+        self._history.keep(call.looked.sent, now_ms, answered=not is_cut)
+        return added(
+            of_tokens(tokens, call.rates, cut=is_cut),
+            of_effort(call.effort, tokens),
+            call.looked.facts(call.model, tokens, usage.cost_nanodollars),
+            self._history.unread(where, tokens, now_ms),
+        )
+
+    def _settle(
+        self, call_id: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         call = self._open.pop(call_id)
         call.cap.restore()
         self._settled.add(call_id)
         with self._stop_signal.stop_on_error():
-            self._session.settle(call.id, usage, told)
+            self._session.settle(call.id, usage, told, facts)
 
 
 def _tokens(
@@ -133,6 +181,15 @@ def _tokens(
     if tokens.output:
         return replace(tokens, uncached_input=sent), True
     return TokenCounts(sent, output=_estimated(len(_text(event.response)))), True
+
+
+def _prompt(event: LLMCallStartedEvent) -> Prompt:
+    """Return what a call sends, in pieces; a setting that changes the answer counts as one."""
+    settings = [event.temperature, event.top_p, event.seed, event.max_tokens, event.tools]
+    told = event.messages
+    if isinstance(told, str):
+        return pieces(_text(settings), [("user", told)])
+    return pieces(_text(settings), [(str(each.get("role")), _text(each)) for each in told or []])
 
 
 def _model(source: Any, event: LLMCallStartedEvent) -> str:

@@ -5,6 +5,7 @@ The contract suites hold this adapter and the ones over Redis and S3 to the same
 
 from core.adapters.memory.blobs import MemoryBlobs
 from core.adapters.memory.budgets import MemoryBudgetBook
+from core.adapters.memory.feedback import MemoryFeedbackLog
 from core.adapters.memory.flows import MemoryFlows
 from core.adapters.memory.models import MemoryTrials
 from core.adapters.memory.outbox import MemoryOutbox
@@ -13,6 +14,7 @@ from core.adapters.memory.usage import MemoryUsageBook
 __all__ = [
     "MemoryBlobs",
     "MemoryBudgetBook",
+    "MemoryFeedbackLog",
     "MemoryFlows",
     "MemoryOutbox",
     "MemoryTrials",

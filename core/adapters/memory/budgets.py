@@ -5,7 +5,9 @@ from contextlib import AbstractAsyncContextManager
 
 from core.adapters.memory.flows import MemoryFlows
 from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import Cell
+from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import FencedError
@@ -33,14 +35,16 @@ class MemoryBudgetBook:
         record.calls[call.id] = call
         return None
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         record = self._flows.record(call.tenant, call.flow)
         known = record.calls.pop(call.id, None)
         if known is not None:
-            self._flows.count(record, known, usage, call.tenant)
+            self._flows.count(record, known, usage, call.tenant, facts)
             record.change(told, self._flows.now_ms())
             return
-        self._flows.correct_lost(record, call.id, usage, call.tenant)
+        self._flows.correct_lost(record, call.id, usage, call.tenant, facts)
         record.held(call.step, call.epoch)
         if record.ended:
             raise FencedError
@@ -67,6 +71,31 @@ class MemoryBudgetBook:
 
     async def save_zone(self, tenant: str, zone: Zone) -> None:
         self._flows.limits.zones[tenant] = zone
+        self._flows.wake_for_money(tenant)
+
+    async def prices(self, tenant: str) -> TenantPrices:
+        return self._flows.limits.prices[tenant]
+
+    async def save_price(self, tenant: str, price: Price) -> None:
+        others = self._prices_but(tenant, price.model, price.since)
+        if len(others) >= MOST_PRICES:
+            raise ConflictError(TOO_MANY_PRICES)
+        self._keep_prices(tenant, [*others, price])
+
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+        others = self._prices_but(tenant, model, since)
+        if len(others) == len((await self.prices(tenant)).prices):
+            raise NotFoundError(f"no price of {model}")
+        self._keep_prices(tenant, others)
+
+    def _prices_but(self, tenant: str, model: str, since: str | None) -> list[Price]:
+        known = self._flows.limits.prices[tenant].prices
+        return [p for p in known if p.model != model or since not in (None, p.since)]
+
+    def _keep_prices(self, tenant: str, prices: list[Price]) -> None:
+        version = self._flows.limits.prices[tenant].version + 1
+        in_order = tuple(sorted(prices, key=lambda each: (each.model, each.since)))
+        self._flows.limits.prices[tenant] = TenantPrices(version, in_order)
         self._flows.wake_for_money(tenant)
 
     async def all(self, tenant: str) -> TenantBudgets:

@@ -212,7 +212,8 @@ class MemoryFlows(MemoryAgenda):
         lease_ms = record.plan.leases.pop(claim.step, now)
         record.put(replace(step, state="done", finished_ms=now, lease_ms=0, error=None))
         record.flow = replace(record.flow, results=record.flow.results | {claim.step: result})
-        record.writes[claim.step] = (seq, record.change(write.events, now))
+        record.writes[claim.step] = (seq, number := record.change(write.events, now))
+        record.brought(claim.step, number)
         record.failures = 0
         if write.outcome is not None:
             self.models.record(claim.tenant, record, write.outcome, now)
@@ -254,7 +255,10 @@ class MemoryFlows(MemoryAgenda):
             self.models.record(tenant, record, outcome, now)
         if to.terminal:
             self._end(tenant, record, now)
-        record.change(events, now)
+        number = record.change(events, now)
+        record.flow = replace(record.flow, moved=number)
+        if answer is not None:
+            record.brought(answer[0], number)
         if not to.terminal:
             self.plan(tenant, record, now)
         self.wait_for_money.discard((tenant, flow))

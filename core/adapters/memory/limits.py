@@ -16,6 +16,9 @@ from core.costs.budget import (
     Zone,
     verdict,
 )
+from core.costs.recording import RecordedCall
+from core.costs.rollup import Names
+from core.costs.tenant_prices import TenantPrices
 from core.crews.budgets import Call
 from core.flows import events
 from core.flows.events import Event
@@ -50,6 +53,7 @@ class MemoryBudgets:
     def __init__(self) -> None:
         self.budgets: dict[str, dict[str, Budget]] = defaultdict(dict)
         self.zones: dict[str, Zone] = {}
+        self.prices: dict[str, TenantPrices] = defaultdict(TenantPrices)
         self._states: dict[Place, State] = defaultdict(State)
         self._holds: dict[str, list[Place]] = {}  # by call
         self._waiters: list[tuple[str, asyncio.Queue[str]]] = []
@@ -59,7 +63,9 @@ class MemoryBudgets:
 
     def hold(self, call: Call, now_ms: int) -> Refusal | None:
         """Hold a call's bound in all its budgets, or in none."""
-        accounts = self._accounts(call, now_ms)
+        if call.prices_version != self.prices[call.tenant].version:
+            return Refusal(Verdict.REPRICED, "", 0)
+        accounts = self._accounts(call.tenant, call.names, call.flow, now_ms)
         if (refusal := self._refusal(call, accounts)) is not None:
             return refusal
         for account in accounts:
@@ -83,11 +89,21 @@ class MemoryBudgets:
                 waiter.put_nowait("")
         return told
 
+    def spend_elsewhere(self, tenant: str, call: RecordedCall) -> list[Event]:
+        """Spend what a call cost that nobody reserved; return what is to be told."""
+        told = list[Event]()
+        for account in self._accounts(tenant, call.names, None, call.at_ms):
+            state = self._states[account.place]
+            state.spent += call.usage.cost_nanodollars
+            state.limit, state.alerts = account.budget.limit_nanodollars, account.budget.alerts
+            told += _alerts(account.place, state)
+        return told
+
     def states(self, tenant: str, now_ms: int) -> list[BudgetState]:
         """Return the states of the present day and month."""
         windows = {self.zone(tenant).window(each, now_ms) for each in (Window.DAY, Window.MONTH)}
         return sorted(
-            BudgetState(budget, window, name, state.spent, state.held)
+            BudgetState(budget, window, name, state.spent, state.held, state.told)
             for (owner, budget, window, name), state in self._states.items()
             if owner == tenant and window in windows and budget in self.budgets[tenant]
         )
@@ -101,16 +117,17 @@ class MemoryBudgets:
         finally:
             self._waiters.remove(waiter)
 
-    def _accounts(self, call: Call, now_ms: int) -> list[Account]:
-        zone, accounts = self.zone(call.tenant), list[Account]()
-        for budget in self.budgets[call.tenant].values():
-            name = budget.account(call.names, call.flow)
+    def _accounts(self, tenant: str, names: Names, flow: str | None, at_ms: int) -> list[Account]:
+        """Return the budgets that a call counts in; one made elsewhere is of no flow."""
+        zone, accounts = self.zone(tenant), list[Account]()
+        for budget in self.budgets[tenant].values():
+            name = budget.account(names, flow)
             if name is None:
                 continue
-            window = zone.window(budget.window, now_ms)
-            window, name = (window, name) if window else ("flow", call.flow)
-            until_ms = zone.end_ms(budget.window, now_ms)
-            accounts.append(Account(budget, (call.tenant, budget.id, window, name), until_ms))
+            window = zone.window(budget.window, at_ms)
+            window, name = (window, name) if window else ("flow", flow or "")
+            until_ms = zone.end_ms(budget.window, at_ms)
+            accounts.append(Account(budget, (tenant, budget.id, window, name), until_ms))
         return accounts
 
     def _refusal(self, call: Call, accounts: list[Account]) -> Refusal | None:

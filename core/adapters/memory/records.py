@@ -74,6 +74,10 @@ class Record:
         alerts, self.alerts = self.alerts, []
         return self.append([delta, *alerts, *new])
 
+    def brought(self, result: str, number: int) -> None:
+        """Keep the number of the event that brought a result."""
+        self.flow = replace(self.flow, brought=self.flow.brought | {result: number})
+
     def correct(self, new: Usage, now_ms: int) -> None:
         """Add to the usage. An ended flow gets a new version for it, and no event."""
         self.use(new)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from core.adapters.memory.limits import MemoryBudgets
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
+from core.costs.facts import NO_FACTS, Facts, added
 from core.costs.rollup import (
     HOUR_MS,
     MOST_CELLS,
@@ -29,11 +30,15 @@ class Cells:
     sums: dict[tuple[int | None, Names], Usage] = field(
         default_factory=dict[tuple[int | None, Names], Usage]
     )
+    facts: dict[tuple[int | None, Names], Facts] = field(
+        default_factory=dict[tuple[int | None, Names], Facts]
+    )
 
-    def add(self, hour: int | None, names: Names, usage: Usage) -> None:
+    def add(self, hour: int | None, names: Names, usage: Usage, facts: Facts) -> None:
         known = {of for at, of in self.sums if at == hour}
         cell = hour, folded(names, known, len(self.sums), self.most)
         self.sums[cell] = self.sums.get(cell, Usage()) + usage
+        self.facts[cell] = added(self.facts.get(cell, NO_FACTS), facts)
 
 
 class MemorySpending(MemoryLog):
@@ -56,21 +61,25 @@ class MemorySpending(MemoryLog):
             self.count(record, call, used, tenant)
             record.lost[call.id] = (call, used, self._now_ms())
 
-    def correct_lost(self, record: Record, call_id: str, usage: Usage, tenant: str) -> None:
+    def correct_lost(
+        self, record: Record, call_id: str, usage: Usage, tenant: str, facts: Facts
+    ) -> None:
         """Count what a lost call consumed after all in place of its bound, once."""
         if call_id in record.lost:
             call, bound, counted_ms = record.lost.pop(call_id)
-            self.spend(tenant, call.names, usage - bound, counted_ms)
+            self.spend(tenant, call.names, usage - bound, counted_ms, facts)
             more = usage.cost_nanodollars - bound.cost_nanodollars
             record.alerts += self.limits.spend(call, 0, more, tells=not record.ended)
             record.correct(usage - bound, self._now_ms())
 
-    def count(self, record: Record, call: Call, usage: Usage, tenant: str) -> None:
+    def count(
+        self, record: Record, call: Call, usage: Usage, tenant: str, facts: Facts = NO_FACTS
+    ) -> None:
         """Add what a call consumed to its flow and to the roll-ups of the day."""
         record.use(usage)
         bound = call.bound.cost_nanodollars
         record.alerts += self.limits.spend(call, bound, usage.cost_nanodollars)
-        self.spend(tenant, call.names, usage, self._now_ms())
+        self.spend(tenant, call.names, usage, self._now_ms(), facts)
 
     def cells(self, tenant: str, day: str, *, hours: bool) -> Cells:
         """Return the sums of a day, or of its hours, to add to."""
@@ -79,16 +88,17 @@ class MemorySpending(MemoryLog):
 
     def spending(self, tenant: str, days: Sequence[str], *, hours: bool) -> list[Cell]:
         """Return the cells of these days, or of their hours."""
+        of_days = [(day, self.cells(tenant, day, hours=hours)) for day in days]
         return in_order(
             [
-                Cell(day, hour, *names, usage)
-                for day in days
-                for (hour, names), usage in self.cells(tenant, day, hours=hours).sums.items()
+                Cell(day, hour, *names, usage, of_day.facts.get((hour, names), NO_FACTS))
+                for day, of_day in of_days
+                for (hour, names), usage in of_day.sums.items()
             ]
         )
 
-    def spend(self, tenant: str, names: Names, usage: Usage, at_ms: int) -> None:
+    def spend(self, tenant: str, names: Names, usage: Usage, at_ms: int, facts: Facts) -> None:
         """Add to the roll-ups of a day and its hours."""
         day, hour = day_of(at_ms), at_ms // HOUR_MS % 24
-        self.cells(tenant, day, hours=False).add(None, names, usage)
-        self.cells(tenant, day, hours=True).add(hour, names, usage)
+        self.cells(tenant, day, hours=False).add(None, names, usage, facts)
+        self.cells(tenant, day, hours=True).add(hour, names, usage, NO_FACTS)

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 from core.adapters.memory.spending import MemorySpending
-from core.costs.recording import RecordedCall, batch_digest
+from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
 
 
 class MemoryUsageBook:
@@ -15,15 +15,15 @@ class MemoryUsageBook:
         self._spending = spending
         self._known = defaultdict[str, dict[str, tuple[str, str]]](dict)  # id -> call, batch
 
-    async def record(
-        self, tenant: str, calls: Sequence[RecordedCall]
-    ) -> dict[str, Literal["known", "conflict"]]:
-        told: dict[str, Literal["known", "conflict"]] = {}
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
+        told, alerts = dict[str, NotNew](), list[dict[str, Any]]()
         known, batch = self._known[tenant], batch_digest(calls)
         for call in calls:
             if call.id not in known:
-                self._spending.spend(tenant, call.names, call.usage, call.at_ms)
+                self._spending.spend(tenant, call.names, call.usage, call.at_ms, call.facts)
+                spent = self._spending.limits.spend_elsewhere(tenant, call)
+                alerts += [event["value"] for event in spent]
                 known[call.id] = call.digest, batch
             elif known[call.id] != (call.digest, batch):
                 told[call.id] = "known" if known[call.id][0] == call.digest else "conflict"
-        return told
+        return Recorded(told, alerts)

@@ -4,9 +4,12 @@ import json
 from typing import Any
 
 from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict, Window, Zone
+from core.costs.tenant_prices import Price, TenantPrices
 from core.json_text import compact
 
 ZONE = "~zone"  # the field of a tenant's time zone among its budgets
+PRICES = "~prices"  # and of the version of its prices
+VERSION = "~version"  # the field of that version among its prices
 
 
 def refusal(verdict: str, budget: str, headroom: str, until_ms: str) -> Refusal:
@@ -52,8 +55,16 @@ def zone(stored: str) -> Zone:
     return Zone(found["name"], tuple((since, offset) for since, offset in found["offsets"]))
 
 
+def prices(stored: dict[str, str]) -> TenantPrices:
+    """Return a tenant's prices."""
+    version = int(stored.get(VERSION, 0))
+    found = ((*field.partition("|"), text) for field, text in stored.items() if field != VERSION)
+    told = [Price(model, since, json.loads(text)) for since, _, model, text in found]
+    return TenantPrices(version, tuple(sorted(told, key=lambda each: (each.model, each.since))))
+
+
 def state(field: str, stored: str) -> BudgetState:
     """Return what a budget has spent and holds in a window, under a name."""
     name, window, of = field.split("|", 2)
     found: dict[str, Any] = json.loads(stored)
-    return BudgetState(name, window, of, found["spent"], found["held"])
+    return BudgetState(name, window, of, found["spent"], found["held"], found["told"])

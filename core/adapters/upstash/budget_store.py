@@ -1,7 +1,7 @@
 """Budgets over Redis: what is defined, and what is spent of it."""
 
 from core.adapters.upstash import budget_records, scripts
-from core.adapters.upstash.calls import ScriptRunner
+from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
@@ -15,7 +15,9 @@ from core.costs.budget import (
     Zone,
     months_around,
 )
+from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price
 from core.errors import ConflictError, NotFoundError
+from core.json_text import compact
 
 
 class UpstashBudgets:
@@ -39,6 +41,14 @@ class UpstashBudgets:
         """Store a tenant's time zone."""
         await self._save(tenant, budget_records.ZONE, budget_records.zone_text(zone))
 
+    async def save_price(self, tenant: str, price: Price) -> None:
+        """Store a price."""
+        await self._save_price(tenant, price.model, price.since, compact(price.entry))
+
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+        """Remove a price, or all of a model."""
+        await self._save_price(tenant, model, since, None)
+
     async def all(self, tenant: str) -> TenantBudgets:
         """Return a tenant's budgets and what they have spent: two requests."""
         time, stored = await self._redis.pipeline(
@@ -46,6 +56,7 @@ class UpstashBudgets:
         )
         found, now_ms = as_dict(stored), int(time[0]) * 1000
         zone = found.pop(budget_records.ZONE, None)
+        found.pop(budget_records.PRICES, None)
         zone = UTC_ZONE if zone is None else budget_records.zone(zone)
         budgets = [budget_records.budget(name, text) for name, text in sorted(found.items())]
         keys = [self._keys.budgets(tenant, month) for month in months_around(now_ms)]
@@ -59,6 +70,24 @@ class UpstashBudgets:
         shown = sorted(each for each in states if each.window in windows and each.budget in found)
         return TenantBudgets(zone, tuple(budgets), tuple(shown))
 
+    async def _save_price(
+        self, tenant: str, model: str, since: str | None, entry: str | None
+    ) -> None:
+        keys = self._keys
+        call = scripts.save_price(
+            keys.prices(tenant),
+            keys.budgets(tenant),
+            keys.budget_waits(tenant),
+            keys.due(tenant),
+            keys.due_index(keys.tag(tenant)),
+            tenant=tenant,
+            model=model,
+            since=since,
+            entry=entry,
+            most=MOST_PRICES,
+        )
+        await self._run(call, f"no price of {model}", TOO_MANY_PRICES)
+
     async def _save(self, tenant: str, name: str, definition: str | None) -> None:
         keys = self._keys
         call = scripts.save_budget(
@@ -71,10 +100,13 @@ class UpstashBudgets:
             definition=definition,
             most=MOST_BUDGETS,
         )
+        await self._run(call, f"no budget {name}", TOO_MANY)
+
+    async def _run(self, call: ScriptCall, lacking: str, too_many: str) -> None:
         match await self._runner.run(call):
             case ["not_found"]:
-                raise NotFoundError(f"no budget {name}")
+                raise NotFoundError(lacking)
             case ["too_many"]:
-                raise ConflictError(TOO_MANY)
+                raise ConflictError(too_many)
             case _:
                 pass

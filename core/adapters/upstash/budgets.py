@@ -11,8 +11,11 @@ from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.records import as_dict
 from core.costs.budget import Refusal
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.rollup import Cell, in_order
+from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews import clock
 from core.crews.budgets import Call
@@ -47,11 +50,14 @@ class UpstashBudgetBook:
             call_id=call.id,
             call=records.call(call),
             least=bound if least is None else least,
+            prices=call.prices_version,
         )
         verdict, *refusal = await self._scripts.run(reserve, call.flow)
         return budget_records.refusal(*refusal) if verdict == "refused" else None
 
-    async def settle(self, call: Call, usage: Usage, told: list[Event]) -> None:
+    async def settle(
+        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
@@ -61,6 +67,7 @@ class UpstashBudgetBook:
             epoch=call.epoch,
             call_id=call.id,
             used=usage.public(),
+            facts=dict(facts),
             events=encoded(told),
         )
         await self._scripts.run(settle, call.flow)
@@ -70,6 +77,11 @@ class UpstashBudgetBook:
         if self._pubsub is None:
             raise UnavailableError("nobody tells of settled calls here")
         return self._pubsub.subscribe(self._keys.settles(tenant))
+
+    async def prices(self, tenant: str) -> TenantPrices:
+        """Return a tenant's prices."""
+        stored = await self._redis.execute(["HGETALL", self._keys.prices(tenant)])
+        return budget_records.prices(as_dict(stored))
 
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False

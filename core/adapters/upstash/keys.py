@@ -9,7 +9,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:due` | zset | tenant -> when to look into its due set (ms), never after the earliest time there |
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
-| `{p}:t:flow:f` | hash | the state of a flow; `step:` and `result:` fields per step (records.py) |
+| `{p}:t:flow:f` | hash | the state of a flow; `step:`, `result:` and `brought:` fields per step (records.py) |
 | `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
@@ -25,6 +25,9 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
 | `{p}:t:calls:MONTH` | hash | calls made elsewhere that came in a month: hash of the id -> digests of the call and its batch; kept 63 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
+| | | `~prices` -> how often its prices have changed |
+| `{p}:t:prices` | hash | `DAY|model` -> what it costs the tenant from that day on, as JSON (empty |
+| | | DAY: always); `~version` -> as `~prices` |
 | `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
 | `{p}:t:models` | hash | `crew|task` -> the model that does it, and the trial that runs there, as JSON |
 | `{p}:t:trials` | hash | trial -> what came of it so far, as JSON (lua/trials.lua) |
@@ -155,6 +158,9 @@ class Keyspace:
     def trial_keys(self, tenant: str) -> TrialKeys:
         """Return what scripts take that record what came of trials."""
         return TrialKeys(self._of(tenant, "trials"), self._of(tenant, "models"))
+
+    def prices(self, tenant: str) -> str:
+        return self._of(tenant, "prices")
 
     def settles(self, tenant: str) -> str:
         return self.live(tenant, "~money")

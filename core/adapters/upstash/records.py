@@ -5,10 +5,12 @@ that are missing get what they meant before there were any.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 from core.blobs import BlobRef
+from core.costs.facts import Facts
 from core.costs.model_choices import Choice
 from core.costs.rollup import NAMELESS, Cell
 from core.costs.trials import Arm
@@ -144,6 +146,8 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         usage=usage(fields.get("usage", "{}")),
         output=_output(name, fields, fields["inc"]),
         error=fields.get("error") or None,
+        brought=dict(_brought(fields)),
+        moved=int(fields.get("moved", 0)),
     )
 
 
@@ -158,6 +162,15 @@ def choices(stored: str) -> dict[str, Choice]:
         )
         for task, found in json.loads(stored).items()
     }
+
+
+def _brought(fields: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Yield the results that came with an event, and its number; a commit's is the last of its write."""
+    for field, value in fields.items():
+        if field.startswith("step:") and '"last"' in value:
+            yield field.removeprefix("step:"), json.loads(value)["last"]
+        elif field.startswith("brought:"):
+            yield field.removeprefix("brought:"), int(value)
 
 
 def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str, Any]) -> Flow:
@@ -196,8 +209,14 @@ def updated(known: Flow, fields: dict[str, str], parts: list[str], own: dict[str
 
 def usage(stored: str) -> Usage:
     """Return what is stored as sums."""
-    sums: dict[str, int] = json.loads(stored)
-    return Usage(**{name: value for name, value in sums.items() if name in USAGE_FIELDS})
+    return sums(stored)[0]
+
+
+def sums(stored: str) -> tuple[Usage, Facts]:
+    """Return the usage that is stored as sums, and the facts beside it."""
+    found: dict[str, int] = json.loads(stored)
+    usage = Usage(**{name: value for name, value in found.items() if name in USAGE_FIELDS})
+    return usage, {name: value for name, value in found.items() if name not in USAGE_FIELDS}
 
 
 def call(reserved: Call) -> dict[str, Any]:
@@ -216,6 +235,6 @@ def _cell(day: str, name: str, value: str, hours: bool) -> Cell:
     at = None if hour is None else int(hour)
     match names.split("|", 4):  # the last is the model, whose name may hold any character
         case [crew, task, agent, subject, model]:
-            return Cell(day, at, crew, task, agent, subject, model, usage(value))
+            return Cell(day, at, crew, task, agent, subject, model, *sums(value))
         case _:  # another version has written it
-            return Cell(day, at, *NAMELESS, usage(value))
+            return Cell(day, at, *NAMELESS, *sums(value))

@@ -164,7 +164,7 @@ def delete(of: FlowKeys, flows: Key, outbox: Key, deliveries: Key) -> None: ...
 def record_failure(of: FlowKeys, *, nonce: str) -> None: ...
 
 
-@script("flow", "budgets")
+@script("flow", "budgets", "accounts")
 def reserve(
     of: FlowKeys,
     held: HeldKeys,
@@ -175,10 +175,27 @@ def reserve(
     call_id: str,
     call: dict[str, Any],
     least: int,
+    prices: int,
 ) -> None: ...
 
 
-@script()
+@script("waits")
+def save_price(
+    prices: Key,
+    budgets: Key,
+    budget_waits: Key,
+    due: Key,
+    index: Key,
+    *,
+    tenant: str,
+    model: str,
+    since: str | None,
+    entry: str | None,
+    most: int,
+) -> None: ...
+
+
+@script("waits")
 def save_budget(
     budgets: Key,
     budget_waits: Key,
@@ -202,13 +219,16 @@ def settle(
     epoch: int,
     call_id: str,
     used: dict[str, int],
+    facts: dict[str, int],
     events: Events,
 ) -> None: ...
 
 
-@script("money")
+@script("budgets", "accounts", "money")
 def record_usage(
     days: DayKeys,
+    held: HeldKeys,
+    budgets: Key,
     last_month_ids: Key,
     this_month_ids: Key,
     *,

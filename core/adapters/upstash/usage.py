@@ -1,22 +1,21 @@
 """UsageBook over Redis: one script for the calls of a day, however many they are."""
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
-from core.costs.recording import RecordedCall, batch_digest
+from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
 from core.costs.rollup import DAY_MS, HOUR_MS
 from core.crews import clock
 
 ID_DIGITS = 20  # hex, of an id's hash: of ten million ids, two alike in one of 10^10 months
-
-
-NotNew = Literal["known", "conflict"]
+QUARTER_MS = HOUR_MS // 4
 
 
 class UpstashUsageBook:
@@ -33,37 +32,43 @@ class UpstashUsageBook:
         self._scripts = runner or ScriptRunner(redis)
         self._now_ms = now_ms
 
-    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> dict[str, NotNew]:
+    async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
         """Count calls, those of one day after those of another."""
         by_day = defaultdict[int, list[RecordedCall]](list)
         for call in calls:
             by_day[call.at_ms // DAY_MS].append(call)
-        told, batch = dict[str, NotNew](), batch_digest(calls)
+        told, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
         for day, of_day in sorted(by_day.items()):
-            told |= await self._record_day(tenant, day, of_day, batch)
-        return told
+            fates, events = await self._record_day(tenant, day, of_day, batch)
+            told |= {
+                call.id: fate for call, fate in zip(of_day, fates, strict=True) if fate != "new"
+            }
+            alerts += [json.loads(event)["value"] for event in events]
+        return Recorded(told, alerts)
 
     async def _record_day(
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
-    ) -> dict[str, NotNew]:
+    ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
         record = scripts.record_usage(
             self._keys.day_keys(tenant, day),
+            self._keys.held_keys(tenant, day * DAY_MS),
+            self._keys.budgets(tenant),
             *self._keys.call_ids(tenant, self._now_ms()),
             batch=batch,
             calls=[
                 {
                     "id": _hash(call.id),
-                    "hour": call.at_ms // HOUR_MS,
+                    "quarter": call.at_ms // QUARTER_MS,
                     "cell": list(call.names),
                     "used": {name: n for name, n in call.usage.public().items() if n},
+                    "facts": dict(call.facts),
                     "digest": call.digest,
                 }
                 for call in calls
             ],
         )
-        fates: list[NotNew | Literal["new"]] = await self._scripts.run(record)
-        pairs = zip(calls, fates, strict=True)
-        return {call.id: fate for call, fate in pairs if fate != "new"}
+        fates, alerts = await self._scripts.run(record)
+        return fates, alerts
 
 
 def _hash(call_id: str) -> str:

@@ -20,9 +20,9 @@ _EMPTY: Mapping[Any, Any] = {str: "", list: [], dict: {}}
 
 
 class Strict(BaseModel):
-    """Refuses what it does not know, and never changes."""
+    """Refuses what it does not know, takes no text for a number or a decision, and never changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from core import complaints
 from core.crews.definition import crewai_fields, elements, rules
 from core.crews.definition.crew import Definition
 from core.crews.definition.rules import Place, RuleError
@@ -103,8 +103,7 @@ class Registry:
         if base in heirs:
             return f"{name} cannot extend {base}, which extends {name}: {', '.join(heirs)} form a circle"
         if base not in there:
-            close = get_close_matches(str(base), there, 1)
-            meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(there)}"
+            meant = complaints.choice(base, there)
             return f"{name} cannot extend {base!r}: there is no such crew; {meant}"
         return None
 
@@ -194,7 +193,8 @@ def _complaint(error: ErrorDetails, whole: Any) -> tuple[Place, str]:
                 f"must be a mapping, not {type(whole if not place else error['input']).__name__}",
             )
         case _:
-            return place, error["msg"]
+            known = error["type"] in complaints.WORDS
+            return place, complaints.words(error) if known else error["msg"]
 
 
 def _unknown_key(place: Place) -> str:
@@ -204,6 +204,5 @@ def _unknown_key(place: Place) -> str:
     if why := _CREWAI_ONLY.get(path, {}).get(str(key)):
         return why
     model = _MODELS.get(path)
-    close = get_close_matches(str(key), model.model_fields, 1) if model else []
-    meant = f"; did you mean {close[0]}?" if close else ""
+    meant = f"; {complaints.choice(key, model.model_fields)}" if model else ""
     return f"there is no such key{meant}"

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
-from core.crews.definition import placeholders, schemas
+from core import complaints
+from core.crews.definition import placeholders, schema_words, schemas
 from core.crews.definition.elements import (
     GUARDRAIL_NAME,
     Agent,
@@ -29,20 +30,21 @@ class RuleError(ValueError):
 def known(
     names: Collection[str | None], there: Collection[str], complaint: str, *place: str | int
 ) -> None:
-    """Have all names be there."""
+    """Have all names be there; of the first that is not, say which may have been meant."""
     if missing := sorted(str(name) for name in names if name not in there):
-        raise RuleError(f"{complaint}: {', '.join(missing)}", *place)
+        meant = complaints.choice(missing[0], there)
+        raise RuleError(f"{complaint}: {', '.join(missing)}; {meant}", *place)
 
 
 def names_are_known(agents: Mapping[str, Agent], tasks: Mapping[str, Task]) -> None:
     """Have the agents and the earlier tasks that tasks name."""
-    earlier: set[str] = set()
+    earlier: list[str] = []
     for name, task in tasks.items():
         at = ("tasks", name)
-        known({task.agent} - {None}, set(agents), f"task {name}: no such agent", *at, "agent")
+        known({task.agent} - {None}, agents, f"task {name}: no such agent", *at, "agent")
         complaint = f"task {name}: context is no earlier task"
         known(set(task.context or ()), earlier, complaint, *at, "context")
-        earlier.add(name)
+        earlier.append(name)
 
 
 def belongs_to(process: Process, *, manager: str | None, consensus: Consensus | None) -> None:
@@ -134,10 +136,15 @@ def placeholders_are_inputs(
     there: dict[str, Any] = inputs.get("properties", {})
     for place, text in texts(agents, tasks):
         for name in sorted(placeholders.names(text) - set(there)):
-            raise RuleError(
-                f"no such input: {name} (for the text {{{name}}} itself write {{{{{name}}}}})",
-                *place,
-            )
+            meant = complaints.choice(name, there)
+            raise RuleError(f"no such input: {name}; {meant} ({_literal(name)})", *place)
+        for written, name in placeholders.nearly(text):
+            if name in there:
+                raise RuleError(f"{written} is not filled: write {{{name}}}", *place)
+
+
+def _literal(name: str) -> str:
+    return f"for the text {{{name}}} itself write {{{{{name}}}}}"
 
 
 def guardrails_are_told_apart(tasks: Mapping[str, Task]) -> None:
@@ -164,7 +171,10 @@ def _schema(schema: Any, *place: str) -> None:
     try:
         schemas.check(schema)
     except schemas.BadSchemaError as error:
-        raise RuleError(str(error), *place, *error.place) from error
+        why = schema_words.meant(schema, error.place) or str(error)
+        raise RuleError(why, *place, *error.place) from error
+    for at, why in schema_words.unknown(schema):
+        raise RuleError(why, *place, *at)
 
 
 def _default_fits(inputs: dict[str, Any], name: str, schema: Any) -> None:
@@ -179,18 +189,17 @@ def tools_are_allowed(
 ) -> None:
     """Have the deployment know every tool."""
     for name, agent in agents.items():
-        known(agent.tools, allowed, _not_allowed("tool", allowed), "agents", name, "tools")
+        known(agent.tools, sorted(allowed), _not_allowed("tool"), "agents", name, "tools")
     for name, task in tasks.items():
-        known(task.tools or (), allowed, _not_allowed("tool", allowed), "tasks", name, "tools")
+        known(task.tools or (), sorted(allowed), _not_allowed("tool"), "tasks", name, "tools")
 
 
 def guardrails_are_allowed(tasks: Mapping[str, Task], allowed: Collection[str]) -> None:
     """Have the deployment know every guardrail that is a name."""
     for name, task in tasks.items():
         names = [rule for rule in task.guardrails if GUARDRAIL_NAME.fullmatch(rule)]
-        known(names, allowed, _not_allowed("guardrail", allowed), "tasks", name, "guardrails")
+        known(names, sorted(allowed), _not_allowed("guardrail"), "tasks", name, "guardrails")
 
 
-def _not_allowed(what: str, allowed: Collection[str]) -> str:
-    there = ", ".join(sorted(allowed))
-    return f"no such {what} in crews/allow_list.py (there are: {there}; docs/crews.md says how to add one)"
+def _not_allowed(what: str) -> str:
+    return f"no such {what} in crews/allow_list.py (docs/crews.md says how to add one)"

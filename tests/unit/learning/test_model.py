@@ -71,7 +71,7 @@ def test_what_is_learnt_on_a_model_is_in_the_next_one(model: Model):
 DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no object": list,
     "nothing": lambda _: {},
-    "another schema": lambda data: {**data, "schema": 2},
+    "another schema": lambda data: {**data, "schema": 1},
     "a name more": lambda data: {**data, "more": 1},
     "a name less": lambda data: {name: data[name] for name in data if name != "idf"},
     "a flag for a number": lambda data: {**data, "seen": True},
@@ -103,3 +103,14 @@ def test_every_array_must_be_one_of_its_type_and_not_cut_short(model: Model, nam
     for wrong in (data[name].tolist(), data[name].astype(other), data[name][None], data[name][:-1]):
         with pytest.raises(DamagedModelError):
             restored({**data, name: wrong})
+
+
+def test_what_is_known_of_sources_and_what_speaks_for_a_move_is_in_the_model():
+    learner = taught(300)
+    for number, (context, _) in enumerate(stream(30, seed=5)):
+        learner.learn(Pattern(context, f"zoo{number}", user("liar")))
+    model = restored(plain(learner.model(1)))
+    assert model.trust["sources"]["liar"] == [30, 30]
+    assert any(watch["runs"] for watch in model.runs)
+    assert Learner(model).model(1).trust == model.trust
+    assert Learner(model).model(1).runs == model.runs

@@ -1,5 +1,5 @@
 -- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash.
-local KEPT, BATCH, REMEMBERED, DAY_MS = 10000, 100, 64, 86400000
+local KEPT, BATCH, REMEMBERED = 10000, 100, 64
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
 local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',
   'error'}

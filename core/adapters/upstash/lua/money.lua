@@ -6,10 +6,13 @@ local HOUR_MS, SPEND_SECONDS, FOLDED = 3600000, 400 * 86400, '~'
 local NAMELESS = {FOLDED, FOLDED, FOLDED, FOLDED, FOLDED}
 
 -- added: sums (JSON text, or nothing yet) with more added, as JSON text
-local function added(before, more)
+--   facts    others to add, or nothing (core/costs/facts.py)
+local function added(before, more, facts)
   local total, parts = cjson.decode(before or '{}'), {}
-  for name, value in pairs(more) do
-    total[name] = (total[name] or 0) + value
+  for _, sums in ipairs({more, facts}) do
+    for name, value in pairs(sums) do
+      total[name] = (total[name] or 0) + value
+    end
   end
   for name, value in pairs(total) do
     push(parts, '"' .. name .. '":' .. int_str(value)) -- guard: all digits
@@ -57,7 +60,8 @@ local function field_of(rollup, prefix, cell)
   return field
 end
 
--- add_to: add calls, each with `used` and `cell`, to a roll-up
+-- add_to: add calls, each with `used` and `cell`, to a roll-up; that of a day, without a prefix, has their
+-- facts as well
 local function add_to(key, most, prefix, calls)
   local fields, written = {}, {}
   for _, call in ipairs(calls) do
@@ -67,7 +71,8 @@ local function add_to(key, most, prefix, calls)
   local rollup = {key = key, most = most, known = read(key, fields)}
   for _, call in ipairs(calls) do
     local field = field_of(rollup, prefix, call.cell)
-    rollup.known[field] = added(rollup.known[field], call.used) -- guard: the calls before
+    local facts = prefix == '' and call.facts or nil
+    rollup.known[field] = added(rollup.known[field], call.used, facts) -- guard: the calls before
   end
   for field, sums in pairs(rollup.known) do
     push(written, field, sums)
@@ -77,7 +82,7 @@ local function add_to(key, most, prefix, calls)
   end
 end
 
--- spend: add calls, each with `used` and `cell`, to the roll-ups of an hour, which is counted from 1970.
+-- spend: add calls, each with `used`, `cell` and perhaps `facts`, to the roll-ups of an hour, which is counted from 1970.
 --   returns  false if the caller's clock is more than a day from that hour
 local function spend(hour, calls)
   local day = math.floor(hour / 24) - args.day + 2

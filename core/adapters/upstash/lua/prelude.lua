@@ -10,6 +10,7 @@ for i = 3, FIRST_EVENT - 1 do
   TEXTS[#TEXTS + 1] = ARGV[i]
 end
 local CHUNK = 2000 -- values in one command: `unpack` takes some 8,000
+local DAY_MS = 86400000
 
 -- The one place where a clock is read: leases are Redis' own time, so no worker's clock matters.
 local function now_us()

@@ -1,29 +1,65 @@
--- record_usage: count calls that were made elsewhere in the roll-ups of their hours, each once by its id.
+-- record_usage: count calls that were made elsewhere in the roll-ups of their hours, and in the budgets of
+-- the windows in which they were made, each once by its id. None is refused: the money is gone.
 -- Ids are kept by the month in which they came, so two hashes tell what came within the last month:
 -- id -> digest of the call, then that of its batch.
---   args     calls: list of {id, hour (since 1970), cell, used, digest}, all of args.day; batch: its digest
---   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes
-local MONTHS_SECONDS = 63 * 86400
+--   args     calls: list of {id, quarter (of an hour, since 1970), cell, used, facts, digest}, all of
+--            args.day; batch: its digest
+--   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes.
+--            Then the events that tell how much of budgets is spent
+local MONTHS_SECONDS, QUARTER_MS = 63 * 86400, 900000 -- the clocks of all time zones are quarters apart
 local ids = {}
 for i, call in ipairs(args.calls) do
   ids[i] = call.id
 end
 local earlier = redis.call('HMGET', LAST_MONTH_IDS, unpack(ids))
 local lately = redis.call('HMGET', THIS_MONTH_IDS, unpack(ids))
-local fates, new, sums, by_hour = {}, {}, {}, {}
+local fates, new, sums, by_hour, costs = {}, {}, {}, {}, {}
 
--- summed: add a call to those of its hour and cell
+-- summed: add a call to those of its hour and cell, and its cost to that of its quarter and cell
 local function summed(call)
-  local key = int_str(call.hour) .. '|' .. table.concat(call.cell, '|')
-  local sum = sums[key]
+  local hour, cell = math.floor(call.quarter / 4), table.concat(call.cell, '|')
+  local key, quarter = int_str(hour) .. '|' .. cell, int_str(call.quarter) .. '|' .. cell
+  local sum, cost = sums[key], costs[quarter]
+  if not cost then
+    cost = {cell = call.cell, at = call.quarter * QUARTER_MS, nanodollars = 0}
+    costs[quarter] = cost
+  end
+  cost.nanodollars = cost.nanodollars + (call.used.cost_nanodollars or 0)
   if not sum then
-    sums[key], by_hour[call.hour] = call, by_hour[call.hour] or {}
-    push(by_hour[call.hour], call)
+    sums[key], by_hour[hour] = call, by_hour[hour] or {}
+    push(by_hour[hour], call)
     return
   end
-  for name, value in pairs(call.used) do
-    sum.used[name] = (sum.used[name] or 0) + value
+  for _, part in ipairs({'used', 'facts'}) do
+    for name, value in pairs(call[part]) do
+      sum[part][name] = (sum[part][name] or 0) + value
+    end
   end
+end
+
+-- spend_budgets: count what was spent in the budgets that it counts in; the events that tell of it
+local function spend_budgets()
+  local budgets, zone = budgets_of()
+  local accounts, places, alerts = {}, {}, {}
+  for _, cost in pairs(#budgets > 0 and costs or {}) do
+    for _, account in ipairs(accounts_of(budgets, zone, cost)) do
+      account.nanodollars = cost.nanodollars
+      push(accounts, account)
+      push(places, account.place)
+    end
+  end
+  local found, now = states_of(places), now_ms()
+  for _, account in ipairs(accounts) do
+    local where, field = unpack(account.place)
+    local state = found[where] and found[where][field]
+    if state then
+      state.spent = state.spent + account.nanodollars -- guard: spent elsewhere
+      state.limit, state.alerts = account.budget.limit, account.budget.alerts
+      tell_alerts(alerts, field, state, now)
+    end
+  end
+  keep_states(found)
+  return alerts
 end
 
 -- fate_of: what is told of a call whose id stands for `known`
@@ -45,11 +81,13 @@ for i, call in ipairs(args.calls) do
     summed(call)
   end
 end
+local alerts = {}
 if #new > 0 then
   for hour, calls in pairs(by_hour) do
     spend(hour, calls)
   end
+  alerts = spend_budgets()
   redis.call('HSET', THIS_MONTH_IDS, unpack(new))
   redis.call('EXPIRE', THIS_MONTH_IDS, MONTHS_SECONDS)
 end
-return fates
+return {fates, alerts}

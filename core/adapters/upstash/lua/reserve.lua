@@ -1,74 +1,10 @@
 -- reserve: hold the bound of a model call in every budget that it counts in, or in none, once. Calls of
 -- one attempt may come out of order, so the numbers that were passed over are remembered as skipped.
---   args     call: {number, bound, cell}; least: what it costs at least (nano-dollars)
+--   args     call: {number, bound, cell}; least: what it costs at least (nano-dollars); prices: the version
+--            of the tenant's prices by which it is priced
 --   returns  {'ok'}, {'fenced'}, {'expired'}, {'not_found'}, {'wrong_clock'}; {'refused', verdict, budget, headroom,
 --            until_ms or ''} as core/costs/budget.py has them
 local RANK = {short = 1, held = 2, exhausted = 3, unpriced = 4}
-
--- date_of: year, month and day of a day counted from 1970; after
--- http://howardhinnant.github.io/date_algorithms.html#civil_from_days
-local function date_of(day)
-  local z = day + 719468
-  local era = math.floor(z / 146097)
-  local doe = z - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524)
-    - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
-  local month = mp < 10 and mp + 3 or mp - 9
-  return yoe + era * 400 + (month <= 2 and 1 or 0), month, doy - math.floor((153 * mp + 2) / 5) + 1
-end
-
-local function offset_at(zone, time)
-  local offset = zone.offsets[1][2]
-  for _, change in ipairs(zone.offsets) do
-    offset = change[1] <= time and change[2] or offset
-  end
-  return offset
-end
-
--- windows_at: the tenant's day and month at a time, and when each ends
-local function windows_at(zone, now)
-  local offset = offset_at(zone, now)
-  local day = math.floor((now + offset) / DAY_MS)
-  local year, month, of_month = date_of(day)
-  local _, _, beyond = date_of(day - of_month + 32) -- in the next month, on one of its first days
-  local function ends(local_day)
-    local at = local_day * DAY_MS
-    return at - offset_at(zone, at - offset)
-  end
-  return {
-    day = string.format('%04d-%02d-%02d', year, month, of_month),
-    month = string.format('%04d-%02d', year, month),
-    ends = {day = ends(day + 1), month = ends(day - of_month + 33 - beyond)},
-  }
-end
-
--- accounts_of: the budgets that a call counts in: list of {id, budget, place, window's end}
-local function accounts_of(call)
-  local stored, budgets, zone = redis.call('HGETALL', BUDGETS), {}, {offsets = {{0, 0}}}
-  for i = 1, #stored, 2 do
-    if stored[i] == '~zone' then
-      zone = cjson.decode(stored[i + 1])
-    else
-      push(budgets, {id = stored[i], budget = cjson.decode(stored[i + 1])})
-    end
-  end
-  local crew, _, agent, subject, model = unpack(call.cell)
-  local values = {tenant = '', crew = crew, agent = agent, subject = subject, model = model, flow = args.flow}
-  local windows, accounts = #budgets > 0 and windows_at(zone, now_ms()), {}
-  for _, each in ipairs(budgets) do
-    local scope, name, window = each.budget.scope, each.budget.name, each.budget.window
-    local value = values[scope]
-    if scope == 'tenant' or name == '*' or name == value then
-      each.place = window == 'flow' and {'flow', 'budget:' .. each.id}
-        or {windows.month, table.concat({each.id, windows[window], value}, '|')}
-      each.ends = windows.ends[window]
-      push(accounts, each) -- guard: every budget
-    end
-  end
-  return accounts
-end
 
 -- verdict_of: what a hard budget says to a call; nothing if it has room
 local function verdict_of(left, free, bound, least)
@@ -106,7 +42,12 @@ end
 --   fields   of the flow's hash that are to be written
 --   returns  why that is not possible, or nothing
 local function hold(call, fields)
-  local accounts, places = accounts_of(call), {}
+  local budgets, zone, prices = budgets_of()
+  local places = {}
+  if prices ~= args.prices then -- guard: by the tenant's prices
+    return {'refused', 'repriced', '', '0', ''}
+  end
+  local accounts = accounts_of(budgets, zone, {cell = call.cell, flow = args.flow, at = now_ms()})
   if #accounts == 0 then
     return nil
   end

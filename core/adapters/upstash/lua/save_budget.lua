@@ -8,20 +8,12 @@ if not args.definition then
     return {'not_found'}
   end
 elseif not known and args.name ~= '~zone'
-  and redis.call('HLEN', BUDGETS) - redis.call('HEXISTS', BUDGETS, '~zone') >= args.most
+  and redis.call('HLEN', BUDGETS) - redis.call('HEXISTS', BUDGETS, '~zone')
+    - redis.call('HEXISTS', BUDGETS, '~prices') >= args.most
 then
   return {'too_many'}
 else
   redis.call('HSET', BUDGETS, args.name, args.definition)
 end
-local now, due = now_ms(), {}
-for _, flow in ipairs(redis.call('SMEMBERS', BUDGET_WAITS)) do
-  push(due, int_str(now), flow)
-end
-for i = 1, #due, CHUNK do
-  redis.call('ZADD', DUE, 'XX', 'LT', unpack(due, i, math.min(i + CHUNK - 1, #due)))
-end
-if #due > 0 then -- guard: what waits is due
-  redis.call('ZADD', INDEX, 'LT', int_str(now), args.tenant)
-end
+wake_waiting()
 return {'ok'}

@@ -1,7 +1,7 @@
 -- settle: count what a reserved call consumed, once. One that is not under way any more was
 -- settled before, or lost with its step or its flow; what it consumed counts in place of its bound then,
 -- once, and nothing else of a late answer does. An ended flow gets a new version for it, and no event.
---   args     used: sums
+--   args     used: sums; facts: of the call, for the day's
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local field = 'step:' .. args.step
 
@@ -13,7 +13,7 @@ local function correct_lost(flow, step)
   for name, value in pairs(lost and lost.used or {}) do
     more[name] = (more[name] or 0) - value
   end
-  if not lost or not spend(lost.hour, {{cell = lost.cell, used = more}}) then
+  if not lost or not spend(lost.hour, {{cell = lost.cell, used = more, facts = args.facts}}) then
     return
   end
   step.lost[args.call_id] = nil -- guard: corrected once
@@ -42,7 +42,7 @@ if not call then
   return {ours and 'ok' or 'fenced'}
 end
 local now, plan, changes, fields = now_ms(), plan_of(flow.plan), {}, {}
-call.used = args.used
+call.used, call.facts = args.used, args.facts
 if not charge(flow, now, {call}, changes, fields) then
   return {'wrong_clock'}
 end

@@ -1,9 +1,9 @@
-"""What pydantic finds wrong with a body or a parameter, in our own words: which field, and why.
+"""What pydantic finds wrong with a body, a parameter or a crew's file, in our own words.
 
 Pydantic's texts speak of Python's types, and some repeat the input.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from core.errors import InvalidInputError
@@ -24,12 +24,14 @@ WORDS: Mapping[str, str] = {
     "model_type": OBJECT,
     "model_attributes_type": OBJECT,
     "list_type": "must be a list",
+    "float_type": "must be a number",
     "none_required": "must be null",
     "string_too_short": "must have {min_length} characters or more",
     "string_too_long": "must have {max_length} characters at most",
     "too_short": "must have {min_length} members or more",
     "too_long": "must have {max_length} members at most",
     "string_pattern_mismatch": "must match {pattern}",
+    "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
     "literal_error": "must be {expected}",
@@ -42,11 +44,25 @@ OTHER = "does not fit"
 
 def invalid(message: str, errors: Iterable[Mapping[str, Any]]) -> InvalidInputError:
     """Return pydantic's errors as one of ours, which says nothing of what the fields held."""
-    return InvalidInputError(message, ((_pointer(e["loc"]), _words(e)) for e in errors))
+    return InvalidInputError(message, ((_pointer(e["loc"]), words(e)) for e in errors))
 
 
-def _words(error: Mapping[str, Any]) -> str:
+def words(error: Mapping[str, Any]) -> str:
+    """Return what is wrong; of a member that is unknown, with those that are `there`."""
+    if "there" in error:
+        return f"is unknown; {choice(error['loc'][-1], error['there'])}"
+    if error.get("ctx", {}).get("min_length") == 1:
+        return "must not be empty"
     return WORDS.get(error["type"], OTHER).format_map(error.get("ctx", {}))
+
+
+def choice(name: object, there: Collection[str]) -> str:
+    """Return which of what is there may have been meant by a name that is not, and all there is."""
+    from difflib import get_close_matches  # noqa: PLC0415 -- takes 5 ms of a cold start
+
+    close = get_close_matches(str(name)[:64], there, 1)
+    listed = f"here are: {', '.join(there) or 'none'}"
+    return f"did you mean {close[0]}? T{listed}" if close else f"t{listed}"
 
 
 def _pointer(location: Iterable[str | int]) -> str:

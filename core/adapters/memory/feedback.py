@@ -1,0 +1,102 @@
+"""FeedbackLog in memory."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from core.errors import ConflictError
+from core.learning.feedback import MOST_TASKS, MOST_WAITING, Entry, Feedback
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Task:
+    """The log of one task; `new_at` is since when there is new feedback, `leased` until when it is taken."""
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    ids: set[str] = field(default_factory=set[str])
+    last: int = 0
+    floor: int = 0
+    to_forget: set[str] = field(default_factory=set[str])
+    due_ms: float | None = None
+
+    def append(self, feedback: Feedback | None) -> None:
+        self.last += 1
+        self.entries.append(Entry(self.last, feedback))
+
+
+class MemoryFeedbackLog:
+    """FeedbackLog of one process."""
+
+    def __init__(self, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
+        self._tasks: dict[Key, _Task] = {}
+        self._now_ms = now_ms
+
+    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
+        """Append what is new."""
+        there = self._tasks.get((tenant, task)) or _Task()
+        known = {one.id for one in given} & there.ids
+        new = {one.id: one for one in given if one.id not in known}
+        if len(there.entries) + len(new) > MOST_WAITING:
+            raise ConflictError(
+                "too much feedback of this task waits to be learnt; try again later"
+            )
+        if (tenant, task) not in self._tasks and len(await self.tasks(tenant)) >= MOST_TASKS:
+            raise ConflictError(f"a tenant has at most {MOST_TASKS} tasks")
+        self._tasks[tenant, task] = there
+        for feedback in new.values():
+            there.append(feedback)
+            there.ids.add(feedback.id)
+        if new and there.due_ms is None:
+            there.due_ms = self._now_ms()
+        return known
+
+    async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
+        return [one for one in self._task(tenant, task).entries if one.number > number][:limit]
+
+    async def trim(self, tenant: str, task: str, through: int) -> None:
+        there = self._task(tenant, task)
+        there.entries = [one for one in there.entries if one.number > through]
+        there.due_ms = self._now_ms() if there.entries or there.to_forget else None
+
+    async def forget(self, tenant: str, task: str, subject: str | None) -> None:
+        there = self._task(tenant, task)
+        there.entries = [
+            one
+            for one in there.entries
+            if one.feedback and subject is not None and one.feedback.subject != subject
+        ]
+        there.append(None)
+        if subject is not None:
+            there.to_forget.add(subject)
+            there.due_ms = 0
+
+    async def to_forget(self, tenant: str, task: str) -> set[str]:
+        return set(self._task(tenant, task).to_forget)
+
+    async def forgotten(self, tenant: str, task: str, subjects: Iterable[str]) -> None:
+        there = self._task(tenant, task)
+        there.to_forget -= set(subjects)
+        there.append(None)
+
+    async def floor(self, tenant: str, task: str) -> int:
+        return self._task(tenant, task).floor
+
+    async def raise_floor(self, tenant: str, task: str, sequence: int) -> None:
+        there = self._task(tenant, task)
+        there.floor = max(there.floor, sequence)
+
+    async def tasks(self, tenant: str) -> list[str]:
+        return sorted(task for owner, task in self._tasks if owner == tenant)
+
+    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
+        now = self._now_ms()
+        for key, there in self._tasks.items():
+            if there.due_ms is not None and there.due_ms + delay_ms <= now:
+                there.due_ms = now + lease_ms - delay_ms
+                return key
+        return None
+
+    def _task(self, tenant: str, task: str) -> _Task:
+        return self._tasks.setdefault((tenant, task), _Task())

@@ -1,0 +1,94 @@
+"""Tenant prices: what a tenant agreed on with providers, by model and from a day on.
+
+They stand in front of the price lists. A process keeps those of each tenant with the version it read,
+and hears when it prices a call by an older one: reserving money says so (`Verdict.REPRICED`).
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.costs.model_names import split_name
+from core.costs.price_lists import Variant, entry_rates
+from core.costs.prices import PriceBook
+from core.costs.rates import Rates
+from core.costs.rollup import day_of
+
+MOST_PRICES = 500  # of a tenant; a model counts once for each day from which it has others
+TOO_MANY_PRICES = f"a tenant has {MOST_PRICES} prices at most"
+ALWAYS = ""  # the first day of prices that hold from the beginning
+SOURCE = "the tenant's own prices"
+_KNOWN_TENANTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """An entry of a price list (`core.costs.price_lists`) that holds from a day (UTC) on.
+
+    `model` is a name as `split_name` tells it.
+    """
+
+    model: str
+    since: str
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPrices:
+    """All prices of a tenant, in order of model and day; `version` changes with any of them."""
+
+    version: int = 0
+    prices: tuple[Price, ...] = ()
+
+
+class TenantPriceBook:
+    """PriceBook with a tenant's own prices in front of another book."""
+
+    def __init__(self, book: PriceBook, prices: Iterable[Price]) -> None:
+        self._book, self._of = book, dict[str, list[Price]]()
+        for price in sorted(prices, key=lambda each: each.since):
+            self._of.setdefault(price.model, []).append(price)
+
+    def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
+        """Return the tenant's prices of a model; those of a model that it is the same as."""
+        name = split_name(model)
+        entry = self._entry(str(name), at_ms) or self._entry(str(name.anywhere), at_ms)
+        if entry is None:
+            return self._book.rates(model, at_ms, variant)
+        if "same_as" in entry:  # of the book: a price is not followed to another of the tenant's
+            return self._book.rates(entry["same_as"], at_ms, variant)
+        return entry_rates(entry, SOURCE, variant)
+
+    def _entry(self, name: str, at_ms: int) -> Mapping[str, Any] | None:
+        if not (prices := self._of.get(name)):
+            return None
+        day = day_of(at_ms)
+        begun = [price.entry for price in prices if price.since <= day]
+        return begun[-1] if begun else None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBook:
+    """A tenant's prices as a process knows them, and which version of them these are."""
+
+    version: int
+    book: PriceBook
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPrices:
+    """The prices of all tenants that a process has heard of; of others it knows the lists' only."""
+
+    lists: PriceBook
+    _books: OrderedDict[str, KnownBook] = field(default_factory=OrderedDict[str, KnownBook])
+
+    def of(self, tenant: str) -> KnownBook:
+        """Return a tenant's prices, of version 0 where none were learnt."""
+        return self._books.get(tenant) or KnownBook(0, self.lists)
+
+    def learn(self, tenant: str, told: TenantPrices) -> None:
+        """Take the prices of a tenant as they are now; of too many tenants the first is forgotten."""
+        self._books[tenant] = KnownBook(told.version, TenantPriceBook(self.lists, told.prices))
+        if len(self._books) > _KNOWN_TENANTS:
+            self._books.popitem(last=False)

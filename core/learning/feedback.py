@@ -1,0 +1,133 @@
+"""Feedback as it is kept, in Redis first and then in segments, and the port of the first.
+
+Each task of a tenant has a log of feedback, numbered 1, 2, 3 and never again: a model knows all up to
+its position, and a process reads what came after, in one command, beside each answer. Numbers that
+are missing in what it reads were moved to a segment, or taken away: then it looks at the pointer.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from core.json_text import compact, compact_bytes
+from core.learning import checks
+from core.learning.context import leaves
+from core.learning.patterns import Kind, Pattern, Source
+
+MOST_WAITING = 20_000  # feedback of a task that is in no segment yet; more is refused for a while
+MOST_TASKS = 1_000  # of a tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What somebody said: in this context, this action was right, or (`right` false) wrong.
+
+    Its `id` is its sender's, and counts once. `subject` is who said it.
+    """
+
+    id: str
+    context: Mapping[str, Any]
+    action: str
+    subject: str
+    right: bool = True
+    kind: Kind = Kind.USER
+    confidence: float = 1.0
+    at_ms: int = 0
+
+    @property
+    def pattern(self) -> Pattern:
+        """What a learner takes. Raises InvalidInputError for what cannot be kept."""
+        source = Source(self.kind, self.subject)
+        return Pattern(self.context, self.action, source, self.confidence, self.at_ms / 1000)
+
+    def check(self) -> None:
+        """Raise InvalidInputError for what cannot be kept."""
+        leaves(self.context)
+        _ = self.pattern
+
+    def to_json(self) -> str:
+        """Return it as one line."""
+        return compact(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A feedback under its number; None: something was taken away here."""
+
+    number: int
+    feedback: Feedback | None
+
+
+class FeedbackLog(Protocol):
+    """Port: the feedback of tasks that is in no segment yet. Methods raise UnavailableError."""
+
+    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
+        """Append feedback; return the ids that were there before, which are not added again.
+
+        An id is remembered for a month at least. Raises ConflictError where a task would have more than
+        MOST_WAITING, or a tenant more than MOST_TASKS tasks: nothing is added then.
+        """
+        ...
+
+    async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
+        """Return at most `limit` entries after a number: one command."""
+        ...
+
+    async def trim(self, tenant: str, task: str, through: int) -> None:
+        """Remove what is in a segment now: all up to a number."""
+        ...
+
+    async def forget(self, tenant: str, task: str, subject: str | None) -> None:
+        """Remove a subject's feedback (None: everybody's), and write down that it is to be forgotten."""
+        ...
+
+    async def to_forget(self, tenant: str, task: str) -> set[str]:
+        """Return the subjects that are to be forgotten by segments and models."""
+        ...
+
+    async def forgotten(self, tenant: str, task: str, subjects: Iterable[str]) -> None:
+        """Take subjects off that list; tell all readers that something was taken away."""
+        ...
+
+    async def floor(self, tenant: str, task: str) -> int:
+        """Return the highest sequence that a pointer of this task has had."""
+        ...
+
+    async def raise_floor(self, tenant: str, task: str, sequence: int) -> None:
+        """Write down that a pointer has had this sequence."""
+        ...
+
+    async def tasks(self, tenant: str) -> list[str]:
+        """Return the tasks of which there was ever feedback."""
+        ...
+
+    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
+        """Return a (tenant, task) that has had new feedback for `delay_ms`, and is nobody else's now."""
+        ...
+
+
+def feedback_of(value: Any) -> Feedback:
+    """Return the feedback of an object as `to_json` makes it. Raises ValueError."""
+    found = checks.members(value, set(Feedback.__slots__))
+    for name in ("id", "action", "subject", "kind"):
+        checks.text(found[name])
+    checks.by_text(found["context"])
+    checks.numbers([found["confidence"]])
+    checks.whole(found["at_ms"])
+    checks.need(type(found["right"]) is bool)
+    kind: Any = Kind(found["kind"])
+    return Feedback(**found | {"kind": kind})
+
+
+def lines(entries: Iterable[Entry]) -> bytes:
+    """Return entries as a segment has them, one a line; what was taken away is left out."""
+    rows = (compact_bytes([one.number, asdict(one.feedback)]) for one in entries if one.feedback)
+    return b"".join(row + b"\n" for row in rows)
+
+
+def entries_of(data: bytes) -> Iterator[Entry]:
+    """Yield the entries of a segment. Raises ValueError."""
+    for line in data.splitlines():
+        number, feedback = json.loads(line)
+        yield Entry(checks.whole(number), feedback_of(feedback))

@@ -1,0 +1,166 @@
+"""The model store: what learning keeps in the object store, one folder a task, every object sealed.
+
+    learning/TASK/pointer                          what there is, and which model answers (`pointer`)
+    learning/TASK/models/VERSION                   a model; never written twice
+    learning/TASK/segments/GENERATION/NAME         feedback, a JSON object a line; never written twice
+
+An object is read whole, within its limit, and its seal is checked before anything else is done with it.
+A change is what is new, then the pointer by compare-and-set: whoever is killed before that has changed
+nothing, and of two who change a task at once the second is told. Methods block no event loop.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core import cpu
+from core.blobs import BlobStore, VersionedBlob, in_thread
+from core.errors import CrewlineError, NotFoundError, TooLargeError, UnavailableError
+from core.learning import model_file, pointer
+from core.learning.model import Model
+from core.learning.pointer import Pointer, Segment, UnreadablePointerError
+from core.learning.seals import Label, SealKeys, UnsealedError
+from core.learning.stored import DamagedModelError
+
+SEGMENT_BYTES = 8 << 20
+SEAL_BYTES = 1024
+BINARY = "application/octet-stream"
+
+
+class UntrustedError(CrewlineError):
+    """An object is damaged, or not sealed by us as what it is said to be; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPointer:
+    """A pointer, and the ETag of its object; None where there is none yet."""
+
+    pointer: Pointer
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """Models, pointers and feedback segments of tenants. `blobs` is asked for at the first call.
+
+    Methods raise UnavailableError where the object store does not answer.
+    """
+
+    blobs: Callable[[], BlobStore]
+    keys: SealKeys
+
+    async def pointer(
+        self, tenant: str, task: str, etag: str | None = None
+    ) -> StoredPointer | None:
+        """Return a task's pointer; None where it still has this `etag`.
+
+        A task that has none has the first one, of nothing. Raises UntrustedError.
+        """
+        label = Label("pointer", tenant, task)
+        try:
+            found = await self._read(label, pointer.MOST_BYTES, etag)
+        except NotFoundError:
+            return StoredPointer(Pointer(), None)
+        if found is None:
+            return None
+        data = self._opened(label, found.data)
+        try:
+            return StoredPointer(pointer.from_bytes(data), found.etag)
+        except UnreadablePointerError as error:
+            raise UntrustedError(str(error)) from error
+
+    async def publish(self, tenant: str, task: str, new: Pointer, etag: str | None) -> str:
+        """Write a pointer in the place of the one that has this `etag`; return its own.
+
+        Raises ConflictError where somebody else has changed it since.
+        """
+        label = Label("pointer", tenant, task)
+        data = self.keys.seal(label, new.to_bytes())
+        return await in_thread(self.blobs().swap, tenant, _place(label), data, BINARY, etag)
+
+    async def model(self, tenant: str, task: str, version: int) -> Model:
+        """Return a model. Raises UntrustedError, NotFoundError."""
+        label = Label("model", tenant, task, str(version))
+        sealed = await self._data(label, model_file.MAX_FILE_BYTES)
+
+        def unpacked(data: bytes) -> Model:
+            model = model_file.from_bytes(self.keys.open(label, data))
+            if model.version != version:
+                raise DamagedModelError(f"the model is damaged: it says that it is {model.version}")
+            return model
+
+        try:
+            return await cpu.run(tenant, unpacked, sealed)
+        except (UnsealedError, DamagedModelError) as error:
+            raise UntrustedError(f"{_named(label)} is refused: {error}") from error
+
+    async def save_model(self, tenant: str, task: str, model: Model) -> None:
+        """Store a model under its version."""
+        label = Label("model", tenant, task, str(model.version))
+        data = await cpu.run(
+            tenant, lambda one: self.keys.seal(label, model_file.to_bytes(one)), model
+        )
+        await in_thread(self.blobs().put, tenant, _place(label), data, BINARY)
+
+    async def delete_model(self, tenant: str, task: str, version: int) -> None:
+        """Remove a model."""
+        place = _place(Label("model", tenant, task, str(version)))
+        await in_thread(self.blobs().delete, tenant, place)
+
+    async def segment(self, tenant: str, task: str, segment: Segment) -> bytes:
+        """Return the lines of a segment. Raises UntrustedError, NotFoundError."""
+        label = Label("segment", tenant, task, segment.name)
+        return self._opened(label, await self._data(label, segment.size_bytes))
+
+    async def save_segment(
+        self, tenant: str, task: str, lines: bytes, *, generation: int, first: int, last: int
+    ) -> Segment:
+        """Store feedback from number `first` to `last`; return what the pointer is to name."""
+        name = f"{generation}/{first}-{last}-{secrets.token_hex(4)}"
+        label = Label("segment", tenant, task, name)
+        data = self.keys.seal(label, lines)
+        await in_thread(self.blobs().put, tenant, _place(label), data, BINARY)
+        return Segment(name, first, last, len(lines))
+
+    async def delete_segment(self, tenant: str, task: str, segment: Segment) -> None:
+        """Remove a segment."""
+        place = _place(Label("segment", tenant, task, segment.name))
+        await in_thread(self.blobs().delete, tenant, place)
+
+    async def delete_segments(self, tenant: str, task: str, generation: int) -> None:
+        """Remove all segments of a generation, those that no pointer names with them."""
+        prefix = _object(task, f"segments/{generation}/")
+        await in_thread(self.blobs().delete_all, tenant, prefix)
+
+    async def _data(self, label: Label, most_bytes: int) -> bytes:
+        found = await self._read(label, most_bytes)
+        if found is None:  # only where an ETag is named
+            raise UnavailableError("the object store does not answer")
+        return found.data
+
+    async def _read(
+        self, label: Label, most_bytes: int, etag: str | None = None
+    ) -> VersionedBlob | None:
+        most = most_bytes + SEAL_BYTES
+        try:
+            return await in_thread(self.blobs().read, label.tenant, _place(label), most, etag)
+        except TooLargeError as error:
+            raise UntrustedError(f"{_named(label)} is refused: {error}") from error
+
+    def _opened(self, label: Label, sealed: bytes) -> bytes:
+        try:
+            return self.keys.open(label, sealed)
+        except UnsealedError as error:
+            raise UntrustedError(f"{_named(label)} is refused: {error}") from error
+
+
+def _named(label: Label) -> str:
+    return f"{label.kind} {label.name}".strip()
+
+
+def _place(label: Label) -> str:
+    return _object(label.task, f"{label.kind}s/{label.name}" if label.name else label.kind)
+
+
+def _object(task: str, name: str) -> str:
+    return f"learning/{task}/{name}"

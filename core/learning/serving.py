@@ -1,0 +1,172 @@
+"""Learners of this process: each is a model, and all feedback since, read beside each answer.
+
+A warm process asks for the pointer each 15 seconds, by a conditional GET, and for newer feedback each
+time, by one command of Redis. Whatever fails on the object store's side changes no answer: the last
+good model stays in use, and what is wrong is told as `degraded`, with every answer.
+
+An old pointer that somebody puts back has a lower sequence than the highest that was seen, which Redis
+remembers for all processes, and a process for itself.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
+
+from core import cpu
+from core.config import SettingsError
+from core.errors import NotFoundError, UnavailableError
+from core.learning.feedback import Entry, FeedbackLog, entries_of
+from core.learning.learner import Learner
+from core.learning.model_store import ModelStore, UntrustedError
+from core.learning.pointer import Pointer, Segment
+from core.learning.replay import learn
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 15.0
+READ = 500  # entries of one command
+MOST_BYTES = 512 << 20  # of all learners of a process
+FAULTS = (UntrustedError, UnavailableError, NotFoundError, SettingsError)
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Served:
+    """A learner that answers, the pointer it comes from, and the last feedback it has learnt.
+
+    `degraded` says why it may be older than it should be; empty where all is well.
+    """
+
+    learner: Learner = field(default_factory=Learner)
+    pointer: Pointer = field(default_factory=Pointer)
+    etag: str | None = None
+    position: int = 0
+    checked_at: float = -math.inf
+    degraded: str = ""
+
+
+class Learners:
+    """The learners of a process, those that were used last. `clock` returns seconds, ever more."""
+
+    def __init__(
+        self, store: ModelStore, feedback: FeedbackLog, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store, self._log, self._clock = store, feedback, clock
+        self._served: OrderedDict[Key, Served] = OrderedDict()
+        self._locks = WeakValueDictionary[Key, asyncio.Lock]()
+
+    def lock(self, tenant: str, task: str) -> asyncio.Lock:
+        """Return what is held while a task's learner learns or answers."""
+        return self._locks.setdefault((tenant, task), asyncio.Lock())
+
+    async def current(self, tenant: str, task: str) -> Served:
+        """Return a learner that knows all feedback; call it with the task's lock held.
+
+        Raises UnavailableError where Redis does not answer.
+        """
+        served = self._served.setdefault((tenant, task), Served())
+        self._served.move_to_end((tenant, task))
+        if self._clock() - served.checked_at >= RECHECK_SECONDS:
+            await self._check(tenant, task, served)
+        while entries := await self._newer(tenant, task, served):
+            await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), entries)
+            served.position = entries[-1].number
+            if len(entries) < READ:
+                break
+        self._make_room()
+        return served
+
+    async def _newer(self, tenant: str, task: str, served: Served) -> list[Entry]:
+        """Return entries that are new; where some are missing, the pointer is looked at first."""
+        entries = await self._log.after(tenant, task, served.position, READ)
+        whole = all(one.feedback for one in entries) and (
+            not entries or entries[0].number == served.position + 1
+        )
+        if whole or served.checked_at == self._clock():
+            return entries
+        await self._check(tenant, task, served, anew=not all(one.feedback for one in entries))
+        return await self._log.after(tenant, task, served.position, READ)
+
+    async def _check(self, tenant: str, task: str, served: Served, *, anew: bool = False) -> None:
+        """Load what the pointer names, if it is another model; `anew`: in any case."""
+        served.checked_at, newest = self._clock(), None
+        try:
+            found = await self._store.pointer(tenant, task, None if anew else served.etag)
+            pointer = served.pointer if found is None else found.pointer
+            newest = await self._require_newest(tenant, task, served, pointer)
+            if found is not None:
+                if anew or self._is_other(served, newest):
+                    await self._load(tenant, task, served, newest)
+                served.pointer, served.etag = newest, found.etag
+            served.degraded = ""
+        except FAULTS as error:
+            self._degrade(tenant, task, served, str(error))
+            if newest is not None and not served.learner.version:
+                await self._fall_back(tenant, task, served, newest)
+
+    async def _fall_back(self, tenant: str, task: str, served: Served, newest: Pointer) -> None:
+        """Load the newest of the earlier versions that can be, where there is no model at all."""
+        for earlier in sorted(newest.versions, key=lambda one: -one.version):
+            if earlier.version != newest.version:
+                with suppress(*FAULTS):
+                    await self._load(tenant, task, served, replace(newest, version=earlier.version))
+                    return
+
+    def _is_other(self, served: Served, found: Pointer) -> bool:
+        """Tell whether a model is named that the learner does not come from, or feedback it lacks."""
+        return (
+            found.version != served.learner.version
+            or found.generation != served.pointer.generation
+            or found.stored > served.position
+        )
+
+    async def _require_newest(
+        self, tenant: str, task: str, served: Served, found: Pointer
+    ) -> Pointer:
+        """Return the pointer. Raises UntrustedError for one that is older than one that was seen."""
+        floor = max(served.pointer.sequence, await self._log.floor(tenant, task))
+        if found.sequence < floor:
+            raise UntrustedError(f"pointer {found.sequence} is refused: there was {floor} before")
+        return found
+
+    async def _load(self, tenant: str, task: str, served: Served, found: Pointer) -> None:
+        """Put a learner of the pointer's model in place, and of the segments after it."""
+        model = await self._store.model(tenant, task, found.version) if found.version else None
+        learner = await cpu.run(tenant, Learner, model)
+        for segment in found.newer():
+            entries = await self._segment(tenant, task, segment)
+            new = [one for one in entries if one.number > found.position]
+            await cpu.run(tenant, lambda some, to=learner: learn(to, some), new)
+        served.learner = learner
+        served.position = max(found.position, found.stored)
+
+    async def _segment(self, tenant: str, task: str, segment: Segment) -> Iterable[Entry]:
+        data = await self._store.segment(tenant, task, segment)
+        try:
+            return await cpu.run(tenant, lambda text: list(entries_of(text)), data)
+        except ValueError as error:
+            raise UntrustedError(f"segment {segment.name} is damaged") from error
+
+    def _degrade(self, tenant: str, task: str, served: Served, why: str) -> None:
+        if served.degraded != why:
+            log.error(
+                "an older model stays in use", extra={"tenant": tenant, "task": task, "why": why}
+            )
+        served.degraded = why
+
+    def _make_room(self) -> None:
+        """Drop the learners that were used longest ago, but not the last one."""
+        sizes = {key: one.learner.size_bytes for key, one in self._served.items()}
+        total = sum(sizes.values())
+        for key in list(self._served)[:-1]:
+            if total <= MOST_BYTES:
+                return
+            total -= sizes[key]
+            del self._served[key]

@@ -1,0 +1,81 @@
+"""Prices over HTTP: what a tenant agreed on with providers; told, set and removed, by model."""
+
+from datetime import date
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import bootstrap
+from core.costs.model_names import split_name
+from core.costs.price_lists import check_price
+from core.costs.tenant_prices import ALWAYS, Price
+from core.errors import InvalidInputError, NothingThereError
+from core.identity import Principal
+from functions._http import apps, bodies
+
+BODY_BYTES = 16 * 1024
+HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
+
+
+async def price_list(_: Request, who: Principal) -> Response:
+    """Answer with all prices of the tenant."""
+    told = await bootstrap.budget_book().prices(who.tenant)
+    prices = [_public(price) for price in told.prices]
+    return JSONResponse({"prices": prices}, headers=HEADERS)
+
+
+async def price_state(request: Request, who: Principal) -> Response:
+    """Answer with the prices of one model, in order of the days from which they hold."""
+    model = _model(request)
+    told = await bootstrap.budget_book().prices(who.tenant)
+    prices = [_public(price) for price in told.prices if price.model == model]
+    if not prices:
+        raise NothingThereError("no prices of this model")
+    return JSONResponse({"prices": prices}, headers=HEADERS)
+
+
+async def price_put(request: Request, who: Principal) -> Response:
+    """Set what a model costs the tenant, from a day on; calls that are made from now on cost that."""
+    body = await bodies.read_json(request, BODY_BYTES)
+    if not isinstance(body, dict):
+        raise InvalidInputError("this price cannot be taken", {"": "must be an object"})
+    told = cast("dict[str, Any]", body)
+    entry = {name: value for name, value in told.items() if name != "from"}
+    since = _day(told.get("from"), "/from")
+    model, entry = check_price(request.path_params["model"], entry)
+    await bootstrap.budgets().save_price(who.tenant, Price(model, since, entry))
+    return await price_state(request, who)
+
+
+async def price_delete(request: Request, who: Principal) -> Response:
+    """Remove a model's prices, or with `from` the one that holds from that day on."""
+    apps.refuse_unknown_parameters(request, "from")
+    since = request.query_params.get("from")
+    if since is not None:
+        since = _day(since or None, "/query/from")
+    await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
+    return Response(status_code=204)
+
+
+def _model(request: Request) -> str:
+    return str(split_name(request.path_params["model"]))
+
+
+def _day(told: Any, pointer: str) -> str:
+    """Return a day as prices have it. Raises InvalidInputError."""
+    if told is None:
+        return ALWAYS
+    try:
+        day = date.fromisoformat(told) if isinstance(told, str) and len(told) == 10 else None  # noqa: PLR2004 -- YYYY-MM-DD
+    except ValueError:
+        day = None
+    if day is None:
+        raise InvalidInputError(
+            "this price cannot be taken", {pointer: "must be a day, such as 2026-11-25"}
+        )
+    return day.isoformat()
+
+
+def _public(price: Price) -> dict[str, Any]:
+    return {"model": price.model, "from": price.since or None, **price.entry}

@@ -1,0 +1,78 @@
+"""What a tenant agreed on with providers, and that no call is reserved by older prices."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from core.costs.budget import Verdict
+from core.costs.tenant_prices import ALWAYS, MOST_PRICES, Price, TenantPrices
+from core.crews.clock import now_ms
+from core.errors import ConflictError, NotFoundError
+from core.flows import Status
+from tests.contract.test_budget_book import begun, call
+from tests.contract.test_budgets import a_budget, limited, says
+from tests.fixtures_ports import Flows, due
+
+OURS = Price("openai/gpt-4o", ALWAYS, {"input": "2.1", "output": 8})
+LATER = Price("openai/gpt-4o", "2026-12-01", {"input": 2, "output": 7.5})
+NAMED = Price("azure/ours|eu", ALWAYS, {"same_as": "azure/gpt-4o"})
+
+
+async def test_prices_are_kept_as_they_were_given_and_have_a_version(flows: Flows):
+    assert await flows.budgets.prices(flows.tenant) == TenantPrices()
+    for price in (LATER, OURS, NAMED, OURS):
+        await flows.limits.save_price(flows.tenant, price)
+    assert await flows.budgets.prices(flows.tenant) == TenantPrices(4, (NAMED, OURS, LATER))
+    assert await flows.budgets.prices("somebody-else") == TenantPrices()
+    assert (await flows.limits.all(flows.tenant)).budgets == ()
+
+
+async def test_a_model_loses_the_price_of_a_day_or_all_of_them(flows: Flows):
+    for price in (LATER, OURS, NAMED):
+        await flows.limits.save_price(flows.tenant, price)
+    await flows.limits.delete_price(flows.tenant, OURS.model, ALWAYS)
+    assert (await flows.budgets.prices(flows.tenant)).prices == (NAMED, LATER)
+    await flows.limits.delete_price(flows.tenant, LATER.model)
+    assert (await flows.budgets.prices(flows.tenant)).prices == (NAMED,)
+    for since in (None, ALWAYS):
+        with pytest.raises(NotFoundError):
+            await flows.limits.delete_price(flows.tenant, LATER.model, since)
+
+
+async def test_a_tenant_has_a_bounded_number_of_prices(flows: Flows):
+    async with asyncio.TaskGroup() as group:
+        for n in range(MOST_PRICES):
+            price = Price(f"m{n}", ALWAYS, {"input": n})
+            group.create_task(flows.limits.save_price(flows.tenant, price))
+    with pytest.raises(ConflictError):
+        await flows.limits.save_price(flows.tenant, OURS)
+    await flows.limits.save_price(flows.tenant, Price("m0", ALWAYS, {"input": 1}))
+
+
+@pytest.mark.parametrize("limited_by", [[], [a_budget(1)]])
+async def test_a_call_that_is_priced_by_older_prices_is_not_reserved(flows: Flows, limited_by):
+    claim = await limited(flows, *limited_by)
+    await flows.limits.save_price(flows.tenant, OURS)
+    assert await says(flows, call(claim, 1)) is Verdict.REPRICED
+    assert await says(flows, replace(call(claim, 2), prices_version=1)) is None
+    await flows.limits.delete_price(flows.tenant, OURS.model)
+    assert await says(flows, replace(call(claim, 3), prices_version=1)) is Verdict.REPRICED
+
+
+async def test_a_call_that_was_reserved_is_not_refused_when_it_is_sent_again(flows: Flows):
+    claim = await begun(flows)
+    assert await says(flows, call(claim, 1)) is None
+    await flows.limits.save_price(flows.tenant, OURS)
+    assert await says(flows, call(claim, 1)) is None
+
+
+async def test_what_waits_for_money_is_looked_at_when_a_price_changes(flows: Flows):
+    await limited(flows, a_budget(0))
+    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 600_000}
+    await flows.ledger.transition(
+        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
+    )
+    assert await due(flows) == []
+    await flows.limits.save_price(flows.tenant, OURS)
+    assert await due(flows) == ["f1"]

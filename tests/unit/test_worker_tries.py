@@ -1,0 +1,37 @@
+"""What a worker records of attempts that fail: what they cost in vain."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from core.adapters.memory import MemoryFlows
+from core.costs.rollup import day_of
+from core.crews import step_runner
+from core.crews.clock import NoLimit
+from core.crews.crew_runner import Session, StepFailedError, StepTask
+from tests.worker_parts import CALL, Scripted, a_crew, a_worker, launched
+
+
+async def test_what_a_failed_attempt_cost_in_vain_is_recorded_with_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    tries = itertools.count()
+
+    def fails_once(_work: StepTask, _session: Session) -> Any:
+        if next(tries) == 0:
+            raise StepFailedError("a tool broke")
+
+    monkeypatch.setattr(step_runner, "RETRY_SECONDS", 0.01)
+    memory = MemoryFlows()
+    await launched(memory, a_crew({"two": {"retries": 1}}))
+    await a_worker(memory, Scripted(two=fails_once)).run_flow("t", "f", NoLimit())
+    cells = memory.spending("t", [day_of(memory.now_ms())], hours=False)
+    facts = {cell.task: cell.facts for cell in cells}
+    assert facts["one"] == {"tries": 1}
+    assert facts["two"] == {
+        "tries": 2,
+        "tries_again": 1,
+        "wasted_retry_n": 1,
+        "wasted_retry_cost": CALL.cost_nanodollars,
+    }
