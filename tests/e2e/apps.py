@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from core import bootstrap
-from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows, MemoryUsageBook
+from core.adapters.memory import (
+    MemoryBlobs,
+    MemoryBudgetBook,
+    MemoryFlows,
+    MemoryTrials,
+    MemoryUsageBook,
+)
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
@@ -82,6 +88,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         budget_book=MemoryBudgetBook(app.flows),
         budgets=MemoryBudgetBook(app.flows),
         usage_book=MemoryUsageBook(app.flows),
+        trials=MemoryTrials(app.flows),
         wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),
