@@ -37,7 +37,6 @@ from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
 from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
 from core.crews.clock import NoLimit  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
-from core.crews.lessons import NoLessons  # noqa: E402
 from core.crews.step_runner import StepRunner  # noqa: E402
 from core.crews.timing import Timing  # noqa: E402
 from core.crews.wakeups import wake_worker  # noqa: E402
@@ -180,7 +179,7 @@ class Office:
         self.wake_queue = RedisWakeQueue(redis)
         runner = CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs())
         budgets = UpstashBudgetBook(redis)
-        steps = StepRunner(self.ledger, budgets, runner, NoLessons(), TIMING, INLINE)
+        steps = StepRunner(self.ledger, budgets, runner, TIMING, INLINE)
         self.worker = Worker(self.ledger, self.wake_queue, steps, INLINE)
 
     async def launch(self, definition: Definition) -> str:

@@ -16,7 +16,6 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import CrewRunner, Session, StepTask
-from core.crews.lessons import NoLessons
 from core.crews.step_runner import StepRunner
 from core.crews.timing import Timing
 from core.crews.worker import Worker
@@ -97,7 +96,7 @@ async def _flow(running: Parts, steps: int) -> Cost:
     client = RetryingClient(redis)
     ledger, runner = UpstashRunLedger(client, TTL_SECONDS), Stopwatch(redis)
     timing = Timing(lease_seconds=30, beat_seconds=10, step_seconds=60)
-    step_runner = StepRunner(ledger, UpstashBudgetBook(client), runner, NoLessons(), timing, INLINE)
+    step_runner = StepRunner(ledger, UpstashBudgetBook(client), runner, timing, INLINE)
     worker = Worker(ledger, RedisWakeQueue(client), step_runner, INLINE)
     launch = a_launch(chain_crew(steps))
     await ledger.create(TENANT, launch)

@@ -23,9 +23,13 @@ CREWS_READ = "crews:read"
 COSTS_READ = "costs:read"
 COSTS_WRITE = "costs:write"  # to report calls that were made elsewhere
 BUDGETS_WRITE = "budgets:write"
+FEEDBACK_WRITE = "feedback:write"
+RECOMMENDATIONS_READ = "recommendations:read"
+LEARNING_READ = "learning:read"
+LEARNING_WRITE = "learning:write"  # to forget feedback, and to go back to an earlier model
 SCOPES = frozenset({
     FLOWS_READ, FLOWS_WRITE, FLOWS_APPROVE, INPUTS_WRITE, CREWS_READ, COSTS_READ, COSTS_WRITE,
-    BUDGETS_WRITE,
+    BUDGETS_WRITE, FEEDBACK_WRITE, RECOMMENDATIONS_READ, LEARNING_READ, LEARNING_WRITE,
 })  # fmt: skip
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants, subjects and flows

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
+DECIDER = ("memory", "decisions", "lesson", "decided")
+
 
 class AllowListError(Exception):
     """An entry of `crews/allow_list.py` names nothing that can be called; says which, and why."""
@@ -50,6 +52,16 @@ def load_tool(name: str, address: str) -> Any:
 def load_tools(addresses: Mapping[str, str]) -> dict[str, Any]:
     """Return all tools of an allow-list by name. Raises AllowListError for the first that is none."""
     return {name: load_tool(name, address) for name, address in addresses.items()}
+
+
+def load_decider(name: str, address: str) -> Any:
+    """Return the module of this name. Raises AllowListError if it has not all that a decider needs."""
+    decider = load(name, address, calls=inspect.ismodule)
+    lacking = [each for each in DECIDER if not callable(getattr(decider, each, None))]
+    if lacking:
+        complaint = f"{address} has no function {', '.join(lacking)}"
+        raise AllowListError(f"crews/allow_list.py: {name}: {complaint}")
+    return decider
 
 
 def _is_crewai_tool(found: object) -> bool:

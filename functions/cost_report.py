@@ -7,7 +7,8 @@ GET, PUT, DELETE /v1/costs/models -- which model does a task, where that is not 
 GET, PUT, DELETE /v1/prices -- what a model costs the tenant, where that is not the list's price.
 
 The answer is JSON, or with `Accept: text/csv` or `?format=csv` a table, or with `?format=focus` a FOCUS
-file. It is made of roll-ups, so it costs as much for a million calls as for a few.
+file. It is made of roll-ups, so it costs as much for a million calls as for a few; with `group_by=flow`
+it is a page of flows.
 """
 
 import asyncio
@@ -20,13 +21,13 @@ from starlette.responses import Response
 
 from core import bootstrap, cpu
 from core.costs import spreadsheets
-from core.costs.report import Query, read_query, report
+from core.costs.report import FLOW, Query, read_query, report
 from core.costs.rollup import Cell
 from core.crews import clock
 from core.errors import InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from core.json_text import compact
-from functions._costs import budgets, prices, trials, usage
+from functions._costs import budgets, flows, prices, trials, usage
 from functions._http import apps, auth
 
 FORMATS = ("json", "csv", "focus")
@@ -36,13 +37,17 @@ HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept"
 
 async def cost_report(request: Request, who: Principal) -> Response:
     """Answer with the costs of a range of days, or with 304 if the caller has just these."""
-    apps.refuse_unknown_parameters(request, "from", "to", "group_by", "format")
+    by_flow = request.query_params.get("group_by") == FLOW
+    page = ("limit", "before") if by_flow else ()
+    apps.refuse_unknown_parameters(request, "from", "to", "group_by", "format", *page)
     now_ms = clock.now_ms()
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query, form = read_query(request.query_params, today), _format(request)
     if form == "focus":
         cells = await _cells(who, Query(query.first, query.last), today)
         text = await cpu.run(who.tenant, partial(spreadsheets.focus_csv, who.tenant), cells)
+    elif by_flow:
+        text = await flows.flow_report(request, who, query, form)
     else:
         before = bootstrap.budget_book().spending(who.tenant, query.days_before())
         found = await asyncio.gather(_cells(who, query, today), before)

@@ -34,6 +34,7 @@ from functions._agui.interrupts import parse_id, review_answer
 from functions._agui.run_events import RunEvents
 from functions._agui.run_input import ResumeEntry, RunInput
 from functions._http import apps, auth
+from functions._http.under_way import under_way
 from functions._streams import sse
 from functions._streams.sse_stream import NOT_BEGUN
 
@@ -70,7 +71,7 @@ async def crew_agui(
 ) -> Response:
     """Launch the crew, unless this run did before, or answer it; then send the run's events."""
     async with AsyncExitStack() as held:
-        held.enter_context(bootstrap.stream_limiter().slot(who))
+        held.enter_context(under_way.as_stream(who))
         if run.resume:
             source = await _resume(who, crew, run.resume[0])
         else:

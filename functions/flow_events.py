@@ -13,8 +13,8 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
-from core.errors import InvalidInputError
+from core import bootstrap, identity
+from core.errors import InvalidInputError, NotFoundError
 from core.flows import Batch, Flow, pages, tickets
 from core.flows.pages import Page
 from core.identity import FLOWS_READ, Principal
@@ -115,6 +115,7 @@ def _checked(flows: Any, pointer: str) -> list[str]:
     if not are_names or not 0 < len(names) == len(set(names)) <= tickets.FLOWS:
         reason = f"must be a list of 1 to {tickets.FLOWS} flows, none of them twice"
         raise InvalidInputError("name the flows", {pointer: reason})
+    apps.tell_missing([identity.ID.fullmatch(name) or NotFoundError() for name in names])
     return [apps.possible_id(name) for name in names]
 
 
@@ -149,7 +150,11 @@ async def several_ticket(request: Request, who: Principal) -> Response:
 
 async def _ticket(who: Principal, flows: list[str], address: str) -> Response:
     log = bootstrap.flow_log()
-    await asyncio.gather(*(log.head(who.tenant, flow) for flow in flows))  # or one is not found
+    heads = (log.head(who.tenant, flow) for flow in flows)
+    found = await asyncio.gather(*heads, return_exceptions=True)
+    apps.tell_missing(found)
+    if error := next((one for one in found if isinstance(one, BaseException)), None):
+        raise error
     ticket = tickets.issue(bootstrap.keys(), who, flows, int(time.time()))
     return JSONResponse(
         {

@@ -16,6 +16,7 @@ from functions import (
     crew_agui,
     crew_amp,
     crew_launch,
+    feedback,
     flow_events,
     flow_status,
     has_long_target,
@@ -50,7 +51,14 @@ class OnePort:
     def _function(self, scope: Scope) -> Starlette:
         if scope["type"] == "http" and has_long_target(scope):
             return self._functions[0]  # no path is compared: any of them refuses this
-        return max(self._functions, key=lambda function: _match(function, scope))
+        partly: Starlette | None = None
+        for function in self._functions:
+            match = _match(function, scope)
+            if match == Match.FULL:
+                return function
+            if match == Match.PARTIAL:
+                partly = partly or function
+        return partly or self._functions[0]
 
     def _allow(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return the methods that this path has in any function."""
@@ -58,16 +66,20 @@ class OnePort:
         found = [
             method
             for method, as_if in asked.items()
-            if _match(self._function(as_if), as_if) == Match.FULL.value
+            if _match(self._function(as_if), as_if) == Match.FULL
         ]
         return [(b"allow", ", ".join(found).encode())]
 
 
-def _match(function: Starlette, scope: Scope) -> int:
+def _match(function: Starlette, scope: Scope) -> Match:
     """Return how well a function fits: path and method, path alone, or not at all."""
-    if scope["type"] != "http":
-        return Match.NONE.value
-    return max(route.matches(scope)[0].value for route in function.routes)
+    partly = Match.NONE
+    for route in function.routes if scope["type"] == "http" else ():
+        match, _ = route.matches(scope)
+        if match == Match.FULL:
+            return match
+        partly = match if match == Match.PARTIAL else partly
+    return partly
 
 
 app = OnePort(
@@ -78,6 +90,7 @@ app = OnePort(
         crew_amp.app,
         crew_agui.app,
         cost_report.app,
+        feedback.app,
         page.app,
     ]
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from core import bootstrap
 from crews import allow_list
-from crews.loading import AllowListError, load, load_tool
+from crews.loading import AllowListError, load, load_decider, load_tool
 
 FILES_ONLY = "--files-only"  # loads nothing that the files name
 
@@ -35,6 +35,7 @@ def main() -> int:
     wrong = list(mistakes())
     if FILES_ONLY not in sys.argv:
         wrong += [*unloadable(allow_list.TOOLS, load_tool), *unloadable(allow_list.GUARDRAILS)]
+        wrong += unloadable(allow_list.DECIDERS, load_decider)
     for line in wrong:
         print(f"crewline: {line}", file=sys.stderr)
     if not wrong:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.adapters.crewai.environ import prepare_environ
+from core.costs.facts import NO_FACTS, Facts
 from core.costs.usage import Usage
 from core.crews import strategies
 from core.crews.crew_runner import CrewRunner, StepTask
@@ -36,7 +37,9 @@ class NullSession:
         del model, bound, least_nanodollars, prices_version
         return "call"
 
-    def settle(self, call: str, usage: Usage, told: list[Event]) -> None: ...
+    def settle(
+        self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+    ) -> None: ...
 
 
 async def dry_run(

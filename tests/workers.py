@@ -3,7 +3,7 @@
 from core.crews.budgets import BudgetBook
 from core.crews.crew_runner import CrewRunner
 from core.crews.ledger import RunLedger
-from core.crews.lessons import Lessons, NoLessons
+from core.crews.lessons import Lessons
 from core.crews.step_runner import StepRunner
 from core.crews.timing import Timing
 from core.crews.wakeups import WakeQueue
@@ -21,5 +21,5 @@ def worker_over(
     lessons: Lessons | None = None,
     values: LargeValues = INLINE,
 ) -> Worker:
-    steps = StepRunner(ledger, budgets, runner, lessons or NoLessons(), timing, values)
+    steps = StepRunner(ledger, budgets, runner, timing, values, lessons or Lessons())
     return Worker(ledger, wake_queue, steps, values)

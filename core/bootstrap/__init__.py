@@ -16,10 +16,12 @@ from core.bootstrap.stores import (
     blobs,
     budget_book,
     budgets,
+    feedback_log,
     flow_log,
     hub,
     keys,
     keyspace,
+    learners,
     learning_blobs,
     ledger,
     model_store,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
     from core.crews.launch import Launcher
+    from core.crews.lessons import Lessons
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.worker import Worker
     from core.webhooks.dispatcher import WebhookDispatcher
@@ -54,14 +57,17 @@ __all__ = [
     "blobs",
     "budget_book",
     "budgets",
+    "feedback_log",
     "flow_control",
     "flow_log",
     "hub",
     "keys",
     "keyspace",
     "launcher",
+    "learners",
     "learning_blobs",
     "ledger",
+    "lessons",
     "model_store",
     "operator_ledger",
     "outbox",
@@ -126,9 +132,9 @@ def wake_verifier() -> "WakeVerifier | None":
 def registry() -> "Registry":
     """Return the crews of this deployment."""
     from core.crews.definition import AllowList, Registry
-    from crews.allow_list import GUARDRAILS, TOOLS
+    from crews.allow_list import DECIDERS, GUARDRAILS, TOOLS
 
-    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys())
+    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys(), DECIDERS.keys())
     return Registry(Path(__file__).parents[2] / "crews", allowed)
 
 
@@ -221,16 +227,24 @@ def _model() -> "Callable[[], BaseLLM]":
 
 
 @provider
+def lessons() -> "Lessons":
+    """Return what crews learn, and are told of it."""
+    from core.crews.lessons import Lessons
+    from crews.deciders import DECIDERS
+
+    return Lessons(None, DECIDERS)
+
+
+@provider
 def worker() -> "Worker":
     """Return what takes flows forward."""
-    from core.crews.lessons import NoLessons
     from core.crews.step_runner import StepRunner
     from core.crews.timing import Timing
     from core.crews.worker import Worker
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    steps = StepRunner(ledger(), budget_book(), runner(), NoLessons(), timing, values())
+    steps = StepRunner(ledger(), budget_book(), runner(), timing, values(), lessons())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

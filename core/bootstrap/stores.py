@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
+    from core.learning.feedback import FeedbackLog
     from core.learning.model_store import ModelStore
+    from core.learning.serving import Learners
 
 
 @provider
@@ -189,3 +191,19 @@ def model_store() -> "ModelStore":
             "CREWLINE_LEARNING_KEYS is not set: nothing can be learnt without a key for its models"
         )
     return ModelStore(learning_blobs, SealKeys(settings().learning_keys))
+
+
+@provider
+def feedback_log() -> "FeedbackLog":
+    """Return the feedback that is in no segment yet."""
+    from core.adapters.upstash.feedback import UpstashFeedbackLog
+
+    return UpstashFeedbackLog(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def learners() -> "Learners":
+    """Return the learners of this process. Raises SettingsError where there is no key for models."""
+    from core.learning.serving import Learners
+
+    return Learners(model_store(), feedback_log())

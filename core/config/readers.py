@@ -21,7 +21,8 @@ DEV_KEY_ID = "dev"
 LOCAL_HOST = "local"
 LOG_FORMATS = ("json", "text")
 OFFLINE = "offline"  # the value of CREWLINE_MODEL that asks for the model that needs no key
-DEFAULT_MODEL = "openai/gpt-4o-mini"
+DEFAULT_MODEL = "openai/gpt-4o-mini"  # of OpenAI's key alone
+OPENAI_ADDRESSES = ("OPENAI_BASE_URL", "OPENAI_API_BASE")  # read by OpenAI's client
 
 
 def is_plaintext(url: str) -> bool:
@@ -43,8 +44,22 @@ def offline_model(environ: Mapping[str, str]) -> bool:
 
 
 def _named_model(environ: Mapping[str, str]) -> str | None:
-    meant = model_api_key(environ) or environ.get("CREWLINE_MODEL_BASE_URL")
-    return environ.get("CREWLINE_MODEL", DEFAULT_MODEL if meant else None)
+    """Return what `CREWLINE_MODEL` says. OpenAI's key alone means a model of OpenAI.
+
+    Raises SettingsError for an address, or a key of who knows which provider, without a model: the
+    prompts and the key would go to whoever is guessed.
+    """
+    if "CREWLINE_MODEL" in environ:
+        return environ["CREWLINE_MODEL"]
+    key = environ.get("OPENAI_API_KEY")
+    elsewhere = (
+        "CREWLINE_MODEL_BASE_URL",
+        "CREWLINE_MODEL_API_KEY",
+        *(OPENAI_ADDRESSES if key else ()),
+    )
+    if alone := next((name for name in elsewhere if name in environ), None):
+        raise SettingsError(f"{alone} needs CREWLINE_MODEL: the model that is meant there")
+    return DEFAULT_MODEL if key else None
 
 
 def model_api_key(environ: Mapping[str, str]) -> str | None:

@@ -122,7 +122,7 @@ class Settings:
         "CREWLINE_MODEL",
         meaning="`openai/gpt-4o-mini`, ..., or `offline`: made-up answers without a key",
         default=None,
-        shown="none; local: the offline model",
+        shown="with `OPENAI_API_KEY` alone `openai/gpt-4o-mini`; else none, local: the offline model",
     )
     offline_model: bool = value(readers.offline_model, default=False)
     model_api_key: str | None = value(
@@ -135,7 +135,10 @@ class Settings:
         secret=True,
     )
     model_base_url: str | None = text(
-        "CREWLINE_MODEL_BASE_URL", "an OpenAI-compatible address", is_address=True
+        "CREWLINE_MODEL_BASE_URL",
+        "an OpenAI-compatible address; `CREWLINE_MODEL` says which model there, as it must where"
+        " OpenAI's client is sent elsewhere by `OPENAI_BASE_URL` or `OPENAI_API_BASE`",
+        is_address=True,
     )
     model_streams: bool = switch(
         "CREWLINE_MODEL_STREAM",
@@ -208,7 +211,7 @@ class Settings:
         "how many streams (each flow of one counts) and held polls a subject may have in a process",
     )
     requests_per_subject: int = whole(
-        "CREWLINE_REQUESTS_PER_SUBJECT", 64, 1, "how many requests beside those; one more gets 429"
+        "CREWLINE_REQUESTS_PER_SUBJECT", 64, 1, "how many other requests at once; one more gets 429"
     )
     body_seconds: float = seconds("CREWLINE_BODY_SECONDS", 60.0, "the time a body has to arrive")
     base_path: str = value(

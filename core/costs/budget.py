@@ -4,6 +4,7 @@ A *hard* budget refuses a call that it has no room for; a *soft* one only tells.
 call counts in must have room for it, or the call holds nothing at all.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -147,15 +148,19 @@ class Zone:
         return day if window is Window.DAY else day[:7]
 
     def end_ms(self, window: Window, time_ms: int) -> int | None:
-        """Return when a day or month ends."""
+        """Return when a day or month ends: at midnight, or, where clocks leap over it, as they do."""
         if window is Window.FLOW:
             return None
         local = _utc(time_ms + self.offset_ms(time_ms)).replace(hour=0, minute=0, second=0)
         next_day = local.replace(microsecond=0) + timedelta(days=1)
         while window is Window.MONTH and next_day.day != 1:
             next_day += timedelta(days=1)
-        end = round(next_day.timestamp() * 1000)
-        return end - self.offset_ms(end - self.offset_ms(time_ms))
+        midnight = round(next_day.timestamp() * 1000)
+        changes = [since for since, _ in self.offsets[1:]]
+        for (since, offset), until in zip(self.offsets, [*changes, math.inf], strict=True):
+            if (end := max(since, midnight - offset)) < until:
+                return end
+        raise AssertionError("the last offset holds for ever")
 
 
 UTC_ZONE = Zone("UTC", ((0, 0),))

@@ -22,7 +22,7 @@ from core.costs.usage import Usage
 NotNew = Literal["known", "conflict"]
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
-REMEMBERED_DAYS = 31  # an id, at least
+REMEMBERED_DAYS = 32  # an id, at least
 DIGEST_DIGITS = 12  # hex
 OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
 # Ways to make the same call of the same model for less, of which the answer comes later.

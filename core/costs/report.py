@@ -30,6 +30,7 @@ DIMENSIONS: Mapping[str, Callable[[Cell], str]] = {
     "subject": lambda cell: cell.subject,
     "model": lambda cell: cell.model,
 }
+FLOW = "flow"  # stands alone, and is not of the roll-up (core/costs/flow_costs.py)
 PARTS = ("model", "crew", "task", "agent", "subject")  # by which an unusual day is explained
 
 
@@ -82,9 +83,9 @@ class Report:
             "to": self.query.last.isoformat(),
             "group_by": list(group_by),
             "currency": "USD",
-            "total": _sums(self.total),
+            "total": sums(self.total),
             "rows": [
-                dict(zip(group_by, row.names, strict=True)) | _sums(row.usage) for row in self.rows
+                dict(zip(group_by, row.names, strict=True)) | sums(row.usage) for row in self.rows
             ],
             "forecast": foretold
             and {
@@ -116,8 +117,8 @@ def read_query(given: Mapping[str, str], today: date) -> Query:
     elif (last - first).days >= most:
         wrong["/query/to"] = f"a report has at most {most} days{' by hour' * (most < MOST_DAYS)}"
     unknown = [name for name in group_by if name not in DIMENSIONS]
-    if unknown or len(set(group_by)) < len(group_by):
-        wrong["/query/group_by"] = f"must be some of {','.join(DIMENSIONS)}, each once"
+    if group_by != (FLOW,) and (unknown or len(set(group_by)) < len(group_by)):
+        wrong["/query/group_by"] = f"must be some of {','.join(DIMENSIONS)}, each once; or {FLOW}"
     if wrong:
         raise InvalidInputError("a parameter is wrong", wrong)
     return Query(first, last, group_by)
@@ -165,7 +166,7 @@ def _costs(cells: Iterable[Cell], dimension: str) -> dict[str, int]:
     return {row.names[0]: row.usage.cost_nanodollars for row in rows}
 
 
-def _sums(usage: Usage) -> dict[str, Any]:
+def sums(usage: Usage) -> dict[str, Any]:
     """Return the sums, with the part of the cost that is sure, and the share that is a bound."""
     cost, lost = usage.cost_nanodollars, usage.lost_nanodollars
     return usage.public() | {

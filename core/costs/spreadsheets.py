@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from core.costs.flow_costs import FlowCost
 from core.costs.report import Report
 from core.costs.rollup import Cell
+from core.costs.usage import Usage
 
 NANO = 10**9
 FOCUS_COLUMNS = (
@@ -38,6 +40,17 @@ def report_csv(report: Report) -> str:
         numbers = [str(number) for number in row.usage.public().values()]
         names = [_as_text(name) for name in row.names]
         lines.append([*names, *numbers, usd(row.usage.cost_nanodollars)])
+    return _csv(lines)
+
+
+def flows_csv(flows: Sequence[FlowCost]) -> str:
+    """Return what flows cost: a line for each, as `report_csv` has them."""
+    lines = [["flow", "crew", "subject", "launched", *Usage().public(), "cost_usd"]]
+    for flow in flows:
+        told = flow.public()
+        names = [_as_text(str(told[name])) for name in ("flow", "crew", "subject", "launched")]
+        numbers = [str(number) for number in flow.usage.public().values()]
+        lines.append([*names, *numbers, usd(flow.usage.cost_nanodollars)])
     return _csv(lines)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
+from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
@@ -93,33 +94,46 @@ class BudgetBook(Protocol):
         """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
         ...
 
+    async def flow_costs(
+        self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
+    ) -> list[FlowCost]:
+        """Return at most `limit` flows that were created in this time and are kept, newest first.
+
+        With `before`, those whose `order` is lower.
+        """
+        ...
+
 
 class Budgets(Protocol):
-    """Port: the budgets and prices of tenants. Whatever changes one wakes what waits for money."""
+    """Port: the budgets and prices of tenants.
 
-    async def save(self, tenant: str, budget: Budget) -> None:
+    What waits for money is due at once when one of them changes. Each change returns the first
+    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    """
+
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
         """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
 
         What it has spent in the present window stays.
         """
         ...
 
-    async def delete(self, tenant: str, budget: str) -> None:
+    async def delete(self, tenant: str, budget: str) -> list[str]:
         """Remove a budget. Raises NotFoundError."""
         ...
 
-    async def save_zone(self, tenant: str, zone: Zone) -> None:
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
         """Store in which time zone the tenant's days and months begin; without one in UTC."""
         ...
 
-    async def save_price(self, tenant: str, price: Price) -> None:
+    async def save_price(self, tenant: str, price: Price) -> list[str]:
         """Store a price, in place of that of its model and day. Raises ConflictError beyond MOST_PRICES.
 
         Calls that are reserved from now on are priced by it.
         """
         ...
 
-    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> list[str]:
         """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
         ...
 

@@ -72,6 +72,19 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What was learnt of earlier flows, as an agent is told it.
+
+    `id` names the memory and the pattern in it, as in `import_mapping-1c2f3a4b/17`; `confidence`, 0 to 1,
+    is how often such a lesson was right.
+    """
+
+    id: str
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepTask:
     """All that running one step takes; `lessons` is what the agent is told of earlier flows.
 
@@ -85,7 +98,7 @@ class StepTask:
     prompt: Prompt
     attempt: int
     inputs: dict[str, Any]
-    lessons: tuple[str, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     deferrals: int = 0
     choice: Choice | None = None
 

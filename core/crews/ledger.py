@@ -116,6 +116,7 @@ class ExpiredError(Exception):
 
 
 FOR_MONEY = "budget"  # the reason of a flow that waits until a budget has room
+LEAST_WAIT_MS = 2_000  # of one: should a window have ended already, nothing goes round in a circle
 
 # Of an id that was made of what the request brought.
 ID_TAKEN = "this Idempotency-Key, or AG-UI run, belongs to another request: take a new one"

@@ -1,29 +1,202 @@
-"""Lessons: what earlier flows taught, told to an agent before a step; its outcome, kept after it."""
+"""Lessons: what was learnt of earlier decisions, told to an agent before it makes the next ones.
 
-from typing import Any, Protocol
+A crew that `decides` names a module of the deployment's list, which knows what its steps decide
+(`Decider`). Before a step the tutor is asked about each decision; what is more likely right than
+wrong is told, by id and with its confidence. Before a flow succeeds, what it decided is learnt as an
+agent's word, the weakest there is: a person's word on it weighs more.
 
-from core.crews.crew_runner import StepTask
+That happens before the flow ends and not after it: a flow that has not ended is due, so whoever dies
+in between leaves it to the next worker, who learns the same again under the same ids.
+
+A crew that decides nothing costs no command and no time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from core.crews.crew_runner import Lesson, StepTask
+from core.crews.definition import Definition
+from core.errors import CrewlineError, UnavailableError
+from core.flows import Flow
+from core.learning.feedback import Feedback
+from core.learning.patterns import Kind
+from core.learning.tutor import Question, Tutor
+
+if TYPE_CHECKING:
+    from core.learning.learner import Recommendation
+
+log = logging.getLogger(__name__)
+
+LIKELY = 0.5  # of a lesson: from here on it is more often right than wrong
+MOST_LESSONS = 100  # told to one step
 
 
-class Lessons(Protocol):
-    """Port: the memory of a tenant's crews. What fails here must not fail a step."""
+class Decision(Protocol):
+    """One thing that a step decides.
 
-    async def before(self, work: StepTask) -> tuple[str, ...]:
-        """Return what this agent should know for this step, the most telling first."""
+    `about` names it in the step's output; "" is the whole output. `context` is what is known, `usual` the
+    same without what is its own: an answer to that is no lesson.
+    """
+
+    @property
+    def about(self) -> str: ...
+    @property
+    def context(self) -> Mapping[str, Any]: ...
+    @property
+    def usual(self) -> Mapping[str, Any]: ...
+    @property
+    def candidates(self) -> tuple[str, ...]: ...
+
+
+class Decider(Protocol):
+    """What a crew decides, in plain functions: a module of the crew can be one."""
+
+    def memory(self, inputs: Mapping[str, Any]) -> str:
+        """Return the name of the memory, the tutor's task, that flows with these inputs share."""
         ...
 
-    async def after(self, work: StepTask, result: dict[str, Any]) -> None:
-        """Take the result of a step that is committed; may be told twice."""
+    def decisions(self, text: str, inputs: Mapping[str, Any]) -> Sequence[Decision]:
+        """Return what somebody decides who is told this text; nothing where it decides nothing."""
+        ...
+
+    def lesson(self, decision: Any, action: str, sure: float, usual: float, name: str) -> str:
+        """Return a lesson in words: its action, how sure that is, and how sure in its usual context."""
+        ...
+
+    def decided(self, output: Any) -> Mapping[str, str]:
+        """Return the actions that a crew's output shows, by what they are about."""
         ...
 
 
-class NoLessons:
-    """Nothing was learnt, and nothing is kept."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision that a flow made: `action`, in the memory `task`."""
 
-    async def before(self, work: StepTask) -> tuple[str, ...]:
-        """Return nothing."""
-        del work
-        return ()
+    task: str
+    about: str
+    context: Mapping[str, Any]
+    candidates: tuple[str, ...]
+    action: str
 
-    async def after(self, work: StepTask, result: dict[str, Any]) -> None:
-        """Forget it."""
+
+class Lessons:
+    """What a deployment's crews learn. Without deciders, nothing."""
+
+    def __init__(
+        self, tutor: Tutor | None = None, deciders: Mapping[str, Decider] | None = None
+    ) -> None:
+        self._tutor, self._deciders = tutor, deciders or {}
+
+    async def before(self, work: StepTask) -> tuple[Lesson, ...]:
+        """Return what this step should be told, the surest first. Raises UnavailableError."""
+        decider = self._decider(work.definition)
+        if decider is None or self._tutor is None:
+            return ()
+        text = "\n\n".join([work.prompt.description, *(item.text for item in work.prompt.context)])
+        decisions = await _decisions(decider, text, work.inputs)
+        if not decisions:
+            return ()
+        task = decider.memory(work.inputs)
+        found = await self._asked(work.tenant, task, decisions)
+        told = sorted(found, key=lambda each: -each.sure)[:MOST_LESSONS]
+        return tuple(each.lesson(decider) for each in told)
+
+    async def _asked(
+        self, tenant: str, task: str, decisions: Sequence[Decision]
+    ) -> "list[_Advice]":
+        """Return what was learnt of decisions that is more than what is usual."""
+        assert self._tutor is not None  # noqa: S101 -- before() has looked
+        own = [Question(each.context, each.candidates) for each in decisions]
+        usual = [Question(each.usual, each.candidates) for each in decisions]
+        answers = await self._tutor.advise(tenant, task, [*own, *usual])
+        pairs = zip(decisions, answers, answers[len(own) :], strict=False)
+        found = (_advice(task, each, answer, without) for each, answer, without in pairs)
+        return [each for each in found if each is not None]
+
+    async def learn_outcome(self, tenant: str, flow: Flow, crew: Definition, output: Any) -> None:
+        """Learn what a flow has decided that is about to succeed; the same again changes nothing.
+
+        Raises UnavailableError. What else goes wrong is logged: it would again, and the flow is done.
+        """
+        if self._decider(crew) is None or self._tutor is None:
+            return
+        try:
+            made = await self.made(flow, crew, output)
+            given = [_outcome(flow, crew.name, number, each) for number, each in enumerate(made)]
+            if given:
+                await self._tutor.learn(tenant, made[0].task, given)
+        except UnavailableError:
+            raise
+        except (CrewlineError, ValueError, KeyError, TypeError, AttributeError):
+            log.exception("what the flow decided is not learnt")
+
+    async def made(self, flow: Flow, crew: Definition, output: Any) -> list[Made]:
+        """Return what a flow has decided, from its results and its output."""
+        decider = self._decider(crew)
+        if decider is None:
+            return []
+        text = "\n\n".join(_texts(flow.results.values()))
+        actions = decider.decided(output)
+        task, decisions = decider.memory(flow.inputs), await _decisions(decider, text, flow.inputs)
+        return [
+            Made(task, each.about, each.context, each.candidates, actions[each.about])
+            for each in decisions
+            if actions.get(each.about) in each.candidates
+        ]
+
+    def _decider(self, crew: Definition) -> Decider | None:
+        return self._deciders.get(crew.decides) if crew.decides else None
+
+
+def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:
+    """Return a flow's own decision as feedback; its id is the same whoever learns it."""
+    name = f"{flow.id}/{flow.head.incarnation}/{number}"
+    at_ms = flow.updated_ms
+    return Feedback(name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms)
+
+
+async def _decisions(decider: Decider, text: str, inputs: Mapping[str, Any]) -> Sequence[Decision]:
+    """Return the decisions of a text; that takes processor time, so beside the event loop."""
+    return await asyncio.to_thread(decider.decisions, text, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """What was learnt of a decision; `usual` is how sure its action is without what is its own."""
+
+    decision: Decision
+    id: str
+    action: str
+    sure: float
+    usual: float
+
+    def lesson(self, decider: Decider) -> Lesson:
+        text = decider.lesson(self.decision, self.action, self.sure, self.usual, self.id)
+        return Lesson(self.id, text, round(self.sure, 3))
+
+
+def _advice(
+    task: str, decision: Decision, answer: "Recommendation", without: "Recommendation"
+) -> _Advice | None:
+    """Return the best action if it is likely, and likelier than usual."""
+    if not answer.actions:
+        return None
+    best = answer.actions[0]
+    usual = next((each.confidence for each in without.actions if each.action == best.action), 0.0)
+    if best.confidence < LIKELY or best.confidence <= usual:
+        return None
+    number = best.patterns[0] if best.patterns else f"v{answer.version}"
+    return _Advice(decision, f"{task}/{number}", best.action, best.confidence, usual)
+
+
+def _texts(results: Iterable[Any]) -> Iterable[str]:
+    """Yield what models said in a flow; a person's answers are none of it."""
+    for result in results:
+        if not isinstance(result, Mapping):
+            continue
+        raw: Any = cast("Mapping[str, Any]", result).get("raw")
+        if isinstance(raw, str):
+            yield raw

@@ -12,7 +12,7 @@ import math
 import secrets
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
@@ -23,6 +23,7 @@ from core.crews.crew_runner import (
     BudgetExhaustedError,
     CrewRunner,
     Kind,
+    Lesson,
     Session,
     StepDeferredError,
     StepFailedError,
@@ -96,9 +97,9 @@ class StepRunner:
     ledger: RunLedger
     budgets: BudgetBook
     runner: CrewRunner
-    lessons: Lessons
     timing: Timing
     values: LargeValues
+    lessons: Lessons = field(default_factory=Lessons)
     now_ms: NowMs = now_ms
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
@@ -134,18 +135,16 @@ class StepRunner:
         self, work: StepTask, claim: Claim, known: Flow, clock: Clock, buffer: EventBuffer
     ) -> Flow | Outcome | MoneyWait:
         work = replace(work, attempt=claim.attempt)
-        work = replace(work, lessons=await self._lessons_for(work))
+        work = replace(work, lessons=await self._lessons_for(work, buffer))
         blob = result_blob(work.flow, known.head.incarnation, claim.step, claim.epoch)
         running, began = self._run_and_keep(work, buffer, blob), time.monotonic()
         try:
-            result, kept = await buffer.run_while_flushing(_while_time_is_left(running, clock))
+            kept = await buffer.run_while_flushing(_while_time_is_left(running, clock))
         except OutOfTimeError:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
             return await _end_attempt(work, buffer, error)
-        after = await _commit(work, buffer, result["output"], kept, known)
-        await self._record_outcome(work, result)
-        return after
+        return await _commit(work, buffer, kept, known)
 
     def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
         def may_call() -> None:
@@ -170,10 +169,10 @@ class StepRunner:
 
     async def _run_and_keep(
         self, work: StepTask, session: Session, blob: str
-    ) -> tuple[dict[str, Any], dict[str, Any] | BlobRef]:
-        """Run the step; return its result, and what is committed of it. A large one is stored first."""
+    ) -> dict[str, Any] | BlobRef:
+        """Run the step; return what is committed of its result. A large one is stored first."""
         result = await self._run_with_retries(work, session)
-        return result, await self.values.keep(work.tenant, blob, result)
+        return await self.values.keep(work.tenant, blob, result)
 
     async def _run_with_retries(self, work: StepTask, session: Session) -> dict[str, Any]:
         """Run the step as often as its task allows. Raises StepFailedError of the last time."""
@@ -210,18 +209,16 @@ class StepRunner:
             await buffer.release(delay_ms=0, reason="the worker's time is up")
         return Outcome.OUT_OF_TIME
 
-    async def _lessons_for(self, work: StepTask) -> tuple[str, ...]:
+    async def _lessons_for(self, work: StepTask, session: Session) -> tuple[Lesson, ...]:
+        """Return what the agent is told of earlier flows, and show it. No step fails for want of it."""
         try:
-            return await self.lessons.before(work)
-        except UnavailableError:
-            log.warning("the step begins without lessons")
+            lessons = await self.lessons.before(work)
+        except Exception:
+            log.warning("the step begins without lessons", exc_info=True)
             return ()
-
-    async def _record_outcome(self, work: StepTask, result: dict[str, Any]) -> None:
-        try:
-            await self.lessons.after(work, result)
-        except UnavailableError:
-            log.warning("what came of the step is lost to the lessons")
+        if lessons:
+            session.post(events.lessons(work.prompt.step, [asdict(each) for each in lessons]))
+        return lessons
 
 
 async def _while_time_is_left(running: Coroutine[Any, Any, T], clock: Clock) -> T:
@@ -272,17 +269,13 @@ async def _defer(
 
 
 async def _commit(
-    work: StepTask,
-    buffer: EventBuffer,
-    output: Any,
-    result: dict[str, Any] | BlobRef,
-    known: Flow,
+    work: StepTask, buffer: EventBuffer, result: dict[str, Any] | BlobRef, known: Flow
 ) -> Flow:
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
         refused = buffer.tries.was_refused
-        outcome = answer_outcome(work.choice, work.prompt, output, refused=refused)
+        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused)
         return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise

@@ -5,8 +5,9 @@ person's review, by the transition that says so. Steps in no trial cost nothing 
 """
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from core.blobs import BlobRef
 from core.costs.model_choices import Choice, Override, TaskOutcome, Trial, task_outcome
 from core.costs.trials import Signal
 from core.crews.crew_runner import Kind, Prompt
@@ -65,20 +66,20 @@ def outcomes(
 
 
 def answer_outcome(
-    choice: Choice | None, prompt: Prompt, output: object, *, refused: bool
+    choice: Choice | None, prompt: Prompt, result: dict[str, Any] | BlobRef, *, refused: bool
 ) -> TaskOutcome | None:
-    """Return what is recorded of a step that is committed with this output; None where that is nothing.
+    """Return what is recorded of a step that is committed with this result; None where that is nothing.
 
     `refused`: an answer was refused before it, or the step was tried again.
     """
-    final = _decides(prompt, output)
+    final = _decides(prompt, result)
     quality = 0.5 if refused else 1.0
     told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final)
     return told if final or refused else None
 
 
-def _decides(prompt: Prompt, output: object) -> bool:
-    """Tell whether a step's output is the task's answer, or a vote on it."""
-    if prompt.kind is Kind.AGGREGATE:
-        return prompt.answer(output) is not None
-    return prompt.kind in (Kind.TASK, Kind.VERDICT)
+def _decides(prompt: Prompt, result: dict[str, Any] | BlobRef) -> bool:
+    """Tell whether a step's result is the task's answer, or a vote on it. What is large is no vote."""
+    if prompt.kind is Kind.AGGREGATE and not isinstance(result, BlobRef):
+        return prompt.answer(result["output"]) is not None
+    return prompt.kind in (Kind.TASK, Kind.AGGREGATE, Kind.VERDICT)

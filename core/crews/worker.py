@@ -165,6 +165,8 @@ class _Visit:
             state = await self.worker.values.whole(self.tenant, state)
             match self._task_graph(state).next_action(state.results):
                 case strategies.End(output):
+                    crew = self._task_graph(state).definition
+                    await self.worker.steps.lessons.learn_outcome(self.tenant, state, crew, output)
                     await self._transitions.succeed(state, output)
                     return Outcome.ENDED
                 case strategies.Wait() as wait:

@@ -172,6 +172,11 @@ def model_call(
     return custom("model_call", called)
 
 
+def lessons(step: str, told: list[dict[str, Any]]) -> list[Event]:
+    """Return what a step's agent was told of earlier flows: id, text and confidence of each lesson."""
+    return custom("lessons", {"step": step, "lessons": told})
+
+
 def state_snapshot(state: dict[str, Any]) -> Event:
     """Return the whole state: number 2 of every log, and for a cursor that cannot be served."""
     return {"type": "STATE_SNAPSHOT", "snapshot": state}

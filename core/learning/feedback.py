@@ -6,6 +6,7 @@ are missing in what it reads were moved to a segment, or taken away: then it loo
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -16,7 +17,11 @@ from core.learning.context import leaves
 from core.learning.patterns import Kind, Pattern, Source
 
 MOST_WAITING = 20_000  # feedback of a task that is in no segment yet; more is refused for a while
+MOST_WAITING_BYTES = 64 << 20  # of a tenant
 MOST_TASKS = 1_000  # of a tenant
+TOO_MUCH = "too much feedback waits to be learnt: send it again later"
+TOO_MANY_TASKS = "this would be one task too many: a tenant has at most 1,000"
+TASK = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,8 @@ class FeedbackLog(Protocol):
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
         """Append feedback; return the ids that were there before, which are not added again.
 
-        An id is remembered for a month at least. Raises ConflictError where a task would have more than
-        MOST_WAITING, or a tenant more than MOST_TASKS tasks: nothing is added then.
+        An id is remembered for 32 days at least. Raises ConflictError where a task would have more than
+        MOST_WAITING, a tenant more than MOST_WAITING_BYTES, or a tenant more than MOST_TASKS tasks: nothing is added then.
         """
         ...
 

@@ -150,9 +150,9 @@ class Learner:
         """About how much memory it takes: the tables, and what is kept."""
         return self._linear.weights.nbytes + self._bayes.counts.nbytes + 500 * len(self._memory)
 
-    def pattern(self, number: int) -> Kept | None:
-        """Return a pattern that is kept."""
-        return self._memory.get(number)
+    def kept_one(self, number: int) -> Kept:
+        """Return a pattern that is kept. Raises KeyError."""
+        return self._memory[number]
 
     def kept(self) -> tuple[Kept, ...]:
         """Return the patterns that are kept, in the order of their numbers."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from core import cpu
 from core.blobs import BlobStore, VersionedBlob, in_thread
-from core.errors import CrewlineError, NotFoundError, TooLargeError, UnavailableError
+from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.learning import model_file, pointer
 from core.learning.model import Model
 from core.learning.pointer import Pointer, Segment, UnreadablePointerError
@@ -27,7 +27,7 @@ SEAL_BYTES = 1024
 BINARY = "application/octet-stream"
 
 
-class UntrustedError(CrewlineError):
+class UntrustedError(UnavailableError):
     """An object is damaged, or not sealed by us as what it is said to be; the message says which."""
 
 
@@ -68,6 +68,19 @@ class ModelStore:
             return StoredPointer(pointer.from_bytes(data), found.etag)
         except UnreadablePointerError as error:
             raise UntrustedError(str(error)) from error
+
+    async def untrusted_pointer(self, tenant: str, task: str) -> tuple[str | None, Pointer]:
+        """Return the ETag of what is in the pointer's place, and the pointer, if it is one of ours."""
+        place = _place(Label("pointer", tenant, task))
+        try:
+            found = await in_thread(self.blobs().read, tenant, place, model_file.MAX_FILE_BYTES)
+        except NotFoundError:
+            return None, Pointer()
+        try:
+            there = await self.pointer(tenant, task)
+        except UntrustedError:
+            there = None
+        return found and found.etag, there.pointer if there else Pointer()
 
     async def publish(self, tenant: str, task: str, new: Pointer, etag: str | None) -> str:
         """Write a pointer in the place of the one that has this `etag`; return its own.
@@ -132,6 +145,11 @@ class ModelStore:
         prefix = _object(task, f"segments/{generation}/")
         await in_thread(self.blobs().delete_all, tenant, prefix)
 
+    async def delete_all(self, tenant: str, task: str) -> None:
+        """Remove all models and segments of a task; the pointer stays."""
+        for kind in ("models", "segments"):
+            await in_thread(self.blobs().delete_all, tenant, _object(task, f"{kind}/"))
+
     async def _data(self, label: Label, most_bytes: int) -> bytes:
         found = await self._read(label, most_bytes)
         if found is None:  # only where an ETag is named
@@ -152,6 +170,12 @@ class ModelStore:
             return self.keys.open(label, sealed)
         except UnsealedError as error:
             raise UntrustedError(f"{_named(label)} is refused: {error}") from error
+
+
+def require_newest(found: Pointer, floor: int) -> None:
+    """Raise UntrustedError for a pointer of a lower sequence than there was."""
+    if found.sequence < floor:
+        raise UntrustedError(f"pointer {found.sequence} is refused: there was {floor} before")
 
 
 def _named(label: Label) -> str:

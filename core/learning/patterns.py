@@ -102,10 +102,6 @@ class Memory:
         """Return a pattern. Raises KeyError."""
         return self._kept[number]
 
-    def get(self, number: int) -> Kept | None:
-        """Return a pattern, None for one that is not kept any more."""
-        return self._kept.get(number)
-
     def word(self, digest: bytes, source: Source) -> Kept | None:
         """Return what a source said last of a context."""
         number = self._numbers.get((digest, source))

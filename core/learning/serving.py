@@ -13,17 +13,20 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 from weakref import WeakValueDictionary
 
 from core import cpu
 from core.config import SettingsError
 from core.errors import NotFoundError, UnavailableError
+from core.learning.context import leaves
 from core.learning.feedback import Entry, FeedbackLog, entries_of
-from core.learning.learner import Learner
-from core.learning.model_store import ModelStore, UntrustedError
+from core.learning.learner import Learner, Suggestion
+from core.learning.model_store import ModelStore, UntrustedError, require_newest
+from core.learning.patterns import Kept
 from core.learning.pointer import Pointer, Segment
 from core.learning.replay import learn
 
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 RECHECK_SECONDS = 15.0
 READ = 500  # entries of one command
 MOST_BYTES = 512 << 20  # of all learners of a process
-FAULTS = (UntrustedError, UnavailableError, NotFoundError, SettingsError)
+FAULTS = (UnavailableError, NotFoundError, SettingsError)  # UntrustedError is one of the first
 
 Key = tuple[str, str]
 
@@ -52,6 +55,21 @@ class Served:
     degraded: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A recommendation, the patterns that it names, and what it comes from.
+
+    `position` is the number of the last feedback that it knows.
+    """
+
+    actions: tuple[Suggestion, ...]
+    abstain: bool
+    patterns: Mapping[int, Kept]
+    version: int
+    position: int
+    degraded: str
+
+
 class Learners:
     """The learners of a process, those that were used last. `clock` returns seconds, ever more."""
 
@@ -66,6 +84,32 @@ class Learners:
         """Return what is held while a task's learner learns or answers."""
         return self._locks.setdefault((tenant, task), asyncio.Lock())
 
+    async def recommend(
+        self,
+        tenant: str,
+        task: str,
+        context: Mapping[str, Any],
+        candidates: Sequence[str] | None = None,
+        most: int = 3,
+        precision: float = 0.0,
+    ) -> Answer:
+        """Return the best actions, with all feedback in mind. Raises UnavailableError, InvalidInputError."""
+        leaves(context)
+        async with self.lock(tenant, task):
+            served = await self.current(tenant, task)
+
+            def answer(learner: Learner) -> Answer:
+                found = learner.recommend(context, candidates, most, precision)
+                shown = [number for one in found.actions for number in one.patterns]
+                kept = {number: learner.kept_one(number) for number in shown}
+                learner.use([number for one in found.actions[:1] for number in one.patterns])
+                return Answer(
+                    found.actions, found.abstain, kept,
+                    found.version, served.position, served.degraded,
+                )  # fmt: skip
+
+            return await cpu.run(tenant, answer, served.learner)
+
     async def current(self, tenant: str, task: str) -> Served:
         """Return a learner that knows all feedback; call it with the task's lock held.
 
@@ -73,9 +117,9 @@ class Learners:
         """
         served = self._served.setdefault((tenant, task), Served())
         self._served.move_to_end((tenant, task))
-        if self._clock() - served.checked_at >= RECHECK_SECONDS:
+        if checked := self._clock() - served.checked_at >= RECHECK_SECONDS:
             await self._check(tenant, task, served)
-        while entries := await self._newer(tenant, task, served):
+        while entries := await self._newer(tenant, task, served, checked=checked):
             await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), entries)
             served.position = entries[-1].number
             if len(entries) < READ:
@@ -83,13 +127,16 @@ class Learners:
         self._make_room()
         return served
 
-    async def _newer(self, tenant: str, task: str, served: Served) -> list[Entry]:
-        """Return entries that are new; where some are missing, the pointer is looked at first."""
+    async def _newer(self, tenant: str, task: str, served: Served, *, checked: bool) -> list[Entry]:
+        """Return entries that are new; where some are missing, the pointer is looked at first.
+
+        Not if it was `checked` a moment ago: then what is missing is gone.
+        """
         entries = await self._log.after(tenant, task, served.position, READ)
         whole = all(one.feedback for one in entries) and (
             not entries or entries[0].number == served.position + 1
         )
-        if whole or served.checked_at == self._clock():
+        if whole or checked:
             return entries
         await self._check(tenant, task, served, anew=not all(one.feedback for one in entries))
         return await self._log.after(tenant, task, served.position, READ)
@@ -132,8 +179,7 @@ class Learners:
     ) -> Pointer:
         """Return the pointer. Raises UntrustedError for one that is older than one that was seen."""
         floor = max(served.pointer.sequence, await self._log.floor(tenant, task))
-        if found.sequence < floor:
-            raise UntrustedError(f"pointer {found.sequence} is refused: there was {floor} before")
+        require_newest(found, floor)
         return found
 
     async def _load(self, tenant: str, task: str, served: Served, found: Pointer) -> None:

@@ -1,7 +1,7 @@
 """Which column feeds which field: reasoning without a model, from what an agent's prompt holds.
 
-1. A lesson decides: what was learned about a column outweighs all below.
-2. Evidence is weighed for each column and field (evidence.py).
+1. Evidence is weighed for each column and field (evidence.py).
+2. A lesson moves it, as far as it is to be believed; a person's rule decides (lessons.py).
 3. A column that only says again what columns of several fields say maps to nothing.
 4. A column put together from parts of one field is that field, and the parts are left out.
 5. Words of a full address that no other field explains belong to the field that takes parts.
@@ -10,15 +10,16 @@
 8. Of parts that say the same, the first is kept; empty parts need a filled one beside them.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scipy.optimize import linear_sum_assignment
 
+from crews.import_mapping import lessons as taught
 from crews.import_mapping.cpu_limit import cpu_limit
 from crews.import_mapping.evidence import Column, Fit, broken, fit, obstacle
+from crews.import_mapping.lessons import Lesson
 from crews.import_mapping.relations import composites, repeats, twins
 from crews.import_mapping.target import Field, fields
 
@@ -27,8 +28,6 @@ ACCEPTED = 0.5
 LEARNED = 0.97
 COMPOSED = 0.9
 EXPLAINED = 0.6
-NOTHING = {"nothing", "null", "none"}
-_LESSON = re.compile(r'column "(?P<column>[^"\n]+)" -> "?(?P<field>\w+)', re.IGNORECASE)
 
 Fits = dict[str, list[Fit]]
 
@@ -55,19 +54,21 @@ def propose(
 
 
 def _propose(
-    columns: Sequence[Column], wanted: Sequence[Field], lessons: Iterable[str]
+    columns: Sequence[Column], wanted: Sequence[Field], lines: Iterable[str]
 ) -> list[dict[str, Any]]:
-    learned = _learned(columns, wanted, lessons)
+    lessons = _lessons(columns, wanted, lines)
+    ruled = _ruled(lessons)
     fits = {
-        column.name: [] if column.name in learned else _fits(column, wanted) for column in columns
+        column.name: _fits(column, wanted, lessons.get(column.name))
+        if column.name not in ruled
+        else []
+        for column in columns
     }
     reasons = _untangle(columns, wanted, fits)
-    chosen = _assign(fits, {mapped.field for mapped in learned.values()}, wanted)
+    chosen = _assign(fits, {mapped.field for mapped in ruled.values()}, wanted)
     _drop_spare_parts(columns, chosen, reasons)
-    return [
-        asdict(learned.get(column.name) or _verdict(column, chosen, reasons, wanted))
-        for column in columns
-    ]
+    verdicts = _Verdicts(chosen, reasons, wanted, lessons)
+    return [asdict(ruled.get(column.name) or verdicts.on(column)) for column in columns]
 
 
 def review(
@@ -79,48 +80,54 @@ def review(
     """Hold a proposal against the schema: one entry per column, whatever the proposal left out.
 
     A column loses its field when the field is unknown, its values break the schema, or another
-    column is surer of a field that takes one. Lessons decide.
+    column is surer of a field that takes one. Rules decide.
     """
     wanted = fields(target)
-    learned = _learned(columns, wanted, lessons)
+    ruled = _ruled(_lessons(columns, wanted, lessons))
     entries = {str(entry.get("column")): entry for entry in proposal}
     checked = [
-        learned.get(column.name) or _checked(column, entries.get(column.name), wanted)
+        ruled.get(column.name) or _checked(column, entries.get(column.name), wanted)
         for column in columns
     ]
     return [asdict(mapped) for mapped in _one_each(checked, wanted)]
 
 
-def lesson_line(column: str, field: str | None) -> str:
-    """The one form in which a lesson decides, e.g. `column "ST_NUM" -> number`."""
-    return f'column "{column}" -> {field or "nothing"}'
+def _lessons(
+    columns: Sequence[Column], wanted: Sequence[Field], lines: Iterable[str]
+) -> dict[str, Lesson]:
+    names = [column.name for column in columns]
+    found = taught.read(lines, names, [field.name for field in wanted])
+    return {lesson.column: lesson for lesson in found}
 
 
-def _learned(
-    columns: Sequence[Column], wanted: Sequence[Field], lessons: Iterable[str]
-) -> dict[str, Mapped]:
-    known = {field.name.casefold(): field.name for field in wanted}
-    told: dict[str, str | None] = {}
-    for found in filter(None, (_LESSON.search(lesson) for lesson in lessons)):
-        field = found["field"].casefold()
-        if field in known or field in NOTHING:
-            told[_plain(found["column"])] = known.get(field)
+def _ruled(lessons: Mapping[str, Lesson]) -> dict[str, Mapped]:
+    """Return the columns that a person's rule decides."""
     return {
-        column.name: Mapped(column.name, told[plain], LEARNED, "a lesson says so")
-        for column in columns
-        if (plain := _plain(column.name)) in told
+        name: Mapped(name, lesson.field, LEARNED, "a lesson says so")
+        for name, lesson in lessons.items()
+        if lesson.decides
     }
 
 
-def _plain(name: str) -> str:
-    """Names are the same whatever their case and punctuation."""
-    return re.sub(r"[\W_]+", "", name.casefold()) or name
-
-
-def _fits(column: Column, wanted: Sequence[Field]) -> list[Fit]:
+def _fits(column: Column, wanted: Sequence[Field], lesson: Lesson | None) -> list[Fit]:
     found = (fit(column, field) for field in wanted)
+    if lesson is not None:
+        moved = zip(found, wanted, strict=True)
+        found = (_moved(option, field, lesson) for option, field in moved)
     likely = [option for option in found if option and option.score >= ACCEPTED]
     return sorted(likely, key=lambda option: -option.score)
+
+
+def _moved(option: Fit | None, field: Field, lesson: Lesson) -> Fit | None:
+    """Return the evidence as a lesson leaves it; None is what the schema rules out."""
+    if option is None:
+        return None
+    score = lesson.moved(option.score, field.name)
+    if field.name != lesson.field:
+        return replace(option, score=score)
+    role = option.role if option.score else "part" if field.parts else "whole"
+    said = f"{option.reason}; {lesson.told()}" if option.score else lesson.told()
+    return Fit(field.name, role, score, said)
 
 
 def _untangle(columns: Sequence[Column], wanted: Sequence[Field], fits: Fits) -> dict[str, str]:
@@ -221,23 +228,43 @@ def _spare(column: Column, beside: Mapping[Column, Fit]) -> str | None:
     return f"{said} says it already" if said else None
 
 
-def _verdict(
-    column: Column,
-    chosen: Mapping[str, Fit],
-    reasons: Mapping[str, str],
-    wanted: Sequence[Field],
-) -> Mapped:
-    option = chosen.get(column.name)
-    if option:
-        return Mapped(column.name, option.field, min(option.score, LEARNED), option.reason)
-    if column.name in reasons:
-        return Mapped(column.name, None, COMPOSED, reasons[column.name])
-    rival = _best([option for field in wanted if (option := fit(column, field))])
-    doubt = min(rival.score, LEARNED) if rival else 0.0
-    if doubt < ACCEPTED and (found := obstacle(column, wanted)):
-        return Mapped(column.name, None, round(1 - found[1] / 2, 2), found[0])
-    reason = "another column fits better" if doubt >= ACCEPTED else "no field fits it well"
-    return Mapped(column.name, None, round(min(1 - doubt, LEARNED), 2), reason)
+@dataclass(frozen=True)
+class _Verdicts:
+    """What became of each column, and why."""
+
+    chosen: Mapping[str, Fit]
+    reasons: Mapping[str, str]
+    wanted: Sequence[Field]
+    lessons: Mapping[str, Lesson]
+
+    def on(self, column: Column) -> Mapped:
+        option = self.chosen.get(column.name)
+        if option:
+            sure = round(min(option.score, LEARNED), 2)
+            return Mapped(column.name, option.field, sure, option.reason)
+        if column.name in self.reasons:
+            return Mapped(column.name, None, COMPOSED, self.reasons[column.name])
+        rival = _best([option for field in self.wanted if (option := fit(column, field))])
+        lesson = self.lessons.get(column.name)
+        if rival and lesson and lesson.moved(rival.score, rival.field) < ACCEPTED <= rival.score:
+            return Mapped(column.name, None, round(lesson.sure, 2), lesson.told())
+        return self._without(column, rival)
+
+    def _without(self, column: Column, rival: Fit | None) -> Mapped:
+        """Return the verdict on a column that no field takes."""
+        doubt = min(rival.score, LEARNED) if rival else 0.0
+        if doubt < ACCEPTED and (found := obstacle(column, self.wanted)):
+            return Mapped(column.name, None, round(1 - found[1] / 2, 2), found[0])
+        reason = "no field fits it well"
+        if rival and doubt >= ACCEPTED:
+            reason = f"another column fits better{self._lesson_of(rival.field)}"
+        return Mapped(column.name, None, round(min(1 - doubt, LEARNED), 2), reason)
+
+    def _lesson_of(self, field: str) -> str:
+        """Name the lesson that gave a field to another column, if one did."""
+        taking = (name for name, option in self.chosen.items() if option.field == field)
+        told = (self.lessons[name].told() for name in taking if name in self.lessons)
+        return "".join(f", as {each}" for each in told)
 
 
 def _checked(column: Column, entry: Mapping[str, Any] | None, wanted: Sequence[Field]) -> Mapped:

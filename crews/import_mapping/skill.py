@@ -9,11 +9,11 @@ what is not nearly certain. Both stay within what the schema allows.
 """
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from crews.import_mapping.blocks import having, json_objects, profile_of
 from crews.import_mapping.evidence import column
 from crews.import_mapping.matching import propose, review
 
@@ -21,9 +21,6 @@ MODEL = "crewline/offline"
 NAMES_ALONE = "by names alone"
 SURE_ONLY = "only where it is nearly certain"
 SURE = 0.7
-IN_VAIN, LEAST = 4, 100_000  # characters that may be read in vain: times the text, and besides
-ATTEMPT = 64  # characters that a try counts as
-_OBJECT = re.compile(r'\{\s*["}]')
 
 Entries = list[dict[str, Any]]
 
@@ -31,12 +28,12 @@ Entries = list[dict[str, Any]]
 def map_columns(prompt: str) -> str | None:
     """A proposal, or a review of the proposals, as JSON; None if the prompt asks neither."""
     blocks = list(json_objects(prompt))
-    profile = next(reversed(_with(blocks, "columns", "samples")), None)
+    profile = profile_of(blocks)
     target = next((block for block in blocks if isinstance(block.get("properties"), dict)), None)
     if profile is None or target is None:
         return None
     columns = [column(entry, int(profile["rows"])) for entry in profile["columns"]]
-    proposals = [block["columns"] for block in _with(blocks, "columns", "field")]
+    proposals = [block["columns"] for block in having(blocks, "columns", "field")]
     lessons = prompt.splitlines()
     if proposals:
         mapping = review(columns, target, merged(proposals), lessons)
@@ -51,28 +48,6 @@ def merged(proposals: Sequence[Entries]) -> Entries:
     for entry in (entry for proposal in proposals for entry in proposal):
         entries.setdefault(str(entry.get("column")), []).append(entry)
     return [_most_said(said) for said in entries.values()]
-
-
-def json_objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object in the text, in order, those inside another left out.
-
-    Where an object breaks off, those inside it are looked for. Each may break off at the same place,
-    so what was read in vain is counted: beyond a few times the text no more are looked for.
-    """
-    decoder, begin, in_vain = json.JSONDecoder(), _OBJECT.search(text), LEAST + IN_VAIN * len(text)
-    while begin and in_vain >= 0:
-        at = begin.start()
-        try:
-            found, end = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            in_vain -= error.pos - at + ATTEMPT
-            end = at + 1
-        except RecursionError:  # it is nested too deeply, for a person as well
-            return
-        else:
-            if isinstance(found, dict):
-                yield found
-        begin = _OBJECT.search(text, end)
 
 
 def _most_said(said: Entries) -> dict[str, Any]:
@@ -108,14 +83,3 @@ def _narrowed(mapping: Entries, prompt: str) -> Entries:
         else {**entry, "field": None, "reason": "not sure enough"}
         for entry in mapping
     ]
-
-
-def _with(blocks: list[dict[str, Any]], key: str, inner: str) -> list[dict[str, Any]]:
-    """The objects whose list under `key` holds objects that have `inner`."""
-    return [block for block in blocks if _holds(block.get(key), inner)]
-
-
-def _holds(items: object, inner: str) -> bool:
-    return (
-        isinstance(items, list) and bool(items) and isinstance(items[0], dict) and inner in items[0]
-    )

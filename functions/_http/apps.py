@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Scope
 
 from core import bootstrap, complaints, identity
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from functions._http import auth, compression, cors, edge, problems
 from functions._process import event_loop
 
@@ -165,6 +165,13 @@ def possible_id(flow: str) -> str:
     if not identity.ID.fullmatch(flow):
         raise NotFoundError("no such flow")
     return flow
+
+
+def tell_missing(found: Sequence[object]) -> None:
+    """Raise NothingThereError that says which of several flows are not there, or another tenant's."""
+    missing = [str(at) for at, one in enumerate(found, 1) if isinstance(one, NotFoundError)]
+    if missing and len(found) > 1:
+        raise NothingThereError(f"of the flows not there: number {', '.join(missing)}")
 
 
 def whole_number(request: Request, name: str, low: int, high: int) -> int | None:

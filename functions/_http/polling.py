@@ -14,6 +14,7 @@ from core.flows import Batch, Flow, Head, Status
 from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
 from functions._http import apps
+from functions._http.under_way import under_way
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def long_poll(request: Request, who: Principal) -> Generator[LongPoll]:
     with ExitStack() as held:
         try:
             if asked:
-                held.enter_context(bootstrap.stream_limiter().slot(who))
+                held.enter_context(under_way.as_stream(who))
         except TooManyStreamsError:
             asked = 0
         yield _granted(request, asked) if asked else NO_LONG_POLL

@@ -1,8 +1,9 @@
 """Problems: what goes wrong, told as RFC 9457 wants it.
 
-One map leads from the errors of the core to HTTP. A problem says what to do in under 2 kB; it
-repeats nothing of the input but the names of fields, and shows no trace. What nobody expected is
-logged, and is a plain 500 to the caller.
+One map leads from the errors of the core to HTTP, and one from each status to the type and title of its
+problems, whoever raised them (docs/problems.md). A problem says what to do in under 2 kB; it repeats
+nothing of the input but the names of fields, and shows no trace. What nobody expected is logged, and
+is a plain 500 to the caller.
 """
 
 import logging
@@ -31,14 +32,35 @@ from core.json_text import compact_bytes
 
 log = logging.getLogger(__name__)
 
-STATUS: Mapping[type[CrewlineError], tuple[int, str, str]] = {
-    InvalidInputError: (422, "invalid-input", "Invalid request"),
-    UnauthenticatedError: (401, "unauthenticated", "Not authenticated"),
-    ForbiddenError: (403, "forbidden", "Not permitted"),
-    NotFoundError: (404, "not-found", "Not found"),
-    ConflictError: (409, "conflict", "Conflict"),
-    UnavailableError: (503, "unavailable", "Unavailable"),
+STATUS: Mapping[type[CrewlineError], int] = {
+    InvalidInputError: 422,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    ConflictError: 409,
+    TooManyError: 429,
+    UnavailableError: 503,
 }
+# Python's own phrases differ from version to version.
+TYPES: Mapping[int, tuple[str, str]] = {
+    400: ("bad-request", "Bad request"),
+    401: ("unauthenticated", "Not authenticated"),
+    403: ("forbidden", "Not permitted"),
+    404: ("not-found", "Not found"),
+    405: ("method-not-allowed", "Method not allowed"),
+    408: ("request-timeout", "Request timeout"),
+    409: ("conflict", "Conflict"),
+    413: ("too-large", "Content too large"),
+    414: ("uri-too-long", "URI too long"),
+    415: ("unsupported-media-type", "Unsupported media type"),
+    422: ("invalid-input", "Invalid request"),
+    429: ("too-many-requests", "Too many requests"),
+    431: ("headers-too-large", "Request header fields too large"),
+    500: ("internal", "Internal server error"),
+    501: ("not-implemented", "Not implemented"),
+    503: ("unavailable", "Unavailable"),
+}
+TYPE_PREFIX = "urn:crewline:problem:"
 NO_ROUTE = "no such route: paths begin with /v1 or /amp, and have no slash at their end"
 DOCUMENT_BYTES = 2000
 DETAIL_BYTES = 300
@@ -63,27 +85,23 @@ def response(error: Exception) -> Response:
 def _described(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the document and the headers that go with it."""
     if isinstance(error, HTTPException):
-        return _plain(error.status_code, error.detail), dict(error.headers or {})
-    if isinstance(error, TooManyError):
-        return _plain(429, str(error)), _headers(error)
-    kind = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
-    if kind is None:
-        return _plain(500, "the fault is ours; it was written down"), {}
-    status, name, title = kind
-    kind_id = f"urn:crewline:problem:{name}"
-    document: dict[str, Any] = {"type": kind_id, "title": title, "status": status}
-    if isinstance(error, NothingThereError) or not isinstance(error, NotFoundError):
-        document["detail"] = _cut(str(error), DETAIL_BYTES)
+        said = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
+        return _document(error.status_code, said), dict(error.headers or {})
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        return _document(500, "the fault is ours; it was written down"), {}
+    hidden = isinstance(error, NotFoundError) and not isinstance(error, NothingThereError)
+    document = _document(status, None if hidden else str(error))
     if isinstance(error, InvalidInputError):
         document["errors"] = _fields(error.pointers)
     return document, _headers(error)
 
 
-def _plain(status: int, detail: str) -> dict[str, Any]:
-    """Return a document that says no more than its status and a sentence."""
-    phrase = HTTPStatus(status).phrase
-    said = None if detail == phrase else _cut(detail, DETAIL_BYTES)
-    return {"type": "about:blank", "title": phrase, "status": status, "detail": said}
+def _document(status: int, detail: str | None) -> dict[str, Any]:
+    """Return what a problem of this status says, and the sentence about this one."""
+    name, title = TYPES.get(status) or TYPES[500 if status >= 500 else 400]  # noqa: PLR2004
+    said = detail and _cut(detail, DETAIL_BYTES)
+    return {"type": f"{TYPE_PREFIX}{name}", "title": title, "status": status, "detail": said}
 
 
 def _headers(error: Exception) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How many requests one subject may have under way in a process, its streams and held polls among them.
+"""How many requests one subject may have under way in a process, beside its streams and held polls.
 
 A request that its client takes back is worked on to its end, and HTTP/2 does not count it among a
 connection's streams any more. So whoever takes each back at once (CVE-2023-44487) had 1,400 of them
@@ -6,6 +6,8 @@ under way, each with a connection to the store: polls of other tenants waited fo
 """
 
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from core import bootstrap
 from core.errors import TooManyError
@@ -22,7 +24,7 @@ class TooManyRequestsError(TooManyError):
 
 
 class RequestsUnderWay:
-    """Counts the requests of each subject that are being answered."""
+    """Counts the requests of each subject that are being answered, but for streams and held polls."""
 
     def __init__(self) -> None:
         self._open = Counter[tuple[str, str]]()
@@ -30,8 +32,7 @@ class RequestsUnderWay:
     def begin(self, who: Principal) -> None:
         """Count a request until `end`. Raises TooManyRequestsError."""
         subject = (who.tenant, who.subject)
-        settings = bootstrap.settings()
-        if self._open[subject] >= settings.streams_per_subject + settings.requests_per_subject:
+        if self._open[subject] >= bootstrap.settings().requests_per_subject:
             raise TooManyRequestsError
         self._open[subject] += 1
 
@@ -41,6 +42,16 @@ class RequestsUnderWay:
         self._open[subject] -= 1
         if not self._open[subject]:
             del self._open[subject]
+
+    @contextmanager
+    def as_stream(self, who: Principal, flows: int = 1) -> Generator[None]:
+        """Count a request as a stream of so many flows instead, within. Raises TooManyStreamsError."""
+        with bootstrap.stream_limiter().slot(who, flows):
+            self.end(who)
+            try:
+                yield
+            finally:
+                self._open[who.tenant, who.subject] += 1  # until the request has ended, too
 
 
 under_way = RequestsUnderWay()

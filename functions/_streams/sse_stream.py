@@ -26,6 +26,7 @@ from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
 from core.json_text import compact
 from functions._http import apps
+from functions._http.under_way import under_way
 from functions._streams import sse
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ async def stream(
     """
     async with AsyncExitStack() as held:
         try:
-            held.enter_context(bootstrap.stream_limiter().slot(who, len(cursors)))
+            held.enter_context(under_way.as_stream(who, len(cursors)))
             streamed = await _subscribe_all(held, who.tenant, cursors)
         except UnavailableError as error:
             return sse.EventStream(_retry_only("not available", error.retry_after_seconds))
@@ -74,9 +75,13 @@ async def stream(
 async def _subscribe_all(
     held: AsyncExitStack, tenant: str, cursors: Mapping[str, str | None]
 ) -> list[StreamedFlow]:
-    """Subscribe to all flows at the same time. Raises what the first that failed did."""
+    """Subscribe to all flows at the same time. Raises what the first that failed did.
+
+    Of several, it says which are not there.
+    """
     joining = (_subscribe(held, tenant, *pair) for pair in cursors.items())
     found = await asyncio.gather(*joining, return_exceptions=True)  # all of them end in `held`
+    apps.tell_missing(found)
     for one in found:
         if isinstance(one, BaseException):
             raise one

@@ -64,7 +64,12 @@ async def _keep_worker(processes: Processes, environ: Mapping[str, str]) -> None
         await asyncio.sleep(LOOK_SECONDS)
         pid = processes.pid(host.WORKER)
         if pid != announced and processes.has_written(host.WORKER, host.WORKER_READY):
-            print(f"the worker is ready, as process {pid}", flush=True)
+            but = (
+                f"; but {host.NO_STEP}: see above"
+                if processes.has_written(host.WORKER, host.NO_STEP)
+                else ""
+            )
+            print(f"the worker is ready, as process {pid}{but}", flush=True)
             announced = pid
         if (how := processes.ended(host.WORKER)) is None:
             continue

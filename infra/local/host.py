@@ -17,6 +17,7 @@ from infra.local.processes import (
 
 API, WORKER = "api", "worker"
 WORKER_READY = "worker ready"
+NO_STEP = "no step can run"  # how the worker begins to say what its model lacks
 READY_SECONDS = 60
 
 

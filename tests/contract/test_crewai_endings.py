@@ -204,3 +204,37 @@ async def test_bytes_that_are_no_utf_8_are_no_answer_of_its_protocol(
         with pytest.raises(StepFailedError, match="CREWLINE_MODEL_BASE_URL"):
             await answer_of(harness)
     assert len(provider.requests) == 3
+
+
+WHOLE_AND_UNREADABLE = {
+    "no UTF-8": b'{"choices": [{"message": {"content": "%s\xff\xfe"}}]}',
+    "no JSON": b"<html>%s</html>",
+    "no choices": b'{"choices": null, "text": "%s"}',
+    "no usage and no choice": b'{"choices": [], "text": "%s"}',
+}
+
+
+@pytest.mark.parametrize("body", WHOLE_AND_UNREADABLE.values(), ids=WHOLE_AND_UNREADABLE)
+async def test_an_answer_that_came_whole_and_cannot_be_read_counts_by_its_length(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    with playing(Turn(raw=body % (b"x" * 4_000))) as provider:
+        harness = a_harness(llm=against(provider, monkeypatch, stream=False), retries=QUICK)
+        with pytest.raises(StepFailedError):
+            await answer_of(harness)
+    calls = len(provider.requests)
+    assert (harness.session.lost, len(harness.usages)) == (0, calls)
+    for usage in harness.usages:
+        assert (usage.calls, usage.estimated_calls, usage.lost_calls) == (1, 1, 0)
+        assert 1_000 < usage.output_tokens < 1_050
+
+
+@both
+async def test_an_answer_of_which_the_rest_is_unknown_counts_at_its_bound(
+    stream: bool, monkeypatch: pytest.MonkeyPatch
+):
+    with playing(Turn(HALF, cut_after=1)) as provider:
+        harness = a_harness(llm=against(provider, monkeypatch, stream=stream), retries=QUICK)
+        with pytest.raises(StepFailedError):
+            await answer_of(harness)
+    assert (harness.session.lost, harness.usages) == (len(provider.requests), [])

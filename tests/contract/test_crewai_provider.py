@@ -133,7 +133,7 @@ async def test_a_key_from_the_environment_is_not_sent_to_a_server_of_ones_own(
     ("name", "lacks"),
     [
         ("nobody/knows-this", "nobody/knows-this is of no provider that is installed here"),
-        ("openai/gpt-4o-mini", "openai/gpt-4o-mini needs OPENAI_API_KEY"),
+        ("openai/gpt-4o-mini", "openai/gpt-4o-mini needs OPENAI_API_KEY or CREWLINE_MODEL_API_KEY"),
         ("openrouter/some", "openrouter/some needs OPENROUTER_API_KEY"),
         ("anthropic/claude-sonnet-4-5", r"needs the package crewai\[anthropic\]"),
     ],

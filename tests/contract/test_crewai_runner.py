@@ -12,7 +12,7 @@ import pytest
 from core.costs.rates import read_rates
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
-from core.crews.crew_runner import StepFailedError
+from core.crews.crew_runner import Lesson, StepFailedError
 from tests.crewai_parts import (
     INPUT,
     Agent,
@@ -27,6 +27,10 @@ from tests.crewai_parts import (
     a_step,
     native_call,
 )
+
+
+def lessons_of(*texts: str) -> tuple[Lesson, ...]:
+    return tuple(Lesson(f"m/{number}", text, 0.9) for number, text in enumerate(texts))
 
 
 async def test_an_answer_is_the_result_and_goes_out_as_one_message_with_its_usage():
@@ -55,7 +59,7 @@ async def test_braces_survive_in_every_text_of_an_assignment():
     text = 'As {"x": {what}}, not {What} or {{Y}} or {tool-names} {input} {tools}'
     step = a_step(a_crew(tools=("size",)), earlier=f"told {text}")
     prompt = replace(step.prompt, description=text, expected_output=f"expect {text}")
-    await harness.run(replace(step, prompt=prompt, lessons=(f"learnt {text}",)))
+    await harness.run(replace(step, prompt=prompt, lessons=lessons_of(f"learnt {text}")))
     asked = harness.script.asked[0]
     assert all(f"{told}{text}" in asked for told in ("", "told ", "expect ", "learnt "))
 
@@ -79,14 +83,16 @@ async def test_a_task_is_told_what_a_crew_would_tell_it():
 
 async def test_lessons_are_told_apart_from_the_task_and_from_earlier_answers():
     harness = a_harness("ok", '{"n": 1}', '{"n": 1}')
-    await harness.run(replace(a_step(a_crew(), earlier="so"), lessons=("Be brief.", "Mind {x}.")))
+    await harness.run(
+        replace(a_step(a_crew(), earlier="so"), lessons=lessons_of("Be brief.", "Mind {x}."))
+    )
     told, lessons = harness.script.asked[0].split("\n\n----------\n\n")
     assert told.endswith("so")
     assert lessons.startswith("Lessons from earlier flows")
     assert "the task counts:\n- Be brief.\n- Mind {x}." in lessons
 
     schema = {"type": "object", "required": ["m"]}
-    step = replace(a_step(a_crew(one={"output_schema": schema})), lessons=("Be brief.",))
+    step = replace(a_step(a_crew(one={"output_schema": schema})), lessons=lessons_of("Be brief."))
     harness.script.replies.append('{"m": 1}')
     await harness.run(step)
     assert all("- Be brief." in asked for asked in harness.script.asked[1:])

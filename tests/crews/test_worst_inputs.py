@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from core.crews.definition import Registry
 from core.errors import InvalidInputError
 from crews.import_mapping import cpu_limit, matching, names
+from crews.import_mapping.blocks import json_objects
 from crews.import_mapping.cpu_limit import TooMuchWork
 from crews.import_mapping.dialect import detect_dialect
 from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.evidence import Column
 from crews.import_mapping.profile import profile_csv
-from crews.import_mapping.skill import json_objects
 from crews.import_mapping.target import fields
 from tests.pace import cpu_seconds_under
 

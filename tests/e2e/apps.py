@@ -16,6 +16,7 @@ from core import bootstrap
 from core.adapters.memory import (
     MemoryBlobs,
     MemoryBudgetBook,
+    MemoryFeedbackLog,
     MemoryFlows,
     MemoryTrials,
     MemoryUsageBook,
@@ -26,7 +27,11 @@ from core.crews.ledger import Claim, StepWrite
 from core.flows import Head, Status, events
 from core.flows.live import Hub
 from core.flows.stream_limiter import StreamLimiter
+from core.flows.values import LargeValues
 from core.identity import SCOPES, Keys, mint
+from core.learning.model_store import ModelStore
+from core.learning.seals import SealKeys
+from core.learning.serving import Learners
 from core.webhooks.targets import Targets
 from tests.fixtures_ports import a_launch
 
@@ -76,6 +81,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
     (folder / "haiku").mkdir()
     (folder / "haiku" / "crew.yaml").write_text(HAIKU)
     app = App(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
+    store, log = ModelStore(lambda: app.blobs, SealKeys(KEYS)), MemoryFeedbackLog()
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
@@ -92,6 +98,10 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),
+        values=LargeValues(lambda: app.blobs),
+        feedback_log=log,
+        model_store=store,
+        learners=Learners(store, log),
     ):
         yield app
 

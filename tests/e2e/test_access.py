@@ -82,7 +82,8 @@ async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Respo
 
 
 def path(way: Way, flow: str = "f1") -> str:
-    return way.path.format(flow=flow, kickoff=flow, blob="in_1", crew="example", budget="b1")
+    names = {"blob": "in_1", "crew": "example", "budget": "b1", "task": "route", "model": "m"}
+    return way.path.replace(":path}", "}").format(flow=flow, kickoff=flow, **names)
 
 
 def test_the_ways_in_are_those_we_know_of():
@@ -115,6 +116,15 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /v1/budgets/{budget}", "costs:read"),
         ("PUT /v1/budgets/{budget}", "budgets:write"),
         ("DELETE /v1/budgets/{budget}", "budgets:write"),
+        ("GET /v1/prices", "costs:read"),
+        ("GET /v1/prices/{model:path}", "costs:read"),
+        ("PUT /v1/prices/{model:path}", "budgets:write"),
+        ("DELETE /v1/prices/{model:path}", "budgets:write"),
+        ("POST /v1/feedback", "feedback:write"),
+        ("DELETE /v1/feedback", "learning:write"),
+        ("POST /v1/recommendations", "recommendations:read"),
+        ("GET /v1/learning", "learning:read"),
+        ("PUT /v1/learning/{task}", "learning:write"),
     }
 
 

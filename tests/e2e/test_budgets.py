@@ -1,14 +1,17 @@
 """GET, PUT and DELETE /v1/budgets: what a tenant may spend."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from core import bootstrap
 from core.adapters.memory import MemoryBudgetBook
 from core.costs.budget import Verdict
 from core.costs.usage import Usage
 from core.crews.budgets import Call
+from core.flows import Status
 from functions import cost_report
 from tests.e2e.apps import App, begin
 
@@ -74,6 +77,39 @@ async def test_a_tenants_days_begin_in_its_time_zone(app: App):
     assert (await shown(app))["time_zone"] == "Europe/Berlin"
 
 
+class Woken:
+    """A queue of wake-ups that nobody hears."""
+
+    def __init__(self) -> None:
+        self.flows = list[tuple[str, str]]()
+
+    async def enqueue(self, tenant: str, flow: str) -> None:
+        self.flows.append((tenant, flow))
+
+
+CHANGES: dict[str, Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]] = {
+    "raise": lambda client: client.put("/v1/budgets/team", json=MONTHLY | {"limit_usd": "20"}),
+    "delete": lambda client: client.delete("/v1/budgets/team"),
+    "zone": lambda client: client.put("/v1/budgets", json={"time_zone": "Europe/Berlin"}),
+    "price": lambda client: client.put("/v1/prices/ollama/mine", json={"input": 1, "output": 2}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_workers_are_woken_for_what_waits_for_money(app: App, change: str):
+    await put(app)
+    await begin(app.flows)
+    waiting = {"reason": "budget", "budget": "team", "until_ms": None}
+    await app.flows.transition(
+        "acme", "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
+    )
+    woken = Woken()
+    async with app.client(cost_report) as client:
+        with bootstrap.replace(wake_queue=woken):
+            await CHANGES[change](client)
+    assert woken.flows == [("acme", "f1")]
+
+
 async def test_another_tenant_has_budgets_of_its_own(app: App):
     await put(app)
     assert (await shown(app, tenant="rival"))["budgets"] == []
@@ -86,6 +122,11 @@ async def test_another_tenant_has_budgets_of_its_own(app: App):
         ({"limit_usd": "-1"}, "/limit_usd"),
         ({"limit_usd": "NaN"}, "/limit_usd"),
         ({"limit_usd": "1e400"}, "/limit_usd"),
+        ({"limit_usd": "1e999999999"}, "/limit_usd"),
+        ({"limit_usd": "1e-999999999"}, "/limit_usd"),
+        ({"limit_usd": "1_000"}, "/limit_usd"),
+        ({"limit_usd": " 5 "}, "/limit_usd"),
+        ({"limit_usd": "\u0665"}, "/limit_usd"),
         ({"limit_usd": "9000001"}, "/limit_usd"),
         ({"limit_usd": "0.0000000001"}, "/limit_usd"),
         ({"limit_usd": 12.5}, "/limit_usd"),

@@ -23,7 +23,7 @@ def documented() -> set[Route]:
 
 
 def nameless(path: str) -> str:
-    return re.sub(r"{\w+}", "{}", path)
+    return re.sub(r"{\w+(:path)?}", "{}", path)
 
 
 def test_the_readme_lists_every_route_with_the_file_that_serves_it():

@@ -13,8 +13,8 @@ from functions import crew_launch, flow_events, flow_status
 from functions._http.under_way import under_way
 from tests.e2e.apps import App, begin, opened
 
-STREAMS, LIMIT, ASKED = 20, 25, 40
-LIMITS = {"streams_per_subject": STREAMS, "requests_per_subject": LIMIT - STREAMS}
+LIMIT, STREAMS, ASKED = 5, 20, 40
+LIMITS = {"streams_per_subject": STREAMS, "requests_per_subject": LIMIT}
 
 
 class Busy(MemoryFlows):
@@ -89,11 +89,18 @@ async def test_all_functions_of_a_process_count_together(app: App):
     await asked
 
 
-async def test_as_many_streams_as_there_may_be_leave_room_for_polls(app: App, flows: Busy):
+async def test_streams_and_held_polls_take_no_place_of_a_request(app: App, flows: Busy):
     await begin(flows)
-    async with app.client(flow_events) as client:
+    known = {"if-none-match": "*"}
+    async with app.client(flow_events) as client, app.client(flow_status) as poller:
         streams = [asyncio.create_task(client.get("/v1/flows/f1/events")) for _ in range(STREAMS)]
         await asyncio.sleep(0.05)
-        polls = await statuses(app, "/v1/flows/f1", **{"if-none-match": "*"})
-        assert polls == {304: LIMIT - STREAMS, 429: ASKED - LIMIT + STREAMS}
+        assert await statuses(app, "/v1/flows/f1", **known) == {304: LIMIT, 429: ASKED - LIMIT}
         assert {(await stream).status_code for stream in streams} == {200}
+        held = [
+            asyncio.create_task(poller.get("/v1/flows/f1", headers=known | {"prefer": "wait=1"}))
+            for _ in range(LIMIT)
+        ]
+        await asyncio.sleep(0.5)
+        assert await statuses(app, "/v1/flows/f1", **known) == {304: LIMIT, 429: ASKED - LIMIT}
+        assert {(await poll).headers["preference-applied"] for poll in held} == {"wait=1"}

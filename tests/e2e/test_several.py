@@ -111,6 +111,24 @@ async def test_a_flow_that_is_not_there_is_not_found(app: App, flows: str):
     assert not any(record.viewers for record in app.flows._records.values())
 
 
+@pytest.mark.parametrize(
+    ("flows", "detail"),
+    [
+        ("a,none,b", "of the flows not there: number 2"),
+        ("a,theirs,none", "of the flows not there: number 2, 3"),
+        ("a,b.c", "of the flows not there: number 2"),
+    ],
+)
+async def test_of_several_flows_it_is_told_which_are_not_there(app: App, flows: str, detail: str):
+    await both(app)
+    await begin(app.flows, "theirs", "rival")
+    assert (await watched(app, flows)).json()["detail"] == detail
+    async with app.client(flow_events) as client:
+        body = {"flows": flows.split(",")}
+        answer = await client.post("/v1/events/ticket", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (404, detail)
+
+
 async def test_twenty_flows_have_a_cursor_that_is_taken_back(app: App):
     names = [f"{n:064}" for n in range(20)]
     for name in names:

@@ -105,6 +105,10 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
+        "transition", "never in a circle", budgets.test_and_when_its_window_turns, any_order=False,
+        instead="  local wait = args.until_ms",
+    ),
+    Mutant(
         "record_usage", "spent elsewhere", elsewhere.test_they_leave_that_much_less_for_crews,
         any_order=False,
     ),

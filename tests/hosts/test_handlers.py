@@ -39,6 +39,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "crew_amp": (request("GET", "/amp/research_brief/status/fl_gone"), {"statusCode": 404}),
     "crew_launch": (request("POST", "/v1/flows", LAUNCH), {"statusCode": 202}),
     "crew_worker": ({"Records": [WAKE_UP]}, {"batchItemFailures": []}),
+    "feedback": (request("GET", "/v1/learning"), {"statusCode": 200}),
     "flow_events": (request("GET", "/v1/flows/fl_gone/events"), {"statusCode": 404}),
     "flow_status": (request("GET", "/v1/flows"), {"statusCode": 200}),
     "sweep": ({}, {"told": 0}),

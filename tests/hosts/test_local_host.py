@@ -1,61 +1,22 @@
-"""`make demo` and `make dev` as a person runs them: real processes, real CrewAI, the offline model."""
+"""`make demo` as a person runs it, and what keeps a server from starting, as each of them tells it."""
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-import httpx
 import pytest
 
 from infra.local import host
 from infra.local.processes import LocalError, Processes, answers_http, free_port
+from tests.hosts.local_parts import EXAMPLES, demo, environ, kill_s3, left_running
 
-EXAMPLES = Path("crews/import_mapping/examples")
 SECRET = "a-secret-of-the-tests-0123456789-abcdef"
 ADDRESSES = "住所ID,都道府県,市区町村,番地,緯度,経度\n" + "".join(
     f"{i},東京都,千代田区,{i + 1}番地,35.68{i},139.76{i}\n" for i in range(20)
 )
-
-
-def environ(tmp_path: Path, port: int) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**kept, "CREWLINE_DATA": str(tmp_path / "data"), "CREWLINE_PORT": str(port)}
-
-
-def demo(tmp_path: Path, csv: Path | str, port: int | None = None):
-    return subprocess.run(
-        [sys.executable, "-m", "infra.local.demo", str(csv)],
-        env=environ(tmp_path, port or free_port()),
-        capture_output=True, text=True, timeout=110, check=False,
-    )  # fmt: skip
-
-
-def left_running(tmp_path: Path) -> str:
-    """Processes that still name this test's data folder."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return "\n".join(line for line in listed.stdout.splitlines() if str(tmp_path) in line)
-
-
-def kill_s3(parent: int) -> None:
-    """Kill the S3 that a host has started, as soon as it has."""
-    while not (pid := child(parent, "infra.local.s3")):
-        time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
-
-
-def child(parent: int, module: str) -> int | None:
-    command = ["ps", "--ppid", str(parent), "-o", "pid=,args="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    lines = (line.split() for line in listed.splitlines())
-    return next((int(pid) for pid, *arguments in lines if module in arguments), None)
 
 
 @pytest.mark.parametrize("name", ["us_ca_berkeley.csv", "is_stadfang.dsv"])
@@ -183,157 +144,6 @@ def test_a_worker_that_cannot_start_names_the_entry_of_the_allow_list(tmp_path: 
     assert "crews/allow_list.py: share_insight: crews.insight:shareinsight cannot be loaded" in how
 
 
-@contextmanager
-def dev(tmp_path: Path, port: int, code: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "infra.local.dev"],
-        env=environ(tmp_path, port), text=True, cwd=code,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def welcomed(process: subprocess.Popen[str]) -> dict[str, str]:
-    """Read the welcome; return the header of its token."""
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(5)]
-    token = next(line.split()[1] for line in lines if "token" in line)
-    return {"authorization": f"Bearer {token}"}
-
-
-def test_the_dev_server_stops_within_two_seconds_with_a_stream_open(tmp_path: Path):
-    port = free_port()
-    with dev(tmp_path, port) as process:
-        headers = welcomed(process)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
-            body = {"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}
-            flow = http.post("/v1/flows", json=body).json()["id"]
-            with http.stream("GET", f"/v1/flows/{flow}/events") as stream:
-                assert next(stream.iter_text())
-                began = time.monotonic()
-                process.send_signal(signal.SIGINT)
-                assert process.wait(10) == 0
-                assert time.monotonic() - began < 2
-    assert left_running(tmp_path) == ""
-
-
-def test_flows_survive_a_restart_of_the_dev_server(tmp_path: Path):
-    port = free_port()
-    with dev(tmp_path, port) as process:
-        headers = welcomed(process)
-        url = f"http://127.0.0.1:{port}/v1/flows"
-        body = {"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}
-        flow = httpx.post(url, json=body, headers=headers).json()["id"]
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
-    with dev(tmp_path, port) as process:
-        welcomed(process)
-        assert httpx.get(f"{url}/{flow}", headers=headers).json()["id"] == flow
-
-
-def test_a_dead_child_ends_the_dev_server_with_a_line_that_names_it(tmp_path: Path):
-    port = free_port()
-    with dev(tmp_path, port) as process:
-        welcomed(process)
-        kill_s3(process.pid)
-        assert process.wait(10) == 1
-        assert process.stderr is not None
-        assert process.stderr.read().startswith("crewline: s3 ended by SIGKILL")
-    assert left_running(tmp_path) == ""
-
-
-def test_code_that_changes_is_loaded_again(tmp_path: Path):
-    port = free_port()
-    for name in ("core", "crews", "functions", "infra", "public"):
-        shutil.copytree(name, tmp_path / "code" / name)
-    touched = tmp_path / "code" / "functions" / "sweep.py"
-    with dev(tmp_path, port, tmp_path / "code") as process:
-        welcomed(process)
-        time.sleep(1)
-        touched.touch()
-        assert until(process.stdout, "reloaded")
-        assert answers_http(port)
-
-
-def test_a_second_server_on_the_same_data_is_told_who_has_it(tmp_path: Path):
-    port = free_port()
-    with dev(tmp_path, port) as process:
-        welcomed(process)
-        other = demo(tmp_path, EXAMPLES / "nl_bag.csv")
-        assert other.returncode == 1
-        assert (
-            f"is in use by make dev on port {port}: stop it, or set CREWLINE_DATA" in other.stderr
-        )
-        assert answers_http(port)
-        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
-    assert demo(tmp_path, "nowhere.csv").stderr.startswith("crewline: no such file")
-
-
-def test_a_worker_that_is_killed_is_started_again_and_the_flow_goes_on(tmp_path: Path):
-    port = free_port()
-    with dev(tmp_path, port) as process:
-        headers = welcomed(process)
-        pid = until(process.stdout, "the worker is ready").split()[-1]
-        os.kill(int(pid), signal.SIGKILL)
-        body = {"crew": "research_brief", "inputs": {"question": "When?", "notes": "At noon."}}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
-            flow = http.post("/v1/flows", json=body).json()["id"]
-            assert until(process.stderr, "worker ended by SIGKILL; ")
-            assert until(process.stdout, "the worker is ready").split()[-1] != pid
-            left = until(process.stdout, "left the flow")
-            assert re.match(rf"worker \d\d:\d\d:\d\d INFO    {flow} left the flow", left)
-            assert http.get(f"/v1/flows/{flow}").json()["status"] == "succeeded"
-            log = (tmp_path / "data" / "logs" / "worker.log").read_text()
-            assert log.count("worker ready") == 2  # the message named it, so it must be there
-
-
-def test_the_readme_s_python_maps_a_file_on_the_dev_server(tmp_path: Path):
-    readme, port = Path("README.md").read_text("utf-8"), free_port()
-    program = readme.partition("```python\n")[2].partition("```")[0]
-    assert ":8787" in program
-    with dev(tmp_path, port) as process:
-        token = welcomed(process)["authorization"].removeprefix("Bearer ")
-        ran = subprocess.run(
-            [sys.executable, "-c", program.replace(":8787", f":{port}")],
-            env=environ(tmp_path, port) | {"TOKEN": token},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert "RUN_FINISHED" in ran.stdout
-    assert "'columns'" in ran.stdout.splitlines()[-1]
-
-
-def test_a_failed_flow_is_driven_again_from_another_terminal(tmp_path: Path):
-    port = free_port()
-    redrive = [sys.executable, "-m", "infra.redrive", "--tenant", "demo", "--flow"]
-
-    def driven(flow: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*redrive, flow],
-            env=environ(tmp_path, port),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert "no make dev runs on" in driven("fl_x").stderr
-    with dev(tmp_path, port) as process:
-        headers = welcomed(process)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
-            body = {"crew": "research_brief", "inputs": {"question": "q", "notes": "n"}}
-            flow = http.post("/v1/flows", json=body).json()["id"]
-            http.post(f"/v1/flows/{flow}/cancel")
-            again = driven(flow)
-            assert again.returncode == 0, again.stderr
-            assert http.get(f"/v1/flows/{again.stdout.strip()}").status_code == 200
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
-    assert not (tmp_path / "data" / "running.json").exists()
-
-
 def test_what_stops_a_worker_from_starting_is_told_with_its_place(tmp_path: Path):
     log = tmp_path / "logs" / "worker.log"
     wrong = tmp_path / "half_typed.py"
@@ -344,9 +154,3 @@ def test_what_stops_a_worker_from_starting_is_told_with_its_place(tmp_path: Path
             time.sleep(0.02)
     assert "half_typed.py:2 SyntaxError" in how
     assert str(log) in how
-
-
-def until(stream: IO[str] | None, words: str) -> str:
-    """Read lines up to the one that has these words, and return it."""
-    assert stream is not None
-    return next(line for line in iter(stream.readline, "") if words in line)

@@ -99,12 +99,33 @@ def test_the_development_key_is_good_on_the_local_host_alone():
     ("given", "model"),
     [
         ({"OPENAI_API_KEY": "k"}, "openai/gpt-4o-mini"),
-        ({"CREWLINE_MODEL_BASE_URL": "http://127.0.0.1:1/v1"}, "openai/gpt-4o-mini"),
+        ({"CREWLINE_MODEL_BASE_URL": "http://127.0.0.1:1/v1", "CREWLINE_MODEL": "m"}, "m"),
         ({"CREWLINE_MODEL": "anthropic/claude-sonnet-4-5"}, "anthropic/claude-sonnet-4-5"),
     ],
 )
-def test_a_key_or_an_address_is_enough_for_a_real_model(given: dict[str, str], model: str):
+def test_openai_s_key_or_a_name_is_enough_for_a_real_model(given: dict[str, str], model: str):
     assert Settings.from_environ(GOOD | given).model == model
+
+
+@pytest.mark.parametrize("host", ["local", "prod"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"CREWLINE_MODEL_BASE_URL": "http://127.0.0.1:1/v1"},
+        {"CREWLINE_MODEL_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k"},
+        {"CREWLINE_MODEL_API_KEY": "k"},
+        {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k"},
+        {"OPENAI_API_BASE": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "k"},
+    ],
+)
+def test_an_address_or_any_key_without_a_model_is_refused(given: dict[str, str], host: str):
+    first = next(iter(given))
+    with pytest.raises(SettingsError, match=f"{first} needs CREWLINE_MODEL: "):
+        Settings.from_environ(GOOD | given | {"CREWLINE_HOST": host})
+
+
+def test_openai_s_address_of_somebody_else_s_is_passed_over_without_its_key():
+    assert Settings.from_environ(GOOD | {"OPENAI_BASE_URL": "http://127.0.0.1:1"}).model is None
 
 
 NAMES = {
@@ -172,6 +193,8 @@ def test_what_would_lose_flows_is_refused_at_start(name: str, value: str):
 def test_openai_s_key_is_handed_to_no_other_provider(model: str, key: str | None):
     environ = GOOD | {"OPENAI_API_KEY": "sk-o", "CREWLINE_MODEL": model}
     assert Settings.from_environ(environ).model_api_key == key
+    if not model:
+        return
     own = Settings.from_environ(environ | {"CREWLINE_MODEL_API_KEY": "sk-own"})
     assert own.model_api_key == "sk-own"
 

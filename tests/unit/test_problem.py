@@ -59,8 +59,8 @@ def test_what_is_missing_says_nothing_that_could_tell_it_from_another_tenants():
 def test_what_nobody_expected_is_told_without_a_trace():
     assert told(RuntimeError("password=hunter2")) == snapshot(
         {
-            "type": "about:blank",
-            "title": "Internal Server Error",
+            "type": "urn:crewline:problem:internal",
+            "title": "Internal server error",
             "status": 500,
             "detail": "the fault is ours; it was written down",
         }
@@ -71,7 +71,11 @@ def test_an_answer_of_http_itself_is_a_problem_too():
     answer = problems.response(HTTPException(405, headers={"allow": "GET"}))
     assert answer.headers["allow"] == "GET"
     assert json.loads(bytes(answer.body)) == snapshot(
-        {"type": "about:blank", "title": "Method Not Allowed", "status": 405}
+        {
+            "type": "urn:crewline:problem:method-not-allowed",
+            "title": "Method not allowed",
+            "status": 405,
+        }
     )
 
 

@@ -13,7 +13,7 @@ from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.outcomes import StepCrashedError
 from core.crews.worker import TOOK_TOO_LONG
-from core.errors import ConflictError, InvalidInputError, UnavailableError
+from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status
 from core.flows.values import INLINE
 from tests.fixtures_ports import leased
@@ -191,27 +191,3 @@ async def test_a_flow_that_failed_goes_on_where_it_was_when_it_is_driven_again()
     assert runner.began == ["one", "two", "two", "three"]
     with pytest.raises(ConflictError):
         await control.redrive(INLINE, **given | {"flow": again})
-
-
-async def test_an_agent_is_told_what_was_learnt_and_what_came_of_it_is_kept():
-    class Book:
-        def __init__(self) -> None:
-            self.kept: list[Any] = []
-
-        async def before(self, work: StepTask) -> tuple[str, ...]:
-            if work.prompt.step == "two":
-                raise UnavailableError("away")
-            return (f"about {work.prompt.step}",)
-
-        async def after(self, work: StepTask, result: dict[str, Any]) -> None:
-            self.kept.append((work.prompt.step, result["output"]))
-            raise UnavailableError("away")
-
-    told: list[tuple[str, ...]] = []
-    scripts = {s: lambda work, _: told.append(work.lessons) for s in ("one", "two", "three")}
-    memory, runner, book = MemoryFlows(), Scripted(**scripts), Book()
-    await launched(memory)
-    await a_worker(memory, runner, book).run_flow("t", "f", NoLimit())
-    assert told == [("about one",), (), ("about three",)]
-    assert [step for step, _ in book.kept] == ["one", "two", "three"]
-    assert (await memory.head("t", "f")).status is Status.SUCCEEDED

@@ -113,7 +113,8 @@ def a_prompt(kind: Kind) -> Prompt:
 def test_what_a_step_says_of_its_task_is_final_where_it_answers_it(
     kind: Kind, output: Any, refused: bool, told: tuple[float, bool] | None
 ):
-    found = answer_outcome(CHOICE, a_prompt(kind), output, refused=refused)
+    result = {"output": output, "raw": ""}
+    found = answer_outcome(CHOICE, a_prompt(kind), result, refused=refused)
     assert (found and (found.quality, found.final)) == told
-    assert answer_outcome(None, a_prompt(kind), output, refused=refused) is None
-    assert answer_outcome(Choice("m"), a_prompt(kind), output, refused=refused) is None
+    assert answer_outcome(None, a_prompt(kind), result, refused=refused) is None
+    assert answer_outcome(Choice("m"), a_prompt(kind), result, refused=refused) is None

@@ -7,7 +7,8 @@ Nothing bounds what a provider sends but this: the clients' time-outs count its 
 process that would hold an endless answer is everybody's. Answers are asked for unpacked, since a few
 bytes of gzip may be gigabytes; what is packed all the same is unpacked here, piece by piece.
 
-It also sees what CrewAI drops: that a model refused to answer, in a field beside the empty text; that an
+It also counts what has come of an answer that nobody can read, which is paid for all the same, and
+sees what CrewAI drops: that a model refused to answer, in a field beside the empty text; that an
 answer broke off, by an error beside its half (OpenRouter's `choices[0].error`); and that a stream has come
 to its end mark.
 """
@@ -20,6 +21,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from http import HTTPStatus
 from typing import cast
 
 import httpx
@@ -36,6 +38,21 @@ _SIGNS = re.compile(rb'"(refusal|error)"\s*:\s*(?:"[^"]|\{)')
 _OVERLAP = 64  # bytes, so that one across two chunks is found
 _PIECE_BYTES = 1 << 16  # of what is unpacked at once
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+@dataclass(slots=True)
+class Received:
+    """How many bytes of an answer have come, and whether they are all of it; never so of a stream.
+
+    Only of an answer of status 200: what others cost, nobody knows by their length.
+    """
+
+    size: int = 0
+    is_whole: bool = False
+
+
+# What has come of the answer to the call that is under way in this context.
+received: ContextVar[Received | None] = ContextVar("received", default=None)
 
 
 class Sign(Enum):
@@ -81,10 +98,18 @@ def client(limits: AnswerLimits) -> httpx.Client:
             limits.bytes_of(response),
             limits.seconds,
             on_sign.get(),
+            _counter(response),
         )
 
     headers = {"accept-encoding": "identity"}
     return DefaultHttpxClient(headers=headers, event_hooks={"response": [watch, _split]})
+
+
+def _counter(response: httpx.Response) -> Received:
+    """Return who counts a response's body: the call, if this is a whole answer to it."""
+    is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+    counts = response.status_code == HTTPStatus.OK and not is_stream
+    return (received.get() if counts else None) or Received()
 
 
 class _Split(httpx.SyncByteStream):
@@ -117,10 +142,12 @@ class _Watched(httpx.SyncByteStream):
         most_bytes: int,
         seconds: float,
         tell: Callable[[Sign], None] | None,
+        counted: Received,
     ) -> None:
         self._chunks, self._close, self._tell = chunks, close, tell
         self._bytes_left, self._ends = most_bytes, time.monotonic() + seconds
         self._seconds = seconds
+        self._counted = counted
         self._too_much = Failure(
             f"the model's provider sent over {most_bytes / 1e6:.3g} MB in one answer"
         )
@@ -129,12 +156,14 @@ class _Watched(httpx.SyncByteStream):
         tail = b""
         for chunk in self._chunks:
             self._count(chunk)
+            self._counted.size += len(chunk)
             if self._tell is not None:
                 tail += chunk
                 for found in _SIGNS.findall(tail):
                     self._tell(Sign(found.decode()))
                 tail = tail[-_OVERLAP:]
             yield chunk
+        self._counted.is_whole = True
 
     def close(self) -> None:
         """Close the body."""

@@ -26,7 +26,7 @@ from crewai.utilities.agent_utils import is_tool_call_list
 from core.adapters.crewai import endings, failures
 from core.adapters.crewai.answer_text import spoken
 from core.adapters.crewai.failures import Failure, UnusableAnswerError, classify
-from core.adapters.crewai.http_client import Sign, on_sign
+from core.adapters.crewai.http_client import Received, Sign, on_sign, received
 from core.adapters.crewai.stop_signal import StopSignal
 from core.crews.crew_runner import StepDeferredError
 from core.json_text import encodable
@@ -224,10 +224,11 @@ def _nothing(_usage: object) -> None:
 def _observing(observed: _Observed) -> Generator[None]:
     """Have `observed` see the events of a call, which CrewAI's own loop does not repeat."""
     sink, repeats = add_stream_sink(observed.sink), crewai_repeats_already.set(True)
-    signs = on_sign.set(observed.signs.add)
+    signs, counted = on_sign.set(observed.signs.add), received.set(Received())
     try:
         yield
     finally:
+        received.reset(counted)
         on_sign.reset(signs)
         crewai_repeats_already.reset(repeats)
         reset_stream_sinks(sink)

@@ -99,5 +99,6 @@ def _lacking(name: str, complaint: str) -> str:
             return f"{name} is of no provider that is installed here; see CREWLINE_MODEL"
         return f"{name} needs the package {package[0]}, which is not installed here"
     if variable := _VARIABLE.search(complaint):
-        return f"{name} needs {variable[0]}"
+        own = " or CREWLINE_MODEL_API_KEY" if variable[0].endswith("_API_KEY") else ""
+        return f"{name} needs {variable[0]}{own}, which the worker was started without"
     return f"{name} cannot be used; see CREWLINE_MODEL"

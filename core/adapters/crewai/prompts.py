@@ -5,7 +5,7 @@ from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task
 
 from core.adapters.crewai import answers
 from core.adapters.crewai.asked import REFUSED
-from core.crews.crew_runner import ContextItem, Prompt, StepTask
+from core.crews.crew_runner import ContextItem, Lesson, Prompt, StepTask
 
 _LESSONS = (
     "Lessons from earlier flows, which may help. They are notes and not part of the task; where "
@@ -32,8 +32,8 @@ def with_complaint(context: str, answer: str, complaint: str) -> str:
     return _together(context, told)
 
 
-def _lessons(lessons: tuple[str, ...]) -> str:
-    return "\n".join([_LESSONS, *(f"- {lesson}" for lesson in lessons)]) if lessons else ""
+def _lessons(lessons: tuple[Lesson, ...]) -> str:
+    return "\n".join([_LESSONS, *(f"- {lesson.text}" for lesson in lessons)]) if lessons else ""
 
 
 def _together(*parts: str) -> str:

@@ -15,6 +15,7 @@ from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStar
 
 from core.adapters.crewai import endings
 from core.adapters.crewai.failures import CUT_SHORT, not_billed
+from core.adapters.crewai.http_client import received
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
 from core.adapters.crewai.stop_signal import StopSignal
@@ -131,7 +132,10 @@ class UsageMeter:
         self._settle(event.call_id, usage, [*said, *told], facts)
 
     def failed(self, event: LLMCallFailedEvent) -> None:
-        """Give the money back where the provider surely did not work; else the bound stays lost.
+        """Give the money back where the provider surely did not work.
+
+        An answer that came whole and that nobody can read is counted by its length. Of any other
+        the bound stays lost.
 
         CrewAI tells of a failure while it is handled, and of its text only. The error itself is
         what Python handles right now.
@@ -141,6 +145,15 @@ class UsageMeter:
         self._open[event.call_id].cap.restore()
         if not_billed(sys.exc_info()[1]):
             self._settle(event.call_id, Usage(), [])
+        elif (answer := received.get()) is not None and answer.is_whole:
+            self._settle_by_length(event.call_id, answer.size)
+
+    def _settle_by_length(self, call_id: str, characters: int) -> None:
+        call = self._open[call_id]
+        tokens = TokenCounts(_estimated(call.prompt_characters), output=_estimated(characters))
+        usage = replace(priced(call.rates, tokens), estimated_calls=1)
+        told = events.model_call(self._step, call.model, usage, tokens, call.rates)
+        self._settle(call_id, usage, [*told])
 
     def _facts(
         self, call: _Open, tokens: TokenCounts, usage: Usage, finish_reason: str | None

@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from core.adapters.memory.flows import MemoryFlows
 from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
-from core.costs.rollup import Cell
+from core.costs.flow_costs import FlowCost
+from core.costs.rollup import NOBODY, Cell
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -54,49 +55,66 @@ class MemoryBudgetBook:
     ) -> list[Cell]:
         return self._flows.spending(tenant, days, hours=hours)
 
+    async def flow_costs(
+        self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
+    ) -> list[FlowCost]:
+        found = [
+            FlowCost(
+                r.flow.id,
+                r.flow.crew,
+                r.flow.launched_by or NOBODY,
+                r.flow.created_ms,
+                r.order,
+                r.flow.usage,
+            )
+            for r in self._flows.newest(tenant, before)
+            if since_ms <= r.flow.created_ms < until_ms
+        ]
+        return found[:limit]
+
     def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
         return self._flows.limits.settles(tenant)
 
-    async def save(self, tenant: str, budget: Budget) -> None:
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
         known = self._flows.limits.budgets[tenant]
         if budget.id not in known and len(known) >= MOST_BUDGETS:
             raise ConflictError(TOO_MANY)
         known[budget.id] = budget
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
-    async def delete(self, tenant: str, budget: str) -> None:
+    async def delete(self, tenant: str, budget: str) -> list[str]:
         if self._flows.limits.budgets[tenant].pop(budget, None) is None:
             raise NotFoundError(f"no budget {budget}")
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
-    async def save_zone(self, tenant: str, zone: Zone) -> None:
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
         self._flows.limits.zones[tenant] = zone
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
     async def prices(self, tenant: str) -> TenantPrices:
         return self._flows.limits.prices[tenant]
 
-    async def save_price(self, tenant: str, price: Price) -> None:
+    async def save_price(self, tenant: str, price: Price) -> list[str]:
         others = self._prices_but(tenant, price.model, price.since)
         if len(others) >= MOST_PRICES:
             raise ConflictError(TOO_MANY_PRICES)
-        self._keep_prices(tenant, [*others, price])
+        return self._keep_prices(tenant, [*others, price])
 
-    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> list[str]:
         others = self._prices_but(tenant, model, since)
         if len(others) == len((await self.prices(tenant)).prices):
             raise NotFoundError(f"no price of {model}")
-        self._keep_prices(tenant, others)
+        return self._keep_prices(tenant, others)
 
     def _prices_but(self, tenant: str, model: str, since: str | None) -> list[Price]:
         known = self._flows.limits.prices[tenant].prices
         return [p for p in known if p.model != model or since not in (None, p.since)]
 
-    def _keep_prices(self, tenant: str, prices: list[Price]) -> None:
+    def _keep_prices(self, tenant: str, prices: list[Price]) -> list[str]:
         version = self._flows.limits.prices[tenant].version + 1
         in_order = tuple(sorted(prices, key=lambda each: (each.model, each.since)))
         self._flows.limits.prices[tenant] = TenantPrices(version, in_order)
-        self._flows.wake_for_money(tenant)
+        return self._flows.wake_for_money(tenant)
 
     async def all(self, tenant: str) -> TenantBudgets:
         limits = self._flows.limits

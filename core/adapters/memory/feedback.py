@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import ConflictError
-from core.learning.feedback import MOST_TASKS, MOST_WAITING, Entry, Feedback
+from core.learning.feedback import (
+    MOST_TASKS,
+    MOST_WAITING,
+    MOST_WAITING_BYTES,
+    TOO_MANY_TASKS,
+    TOO_MUCH,
+    Entry,
+    Feedback,
+)
 
 Key = tuple[str, str]
 
@@ -38,12 +46,11 @@ class MemoryFeedbackLog:
         there = self._tasks.get((tenant, task)) or _Task()
         known = {one.id for one in given} & there.ids
         new = {one.id: one for one in given if one.id not in known}
-        if len(there.entries) + len(new) > MOST_WAITING:
-            raise ConflictError(
-                "too much feedback of this task waits to be learnt; try again later"
-            )
-        if (tenant, task) not in self._tasks and len(await self.tasks(tenant)) >= MOST_TASKS:
-            raise ConflictError(f"a tenant has at most {MOST_TASKS} tasks")
+        size = self._waiting_bytes(tenant) + sum(map(_size, new.values()))
+        if len(there.entries) + len(new) > MOST_WAITING or size > MOST_WAITING_BYTES:
+            raise ConflictError(TOO_MUCH)
+        if there.last == 0 and len(await self.tasks(tenant)) >= MOST_TASKS:
+            raise ConflictError(TOO_MANY_TASKS)
         self._tasks[tenant, task] = there
         for feedback in new.values():
             there.append(feedback)
@@ -88,7 +95,9 @@ class MemoryFeedbackLog:
         there.floor = max(there.floor, sequence)
 
     async def tasks(self, tenant: str) -> list[str]:
-        return sorted(task for owner, task in self._tasks if owner == tenant)
+        return sorted(
+            task for (owner, task), there in self._tasks.items() if owner == tenant and there.last
+        )
 
     async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
         now = self._now_ms()
@@ -98,5 +107,13 @@ class MemoryFeedbackLog:
                 return key
         return None
 
+    def _waiting_bytes(self, tenant: str) -> int:
+        logs = (there.entries for (owner, _), there in self._tasks.items() if owner == tenant)
+        return sum(_size(one.feedback) for log in logs for one in log if one.feedback)
+
     def _task(self, tenant: str, task: str) -> _Task:
         return self._tasks.setdefault((tenant, task), _Task())
+
+
+def _size(feedback: Feedback) -> int:
+    return len(feedback.to_json().encode()) + len(feedback.subject)

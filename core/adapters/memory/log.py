@@ -41,10 +41,17 @@ class MemoryLog:
     async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
         listed = [
             Summary(r.flow.id, r.flow.crew, r.flow.head.status, r.flow.created_ms, r.order)
+            for r in self.newest(tenant, before)
+        ]
+        return listed[:limit]
+
+    def newest(self, tenant: str, before: int | None = None) -> list[Record]:
+        """Return a tenant's flows, the newest first."""
+        return [
+            r
             for (owner, _), r in reversed(self._records.items())
             if owner == tenant and (before is None or r.order < before)
         ]
-        return listed[:limit]
 
     async def entries(
         self, tenant: str, flow: str, after: int, limit: int, *, fresh: bool = False

@@ -16,6 +16,7 @@ from core.costs.budget import (
     months_around,
 )
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price
+from core.crews.wakeups import MOST_WOKEN
 from core.errors import ConflictError, NotFoundError
 from core.json_text import compact
 
@@ -29,25 +30,25 @@ class UpstashBudgets:
         self._redis, self._keys = redis, keys or Keyspace()
         self._runner = runner or ScriptRunner(redis)
 
-    async def save(self, tenant: str, budget: Budget) -> None:
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
         """Store a budget."""
-        await self._save(tenant, budget.id, budget_records.definition(budget))
+        return await self._save(tenant, budget.id, budget_records.definition(budget))
 
-    async def delete(self, tenant: str, budget: str) -> None:
+    async def delete(self, tenant: str, budget: str) -> list[str]:
         """Remove a budget."""
-        await self._save(tenant, budget, None)
+        return await self._save(tenant, budget, None)
 
-    async def save_zone(self, tenant: str, zone: Zone) -> None:
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
         """Store a tenant's time zone."""
-        await self._save(tenant, budget_records.ZONE, budget_records.zone_text(zone))
+        return await self._save(tenant, budget_records.ZONE, budget_records.zone_text(zone))
 
-    async def save_price(self, tenant: str, price: Price) -> None:
+    async def save_price(self, tenant: str, price: Price) -> list[str]:
         """Store a price."""
-        await self._save_price(tenant, price.model, price.since, compact(price.entry))
+        return await self._save_price(tenant, price.model, price.since, compact(price.entry))
 
-    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> list[str]:
         """Remove a price, or all of a model."""
-        await self._save_price(tenant, model, since, None)
+        return await self._save_price(tenant, model, since, None)
 
     async def all(self, tenant: str) -> TenantBudgets:
         """Return a tenant's budgets and what they have spent: two requests."""
@@ -72,7 +73,7 @@ class UpstashBudgets:
 
     async def _save_price(
         self, tenant: str, model: str, since: str | None, entry: str | None
-    ) -> None:
+    ) -> list[str]:
         keys = self._keys
         call = scripts.save_price(
             keys.prices(tenant),
@@ -85,10 +86,11 @@ class UpstashBudgets:
             since=since,
             entry=entry,
             most=MOST_PRICES,
+            most_woken=MOST_WOKEN,
         )
-        await self._run(call, f"no price of {model}", TOO_MANY_PRICES)
+        return await self._run(call, f"no price of {model}", TOO_MANY_PRICES)
 
-    async def _save(self, tenant: str, name: str, definition: str | None) -> None:
+    async def _save(self, tenant: str, name: str, definition: str | None) -> list[str]:
         keys = self._keys
         call = scripts.save_budget(
             keys.budgets(tenant),
@@ -99,14 +101,17 @@ class UpstashBudgets:
             name=name,
             definition=definition,
             most=MOST_BUDGETS,
+            most_woken=MOST_WOKEN,
         )
-        await self._run(call, f"no budget {name}", TOO_MANY)
+        return await self._run(call, f"no budget {name}", TOO_MANY)
 
-    async def _run(self, call: ScriptCall, lacking: str, too_many: str) -> None:
+    async def _run(self, call: ScriptCall, lacking: str, too_many: str) -> list[str]:
         match await self._runner.run(call):
             case ["not_found"]:
                 raise NotFoundError(lacking)
             case ["too_many"]:
                 raise ConflictError(too_many)
-            case _:
-                pass
+            case [_, woken]:
+                return woken
+            case reply:
+                raise AssertionError(reply)

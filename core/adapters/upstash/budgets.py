@@ -9,12 +9,14 @@ from core import cpu
 from core.adapters.upstash import budget_records, records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
+from core.adapters.upstash.flow_list import FlowList
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
-from core.costs.rollup import Cell, in_order
+from core.costs.flow_costs import FlowCost
+from core.costs.rollup import NOBODY, Cell, in_order
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews import clock
@@ -93,6 +95,22 @@ class UpstashBudgetBook:
         replies = await self._redis.pipeline([["HGETALL", key] for key in keys])
         of_days = list(zip(days, replies, strict=True))
         return await cpu.run(tenant, partial(_cells, hours), of_days)
+
+    async def flow_costs(
+        self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
+    ) -> list[FlowCost]:
+        """Return flows; their order is the time of their creation (us)."""
+        until = until_ms * 1000 if before is None else min(before, until_ms * 1000)
+        fields = "order", "crew", "launched_by", "created", "usage"
+        lines = await FlowList(self._redis, self._keys).newest(
+            tenant, fields, limit, until, since_ms * 1000
+        )
+        return [
+            FlowCost(
+                flow, crew, who or NOBODY, int(created), int(order), records.usage(used or "{}")
+            )
+            for flow, (order, crew, who, created, used) in lines
+        ]
 
 
 def _cells(hours: bool, of_days: list[tuple[str, Any]]) -> list[Cell]:

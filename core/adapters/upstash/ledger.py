@@ -17,6 +17,7 @@ from core.costs.model_choices import TaskOutcome, tasks_of
 from core.crews.ledger import (
     FOR_MONEY,
     ID_TAKEN,
+    LEAST_WAIT_MS,
     Claim,
     Launch,
     StepBusy,
@@ -249,6 +250,7 @@ class UpstashRunLedger:
             output_ref=output_ref(flow, output.bytes) if is_large else None,
             texts_hold=name,
             until_ms=(waiting or {}).get("until_ms"),
+            least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
             outcomes=[asdict(each) for each in outcomes],
             texts=[] if name is None else [compact(payload)],

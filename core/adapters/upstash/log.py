@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from core.adapters.upstash import records
 from core.adapters.upstash.commands import Commands, PubSub, at_leader, read
 from core.adapters.upstash.definitions import Definitions
+from core.adapters.upstash.flow_list import FlowList
 from core.adapters.upstash.keys import Keyspace
 from core.flows import Batch, Entry, Flow, Head, Status, Summary
 from core.flows.log import is_full, page_of
@@ -34,38 +35,12 @@ class UpstashFlowLog:
         return await self._definitions.flow(tenant, flow, reply)
 
     async def recent(self, tenant: str, limit: int, before: int | None = None) -> list[Summary]:
-        """Return the newest flows: a range of ids, then one HMGET for each in a pipeline.
-
-        A flow that has expired is still listed for a while; then more of the list is read.
-        """
-        newest = "+inf" if before is None else f"({before}"
-        found: list[Summary] = []
-        while True:
-            wanted = limit - len(found)
-            flows: list[str] = await self._redis.execute(
-                ["ZREVRANGEBYSCORE", self._keys.flows(tenant), newest, "-inf", "LIMIT", 0, wanted]
-            )
-            found += await self._summaries(tenant, flows)
-            if len(found) == limit or len(flows) < wanted:
-                return found
-            order = await self._redis.execute(["ZSCORE", self._keys.flows(tenant), flows[-1]])
-            if order is None:
-                return found
-            newest = f"({order}"
-
-    async def _summaries(self, tenant: str, flows: list[str]) -> list[Summary]:
-        if not flows:
-            return []
-        fields = await self._redis.pipeline(
-            [
-                ["HMGET", self._keys.flow(tenant, flow), "crew", "status", "created", "order"]
-                for flow in flows
-            ]
-        )
+        """Return the newest flows: a range of ids, then one HMGET for each in a pipeline."""
+        fields = "crew", "status", "created", "order"
+        lines = await FlowList(self._redis, self._keys).newest(tenant, fields, limit, before)
         return [
             Summary(flow, crew, Status(status), int(created), int(order))
-            for flow, (crew, status, created, order) in zip(flows, fields, strict=True)
-            if status  # a flow may have expired since
+            for flow, (crew, status, created, order) in lines
         ]
 
     async def entries(

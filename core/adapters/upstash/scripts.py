@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import DayKeys, FlowKeys, HeldKeys, Key, TrialKeys
+from core.adapters.upstash.keys import (
+    DayKeys,
+    FeedbackKeys,
+    FlowKeys,
+    HeldKeys,
+    Key,
+    TrialKeys,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,29 +138,12 @@ def transition(
     output_ref: dict[str, Any] | None,
     texts_hold: str | None,
     until_ms: int | None,
+    least_wait_ms: int,
     for_money: bool,
     outcomes: list[dict[str, Any]],
     texts: Texts,
     events: Events,
 ) -> None: ...
-
-
-@script("flow", "trials")
-def record_outcomes(
-    of: FlowKeys, of_trials: TrialKeys, *, outcomes: list[dict[str, Any]]
-) -> None: ...
-
-
-@script("trials")
-def start_trial(of_trials: TrialKeys, *, trial: dict[str, Any], most: int) -> None: ...
-
-
-@script("trials")
-def stop_trial(of_trials: TrialKeys, *, trial: str) -> None: ...
-
-
-@script()
-def choose_model(models: Key, *, field: str, model: str | None) -> None: ...
 
 
 @script("flow")
@@ -192,6 +182,7 @@ def save_price(
     since: str | None,
     entry: str | None,
     most: int,
+    most_woken: int,
 ) -> None: ...
 
 
@@ -206,6 +197,7 @@ def save_budget(
     name: str,
     definition: str | None,
     most: int,
+    most_woken: int,
 ) -> None: ...
 
 
@@ -229,12 +221,43 @@ def record_usage(
     days: DayKeys,
     held: HeldKeys,
     budgets: Key,
-    last_month_ids: Key,
-    this_month_ids: Key,
+    last_ids: Key,
+    these_ids: Key,
     *,
     batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...
+
+
+@script("feedback")
+def add_feedback(
+    of: FeedbackKeys,
+    last_ids: Key,
+    these_ids: Key,
+    *,
+    most: int,
+    most_bytes: int,
+    most_tasks: int,
+    ids: list[str],
+    subjects: list[str],
+    texts: Texts,
+) -> None: ...
+
+
+@script("feedback")
+def trim_feedback(of: FeedbackKeys, *, through: int) -> None: ...
+
+
+@script("feedback")
+def forget_feedback(of: FeedbackKeys, *, subject: str | None, at_once: int) -> None: ...
+
+
+@script("feedback")
+def feedback_forgotten(of: FeedbackKeys, *, subjects: list[str]) -> None: ...
+
+
+@script()
+def lease_feedback(learning: Key, *, lease_ms: int, delay_ms: int) -> None: ...
 
 
 @script("due")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from core.adapters.upstash import scripts
+from core.adapters.upstash import trial_scripts as scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.keys import Keyspace

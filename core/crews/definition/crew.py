@@ -46,6 +46,7 @@ class Definition(Strict):
     manager: Text | None = None
     consensus: Consensus | None = None
     limits: Limits = Limits()
+    decides: Name | None = None  # what it learns: a name on the deployment's list
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

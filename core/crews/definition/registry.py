@@ -33,10 +33,11 @@ _CREWAI_ONLY: dict[Place, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """The names of the tools and guardrails of this deployment."""
+    """The names of the tools, guardrails and deciders of this deployment."""
 
     tools: Collection[str]
     guardrails: Collection[str]
+    deciders: Collection[str] = ()
 
 
 def parse(text: str, allowed: AllowList | None = None) -> Definition:
@@ -163,6 +164,7 @@ def _check(definition: Definition, name: str | None, allowed: AllowList | None) 
     if allowed is not None:
         rules.tools_are_allowed(definition.agents, definition.tasks, allowed.tools)
         rules.guardrails_are_allowed(definition.tasks, allowed.guardrails)
+        rules.decider_is_allowed(definition.decides, allowed.deciders)
 
 
 def _at(crew: str, files: list[YamlFile], place: Place, complaint: str) -> CrewFileError:

@@ -201,5 +201,11 @@ def guardrails_are_allowed(tasks: Mapping[str, Task], allowed: Collection[str]) 
         known(names, sorted(allowed), _not_allowed("guardrail"), "tasks", name, "guardrails")
 
 
+def decider_is_allowed(decides: str | None, allowed: Collection[str]) -> None:
+    """Have the deployment know what a crew decides, if it learns anything."""
+    if decides is not None:
+        known([decides], sorted(allowed), _not_allowed("decider"), "decides")
+
+
 def _not_allowed(what: str) -> str:
     return f"no such {what} in crews/allow_list.py (docs/crews.md says how to add one)"

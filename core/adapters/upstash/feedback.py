@@ -1,0 +1,134 @@
+"""FeedbackLog over Redis: a stream a task, read by one XRANGE, and an index of tasks with new feedback.
+
+keys.py names the keys. An entry's id is `<its number>-0`; its fields are `s` (the subject), `f` (the
+feedback as JSON), or `x` where something was taken away.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+from core.adapters.upstash import scripts
+from core.adapters.upstash.calls import ScriptRunner
+from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.keys import FeedbackKeys, Keyspace
+from core.adapters.upstash.records import as_dict
+from core.crews import clock
+from core.errors import ConflictError
+from core.learning.feedback import (
+    MOST_TASKS,
+    MOST_WAITING,
+    MOST_WAITING_BYTES,
+    TOO_MANY_TASKS,
+    TOO_MUCH,
+    Entry,
+    Feedback,
+    feedback_of,
+)
+
+ID_DIGITS = 20  # hex, of an id's hash
+BYTES = "~bytes"  # beside the tasks of a tenant: how many bytes wait
+READ_AT_ONCE = 500
+
+
+class UpstashFeedbackLog:
+    """The feedback of tasks that is in no segment yet."""
+
+    def __init__(
+        self,
+        redis: Commands,
+        keys: Keyspace | None = None,
+        runner: ScriptRunner | None = None,
+        now_ms: Callable[[], int] = clock.now_ms,
+    ) -> None:
+        self._redis, self._keys = redis, keys or Keyspace()
+        self._scripts = runner or ScriptRunner(redis)
+        self._now_ms = now_ms
+
+    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
+        """Append what is new, by one script."""
+        by_hash = {_hash(one.id): one for one in given}
+        call = scripts.add_feedback(
+            self._of(tenant, task),
+            *self._keys.feedback_ids(tenant, task, self._now_ms()),
+            most=MOST_WAITING,
+            most_bytes=MOST_WAITING_BYTES,
+            most_tasks=MOST_TASKS,
+            ids=list(by_hash),
+            subjects=[one.subject for one in by_hash.values()],
+            texts=[one.to_json() for one in by_hash.values()],
+        )
+        match await self._scripts.run(call, "the feedback"):
+            case ["too_much"]:
+                raise ConflictError(TOO_MUCH)
+            case ["too_many_tasks"]:
+                raise ConflictError(TOO_MANY_TASKS)
+            case [_, *known]:
+                return {by_hash[hashed].id for hashed in known}
+            case other:
+                raise AssertionError(other)
+
+    async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
+        """Return entries after a number: one XRANGE."""
+        key = self._keys.feedback(tenant, task)
+        command = ["XRANGE", key, f"({number}-0", "+", "COUNT", limit]
+        reply: list[tuple[str, list[str]]] = await self._redis.execute(command)
+        return [_entry(at, fields) for at, fields in reply]
+
+    async def trim(self, tenant: str, task: str, through: int) -> None:
+        """Remove what is in a segment now."""
+        await self._scripts.run(scripts.trim_feedback(self._of(tenant, task), through=through))
+
+    async def forget(self, tenant: str, task: str, subject: str | None) -> None:
+        """Remove a subject's feedback, or everybody's."""
+        await self._scripts.run(
+            scripts.forget_feedback(self._of(tenant, task), subject=subject, at_once=READ_AT_ONCE)
+        )
+
+    async def to_forget(self, tenant: str, task: str) -> set[str]:
+        """Return the subjects that segments and models are to forget."""
+        key = self._of(tenant, task).forgotten
+        return set(await self._redis.execute(["ZRANGE", key, 0, -1]))
+
+    async def forgotten(self, tenant: str, task: str, subjects: Iterable[str]) -> None:
+        """Take subjects off that list, and tell readers."""
+        call = scripts.feedback_forgotten(self._of(tenant, task), subjects=list(subjects))
+        await self._scripts.run(call)
+
+    async def floor(self, tenant: str, task: str) -> int:
+        """Return the highest sequence of a task's pointers."""
+        found = await self._redis.execute(["ZSCORE", self._keys.pointers(tenant), task])
+        return 0 if found is None else int(float(found))
+
+    async def raise_floor(self, tenant: str, task: str, sequence: int) -> None:
+        """Raise it; a lower one changes nothing."""
+        await self._redis.execute(["ZADD", self._keys.pointers(tenant), "GT", sequence, task])
+
+    async def tasks(self, tenant: str) -> list[str]:
+        """Return the tasks of a tenant."""
+        found = as_dict(await self._redis.execute(["HGETALL", self._keys.feedback_tasks(tenant)]))
+        return sorted(found.keys() - {BYTES})
+
+    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
+        """Return a task with feedback to learn, of the first partition that has one."""
+        for tag in self._keys.all_tags():
+            call = scripts.lease_feedback(
+                self._keys.learning_index(tag), lease_ms=lease_ms, delay_ms=delay_ms
+            )
+            if found := await self._scripts.run(call):
+                tenant, _, task = found.partition(" ")
+                return tenant, task
+        return None
+
+    def _of(self, tenant: str, task: str) -> FeedbackKeys:
+        return self._keys.feedback_keys(tenant, task)
+
+
+def _entry(at: str, fields: list[str]) -> Entry:
+    found = as_dict(fields)
+    feedback = feedback_of(json.loads(found["f"])) if "f" in found else None
+    return Entry(int(at.partition("-")[0]), feedback)
+
+
+def _hash(feedback_id: str) -> str:
+    return hashlib.sha256(feedback_id.encode()).hexdigest()[:ID_DIGITS]

@@ -1,0 +1,38 @@
+-- Shared by the scripts that change the feedback log of a task (core/learning/feedback.py).
+--   TASKS      task -> number of its last entry; `~bytes` -> bytes that wait, of all tasks
+--   FEEDBACK   stream: id `<number>-0`; s (subject), f (JSON), or x: something was taken away
+--   FORGOTTEN  zset of subjects that segments and models are to forget
+--   LEARNING   `tenant task` -> since when there is something to learn (ms), or until when it is leased
+local MEMBER = args.tenant .. ' ' .. args.task
+
+-- append: one entry; returns its number
+local function append(...)
+  local number = redis.call('HINCRBY', TASKS, args.task, 1)
+  redis.call('XADD', FEEDBACK, int_str(number) .. '-0', ...)
+  return number
+end
+
+-- size_of: how many bytes an entry counts for
+local function size_of(fields)
+  local size = 0
+  for i = 2, #fields, 2 do
+    size = size + #fields[i]
+  end
+  return size
+end
+
+-- each_entry: call `visit` with the id and fields of all entries up to one, `step` at a time
+local function each_entry(last, step, visit)
+  local first = '-'
+  repeat
+    local found = redis.call('XRANGE', FEEDBACK, first, last, 'COUNT', step)
+    for _, entry in ipairs(found) do
+      visit(entry[1], entry[2])
+      first = '(' .. entry[1]
+    end
+  until #found < step
+end
+
+local function subject_of(fields)
+  return fields[1] == 's' and fields[2] or nil
+end

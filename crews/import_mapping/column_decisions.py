@@ -1,0 +1,76 @@
+"""The decisions of a mapping, as a learner knows them: which field each column feeds.
+
+What is known of a column is the words of its name, and what the evidence proposes for it without any
+lesson. So a learner sees where the evidence is right and where it errs, and need not learn from a few
+columns what the evidence knows. What a column's name means, and whether it feeds nothing, is a
+question of which fields there are: each set of fields has a memory of its own.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from crews.import_mapping.blocks import json_objects, profile_of
+from crews.import_mapping.cpu_limit import TooMuchWork
+from crews.import_mapping.evidence import Column, column
+from crews.import_mapping.lessons import Lesson, line, spelled
+
+MEMORY = "import_mapping"
+NOTHING = "(none)"  # the action of a column that feeds no field
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDecision:
+    """Which of `candidates` a column feeds. `usual` is its context without what is its own."""
+
+    about: str
+    context: Mapping[str, Any]
+    usual: Mapping[str, Any]
+    candidates: tuple[str, ...]
+
+
+def memory(inputs: Mapping[str, Any]) -> str:
+    """Return the name of what is learnt for the fields of a flow's target."""
+    fields = "\n".join(sorted(inputs["target"]["properties"]))
+    return f"{MEMORY}-{hashlib.sha256(fields.encode()).hexdigest()[:8]}"
+
+
+def decisions(text: str, inputs: Mapping[str, Any]) -> Sequence[ColumnDecision]:
+    """Return a decision for each column of the profile in a text; none where there is no profile."""
+    profile = profile_of(list(json_objects(text)))
+    if profile is None:
+        return ()
+    columns = [column(entry, int(profile["rows"])) for entry in profile["columns"]]
+    return of_columns(columns, inputs["target"])
+
+
+def of_columns(columns: Sequence[Column], target: Mapping[str, Any]) -> Sequence[ColumnDecision]:
+    """Return a decision for each column; none for what takes too long to look at."""
+    from crews.import_mapping.matching import propose  # noqa: PLC0415 -- it loads scipy
+
+    try:
+        proposed = propose(columns, target)
+    except TooMuchWork:
+        return ()
+    candidates = (*target["properties"], NOTHING)
+    return [_decision(entry["column"], entry["field"], candidates) for entry in proposed]
+
+
+def _decision(name: str, field: str | None, candidates: tuple[str, ...]) -> ColumnDecision:
+    known = {"column": spelled(name), "proposed": field or NOTHING}
+    return ColumnDecision(name, known, known | {"column": ""}, candidates)
+
+
+def lesson(decision: ColumnDecision, action: str, sure: float, usual: float, name: str) -> str:
+    """Return a lesson in words: the action it names, how sure that is, and without what is its own."""
+    field = None if action == NOTHING else action
+    return line(Lesson(decision.about, field, sure, usual, name))
+
+
+def decided(output: Any) -> Mapping[str, str]:
+    """Return the field of each column in a mapping."""
+    if not isinstance(output, Mapping):
+        return {}
+    entries = cast("Sequence[Mapping[str, Any]]", output.get("columns", ()))
+    return {str(entry["column"]): str(entry["field"] or NOTHING) for entry in entries}

@@ -1,0 +1,1 @@
+"""What POST /v1/feedback and its siblings take and answer."""

@@ -1,0 +1,105 @@
+"""GET /v1/learning, PUT /v1/learning/{task}, DELETE /v1/feedback: how it goes, back, and forgotten."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import bootstrap, identity
+from core.errors import InvalidInputError, UnavailableError
+from core.identity import Principal
+from core.learning import changes
+from core.learning.model_store import UntrustedError
+from core.learning.pointer import Pointer, Trial
+from functions._http import apps, models
+from functions._learning import names
+
+MOST_TASKS = 100  # in one answer
+AT_ONCE = 8
+BODY_BYTES = 1024
+HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
+
+
+class VersionBody(BaseModel):
+    """The body of PUT /v1/learning/{task}: the model that is to answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: Annotated[int, Field(ge=1, lt=2**53)]
+
+
+async def tasks(request: Request, who: Principal) -> Response:
+    """Answer with the models of tasks, and how each did when it was tried; of one `task` if it is named."""
+    apps.refuse_unknown_parameters(request, "task", "after")
+    asked, after = request.query_params.get("task"), request.query_params.get("after", "")
+    known = await bootstrap.feedback_log().tasks(who.tenant)
+    if asked is not None:
+        known = [names.checked_task(asked, "/query/task")]
+    page = [task for task in known if task > after or asked is not None][:MOST_TASKS]
+    limit = asyncio.Semaphore(AT_ONCE)
+    told = await asyncio.gather(*(_told(who.tenant, task, limit) for task in page))
+    more = page[-1] if asked is None and page and known[-1] != page[-1] else None
+    return JSONResponse({"tasks": told, "after": more}, headers=HEADERS)
+
+
+async def _told(tenant: str, task: str, limit: asyncio.Semaphore) -> dict[str, Any]:
+    async with limit:
+        try:
+            found = await bootstrap.model_store().pointer(tenant, task)
+        except (UntrustedError, UnavailableError) as error:
+            return {"task": task, "degraded": str(error)}
+    return {"task": task, "degraded": None} | _public(found.pointer if found else Pointer())
+
+
+def _public(pointer: Pointer) -> dict[str, Any]:
+    return {
+        "version": pointer.version,
+        "sequence": pointer.sequence,
+        "feedback": pointer.position,
+        "versions": [asdict(one) for one in pointer.versions],
+        "trials": [_trial(one) for one in pointer.trials],
+    }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    """Return how a candidate did; the trials, oldest first, are the learning curve."""
+    many = max(trial.events, 1)
+    return {
+        "version": trial.version,
+        "at_ms": trial.at_ms,
+        "events": trial.events,
+        "accuracy": round(trial.right / many, 4),
+        "accuracy_of_current": round(trial.current_right / many, 4),
+        "calibration_error": trial.ece_ppm / 1e6,
+        "coverage_at_95": round(trial.answered / many, 4),
+        "verdict": "published" if trial.published else "refused",
+    }
+
+
+async def roll_back(request: Request, who: Principal) -> Response:
+    """Have an earlier model answer from now on."""
+    task = names.task_of(request)
+    asked = await models.read(request, BODY_BYTES, VersionBody, "the body names no version")
+    store, log = bootstrap.model_store(), bootstrap.feedback_log()
+    pointer = await changes.roll_back(store, log, who.tenant, task, asked.version)
+    return JSONResponse({"task": task, "degraded": None} | _public(pointer), headers=HEADERS)
+
+
+async def forget(request: Request, who: Principal) -> Response:
+    """Forget what a subject has said of a task, or without one, all that is known of it."""
+    apps.refuse_unknown_parameters(request, "task", "subject")
+    task = names.checked_task(request.query_params.get("task", ""), "/query/task")
+    subject = request.query_params.get("subject")
+    if subject is not None and not identity.ID.fullmatch(subject):
+        raise InvalidInputError(
+            "a parameter is wrong", {"/query/subject": f"must match {identity.ID.pattern}"}
+        )
+    store, log = bootstrap.model_store(), bootstrap.feedback_log()
+    if subject is None:
+        await changes.forget_task(store, log, who.tenant, task)
+        return Response(status_code=204)
+    await log.forget(who.tenant, task, subject)
+    return JSONResponse({"task": task, "subject": subject, "until": "the next retraining"}, 202)

@@ -1,0 +1,153 @@
+"""POST /v1/feedback: what somebody says of an action, of a flow's result or of one column of it.
+
+    {"task": "route", "context": {...}, "action": "billing", "outcome": "right"}
+    {"task": "route", "context": {...}, "action": "billing", "correction": "refunds"}
+    {"flow": "fl_...", "thumb": "down", "column": "ZIP_5", "correction": "postcode"}
+    {"feedback": [..., ...]}
+
+Who says it is the token's subject, so nobody speaks for others.
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import bootstrap, cpu
+from core.crews import clock
+from core.errors import POINTERS, InvalidInputError
+from core.identity import Principal
+from core.learning.feedback import Feedback
+from core.learning.patterns import Kind
+from functions._http import bodies, models
+from functions._learning import names, thumbs
+from functions._learning.names import Action, Task
+
+BODY_BYTES = 4 * 1024**2
+MOST = 500  # in one request
+FLOWS_AT_ONCE = 8
+COMPLAINT = "the body is no feedback"
+Id = Annotated[str | None, Field(pattern=r"^[!-~]{1,200}$")]
+Given = tuple[str, Feedback]  # with its task
+
+
+class FeedbackBody(BaseModel):
+    """One feedback. A `correction` says which action was right in place of `action`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Id = None
+    task: Task
+    context: dict[str, Any]
+    action: Action
+    outcome: Literal["right", "wrong"] | None = None
+    correction: Action | None = None
+    source: Literal["user", "outcome", "agent"] = "user"
+    confidence: Annotated[float, Field(ge=0, le=1)] = 1.0
+    at: Annotated[str | None, Field(max_length=40)] = None
+
+    def feedback(self, subject: str, now_ms: int) -> Feedback:
+        """Return what is kept. Raises ValueError for a wrong time, InvalidInputError."""
+        if self.correction is not None and self.outcome == "right":
+            raise InvalidInputError(COMPLAINT, {"/correction": "is for what was wrong"})
+        given = Feedback(
+            self.id or uuid.uuid4().hex,
+            self.context,
+            self.correction or self.action,
+            subject,
+            self.correction is not None or self.outcome != "wrong",
+            Kind(self.source),
+            self.confidence,
+            _time_ms(self.at, now_ms),
+        )
+        given.check()
+        return given
+
+
+class ThumbBody(BaseModel):
+    """What somebody says of a flow's result, or of one column that it has mapped."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Id = None
+    flow: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    thumb: Literal["up", "down"]
+    column: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
+    correction: Action | None = None
+
+
+class BatchBody(BaseModel):
+    """Several at once."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    feedback: Annotated[models.List[dict[str, Any]], Field(min_length=1, max_length=MOST)]
+
+
+async def give(request: Request, who: Principal) -> Response:
+    """Append feedback; answer which of it is new."""
+    bootstrap.model_store()  # without its keys nothing is learnt: said before anything is kept
+    body = await bodies.read_json(request, BODY_BYTES)
+    parsed = await cpu.run(who.tenant, _parsed, body)
+    limit = asyncio.Semaphore(FLOWS_AT_ONCE)
+    given = await asyncio.gather(
+        *(_feedback(who, at, one, len(parsed), limit) for at, one in enumerate(parsed))
+    )
+    listed = [pair for pairs in given for pair in pairs]
+    known = await _kept(who.tenant, listed)
+    told = [
+        {"id": one.id, "task": task, "is_new": (task, one.id) not in known} for task, one in listed
+    ]
+    return JSONResponse({"accepted": len(told) - len(known), "feedback": told}, 202)
+
+
+def _parsed(body: Any) -> list[FeedbackBody | ThumbBody]:
+    """Return the feedback of a body, of one or several. Raises InvalidInputError."""
+    if not isinstance(body, dict) or "feedback" not in body:
+        return [_one(body)]
+    batch = models.parse(body, BatchBody, COMPLAINT)
+    return [_one(one, "feedback", at) for at, one in enumerate(batch.feedback)]
+
+
+def _one(value: Any, *within: str | int) -> FeedbackBody | ThumbBody:
+    kind = ThumbBody if isinstance(value, dict) and "flow" in value else FeedbackBody
+    return models.parse(value, kind, COMPLAINT, *within)
+
+
+async def _feedback(
+    who: Principal, at: int, asked: FeedbackBody | ThumbBody, many: int, limit: asyncio.Semaphore
+) -> list[Given]:
+    """Return what is to be kept of one member of a body. Raises InvalidInputError, NotFoundError."""
+    now_ms = clock.now_ms()
+    try:
+        if isinstance(asked, FeedbackBody):
+            return [(asked.task, asked.feedback(who.subject, now_ms))]
+        async with limit:
+            return await thumbs.feedback(who, asked, now_ms)
+    except InvalidInputError as error:
+        place = f"/feedback/{at}" if many > 1 else ""
+        found = {f"{place}{pointer}": why for pointer, why in error.pointers.items()}
+        raise type(error)(str(error), dict(list(found.items())[:POINTERS])) from error
+
+
+def _time_ms(text: str | None, now_ms: int) -> int:
+    try:
+        return names.time_ms(text, now_ms)
+    except ValueError as error:
+        raise InvalidInputError(COMPLAINT, {"/at": str(error)}) from error
+
+
+async def _kept(tenant: str, given: list[Given]) -> set[tuple[str, str]]:
+    """Append feedback to the logs of its tasks; return (task, id) of what was there before."""
+    by_task = defaultdict[str, list[Feedback]](list)
+    for task, one in given:
+        by_task[task].append(one)
+    known = set[tuple[str, str]]()
+    for task, some in by_task.items():
+        there = await bootstrap.feedback_log().add(tenant, task, some)
+        known |= {(task, one) for one in there}
+    return known

@@ -1,0 +1,202 @@
+"""What every FeedbackLog does: in memory and over Redis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from core.adapters.memory import MemoryFeedbackLog
+from core.adapters.memory import feedback as memory_feedback
+from core.adapters.upstash import feedback as upstash_feedback
+from core.adapters.upstash.commands import RetryingClient
+from core.adapters.upstash.feedback import UpstashFeedbackLog
+from core.adapters.upstash.http import HttpRedis
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.sdk import SdkRedis
+from core.errors import ConflictError
+from core.learning.feedback import Feedback, FeedbackLog
+from tests.fixtures_ports import own_keys
+
+T = "t"
+TASK = "route"
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Log:
+    """A log, and the Redis and keys it has, if any."""
+
+    port: FeedbackLog
+    redis: RetryingClient | None = None
+    keys: Keyspace | None = None
+
+    async def numbers(self, task: str = TASK, after: int = 0) -> list[tuple[int, str | None]]:
+        found = await self.port.after(T, task, after, 1000)
+        return [(one.number, one.feedback.id if one.feedback else None) for one in found]
+
+
+@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http", "upstash-cluster"])
+def log(request: pytest.FixtureRequest) -> Log:
+    if request.param == "memory":
+        return Log(MemoryFeedbackLog())
+    in_cluster = request.param == "upstash-cluster"
+    rest = request.getfixturevalue("cluster_gateway" if in_cluster else "gateway")
+    client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
+    redis, keys = RetryingClient(client(rest.url, rest.token)), own_keys()
+    return Log(UpstashFeedbackLog(redis, keys), redis, keys)
+
+
+def given(*ids: str, subject: str = "ana", **more: Any) -> Sequence[Feedback]:
+    return [Feedback(one, {"message": f"é {one}"}, "pay", subject, **more) for one in ids]
+
+
+async def test_feedback_is_read_back_as_it_was_given_under_numbers_without_a_gap(log: Log):
+    some = given("a", "b", right=False, confidence=0.5, at_ms=17)
+    assert await log.port.add(T, TASK, some) == set()
+    await log.port.add(T, TASK, given("c"))
+    found = await log.port.after(T, TASK, 0, 10)
+    assert [one.number for one in found] == [1, 2, 3]
+    assert [one.feedback for one in found[:2]] == some
+    assert await log.numbers(after=2) == [(3, "c")]
+    assert [one.number for one in await log.port.after(T, TASK, 0, 2)] == [1, 2]
+
+
+async def test_an_id_counts_once_however_often_it_is_sent(log: Log):
+    await log.port.add(T, TASK, given("a", "b"))
+    assert await log.port.add(T, TASK, given("a", "c", "b")) == {"a", "b"}
+    assert await log.port.add(T, TASK, given("a", "c", "b")) == {"a", "b", "c"}
+    assert await log.numbers() == [(1, "a"), (2, "b"), (3, "c")]
+    await log.port.trim(T, TASK, 3)
+    assert await log.port.add(T, TASK, given("a")) == {"a"}
+
+
+async def test_an_id_that_is_twice_in_one_batch_counts_once(log: Log):
+    await log.port.add(T, TASK, given("a", "a"))
+    assert await log.numbers() == [(1, "a")]
+
+
+async def test_tasks_and_tenants_know_nothing_of_each_other(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    await log.port.add(T, "other", given("a", "b"))
+    await log.port.add("u", TASK, given("a"))
+    assert await log.numbers() == [(1, "a")]
+    assert await log.numbers("other") == [(1, "a"), (2, "b")]
+    assert await log.port.tasks(T) == ["other", TASK]
+    assert await log.port.tasks("v") == []
+
+
+async def test_what_is_trimmed_is_gone_and_its_numbers_never_come_again(log: Log):
+    await log.port.add(T, TASK, given("a", "b", "c"))
+    await log.port.trim(T, TASK, 2)
+    assert await log.numbers() == [(3, "c")]
+    await log.port.trim(T, TASK, 3)
+    await log.port.add(T, TASK, given("d"))
+    assert await log.numbers() == [(4, "d")]
+
+
+async def test_what_a_subject_said_is_taken_away_at_once_and_readers_see_that_it_was(log: Log):
+    for number in range(3):
+        await log.port.add(T, TASK, given(f"a{number}", f"b{number}"))
+    await log.port.add(T, TASK, given("mine", subject="bob"))
+    await log.port.forget(T, TASK, "ana")
+    assert await log.numbers() == [(7, "mine"), (8, None)]
+    assert await log.port.to_forget(T, TASK) == {"ana"}
+    await log.port.forgotten(T, TASK, ["ana"])
+    assert await log.port.to_forget(T, TASK) == set()
+    assert await log.numbers() == [(7, "mine"), (8, None), (9, None)]
+
+
+async def test_all_of_a_long_log_is_taken_away(log: Log):
+    for start in range(0, 1200, 400):
+        await log.port.add(T, TASK, given(*(f"a{n}" for n in range(start, start + 400))))
+    await log.port.forget(T, TASK, None)
+    assert await log.numbers() == [(1201, None)]
+
+
+async def test_the_floor_rises_and_never_falls(log: Log):
+    assert await log.port.floor(T, TASK) == 0
+    for sequence in (3, 2, 1):
+        await log.port.raise_floor(T, TASK, sequence)
+    assert await log.port.floor(T, TASK) == 3
+    assert await log.port.floor(T, "other") == 0
+
+
+async def test_a_task_with_new_feedback_is_leased_by_one_until_its_feedback_is_trimmed(log: Log):
+    assert await log.port.lease(HOUR_MS, 0) is None
+    await log.port.add(T, TASK, given("a"))
+    assert await log.port.lease(HOUR_MS, HOUR_MS) is None  # too new
+    assert await log.port.lease(HOUR_MS, 0) == (T, TASK)
+    assert await log.port.lease(HOUR_MS, 0) is None
+    await log.port.add(T, TASK, given("b"))
+    assert await log.port.lease(HOUR_MS, 0) is None
+    await log.port.trim(T, TASK, 1)
+    assert await log.port.lease(HOUR_MS, 0) == (T, TASK)
+    await log.port.trim(T, TASK, 2)
+    assert await log.port.lease(HOUR_MS, 0) is None
+
+
+async def test_a_lease_that_ends_is_had_by_the_next(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    assert await log.port.lease(0, 0) == (T, TASK)
+    assert await log.port.lease(HOUR_MS, 0) == (T, TASK)
+
+
+async def test_a_task_that_is_to_forget_is_leased_at_once(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    await log.port.forget(T, TASK, "ana")
+    assert await log.port.lease(HOUR_MS, HOUR_MS) == (T, TASK)
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "fits"),
+    [("MOST_WAITING", 3, 3), ("MOST_WAITING_BYTES", 600, 3), ("MOST_TASKS", 1, 1)],
+)
+async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
+    log: Log, monkeypatch: pytest.MonkeyPatch, name: str, most: int, fits: int
+):
+    for module in (memory_feedback, upstash_feedback):
+        monkeypatch.setattr(module, name, most)
+    for number in range(fits):
+        await log.port.add(T, TASK, given(f"a{number}"))
+    other = "other" if name == "MOST_TASKS" else TASK
+    with pytest.raises(ConflictError):
+        await log.port.add(T, other, given("b", "c"))
+    assert await log.port.add(T, TASK, given("a0")) == {"a0"}
+    assert len(await log.numbers()) == fits
+    if name != "MOST_TASKS":
+        await log.port.trim(T, TASK, fits)
+        assert await log.port.add(T, TASK, given("b", "c")) == set()
+
+
+async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
+    if log.redis is None or log.keys is None:
+        return
+    await log.port.add(T, TASK, given("a"))
+    await log.port.forget(T, TASK, "bob")
+    await log.port.raise_floor(T, TASK, 1)
+    before, now = log.keys.feedback_ids(T, TASK, upstash_feedback.clock.now_ms())
+    lasting = log.keys.feedback_keys(T, TASK)
+    for key in (lasting.tasks, lasting.feedback, lasting.forgotten, lasting.learning):
+        assert await log.redis.execute(["TTL", key]) == -1
+    assert await log.redis.execute(["TTL", now]) > 60 * 86400
+    assert await log.redis.execute(["TTL", before]) == -2
+
+
+async def test_reading_what_is_new_is_one_command(log: Log):
+    if log.redis is None:
+        return
+    sent = list[Any]()
+
+    class Counting:
+        async def execute(self, command: Any) -> Any:
+            sent.append(command[0])
+            return await log.redis.execute(command) if log.redis else None
+
+        async def pipeline(self, commands: Any) -> Any:
+            raise AssertionError(commands)
+
+    await log.port.add(T, TASK, given("a"))
+    reader = UpstashFeedbackLog(Counting(), log.keys)
+    assert len(await reader.after(T, TASK, 0, 10)) == 1
+    assert sent == ["XRANGE"]

@@ -1,0 +1,327 @@
+"""POST /v1/feedback and /v1/recommendations, GET /v1/learning: said once, it counts in the next answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from core.flows import Status, events
+from functions import feedback
+from tests.e2e.apps import App
+from tests.fixtures_ports import a_launch
+
+BILL = {"message": "where is my bill"}
+LOST = {"message": "I lost my card"}
+MAPPING = {
+    "columns": [
+        {"column": "ZIP_5", "field": "city", "confidence": 0.5, "reason": "a guess"},
+        {"column": "LAT", "field": "lat", "confidence": 0.9, "reason": "a name"},
+        {"column": "X", "field": None, "confidence": 0.9, "reason": "empty"},
+    ]
+}
+
+
+def said(action: str, context: Mapping[str, Any] = BILL, **more: Any) -> dict[str, Any]:
+    return {"task": "route", "context": dict(context), "action": action} | more
+
+
+async def give(app: App, body: Any, **who: Any) -> httpx.Response:
+    async with app.client(feedback, **who) as client:
+        return await client.post("/v1/feedback", json=body)
+
+
+async def ask(
+    app: App, context: Mapping[str, Any] = BILL, task: str = "route", **more: Any
+) -> dict[str, Any]:
+    async with app.client(feedback) as client:
+        body = {"task": task, "context": context} | more
+        answer = await client.post("/v1/recommendations", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def best(app: App, context: Mapping[str, Any] = BILL, task: str = "route") -> str | None:
+    actions = (await ask(app, context, task))["actions"]
+    return actions[0]["action"] if actions else None
+
+
+async def pointers(answer: httpx.Response) -> dict[str, str]:
+    assert answer.status_code == 422, answer.text
+    return {one["pointer"]: one["detail"] for one in answer.json()["errors"]}
+
+
+async def ended(app: App, output: Any, flow: str = "f1", crew: str = "import_mapping") -> None:
+    await app.flows.create("acme", a_launch(flow, crew=crew))
+    finished = events.run_finished(flow, 1)
+    await app.flows.transition(
+        "acme", flow, Status.SUCCEEDED, status_epoch=0, events=finished, output=output
+    )
+
+
+async def test_before_any_feedback_an_answer_abstains(app: App):
+    assert await ask(app) == {
+        "task": "route",
+        "model": {"version": 0, "feedback": 0},
+        "degraded": None,
+        "abstain": True,
+        "actions": [],
+    }
+
+
+async def test_what_was_said_is_in_the_next_answer_with_the_pattern_that_speaks_for_it(app: App):
+    answer = await give(app, said("billing", id="f1"))
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "accepted": 1,
+        "feedback": [{"id": "f1", "task": "route", "is_new": True}],
+    }
+    found = await ask(app)
+    (action,) = found["actions"]
+    assert (found["model"]["feedback"], action["action"]) == (1, "billing")
+    assert [one["source"] for one in action["patterns"]] == ["user"]
+    assert 0 <= action["confidence"] <= 1
+
+
+async def test_feedback_sent_again_counts_once(app: App):
+    batch = {"feedback": [said("billing", id="a"), said("cards", LOST, id="b")]}
+    assert (await give(app, batch)).json()["accepted"] == 2
+    again = (await give(app, batch)).json()
+    assert (again["accepted"], [one["is_new"] for one in again["feedback"]]) == (0, [False, False])
+    assert (await ask(app))["model"]["feedback"] == 2
+
+
+async def test_a_correction_counts_in_the_place_of_the_action(app: App):
+    await give(app, said("billing", correction="refunds"))
+    assert await best(app) == "refunds"
+
+
+async def test_an_action_that_was_wrong_is_taken_back_by_who_said_it(app: App):
+    await give(app, said("billing"))
+    await give(app, said("billing", outcome="wrong"))
+    found = await ask(app)
+    assert found["model"]["feedback"] == 2
+    assert all(one["patterns"] == [] for one in found["actions"])
+
+
+async def test_of_candidates_only_those_are_answered_and_no_more_than_k(app: App):
+    for number in range(5):
+        await give(app, said(f"a{number}", {"message": f"word{number}"}))
+    found = await ask(app, {"message": "word3"}, candidates=["a1", "unknown", "a2"], k=2)
+    assert {one["action"] for one in found["actions"]} < {"a1", "a2", "unknown"}
+    assert len(found["actions"]) == 2
+
+
+async def test_an_answer_that_is_less_sure_than_was_asked_abstains(app: App):
+    await give(app, said("billing"))
+    assert (await ask(app, precision=0.99))["abstain"]
+    for number in range(60):
+        await give(app, said("billing", BILL | {"n": number}))
+    assert not (await ask(app, precision=0.5))["abstain"]
+
+
+async def test_tenants_and_tasks_learn_apart(app: App):
+    await give(app, said("billing"))
+    await give(app, said("theirs"), tenant="other")
+    await give(app, said("other task") | {"task": "other"})
+    assert await best(app) == "billing"
+    assert await best(app, task="other") == "other task"
+
+
+@pytest.mark.parametrize("as_batch", [True, False])
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"context": {"a": "x" * 70_000}}, None),
+        ({"context": [1]}, "/context"),
+        ({"action": ""}, "/action"),
+        ({"action": "x" * 257}, "/action"),
+        ({"action": "two\nlines"}, "/action"),
+        ({"confidence": 1.5}, "/confidence"),
+        ({"confidence": "1"}, "/confidence"),
+        ({"task": "../other"}, "/task"),
+        ({"outcome": "maybe"}, "/outcome"),
+        ({"source": "root"}, "/source"),
+        ({"subject": "bob"}, "/subject"),
+        ({"at": "yesterday"}, "/at"),
+        ({"at": "2099-01-01T00:00:00Z"}, "/at"),
+        ({"correction": "b", "outcome": "right"}, "/correction"),
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_with_its_place_and_nothing_of_it_is_kept(
+    app: App, change: dict[str, Any], pointer: str | None, as_batch: bool
+):
+    wrong = said("billing") | change
+    answer = await give(app, {"feedback": [said("fine"), wrong]} if as_batch else wrong)
+    if pointer is None:
+        assert answer.status_code in (413, 422)
+    else:
+        assert ("/feedback/1" if as_batch else "") + pointer in await pointers(answer)
+    assert await best(app) is None
+
+
+def deep(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+async def test_a_context_may_have_32_levels_and_no_more(app: App):
+    assert (await give(app, said("a", deep(32)))).status_code == 202
+    answer = await give(app, said("a", deep(33)))
+    assert "32 levels" in next(iter((await pointers(answer)).values()))
+    async with app.client(feedback) as client:
+        question = {"task": "route", "context": deep(33)}
+        assert (await client.post("/v1/recommendations", json=question)).status_code == 422
+
+
+@pytest.mark.parametrize("route", ["/v1/feedback", "/v1/recommendations"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"task":"t","action":"a","context":{"a":NaN}}',
+        '{"task":"t","action":"a","context":{"a":1e999}}',
+        '{"task":"t","action":"a","context":{1:2}}',
+        '{"task":"t","action":"a","context":{"a":1,"a":2}}',
+        '{"task":"t","action":"a","context":' + '{"a":' * 500 + "1" + "}" * 501,
+    ],
+)
+async def test_what_is_no_json_of_one_meaning_is_refused(app: App, route: str, body: str):
+    async with app.client(feedback) as client:
+        headers = {"content-type": "application/json"}
+        assert (await client.post(route, content=body, headers=headers)).status_code == 400
+
+
+async def test_a_batch_has_500_at_most(app: App):
+    batch = [said("a", {"n": number}) for number in range(501)]
+    assert "/feedback" in await pointers(await give(app, {"feedback": batch}))
+    assert (await give(app, {"feedback": batch[:500]})).json()["accepted"] == 500
+    assert "/feedback" in await pointers(await give(app, {"feedback": []}))
+
+
+async def test_a_thumb_for_a_column_teaches_what_such_a_column_means(app: App):
+    await ended(app, MAPPING)
+    column = {"flow": "f1", "thumb": "down", "column": "ZIP_5", "correction": "postcode"}
+    answer = (await give(app, column)).json()
+    assert (answer["accepted"], answer["feedback"][0]["task"]) == (1, "import_mapping-columns")
+    context = {"column": "ZIP_5", "siblings": ["LAT", "X"]}
+    assert await best(app, context, "import_mapping-columns") == "postcode"
+
+
+async def test_a_thumb_up_for_a_whole_mapping_confirms_each_of_its_columns(app: App):
+    await ended(app, MAPPING)
+    body = {"flow": "f1", "thumb": "up", "id": "t1"}
+    assert (await give(app, body)).json()["accepted"] == 3
+    assert (await give(app, body)).json()["accepted"] == 0
+    context = {"column": "X", "siblings": ["ZIP_5", "LAT"]}
+    assert await best(app, context, "import_mapping-columns") == "(none)"
+
+
+async def test_a_thumb_down_without_a_correction_takes_back_what_was_confirmed(app: App):
+    await ended(app, MAPPING)
+    await give(app, {"flow": "f1", "thumb": "up", "column": "LAT"})
+    context = {"column": "LAT", "siblings": ["ZIP_5", "X"]}
+    before = await ask(app, context, "import_mapping-columns")
+    assert before["actions"][0]["patterns"]
+    await give(app, {"flow": "f1", "thumb": "down", "column": "LAT"})
+    after = await ask(app, context, "import_mapping-columns")
+    assert after["actions"][0]["patterns"] == []
+
+
+async def test_a_thumb_for_any_other_result_says_whether_such_results_are_liked(app: App):
+    await ended(app, "a text", crew="research_brief")
+    await give(app, {"flow": "f1", "thumb": "down"})
+    assert await best(app, {"inputs": {"file": "in_1"}}, "research_brief-results") == "down"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"column": "NONE"}, "/column"),
+        ({"correction": "postcode"}, "/correction"),
+        ({"column": "LAT", "thumb": "up", "correction": "x"}, "/correction"),
+        ({"thumb": "sideways"}, "/thumb"),
+        ({"task": "route"}, "/task"),
+    ],
+)
+async def test_a_thumb_that_means_nothing_is_refused(
+    app: App, change: dict[str, Any], pointer: str
+):
+    await ended(app, MAPPING)
+    answer = await give(app, {"flow": "f1", "thumb": "down"} | change)
+    assert pointer in await pointers(answer)
+
+
+async def test_a_thumb_for_no_flow_or_one_without_a_result_is_404(app: App):
+    await app.flows.create("acme", a_launch("f2"))
+    await app.flows.create("other", a_launch("f3"))
+    for flow in ("none", "f2", "f3"):
+        assert (await give(app, {"flow": flow, "thumb": "up"})).status_code == 404
+
+
+async def test_what_a_subject_said_is_forgotten_at_once_where_no_model_holds_it(app: App):
+    await give(app, said("billing"))
+    assert await best(app) == "billing"
+    async with app.client(feedback) as client:
+        answer = await client.delete("/v1/feedback?task=route&subject=ann")
+        assert answer.status_code == 202
+        assert await best(app) is None
+        assert (await client.delete("/v1/feedback?task=a/b")).status_code == 422
+        assert (await client.delete("/v1/feedback?task=route&subject=a b")).status_code == 422
+
+
+async def test_all_that_is_known_of_a_task_is_forgotten(app: App):
+    await give(app, said("billing"))
+    await give(app, said("kept") | {"task": "other"})
+    async with app.client(feedback) as client:
+        for _ in range(2):
+            assert (await client.delete("/v1/feedback?task=route")).status_code == 204
+    assert await best(app) is None
+    assert await best(app, task="other") == "kept"
+    await give(app, said("anew", id="later"))
+    assert await best(app) == "anew"
+
+
+async def test_the_tasks_of_a_tenant_are_told_and_no_others(app: App):
+    for task in ("route", "other"):
+        await give(app, said("billing") | {"task": task})
+    async with app.client(feedback) as client:
+        told = (await client.get("/v1/learning")).json()
+        one = (await client.get("/v1/learning?task=route")).json()
+    assert [each["task"] for each in told["tasks"]] == ["other", "route"]
+    assert one["tasks"] == [
+        {
+            "task": "route",
+            "degraded": None,
+            "version": 0,
+            "sequence": 0,
+            "feedback": 0,
+            "versions": [],
+            "trials": [],
+        }
+    ]
+    async with app.client(feedback, tenant="other") as client:
+        assert (await client.get("/v1/learning")).json()["tasks"] == []
+
+
+async def test_there_is_no_going_back_to_a_model_that_is_not_kept(app: App):
+    async with app.client(feedback) as client:
+        answer = await client.put("/v1/learning/route", json={"version": 3})
+    assert answer.status_code == 404
+    assert "no model 3" in answer.json()["detail"]
+
+
+async def test_a_store_that_has_another_thing_in_the_pointers_place_degrades_answers(app: App):
+    await give(app, said("billing"))
+    app.blobs.put("acme", "learning/route/pointer", b"x", "")
+    found = await ask(app)
+    assert found["degraded"] == "pointer is refused: it has no seal"
+    assert found["actions"][0]["action"] == "billing"
+    async with app.client(feedback) as client:
+        (told,) = (await client.get("/v1/learning")).json()["tasks"]
+        assert told == {"task": "route", "degraded": "pointer is refused: it has no seal"}
+        refused = await client.put("/v1/learning/route", json={"version": 3})
+        assert refused.status_code == 503
+        assert (await client.delete("/v1/feedback?task=route")).status_code == 204
+    assert await best(app) is None

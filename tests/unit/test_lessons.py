@@ -1,0 +1,187 @@
+"""What agents are told of earlier decisions, and what is learnt of theirs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from core.adapters.memory import MemoryFlows
+from core.adapters.memory.tutor import UNKNOWN, MemoryTutor
+from core.crews.clock import NoLimit
+from core.crews.crew_runner import StepTask
+from core.crews.definition import Definition
+from core.crews.lessons import Lessons
+from core.errors import InvalidInputError, UnavailableError
+from core.flows import Status
+from core.learning.feedback import Feedback
+from core.learning.tutor import Question
+from tests.worker_parts import Scripted, a_crew, a_worker, launched, log_of
+
+CANDIDATES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which way to go at a place that the prompt names."""
+
+    about: str = ""
+    candidates: tuple[str, ...] = CANDIDATES
+    place: str = "the old bridge"
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        return {"place": self.place}
+
+    @property
+    def usual(self) -> Mapping[str, Any]:
+        return {"place": ""}
+
+
+class Turns:
+    """A decider: the first step and the third decide, and the output shows it."""
+
+    def memory(self, inputs: Mapping[str, Any]) -> str:
+        del inputs
+        return "turns"
+
+    def decisions(self, text: str, inputs: Mapping[str, Any]) -> list[Turn]:
+        del inputs
+        return [] if text.startswith("rest") else [Turn()]
+
+    def lesson(self, decision: Turn, action: str, sure: float, usual: float, name: str) -> str:
+        assert sure > usual
+        return f"{name}: at {decision.place} go {action}"
+
+    def decided(self, output: Any) -> Mapping[str, str]:
+        return {"": "left" if "three" in str(output) else "?"}
+
+
+def turning_crew() -> Definition:
+    crew = a_crew({"two": {"description": "rest"}})
+    return crew.model_copy(update={"decides": "turns"})
+
+
+def said(number: int, action: str = "right", place: str = "the old bridge") -> Feedback:
+    return Feedback(f"f{number}", {"place": place}, action, "ann")
+
+
+async def taught_tutor() -> MemoryTutor:
+    """One that was told often enough to be sure."""
+    tutor = MemoryTutor()
+    bridges = [said(n, "right", f"the old bridge {n}") for n in range(30)]
+    towers = [said(100 + n, "left", f"the new tower {n}") for n in range(30)]
+    mixed = [each for pair in zip(bridges, towers, strict=True) for each in pair]
+    await tutor.learn("t", "turns", [*mixed, said(999)])
+    return tutor
+
+
+async def run(tutor: Any, crew: Definition | None = None) -> tuple[MemoryFlows, dict[str, Any]]:
+    """Run a flow; return its store, and the lessons that each step was told."""
+    told: dict[str, Any] = {}
+    memory = MemoryFlows()
+
+    def note(work: StepTask, _: Any) -> None:
+        told[work.prompt.step] = work.lessons
+
+    runner = Scripted(one=note, two=note, three=note)
+    await launched(memory, crew or turning_crew())
+    lessons = Lessons(tutor, {"turns": Turns()})
+    await a_worker(memory, runner, lessons).run_flow("t", "f", NoLimit())
+    return memory, told
+
+
+async def test_a_step_is_told_lessons_with_ids_and_its_event_shows_them():
+    memory, told = await run(await taught_tutor())
+    assert [bool(told[step]) for step in ("one", "two", "three")] == [True, False, True]
+    (lesson,) = told["one"]
+    assert lesson.id.startswith("turns/")
+    assert lesson.text == f"{lesson.id}: at the old bridge go right"
+    assert 0.5 <= lesson.confidence <= 1
+    shown = [event for event in await log_of(memory) if event.get("name") == "lessons"]
+    told_one = {"id": lesson.id, "text": lesson.text, "confidence": lesson.confidence}
+    assert shown[0]["value"] == {"step": "one", "lessons": [told_one]}
+    assert [event["value"]["step"] for event in shown] == ["one", "three"]
+
+
+async def test_what_is_learnt_of_nobody_tells_nothing():
+    memory, told = await run(MemoryTutor())
+    assert set(told.values()) == {()}
+    assert not [event for event in await log_of(memory) if event.get("name") == "lessons"]
+
+
+async def test_what_a_flow_decided_is_learnt_as_the_weakest_word_before_it_succeeds():
+    class Watching:
+        async def advise(self, *asked: Any) -> list[Any]:
+            return [UNKNOWN for _ in asked[2]]
+
+        async def learn(self, *told: Any) -> None:
+            kept.extend(told[2])
+            statuses.append((await flows[0].head("t", "f")).status)
+
+    statuses: list[Status] = []
+    kept: list[Feedback] = []
+    flows = [MemoryFlows()]
+    await launched(flows[0], turning_crew())
+    watching: Any = Watching()
+    worker = a_worker(flows[0], Scripted(), Lessons(watching, {"turns": Turns()}))
+    await worker.run_flow("t", "f", NoLimit())
+    assert statuses == [Status.RUNNING]
+    (feedback,) = kept
+    assert (feedback.action, feedback.kind, feedback.subject) == ("left", "agent", "c")
+    assert (await flows[0].head("t", "f")).status is Status.SUCCEEDED
+
+
+async def test_a_worker_killed_after_learning_leaves_the_same_to_be_learnt_again():
+    class Dying(MemoryTutor):
+        async def learn(self, tenant: str, task: str, given: Any) -> None:
+            ids.append([each.id for each in given])
+            await super().learn(tenant, task, given)
+            if len(ids) == 1:
+                raise UnavailableError("the reply is lost, and so is the worker")
+
+    ids: list[list[str]] = []
+    memory, tutor = MemoryFlows(), Dying()
+    await launched(memory, turning_crew())
+    runner = Scripted()
+    worker = a_worker(memory, runner, Lessons(tutor, {"turns": Turns()}))
+    with pytest.raises(UnavailableError):
+        await worker.run_flow("t", "f", NoLimit())
+    assert (await memory.head("t", "f")).status is Status.RUNNING
+    await worker.run_flow("t", "f", NoLimit())
+    assert (await memory.head("t", "f")).status is Status.SUCCEEDED
+    assert ids[0] == ids[1]
+    assert runner.began == ["one", "two", "three"]
+    (answer,) = await tutor.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
+    assert answer.actions[0].patterns in ((0,), ())
+
+
+@pytest.mark.parametrize(
+    "error", [UnavailableError("away"), InvalidInputError("no"), KeyError("x")]
+)
+async def test_no_step_and_no_flow_fails_for_want_of_lessons(error: Exception):
+    class Broken:
+        async def advise(self, *_: Any) -> Any:
+            raise error
+
+        async def learn(self, *_: Any) -> None:
+            raise InvalidInputError("refused")
+
+    memory, told = await run(Broken())
+    assert set(told.values()) == {()}
+    assert (await memory.head("t", "f")).status is Status.SUCCEEDED
+
+
+async def test_a_crew_that_decides_nothing_asks_and_teaches_nobody():
+    class Never:
+        async def advise(self, *_: Any) -> Any:
+            raise AssertionError
+
+        async def learn(self, *_: Any) -> None:
+            raise AssertionError
+
+    memory, told = await run(Never(), a_crew())
+    assert set(told.values()) == {()}
+    assert (await memory.head("t", "f")).status is Status.SUCCEEDED
+    assert "lessons" not in json.dumps(await log_of(memory))
