@@ -219,7 +219,7 @@ class Recorder:
             raise PricesChangedError(self.prices)
         self.least.append(least_nanodollars)
         if self.headroom is not None and bound.cost_nanodollars > self.headroom:
-            raise ShortOfMoneyError(self.headroom)
+            raise ShortOfMoneyError(self.headroom, "team")
         self.reserved.append((model, bound))
         return str(len(self.reserved) - 1)
 

@@ -12,6 +12,7 @@ import pytest
 
 from core.adapters.memory import (
     MemoryBudgetBook,
+    MemoryFeedbackLog,
     MemoryFlows,
     MemoryOutbox,
     MemoryTrials,
@@ -21,6 +22,7 @@ from core.adapters.upstash import calls
 from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
+from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
@@ -36,6 +38,7 @@ from core.crews.ledger import Launch, RunLedger
 from core.crews.trials import Trials
 from core.crews.wakeups import WakeQueue
 from core.flows import Batch, FlowLog, Step
+from core.learning.feedback import FeedbackLog
 from core.webhooks.outbox import Outbox
 from tests.fixtures_servers import RoughGateway
 
@@ -57,6 +60,7 @@ class Flows:
     limits: Budgets
     usage: UsageBook
     trials: Trials
+    feedback: FeedbackLog
     keys: Keyspace = DEFAULT_KEYS
 
 
@@ -77,8 +81,8 @@ def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     memory = memory or MemoryFlows()
     book = MemoryBudgetBook(memory)
     outbox, usage = MemoryOutbox(memory), MemoryUsageBook(memory)
-    trials = MemoryTrials(memory)
-    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials)
+    said, trials = MemoryFeedbackLog(), MemoryTrials(memory)
+    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials, said)
 
 
 def over_redis(
@@ -102,6 +106,7 @@ def over_redis(
         UpstashBudgets(patient, keys, runner),
         UpstashUsageBook(patient, keys, runner),
         UpstashTrials(patient, keys, runner),
+        UpstashFeedbackLog(patient, keys, runner),
         keys,
     )
 

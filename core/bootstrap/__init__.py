@@ -244,7 +244,8 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    steps = StepRunner(ledger(), budget_book(), runner(), timing, values(), lessons())
+    deps = ledger(), budget_book(), runner(), timing, values(), lessons()
+    steps = StepRunner(*deps, usage_book=usage_book())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

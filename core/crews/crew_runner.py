@@ -102,6 +102,11 @@ class StepTask:
     deferrals: int = 0
     choice: Choice | None = None
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The crew, task and agent that its calls are counted under."""
+        return self.definition.name, self.prompt.task, self.prompt.agent
+
     def who(self) -> dict[str, str]:
         """Return which step this is, and whose, as events tell it."""
         role = self.definition.agents[self.prompt.agent].role
@@ -147,11 +152,11 @@ class BudgetExhaustedError(Exception):
 
 
 class ShortOfMoneyError(Exception):
-    """A call may cost `headroom_nanodollars` at most: ask for less, and reserve it again."""
+    """A call may cost `headroom_nanodollars` at most by this budget: ask for less, and reserve it again."""
 
-    def __init__(self, headroom_nanodollars: int) -> None:
-        super().__init__("there is not enough money for the whole call")
-        self.headroom_nanodollars = headroom_nanodollars
+    def __init__(self, headroom_nanodollars: int, budget: str) -> None:
+        super().__init__(f"the budget {budget} has not enough money for the whole call")
+        self.headroom_nanodollars, self.budget = headroom_nanodollars, budget
 
 
 class PricesChangedError(Exception):

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
@@ -30,7 +31,7 @@ from core.crews.crew_runner import (
     StepTask,
 )
 from core.crews.deferrals import deferral
-from core.crews.event_buffer import EventBuffer
+from core.crews.event_buffer import EventBuffer, Whose
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
@@ -39,7 +40,7 @@ from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedE
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
 from core.crews.trials import answer_outcome
-from core.crews.tries import is_unattended
+from core.crews.tries import Tries, record_failed, tries_of
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -103,6 +104,7 @@ class StepRunner:
     now_ms: NowMs = now_ms
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
+    usage_book: UsageBook | None = None  # told of steps that failed
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -125,9 +127,15 @@ class StepRunner:
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
         NotFoundError and UnavailableError as the ledger does.
         """
-        buffer = self._buffer(work, claim, known, clock)
+        whose = *work.names, known.launched_by or NOBODY
+        tries = tries_of(work, claim, known)
+        buffer = self._buffer(claim, clock, whose, tries)
         try:
             return await self._run(work, claim, known, clock, buffer)
+        except (StepError, StepCrashedError):
+            if self.usage_book is not None:
+                await record_failed(self.usage_book, tries, claim, whose, self.now_ms())
+            raise
         finally:
             buffer.close()
 
@@ -146,7 +154,7 @@ class StepRunner:
             return await _end_attempt(work, buffer, error)
         return await _commit(work, buffer, kept, known)
 
-    def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
+    def _buffer(self, claim: Claim, clock: Clock, whose: Whose, tries: Tries) -> EventBuffer:
         def may_call() -> None:
             if clock.seconds_left() < self.timing.last_call_seconds:
                 raise OutOfTimeError
@@ -156,15 +164,12 @@ class StepRunner:
             self.budgets,
             claim,
             self.timing,
-            crew=work.definition.name,
-            task=work.prompt.task,
-            agent=work.prompt.agent,
-            subject=known.launched_by or NOBODY,
+            whose=whose,
             now_ms=self.now_ms,
             may_call=may_call,
             money=self.money,
             late_calls=self.late_calls,
-            unattended=is_unattended(known.webhooks),
+            tries=tries,
         )
 
     async def _run_and_keep(

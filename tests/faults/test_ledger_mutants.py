@@ -14,14 +14,19 @@ from core.adapters.upstash import calls
 from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import ConflictError
-from tests.faults import flow_mutants, money_mutants, trial_mutants
+from tests.faults import feedback_mutants, flow_mutants, money_mutants, trial_mutants
 from tests.faults.mutant import Mutant
 from tests.faults.test_ledger_machine import over_gateway, played
 from tests.fixtures_ports import over_redis, own_keys
 
 REFUSALS = (FencedError, ExpiredError, ConflictError)
 KILLED = (AssertionError, TimeoutError, pytest.fail.Exception, *REFUSALS)
-MUTANTS = [*flow_mutants.MUTANTS, *money_mutants.MUTANTS, *trial_mutants.MUTANTS]
+MUTANTS = [
+    *flow_mutants.MUTANTS,
+    *money_mutants.MUTANTS,
+    *feedback_mutants.MUTANTS,
+    *trial_mutants.MUTANTS,
+]
 
 
 def test_every_guard_in_the_scripts_has_a_mutant():

@@ -210,6 +210,7 @@ def settle(
     step: str,
     epoch: int,
     call_id: str,
+    number: int,
     used: dict[str, int],
     facts: dict[str, int],
     events: Events,

@@ -100,10 +100,6 @@ if flow.webhooks then
 end
 local made = {}
 end_messages(made, ended)
-local last = change(flow, now, changes,
-  {made = made, output_ref = args.output_ref, plan = plan, names = names, fields = fields})
-redis.call('HSET', FLOW, 'moved', int_str(last))
-if args.answer then
-  redis.call('HSET', FLOW, 'brought:' .. args.answer, int_str(last))
-end
+change(flow, now, changes, {made = made, output_ref = args.output_ref, plan = plan, names = names,
+  fields = fields, at_last = {'moved', args.answer and 'brought:' .. args.answer}})
 return {'ok'}
