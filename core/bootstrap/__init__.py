@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
     from core.costs.prices import PriceBook
+    from core.crews.clock import Clock
     from core.crews.control import FlowControl
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from core.crews.lessons import Lessons
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.worker import Worker
+    from core.learning.retraining import Retrainer
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.events import Render
     from core.webhooks.outbox import Outbox
@@ -76,6 +78,7 @@ __all__ = [
     "redis",
     "registry",
     "replace",
+    "retrainer",
     "runner",
     "settings",
     "stream_limiter",
@@ -228,11 +231,14 @@ def _model() -> "Callable[[], BaseLLM]":
 
 @provider
 def lessons() -> "Lessons":
-    """Return what crews learn, and are told of it."""
+    """Return what crews learn and are told; nothing where there is no key for models."""
     from core.crews.lessons import Lessons
+    from core.learning.serving_tutor import ServingTutor
     from crews.deciders import DECIDERS
 
-    return Lessons(None, DECIDERS)
+    if not settings().learning_keys:
+        return Lessons(None, DECIDERS)
+    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
 
 
 @provider
@@ -247,6 +253,20 @@ def worker() -> "Worker":
     deps = ledger(), budget_book(), runner(), timing, values(), lessons()
     steps = StepRunner(*deps, usage_book=usage_book())
     return Worker(ledger(), wake_queue(), steps, values())
+
+
+def retrainer(clock: "Clock") -> "Retrainer":
+    """Return what makes models, for as long as a clock says. Takes seconds to load.
+
+    Raises SettingsError where there is no key for models.
+    """
+    from core.crews.clock import now_ms
+    from core.learning.retraining import Retrainer
+
+    store = model_store()
+    from core.adapters.scikit_learn import indexed
+
+    return Retrainer(store, feedback_log(), indexed, clock.seconds_left, now_ms)
 
 
 @provider
