@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from core.costs.facts import NO_FACTS, Facts
+from core.costs.model_choices import Choice
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews.definition import Definition
@@ -88,6 +89,7 @@ class StepTask:
     """All that running one step takes; `lessons` is what the agent is told of earlier flows.
 
     `deferrals`: how often the step was put off before. Workers that were stopped do not count.
+    `choice` is the model that does the task in this flow; None for the deployment's.
     """
 
     tenant: str
@@ -98,6 +100,7 @@ class StepTask:
     inputs: dict[str, Any]
     lessons: tuple[Lesson, ...] = ()
     deferrals: int = 0
+    choice: Choice | None = None
 
     @property
     def names(self) -> tuple[str, str, str]:
