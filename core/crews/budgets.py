@@ -6,18 +6,21 @@ can know then whether the provider was paid. An answer that comes after that cor
 counted is in the flow's usage and in the tenant's roll-ups (`core.costs.rollup`).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell, Names
+from core.costs.tally import CellSums
 from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
 from core.flows.events import Event
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,20 @@ class BudgetBook(Protocol):
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
+        ...
+
+    def spending_pieces(
+        self,
+        tenant: str,
+        days: Sequence[str],
+        work: Callable[[list[CellSums]], T],
+        *,
+        hours: bool = False,
+    ) -> AsyncIterator[T]:
+        """Yield `work` of the same cells, a bounded number at a time, beside the event loop.
+
+        They come in order of days; those of one day in none, and perhaps in several pieces.
+        """
         ...
 
     async def flow_costs(

@@ -15,6 +15,7 @@ from core.crews import clock
 from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NothingThereError
 from core.identity import Principal
+from functions._costs import known_names
 from functions._http import models
 
 BODY_BYTES = 16 * 1024
@@ -86,7 +87,9 @@ async def budget_put(request: Request, who: Principal) -> Response:
     """Set a budget; what it has spent in the present window stays. Flows that wait for money go on."""
     budget_id = _budget_id(request)
     asked = await models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
-    waiting = await bootstrap.budgets().save(who.tenant, asked.budget(budget_id))
+    budget = asked.budget(budget_id)
+    await known_names.check_name(who.tenant, budget)
+    waiting = await bootstrap.budgets().save(who.tenant, budget)
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return await budget_state(request, who)
 

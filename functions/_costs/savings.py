@@ -30,7 +30,7 @@ async def report(request: Request, who: Principal) -> Response:
     agreed = await bootstrap.budget_book().prices(who.tenant)
     record = await recorded(who.tenant, query.days(today))
     text = await cpu.run(who.tenant, partial(_text, query, now_ms, agreed), record)
-    return answers.tagged(request, text, "application/json")
+    return await answers.tagged(request, who, text, {"content-type": "application/json"})
 
 
 async def recorded(tenant: str, days: list[str]) -> Record:

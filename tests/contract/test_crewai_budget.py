@@ -112,6 +112,27 @@ async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
     assert flow.waits_for_money is (status == "waiting")
 
 
+@pytest.mark.parametrize(
+    ("limit", "said", "asked"), [(600_000, "the budget team", 1), (None, "length", 2)]
+)
+async def test_an_answer_that_is_cut_off_for_a_budget_names_it_and_is_not_paid_for_again(
+    limit: int | None, said: str, asked: int
+):
+    memory = MemoryFlows()
+    if limit is not None:
+        budget = Budget("team", Scope.TENANT, Window.DAY, limit)
+        await MemoryBudgetBook(memory).save("t", budget)
+    with playing(Turn("half of", finish="length")) as provider:
+        harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
+        await launched(memory, three_tasks())
+        await a_worker(memory, harness.runner).run_flow("t", "f", NoLimit())
+    flow = await memory.state("t", "f")
+    assert flow.head.status == "failed"
+    assert said in (flow.error or "")
+    assert "cut off" in (flow.error or "")
+    assert len(provider.requests) == asked
+
+
 async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():
     """The worker has priced a call by the list before; it hears of the new price as it reserves."""
     memory = MemoryFlows()

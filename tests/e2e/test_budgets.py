@@ -161,3 +161,28 @@ async def test_a_tenant_has_fifty_budgets_at_most(app: App):
 
 async def test_who_reads_costs_sets_no_budgets(app: App):
     assert (await put(app, scopes=["costs:read", "costs:write"])).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("scope", "wrong", "right"), [("crew", "haikus", "haiku"), ("agent", "poets", "poet")]
+)
+async def test_a_crew_or_agent_that_nobody_knows_is_refused_with_those_that_are(
+    app: App, scope: str, wrong: str, right: str
+):
+    answer = await put(app, body=MONTHLY | {"scope": scope, "name": wrong})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "/name")
+    assert f"did you mean {right}?" in error["detail"]
+    assert (await shown(app))["budgets"] == []
+    assert (await put(app, body=MONTHLY | {"scope": scope, "name": right})).status_code == 200
+
+
+async def test_a_crew_whose_calls_were_counted_is_known(app: App):
+    body = MONTHLY | {"name": "support"}
+    assert (await put(app, body=body)).status_code == 422
+    usage = {"prompt_tokens": 10, "completion_tokens": 1}
+    call = {"id": "c1", "model": "openai/gpt-4o-mini", "usage": usage, "crew": "support"}
+    async with app.client(cost_report) as client:
+        await client.post("/v1/usage", json={"calls": [call]})
+    assert (await put(app, body=body)).status_code == 200
+    assert (await put(app, body=body, tenant="rival")).status_code == 422

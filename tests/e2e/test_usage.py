@@ -92,7 +92,7 @@ async def test_a_call_made_in_a_batch_has_its_price_and_nothing_left_to_save(app
 
 
 async def test_what_calls_spend_of_budgets_is_told(app: App):
-    budget = {"scope": "crew", "name": "support", "window": "day", "limit_usd": "0.2"}
+    budget = {"scope": "subject", "name": "ann", "window": "day", "limit_usd": "0.2"}
     async with app.client(cost_report) as client:
         await client.put("/v1/budgets/team", json=budget)
         told = (await sent(app, call(crew="support"))).json()
@@ -103,7 +103,7 @@ async def test_what_calls_spend_of_budgets_is_told(app: App):
         50,
         15 * 10**7,
     )
-    assert (shown["name"], shown["spent_usd"], shown["alerted_percent"]) == ("support", "0.15", 50)
+    assert (shown["name"], shown["spent_usd"], shown["alerted_percent"]) == ("ann", "0.15", 50)
 
 
 async def test_a_call_of_an_unknown_model_is_unpriced_and_not_free(app: App):

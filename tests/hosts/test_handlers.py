@@ -42,6 +42,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "feedback": (request("GET", "/v1/learning"), {"statusCode": 200}),
     "flow_events": (request("GET", "/v1/flows/fl_gone/events"), {"statusCode": 404}),
     "flow_status": (request("GET", "/v1/flows"), {"statusCode": 200}),
+    "retrain": ({}, {}),
     "sweep": ({}, {"told": 0}),
 }
 
@@ -55,6 +56,7 @@ def test_a_handler_answers_in_a_warm_process_as_it_does_in_a_cold_one(function: 
         "UPSTASH_REDIS_REST_TOKEN": gateway.token,
         "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
         "CREWLINE_BUCKET": "none",
+        "CREWLINE_LEARNING_KEYS": f"k1:{SECRET}",
         "CREWLINE_MODEL": "offline",
     }
     command = [sys.executable, "-m", "tests.handler_process", f"functions.{function}"]

@@ -13,17 +13,22 @@ _HEEDING = "crewai.llms.providers."  # the modules of LLMs that send their limit
 
 
 class OutputCap:
-    """The limit of output tokens of an LLM, which is read when a request is made of a call."""
+    """The limit of output tokens of an LLM, which is read when a request is made of a call.
+
+    `lowered` says to how many it was lowered, and for which budget.
+    """
 
     def __init__(self, llm: Any) -> None:
         self._llm, self._name = llm, _limit_field(llm)
         self._own = getattr(llm, self._name, None)
+        self.lowered: tuple[int, str] | None = None
 
     @property
     def can_be_lowered(self) -> bool:
         return type(self._llm).__module__.startswith(_HEEDING) and hasattr(self._llm, self._name)
 
-    def lower(self, tokens: int) -> None:
+    def lower(self, tokens: int, budget: str) -> None:
+        self.lowered = tokens, budget
         setattr(self._llm, self._name, tokens)
 
     def restore(self) -> None:
@@ -63,7 +68,7 @@ class OutputBound:
                 )
             except ShortOfMoneyError as short:
                 tokens = self._tokens_for(short.headroom_nanodollars)
-                self.cap.lower(tokens)
+                self.cap.lower(tokens, short.budget)
                 most = self._bound(tokens)
 
     def _tokens_for(self, nanodollars: int) -> int:

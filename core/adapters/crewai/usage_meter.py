@@ -15,7 +15,7 @@ from typing import Any
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 
 from core.adapters.crewai import endings
-from core.adapters.crewai.failures import CUT_SHORT, not_billed
+from core.adapters.crewai.failures import CUT_SHORT, Failure, not_billed
 from core.adapters.crewai.http_client import received
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
@@ -77,6 +77,7 @@ class UsageMeter:
         self._stop_signal = stop_signal
         self._open: dict[str, _Open] = {}  # by CrewAI's call_id
         self._settled = set[str]()
+        self._lowered: dict[str, tuple[int, str]] = {}  # by CrewAI's call_id; see OutputCap
 
     def reserve(self, source: Any, event: LLMCallStartedEvent) -> None:
         """Hold what the call may cost at most. Raises what the session raises; that stops the step.
@@ -133,6 +134,15 @@ class UsageMeter:
         facts = self._facts(call, tokens, usage, event.finish_reason)
         self._settle(event.call_id, usage, [*said, *told], facts)
 
+    def cut_short(self, call_id: str) -> Failure:
+        """Return why a settled call's answer was cut off: at its model's limit, or at a budget's."""
+        if (lowered := self._lowered.get(call_id)) is None:
+            return CUT_SHORT
+        tokens, budget = lowered
+        room = f"the budget {budget} had room for no more"
+        reason = f"the model's answer was cut off at {tokens:,} tokens: {room}"
+        return Failure(reason)  # it is not made again: there is less money now
+
     def failed(self, event: LLMCallFailedEvent) -> None:
         """Give the money back where the provider surely did not work.
 
@@ -177,6 +187,8 @@ class UsageMeter:
         call = self._open.pop(call_id)
         call.cap.restore()
         self._settled.add(call_id)
+        if call.cap.lowered is not None:
+            self._lowered[call_id] = call.cap.lowered
         with self._stop_signal.stop_on_error():
             self._session.settle(call.id, usage, told, facts)
 

@@ -1,19 +1,24 @@
 """The money of model calls in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
+from core import cpu
 from core.adapters.memory.flows import MemoryFlows
 from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell
+from core.costs.tally import PIECE_CELLS, CellSums
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import FencedError
 from core.errors import ConflictError, NotFoundError
 from core.flows.events import Event
+
+T = TypeVar("T")
 
 
 class MemoryBudgetBook:
@@ -56,6 +61,19 @@ class MemoryBudgetBook:
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         return self._flows.spending(tenant, days, hours=hours)
+
+    async def spending_pieces(
+        self,
+        tenant: str,
+        days: Sequence[str],
+        work: Callable[[list[CellSums]], T],
+        *,
+        hours: bool = False,
+    ) -> AsyncIterator[T]:
+        cells = self._flows.spending(tenant, days, hours=hours)
+        told = [CellSums(c.day, c.hour, c.names, [*c.usage.public().values()]) for c in cells]
+        for at in range(0, len(told), PIECE_CELLS):
+            yield await cpu.run(tenant, work, told[at : at + PIECE_CELLS])
 
     async def flow_costs(
         self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
