@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from core.blobs import BlobRef
 from core.costs.model_choices import Choice, Override, TaskOutcome, Trial, task_outcome
 from core.costs.trials import Signal
-from core.crews.crew_runner import StepKind, Prompt
+from core.crews.crew_runner import Prompt, StepKind
 from core.flows import Flow
 
 
