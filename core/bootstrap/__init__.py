@@ -214,7 +214,11 @@ def lessons() -> "Lessons":
     from core.crews.lessons import Lessons
     from crews.deciders import DECIDERS
 
-    return Lessons(None, DECIDERS)
+    if not settings().learning_keys:
+        return Lessons(None, DECIDERS)
+    from core.learning.serving_tutor import ServingTutor
+
+    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
 
 
 @provider
