@@ -1,4 +1,4 @@
-"""The tutor of a process: asks its learners, and writes what is to be learnt to the log of feedback."""
+"""Tutor over the learners of this process and the log of feedback: one command of Redis each."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ UNKNOWN = Recommendation((), abstain=True, version=0)
 
 
 class ServingTutor:
-    """Tutor over learners that know all feedback of the log."""
+    """Answers from the same learners as the API, so what is said there is told here."""
 
     def __init__(self, learners: Learners, log: FeedbackLog) -> None:
         self._learners, self._log = learners, log
@@ -20,25 +20,25 @@ class ServingTutor:
     async def advise(
         self, tenant: str, task: str, questions: Sequence[Question]
     ) -> list[Recommendation]:
-        """Answer all questions from one state of the learner; what speaks for answers is kept longer."""
+        """Answer all questions from one look at what is new."""
+
+        def answer(learner: Learner) -> list[Recommendation]:
+            found = [
+                learner.recommend(each.context, each.candidates, most=len(each.candidates))
+                for each in questions
+            ]
+            best = (one for each in found for one in each.actions[:1])
+            learner.use([number for one in best for number in one.patterns])
+            return found
+
         async with self._learners.lock(tenant, task):
             served = await self._learners.current(tenant, task)
-            if served.position == 0:
+            if not (served.position or served.learner.version):
                 return [UNKNOWN for _ in questions]
-
-            def answers(learner: Learner) -> list[Recommendation]:
-                found = [
-                    learner.recommend(each.context, each.candidates, most=len(each.candidates))
-                    for each in questions
-                ]
-                shown = (one for each in found for one in each.actions[:1])
-                learner.use([number for one in shown for number in one.patterns])
-                return found
-
-            return await cpu.run(tenant, answers, served.learner)
+            return await cpu.run(tenant, answer, served.learner)
 
     async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
-        """Append feedback; it counts in the next answer of every process."""
+        """Append feedback, which every process reads before its next answer."""
         for each in given:
             each.check()
         await self._log.add(tenant, task, given)
