@@ -18,6 +18,7 @@ from core.adapters.memory import (
     MemoryBudgetBook,
     MemoryFeedbackLog,
     MemoryFlows,
+    MemoryTrials,
     MemoryUsageBook,
 )
 from core.config import Settings
@@ -96,6 +97,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         budget_book=MemoryBudgetBook(app.flows),
         budgets=MemoryBudgetBook(app.flows),
         usage_book=MemoryUsageBook(app.flows),
+        trials=MemoryTrials(app.flows),
         wake_queue=app.flows,
         blobs=app.blobs,
         registry=Registry(folder),
