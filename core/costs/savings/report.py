@@ -47,7 +47,6 @@ class Savings:
     recommendations: list[Recommendation]
     usage: Usage
     considered: int
-    folded_calls: int
 
     @property
     def total(self) -> Money:
@@ -75,7 +74,6 @@ class Savings:
             "left_out": {
                 "unpriced_calls": self.usage.unpriced_calls,
                 "demo_calls": self.usage.demo_calls,
-                "folded_calls": self.folded_calls,
             },
             "total": {
                 "saved_nanodollars": total.saved,
@@ -97,7 +95,7 @@ def savings(query: Query, record: Record, book: PriceBook, at_ms: int) -> Saving
     ]
     found.sort(key=lambda each: (-each.money.saved, each.target.id))
     considered = sum(spend.sure for spend in known.spends.values())
-    return Savings(query, found, record.usage, considered, record.folded_calls)
+    return Savings(query, found, record.usage, considered)
 
 
 def recommendations(

@@ -4,17 +4,21 @@ Savings do not add: who sends half of the tokens saves half as much by caching t
 recommendation counts on what the ones before it leave, and hands on what it leaves itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import add
 
 from core.costs.facts import Facts, added
 from core.costs.prices import DEMO_RATES, PriceBook, rates_of
 from core.costs.rates import PER_TOKENS, Rates, TierRates
-from core.costs.rollup import FOLDED, Cell
+from core.costs.rollup import FOLDED
 from core.costs.savings.recommendation import Kind, Target
+from core.costs.tally import SUMS, CellSums
 from core.costs.usage import Usage
 
 Names = tuple[str, str, str, str]  # crew, task, agent, model
+MOST_SPENDS = 300  # that are looked at
+_SUMS, _COST = frozenset(SUMS), SUMS.index("cost_nanodollars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,30 +159,44 @@ def real_rates(book: PriceBook, model: str, at_ms: int) -> Rates | None:
 
 
 class Record:
-    """What is recorded of a period: cells, summed up as they are read, day by day."""
+    """What is recorded of a period: cells, summed up as they are read, piece by piece."""
 
     def __init__(self) -> None:
-        self.usage, self.folded_calls = Usage(), 0
-        self._usage, self._days = dict[Names, Usage](), dict[Names, dict[str, Facts]]()
+        self._sums: dict[Names, Sequence[int]] = {}
+        self._days = dict[Names, dict[str, dict[str, int]]]()
 
-    def add(self, cells: Iterable[Cell]) -> "Record":
-        """Add cells of any days; return the record."""
+    def take(self, cells: Iterable[CellSums]) -> None:
+        """Add cells of any days."""
         for cell in cells:
-            self.usage += cell.usage
-            names = cell.crew, cell.task, cell.agent, cell.model
-            if FOLDED in names:
-                self.folded_calls += cell.usage.calls
-                continue
-            self._usage[names] = self._usage.get(names, Usage()) + cell.usage
-            days = self._days.setdefault(names, {})
-            days[cell.day] = added(days.get(cell.day, {}), cell.facts)
-        return self
+            crew, task, agent, _, model = cell.names
+            names = crew, task, agent, model
+            known = self._sums.get(names)
+            self._sums[names] = cell.sums if known is None else tuple(map(add, known, cell.sums))
+            facts = self._days.setdefault(names, {}).setdefault(cell.day, {})
+            for name, value in cell.stored.items():
+                if name not in _SUMS:
+                    facts[name] = facts.get(name, 0) + value
+
+    @property
+    def usage(self) -> Usage:
+        """What all calls consumed."""
+        return Usage(*map(sum, zip(*self._sums.values(), strict=True))) if self._sums else Usage()
 
     def spends(self, book: PriceBook, at_ms: int) -> dict[Names, Spend]:
-        """Return what can be saved on: what has a price, and names that nothing was folded to."""
+        """Return what can be saved on: what has a price, and names that nothing was folded to.
+
+        Of very many names, those that cost most.
+        """
+        dearest = sorted(self._sums, key=lambda names: (-self._sums[names][_COST], names))
+        named = [names for names in dearest if FOLDED not in names][:MOST_SPENDS]
         every = {
-            names: _spend(names, usage, self._days[names], real_rates(book, names[-1], at_ms))
-            for names, usage in sorted(self._usage.items())
+            names: _spend(
+                names,
+                Usage(*self._sums[names]),
+                self._days[names],
+                real_rates(book, names[-1], at_ms),
+            )
+            for names in sorted(named)
         }
         return {names: spend for names, spend in every.items() if spend is not None}
 

@@ -14,7 +14,6 @@ from core.costs.recording import recorded as recorded_call
 from core.costs.rollup import Cell
 from core.costs.savings.recommendation import Kind, Money, Target
 from core.costs.savings.report import savings
-from core.costs.savings.spend import Record
 from core.costs.token_counts import TokenCounts
 from tests.unit.savings.replay import (
     BOOK,
@@ -27,6 +26,7 @@ from tests.unit.savings.replay import (
     keeps,
     kinds,
     promised,
+    record_of,
     replayed,
     text,
     trace,
@@ -288,7 +288,7 @@ def test_critical_calls_are_never_told_to_use_a_smaller_model(quality: str):
     made = [recorded_call(call, BOOK) for call in calls]
     cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
     told = [
-        each.target.kind for each in savings(QUERY, Record().add(cells), BOOK, NOON).recommendations
+        each.target.kind for each in savings(QUERY, record_of(cells), BOOK, NOON).recommendations
     ]
     assert (Kind.RIGHT_SIZING in told) == (quality != "critical")
 
