@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import add
 
-from core.costs.facts import Facts, added
+from core.costs.facts import Facts
 from core.costs.prices import DEMO_RATES, PriceBook, rates_of
 from core.costs.rates import PER_TOKENS, Rates, TierRates
 from core.costs.rollup import FOLDED
@@ -18,6 +18,7 @@ from core.costs.usage import Usage
 
 Names = tuple[str, str, str, str]  # crew, task, agent, model
 MOST_SPENDS = 300  # that are looked at
+_BY_DAY = "effort_"  # facts that are kept by day as well
 _SUMS, _COST = frozenset(SUMS), SUMS.index("cost_nanodollars")
 
 
@@ -67,7 +68,7 @@ class Spend:
 
     `scale` is what they cost in truth, by what they would by these rates: a price may have changed, or a
     tenant pay another. `share` is which part of the recorded calls is still made: facts count so much less.
-    `days` are the facts of each day. `dropped` are repeated input tokens that are not sent any more, `capped`
+    `days` are the facts of each day of reasoning efforts. `dropped` are repeated input tokens that are not sent any more, `capped`
     nano-dollars that shorter answers save on calls that failed.
     """
 
@@ -137,6 +138,11 @@ class Known:
     at_ms: int
     spends: Mapping[Names, Spend] = field(default_factory=dict[Names, Spend])
 
+    @classmethod
+    def of(cls, book: PriceBook, at_ms: int, record: "Record") -> "Known":
+        """Return what is known of a period."""
+        return cls(book, at_ms, record.spends(book, at_ms))
+
     def rates(self, model: str) -> Rates | None:
         """Return the rates of a model; None for one without a price, or with a pretended one."""
         return real_rates(self.book, model, self.at_ms)
@@ -163,6 +169,7 @@ class Record:
 
     def __init__(self) -> None:
         self._sums: dict[Names, Sequence[int]] = {}
+        self._facts = dict[Names, dict[str, int]]()
         self._days = dict[Names, dict[str, dict[str, int]]]()
 
     def take(self, cells: Iterable[CellSums]) -> None:
@@ -172,10 +179,10 @@ class Record:
             names = crew, task, agent, model
             known = self._sums.get(names)
             self._sums[names] = cell.sums if known is None else tuple(map(add, known, cell.sums))
-            facts = self._days.setdefault(names, {}).setdefault(cell.day, {})
-            for name, value in cell.stored.items():
-                if name not in _SUMS:
-                    facts[name] = facts.get(name, 0) + value
+            told = {name: value for name, value in cell.stored.items() if name not in _SUMS}
+            _add(self._facts.setdefault(names, {}), told)
+            if by_day := {name: n for name, n in told.items() if name.startswith(_BY_DAY)}:
+                _add(self._days.setdefault(names, {}).setdefault(cell.day, {}), by_day)
 
     @property
     def usage(self) -> Usage:
@@ -193,7 +200,8 @@ class Record:
             names: _spend(
                 names,
                 Usage(*self._sums[names]),
-                self._days[names],
+                self._facts[names],
+                self._days.get(names, {}),
                 real_rates(book, names[-1], at_ms),
             )
             for names in sorted(named)
@@ -201,10 +209,14 @@ class Record:
         return {names: spend for names, spend in every.items() if spend is not None}
 
 
+def _add(sums: dict[str, int], more: Mapping[str, int]) -> None:
+    for name, value in more.items():
+        sums[name] = sums.get(name, 0) + value
+
+
 def _spend(
-    names: Names, usage: Usage, days: Mapping[str, Facts], rates: Rates | None
+    names: Names, usage: Usage, facts: Facts, days: Mapping[str, Facts], rates: Rates | None
 ) -> Spend | None:
-    facts = added(*days.values())
     left = _left(usage, facts)
     cost = left.cost(rates) if rates else None
     sure = usage.cost_nanodollars - usage.lost_nanodollars
