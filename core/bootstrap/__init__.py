@@ -210,11 +210,14 @@ def _model() -> "Callable[[], BaseLLM]":
 
 @provider
 def lessons() -> "Lessons":
-    """Return what crews learn, and are told of it."""
+    """Return what crews learn and are told; nothing where there is no key for models."""
     from core.crews.lessons import Lessons
+    from core.learning.serving_tutor import ServingTutor
     from crews.deciders import DECIDERS
 
-    return Lessons(None, DECIDERS)
+    if not settings().learning_keys:
+        return Lessons(None, DECIDERS)
+    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
 
 
 @provider
