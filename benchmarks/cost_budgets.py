@@ -62,7 +62,7 @@ class Asking:
         return self.bound(LONGEST)
 
     def bound(self, tokens: int) -> Usage:
-        return bound(self.rates, self.sent * BYTES_PER_TOKEN, tokens)
+        return bound(self.rates, self.sent * BYTES_PER_TOKEN, tokens, has_tools=False)
 
     def within(self, nanodollars: int) -> Usage:
         """Return the bound of the longest answer that is paid for."""

@@ -10,13 +10,15 @@ if another worker was busy with it: should that one die, the flow becomes due an
 another. What could not be looked at comes again, as does what found no place in its tenant's share of the
 process, and in the end lies in the dead-letter queue.
 
-`app` is the same for QStash, on a host that is reached by HTTP: POST /v1/worker, signed by it.
+`app` is the same for QStash, on a host that is reached by HTTP: POST /v1/worker, signed by it. What
+finds no place in its tenant's share is told to come again.
 """
 
 import asyncio
 import logging
 import signal
 import sys
+from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
@@ -95,9 +97,26 @@ async def run_message(request: Request) -> Response:
     else:
         clock = DeadlineClock(settings.worker_seconds)
         await bootstrap.partition_check().require()
-        await bootstrap.worker().run_flow(*named, clock)
+        await _run_named(*named, clock)
         await webhook_sending.deliver_due(clock)
     return Response(status_code=204)
+
+
+async def _run_named(tenant: str, flow: str, clock: Clock) -> None:
+    """Run a flow in its tenant's share of this process. Raises UnavailableError if that is taken."""
+    worker = bootstrap.worker()
+    seconds = clock.seconds_left() - worker.steps.timing.step_seconds
+    try:
+        async with _places(asyncio.get_running_loop()).place(tenant, seconds):
+            await worker.run_flow(tenant, flow, clock)
+    except NoPlaceError:
+        raise UnavailableError("the tenant's share of this worker is taken", 30) from None
+
+
+@lru_cache(maxsize=1)
+def _places(_: asyncio.AbstractEventLoop) -> Places:
+    """Return the places of this process, for all requests that come at the same time."""
+    return Places(Room.shared(bootstrap.settings().worker_flows))
 
 
 async def main() -> None:

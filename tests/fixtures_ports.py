@@ -10,24 +10,35 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryOutbox, MemoryUsageBook
+from core.adapters.memory import (
+    MemoryBudgetBook,
+    MemoryFeedbackLog,
+    MemoryFlows,
+    MemoryOutbox,
+    MemoryTrials,
+    MemoryUsageBook,
+)
 from core.adapters.upstash import calls
 from core.adapters.upstash.budget_store import UpstashBudgets
 from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
+from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
+from core.adapters.upstash.trials import UpstashTrials
 from core.adapters.upstash.usage import UpstashUsageBook
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.costs.recording import UsageBook
 from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
+from core.crews.trials import Trials
 from core.crews.wakeups import WakeQueue
 from core.flows import Batch, FlowLog, Step
+from core.learning.feedback import FeedbackLog
 from core.webhooks.outbox import Outbox
 from tests.fixtures_servers import RoughGateway
 
@@ -48,6 +59,8 @@ class Flows:
     outbox: Outbox
     limits: Budgets
     usage: UsageBook
+    trials: Trials
+    feedback: FeedbackLog
     keys: Keyspace = DEFAULT_KEYS
 
 
@@ -68,7 +81,8 @@ def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     memory = memory or MemoryFlows()
     book = MemoryBudgetBook(memory)
     outbox, usage = MemoryOutbox(memory), MemoryUsageBook(memory)
-    return Flows(tenant, memory, memory, memory, book, outbox, limits=book, usage=usage)
+    said, trials = MemoryFeedbackLog(), MemoryTrials(memory)
+    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials, said)
 
 
 def over_redis(
@@ -91,6 +105,8 @@ def over_redis(
         UpstashOutbox(patient, keys, runner),
         UpstashBudgets(patient, keys, runner),
         UpstashUsageBook(patient, keys, runner),
+        UpstashTrials(patient, keys, runner),
+        UpstashFeedbackLog(patient, keys, runner),
         keys,
     )
 

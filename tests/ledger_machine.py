@@ -236,6 +236,8 @@ class LedgerMachine(RuleBasedStateMachine):
         refused = None if ours or call.id in self.open else FencedError
         told = events.model_call(claim.step, call.model, usage)
         self.call(lambda: self.flows.budgets.settle(call, usage, told), refused)
+        if self.holds(claim):
+            self.steps[claim.step].reserved.add(number)  # a call that was given up is not made
         if self.open.pop(call.id, None):
             self.counted += usage
         elif lost := self.lost.pop(call.id, None):

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryUsageBook
 from core.costs.usage import Usage
 from core.crews import strategies
 from core.crews.crew_runner import CrewRunner, Session, StepTask
@@ -102,8 +102,9 @@ def a_worker(
     wake_queue: WakeQueue | None = None,
     timing: Timing = TIMING,
 ) -> Worker:
-    book = MemoryBudgetBook(memory)
-    return worker_over(memory, book, wake_queue or memory, runner, timing, lessons=lessons)
+    book, usage_book = MemoryBudgetBook(memory), MemoryUsageBook(memory)
+    deps = memory, book, wake_queue or memory, runner, timing
+    return worker_over(*deps, lessons=lessons, usage_book=usage_book)
 
 
 async def log_of(memory: MemoryFlows, flow: str = "f") -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A worker over the ports that a test has."""
 
+from core.costs.recording import UsageBook
 from core.crews.budgets import BudgetBook
 from core.crews.crew_runner import CrewRunner
 from core.crews.ledger import RunLedger
@@ -20,6 +21,8 @@ def worker_over(
     *,
     lessons: Lessons | None = None,
     values: LargeValues = INLINE,
+    usage_book: UsageBook | None = None,
 ) -> Worker:
-    steps = StepRunner(ledger, budgets, runner, timing, values, lessons or Lessons())
+    deps = ledger, budgets, runner, timing, values, lessons or Lessons()
+    steps = StepRunner(*deps, usage_book=usage_book)
     return Worker(ledger, wake_queue, steps, values)

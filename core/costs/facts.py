@@ -4,6 +4,7 @@ Facts are named whole numbers that add up, kept with the sums of a day. Those th
 
 | name | of these calls |
 |---|---|
+| `cacheable` | input tokens of prompts that are long enough for a provider's cache, as are those of the next two rows |
 | `stable`, `stable_5m`, `stable_1h` | tokens of tools and system messages; of these, ones that another call had sent within so long before |
 | `prefix_5m`, `prefix_1h`, `hits_5m`, `hits_1h` | input tokens that begin as an earlier call did, whole or its stable part; calls that do |
 | `repeats`, `repeats_cost` | calls that ask just what was answered before, and their nano-dollars |
@@ -13,9 +14,10 @@ Facts are named whole numbers that add up, kept with the sums of a day. Those th
 | `cut_n_K`, `cut_K` | answers that were cut off at a limit, and their tokens |
 | `write_1h` | tokens written to a cache for an hour |
 | `unread_n`, `unread` | cache writes that nothing read in time, and their tokens |
-| `effort_L_n`, `effort_L_tokens`, `effort_L_tries`, `effort_L_again` | calls with the reasoning effort L, their reasoning, and as below |
-| `tries`, `tries_again` | answers begun to a task; of these, ones that follow a failed one |
-| `wasted_R_n`, `wasted_R_cost` | calls whose answers were no use, and their nano-dollars; R is `error`, `refused` or `retry` |
+| `effort_L_n`, `effort_L_tokens`, `effort_L_said` | calls with the reasoning effort L, their reasoning, and what else they answered |
+| `effort_L_tries`, `effort_L_again` | as the next row, with the effort L |
+| `tries`, `tries_again`, `tries_checked` | answers begun to a task; of these, ones that follow a failed one; ones that a schema, a guardrail or a person checks |
+| `wasted_R_n`, `wasted_R_cost` | calls whose answers were no use, and their nano-dollars; R is `error`, `refused`, `retry` or `failed` (a step for good) |
 | `late_n`, `late_*` | calls that nobody waits for, and their usage |
 | `quality_Q` | calls that were recorded as of this required quality, `low` or `critical` |
 """
@@ -76,7 +78,9 @@ def of_effort(effort: str | None, tokens: TokenCounts) -> dict[str, int]:
     """Return what a call's reasoning effort says; nothing for a level that nobody knows."""
     if effort not in EFFORTS:
         return {}
-    return {f"effort_{effort}_n": 1, f"effort_{effort}_tokens": tokens.reasoning}
+    said = tokens.output - tokens.reasoning
+    of = f"effort_{effort}"
+    return {f"{of}_n": 1, f"{of}_tokens": tokens.reasoning, f"{of}_said": said}
 
 
 def of_late(usage: Usage) -> dict[str, int]:

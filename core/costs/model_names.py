@@ -6,6 +6,7 @@ leave the provider out where the model tells it. A price belongs to a provider a
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 LONGEST_NAME = 256  # characters; an ARN of Bedrock has about 150
 
@@ -148,8 +149,11 @@ def split_name(name: str) -> ModelName:
 
     A name of more than LONGEST_NAME characters is nobody's.
     """
-    if len(name) > LONGEST_NAME:
-        return ModelName("", "")
+    return _split(name) if len(name) <= LONGEST_NAME else ModelName("", "")
+
+
+@lru_cache(4096)
+def _split(name: str) -> ModelName:
     name = name.strip().lower()
     prefix, slash, model = name.partition("/")
     provider = _provider(prefix, model) if slash else None

@@ -124,7 +124,7 @@ def _nanodollars(value: Any, name: str) -> int:
         usd = Decimal(text) if len(text) <= _MOST_DIGITS else Decimal("NaN")
     except InvalidOperation:
         usd = Decimal("NaN")
-    if not usd.is_finite() or not 0 <= usd * _NANODOLLARS <= MOST_RATE:
+    if not usd.is_finite() or not 0 <= usd <= MOST_RATE // 10**9:
         raise ValueError(f"{name}: a price in USD, from 0 to {MOST_RATE // 10**9:,}")
     return int((usd * _NANODOLLARS).to_integral_value(ROUND_CEILING))
 

@@ -3,7 +3,6 @@
 An unknown model is unpriced, never free. docs/costs.md says where a price is looked for.
 """
 
-from dataclasses import replace
 from typing import Protocol
 
 from core.costs.model_names import split_name
@@ -27,9 +26,13 @@ FREE_RATES = Rates("runs on a computer of one's own", (TierRates(0, 0, 0, 0, 0, 
 # How much a model may answer where neither its settings nor a catalogue say. Most models stop
 # far earlier; one that does not is settled at what it said.
 DEFAULT_OUTPUT_TOKENS = 32_768
-# What a provider adds to a prompt on its own: Anthropic says up to 804 tokens to explain tools,
+# What a provider adds to a prompt on its own, beside what each message's JSON is longer than its text. To
+# explain tools, Anthropic says up to 804 tokens,
 # https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview#pricing
-WRAPPING_TOKENS = 1_000
+TOOL_WRAPPING_TOKENS = 1_000
+# Without tools, dates and channels: some 80 tokens of the longest that is published (gpt-oss),
+# https://github.com/openai/harmony/blob/main/docs/format.md
+WRAPPING_TOKENS = 256
 
 
 class PriceBook(Protocol):
@@ -66,30 +69,40 @@ def _runs_on_own_computer(model: str) -> bool:
 def priced(rates: Rates | None, tokens: TokenCounts) -> Usage:
     """Return one call's usage with its price, its demonstration price, or marked as unpriced."""
     cost = rates.cost_nanodollars(tokens) if rates else None
-    usage = _usage(rates, tokens.input, tokens.output, cost)
-    return replace(
-        usage,
+    return Usage(
+        1,
+        tokens.input,
+        tokens.output,
+        cost or 0,
+        unpriced_calls=int(cost is None),
+        demo_calls=int(cost is not None and rates is not None and _is_demo(rates)),
         cache_read_tokens=tokens.cache_read,
         cache_write_tokens=tokens.cache_write,
         reasoning_tokens=tokens.reasoning,
     )
 
 
-def bound(rates: Rates | None, prompt_bytes: int, max_output_tokens: int | None = None) -> Usage:
+def bound(
+    rates: Rates | None,
+    prompt_bytes: int,
+    max_output_tokens: int | None = None,
+    *,
+    has_tools: bool = True,
+) -> Usage:
     """Return the most that a call may consume.
 
-    `prompt_bytes` is the prompt as JSON in UTF-8, tools included. No tokenizer makes more tokens of
+    `prompt_bytes` is the prompt as JSON in UTF-8, tools included; `has_tools`: whether it has any. No tokenizer makes more tokens of
     a text than it has bytes, since a token stands for one byte at least. The price is that of the
     dearest way to make the call: the dearest tier it may reach, with all of its prompt written to a
     cache, if that costs more than reading it.
     """
-    sent = prompt_bytes + WRAPPING_TOKENS
+    sent = prompt_bytes + (TOOL_WRAPPING_TOKENS if has_tools else WRAPPING_TOKENS)
     received = DEFAULT_OUTPUT_TOKENS if max_output_tokens is None else max_output_tokens
-    return _usage(rates, sent, received, rates.bound_nanodollars(sent, received) if rates else None)
-
-
-def _usage(rates: Rates | None, sent: int, received: int, cost: int | None) -> Usage:
-    if cost is None:
+    cost = rates.bound_nanodollars(sent, received) if rates else None
+    if rates is None or cost is None:
         return Usage(1, sent, received, unpriced_calls=1)
-    demo = rates is not None and rates.source == DEMO_RATES.source
-    return Usage(1, sent, received, cost, demo_calls=int(demo))
+    return Usage(1, sent, received, cost, demo_calls=int(_is_demo(rates)))
+
+
+def _is_demo(rates: Rates) -> bool:
+    return rates.source == DEMO_RATES.source

@@ -74,6 +74,8 @@ class Looked:
         if self.is_repeat:
             found |= {"repeats": 1, "repeats_cost": cost}
         stable = round(self.stable * sent)
+        if sent >= least:
+            found["cacheable"] = sent
         if stable >= least:
             found["stable"] = stable
         for time_ms, share, has_stable in self.known:

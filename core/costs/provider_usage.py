@@ -24,6 +24,7 @@ from core.costs.token_counts import MOST_TOKENS, TokenCounts
 
 _Usage = Mapping[str, Any]
 _LONGEST_NUMBER = 12  # characters
+_DEEPEST = 3  # names of a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +37,31 @@ class ReportedUsage:
 
 @dataclass(slots=True)
 class _Figures:
-    """Figures of a usage object; `sound` until one is no count."""
+    """Figures of a usage object; `sound` until one is no count. `paths`: `a.b` is b inside of a."""
 
     usage: _Usage
+    paths: dict[str, Any]
     sound: bool = True
 
     def first(self, *paths: str) -> int:
-        """Return the first of the figures that is told and not 0, else 0. `a.b` is b inside of a."""
-        return next((count for path in paths if (count := self._count(path))), 0)
-
-    def _count(self, path: str) -> int:
-        name, *deeper = path.split(".")
-        value = self.usage.get(name)
-        for name in deeper if value is not None else ():
-            value = cast("_Usage", value).get(name) if isinstance(value, Mapping) else None
-        return 0 if value is None else self.count(value)
+        """Return the first of the figures that is told and not 0, else 0."""
+        for path in paths:
+            if (value := self.paths.get(path)) is not None and (count := self.count(value)):
+                return count
+        return 0
 
     def count(self, value: Any) -> int:
         """Return a figure as a count, the nearest that can be."""
         if value is None:
             return 0
-        number = _whole(value)
+        number = value if type(value) is int else _whole(value)
         if number is None:
             self.sound = False
             return 0
-        self.sound = self.sound and 0 <= number <= MOST_TOKENS
-        return min(max(0, number), MOST_TOKENS)
+        if 0 <= number <= MOST_TOKENS:
+            return number
+        self.sound = False
+        return 0 if number < 0 else MOST_TOKENS
 
 
 def read_usage(usage: Any) -> ReportedUsage | None:
@@ -72,11 +72,22 @@ def read_usage(usage: Any) -> ReportedUsage | None:
     """
     if not isinstance(usage, Mapping):
         return None
-    figures = _Figures(cast("_Usage", usage))
+    figures = _Figures(cast("_Usage", usage), _paths(cast("_Usage", usage)))
     tokens = _reader(figures.usage)(figures)
     if not (tokens.input or tokens.output or not figures.sound):
         return None
     return ReportedUsage(tokens, figures.sound)
+
+
+def _paths(usage: _Usage, before: str = "", deep: int = 1) -> dict[str, Any]:
+    """Return the members of an object and of those inside of it by their paths, three names at most."""
+    found = dict[str, Any]()
+    for name, value in usage.items():
+        path = f"{before}{name}"
+        found[path] = value
+        if deep < _DEEPEST and not isinstance(value, int | str) and isinstance(value, Mapping):
+            found |= _paths(cast("_Usage", value), f"{path}.", deep + 1)
+    return found
 
 
 def _reader(usage: _Usage) -> Any:

@@ -59,15 +59,15 @@ class Rates:
         tier = self.tier(tokens.input)
         if tokens.output and (tier.output is None or tier.reasoning is None):
             return None
-        parts = (
-            tokens.uncached_input * tier.input,
-            tokens.cache_read * tier.cache_read,
-            tokens.cache_write_5m * tier.cache_write_5m,
-            tokens.cache_write_1h * tier.cache_write_1h,
-            (tokens.output - tokens.reasoning) * (tier.output or 0),
-            tokens.reasoning * (tier.reasoning or 0),
+        total = (
+            tokens.uncached_input * tier.input
+            + tokens.cache_read * tier.cache_read
+            + tokens.cache_write_5m * tier.cache_write_5m
+            + tokens.cache_write_1h * tier.cache_write_1h
+            + (tokens.output - tokens.reasoning) * (tier.output or 0)
+            + tokens.reasoning * (tier.reasoning or 0)
         )
-        return self.per_call + -(-sum(parts) // PER_TOKENS)
+        return self.per_call + -(-total // PER_TOKENS)
 
     @property
     def first_tier(self) -> "Rates":
@@ -89,6 +89,8 @@ class Rates:
 
     def tier(self, input_tokens: int) -> TierRates:
         """Return the rates of a call with so many input tokens."""
+        if len(self.tiers) == 1:
+            return self.tiers[0]
         return next(
             (tier for tier in reversed(self.tiers) if input_tokens > tier.above), self.tiers[0]
         )

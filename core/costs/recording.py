@@ -8,7 +8,7 @@ bound, and is marked.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from core.costs.facts import NO_FACTS, Facts, added, of_tokens
@@ -16,13 +16,14 @@ from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
 from core.costs.rollup import Names
+from core.costs.savings.siblings import smaller
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 
 NotNew = Literal["known", "conflict"]
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
-REMEMBERED_DAYS = 31  # an id, at least
+REMEMBERED_DAYS = 32  # an id, at least
 DIGEST_DIGITS = 12  # hex
 OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
 # Ways to make the same call of the same model for less, of which the answer comes later.
@@ -73,10 +74,24 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What one call would have cost less (nano-dollars) if it had been made as `variant`."""
+    """What one call would have cost less (nano-dollars) as another `variant`, or by another `model`.
 
-    variant: Variant
+    Whether another model's answer is good enough only a trial can tell: it is not `verified`.
+    """
+
     nanodollars: int
+    variant: Variant = "standard"
+    model: str | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        return self.model is None
+
+    def public(self) -> dict[str, Any]:
+        """Return the saving as JSON."""
+        what = {"variant": self.variant} if self.model is None else {"model": self.model}
+        unsure = {} if self.is_verified else {"verified": False}
+        return {**what, "saves_nanodollars": self.nanodollars, **unsure}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +132,29 @@ def batch_digest(calls: Sequence[RecordedCall]) -> str:
 
 
 def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
-    """Return how the same call of the same model could have been made for less, most first.
+    """Return how the same call could have been made for less: what changes no answer first, then most.
 
-    Only its variant changes, so this holds for any quality that was asked for; a smaller model is
-    told of nowhere here: whether its answers are good enough, only a trial can tell.
+    By the rules of `core.costs.savings`: a critical call is never told of a smaller model.
     """
     tokens = call.tokens
     if tokens is None or call.variant != "standard" or usage.unpriced_calls:
         return []
-    found: list[Saving] = []
-    for variant in CHEAPER:
-        rates = rates_of(book, call.model, call.at_ms, variant)
-        cost = rates.cost_nanodollars(tokens) if rates else None
-        if cost is not None and cost < usage.cost_nanodollars:
-            found.append(Saving(variant, usage.cost_nanodollars - cost))
-    return sorted(found, key=lambda saving: -saving.nanodollars)
+    rates: list[tuple[Saving, Rates | None]] = [
+        (Saving(0, variant), rates_of(book, call.model, call.at_ms, variant)) for variant in CHEAPER
+    ]
+    if call.required_quality != "critical" and (model := smaller(call.model)):
+        rates.append((Saving(0, model=model), rates_of(book, model, call.at_ms)))
+    found = [_saving(each, priced, tokens, usage) for each, priced in rates]
+    less = [each for each in found if each is not None]
+    return sorted(less, key=lambda saving: (not saving.is_verified, -saving.nanodollars))
+
+
+def _saving(
+    saving: Saving, rates: Rates | None, tokens: TokenCounts, usage: Usage
+) -> Saving | None:
+    cost = rates.cost_nanodollars(tokens) if rates else None
+    saved = 0 if cost is None else usage.cost_nanodollars - cost
+    return replace(saving, nanodollars=saved) if saved > 0 else None
 
 
 def _facts(call: ReportedCall, rates: Rates | None) -> Facts:

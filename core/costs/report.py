@@ -1,37 +1,32 @@
 """Reports: what was spent in a range of days, grouped by any of the roll-up's dimensions.
 
 A report is made of cells, of which a day has a bounded number, so it costs as much for a million
-calls as for ten thousand. Money is in nano-dollars.
+calls as for ten thousand. It has a page of rows; what is told of the whole range, each page has. Money
+is in nano-dollars.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import reduce
-from operator import add
-from typing import Any
+from typing import Any, cast
 
 from core.costs.forecast import HISTORY_DAYS, Forecast, forecast
-from core.costs.rollup import DAY_MS, Cell
-from core.costs.unusual import Unusual, unusual_days
+from core.costs.rollup import DAY_MS, HOUR_MS
+from core.costs.tally import DIMENSIONS, SUMS, CellSums, Days, Key, Rows, total
+from core.costs.unusual import Unusual
 from core.costs.usage import Usage
 from core.errors import InvalidInputError
+from core.json_text import compact
 
 MOST_DAYS, MOST_HOUR_DAYS = 400, 31
 KEPT_DAYS = 400
 USUAL_DAYS = HISTORY_DAYS  # read before the range, for what is usual
 
-DIMENSIONS: Mapping[str, Callable[[Cell], str]] = {
-    "day": lambda cell: cell.day,
-    "hour": lambda cell: f"{cell.day}T{cell.hour or 0:02}:00:00Z",
-    "crew": lambda cell: cell.crew,
-    "task": lambda cell: cell.task,
-    "agent": lambda cell: cell.agent,
-    "subject": lambda cell: cell.subject,
-    "model": lambda cell: cell.model,
-}
+MOST_ROWS, MOST_FOCUS_ROWS = 5_000, 3_000  # of a page: under the 6 MB that Lambda answers with
 FLOW = "flow"  # stands alone, and is not of the roll-up (core/costs/flow_costs.py)
-PARTS = ("model", "crew", "task", "agent", "subject")  # by which an unusual day is explained
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +52,44 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows: at most `limit`, after those of the names `after`."""
+
+    limit: int = MOST_ROWS
+    after: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """What was consumed under these names, which stand in the order of the query's `group_by`."""
 
-    names: tuple[str, ...]
+    names: Key
     usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer to a query; `forecast` where the range is not over, of the whole range."""
+    """The answer to a query; `forecast` where the range is not over, of the whole range.
+
+    Where `more` rows follow, those after the last one's names are the next page.
+    """
 
     query: Query
     rows: list[Row]
+    more: bool
     total: Usage
     forecast: Forecast | None
     unusual: list[Unusual]
 
-    def public(self) -> dict[str, Any]:
-        """Return the report as JSON."""
-        group_by = self.query.group_by
+    def public(self, next_path: str | None) -> dict[str, Any]:
+        """Return all but the rows as JSON."""
         foretold = self.forecast
         return {
             "from": self.query.first.isoformat(),
             "to": self.query.last.isoformat(),
-            "group_by": list(group_by),
+            "group_by": list(self.query.group_by),
             "currency": "USD",
             "total": sums(self.total),
-            "rows": [
-                dict(zip(group_by, row.names, strict=True)) | sums(row.usage) for row in self.rows
-            ],
             "forecast": foretold
             and {
                 "cost_nanodollars": foretold.nanodollars,
@@ -94,7 +97,73 @@ class Report:
                 "high_nanodollars": foretold.high,
             },
             "unusual_days": [_unusual(found) for found in self.unusual],
+            "next": next_path,
         }
+
+
+class Tally:
+    """Makes a report of cells, which come in pieces and in order of their days.
+
+    Those of the days before the range come first; they tell what is usual.
+    """
+
+    def __init__(self, query: Query, page: Page, now_ms: int) -> None:
+        self._query, self._now_ms = query, now_ms
+        self.today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+        self._days = Days(self.today)
+        self._rows = Rows(query.group_by, page.limit, page.after)
+        self._total: Sequence[int] = (0,) * len(SUMS)
+
+    def take_before(self, cells: Sequence[CellSums]) -> None:
+        """Add cells of days before the range."""
+        self._days.take(cells)
+
+    def take(self, cells: Sequence[CellSums]) -> None:
+        """Add cells of the range."""
+        self._days.take(cells)
+        self._rows.take(cells)
+        self._total = total(cells, self._total)
+
+    def report(self) -> Report:
+        """Return the report of what was added."""
+        query, found = self._query, self._days.unusual()
+        return Report(
+            query,
+            [Row(*row) for row in self._rows.in_order()],
+            self._rows.more,
+            Usage(*self._total),
+            self._forecast(),
+            [each for each in found if each.day >= query.first],
+        )
+
+    def _forecast(self) -> Forecast | None:
+        """Return what the range will have cost; it changes by the hour, so that it may be kept as long."""
+        if self._query.last < self.today:
+            return None
+        share = self._now_ms // HOUR_MS * HOUR_MS % DAY_MS / DAY_MS
+        first, last = self._query.first, self._query.last
+        return forecast(self._days.costs, self.today, first, last, share_of_today=share)
+
+
+def rows_text(query: Query, rows: Sequence[Row]) -> str:
+    """Return rows as members of a JSON array."""
+    told = (dict(zip(query.group_by, row.names, strict=True)) | sums(row.usage) for row in rows)
+    return ",".join(map(compact, told))
+
+
+def read_page(after: str | None, limit: int | None, group_by: Sequence[str], most: int) -> Page:
+    """Return the page that is asked for. Raises InvalidInputError for an `after` that no page told."""
+    if after is None:
+        return Page(limit or most)
+    try:
+        names: Any = json.loads(after)
+    except (ValueError, RecursionError):
+        names = None
+    told = cast("list[Any]", names) if isinstance(names, list) else []
+    if len(told) != len(group_by) or not told or not all(isinstance(name, str) for name in told):
+        why = "must be that of a page's `next`"
+        raise InvalidInputError("a parameter is wrong", {"/query/after": why})
+    return Page(limit or most, tuple(told))
 
 
 def read_query(given: Mapping[str, str], today: date) -> Query:
@@ -124,48 +193,6 @@ def read_query(given: Mapping[str, str], today: date) -> Query:
     return Query(first, last, group_by)
 
 
-def report(query: Query, cells: Iterable[Cell], before: Iterable[Cell], now_ms: int) -> Report:
-    """Return the report of the range's cells; `before` are those of `Query.days_before`, by day."""
-    cells = list(cells)
-    rows = grouped(cells, query.group_by)
-    total = reduce(add, (row.usage for row in rows), Usage())
-    past = [*before, *cells]
-    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
-    costs = {date.fromisoformat(day): cost for day, cost in _costs(past, "day").items()}
-    foretold = None
-    if query.last >= today:
-        share = now_ms % DAY_MS / DAY_MS
-        foretold = forecast(costs, today, query.first, query.last, share_of_today=share)
-    found = [each for each in _unusual_days(past, costs, today) if each.day >= query.first]
-    return Report(query, rows, total, foretold, found)
-
-
-def grouped(cells: Iterable[Cell], group_by: tuple[str, ...]) -> list[Row]:
-    """Return the sums of cells that have the same names in these dimensions, in order of names."""
-    name_of = [DIMENSIONS[dimension] for dimension in group_by]
-    sums = dict[tuple[str, ...], Usage]()
-    for cell in cells:
-        names = tuple(name(cell) for name in name_of)
-        sums[names] = sums.get(names, Usage()) + cell.usage
-    return [Row(names, sums[names]) for names in sorted(sums)]
-
-
-def _unusual_days(cells: list[Cell], costs: Mapping[date, int], today: date) -> list[Unusual]:
-    """Return unusual days, each with the part that grew most, in whichever dimension tells most."""
-    parts: dict[date, dict[str, int]] = {}
-    for dimension in PARTS:
-        for cell in cells:
-            of_day = parts.setdefault(date.fromisoformat(cell.day), {})
-            name = f"{dimension} {DIMENSIONS[dimension](cell)}"
-            of_day[name] = of_day.get(name, 0) + cell.usage.cost_nanodollars
-    return unusual_days(costs, parts, today)
-
-
-def _costs(cells: Iterable[Cell], dimension: str) -> dict[str, int]:
-    rows = grouped(cells, (dimension,))
-    return {row.names[0]: row.usage.cost_nanodollars for row in rows}
-
-
 def sums(usage: Usage) -> dict[str, Any]:
     """Return the sums, with the part of the cost that is sure, and the share that is a bound."""
     cost, lost = usage.cost_nanodollars, usage.lost_nanodollars
@@ -193,7 +220,7 @@ def _day(given: Mapping[str, str], name: str, otherwise: date, wrong: dict[str, 
     if text is None:
         return otherwise
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+        return date.fromisoformat(text if _DATE.fullmatch(text) else "")
     except ValueError:
         wrong[f"/query/{name}"] = "must be a date, such as 2026-11-25"
         return otherwise

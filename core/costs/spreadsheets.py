@@ -1,8 +1,8 @@
-"""Spreadsheets: a report as CSV, and cells as a FOCUS 1.0 file, which tools for cloud costs read.
+"""Spreadsheets: a report as CSV, and as a FOCUS 1.0 file, which tools for cloud costs read.
 
-FOCUS (https://focus.finops.org/focus-specification/v1-0/) wants a row for each charge. Here that is a
-cell of a day: what one crew's task, agent and subject spent on one model. The roll-up knows its price
-but not what each kind of token cost, so there are no unit prices.
+FOCUS (https://focus.finops.org/focus-specification/v1-0/) wants a row for each charge. Here that is what
+one crew's task, agent and subject spent on one model in a day. The roll-up knows what that cost, but not
+what each kind of token did, nor in which variant: so a unit price is the average of the row's tokens.
 """
 
 import csv
@@ -10,11 +10,12 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any
+from decimal import Decimal
 
 from core.costs.flow_costs import FlowCost
-from core.costs.report import Report
-from core.costs.rollup import Cell
+from core.costs.model_names import split_name
+from core.costs.report import Query, Row, sums
+from core.costs.rollup import NOBODY
 from core.costs.usage import Usage
 
 NANO = 10**9
@@ -28,36 +29,47 @@ FOCUS_COLUMNS = (
     "PricingUnit", "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId",
     "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "SkuId", "SkuPriceId",
     "SubAccountId", "SubAccountName", "Tags",
+    "x_Calls", "x_UnpricedCalls", "x_SureCost",
 )  # fmt: skip
+FOCUS_BY = ("day", "crew", "task", "agent", "subject", "model")  # a charge
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet would begin to reckon
 
 
-def report_csv(report: Report) -> str:
-    """Return a report's rows: a column for each name, each sum, and the cost in USD."""
-    sums = list(report.total.public())
-    lines = [[*report.query.group_by, *sums, "cost_usd"]]
-    for row in report.rows:
-        numbers = [str(number) for number in row.usage.public().values()]
-        names = [_as_text(name) for name in row.names]
-        lines.append([*names, *numbers, usd(row.usage.cost_nanodollars)])
-    return _csv(lines)
+def report_head(query: Query) -> str:
+    """Return the head of a report's table: a column for each name, each sum, and the cost in USD."""
+    return _csv([[*query.group_by, *_sums(Usage())]])
+
+
+def report_lines(rows: Sequence[Row]) -> str:
+    """Return rows as lines under it."""
+    told = ([*map(_as_text, row.names), *_sums(row.usage).values()] for row in rows)
+    return _csv(told)
 
 
 def flows_csv(flows: Sequence[FlowCost]) -> str:
     """Return what flows cost: a line for each, as `report_csv` has them."""
-    lines = [["flow", "crew", "subject", "launched", *Usage().public(), "cost_usd"]]
+    lines = [["flow", "crew", "subject", "launched", *_sums(Usage())]]
     for flow in flows:
         told = flow.public()
         names = [_as_text(str(told[name])) for name in ("flow", "crew", "subject", "launched")]
-        numbers = [str(number) for number in flow.usage.public().values()]
-        lines.append([*names, *numbers, usd(flow.usage.cost_nanodollars)])
+        lines.append([*names, *_sums(flow.usage).values()])
     return _csv(lines)
 
 
-def focus_csv(tenant: str, cells: Iterable[Cell]) -> str:
-    """Return cells of days as FOCUS 1.0 rows. What cost nothing real (demonstrations) is left out."""
-    real = (cell for cell in cells if cell.usage.calls > cell.usage.demo_calls)
-    return _csv([list(FOCUS_COLUMNS), *(_focus_row(tenant, cell) for cell in real)])
+def _sums(usage: Usage) -> dict[str, str]:
+    told = {name: str(value) for name, value in sums(usage).items()}
+    return told | {"cost_usd": usd(usage.cost_nanodollars)}
+
+
+def focus_head() -> str:
+    """Return the head of a FOCUS file."""
+    return _csv([FOCUS_COLUMNS])
+
+
+def focus_lines(tenant: str, rows: Iterable[Row]) -> str:
+    """Return rows by FOCUS_BY as lines. What cost nothing real (demonstrations) is left out."""
+    real = (row for row in rows if row.usage.calls > row.usage.demo_calls)
+    return _csv(_focus_row(tenant, row) for row in real)
 
 
 def usd(nanodollars: int) -> str:
@@ -66,11 +78,12 @@ def usd(nanodollars: int) -> str:
     return f"{sign}{whole}.{part:09}".rstrip("0").rstrip(".")
 
 
-def _focus_row(tenant: str, cell: Cell) -> list[str]:
-    day, usage = date.fromisoformat(cell.day), cell.usage
+def _focus_row(tenant: str, row: Row) -> list[str]:
+    (told_day, *_, subject, full_name), usage = row.names, row.usage
+    day = date.fromisoformat(told_day)
     month = day.replace(day=1)
-    cost = usd(usage.cost_nanodollars)
-    provider, _, model = cell.model.rpartition("/")
+    cost, tokens = usd(usage.cost_nanodollars), usage.input_tokens + usage.output_tokens
+    provider, model = _served(full_name)
     told = {
         "BilledCost": cost,
         "BillingAccountId": tenant,
@@ -78,29 +91,45 @@ def _focus_row(tenant: str, cell: Cell) -> list[str]:
         "BillingPeriodStart": _midnight(month),
         "BillingPeriodEnd": _midnight((month + timedelta(days=31)).replace(day=1)),
         "ChargeCategory": "Usage",
-        "ChargeDescription": _description(cell),
+        "ChargeDescription": _description(usage),
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": _midnight(day),
         "ChargePeriodEnd": _midnight(day + timedelta(days=1)),
-        "ConsumedQuantity": str(usage.input_tokens + usage.output_tokens),
-        "ConsumedUnit": "Tokens",
         "ContractedCost": cost,
         "EffectiveCost": cost,
         "ListCost": cost,
         "PricingCategory": "Standard",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": model,
-        "SkuId": cell.model,
-        "SubAccountId": cell.subject,
-        "Tags": json.dumps(_tags(cell), sort_keys=True),
+        "SubAccountId": subject,
+        "Tags": json.dumps(dict(zip(FOCUS_BY[1:5], row.names[1:5], strict=True)), sort_keys=True),
+        "x_Calls": str(usage.calls),
+        "x_UnpricedCalls": str(usage.unpriced_calls),
+        "x_SureCost": usd(sums(usage)["sure_nanodollars"]),
     }
-    issuer = provider.partition("/")[0] or "unknown"
-    told |= dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), issuer)
+    told |= dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), str(tokens))
+    told |= dict.fromkeys(("ConsumedUnit", "PricingUnit"), "Tokens")
+    told |= dict.fromkeys(("ContractedUnitPrice", "ListUnitPrice"), _each(usage, tokens))
+    told |= dict.fromkeys(("SkuId", "SkuPriceId"), full_name)
+    told |= dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), provider)
     return [_as_text(told.get(column, "")) for column in FOCUS_COLUMNS]
 
 
-def _description(cell: Cell) -> str:
-    usage = cell.usage
+def _served(full_name: str) -> tuple[str, str]:
+    """Return who serves a model, and its name there."""
+    name = split_name(full_name)
+    before, _, model = full_name.rpartition("/")
+    return name.provider or before.partition("/")[0] or "unknown", name.model or model
+
+
+def _each(usage: Usage, tokens: int) -> str:
+    """Return what a token costs on average, in USD."""
+    if not tokens:
+        return "0"
+    return f"{(Decimal(usage.cost_nanodollars) / NANO / tokens).normalize():f}"
+
+
+def _description(usage: Usage) -> str:
     notes = [f"{usage.calls} model calls"]
     notes += [f"{usage.unpriced_calls} of unknown price, not in the cost"] * bool(
         usage.unpriced_calls
@@ -109,24 +138,21 @@ def _description(cell: Cell) -> str:
     return "; ".join(notes)
 
 
-def _tags(cell: Cell) -> dict[str, Any]:
-    return {"crew": cell.crew, "task": cell.task, "agent": cell.agent, "subject": cell.subject}
-
-
 def _midnight(day: date) -> str:
     return f"{day.isoformat()}T00:00:00Z"
 
 
 def _as_text(cell: str) -> str:
     """Keep a name from being taken for a formula (OWASP, CSV injection)."""
-    return f"'{cell}" if cell.startswith(_FORMULA) and not _is_number(cell) else cell
+    is_harmless = cell == NOBODY or _is_number(cell)
+    return f"'{cell}" if cell.startswith(_FORMULA) and not is_harmless else cell
 
 
 def _is_number(cell: str) -> bool:
     return cell.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
-def _csv(lines: Sequence[Sequence[str]]) -> str:
+def _csv(lines: Iterable[Sequence[str]]) -> str:
     """Return lines as RFC 4180 has them."""
     text = io.StringIO()
     csv.writer(text).writerows(lines)

@@ -7,19 +7,21 @@ and hears when it prices a call by an older one: reserving money says so (`Verdi
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from core.costs.model_names import split_name
 from core.costs.price_lists import Variant, entry_rates
 from core.costs.prices import PriceBook
 from core.costs.rates import Rates
-from core.costs.rollup import day_of
+from core.costs.rollup import HOUR_MS, day_of
 
 MOST_PRICES = 500  # of a tenant; a model counts once for each day from which it has others
 TOO_MANY_PRICES = f"a tenant has {MOST_PRICES} prices at most"
 ALWAYS = ""  # the first day of prices that hold from the beginning
 SOURCE = "the tenant's own prices"
 _KNOWN_TENANTS = 1024
+_REMEMBERED = 4096  # rates; they change with a day of UTC, so those of an hour are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,16 @@ class TenantPriceBook:
 
     def __init__(self, book: PriceBook, prices: Iterable[Price]) -> None:
         self._book, self._of = book, dict[str, list[Price]]()
+        self._rates_of_hour = lru_cache(_REMEMBERED)(self._find)
         for price in sorted(prices, key=lambda each: each.since):
             self._of.setdefault(price.model, []).append(price)
 
     def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
         """Return the tenant's prices of a model; those of a model that it is the same as."""
-        name = split_name(model)
+        return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
+
+    def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
+        name, at_ms = split_name(model), hour * HOUR_MS
         entry = self._entry(str(name), at_ms) or self._entry(str(name.anywhere), at_ms)
         if entry is None:
             return self._book.rates(model, at_ms, variant)

@@ -22,16 +22,19 @@ class TokenCounts:
     reasoning: int = 0
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not 0 <= getattr(self, name) <= MOST_TOKENS:
-                raise ValueError(f"{name} is not between 0 and {MOST_TOKENS}")
+        counts = (
+            self.uncached_input, self.cache_read, self.cache_write_5m, self.cache_write_1h,
+            self.output, self.reasoning,
+        )  # fmt: skip
+        if min(counts) < 0 or max(counts) > MOST_TOKENS:
+            raise ValueError(f"a count is not between 0 and {MOST_TOKENS}")
         if self.reasoning > self.output:
             raise ValueError("reasoning is more than the output that it is part of")
 
     @property
     def input(self) -> int:
         """All tokens of the input."""
-        return self.uncached_input + self.cache_read + self.cache_write
+        return self.uncached_input + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
     @property
     def cache_write(self) -> int:

@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from core.costs.forecast import HISTORY_DAYS, is_weekend, whole_days
 
@@ -37,6 +37,41 @@ class Unusual:
     part_usual: int = 0
 
 
+class Watch:
+    """Looks at days in order. What a day is made of is known for as long as others are compared with it."""
+
+    def __init__(self) -> None:
+        self._days: list[tuple[date, int]] = []
+        self._parts: dict[date, Mapping[str, int]] = {}
+        self._found: list[Unusual] = []
+
+    def see(self, day: date, cost: int, parts: Mapping[str, int]) -> None:
+        """See the day after the last; `parts` are its nano-dollars by names of a dimension, e.g. by crew.
+
+        Days before the first that cost anything are none.
+        """
+        if not self._days and cost <= 0:
+            return
+        before = self._days[-HISTORY_DAYS:]
+        self._days.append((day, cost))
+        self._parts[day] = parts
+        if len(before) == HISTORY_DAYS:
+            self._parts.pop(before[0][0] - timedelta(days=1), None)
+        alike = _alike(before, day)
+        if len(before) < LEAST_BEFORE or len(alike) < LEAST_OF_A_KIND:
+            return
+        costs = [cost for _, cost in alike]
+        usual = statistics.median(costs)
+        if cost > usual and _score(cost, costs) > MOST_USUAL:
+            days = [day for day, _ in alike]
+            self._found.append(_with_part(day, cost, round(usual), days, self._parts))
+
+    def found(self) -> list[Unusual]:
+        """Return the unusual days, in order, that matter among all that were seen."""
+        least = LEAST_SHARE * sum(cost for _, cost in self._days)
+        return [each for each in self._found if each.nanodollars - each.usual >= least]
+
+
 def unusual_days(
     costs: Mapping[date, int], parts: Mapping[date, Mapping[str, int]], today: date
 ) -> list[Unusual]:
@@ -44,20 +79,10 @@ def unusual_days(
 
     `costs` are nano-dollars by day; `parts` the same, parted by one dimension, e.g. by crew.
     """
-    days = whole_days(costs, today)
-    total = sum(cost for _, cost in days)
-    found: list[Unusual] = []
-    for at, (day, cost) in enumerate(days):
-        before = _alike(days[max(0, at - HISTORY_DAYS) : at], day)
-        if len(before) < LEAST_OF_A_KIND or at < LEAST_BEFORE:
-            continue
-        usual = statistics.median(cost for _, cost in before)
-        if (
-            cost - usual >= LEAST_SHARE * total
-            and _score(cost, [c for _, c in before]) > MOST_USUAL
-        ):
-            found.append(_with_part(day, cost, round(usual), [d for d, _ in before], parts))
-    return found
+    watch = Watch()
+    for day, cost in whole_days(costs, today):
+        watch.see(day, cost, parts.get(day, {}))
+    return watch.found()
 
 
 def _alike(before: Sequence[tuple[date, int]], day: date) -> Sequence[tuple[date, int]]:

@@ -3,6 +3,7 @@
 One nano-dollar is 1e-9 USD: one gpt-4o-mini input token is 150 of them, so sums stay exact.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from operator import add, attrgetter, sub
 
@@ -36,6 +37,12 @@ class Usage:
 
     def __sub__(self, other: "Usage") -> "Usage":
         return Usage(*map(sub, _sums(self), _sums(other)))
+
+    @staticmethod
+    def total(usages: Iterable["Usage"]) -> "Usage":
+        """Return the sum of any number."""
+        columns = zip(*map(_sums, usages), strict=True)
+        return Usage(*map(sum, columns))
 
     def lost(self) -> "Usage":
         """Return what a call of this bound counts as that nobody settles."""

@@ -6,18 +6,21 @@ can know then whether the provider was paid. An answer that comes after that cor
 counted is in the flow's usage and in the tenant's roll-ups (`core.costs.rollup`).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell, Names
+from core.costs.tally import CellSums
 from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
 from core.flows.events import Event
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class BudgetBook(Protocol):
 
         Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
         place of the bound, within a day and once; `told` is not appended then, and after the end of
-        the flow no STATE_DELTA either.
+        the flow no STATE_DELTA either. One that was never reserved cannot be any more.
         """
         ...
 
@@ -94,6 +97,20 @@ class BudgetBook(Protocol):
         """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
         ...
 
+    def spending_pieces(
+        self,
+        tenant: str,
+        days: Sequence[str],
+        work: Callable[[list[CellSums]], T],
+        *,
+        hours: bool = False,
+    ) -> AsyncIterator[T]:
+        """Yield `work` of the same cells, a bounded number at a time, beside the event loop.
+
+        They come in order of days; those of one day in none, and perhaps in several pieces.
+        """
+        ...
+
     async def flow_costs(
         self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
     ) -> list[FlowCost]:
@@ -105,34 +122,43 @@ class BudgetBook(Protocol):
 
 
 class Budgets(Protocol):
-    """Port: the budgets and prices of tenants. Whatever changes one wakes what waits for money."""
+    """Port: the budgets and prices of tenants.
 
-    async def save(self, tenant: str, budget: Budget) -> None:
+    What waits for money is due at once when one of them changes. Each change returns the first
+    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    """
+
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
         """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
 
         What it has spent in the present window stays.
         """
         ...
 
-    async def delete(self, tenant: str, budget: str) -> None:
+    async def delete(self, tenant: str, budget: str) -> list[str]:
         """Remove a budget. Raises NotFoundError."""
         ...
 
-    async def save_zone(self, tenant: str, zone: Zone) -> None:
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
         """Store in which time zone the tenant's days and months begin; without one in UTC."""
         ...
 
-    async def save_price(self, tenant: str, price: Price) -> None:
+    async def save_price(self, tenant: str, price: Price) -> list[str]:
         """Store a price, in place of that of its model and day. Raises ConflictError beyond MOST_PRICES.
 
         Calls that are reserved from now on are priced by it.
         """
         ...
 
-    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> None:
+    async def delete_price(self, tenant: str, model: str, since: str | None = None) -> list[str]:
         """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
         ...
 
-    async def all(self, tenant: str) -> TenantBudgets:
-        """Return the budgets of a tenant, and what they have spent in the present day and month."""
+    async def all(
+        self, tenant: str, budget: str | None = None, name: str | None = None
+    ) -> TenantBudgets:
+        """Return the budgets of a tenant, and what they have spent in the present day and month.
+
+        With `budget`, that one alone; with `name`, only what is spent under this name.
+        """
         ...

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from core.blobs import BlobRef
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
+from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
@@ -34,6 +35,7 @@ from core.flows.events import Event
 from core.retries import RetryPolicy, deadline
 
 T = TypeVar("T")
+Whose = tuple[str, str, str, str]  # crew, task, agent and subject for whom money is spent
 
 
 class EventBuffer:
@@ -51,23 +53,19 @@ class EventBuffer:
         claim: Claim,
         timing: Timing,
         *,
-        crew: str,
-        task: str,
-        agent: str,
-        subject: str,
+        whose: Whose,
         now_ms: NowMs,
         may_call: Callable[[], None],
         money: MoneyQueue,
         late_calls: LateCalls,
-        unattended: bool = False,
+        tries: Tries,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
-        self._crew, self._task, self._agent = crew, task, agent  # for which money is spent
-        self._subject = subject  # by whom
+        self._whose = whose
         self._now_ms, self._may_call, self._money = now_ms, may_call, money
         self._loop = asyncio.get_running_loop()
         self._posted, self._unsent = asyncio.Event(), Unsent()
-        self._seq = 0
+        self._seqs = itertools.count(1)  # of writes
         self._message: str | None = None  # that is being written, as the ledger knows it
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
@@ -75,13 +73,13 @@ class EventBuffer:
         self._calls: dict[str, Call] = {}
         self._closing = False
         self._late_calls = late_calls
-        self._tries = Tries(is_resumed=claim.epoch > 1, is_unattended=unattended)
+        self.tries = tries
 
     # The Session.
 
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
-        self._tries.heard(told)
+        self.tries.heard(told)
         self._append(events.stamped(told, self._now_ms()))
 
     def message_id(self) -> str:
@@ -111,13 +109,13 @@ class EventBuffer:
         if refusal is not None:
             raise refusal
         self._calls[call.id] = call
-        self._tries.called()
+        self.tries.called(model)
         return call.id
 
     def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        item = SettledCall(self._calls.pop(call), usage, stamped, self._tries.facts(usage, facts))
+        item = SettledCall(self._calls.pop(call), usage, stamped, self.tries.facts(usage, facts))
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -159,23 +157,25 @@ class EventBuffer:
 
     async def release(self, *, delay_ms: int, reason: str) -> None:
         """Write what is unsent and give the step back. Raises as `run_while_flushing`."""
-        write, seq = await self._drain(), self._next_seq()
+        write, seq = await self._drain(), next(self._seqs)
         self._raise_if_lost()
         await self._retry(
             lambda: self._ledger.release(self._claim, seq, write, delay_ms=delay_ms, reason=reason)
         )
         self._lost = FencedError("it was given back")  # a thread of the step may go on a while
 
-    async def commit(self, result: dict[str, Any] | BlobRef, known: Flow) -> Flow:
+    async def commit(
+        self, result: dict[str, Any] | BlobRef, known: Flow, outcome: TaskOutcome | None = None
+    ) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
 
         Raises FencedError, TooLargeError, UnavailableError.
         """
         self.post(events.step_finished(self._claim.step))
-        write, seq = await self._drain(), self._next_seq()
+        write, seq = replace(await self._drain(), outcome=outcome), next(self._seqs)
         self._raise_if_lost()
         return await self._retry(
-            lambda: self._ledger.commit(self._claim, seq, result, write, known)
+            partial(self._ledger.commit, self._claim, seq, result, write, known)
         )
 
     def close(self) -> None:
@@ -248,8 +248,8 @@ class EventBuffer:
             await self._emit(self._write(told))  # which message is open is kept with an emit
             told = []
         if self._lost is None:
-            used = item.usage, told, item.facts
-            await self._write_if_held(lambda: self._budgets.settle(item.call, *used))
+            write = partial(self._budgets.settle, item.call, item.usage, told, item.facts)
+            await self._write_if_held(write)
             self._unsent.note_counted(item)
 
     async def _reserve(self, call: Call) -> Exception | None:
@@ -263,7 +263,7 @@ class EventBuffer:
         return refusal
 
     async def _emit(self, write: StepWrite, lease_ms: int | None = None) -> None:
-        seq, began = self._next_seq(), time.monotonic()
+        seq, began = next(self._seqs), time.monotonic()
         lease_ms = lease_ms or self._timing.lease_ms
         await self._write_if_held(lambda: self._ledger.emit(self._claim, seq, lease_ms, write))
         self._beat_at = began
@@ -296,12 +296,8 @@ class EventBuffer:
         if self._lost is not None:
             raise self._lost
 
-    def _next_seq(self) -> int:
-        self._seq += 1
-        return self._seq
-
     def _call(self, model: str, bound: Usage) -> Call:
         held, number = self._claim, next(self._calls_made)
-        who = held.tenant, held.flow, held.step, held.epoch
-        what = model, self._crew, self._task, bound
-        return Call(*who, number, *what, agent=self._agent, subject=self._subject)
+        crew, task, agent, subject = self._whose
+        of = held.tenant, held.flow, held.step, held.epoch, number, model
+        return Call(*of, crew, task, bound, agent, subject)

@@ -73,4 +73,4 @@ def refused(refusal: Refusal) -> Exception:
             )
             return StepFailedError(f"{reason}: give the model a price (PUT /v1/prices)")
         case _:
-            return ShortOfMoneyError(refusal.headroom_nanodollars)
+            return ShortOfMoneyError(refusal.headroom_nanodollars, refusal.budget)

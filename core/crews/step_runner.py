@@ -16,21 +16,22 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.blobs import BlobRef
+from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
 from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
     BudgetExhaustedError,
     CrewRunner,
-    Kind,
     Lesson,
     Session,
     StepDeferredError,
     StepFailedError,
+    StepKind,
     StepTask,
 )
 from core.crews.deferrals import deferral
-from core.crews.event_buffer import EventBuffer
+from core.crews.event_buffer import EventBuffer, Whose
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
@@ -38,7 +39,8 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.tries import is_unattended
+from core.crews.trials import answer_outcome
+from core.crews.tries import Tries, record_failed, tries_of
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
@@ -55,7 +57,10 @@ def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTa
     """Return the work of a step as it would be if it were begun now."""
     prompt = tasks.prompt(state.results, step.id)
     attempt, put_off, crew = step.attempts + 1, step.deferrals, tasks.definition
-    return StepTask(tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off)
+    choice = state.models.get(prompt.task)
+    return StepTask(
+        tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off, choice=choice
+    )
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:
@@ -69,7 +74,7 @@ def step_started_events(work: StepTask, step: Step) -> list[Event]:
     else:
         begun = events.step_started(prompt.step, work.attempt)
     begun += events.custom("agent_started", work.who())
-    if prompt.kind is not Kind.SUBTASK or step.epoch > 0:
+    if prompt.kind is not StepKind.SUBTASK or step.epoch > 0:
         return begun
     delegated = {
         "task": prompt.task,
@@ -99,6 +104,7 @@ class StepRunner:
     now_ms: NowMs = now_ms
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
+    usage_book: UsageBook | None = None  # told of steps that failed
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -121,9 +127,15 @@ class StepRunner:
         Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
         NotFoundError and UnavailableError as the ledger does.
         """
-        buffer = self._buffer(work, claim, known, clock)
+        whose = *work.names, known.launched_by or NOBODY
+        tries = tries_of(work, claim, known)
+        buffer = self._buffer(claim, clock, whose, tries)
         try:
             return await self._run(work, claim, known, clock, buffer)
+        except (StepError, StepCrashedError):
+            if self.usage_book is not None:
+                await record_failed(self.usage_book, tries, claim, whose, self.now_ms())
+            raise
         finally:
             buffer.close()
 
@@ -142,7 +154,7 @@ class StepRunner:
             return await _end_attempt(work, buffer, error)
         return await _commit(work, buffer, kept, known)
 
-    def _buffer(self, work: StepTask, claim: Claim, known: Flow, clock: Clock) -> EventBuffer:
+    def _buffer(self, claim: Claim, clock: Clock, whose: Whose, tries: Tries) -> EventBuffer:
         def may_call() -> None:
             if clock.seconds_left() < self.timing.last_call_seconds:
                 raise OutOfTimeError
@@ -152,15 +164,12 @@ class StepRunner:
             self.budgets,
             claim,
             self.timing,
-            crew=work.definition.name,
-            task=work.prompt.task,
-            agent=work.prompt.agent,
-            subject=known.launched_by or NOBODY,
+            whose=whose,
             now_ms=self.now_ms,
             may_call=may_call,
             money=self.money,
             late_calls=self.late_calls,
-            unattended=is_unattended(known.webhooks),
+            tries=tries,
         )
 
     async def _run_and_keep(
@@ -270,7 +279,9 @@ async def _commit(
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
-        return await buffer.commit(result, known)
+        refused = buffer.tries.was_refused
+        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused)
+        return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:

@@ -4,14 +4,17 @@ They are hints. A flow stays in the ledger's due set until it was looked at, so 
 lost, late or doubled costs time and nothing else.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from core.errors import UnavailableError
 
 log = logging.getLogger(__name__)
+
+MOST_WOKEN = 20  # at once, of many flows that have become due: workers find the rest
 
 
 class WakeQueue(Protocol):
@@ -39,6 +42,11 @@ class WakeVerifier(Protocol):
     def verify(self, signature: str, body: bytes, url: str) -> None:
         """Return if the queue signed these bytes for this address. Raises UnauthenticatedError."""
         ...
+
+
+async def wake_workers(wake_queue: WakeQueue, tenant: str, flows: Iterable[str]) -> None:
+    """Send a wake-up for each of some flows of a tenant, all at once."""
+    await asyncio.gather(*(wake_worker(wake_queue, tenant, flow) for flow in flows))
 
 
 async def wake_worker(wake_queue: WakeQueue, tenant: str, flow: str) -> None:

@@ -70,7 +70,7 @@ class FeedbackLog(Protocol):
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
         """Append feedback; return the ids that were there before, which are not added again.
 
-        An id is remembered for a month at least. Raises ConflictError where a task would have more than
+        An id is remembered for 32 days at least. Raises ConflictError where a task would have more than
         MOST_WAITING, a tenant more than MOST_WAITING_BYTES, or a tenant more than MOST_TASKS tasks: nothing is added then.
         """
         ...

@@ -1,7 +1,7 @@
 """Budgets over HTTP: what a tenant may spend, on what and in what time; told, set and removed."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,14 +12,17 @@ from core import bootstrap
 from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
 from core.costs.spreadsheets import NANO, usd
 from core.crews import clock
+from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NothingThereError
 from core.identity import Principal
-from functions._http import models
+from functions._costs import known_names
+from functions._http import apps, models
 
 BODY_BYTES = 16 * 1024
 MOST_DOLLARS = 9_000_000  # scripts count nano-dollars exactly up to there
 MOST_ALERTS = 10
 BUDGET_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
@@ -71,12 +74,15 @@ async def budget_list(_: Request, who: Principal) -> Response:
 
 
 async def budget_state(request: Request, who: Principal) -> Response:
-    """Answer with one budget."""
-    budget_id = _budget_id(request)
-    told = await bootstrap.budgets().all(who.tenant)
+    """Answer with one budget; with `name` in the query, with what is spent under that name alone."""
+    apps.refuse_unknown_parameters(request, "name")
+    return await _budget(who, _budget_id(request), request.query_params.get("name"))
+
+
+async def _budget(who: Principal, budget_id: str, name: str | None = None) -> Response:
+    told = await bootstrap.budgets().all(who.tenant, budget_id, name)
     for budget in told.budgets:
-        if budget.id == budget_id:
-            return JSONResponse(_public(budget, told), headers=HEADERS)
+        return JSONResponse(_public(budget, told), headers=HEADERS)
     raise NothingThereError("no such budget")
 
 
@@ -84,13 +90,17 @@ async def budget_put(request: Request, who: Principal) -> Response:
     """Set a budget; what it has spent in the present window stays. Flows that wait for money go on."""
     budget_id = _budget_id(request)
     asked = await models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
-    await bootstrap.budgets().save(who.tenant, asked.budget(budget_id))
-    return await budget_state(request, who)
+    budget = asked.budget(budget_id)
+    await known_names.check_name(who.tenant, budget)
+    waiting = await bootstrap.budgets().save(who.tenant, budget)
+    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
+    return await _budget(who, budget_id)
 
 
 async def budget_delete(request: Request, who: Principal) -> Response:
     """Remove a budget. Flows that wait for money go on."""
-    await bootstrap.budgets().delete(who.tenant, _budget_id(request))
+    waiting = await bootstrap.budgets().delete(who.tenant, _budget_id(request))
+    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
 
 
@@ -101,7 +111,8 @@ async def zone_put(request: Request, who: Principal) -> Response:
         found = zone(asked.time_zone, clock.now_ms())
     except InvalidInputError as error:
         raise _invalid("/time_zone", "must be a name like Europe/Berlin") from error
-    await bootstrap.budgets().save_zone(who.tenant, found)
+    waiting = await bootstrap.budgets().save_zone(who.tenant, found)
+    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return await budget_list(request, who)
 
 
@@ -134,20 +145,18 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
             for state in told.states
             if state.budget == budget.id
         ],
+        "more": budget.id in told.cut,
     }
 
 
 def _nanodollars(text: str) -> int:
     """Return dollars as nano-dollars. Raises InvalidInputError."""
-    try:
-        amount = Decimal(text) * NANO
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount != amount.to_integral_value():
+    if not AMOUNT.fullmatch(text):
         raise _invalid("/limit_usd", 'must be an amount like "12.50", with nine decimals at most')
-    if not 0 <= amount <= MOST_DOLLARS * NANO:
+    amount = int(Decimal(text) * NANO)
+    if amount > MOST_DOLLARS * NANO:
         raise _invalid("/limit_usd", f"must be from 0 to {MOST_DOLLARS:,}")
-    return int(amount)
+    return amount
 
 
 def _invalid(pointer: str, why: str) -> InvalidInputError:

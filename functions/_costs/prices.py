@@ -10,6 +10,7 @@ from core import bootstrap
 from core.costs.model_names import split_name
 from core.costs.price_lists import check_price
 from core.costs.tenant_prices import ALWAYS, Price
+from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NothingThereError
 from core.identity import Principal
 from functions._http import apps, bodies
@@ -44,7 +45,8 @@ async def price_put(request: Request, who: Principal) -> Response:
     entry = {name: value for name, value in told.items() if name != "from"}
     since = _day(told.get("from"), "/from")
     model, entry = check_price(request.path_params["model"], entry)
-    await bootstrap.budgets().save_price(who.tenant, Price(model, since, entry))
+    waiting = await bootstrap.budgets().save_price(who.tenant, Price(model, since, entry))
+    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return await price_state(request, who)
 
 
@@ -54,7 +56,8 @@ async def price_delete(request: Request, who: Principal) -> Response:
     since = request.query_params.get("from")
     if since is not None:
         since = _day(since or None, "/query/from")
-    await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
+    waiting = await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
+    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -119,14 +118,13 @@ def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
             "usage": call.usage.public(),
             "priced_by": call.rates.source if call.rates else None,
             "savings": [
-                {"variant": saving.variant, "saves_nanodollars": saving.nanodollars}
-                for saving in recording.savings(reported, call.usage, prices)
+                saving.public() for saving in recording.savings(reported, call.usage, prices)
             ],
         }
         for reported, call in batch
     ]
     new = [call.usage for _, call in batch if call.id not in known]
-    total = reduce(add, new, Usage())
+    total = Usage.total(new)
     alerts = list(recorded.alerts)
     answer = {"recorded": len(new), "total": total.public(), "budget_alerts": alerts}
     return compact(answer | {"calls": told})

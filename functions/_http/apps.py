@@ -186,7 +186,11 @@ def whole_number(request: Request, name: str, low: int, high: int) -> int | None
 
 
 def refuse_unknown_parameters(request: Request, *known: str) -> None:
-    """Raise InvalidInputError that names what the query has besides these."""
+    """Raise InvalidInputError that names what the query has besides these, and what it has twice."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if twice := {name for name in names if name in known and names.count(name) > 1}:
+        pointers = {f"/query/{name}": "is given more than once" for name in sorted(twice)}
+        raise InvalidInputError("a parameter is wrong", pointers)
     if unknown := [name for name in request.query_params if name not in known]:
         reasons = (f"no such parameter; {complaints.choice(name, known)}" for name in unknown)
         pointers = (f"/query/{name}" for name in unknown)

@@ -207,6 +207,15 @@ async def test_a_flow_that_waits_loses_no_call(flows: Flows):
     assert (await state_of(flows)).usage == USED
 
 
+async def test_a_reservation_that_arrives_after_its_call_was_given_up_holds_nothing(flows: Flows):
+    claim = await begun(flows)
+    await flows.budgets.settle(call(claim, 2), Usage(), [])  # no answer came, so nobody makes it
+    await flows.budgets.reserve(call(claim, 2))  # from a connection that stood still
+    await flows.budgets.reserve(call(claim, 1))  # of another thread
+    await flows.ledger.release(claim, 1, StepWrite(), delay_ms=0, reason="stops")
+    assert (await state_of(flows)).usage == LOST  # of the first alone
+
+
 async def test_a_committed_step_reserves_nothing_but_may_settle(flows: Flows):
     claim = await begun(flows)
     await flows.budgets.reserve(call(claim))
@@ -227,9 +236,9 @@ async def test_a_settled_call_renews_no_lease(flows: Flows):
 
 
 async def test_nothing_is_reserved_when_the_time_is_over_but_it_is_settled(flows: Flows):
-    claim = await begun(flows, limit_ms=200)
+    claim = await begun(flows, limit_ms=1000)
     await flows.budgets.reserve(call(claim))
-    await asyncio.sleep(0.21)
+    await asyncio.sleep(1.01)
     with pytest.raises(ExpiredError):
         await flows.budgets.reserve(call(claim, 2))
     await flows.budgets.reserve(call(claim))  # the reply was lost

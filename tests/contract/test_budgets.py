@@ -15,8 +15,10 @@ from core.costs.budget import (
     Scope,
     Verdict,
     Window,
+    Zone,
     zone,
 )
+from core.costs.rollup import DAY_MS, HOUR_MS
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.clock import now_ms
@@ -153,6 +155,14 @@ async def test_one_call_that_costs_ten_budgets_is_never_made(flows: Flows):
     assert (refusal.verdict, refusal.headroom_nanodollars) == (Verdict.EXHAUSTED, COST // 10)
     assert refusal.until_ms == UTC_ZONE.end_ms(Window.DAY, now_ms())
     assert await state(flows) == (0, 0)
+
+
+async def test_a_day_whose_midnight_the_clocks_leap_over_ends_then(flows: Flows):
+    midnight = (now_ms() // DAY_MS + 1) * DAY_MS
+    await flows.limits.save_zone(flows.tenant, Zone("Leaping", ((0, 0), (midnight, HOUR_MS))))
+    refusal = await flows.budgets.reserve(call(await limited(flows, a_budget(0.1))))
+    assert refusal is not None
+    assert refusal.until_ms == midnight
 
 
 @pytest.mark.parametrize("narrow", ["first", "second", "third"])
@@ -307,18 +317,20 @@ async def test_a_flow_that_waits_for_money_is_due_when_a_budget_changes(flows: F
     )
     assert await due(flows) == []
     if change == "raise":
-        await flows.limits.save(flows.tenant, a_budget(2))
+        woken = await flows.limits.save(flows.tenant, a_budget(2))
     else:
-        await flows.limits.delete(flows.tenant, "b")
-    assert await due(flows) == ["f1"]
+        woken = await flows.limits.delete(flows.tenant, "b")
+    assert await due(flows) == woken == ["f1"]
 
 
 async def test_and_when_its_window_turns(flows: Flows):
     await limited(flows, a_budget(1))
-    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 300}
+    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 300}  # but two seconds
     await flows.ledger.transition(
         flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
     )
     assert await due(flows) == []
     await asyncio.sleep(0.31)
+    assert await due(flows) == []  # it might be the same again, and again
+    await asyncio.sleep(1.8)
     assert await due(flows) == ["f1"]

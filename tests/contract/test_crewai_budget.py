@@ -5,6 +5,7 @@ import pytest
 from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryBudgetBook, MemoryFlows
 from core.costs.budget import Budget, Scope, Window
+from core.costs.prices import TOOL_WRAPPING_TOKENS, WRAPPING_TOKENS
 from core.costs.tenant_prices import ALWAYS, Price
 from core.crews.clock import NoLimit
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
@@ -80,6 +81,17 @@ async def test_the_limit_of_one_call_is_not_that_of_the_next(provider: Provider)
     assert whole is None
 
 
+async def test_only_a_call_with_tools_is_held_with_what_a_provider_adds_to_explain_them():
+    bounds = list[int]()
+    for tools in ((), ("size",)):
+        harness = a_harness("ok", native=True)
+        await harness.run(a_step(a_crew(tools=tools)))
+        [(_, held)] = harness.session.reserved
+        bounds.append(held.input_tokens)
+    without, with_tools = bounds
+    assert with_tools - without > TOOL_WRAPPING_TOKENS - WRAPPING_TOKENS
+
+
 @pytest.mark.parametrize(("limit", "status"), [(1_200_000, "succeeded"), (200_000, "waiting")])
 async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
     limit: int, status: str
@@ -98,6 +110,27 @@ async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
     spent = sum(each.spent_nanodollars for each in (await book.all("t")).states)
     assert spent == flow.usage.cost_nanodollars <= limit
     assert flow.waits_for_money is (status == "waiting")
+
+
+@pytest.mark.parametrize(
+    ("limit", "said", "asked"), [(600_000, "the budget team", 1), (None, "length", 2)]
+)
+async def test_an_answer_that_is_cut_off_for_a_budget_names_it_and_is_not_paid_for_again(
+    limit: int | None, said: str, asked: int
+):
+    memory = MemoryFlows()
+    if limit is not None:
+        budget = Budget("team", Scope.TENANT, Window.DAY, limit)
+        await MemoryBudgetBook(memory).save("t", budget)
+    with playing(Turn("half of", finish="length")) as provider:
+        harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
+        await launched(memory, three_tasks())
+        await a_worker(memory, harness.runner).run_flow("t", "f", NoLimit())
+    flow = await memory.state("t", "f")
+    assert flow.head.status == "failed"
+    assert said in (flow.error or "")
+    assert "cut off" in (flow.error or "")
+    assert len(provider.requests) == asked
 
 
 async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():

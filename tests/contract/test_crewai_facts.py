@@ -26,7 +26,7 @@ async def test_the_second_flow_repeats_the_instructions_of_the_first():
     await harness.run(a_step(a_long_crew(), what="a"))
     await harness.run(a_step(a_long_crew(), what="b"))
     first, second = harness.session.facts
-    assert first.keys() == {"stable", "out_n_5"}
+    assert first.keys() == {"cacheable", "stable", "out_n_5"}
     assert 2000 < second["prefix_5m"] == second["stable_5m"] == first["stable"] < 4000
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from core.adapters.memory import MemoryFlows
 from core.adapters.upstash.http import HttpRedis
-from core.costs.rollup import MOST_CELLS, MOST_HOUR_CELLS, NAMELESS, Cell, Names
+from core.costs.rollup import MOST_CELLS, MOST_HOUR_CELLS, NAMELESS, Cell, Names, in_order
+from core.costs.tally import PIECE_CELLS
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, FencedError
 from tests.contract.test_budget_book import USED, begun, begun_again, call, cell, end, spent, today
@@ -48,8 +49,12 @@ def new(cells: list[Cell]) -> list[tuple[Names, Usage]]:
     return [(each.names, each.usage) for each in cells if each.usage != ONE]
 
 
+async def by_day_or_hour(flows: Flows, hours: bool) -> list[Cell]:
+    return await flows.budgets.spending(flows.tenant, [today()], hours=hours)
+
+
 async def by_hour(flows: Flows) -> list[Cell]:
-    return await flows.budgets.spending(flows.tenant, [today()], hours=True)
+    return await by_day_or_hour(flows, True)
 
 
 async def test_each_combination_of_names_is_a_cell_of_its_own(flows: Flows):
@@ -79,6 +84,24 @@ async def test_days_are_read_together_and_in_order(flows: Flows):
     days = ["2020-02-29", today(), "2031-01-01"]
     cells = await flows.budgets.spending(flows.tenant, days)
     assert [(each.day, each.model) for each in cells] == [(today(), "b"), (today(), "z")]
+
+
+@pytest.mark.parametrize(("most", "hours"), [(MOST_CELLS, False), (MOST_HOUR_CELLS, True)])
+async def test_however_many_names_a_day_has_its_cells_come_in_pieces(
+    flows: Flows, fill: Fill, most: int, hours: bool
+):
+    await fill(most + most // 4, hours)
+    while len(whole := await by_day_or_hour(flows, hours)) < most + most // 4:
+        pass  # a replica is behind
+    pieces = flows.budgets.spending_pieces(
+        flows.tenant, ["2020-02-29", today(), "2031-01-01"], list, hours=hours
+    )
+    found = [piece async for piece in pieces]
+    assert all(len(piece) <= PIECE_CELLS for piece in found)
+    told = in_order(
+        [Cell(c.day, c.hour, *c.names, Usage(*c.sums)) for piece in found for c in piece]
+    )
+    assert told == whole
 
 
 async def test_a_late_answer_corrects_the_cells_that_its_bound_was_counted_in(flows: Flows):

@@ -4,9 +4,11 @@ import asyncio
 import time
 from dataclasses import replace
 
+import pytest
+
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
-from core.costs.recording import RecordedCall
+from core.costs.recording import OLDEST_DAYS, RecordedCall
 from core.costs.rollup import DAY_MS, Cell, day_of
 from core.costs.usage import Usage
 from tests.faulty import faulty
@@ -105,12 +107,12 @@ async def test_a_call_whose_reply_was_lost_counts_once(gateway):
     assert cell.usage.calls == 1
 
 
-def test_ids_of_last_month_are_remembered():
-    keys = Keyspace()
-    january = 1_767_225_600_000  # 2026-01-01
-    assert keys.call_ids("t", january) == ("{0}:t:calls:2025-12", "{0}:t:calls:2026-01")
-    last, this = keys.call_ids("t", january + 31 * DAY_MS)
-    assert (last, this) == ("{0}:t:calls:2026-01", "{0}:t:calls:2026-02")
+@pytest.mark.parametrize("came", range(0, 60, 3))
+def test_an_id_is_remembered_for_as_long_as_a_call_may_lie_back(came: int):
+    came_ms = 1_767_225_600_000 + came * DAY_MS  # from 2026-01-01 on
+    _, written = Keyspace().call_ids("t", came_ms)
+    for days in range(OLDEST_DAYS + 1):
+        assert written in Keyspace().call_ids("t", came_ms + days * DAY_MS)
 
 
 async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows: Flows):

@@ -1,14 +1,17 @@
 """GET, PUT and DELETE /v1/budgets: what a tenant may spend."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from core import bootstrap
 from core.adapters.memory import MemoryBudgetBook
 from core.costs.budget import Verdict
 from core.costs.usage import Usage
 from core.crews.budgets import Call
+from core.flows import Status
 from functions import cost_report
 from tests.e2e.apps import App, begin
 
@@ -31,6 +34,7 @@ async def test_a_budget_that_was_set_is_told_with_what_is_spent_of_it(app: App):
     assert answer.json() == MONTHLY | {"id": "team", "limit_usd": "12.5", "hard": True} | {
         "alerts": [50, 80, 100],
         "spent": [],
+        "more": False,
     }
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 3 * 10**9)
@@ -59,6 +63,8 @@ async def test_a_budget_can_be_asked_for_and_removed(app: App):
     await put(app)
     async with app.client(cost_report) as client:
         assert (await client.get("/v1/budgets/team")).json()["id"] == "team"
+        assert (await client.get("/v1/budgets/team?name=ann")).json()["spent"] == []
+        assert (await client.get("/v1/budgets/team?nom=ann")).status_code == 422
         assert (await client.delete("/v1/budgets/team")).status_code == 204
         assert (await client.delete("/v1/budgets/team")).status_code == 404
         assert (await client.get("/v1/budgets/team")).json()["detail"] == "no such budget"
@@ -74,6 +80,39 @@ async def test_a_tenants_days_begin_in_its_time_zone(app: App):
     assert (await shown(app))["time_zone"] == "Europe/Berlin"
 
 
+class Woken:
+    """A queue of wake-ups that nobody hears."""
+
+    def __init__(self) -> None:
+        self.flows = list[tuple[str, str]]()
+
+    async def enqueue(self, tenant: str, flow: str) -> None:
+        self.flows.append((tenant, flow))
+
+
+CHANGES: dict[str, Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]] = {
+    "raise": lambda client: client.put("/v1/budgets/team", json=MONTHLY | {"limit_usd": "20"}),
+    "delete": lambda client: client.delete("/v1/budgets/team"),
+    "zone": lambda client: client.put("/v1/budgets", json={"time_zone": "Europe/Berlin"}),
+    "price": lambda client: client.put("/v1/prices/ollama/mine", json={"input": 1, "output": 2}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_workers_are_woken_for_what_waits_for_money(app: App, change: str):
+    await put(app)
+    await begin(app.flows)
+    waiting = {"reason": "budget", "budget": "team", "until_ms": None}
+    await app.flows.transition(
+        "acme", "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
+    )
+    woken = Woken()
+    async with app.client(cost_report) as client:
+        with bootstrap.replace(wake_queue=woken):
+            await CHANGES[change](client)
+    assert woken.flows == [("acme", "f1")]
+
+
 async def test_another_tenant_has_budgets_of_its_own(app: App):
     await put(app)
     assert (await shown(app, tenant="rival"))["budgets"] == []
@@ -86,6 +125,11 @@ async def test_another_tenant_has_budgets_of_its_own(app: App):
         ({"limit_usd": "-1"}, "/limit_usd"),
         ({"limit_usd": "NaN"}, "/limit_usd"),
         ({"limit_usd": "1e400"}, "/limit_usd"),
+        ({"limit_usd": "1e999999999"}, "/limit_usd"),
+        ({"limit_usd": "1e-999999999"}, "/limit_usd"),
+        ({"limit_usd": "1_000"}, "/limit_usd"),
+        ({"limit_usd": " 5 "}, "/limit_usd"),
+        ({"limit_usd": "\u0665"}, "/limit_usd"),
         ({"limit_usd": "9000001"}, "/limit_usd"),
         ({"limit_usd": "0.0000000001"}, "/limit_usd"),
         ({"limit_usd": 12.5}, "/limit_usd"),
@@ -120,3 +164,28 @@ async def test_a_tenant_has_fifty_budgets_at_most(app: App):
 
 async def test_who_reads_costs_sets_no_budgets(app: App):
     assert (await put(app, scopes=["costs:read", "costs:write"])).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("scope", "wrong", "right"), [("crew", "haikus", "haiku"), ("agent", "poets", "poet")]
+)
+async def test_a_crew_or_agent_that_nobody_knows_is_refused_with_those_that_are(
+    app: App, scope: str, wrong: str, right: str
+):
+    answer = await put(app, body=MONTHLY | {"scope": scope, "name": wrong})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "/name")
+    assert f"did you mean {right}?" in error["detail"]
+    assert (await shown(app))["budgets"] == []
+    assert (await put(app, body=MONTHLY | {"scope": scope, "name": right})).status_code == 200
+
+
+async def test_a_crew_whose_calls_were_counted_is_known(app: App):
+    body = MONTHLY | {"name": "support"}
+    assert (await put(app, body=body)).status_code == 422
+    usage = {"prompt_tokens": 10, "completion_tokens": 1}
+    call = {"id": "c1", "model": "openai/gpt-4o-mini", "usage": usage, "crew": "support"}
+    async with app.client(cost_report) as client:
+        await client.post("/v1/usage", json={"calls": [call]})
+    assert (await put(app, body=body)).status_code == 200
+    assert (await put(app, body=body, tenant="rival")).status_code == 422

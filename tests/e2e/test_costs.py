@@ -1,9 +1,11 @@
 """GET /v1/costs: what was spent, as JSON, as a table and as a FOCUS file."""
 
+import asyncio
 import csv
 import io
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,6 +16,7 @@ from functions import cost_report
 from tests.e2e.apps import App, begin
 
 USED = Usage(1, 1_000, 50, 2_500_000)
+NAMED = {"focus": ("ChargePeriodStart", "SubAccountId")}
 
 
 @pytest.fixture
@@ -39,6 +42,62 @@ async def test_what_was_spent_is_told_by_name(spent: App):
     assert row["cost_nanodollars"] == answer.json()["total"]["cost_nanodollars"] == 2_500_000
 
 
+def has_many_names(app: App, days: int, subjects: int) -> None:
+    """Many of a tenant's users have made a call on each of the last days."""
+    for back in range(days):
+        day = (datetime.now(UTC) - timedelta(days=back)).date().isoformat()
+        cells = app.flows.cells("acme", day, hours=False)
+        cells.sums |= {(None, ("c", "t", "a", f"s{n:04}", "gpt-4o")): USED for n in range(subjects)}
+
+
+def a_week(**more: str) -> str:
+    today = datetime.now(UTC).date()
+    asked = {"from": f"{today - timedelta(days=6)}", "to": f"{today}", "group_by": "day,subject"}
+    return f"/v1/costs?{urlencode(asked | more)}"
+
+
+async def test_a_report_of_many_names_holds_up_nobody_else(app: App):
+    has_many_names(app, 30, 2_500)
+    async with app.client(cost_report) as many, app.client(cost_report, tenant="rival") as rival:
+        asked = asyncio.create_task(many.get("/v1/costs?group_by=subject,day"))
+        answered = 0
+        while not asked.done():
+            assert (await rival.get("/v1/costs")).status_code == 200
+            answered += 1
+    assert (await asked).status_code == 200
+    assert answered >= 10
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "focus"])
+async def test_rows_come_in_pages_that_fit_into_any_hosts_answer(app: App, form: str):
+    has_many_names(app, 7, 2_500)
+    rows, pages, path = list[tuple[str, str]](), 0, a_week(format=form)
+    async with app.client(cost_report) as client:
+        while path:
+            answer = await client.get(path)
+            assert len(answer.text) < 5_000_000
+            path = answer.links.get("next", {}).get("url")
+            if form == "json":
+                told = answer.json()["rows"]
+                assert answer.json()["next"] == path
+                assert answer.json()["total"]["calls"] == 7 * 2_500
+            else:
+                told = csv.DictReader(io.StringIO(answer.text))
+            day, subject = NAMED.get(form, ("day", "subject"))
+            rows += [(row[day], row[subject]) for row in told]
+            pages += 1
+    assert len(rows) == len(set(rows)) == 7 * 2_500
+    assert pages == {"json": 4, "csv": 4, "focus": 6}[form]
+
+
+async def test_a_page_is_as_long_as_it_is_asked_for(app: App):
+    has_many_names(app, 7, 3)
+    async with app.client(cost_report) as client:
+        first = (await client.get(a_week(limit="20"))).json()
+        last = (await client.get(first["next"])).json()
+    assert (len(first["rows"]), len(last["rows"]), last["next"]) == (20, 1, None)
+
+
 async def test_an_hour_is_told_as_a_time(spent: App):
     now = datetime.fromtimestamp(time.time(), UTC)
     async with spent.client(cost_report) as client:
@@ -61,7 +120,12 @@ async def test_a_report_that_is_known_is_not_sent_again(spent: App):
 
 @pytest.mark.parametrize(
     ("query", "headers"),
-    [("?format=csv&group_by=crew", {}), ("?group_by=crew", {"accept": "text/csv"})],
+    [
+        ("?format=csv&group_by=crew", {}),
+        ("?group_by=crew", {"accept": "text/csv"}),
+        ("?group_by=crew", {"accept": "*/*;q=0.1, Text/CSV"}),
+        ("?group_by=crew", {"accept": "*/*, text/csv"}),
+    ],
 )
 async def test_a_table_is_sent_to_who_asks_for_one(spent: App, query: str, headers: dict[str, str]):
     async with spent.client(cost_report) as client:
@@ -69,6 +133,16 @@ async def test_a_table_is_sent_to_who_asks_for_one(spent: App, query: str, heade
     assert answer.headers["content-type"].startswith("text/csv")
     (row,) = csv.DictReader(io.StringIO(answer.text))
     assert (row["crew"], row["cost_usd"]) == ("haiku", "0.0025")
+    assert answer.headers["content-disposition"].endswith('.csv"')
+
+
+@pytest.mark.parametrize(
+    "liked", ["application/json", "*/*", "text/csv;q=0", "application/json, text/csv", ""]
+)
+async def test_who_likes_json_as_much_gets_it(spent: App, liked: str):
+    async with spent.client(cost_report) as client:
+        answer = await client.get("/v1/costs", headers={"accept": liked})
+    assert answer.headers["content-type"] == "application/json"
 
 
 async def test_a_focus_file_is_of_ones_own_tenant_alone(spent: App):
@@ -87,6 +161,9 @@ async def test_a_focus_file_is_of_ones_own_tenant_alone(spent: App):
         ("group_by=colour", "/query/group_by"),
         ("format=pdf", "/query/format"),
         ("until=2026-11-01", "/query/until"),
+        ("group_by=day&group_by=model", "/query/group_by"),
+        ("limit=5001", "/query/limit"),
+        ("after=there", "/query/after"),
     ],
 )
 async def test_what_cannot_be_reported_is_a_problem(app: App, query: str, pointer: str):

@@ -60,7 +60,7 @@ async def test_they_are_a_table_too(app_that_spent: App):
     ("query", "pointer"),
     [
         ("group_by=flow,crew", "/query/group_by"),
-        ("group_by=crew&limit=5", "/query/limit"),
+        ("group_by=crew&before=5", "/query/before"),
         ("group_by=flow&limit=201", "/query/limit"),
         ("group_by=flow&before=x", "/query/before"),
     ],

@@ -17,7 +17,7 @@ MUTANTS = [
     ),
     Mutant("reserve", "done, or ended with its flow", book.test_a_committed_step_reserves_nothing_but_may_settle),
     Mutant("reserve", "once", book.test_sent_again_both_writes_change_nothing),
-    Mutant("reserve", "skipped", book.test_calls_of_one_attempt_may_come_in_any_order),
+    Mutant("flow", "skipped", book.test_calls_of_one_attempt_may_come_in_any_order),
     Mutant(
         "reserve", "deadline",
         book.test_nothing_is_reserved_when_the_time_is_over_but_it_is_settled,
@@ -40,6 +40,10 @@ MUTANTS = [
     Mutant(
         "settle", "the end is final",
         book.test_at_the_end_all_calls_under_way_are_lost,
+    ),
+    Mutant(
+        "settle", "given up",
+        book.test_a_reservation_that_arrives_after_its_call_was_given_up_holds_nothing,
     ),
     Mutant("settle", "once", budgets.test_both_sent_again_hold_and_spend_once),
     Mutant(
@@ -103,6 +107,10 @@ MUTANTS = [
         "save_price", "by old prices",
         partial(prices.test_a_call_that_is_priced_by_older_prices_is_not_reserved, limited_by=[]),
         any_order=False,
+    ),
+    Mutant(
+        "transition", "never in a circle", budgets.test_and_when_its_window_turns, any_order=False,
+        instead="  local wait = args.until_ms",
     ),
     Mutant(
         "record_usage", "spent elsewhere", elsewhere.test_they_leave_that_much_less_for_crews,

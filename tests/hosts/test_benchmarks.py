@@ -61,7 +61,7 @@ TIMED = {
     },
     "crews": {
         "redis_commands_per_call_of_text": (1, 30),  # one write more where a piece comes late
-        "overhead_zero_latency": (0.3, 4),
+        "overhead_zero_latency": (0.05, 4),
         "overhead_real_latency": (0.5, 2),
         "parallel_efficiency": (0.1, 1),
         "resume_ms_p50": (0, 10_000),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.adapters.price_catalogues import CataloguePriceBook
-from core.costs.prices import WRAPPING_TOKENS, bound, priced
+from core.costs.prices import TOOL_WRAPPING_TOKENS, WRAPPING_TOKENS, bound, priced
 from core.costs.rates import Rates, TierRates, read_rates
 from core.costs.token_counts import TokenCounts
 
@@ -49,12 +49,19 @@ def any_rates(draw: st.DrawFn) -> Rates:
 known_rates = st.sampled_from([found for model in MODELS if (found := BOOK.rates(model, NOW))])
 
 
-@given(known_rates | any_rates(), st.integers(0, 300_000), st.integers(0, 50_000), st.data())
+@given(
+    known_rates | any_rates(),
+    st.integers(0, 300_000),
+    st.integers(0, 50_000),
+    st.booleans(),
+    st.data(),
+)
 def test_no_call_costs_more_than_its_bound(
-    rates: Rates, prompt_bytes: int, longest: int, data: st.DataObject
+    rates: Rates, prompt_bytes: int, longest: int, has_tools: bool, data: st.DataObject
 ):
-    most = bound(rates, prompt_bytes, longest)
-    tokens = data.draw(counts(prompt_bytes + WRAPPING_TOKENS, longest))
+    most = bound(rates, prompt_bytes, longest, has_tools=has_tools)
+    added = TOOL_WRAPPING_TOKENS if has_tools else WRAPPING_TOKENS
+    tokens = data.draw(counts(prompt_bytes + added, longest))
     assert priced(rates, tokens).cost_nanodollars <= most.cost_nanodollars
 
 

@@ -13,6 +13,7 @@ from core.costs.price_lists import VARIANTS, Variant, check_price
 from core.costs.prices import (
     DEFAULT_OUTPUT_TOKENS,
     OFFLINE_MODEL,
+    TOOL_WRAPPING_TOKENS,
     WRAPPING_TOKENS,
     bound,
     priced,
@@ -209,7 +210,8 @@ def test_the_offline_model_has_a_demonstration_price_that_says_so():
 
 
 def test_a_bound_is_as_unpriced_or_pretended_as_its_model():
-    sent, received = 100 + WRAPPING_TOKENS, DEFAULT_OUTPUT_TOKENS
+    sent, received = 100 + TOOL_WRAPPING_TOKENS, DEFAULT_OUTPUT_TOKENS
+    assert bound(None, 100, has_tools=False).input_tokens == 100 + WRAPPING_TOKENS
     assert bound(None, 100) == Usage(1, sent, received, unpriced_calls=1)
     assert bound(rates(OFFLINE_MODEL), 100, 7) == Usage(
         1, sent, 7, sent * 100 + 7 * 400, demo_calls=1
@@ -274,3 +276,9 @@ def connections() -> Generator[list[object]]:
     )
     yield seen
     listening.clear()
+
+
+def test_usage_adds_up_in_any_number():
+    one, two = Usage(1, 2, 3, 4, cache_read_tokens=5), Usage(1, 20, 30, 40, estimated_calls=1)
+    assert Usage.total([one, two, one]) == one + two + one
+    assert Usage.total([]) == Usage()

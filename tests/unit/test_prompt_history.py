@@ -19,14 +19,14 @@ def told(history: PromptHistory, ask: str, at_ms: int, *rounds: tuple[str, str],
 
 
 def test_the_first_prompt_repeats_nothing():
-    assert told(PromptHistory(), ASK, 0) == {"stable": 2000}
+    assert told(PromptHistory(), ASK, 0) == {"cacheable": 2500, "stable": 2000}
 
 
 def test_another_task_with_the_same_instructions_repeats_these():
     history = PromptHistory()
     told(history, ASK, 0)
     assert told(history, "v" * 2000, MINUTES_MS) == {
-        "stable": 2000, "stable_5m": 2000, "stable_1h": 2000,
+        "cacheable": 2500, "stable": 2000, "stable_5m": 2000, "stable_1h": 2000,
         "prefix_5m": 2000, "prefix_1h": 2000, "hits_5m": 1, "hits_1h": 1,
     }  # fmt: skip
 
@@ -35,8 +35,17 @@ def test_after_five_minutes_only_a_longer_cache_would_have_it_and_after_an_hour_
     history = PromptHistory()
     told(history, ASK, 0)
     later = told(history, "v" * 2000, MINUTES_MS + 1)
-    assert later == {"stable": 2000, "stable_1h": 2000, "prefix_1h": 2000, "hits_1h": 1}
-    assert told(history, "w" * 2000, HOUR_MS + MINUTES_MS + 2) == {"stable": 2000}
+    assert later == {
+        "cacheable": 2500,
+        "stable": 2000,
+        "stable_1h": 2000,
+        "prefix_1h": 2000,
+        "hits_1h": 1,
+    }
+    assert told(history, "w" * 2000, HOUR_MS + MINUTES_MS + 2) == {
+        "cacheable": 2500,
+        "stable": 2000,
+    }
 
 
 def test_each_use_keeps_a_beginning_for_another_while():
@@ -72,14 +81,14 @@ def test_the_same_prompt_again_is_a_repeat_unless_its_answer_was_no_use():
 def test_what_differs_at_its_beginning_repeats_nothing(more: dict[str, str]):
     history = PromptHistory()
     told(history, ASK, 0)
-    assert told(history, ASK, 0, **more) == {"stable": 2000}
+    assert told(history, ASK, 0, **more) == {"cacheable": 2500, "stable": 2000}
 
 
 def test_a_prompt_too_short_for_a_cache_is_not_told_of():
     history = PromptHistory()
     told(history, ASK, 0, system="s" * 1000)
     facts = told(history, "v" * 2000, 1, system="s" * 1000)
-    assert (round(2500 / 3), facts) == (833, {})
+    assert (round(2500 / 3), facts) == (833, {"cacheable": 2500})
     assert least_tokens("anthropic/claude-haiku-4-5") == 4096
     assert least_tokens("bedrock/us.anthropic.claude-3-5-haiku-20241022-v1:0") == 2048
     assert least_tokens("openai/gpt-4o") == 1024
@@ -89,7 +98,7 @@ def test_it_remembers_a_bounded_number():
     history = PromptHistory(most=4)
     for at in range(9):
         told(history, str(at) * 2000, at, system=f"{at}" * 8000)
-    assert told(history, "0" * 2000, 10, system="0" * 8000) == {"stable": 2000}
+    assert told(history, "0" * 2000, 10, system="0" * 8000) == {"cacheable": 2500, "stable": 2000}
     assert "repeats" in told(history, "8" * 2000, 10, system="8" * 8000)
 
 

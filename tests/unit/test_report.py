@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.costs.report import DIMENSIONS, Query, grouped, read_query, report
-from core.costs.rollup import Cell
-from core.costs.spreadsheets import FOCUS_COLUMNS, focus_csv, report_csv, usd
+from core.costs.report import Page, Query, Report, Row, Tally, read_page, read_query, rows_text
+from core.costs.spreadsheets import (
+    FOCUS_BY,
+    FOCUS_COLUMNS,
+    focus_head,
+    focus_lines,
+    report_head,
+    report_lines,
+    usd,
+)
+from core.costs.tally import DIMENSIONS, CellSums, Rows
 from core.costs.usage import Usage
 from core.errors import InvalidInputError
 
@@ -22,10 +30,33 @@ NOON_MS = round(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp() * 1000)
 NOVEMBER = Query(date(2026, 11, 1), date(2026, 11, 30), ("crew",))
 
 
-def cell(day: date, cost: int = DOLLAR, crew: str = "brief", **changes: Any) -> Cell:
-    names = {"task": "write", "agent": "writer", "subject": "ann", "model": "openai/gpt-4o"}
+def cell(day: date, cost: int = DOLLAR, crew: str = "brief", **changes: Any) -> CellSums:
+    named = {"task": "write", "agent": "writer", "subject": "ann", "model": "openai/gpt-4o"}
     usage = changes.pop("usage", Usage(1, 1_000, 100, cost))
-    return Cell(day.isoformat(), changes.pop("hour", None), crew, **names | changes, usage=usage)
+    task, agent, subject, model = (named | changes).values()
+    names = crew, task, agent, subject, model
+    return CellSums(day.isoformat(), None, names, [*usage.public().values()])
+
+
+def report(
+    query: Query,
+    cells: list[CellSums],
+    before: list[CellSums],
+    now_ms: int,
+    page: Page | None = None,
+) -> Report:
+    """A report of cells that come one by one."""
+    tally = Tally(query, page or Page(), now_ms)
+    for each in before:
+        tally.take_before([each])
+    for each in cells:
+        tally.take([each])
+    return tally.report()
+
+
+def public(made: Report) -> dict[str, Any]:
+    rows = json.loads(f"[{rows_text(made.query, made.rows)}]")
+    return made.public(None) | {"rows": rows}
 
 
 def days(count: int, before: date = TODAY) -> list[date]:
@@ -34,31 +65,51 @@ def days(count: int, before: date = TODAY) -> list[date]:
 
 NAMES = st.sampled_from(["a", "b", "~"])
 CELLS = st.builds(
-    Cell,
+    CellSums,
     st.sampled_from(["2026-11-01", "2026-11-02"]),
     st.integers(0, 23),
-    NAMES,
-    NAMES,
-    NAMES,
-    NAMES,
-    NAMES,
-    st.builds(Usage, st.integers(0, 9), cost_nanodollars=st.integers(0, 2**60)),
+    st.tuples(NAMES, NAMES, NAMES, NAMES, NAMES),
+    st.builds(
+        lambda calls, cost: [*Usage(calls, cost_nanodollars=cost).public().values()],
+        st.integers(0, 9),
+        st.integers(0, 2**60),
+    ),
 )
+GROUPS = st.lists(st.sampled_from(list(DIMENSIONS)), unique=True)
+COST = 3
 
 
-@given(st.lists(CELLS), st.lists(st.sampled_from(list(DIMENSIONS)), unique=True))
-def test_however_it_is_grouped_the_sum_is_the_same(cells: list[Cell], group_by: list[str]):
-    rows = grouped(cells, tuple(group_by))
-    assert sum(row.usage.cost_nanodollars for row in rows) == sum(
-        cell.usage.cost_nanodollars for cell in cells
-    )
-    assert [row.names for row in rows] == sorted({row.names for row in rows})
+@given(st.lists(CELLS), GROUPS)
+def test_however_it_is_grouped_the_sum_is_the_same(cells: list[CellSums], group_by: list[str]):
+    found = Rows(group_by, 1_000)
+    found.take(cells)
+    rows = found.in_order()
+    assert sum(usage.cost_nanodollars for _, usage in rows) == sum(c.sums[COST] for c in cells)
+    assert [names for names, _ in rows] == sorted({names for names, _ in rows})
+
+
+@given(st.lists(st.lists(CELLS)), GROUPS.filter(bool), st.integers(1, 5))
+def test_pages_have_together_what_one_page_would_have(
+    pieces: list[list[CellSums]], group_by: list[str], limit: int
+):
+    whole, pages, after = Rows(group_by, 10_000), list[Any](), None
+    for piece in pieces:
+        whole.take(piece)
+    while True:
+        page = Rows(group_by, limit, after)
+        for piece in pieces:
+            page.take(piece)
+        pages += page.in_order()
+        if not page.more:
+            break
+        after = pages[-1][0]
+    assert pages == whole.in_order()
 
 
 def test_a_report_tells_sums_by_name_and_what_is_sure_of_them():
     lost = Usage(2, 10, 10, 4 * DOLLAR, lost_calls=1, lost_nanodollars=DOLLAR)
     cells = [cell(TODAY), cell(TODAY, crew="map", usage=lost)]
-    told = report(NOVEMBER, cells, [], NOON_MS).public()
+    told = public(report(NOVEMBER, cells, [], NOON_MS))
     assert [(row["crew"], row["cost_nanodollars"]) for row in told["rows"]] == [
         ("brief", DOLLAR),
         ("map", 4 * DOLLAR),
@@ -70,7 +121,7 @@ def test_a_report_tells_sums_by_name_and_what_is_sure_of_them():
 
 def test_a_month_that_is_not_over_is_foretold():
     cells = [cell(day) for day in days(19)]
-    told = report(NOVEMBER, cells, [], NOON_MS).public()["forecast"]
+    told = report(NOVEMBER, cells, [], NOON_MS).public(None)["forecast"]
     assert told["low_nanodollars"] <= told["cost_nanodollars"] <= told["high_nanodollars"]
     assert told["cost_nanodollars"] == pytest.approx(
         29.5 * DOLLAR, rel=0.01
@@ -82,9 +133,8 @@ def test_a_month_that_is_not_over_is_foretold():
 def test_an_unusual_day_is_told_with_what_grew_most_and_by_what_was_usual_before_the_range():
     before = [cell(day) for day in days(28, date(2026, 11, 1))]
     dear = cell(date(2026, 11, 2), 9 * DOLLAR, subject="bob")
-    (found,) = report(
-        NOVEMBER, [cell(dear_day := date(2026, 11, 2)), dear], before, NOON_MS
-    ).public()["unusual_days"]
+    made = report(NOVEMBER, [cell(dear_day := date(2026, 11, 2)), dear], before, NOON_MS)
+    (found,) = made.public(None)["unusual_days"]
     assert found["day"] == dear_day.isoformat()
     assert found["usual_nanodollars"] == DOLLAR
     assert found["grew_most"] == {
@@ -106,6 +156,8 @@ def test_without_parameters_the_month_of_today_is_reported():
     ("asked", "pointer"),
     [
         ({"from": "yesterday"}, "/query/from"),
+        ({"from": "2026-1-5"}, "/query/from"),
+        ({"from": "٢٠٢٦-11-05"}, "/query/from"),
         ({"from": "2026-02-30"}, "/query/from"),
         ({"from": "2026-11-21"}, "/query/from"),
         ({"from": "9999-12-31"}, "/query/from"),
@@ -129,23 +181,90 @@ def test_what_cannot_be_reported_is_refused_by_name(asked: dict[str, str], point
 def test_a_table_has_a_column_for_each_name_and_sum_and_names_are_no_formulas():
     query = Query(TODAY, TODAY, ("model",))
     cells = [cell(TODAY, 2_500_000, model='=HYPERLINK("http://x")')]
-    (row,) = csv.DictReader(io.StringIO(report_csv(report(query, cells, [], NOON_MS))))
+    table = report_head(query) + report_lines(report(query, cells, [], NOON_MS).rows)
+    (row,) = csv.DictReader(io.StringIO(table))
     assert row["model"] == '\'=HYPERLINK("http://x")'
     assert (row["input_tokens"], row["cost_usd"]) == ("1000", "0.0025")
 
 
+def focus(*cells: CellSums) -> list[dict[str, str]]:
+    rows = Rows(FOCUS_BY, 10)
+    rows.take(cells)
+    text = focus_head() + focus_lines("acme", [Row(*row) for row in rows.in_order()])
+    return list(csv.DictReader(io.StringIO(text)))
+
+
 def test_a_focus_file_has_a_row_for_each_cell_with_all_columns():
-    cells = [
+    (row,) = focus(
         cell(date(2026, 12, 31), usage=Usage(3, 10, 5, DOLLAR, unpriced_calls=1)),
         cell(TODAY, usage=Usage(1, 10, 5, 3, demo_calls=1)),
-    ]
-    (row,) = csv.DictReader(io.StringIO(focus_csv("acme", cells)))
+    )
     assert tuple(row) == FOCUS_COLUMNS
     assert row["BilledCost"] == row["EffectiveCost"] == "1"
     assert row["BillingPeriodEnd"] == row["ChargePeriodEnd"] == "2027-01-01T00:00:00Z"
     assert (row["ProviderName"], row["ServiceName"]) == ("openai", "gpt-4o")
     assert "1 of unknown price, not in the cost" in row["ChargeDescription"]
+    assert row["x_UnpricedCalls"] == "1"
     assert json.loads(row["Tags"])["crew"] == "brief"
+
+
+# Of FOCUS 1.0, for rows of usage that correct nothing.
+NEVER_NULL = """BilledCost BillingAccountId BillingCurrency BillingPeriodEnd BillingPeriodStart ChargeCategory
+ChargeFrequency ChargePeriodEnd ChargePeriodStart ContractedCost ContractedUnitPrice EffectiveCost
+InvoiceIssuerName ListCost ListUnitPrice PricingCategory PricingQuantity PricingUnit ProviderName
+PublisherName ServiceCategory ServiceName SkuId SkuPriceId"""
+
+
+@pytest.mark.parametrize(
+    "usage", [Usage(1, 1_500_000, 500_000, 5 * DOLLAR), Usage(1, lost_calls=1)]
+)
+def test_no_column_is_empty_that_focus_wants_filled(usage: Usage):
+    (row,) = focus(cell(TODAY, usage=usage))
+    assert [name for name in NEVER_NULL.split() if not row[name]] == []
+    price, count = float(row["ListUnitPrice"]), float(row["PricingQuantity"])
+    assert price * count == pytest.approx(float(row["ListCost"]))
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("gpt-4o", "openai"),
+        ("claude-sonnet-4-5", "anthropic"),
+        ("openai/gpt-4o", "openai"),
+        (
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-5",
+            "aws",
+        ),
+        ("our-gateway/llama", "our-gateway"),
+        ("llama-of-ours", "unknown"),
+    ],
+)
+def test_a_model_has_one_provider_however_it_is_written(model: str, provider: str):
+    (row,) = focus(cell(TODAY, model=model))
+    assert row["ProviderName"] == row["PublisherName"] == row["InvoiceIssuerName"] == provider
+
+
+def test_a_table_has_our_own_dash_as_it_is_and_what_is_sure():
+    usage = Usage(1, 1, 1, 4, lost_nanodollars=1)
+    query = Query(TODAY, TODAY, ("crew",))
+    made = report(query, [cell(TODAY, crew="-", usage=usage)], [], NOON_MS)
+    (row,) = csv.DictReader(io.StringIO(report_head(query) + report_lines(made.rows)))
+    assert (row["crew"], row["sure_nanodollars"], row["estimated_share"]) == ("-", "3", "0.25")
+
+
+def test_what_is_foretold_stays_for_an_hour():
+    cells = [cell(day) for day in days(19)]
+    soon, later = (
+        report(NOVEMBER, cells, [], NOON_MS + ms).forecast for ms in (59 * 60_000, 60 * 60_000)
+    )
+    assert report(NOVEMBER, cells, [], NOON_MS).forecast == soon != later
+
+
+@pytest.mark.parametrize("after", ["", "x", "{}", "[]", "[1]", '["a","b"]', "[" * 5_000, "null"])
+def test_a_place_that_no_page_told_is_refused(after: str):
+    with pytest.raises(InvalidInputError) as refused:
+        read_page(after, None, ("crew",), 10)
+    assert list(refused.value.pointers) == ["/query/after"]
 
 
 @given(st.integers(-(2**60), 2**60))

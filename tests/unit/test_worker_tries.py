@@ -10,6 +10,7 @@ from core.costs.rollup import day_of
 from core.crews import step_runner
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import Session, StepFailedError, StepTask
+from core.flows import Status
 from tests.worker_parts import CALL, Scripted, a_crew, a_worker, launched
 
 
@@ -35,3 +36,18 @@ async def test_what_a_failed_attempt_cost_in_vain_is_recorded_with_the_next(
         "wasted_retry_n": 1,
         "wasted_retry_cost": CALL.cost_nanodollars,
     }
+
+
+async def test_what_a_step_cost_that_failed_for_good_is_recorded_once():
+    def fails(_work: StepTask, _session: Session) -> Any:
+        raise StepFailedError("a tool broke")
+
+    memory = MemoryFlows()
+    await launched(memory)
+    worker = a_worker(memory, Scripted(two=fails))
+    await worker.run_flow("t", "f", NoLimit())
+    assert (await memory.state("t", "f")).head.status is Status.FAILED
+    cells = memory.spending("t", [day_of(memory.now_ms())], hours=False)
+    (facts,) = [cell.facts for cell in cells if cell.task == "two"]
+    wasted = {"wasted_failed_n": 1, "wasted_failed_cost": CALL.cost_nanodollars}
+    assert facts == {"tries": 1} | wasted

@@ -60,6 +60,7 @@ class _Observed:
     """What CrewAI's event of a completed call says of it, beyond what the call returns."""
 
     completed: bool = False
+    call_id: str = ""
     response: Any = None
     finish_reason: str | None = None
     has_usage: bool = False
@@ -69,6 +70,7 @@ class _Observed:
         """Take an event of CrewAI."""
         if isinstance(event, LLMCallCompletedEvent):
             self.completed, self.response = True, event.response
+            self.call_id = event.call_id
             self.finish_reason, self.has_usage = event.finish_reason, bool(event.usage)
 
 
@@ -85,6 +87,10 @@ class Listener(Protocol):
 
     def repeating(self, failure: Failure) -> None:
         """Hear that a call failed and is made again."""
+        ...
+
+    def cut_short(self, call: str) -> Failure:
+        """Say why the answer to a call was cut off, which CrewAI names so."""
         ...
 
     def doubting(self, failure: Failure) -> None:
@@ -175,7 +181,8 @@ class ModelCaller:
         """Return why an answer is none: cut off, filtered, empty, no text."""
         ending = endings.word_of(observed.finish_reason)
         if failure := endings.failure_of(ending):
-            return failure
+            is_cut = failure is failures.CUT_SHORT and observed.call_id
+            return self.listener.cut_short(observed.call_id) if is_cut else failure
         if Sign.ERROR in observed.signs:
             return failures.BROKEN_OFF
         if not answer and Sign.REFUSAL in observed.signs:

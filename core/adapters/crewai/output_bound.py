@@ -13,17 +13,22 @@ _HEEDING = "crewai.llms.providers."  # the modules of LLMs that send their limit
 
 
 class OutputCap:
-    """The limit of output tokens of an LLM, which is read when a request is made of a call."""
+    """The limit of output tokens of an LLM, which is read when a request is made of a call.
+
+    `lowered` says to how many it was lowered, and for which budget.
+    """
 
     def __init__(self, llm: Any) -> None:
         self._llm, self._name = llm, _limit_field(llm)
         self._own = getattr(llm, self._name, None)
+        self.lowered: tuple[int, str] | None = None
 
     @property
     def can_be_lowered(self) -> bool:
         return type(self._llm).__module__.startswith(_HEEDING) and hasattr(self._llm, self._name)
 
-    def lower(self, tokens: int) -> None:
+    def lower(self, tokens: int, budget: str) -> None:
+        self.lowered = tokens, budget
         setattr(self._llm, self._name, tokens)
 
     def restore(self) -> None:
@@ -49,11 +54,12 @@ class OutputBound:
     prompt_bytes: int
     limit: int | None
     cap: OutputCap = field(repr=False)
+    has_tools: bool = True
     prices_version: int = 0  # of the tenant's prices that `rates` are of
 
     def reserve(self, session: Session, model: str) -> str:
         """Reserve the call, with a shorter answer if that is what there is money for; return its id."""
-        most = bound(self.rates, self.prompt_bytes, self.limit)
+        most = bound(self.rates, self.prompt_bytes, self.limit, has_tools=self.has_tools)
         least = self._cost(LEAST_OUTPUT_TOKENS) if self.cap.can_be_lowered else None
         while True:
             try:
@@ -62,7 +68,7 @@ class OutputBound:
                 )
             except ShortOfMoneyError as short:
                 tokens = self._tokens_for(short.headroom_nanodollars)
-                self.cap.lower(tokens)
+                self.cap.lower(tokens, short.budget)
                 most = self._bound(tokens)
 
     def _tokens_for(self, nanodollars: int) -> int:
@@ -78,7 +84,8 @@ class OutputBound:
         return DEFAULT_OUTPUT_TOKENS if self.limit is None else self.limit
 
     def _bound(self, tokens: int) -> Usage:
-        return bound(self.rates, self.prompt_bytes, min(tokens, self._limit))
+        limit = min(tokens, self._limit)
+        return bound(self.rates, self.prompt_bytes, limit, has_tools=self.has_tools)
 
     def _cost(self, tokens: int) -> int:
         return self._bound(tokens).cost_nanodollars

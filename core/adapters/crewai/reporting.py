@@ -103,6 +103,10 @@ class EventReporter:
         told = {**self._work.who(), "reason": failure.reason}
         self._post(events.custom("model_call_repeated", told))
 
+    def cut_short(self, call: str) -> Failure:
+        """Return why an answer was cut off, by CrewAI's id of its call."""
+        return self._meter.cut_short(call)
+
     def doubting(self, failure: Failure) -> None:
         """Say that an answer is taken although it may not be whole, and why."""
         told = {**self._work.who(), "reason": failure.reason}

@@ -9,12 +9,13 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 
 from core.adapters.crewai import endings
-from core.adapters.crewai.failures import CUT_SHORT, not_billed
+from core.adapters.crewai.failures import CUT_SHORT, Failure, not_billed
 from core.adapters.crewai.http_client import received
 from core.adapters.crewai.limits import max_output_tokens
 from core.adapters.crewai.output_bound import OutputBound, OutputCap
@@ -68,7 +69,7 @@ class UsageMeter:
         now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._tenant, self._step = work.tenant, work.prompt.step
-        self._whose = work.tenant, work.definition.name, work.prompt.task, work.prompt.agent
+        self._whose = work.tenant, *work.names
         self._history = history
         self._now_ms = now_ms
         self._session = session
@@ -76,6 +77,7 @@ class UsageMeter:
         self._stop_signal = stop_signal
         self._open: dict[str, _Open] = {}  # by CrewAI's call_id
         self._settled = set[str]()
+        self._lowered: dict[str, tuple[int, str]] = {}  # by CrewAI's call_id; see OutputCap
 
     def reserve(self, source: Any, event: LLMCallStartedEvent) -> None:
         """Hold what the call may cost at most. Raises what the session raises; that stops the step.
@@ -86,8 +88,11 @@ class UsageMeter:
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
+        bound = partial(
+            OutputBound, prompt_bytes=size, limit=limit, cap=cap, has_tools=bool(event.tools)
+        )
         with self._stop_signal.stop_on_error():
-            call, rates = self._reserved(model, size, limit, cap)
+            call, rates = self._reserved(model, bound)
         looked = self._history.look((*self._whose, model), _prompt(event), self._now_ms())
         effort = getattr(source, "reasoning_effort", None)
         self._open[event.call_id] = _Open(call, model, len(text), rates, cap, looked, effort)
@@ -95,16 +100,14 @@ class UsageMeter:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
 
-    def _reserved(
-        self, model: str, prompt_bytes: int, limit: int | None, cap: OutputCap
-    ) -> tuple[str, Rates | None]:
+    def _reserved(self, model: str, bound: Callable[..., OutputBound]) -> tuple[str, Rates | None]:
         """Return the id of a reserved call and the rates that it is priced with: the tenant's present."""
         for _ in range(_REPRICINGS):
             known = self._prices.of(self._tenant)
             rates = rates_of(known.book, model, self._now_ms())
-            bound = OutputBound(rates, prompt_bytes, limit, cap, known.version)
+            priced_by = {"rates": rates, "prices_version": known.version}
             try:
-                return bound.reserve(self._session, model), rates
+                return bound(**priced_by).reserve(self._session, model), rates
             except PricesChangedError as changed:
                 self._prices.learn(self._tenant, changed.prices)
         raise StepDeferredError("the tenant's prices keep changing", 1.0, passes=True)
@@ -130,6 +133,15 @@ class UsageMeter:
         told = events.model_call(self._step, call.model, usage, tokens, call.rates)
         facts = self._facts(call, tokens, usage, event.finish_reason)
         self._settle(event.call_id, usage, [*said, *told], facts)
+
+    def cut_short(self, call_id: str) -> Failure:
+        """Return why a settled call's answer was cut off: at its model's limit, or at a budget's."""
+        if (lowered := self._lowered.get(call_id)) is None:
+            return CUT_SHORT
+        tokens, budget = lowered
+        room = f"the budget {budget} had room for no more"
+        reason = f"the model's answer was cut off at {tokens:,} tokens: {room}"
+        return Failure(reason)  # it is not made again: there is less money now
 
     def failed(self, event: LLMCallFailedEvent) -> None:
         """Give the money back where the provider surely did not work.
@@ -175,6 +187,8 @@ class UsageMeter:
         call = self._open.pop(call_id)
         call.cap.restore()
         self._settled.add(call_id)
+        if call.cap.lowered is not None:
+            self._lowered[call_id] = call.cap.lowered
         with self._stop_signal.stop_on_error():
             self._session.settle(call.id, usage, told, facts)
 

@@ -6,6 +6,8 @@ from core.adapters.memory.due import DueSet
 from core.adapters.memory.records import Record
 from core.adapters.memory.spending import MemorySpending
 from core.crews import clock
+from core.crews.ledger import LEAST_WAIT_MS
+from core.crews.wakeups import MOST_WOKEN
 from core.polling import Due
 
 DAY_MS = 86_400_000
@@ -33,16 +35,18 @@ class MemoryAgenda(MemorySpending):
     def plan(self, tenant: str, record: Record, now: int) -> None:
         """Say when a flow that has moved is to be looked at next."""
         until_ms = (record.flow.waiting or {}).get("until_ms")
+        until_ms = until_ms and max(until_ms, now + LEAST_WAIT_MS)
         waits_until = until_ms or record.flow.deadline_ms or now + DAY_MS
         record.plan.look = waits_until if record.waits else now
         record.plan.seen = record.flow.head.version
         self.schedule(tenant, record, now)
 
-    def wake_for_money(self, tenant: str) -> None:
-        """Have the flows that wait for money looked at now."""
-        for owner, flow in self.wait_for_money:
-            if owner == tenant:
-                self.due.put(tenant, flow, self._now_ms())
+    def wake_for_money(self, tenant: str) -> list[str]:
+        """Have the flows that wait for money looked at now; return some of them."""
+        waiting = [flow for owner, flow in self.wait_for_money if owner == tenant]
+        for flow in waiting:
+            self.due.put(tenant, flow, self._now_ms())
+        return waiting[:MOST_WOKEN]
 
     def due_at(self, tenant: str, flow: str) -> int | None:
         """Return when a flow is to be looked at (ms); None for one that has ended."""

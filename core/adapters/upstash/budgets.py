@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from core import cpu
 from core.adapters.upstash import budget_records, records, scripts
@@ -17,12 +17,17 @@ from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell, in_order
+from core.costs.tally import PIECE_CELLS, CellSums
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews import clock
 from core.crews.budgets import Call
 from core.errors import UnavailableError
 from core.flows.events import Event
+
+T = TypeVar("T")
+_CELL_BYTES = 256  # about: its name, and its sums as JSON
+Field = tuple[str, str, str]  # of a roll-up: its day, name and value
 
 
 class UpstashBudgetBook:
@@ -68,6 +73,7 @@ class UpstashBudgetBook:
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
+            number=call.number,
             used=usage.public(),
             facts=dict(facts),
             events=encoded(told),
@@ -88,13 +94,52 @@ class UpstashBudgetBook:
     async def spending(
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
-        """Return the cells of these days: one HGETALL each, in one request."""
-        if not days:
-            return []
-        keys = [self._keys.spend(tenant, day, hours=hours) for day in days]
-        replies = await self._redis.pipeline([["HGETALL", key] for key in keys])
-        of_days = list(zip(days, replies, strict=True))
-        return await cpu.run(tenant, partial(_cells, hours), of_days)
+        """Return the cells of these days: one HGETALL each."""
+        read = partial(records.cells, hours=hours)
+        pieces = [each async for each in self._pieces(tenant, days, read, hours)]
+        found = [cell for piece in pieces for cell in piece]
+        return await cpu.run(tenant, in_order, found, len(found) * _CELL_BYTES)
+
+    async def spending_pieces(
+        self,
+        tenant: str,
+        days: Sequence[str],
+        work: Callable[[list[CellSums]], T],
+        *,
+        hours: bool = False,
+    ) -> AsyncIterator[T]:
+        """Yield `work` of the cells of these days."""
+
+        def worked(fields: Sequence[Field]) -> T:
+            return work(records.cell_sums(fields, hours=hours))
+
+        async for each in self._pieces(tenant, days, worked, hours):
+            yield each
+
+    async def _pieces(
+        self, tenant: str, days: Sequence[str], work: Callable[[Sequence[Field]], T], hours: bool
+    ) -> AsyncIterator[T]:
+        """Yield `work` of the fields of these days, of PIECE_CELLS at most.
+
+        A reply is parsed in the event loop. So one day is read first, and then as many in a request as
+        are likely to have so many fields.
+        """
+        at = count = 0
+        size = 1
+        while at < len(days):
+            some = days[at : at + size]
+            keys = [self._keys.spend(tenant, day, hours=hours) for day in some]
+            replies = await self._redis.pipeline([["HGETALL", key] for key in keys])
+            fields = [
+                (day, name, value)
+                for day, reply in zip(some, replies, strict=True)
+                for name, value in as_dict(reply).items()
+            ]
+            for begin in range(0, len(fields), PIECE_CELLS):
+                piece = fields[begin : begin + PIECE_CELLS]
+                yield await cpu.run(tenant, work, piece, len(piece) * _CELL_BYTES)
+            count, at = max(count, len(fields) // len(some)), at + len(some)
+            size = max(1, min(size * 4, PIECE_CELLS // max(1, count)))
 
     async def flow_costs(
         self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
@@ -111,8 +156,3 @@ class UpstashBudgetBook:
             )
             for flow, (order, crew, who, created, used) in lines
         ]
-
-
-def _cells(hours: bool, of_days: list[tuple[str, Any]]) -> list[Cell]:
-    """Return the cells of days from replies to HGETALL; a busy year's take a second."""
-    return in_order([cell for day, reply in of_days for cell in records.cells(day, reply, hours)])

@@ -23,17 +23,19 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
-| `{p}:t:calls:MONTH` | hash | calls made elsewhere that came in a month: hash of the id -> digests of the call and its batch; kept 63 days |
+| `{p}:t:calls:N` | hash | calls made elsewhere that came in the N-th 32 days since 1970: hash of the id -> digests of the call and its batch; kept 65 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |
 | | | `~prices` -> how often its prices have changed |
 | `{p}:t:prices` | hash | `DAY|model` -> what it costs the tenant from that day on, as JSON (empty |
 | | | DAY: always); `~version` -> as `~prices` |
 | `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
+| `{p}:t:models` | hash | `crew|task` -> the model that does it, and the trial that runs there, as JSON |
+| `{p}:t:trials` | hash | trial -> what came of it so far, as JSON (lua/trials.lua) |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
 | `{p}:t:feedback` | hash | task -> number of its last feedback; `~bytes` -> bytes of all that waits |
 | `{p}:t:feedback:TASK` | stream | feedback that is in no segment yet (feedback.py); id `<number>-0` |
-| `{p}:t:feedback:TASK:MONTH` | set | hashes of the ids of feedback that came in a month; kept 63 days |
+| `{p}:t:feedback:TASK:N` | set | hashes of the ids of feedback that came in the N-th 32 days; kept 65 days |
 | `{p}:t:feedback:TASK:forgotten` | zset | subjects that segments and models are to forget -> since when (ms) |
 | `{p}:t:pointers` | zset | task -> highest sequence of a pointer to its model |
 | `{p}:learning` | zset | `tenant task` -> since when it has something to learn (ms), or until when it is leased |
@@ -47,6 +49,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from core.costs.budget import months_around
+from core.costs.recording import REMEMBERED_DAYS
 from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
 
 Key = Annotated[str, "key"]
@@ -89,6 +92,14 @@ class HeldKeys:
     budgets_after: Key
     months: list[str]
     settles: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialKeys:
+    """The trials of a tenant, and the models that do its tasks."""
+
+    trials: Key
+    models: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,10 @@ class Keyspace:
     def budget_waits(self, tenant: str) -> str:
         return self._of(tenant, "budgets", "waiting")
 
+    def trial_keys(self, tenant: str) -> TrialKeys:
+        """Return what scripts take that record what came of trials."""
+        return TrialKeys(self._of(tenant, "trials"), self._of(tenant, "models"))
+
     def prices(self, tenant: str) -> str:
         return self._of(tenant, "prices")
 
@@ -194,8 +209,8 @@ class Keyspace:
         )
 
     def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
-        """Return where the ids of calls made elsewhere are that came last month, and this month."""
-        before, now = _two_months(now_ms)
+        """Return where the ids of calls made elsewhere are that came in the last period, and in this."""
+        before, now = _two_periods(now_ms)
         return self._of(tenant, "calls", before), self._of(tenant, "calls", now)
 
     def feedback_tasks(self, tenant: str) -> str:
@@ -205,8 +220,8 @@ class Keyspace:
         return self._of(tenant, "feedback", task)
 
     def feedback_ids(self, tenant: str, task: str, now_ms: int) -> tuple[str, str]:
-        """Return where the ids of feedback are that came last month, and this month."""
-        before, now = _two_months(now_ms)
+        """Return where the ids of feedback are that came in the last period, and in this."""
+        before, now = _two_periods(now_ms)
         return self._of(tenant, "feedback", task, before), self._of(tenant, "feedback", task, now)
 
     def feedback_keys(self, tenant: str, task: str) -> FeedbackKeys:
@@ -249,11 +264,10 @@ def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
     return HeldKeys(before, now, after, months, keys.settles(tenant))
 
 
-def _two_months(now_ms: int) -> tuple[str, str]:
-    """Return last month and this one, as `2026-11`."""
-    this_month = day_of(now_ms)[:7]
-    year, month = int(this_month[:4]), int(this_month[5:])
-    return f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02}", this_month
+def _two_periods(now_ms: int) -> tuple[str, str]:
+    """Return which 32 days since 1970 were the last, and which these are in: ids are kept by them."""
+    period = now_ms // (REMEMBERED_DAYS * DAY_MS)
+    return str(period - 1), str(period)
 
 
 @lru_cache(maxsize=1024)

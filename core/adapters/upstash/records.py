@@ -5,13 +5,17 @@ that are missing get what they meant before there were any.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 from core.blobs import BlobRef
 from core.costs.facts import Facts
-from core.costs.rollup import NAMELESS, Cell
+from core.costs.model_choices import Choice
+from core.costs.rollup import NAMELESS, Cell, Names
+from core.costs.tally import SUMS, CellSums
+from core.costs.trials import Arm
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Launch
@@ -21,7 +25,8 @@ from core.flows.values import output_blob
 from core.json_text import compact
 
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
-USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
+_all_sums = cast("Callable[[dict[str, int]], tuple[int, ...]]", itemgetter(*SUMS))
+USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 
 
 def result_text(result: dict[str, Any] | BlobRef) -> str:
@@ -132,6 +137,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
         launched_by=fields.get("launched_by"),
+        models=choices(fields.get("models", "{}")),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
         steps=_steps(fields),
@@ -146,6 +152,19 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         brought=dict(_brought(fields)),
         moved=int(fields.get("moved", 0)),
     )
+
+
+def choices(stored: str) -> dict[str, Choice]:
+    """Return which models do the tasks of a flow that have one of their own."""
+    return {
+        task: Choice(
+            found.get("model"),
+            found.get("trial"),
+            found.get("run", ""),
+            Arm(found.get("arm", Arm.IN_USE)),
+        )
+        for task, found in json.loads(stored).items()
+    }
 
 
 def _brought(fields: dict[str, str]) -> Iterator[tuple[str, int]]:
@@ -199,8 +218,8 @@ def usage(stored: str) -> Usage:
 def sums(stored: str) -> tuple[Usage, Facts]:
     """Return the usage that is stored as sums, and the facts beside it."""
     found: dict[str, int] = json.loads(stored)
-    usage = Usage(**{name: value for name, value in found.items() if name in USAGE_FIELDS})
-    return usage, {name: value for name, value in found.items() if name not in USAGE_FIELDS}
+    usage = Usage(*[found.pop(name, 0) for name in USAGE_FIELDS])
+    return usage, found
 
 
 def call(reserved: Call) -> dict[str, Any]:
@@ -209,16 +228,33 @@ def call(reserved: Call) -> dict[str, Any]:
     return {"number": reserved.number, "bound": bound, "cell": reserved.names}
 
 
-def cells(day: str, reply: Any, hours: bool) -> list[Cell]:
-    """Return the cells of a day, or of its hours, from a reply to HGETALL."""
-    return [_cell(day, name, value, hours) for name, value in as_dict(reply).items()]
+def cells(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[Cell]:
+    """Return the cells of days, or of their hours, from the days, names and values of fields."""
+    placed = ((day, *_place(name, hours=hours), value) for day, name, value in fields)
+    return [Cell(day, hour, *names, *sums(value)) for day, hour, names, value in placed]
 
 
-def _cell(day: str, name: str, value: str, hours: bool) -> Cell:
+def cell_sums(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[CellSums]:
+    """Return the same as plain numbers: parsed at once, that takes a third of the time."""
+    values = json.loads(f"[{','.join(value for _, _, value in fields)}]")
+    return [
+        CellSums(day, *_place(name, hours=hours), _plain(value))
+        for (day, name, _), value in zip(fields, values, strict=True)
+    ]
+
+
+def _plain(stored: dict[str, int]) -> Sequence[int]:
+    try:
+        return _all_sums(stored)
+    except KeyError:  # an older version has written it
+        return [stored.get(name, 0) for name in SUMS]
+
+
+def _place(name: str, *, hours: bool) -> tuple[int | None, Names]:
+    """Return the hour and the names of a field."""
     hour, names = name.split("|", 1) if hours else (None, name)
-    at = None if hour is None else int(hour)
     match names.split("|", 4):  # the last is the model, whose name may hold any character
         case [crew, task, agent, subject, model]:
-            return Cell(day, at, crew, task, agent, subject, model, *sums(value))
+            return None if hour is None else int(hour), (crew, task, agent, subject, model)
         case _:  # another version has written it
-            return Cell(day, at, *NAMELESS, *sums(value))
+            return None if hour is None else int(hour), NAMELESS

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import DayKeys, FeedbackKeys, FlowKeys, HeldKeys, Key
+from core.adapters.upstash.keys import (
+    DayKeys,
+    FeedbackKeys,
+    FlowKeys,
+    HeldKeys,
+    Key,
+    TrialKeys,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,11 @@ def create(
     definitions: Key,
     outbox: Key,
     outbox_index: Key,
+    models: Key,
     *,
     digest: str,
+    crew: str,
+    tasks: list[tuple[str, bool]],
     definition_digest: str,
     created_ms: int,
     limit_ms: int | None,
@@ -94,20 +104,22 @@ def release(
 ) -> None: ...
 
 
-@script("flow")
+@script("flow", "trials")
 def commit(
     of: FlowKeys,
+    of_trials: TrialKeys,
     *,
     step: str,
     epoch: int,
     seq: int,
     known: int,
+    outcome: dict[str, Any] | None,
     texts: Texts,
     events: Events,
 ) -> None: ...
 
 
-@script("flow", "budgets", "money")
+@script("flow", "budgets", "money", "trials")
 def transition(
     of: FlowKeys,
     days: DayKeys,
@@ -115,6 +127,7 @@ def transition(
     outbox: Key,
     outbox_index: Key,
     budget_waits: Key,
+    of_trials: TrialKeys,
     *,
     ttl_ms: int,
     to: str,
@@ -125,7 +138,9 @@ def transition(
     output_ref: dict[str, Any] | None,
     texts_hold: str | None,
     until_ms: int | None,
+    least_wait_ms: int,
     for_money: bool,
+    outcomes: list[dict[str, Any]],
     texts: Texts,
     events: Events,
 ) -> None: ...
@@ -167,6 +182,7 @@ def save_price(
     since: str | None,
     entry: str | None,
     most: int,
+    most_woken: int,
 ) -> None: ...
 
 
@@ -181,6 +197,7 @@ def save_budget(
     name: str,
     definition: str | None,
     most: int,
+    most_woken: int,
 ) -> None: ...
 
 
@@ -193,6 +210,7 @@ def settle(
     step: str,
     epoch: int,
     call_id: str,
+    number: int,
     used: dict[str, int],
     facts: dict[str, int],
     events: Events,
@@ -204,8 +222,8 @@ def record_usage(
     days: DayKeys,
     held: HeldKeys,
     budgets: Key,
-    last_month_ids: Key,
-    this_month_ids: Key,
+    last_ids: Key,
+    these_ids: Key,
     *,
     batch: str,
     calls: list[dict[str, Any]],
@@ -215,8 +233,8 @@ def record_usage(
 @script("feedback")
 def add_feedback(
     of: FeedbackKeys,
-    last_month_ids: Key,
-    this_month_ids: Key,
+    last_ids: Key,
+    these_ids: Key,
     *,
     most: int,
     most_bytes: int,

@@ -57,6 +57,11 @@ class Target:
         return f"{self.kind}.{base64.urlsafe_b64encode(names.encode()).decode().rstrip('=')}"
 
     @property
+    def names(self) -> tuple[str, str, str, str]:
+        """The names of the calls: crew, task, agent, model."""
+        return self.crew, self.task, self.agent, self.model
+
+    @property
     def where(self) -> dict[str, str]:
         """The names of the calls as JSON."""
         return {"crew": self.crew, "task": self.task, "agent": self.agent, "model": self.model}

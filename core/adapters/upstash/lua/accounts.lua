@@ -13,6 +13,7 @@ local function date_of(day)
   return yoe + era * 400 + (month <= 2 and 1 or 0), month, doy - math.floor((153 * mp + 2) / 5) + 1
 end
 
+-- offset_at: how far the clocks of a time zone are ahead of UTC
 local function offset_at(zone, time)
   local offset = zone.offsets[1][2]
   for _, change in ipairs(zone.offsets) do
@@ -21,20 +22,29 @@ local function offset_at(zone, time)
   return offset
 end
 
+-- first_at: when the clocks of a time zone first show a local time, or leap over it
+local function first_at(zone, time)
+  for i, change in ipairs(zone.offsets) do
+    local at, next_change = math.max(change[1], time - change[2]), zone.offsets[i + 1]
+    if not next_change or at < next_change[1] then
+      return at
+    end
+  end
+end
+
 -- windows_at: the tenant's day and month at a time, and when each ends
 local function windows_at(zone, now)
   local offset = offset_at(zone, now)
   local day = math.floor((now + offset) / DAY_MS)
   local year, month, of_month = date_of(day)
   local _, _, beyond = date_of(day - of_month + 32) -- in the next month, on one of its first days
-  local function ends(local_day)
-    local at = local_day * DAY_MS
-    return at - offset_at(zone, at - offset)
-  end
   return {
     day = string.format('%04d-%02d-%02d', year, month, of_month),
     month = string.format('%04d-%02d', year, month),
-    ends = {day = ends(day + 1), month = ends(day - of_month + 33 - beyond)},
+    ends = {
+      day = first_at(zone, (day + 1) * DAY_MS),
+      month = first_at(zone, (day - of_month + 33 - beyond) * DAY_MS),
+    },
   }
 end
 

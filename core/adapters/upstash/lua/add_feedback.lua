@@ -1,11 +1,11 @@
 -- add_feedback: append feedback to the log of a task, each once by its id.
--- Ids are kept by the month in which they came, so two sets tell what came within the last month.
+-- Ids are kept by the 32 days in which they came, so two sets tell what came within the last 32.
 --   args     tenant, task, ids and subjects, as many as texts; most, most_bytes, most_tasks
 --   texts    each feedback as JSON
 --   returns  {'ok', the ids that were there before...}, {'too_much'}, {'too_many_tasks'}
-local MONTHS_SECONDS = 63 * 86400
-local earlier = redis.call('SMISMEMBER', LAST_MONTH_IDS, unpack(args.ids))
-local lately = redis.call('SMISMEMBER', THIS_MONTH_IDS, unpack(args.ids))
+local KEPT_SECONDS = 65 * 86400
+local earlier = redis.call('SMISMEMBER', LAST_IDS, unpack(args.ids))
+local lately = redis.call('SMISMEMBER', THESE_IDS, unpack(args.ids))
 local reply, new, size = {'ok'}, {}, 0
 for i, id in ipairs(args.ids) do
   if earlier[i] == 1 or lately[i] == 1 then -- guard: there before
@@ -29,9 +29,9 @@ then
 end
 for _, i in ipairs(new) do
   append('s', args.subjects[i], 'f', TEXTS[i])
-  redis.call('SADD', THIS_MONTH_IDS, args.ids[i])
+  redis.call('SADD', THESE_IDS, args.ids[i])
 end
-redis.call('EXPIRE', THIS_MONTH_IDS, MONTHS_SECONDS)
+redis.call('EXPIRE', THESE_IDS, KEPT_SECONDS)
 redis.call('HINCRBY', TASKS, '~bytes', int_str(size))
 redis.call('ZADD', LEARNING, 'NX', int_str(now_ms()), MEMBER)
 return reply

@@ -117,12 +117,16 @@ end
 -- store: append events, and store what has changed with them.
 --   made     events made here, see `append`
 --   parts    what is stored: `step`, the record of args.step; `plan`; `fields`, more of the hash,
---            name and value in turn; `alone`, whether the events that were sent are left out
+--            name and value in turn; `at_last`, fields that get the number of the last event;
+--            `alone`, whether the events that were sent are left out
 --   returns  the number of the last event
 local function store(flow, made, parts)
   local last, written = append(tonumber(flow.seq), made, args.channel, parts.alone), parts.fields or {}
   flow.seq = int_str(last)
   push(written, 'seq', flow.seq)
+  for _, field in ipairs(parts.at_last or {}) do
+    push(written, field, flow.seq)
+  end
   if parts.step then
     if args.seq then -- by this a write of a claim is known when it is sent again
       parts.step.seq, parts.step.last = args.seq, last
@@ -193,6 +197,26 @@ local function state_since(flow, known, records)
     push(parts, name, found['step:' .. name] or '', found['result:' .. name] or '')
   end
   return {'ok', head, parts}
+end
+
+-- use_number: note that the number of a model call is used. Calls of one attempt may come out of order,
+-- so the numbers that were passed over are remembered as skipped.
+--   returns  whether it was not used before
+local function use_number(step, number)
+  local highest, skipped = step.reserved or 0, {}
+  local fresh = number > highest
+  for _, each in ipairs(step.skipped or {}) do
+    if each == number then
+      fresh = true -- guard: skipped
+    else
+      push(skipped, each)
+    end
+  end
+  for each = highest + 1, number - 1 do
+    push(skipped, each)
+  end
+  step.reserved, step.skipped = math.max(highest, number), #skipped > 0 and skipped or nil
+  return fresh
 end
 
 -- The plan of a flow says when it must be looked at (ms):

@@ -1,18 +1,18 @@
 -- record_usage: count calls that were made elsewhere in the roll-ups of their hours, and in the budgets of
 -- the windows in which they were made, each once by its id. None is refused: the money is gone.
--- Ids are kept by the month in which they came, so two hashes tell what came within the last month:
+-- Ids are kept by the 32 days in which they came, so two hashes tell what came within the last 32 days:
 -- id -> digest of the call, then that of its batch.
 --   args     calls: list of {id, quarter (of an hour, since 1970), cell, used, facts, digest}, all of
 --            args.day; batch: its digest
 --   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes.
 --            Then the events that tell how much of budgets is spent
-local MONTHS_SECONDS, QUARTER_MS = 63 * 86400, 900000 -- the clocks of all time zones are quarters apart
+local KEPT_SECONDS, QUARTER_MS = 65 * 86400, 900000 -- the clocks of all time zones are quarters apart
 local ids = {}
 for i, call in ipairs(args.calls) do
   ids[i] = call.id
 end
-local earlier = redis.call('HMGET', LAST_MONTH_IDS, unpack(ids))
-local lately = redis.call('HMGET', THIS_MONTH_IDS, unpack(ids))
+local earlier = redis.call('HMGET', LAST_IDS, unpack(ids))
+local lately = redis.call('HMGET', THESE_IDS, unpack(ids))
 local fates, new, sums, by_hour, costs = {}, {}, {}, {}, {}
 
 -- summed: add a call to those of its hour and cell, and its cost to that of its quarter and cell
@@ -87,7 +87,7 @@ if #new > 0 then
     spend(hour, calls)
   end
   alerts = spend_budgets()
-  redis.call('HSET', THIS_MONTH_IDS, unpack(new))
-  redis.call('EXPIRE', THIS_MONTH_IDS, MONTHS_SECONDS)
+  redis.call('HSET', THESE_IDS, unpack(new))
+  redis.call('EXPIRE', THESE_IDS, KEPT_SECONDS)
 end
 return {fates, alerts}

@@ -1,5 +1,5 @@
--- reserve: hold the bound of a model call in every budget that it counts in, or in none, once. Calls of
--- one attempt may come out of order, so the numbers that were passed over are remembered as skipped.
+-- reserve: hold the bound of a model call in every budget that it counts in, or in none, once; and never
+-- one that was settled before, which nobody makes any more.
 --   args     call: {number, bound, cell}; least: what it costs at least (nano-dollars); prices: the version
 --            of the tenant's prices by which it is priced
 --   returns  {'ok'}, {'fenced'}, {'expired'}, {'not_found'}, {'wrong_clock'}; {'refused', verdict, budget, headroom,
@@ -47,7 +47,8 @@ local function hold(call, fields)
   if prices ~= args.prices then -- guard: by the tenant's prices
     return {'refused', 'repriced', '', '0', ''}
   end
-  local accounts = accounts_of(budgets, zone, {cell = call.cell, flow = args.flow, at = now_ms()})
+  local at = #budgets > 0 and now_ms() or 0 -- to ask for the time is a command
+  local accounts = accounts_of(budgets, zone, {cell = call.cell, flow = args.flow, at = at})
   if #accounts == 0 then
     return nil
   end
@@ -92,16 +93,7 @@ if not step
 then
   return {'fenced'}
 end
-local highest, skipped = step.reserved or 0, {}
-local fresh = call.number > highest
-for _, number in ipairs(step.skipped or {}) do
-  if number == call.number then
-    fresh = true -- guard: skipped
-  else
-    push(skipped, number)
-  end
-end
-if not fresh then -- guard: once
+if not use_number(step, call.number) then -- guard: once
   return {'ok'}
 end
 if flow.deadline and over(flow.deadline, now_ms()) then -- guard: deadline
@@ -112,10 +104,6 @@ local refused = hold(call, written)
 if refused then
   return refused
 end
-for number = highest + 1, call.number - 1 do
-  push(skipped, number)
-end
-step.reserved, step.skipped = math.max(highest, call.number), #skipped > 0 and skipped or nil
 step.calls = step.calls or {}
 step.calls[args.call_id] = call
 local plan = plan_of(flow.plan)

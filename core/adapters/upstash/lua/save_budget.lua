@@ -1,7 +1,7 @@
 -- save_budget: store, replace or remove a budget, or the tenant's time zone. What waits for money is
 -- due at once: it may have some now.
 --   args     name: the budget's id, or `~zone`; definition: JSON text, or nothing to remove it
---   returns  {'ok'}, {'not_found'} where there is nothing to remove, {'too_many'}
+--   returns  {'ok', flows that wait for money}, {'not_found'} where there is nothing to remove, {'too_many'}
 local known = redis.call('HEXISTS', BUDGETS, args.name) == 1
 if not args.definition then
   if redis.call('HDEL', BUDGETS, args.name) == 0 then
@@ -15,5 +15,4 @@ then
 else
   redis.call('HSET', BUDGETS, args.name, args.definition)
 end
-wake_waiting()
-return {'ok'}
+return {'ok', wake_waiting()}

@@ -2,7 +2,7 @@
 -- known before are refused from now on (reserve.lua), and what waits for money is due at once.
 --   args     model; since: the day from which the price holds, '' for always, nothing to remove all of
 --            the model; entry: JSON text, or nothing to remove it
---   returns  {'ok'}, {'not_found'} where there is nothing to remove, {'too_many'}
+--   returns  {'ok', flows that wait for money}, {'not_found'} where there is nothing to remove, {'too_many'}
 local function fields_of(model)
   local found = {}
   for _, field in ipairs(redis.call('HKEYS', PRICES)) do
@@ -28,5 +28,4 @@ else
   end
 end
 redis.call('HSET', PRICES, '~version', redis.call('HINCRBY', BUDGETS, '~prices', 1)) -- guard: by old prices
-wake_waiting()
-return {'ok'}
+return {'ok', wake_waiting()}

@@ -1,6 +1,7 @@
 -- settle: count what a reserved call consumed, once. One that is not under way any more was
 -- settled before, or lost with its step or its flow; what it consumed counts in place of its bound then,
--- once, and nothing else of a late answer does. An ended flow gets a new version for it, and no event.
+-- once, and nothing else of a late answer does. One that was never reserved cannot be from then on: whoever
+-- asked for it heard no answer and gave it up. An ended flow gets a new version for it, and no event.
 --   args     used: sums; facts: of the call, for the day's
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local field = 'step:' .. args.step
@@ -39,6 +40,9 @@ if not call then
   correct_lost(flow, step)
   local ours = step.epoch == args.epoch -- guard: fence
     and not terminal(flow.status) -- guard: the end is final
+  if ours and step.state == 'running' and use_number(step, args.number) then -- guard: given up
+    redis.call('HSET', FLOW, field, cjson.encode(step))
+  end
   return {ours and 'ok' or 'fenced'}
 end
 local now, plan, changes, fields = now_ms(), plan_of(flow.plan), {}, {}

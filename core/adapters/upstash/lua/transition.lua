@@ -1,8 +1,9 @@
 -- transition: change a flow's status, if nobody changed it since it was read. Its end ends the steps
 -- that run, and the messages that they have open.
 --   args     texts_hold: the field that the first text is the value of, or nothing;
---            until_ms: until when it waits, or nothing; for_money: whether it waits for a budget;
---            output_ref: what readers see in the place of an output that is a blob, or nothing
+--            until_ms: until when it waits, or nothing, but for least_wait_ms at
+--            least; for_money: whether it waits for a budget;
+--            outcomes: what came of tasks in trials; output_ref: what readers see in the place of an output that is a blob, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
   'moved_by', 'webhooks'})
@@ -59,6 +60,9 @@ end
 if not charge(flow, now, lost, changes, fields) then
   return {'wrong_clock'}
 end
+for _, outcome in ipairs(args.outcomes) do
+  record_outcome(outcome, now)
+end
 if given.waiting or flow.status == 'waiting' then
   push(changes, '/waiting', given.waiting or 'null')
   push(fields, 'waiting', given.waiting or '')
@@ -85,7 +89,8 @@ if terminal(args.to) then
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
 else
-  plan.look = args.to == 'waiting' and (args.until_ms or tonumber(flow.deadline) or now + DAY_MS) or now
+  local wait = args.until_ms and math.max(args.until_ms, now + args.least_wait_ms) -- guard: never in a circle
+  plan.look = args.to == 'waiting' and (wait or tonumber(flow.deadline) or now + DAY_MS) or now
   plan.seen = flow.ver + 1
   schedule(plan, next_look(plan, args.to, flow.deadline, now))
 end
@@ -95,10 +100,6 @@ if flow.webhooks then
 end
 local made = {}
 end_messages(made, ended)
-local last = change(flow, now, changes,
-  {made = made, output_ref = args.output_ref, plan = plan, names = names, fields = fields})
-redis.call('HSET', FLOW, 'moved', int_str(last))
-if args.answer then
-  redis.call('HSET', FLOW, 'brought:' .. args.answer, int_str(last))
-end
+change(flow, now, changes, {made = made, output_ref = args.output_ref, plan = plan, names = names,
+  fields = fields, at_last = {'moved', args.answer and 'brought:' .. args.answer}})
 return {'ok'}

@@ -1,0 +1,112 @@
+"""Savings: what could be changed so that the calls of a period had cost less.
+
+Recommendations are looked for in a fixed order, each on what is left once those before it are followed,
+so that their sum is what all of them save together.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from core.costs.prices import PriceBook
+from core.costs.report import Query
+from core.costs.savings.caching import prompt_caching, unread_cache_writes
+from core.costs.savings.effort import reasoning_effort
+from core.costs.savings.found import Found, with_period
+from core.costs.savings.later import batch_or_flex
+from core.costs.savings.models import cascade, right_sizing
+from core.costs.savings.recommendation import Money, Recommendation
+from core.costs.savings.shorter import context_reduction, output_cap, tier_avoidance
+from core.costs.savings.spend import Known, Record, Spend
+from core.costs.savings.wasted import duplicate_calls, failed_calls
+from core.costs.usage import Usage
+from core.errors import NotFoundError
+
+Find = Callable[[Spend, Known], Found | None]
+# First calls that need not be made, then tokens that need not be sent, then the same for less.
+ORDER: tuple[Find, ...] = (
+    duplicate_calls,
+    output_cap,
+    failed_calls,
+    tier_avoidance,
+    context_reduction,
+    reasoning_effort,
+    unread_cache_writes,
+    prompt_caching,
+    batch_or_flex,
+    right_sizing,
+    cascade,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """Recommendations, most saved first, and what was spent; `considered` of it had a price."""
+
+    query: Query
+    recommendations: list[Recommendation]
+    usage: Usage
+    considered: int
+    folded_calls: int
+
+    @property
+    def total(self) -> Money:
+        """What all of them save together; never more than was spent."""
+        each = [found.money for found in self.recommendations]
+        high = min(self.considered, sum(found.high for found in each))
+        return Money(sum(found.saved for found in each), sum(found.low for found in each), high)
+
+    def find(self, recommendation: str) -> Recommendation:
+        """Return the recommendation of an id. Raises NotFoundError where it is not among these."""
+        for found in self.recommendations:
+            if found.target.id == recommendation:
+                return found
+        raise NotFoundError("no such recommendation")
+
+    def public(self) -> dict[str, Any]:
+        """Return the savings as JSON."""
+        total = self.total
+        return {
+            "from": self.query.first.isoformat(),
+            "to": self.query.last.isoformat(),
+            "currency": "USD",
+            "cost_nanodollars": self.usage.cost_nanodollars,
+            "considered_nanodollars": self.considered,
+            "left_out": {
+                "unpriced_calls": self.usage.unpriced_calls,
+                "demo_calls": self.usage.demo_calls,
+                "folded_calls": self.folded_calls,
+            },
+            "total": {
+                "saved_nanodollars": total.saved,
+                "low_nanodollars": total.low,
+                "high_nanodollars": total.high,
+            },
+            "recommendations": [found.public() for found in self.recommendations],
+        }
+
+
+def savings(query: Query, record: Record, book: PriceBook, at_ms: int) -> Savings:
+    """Return what could be saved on what is recorded, by the prices as of `at_ms`."""
+    known = Known(book, at_ms, record.spends(book, at_ms))
+    first, last = query.first.isoformat(), query.last.isoformat()
+    found = [
+        with_period(each, first, last, spend)
+        for spend in known.spends.values()
+        for each in recommendations(spend, known)
+    ]
+    found.sort(key=lambda each: (-each.money.saved, each.target.id))
+    considered = sum(spend.sure for spend in known.spends.values())
+    return Savings(query, found, record.usage, considered, record.folded_calls)
+
+
+def recommendations(
+    spend: Spend, known: Known, order: Iterable[Find] = ORDER
+) -> list[Recommendation]:
+    """Return what is found in this order, each on what the ones before leave."""
+    found: list[Recommendation] = []
+    for find in order:
+        if (each := find(spend, known)) is not None:
+            found.append(each.recommendation)
+            spend = each.after
+    return found

@@ -1,0 +1,28 @@
+"""Mutants of the scripts that keep feedback, each with the test that it fails."""
+
+from collections.abc import Awaitable, Callable
+
+from tests.contract import test_feedback_log as feedback
+from tests.faults.mutant import Mutant, Story
+from tests.fixtures_ports import Flows
+
+
+def of_feedback(test: Callable[[feedback.Log], Awaitable[None]]) -> Story:
+    """Return a test of the feedback log as one of all ports."""
+
+    async def story(flows: Flows) -> None:
+        await test(feedback.Log(flows.feedback))
+
+    return story
+
+
+MUTANTS = [
+    Mutant(
+        "add_feedback", "there before",
+        of_feedback(feedback.test_an_id_counts_once_however_often_it_is_sent), any_order=False,
+    ),
+    Mutant(
+        "forget_feedback", "at once",
+        of_feedback(feedback.test_a_task_that_is_to_forget_is_leased_at_once), any_order=False,
+    ),
+]  # fmt: skip
