@@ -43,7 +43,8 @@ class Window(StrEnum):
 class Budget:
     """A limit. `name` is which crew, agent and so on, or `*`: each by itself.
 
-    `alerts` are the percentages of the limit at which it is told that they are spent.
+    `alerts` are the percentages of the limit at which it is told that they are spent, and `webhook` is
+    the address that is told, beside the flow whose call it was.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Budget:
     name: str = EACH
     hard: bool = True
     alerts: tuple[int, ...] = ALERTS
+    webhook: str | None = None
 
     def account(self, names: Names, flow: str | None) -> str | None:
         """Return the name that a call of these names counts under; None where it does not count.

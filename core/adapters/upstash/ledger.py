@@ -228,8 +228,6 @@ class UpstashRunLedger:
             self._keys.flow_keys(tenant, flow),
             self._scripts.days(tenant),
             self._scripts.held(tenant),
-            self._keys.outbox(tenant),
-            self._keys.outbox_index(self._keys.tag(tenant)),
             self._keys.budget_waits(tenant),
             ttl_ms=self._ttl_ms,
             to=to.value,

@@ -112,8 +112,6 @@ def transition(
     of: FlowKeys,
     days: DayKeys,
     held: HeldKeys,
-    outbox: Key,
-    outbox_index: Key,
     budget_waits: Key,
     *,
     ttl_ms: int,
@@ -211,6 +209,7 @@ def record_usage(
     last_ids: Key,
     these_ids: Key,
     *,
+    tenant: str,
     batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...
