@@ -12,7 +12,6 @@ from core.learning.learner import Learner
 from core.learning.model import Model
 from core.learning.neighbours import Frozen
 from core.learning.patterns import CAPACITY, Pattern
-from core.learning.terms import terms
 
 VOCABULARY = 1_000_000  # terms; the rarest are left out beyond that
 _OPTIONS: dict[str, Any] = {  # terms come as they are; an answer makes lengths 1 itself
@@ -25,11 +24,16 @@ def fit(patterns: Iterable[Pattern], version: int, capacity: int = CAPACITY) -> 
 
     Each is learnt as it was when it came; then the index over those that are kept is fitted.
     """
-    learner, words = Learner(capacity=capacity), dict[int, tuple[str, ...]]()
+    learner = Learner(capacity=capacity)
     for pattern in patterns:
-        words[learner.learn(pattern)] = tuple(terms(pattern.context).words)
+        learner.learn(pattern)
+    return indexed(learner, version)
+
+
+def indexed(learner: Learner, version: int) -> Model:
+    """Return the model of a learner that began with nothing, with the index over what it keeps."""
     numbers = [one.number for one in learner.kept()]
-    return learner.model(version, index(numbers, [words[number] for number in numbers]))
+    return learner.model(version, index(numbers, [learner.words(number) for number in numbers]))
 
 
 def index(numbers: Sequence[int], words: Sequence[tuple[str, ...]]) -> Frozen:

@@ -31,6 +31,7 @@ from core.bootstrap.stores import (
     scripts,
     settings,
     stream_limiter,
+    trials,
     usage_book,
     values,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
     from core.costs.prices import PriceBook
+    from core.crews.clock import Clock
     from core.crews.control import FlowControl
     from core.crews.crew_runner import CrewRunner
     from core.crews.definition import Registry
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from core.crews.lessons import Lessons
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.worker import Worker
+    from core.learning.retraining import Retrainer
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.events import Render
     from core.webhooks.outbox import Outbox
@@ -75,9 +78,11 @@ __all__ = [
     "redis",
     "registry",
     "replace",
+    "retrainer",
     "runner",
     "settings",
     "stream_limiter",
+    "trials",
     "usage_book",
     "values",
     "wake_listener",
@@ -175,7 +180,26 @@ def runner() -> "CrewRunner":
         prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
+        named_model=None if settings().model is None else _named_model,
     )
+
+
+def _named_model(name: str) -> "BaseLLM":
+    """Return a fresh LLM of a model that a tenant chose for a task.
+
+    The key of the settings is for its own provider; any other has its own variable.
+    """
+    from core.adapters.crewai.models import model_from, same_provider
+
+    chosen = settings()
+    is_ours = chosen.model_base_url is not None or same_provider(name, chosen.model or "")
+    return model_from(
+        name,
+        chosen.model_base_url,
+        chosen.model_api_key if is_ours else None,
+        chosen.model_timeout_seconds,
+        streams=chosen.model_streams,
+    )()
 
 
 def _model() -> "Callable[[], BaseLLM]":
@@ -207,11 +231,14 @@ def _model() -> "Callable[[], BaseLLM]":
 
 @provider
 def lessons() -> "Lessons":
-    """Return what crews learn, and are told of it."""
+    """Return what crews learn and are told; nothing where there is no key for models."""
     from core.crews.lessons import Lessons
+    from core.learning.serving_tutor import ServingTutor
     from crews.deciders import DECIDERS
 
-    return Lessons(None, DECIDERS)
+    if not settings().learning_keys:
+        return Lessons(None, DECIDERS)
+    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
 
 
 @provider
@@ -226,6 +253,20 @@ def worker() -> "Worker":
     deps = ledger(), budget_book(), runner(), timing, values(), lessons()
     steps = StepRunner(*deps, usage_book=usage_book())
     return Worker(ledger(), wake_queue(), steps, values())
+
+
+def retrainer(clock: "Clock") -> "Retrainer":
+    """Return what makes models, for as long as a clock says. Takes seconds to load.
+
+    Raises SettingsError where there is no key for models.
+    """
+    from core.crews.clock import now_ms
+    from core.learning.retraining import Retrainer
+
+    store = model_store()
+    from core.adapters.scikit_learn import indexed
+
+    return Retrainer(store, feedback_log(), indexed, clock.seconds_left, now_ms)
 
 
 @provider

@@ -54,6 +54,12 @@ class QStash:
         " it every minute",
         is_address=True,
     )
+    retrain_url: str | None = text(
+        "CREWLINE_RETRAIN_URL",
+        "the address of `functions.retrain.app`, ending in `/v1/retrain`, if a schedule of QStash calls"
+        " it every few minutes",
+        is_address=True,
+    )
 
     @property
     def signing_keys(self) -> tuple[str, ...]:

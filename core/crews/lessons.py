@@ -21,6 +21,7 @@ from core.crews.crew_runner import Lesson, StepTask
 from core.crews.definition import Definition
 from core.errors import CrewlineError, UnavailableError
 from core.flows import Flow
+from core.json_text import compact
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from core.learning.tutor import Question, Tutor
@@ -38,7 +39,8 @@ class Decision(Protocol):
     """One thing that a step decides.
 
     `about` names it in the step's output; "" is the whole output. `context` is what is known, `usual` the
-    same without what is its own: an answer to that is no lesson.
+    same without what is its own: an answer to that is no lesson. `teaches` tells whether what an agent
+    decided says anything of other flows.
     """
 
     @property
@@ -49,6 +51,8 @@ class Decision(Protocol):
     def usual(self) -> Mapping[str, Any]: ...
     @property
     def candidates(self) -> tuple[str, ...]: ...
+    @property
+    def teaches(self) -> bool: ...
 
 
 class Decider(Protocol):
@@ -80,6 +84,7 @@ class Made:
     context: Mapping[str, Any]
     candidates: tuple[str, ...]
     action: str
+    teaches: bool
 
 
 class Lessons:
@@ -100,21 +105,7 @@ class Lessons:
         if not decisions:
             return ()
         task = decider.memory(work.inputs)
-        found = await self._asked(work.tenant, task, decisions)
-        told = sorted(found, key=lambda each: -each.sure)[:MOST_LESSONS]
-        return tuple(each.lesson(decider) for each in told)
-
-    async def _asked(
-        self, tenant: str, task: str, decisions: Sequence[Decision]
-    ) -> "list[_Advice]":
-        """Return what was learnt of decisions that is more than what is usual."""
-        assert self._tutor is not None  # noqa: S101 -- before() has looked
-        own = [Question(each.context, each.candidates) for each in decisions]
-        usual = [Question(each.usual, each.candidates) for each in decisions]
-        answers = await self._tutor.advise(tenant, task, [*own, *usual])
-        pairs = zip(decisions, answers, answers[len(own) :], strict=False)
-        found = (_advice(task, each, answer, without) for each, answer, without in pairs)
-        return [each for each in found if each is not None]
+        return await lessons_of(self._tutor, work.tenant, decider, task, decisions)
 
     async def learn_outcome(self, tenant: str, flow: Flow, crew: Definition, output: Any) -> None:
         """Learn what a flow has decided that is about to succeed; the same again changes nothing.
@@ -125,7 +116,11 @@ class Lessons:
             return
         try:
             made = await self.made(flow, crew, output)
-            given = [_outcome(flow, crew.name, number, each) for number, each in enumerate(made)]
+            given = [
+                _outcome(flow, crew.name, number, each)
+                for number, each in enumerate(made)
+                if each.teaches
+            ]
             if given:
                 await self._tutor.learn(tenant, made[0].task, given)
         except UnavailableError:
@@ -142,13 +137,34 @@ class Lessons:
         actions = decider.decided(output)
         task, decisions = decider.memory(flow.inputs), await _decisions(decider, text, flow.inputs)
         return [
-            Made(task, each.about, each.context, each.candidates, actions[each.about])
+            Made(
+                task,
+                each.about,
+                each.context,
+                each.candidates,
+                actions[each.about],
+                each.teaches,
+            )
             for each in decisions
             if actions.get(each.about) in each.candidates
         ]
 
     def _decider(self, crew: Definition) -> Decider | None:
         return self._deciders.get(crew.decides) if crew.decides else None
+
+
+async def lessons_of(
+    tutor: Tutor, tenant: str, decider: Decider, task: str, decisions: Sequence[Decision]
+) -> tuple[Lesson, ...]:
+    """Return what was learnt of decisions that is likely, and more than what is usual; the surest first."""
+    own = [Question(each.context, each.candidates) for each in decisions]
+    usual = {compact(each.usual): Question(each.usual, each.candidates) for each in decisions}
+    answers = await tutor.advise(tenant, task, [*own, *usual.values()])
+    without = dict(zip(usual, answers[len(own) :], strict=True))
+    pairs = zip(decisions, answers[: len(own)], strict=True)
+    found = (_advice(task, each, answer, without[compact(each.usual)]) for each, answer in pairs)
+    told = sorted((each for each in found if each), key=lambda each: -each.sure)[:MOST_LESSONS]
+    return tuple(each.lesson(decider) for each in told)
 
 
 def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:

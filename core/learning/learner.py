@@ -100,6 +100,13 @@ class Learner:
         )
         return Recommendation(actions, not sure or sure[0] < precision, self.version)
 
+    def predict(self, context: Mapping[str, Any]) -> tuple[str | None, float]:
+        """Return the best action and how sure it is, without what speaks for it."""
+        ranked = self._ranked(self._look(context, digest(context)))
+        if not ranked:
+            return None, 0.0
+        return ranked[0][0], self._calibration.confidence(ranked[0][1])
+
     def learn(self, pattern: Pattern) -> int:
         """Take a feedback; return its number. What its source has already said counts once.
 
@@ -157,6 +164,10 @@ class Learner:
     def kept(self) -> tuple[Kept, ...]:
         """Return the patterns that are kept, in the order of their numbers."""
         return tuple(self._memory)
+
+    def words(self, number: int) -> tuple[str, ...]:
+        """Return the exact terms of a pattern that came since the model. Raises KeyError."""
+        return self._neighbours.words(number)
 
     def model(self, version: int, frozen: Frozen | None = None) -> Model:
         """Return all that was learnt; `frozen` is the index over all patterns that are kept."""

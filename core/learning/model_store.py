@@ -1,7 +1,7 @@
 """The model store: what learning keeps in the object store, one folder a task, every object sealed.
 
     learning/TASK/pointer                          what there is, and which model answers (`pointer`)
-    learning/TASK/models/VERSION                   a model; never written twice
+    learning/TASK/models/GENERATION/VERSION        a model
     learning/TASK/segments/GENERATION/NAME         feedback, a JSON object a line; never written twice
 
 An object is read whole, within its limit, and its seal is checked before anything else is done with it.
@@ -10,7 +10,7 @@ nothing, and of two who change a task at once the second is told. Methods block 
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from core import cpu
@@ -91,9 +91,9 @@ class ModelStore:
         data = self.keys.seal(label, new.to_bytes())
         return await in_thread(self.blobs().swap, tenant, _place(label), data, BINARY, etag)
 
-    async def model(self, tenant: str, task: str, version: int) -> Model:
+    async def model(self, tenant: str, task: str, version: int, generation: int = 0) -> Model:
         """Return a model. Raises UntrustedError, NotFoundError."""
-        label = Label("model", tenant, task, str(version))
+        label = Label("model", tenant, task, f"{generation}/{version}")
         sealed = await self._data(label, model_file.MAX_FILE_BYTES)
 
         def unpacked(data: bytes) -> Model:
@@ -107,18 +107,22 @@ class ModelStore:
         except (UnsealedError, DamagedModelError) as error:
             raise UntrustedError(f"{_named(label)} is refused: {error}") from error
 
-    async def save_model(self, tenant: str, task: str, model: Model) -> None:
+    async def save_model(self, tenant: str, task: str, model: Model, generation: int = 0) -> None:
         """Store a model under its version."""
-        label = Label("model", tenant, task, str(model.version))
+        label = Label("model", tenant, task, f"{generation}/{model.version}")
         data = await cpu.run(
             tenant, lambda one: self.keys.seal(label, model_file.to_bytes(one)), model
         )
         await in_thread(self.blobs().put, tenant, _place(label), data, BINARY)
 
-    async def delete_model(self, tenant: str, task: str, version: int) -> None:
-        """Remove a model."""
-        place = _place(Label("model", tenant, task, str(version)))
-        await in_thread(self.blobs().delete, tenant, place)
+    async def delete(self, tenant: str, task: str, names: Iterable[str]) -> None:
+        """Remove what a pointer has as its garbage."""
+        for name in names:
+            place = _object(task, name)
+            if name.endswith("/"):
+                await in_thread(self.blobs().delete_all, tenant, place)
+            else:
+                await in_thread(self.blobs().delete, tenant, place)
 
     async def segment(self, tenant: str, task: str, segment: Segment) -> bytes:
         """Return the lines of a segment. Raises UntrustedError, NotFoundError."""
@@ -134,16 +138,6 @@ class ModelStore:
         data = self.keys.seal(label, lines)
         await in_thread(self.blobs().put, tenant, _place(label), data, BINARY)
         return Segment(name, first, last, len(lines))
-
-    async def delete_segment(self, tenant: str, task: str, segment: Segment) -> None:
-        """Remove a segment."""
-        place = _place(Label("segment", tenant, task, segment.name))
-        await in_thread(self.blobs().delete, tenant, place)
-
-    async def delete_segments(self, tenant: str, task: str, generation: int) -> None:
-        """Remove all segments of a generation, those that no pointer names with them."""
-        prefix = _object(task, f"segments/{generation}/")
-        await in_thread(self.blobs().delete_all, tenant, prefix)
 
     async def delete_all(self, tenant: str, task: str) -> None:
         """Remove all models and segments of a task; the pointer stays."""

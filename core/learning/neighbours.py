@@ -77,6 +77,10 @@ class Neighbours:
         self._numbers.append(number)
         self._norms.append(math.sqrt(sum(self._idf(word) ** 2 for word in kept)) or 1.0)
 
+    def words(self, number: int) -> tuple[str, ...]:
+        """Return the exact terms of a recent pattern. Raises KeyError."""
+        return self._words[number]
+
     def remove(self, number: int) -> None:
         """Show a pattern no more. Its place is used again when half of all are free."""
         if self._words.pop(number, None) is None:

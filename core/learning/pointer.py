@@ -82,7 +82,9 @@ class Trial(_Row):
 class Pointer:
     """What a task has in the object store. Version 0 is of nothing learnt.
 
-    A `generation` ends when feedback is taken away: segments of an earlier one hold what was to go.
+    A `generation` ends when feedback is taken away: segments of an earlier one hold what was to go. `garbage` are
+    what the pointer before this one named last, objects or (with a slash at the end) folders: to be removed, if
+    they still are there.
     """
 
     sequence: int = 0
@@ -91,6 +93,7 @@ class Pointer:
     versions: tuple[Version, ...] = ()
     segments: tuple[Segment, ...] = ()
     trials: tuple[Trial, ...] = ()
+    garbage: tuple[str, ...] = ()
 
     @property
     def position(self) -> int:
@@ -102,13 +105,18 @@ class Pointer:
         """The number of the last feedback that is in a segment."""
         return self.segments[-1].last if self.segments else 0
 
-    def newer(self) -> tuple[Segment, ...]:
-        """Return the segments that hold feedback which the model has not learnt."""
-        return tuple(one for one in self.segments if one.last > self.position)
-
     def next(self, **changes: Any) -> "Pointer":
-        """Return the pointer after this one."""
-        return replace(self, sequence=self.sequence + 1, **changes)
+        """Return the pointer after this one, with what it names no more as its garbage."""
+        new = replace(self, sequence=self.sequence + 1, **changes)
+        garbage = self.names() - new.names()
+        if new.generation != self.generation:  # also what nobody ever named
+            garbage = {f"{kind}/{self.generation}/" for kind in ("models", "segments")}
+        return replace(new, garbage=tuple(sorted(garbage)))
+
+    def names(self) -> set[str]:
+        """Return the objects that it names."""
+        models = {f"models/{self.generation}/{one.version}" for one in self.versions}
+        return models | {f"segments/{one.name}" for one in self.segments}
 
     def to_bytes(self) -> bytes:
         """Return it as JSON."""
@@ -126,6 +134,7 @@ def from_bytes(data: bytes) -> Pointer:
             _rows(found["versions"], Version, KEPT_VERSIONS),
             _rows(found["segments"], Segment, MOST_SEGMENTS),
             _rows(found["trials"], Trial, MOST_TRIALS),
+            tuple(checks.texts(found["garbage"])),
         )
         checks.need(not pointer.version or pointer.version in {v.version for v in pointer.versions})
     except (ValueError, RecursionError) as error:

@@ -149,8 +149,7 @@ class Learners:
             pointer = served.pointer if found is None else found.pointer
             newest = await self._require_newest(tenant, task, served, pointer)
             if found is not None:
-                if anew or self._is_other(served, newest):
-                    await self._load(tenant, task, served, newest)
+                await self._load(tenant, task, served, newest, anew=anew)
                 served.pointer, served.etag = newest, found.etag
             served.degraded = ""
         except FAULTS as error:
@@ -166,13 +165,10 @@ class Learners:
                     await self._load(tenant, task, served, replace(newest, version=earlier.version))
                     return
 
-    def _is_other(self, served: Served, found: Pointer) -> bool:
-        """Tell whether a model is named that the learner does not come from, or feedback it lacks."""
-        return (
-            found.version != served.learner.version
-            or found.generation != served.pointer.generation
-            or found.stored > served.position
-        )
+    def _is_other_model(self, served: Served, found: Pointer) -> bool:
+        """Tell whether a model is named that the learner does not come from."""
+        other_feedback = found.generation != served.pointer.generation
+        return found.version != served.learner.version or other_feedback
 
     async def _require_newest(
         self, tenant: str, task: str, served: Served, found: Pointer
@@ -182,16 +178,25 @@ class Learners:
         require_newest(found, floor)
         return found
 
-    async def _load(self, tenant: str, task: str, served: Served, found: Pointer) -> None:
-        """Put a learner of the pointer's model in place, and of the segments after it."""
-        model = await self._store.model(tenant, task, found.version) if found.version else None
-        learner = await cpu.run(tenant, Learner, model)
-        for segment in found.newer():
+    async def _load(
+        self, tenant: str, task: str, served: Served, found: Pointer, *, anew: bool = True
+    ) -> None:
+        """Put a learner of the pointer's model in place, unless it is there, and have it learn newer segments."""
+        learner, position = served.learner, served.position
+        if anew or self._is_other_model(served, found):
+            position = found.position
+            learner = await self._learner(tenant, task, found)
+        for segment in (one for one in found.segments if one.last > position):
             entries = await self._segment(tenant, task, segment)
-            new = [one for one in entries if one.number > found.position]
+            new = [one for one in entries if one.number > position]
             await cpu.run(tenant, lambda some, to=learner: learn(to, some), new)
-        served.learner = learner
-        served.position = max(found.position, found.stored)
+        served.learner, served.position = learner, max(position, found.stored)
+
+    async def _learner(self, tenant: str, task: str, found: Pointer) -> Learner:
+        if not found.version:
+            return Learner()
+        model = await self._store.model(tenant, task, found.version, found.generation)
+        return await cpu.run(tenant, Learner, model)
 
     async def _segment(self, tenant: str, task: str, segment: Segment) -> Iterable[Entry]:
         data = await self._store.segment(tenant, task, segment)

@@ -17,17 +17,22 @@ from crews.import_mapping.evidence import Column, column
 from crews.import_mapping.lessons import Lesson, line, spelled
 
 MEMORY = "import_mapping"
+OTHERS = "(others)"  # proposed of a column that says again what others say
 NOTHING = "(none)"  # the action of a column that feeds no field
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDecision:
-    """Which of `candidates` a column feeds. `usual` is its context without what is its own."""
+    """Which of `candidates` a column feeds. `usual` is its context without what is its own.
+
+    A column that others make needless says nothing of its name: unless a person does, it `teaches` nothing.
+    """
 
     about: str
     context: Mapping[str, Any]
     usual: Mapping[str, Any]
     candidates: tuple[str, ...]
+    teaches: bool = True
 
 
 def memory(inputs: Mapping[str, Any]) -> str:
@@ -47,19 +52,24 @@ def decisions(text: str, inputs: Mapping[str, Any]) -> Sequence[ColumnDecision]:
 
 def of_columns(columns: Sequence[Column], target: Mapping[str, Any]) -> Sequence[ColumnDecision]:
     """Return a decision for each column; none for what takes too long to look at."""
-    from crews.import_mapping.matching import propose  # noqa: PLC0415 -- it loads scipy
+    from crews.import_mapping.matching import proposal  # noqa: PLC0415 -- it loads scipy
 
     try:
-        proposed = propose(columns, target)
+        found = proposal(columns, target)
     except TooMuchWork:
         return ()
     candidates = (*target["properties"], NOTHING)
-    return [_decision(entry["column"], entry["field"], candidates) for entry in proposed]
+    return [
+        _decision(entry["column"], entry["field"], candidates, entry["column"] in found.aside)
+        for entry in found.entries
+    ]
 
 
-def _decision(name: str, field: str | None, candidates: tuple[str, ...]) -> ColumnDecision:
-    known = {"column": spelled(name), "proposed": field or NOTHING}
-    return ColumnDecision(name, known, known | {"column": ""}, candidates)
+def _decision(
+    name: str, field: str | None, candidates: tuple[str, ...], aside: bool
+) -> ColumnDecision:
+    known = {"column": spelled(name), "proposed": OTHERS if aside else field or NOTHING}
+    return ColumnDecision(name, known, known | {"column": ""}, candidates, teaches=not aside)
 
 
 def lesson(decision: ColumnDecision, action: str, sure: float, usual: float, name: str) -> str:

@@ -18,28 +18,24 @@ from scipy.optimize import linear_sum_assignment
 
 from crews.import_mapping import lessons as taught
 from crews.import_mapping.cpu_limit import cpu_limit
-from crews.import_mapping.evidence import Column, Fit, broken, fit, obstacle
+from crews.import_mapping.evidence import Column, Fit, broken, fit
 from crews.import_mapping.lessons import Lesson
 from crews.import_mapping.relations import composites, repeats, twins
 from crews.import_mapping.target import Field, fields
+from crews.import_mapping.verdicts import ACCEPTED, COMPOSED, LEARNED, Mapped, Verdicts, best_of
 
 CPU_SECONDS = 20.0  # a file of 500 columns takes 5
-ACCEPTED = 0.5
-LEARNED = 0.97
-COMPOSED = 0.9
 EXPLAINED = 0.6
 
 Fits = dict[str, list[Fit]]
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """The verdict on one column; `field` is None where it maps to nothing."""
+class Proposal:
+    """A mapping; `aside` are the columns that feed nothing since others say what they say."""
 
-    column: str
-    field: str | None
-    confidence: float
-    reason: str
+    entries: list[dict[str, Any]]
+    aside: frozenset[str]
 
 
 def propose(
@@ -49,13 +45,18 @@ def propose(
 
     Raises TooMuchWork.
     """
+    return proposal(columns, target, lessons).entries
+
+
+def proposal(
+    columns: Sequence[Column], target: Mapping[str, Any], lessons: Iterable[str] = ()
+) -> Proposal:
+    """Return what `propose` does, and what of it is so because of other columns."""
     with cpu_limit(CPU_SECONDS):
         return _propose(columns, fields(target), lessons)
 
 
-def _propose(
-    columns: Sequence[Column], wanted: Sequence[Field], lines: Iterable[str]
-) -> list[dict[str, Any]]:
+def _propose(columns: Sequence[Column], wanted: Sequence[Field], lines: Iterable[str]) -> Proposal:
     lessons = _lessons(columns, wanted, lines)
     ruled = _ruled(lessons)
     fits = {
@@ -67,8 +68,9 @@ def _propose(
     reasons = _untangle(columns, wanted, fits)
     chosen = _assign(fits, {mapped.field for mapped in ruled.values()}, wanted)
     _drop_spare_parts(columns, chosen, reasons)
-    verdicts = _Verdicts(chosen, reasons, wanted, lessons)
-    return [asdict(ruled.get(column.name) or verdicts.on(column)) for column in columns]
+    verdicts = Verdicts(chosen, reasons, wanted, lessons, columns)
+    entries = [asdict(ruled.get(column.name) or verdicts.on(column)) for column in columns]
+    return Proposal(entries, frozenset(reasons))
 
 
 def review(
@@ -151,7 +153,7 @@ def _settle(
     reasons: dict[str, str],
 ) -> None:
     said = ", ".join(part.name for part in parts)
-    best = {part.name: _best(fits[part.name]) for part in parts}
+    best = {part.name: best_of(fits[part.name]) for part in parts}
     served = {option.field for option in best.values() if option}
     whole = next((f for f in wanted if {f.name} == served and f.parts), None)
     named = whole and any(option.field == whole.name for option in fits[column.name])
@@ -164,10 +166,6 @@ def _settle(
         fits[column.name] = []
         reasons[column.name] = f"it repeats {said}"
         _explain(column, [part for part in parts if part.name not in reasons], wanted, fits)
-
-
-def _best(options: Sequence[Fit]) -> Fit | None:
-    return max(options, key=lambda option: option.score, default=None)
 
 
 def _explain(column: Column, parts: Sequence[Column], wanted: Sequence[Field], fits: Fits) -> None:
@@ -188,7 +186,7 @@ def _assign(fits: Fits, taken: set[str | None], wanted: Sequence[Field]) -> dict
     A matrix of columns and fields holds what a whole gains over the column's best part.
     """
     free = [field.name for field in wanted if field.name not in taken]
-    parts = {name: _best([o for o in fits[name] if o.role == "part"]) for name in fits}
+    parts = {name: best_of([o for o in fits[name] if o.role == "part"]) for name in fits}
     wholes = {(n, o.field): o for n in fits for o in fits[n] if o.role == "whole"}
     gains = [[_gain(wholes.get((name, field)), parts[name]) for field in free] for name in fits]
     chosen = {name: part for name, part in parts.items() if part}
@@ -226,45 +224,6 @@ def _spare(column: Column, beside: Mapping[Column, Fit]) -> str | None:
         return "it is empty, as all parts are"
     said = next((other.name for other in beside if repeats(column, other)), None)
     return f"{said} says it already" if said else None
-
-
-@dataclass(frozen=True)
-class _Verdicts:
-    """What became of each column, and why."""
-
-    chosen: Mapping[str, Fit]
-    reasons: Mapping[str, str]
-    wanted: Sequence[Field]
-    lessons: Mapping[str, Lesson]
-
-    def on(self, column: Column) -> Mapped:
-        option = self.chosen.get(column.name)
-        if option:
-            sure = round(min(option.score, LEARNED), 2)
-            return Mapped(column.name, option.field, sure, option.reason)
-        if column.name in self.reasons:
-            return Mapped(column.name, None, COMPOSED, self.reasons[column.name])
-        rival = _best([option for field in self.wanted if (option := fit(column, field))])
-        lesson = self.lessons.get(column.name)
-        if rival and lesson and lesson.moved(rival.score, rival.field) < ACCEPTED <= rival.score:
-            return Mapped(column.name, None, round(lesson.sure, 2), lesson.told())
-        return self._without(column, rival)
-
-    def _without(self, column: Column, rival: Fit | None) -> Mapped:
-        """Return the verdict on a column that no field takes."""
-        doubt = min(rival.score, LEARNED) if rival else 0.0
-        if doubt < ACCEPTED and (found := obstacle(column, self.wanted)):
-            return Mapped(column.name, None, round(1 - found[1] / 2, 2), found[0])
-        reason = "no field fits it well"
-        if rival and doubt >= ACCEPTED:
-            reason = f"another column fits better{self._lesson_of(rival.field)}"
-        return Mapped(column.name, None, round(min(1 - doubt, LEARNED), 2), reason)
-
-    def _lesson_of(self, field: str) -> str:
-        """Name the lesson that gave a field to another column, if one did."""
-        taking = (name for name, option in self.chosen.items() if option.field == field)
-        told = (self.lessons[name].told() for name in taking if name in self.lessons)
-        return "".join(f", as {each}" for each in told)
 
 
 def _checked(column: Column, entry: Mapping[str, Any] | None, wanted: Sequence[Field]) -> Mapped:

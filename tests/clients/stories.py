@@ -10,6 +10,7 @@ from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
+from tests.fixtures_api import Api
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 60_000
@@ -78,3 +79,7 @@ async def read(client: AsyncCrewline, flow: str = "f1", cursor: str | None = Non
         cursors.append(reading.cursor or "")
         told.append(event)
     return Reading(cursors, told, reading.state)
+
+
+def token(api: Api, flows: Flows) -> str:
+    return api.auth(flows.tenant)["authorization"].removeprefix("Bearer ")

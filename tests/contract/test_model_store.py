@@ -132,7 +132,7 @@ async def test_a_segment_is_read_as_it_was_stored(blobs: BlobStore):
     entries = [Entry(n, Feedback(f"f{n}", {"a": f"\u2028 é\n{n}"}, "x", "ana")) for n in (7, 9)]
     segment = await store.save_segment("t", TASK, lines(entries), generation=0, first=7, last=9)
     assert list(entries_of(await store.segment("t", TASK, segment))) == entries
-    await store.delete_segments("t", TASK, 0)
+    await store.delete("t", TASK, [f"segments/{segment.name}"])
     with pytest.raises(NotFoundError):
         await store.segment("t", TASK, segment)
 
@@ -145,7 +145,7 @@ async def test_both_live_keys_open_and_an_old_one_does_not(blobs: BlobStore, mod
         await ModelStore(lambda: blobs, KEYS).model("t", TASK, 3)
 
 
-PLACE = f"learning/{TASK}/models/3"
+PLACE = f"learning/{TASK}/models/0/3"
 
 
 def read(blobs: BlobStore, tenant: str = "t", place: str = PLACE) -> bytes:
@@ -168,7 +168,7 @@ def bomb(size: int) -> bytes:
     return b"\x80\x05\x96" + size.to_bytes(8, "little")
 
 
-MODEL_LABEL = Label("model", "t", TASK, "3")
+MODEL_LABEL = Label("model", "t", TASK, "0/3")
 SPOILT: dict[str, tuple[Callable[[bytes, Path], bytes], str]] = {
     "truncated": (lambda data, _: data[: len(data) // 2], "does not fit"),
     "tampered": (lambda data, _: data[:-5] + b"\0" * 5, "does not fit"),
@@ -176,7 +176,7 @@ SPOILT: dict[str, tuple[Callable[[bytes, Path], bytes], str]] = {
     "unsigned": (lambda data, _: data.partition(b"\n")[2], "no seal"),
     "of a key that is not live": (lambda _, _p: SealKeys({"old": OLD}).seal(MODEL_LABEL, b"x"), "not live"),
     "of a key of the same name": (lambda _, _p: SealKeys({"new": THEIRS}).seal(MODEL_LABEL, b"x"), "does not fit"),
-    "of another version": (lambda _, _p: KEYS.seal(replace(MODEL_LABEL, name="2"), b"x"), "does not fit"),
+    "of another version": (lambda _, _p: KEYS.seal(replace(MODEL_LABEL, name="0/2"), b"x"), "does not fit"),
     "a pointer": (lambda _, _p: KEYS.seal(replace(MODEL_LABEL, kind="pointer"), b"x"), "does not fit"),
     "unsigned os.system": (lambda _, p: pickle.dumps(_Runs(p)), "no seal"),
     "signed os.system": (lambda _, p: KEYS.seal(MODEL_LABEL, pickle.dumps(_Runs(p))), "names what no data needs"),
@@ -203,7 +203,7 @@ async def test_a_model_of_another_tenant_or_task_is_refused(blobs: BlobStore, mo
     store = ModelStore(lambda: blobs, KEYS)
     await store.save_model("u", TASK, model)
     blobs.put("t", PLACE, read(blobs, "u"), "")
-    blobs.put("u", "learning/other/models/3", read(blobs, "u"), "")
+    blobs.put("u", "learning/other/models/0/3", read(blobs, "u"), "")
     for tenant, task in (("t", TASK), ("u", "other")):
         with pytest.raises(UntrustedError, match="does not fit"):
             await store.model(tenant, task, 3)
@@ -213,7 +213,7 @@ async def test_a_model_that_is_stored_under_another_number_is_refused(model: Mod
     blobs = MemoryBlobs()
     store = ModelStore(lambda: blobs, KEYS)
     await store.save_model("t", TASK, replace(model, version=4))
-    data = read(blobs, place=f"learning/{TASK}/models/4").partition(b"\n")[2]
+    data = read(blobs, place=f"learning/{TASK}/models/0/4").partition(b"\n")[2]
     blobs.put("t", PLACE, KEYS.seal(MODEL_LABEL, data), "")
     with pytest.raises(UntrustedError, match="says that it is 4"):
         await store.model("t", TASK, 3)
@@ -269,7 +269,7 @@ async def test_a_process_that_begins_with_a_refused_model_takes_the_one_before_i
     put_pointer(blobs, at(3, 4, 1, 2))
     blobs.put("t", PLACE, b"x", "")
     action, version, degraded = await answer(Learners(store, MemoryFeedbackLog(), clock))
-    assert (action, version, degraded) == ("pay", 2, "model 3 is refused: it has no seal")
+    assert (action, version, degraded) == ("pay", 2, "model 0/3 is refused: it has no seal")
 
 
 async def test_a_roll_back_is_one_pointer_of_a_higher_sequence(

@@ -11,14 +11,16 @@ import jwt
 import pytest
 
 from core import bootstrap
-from core.adapters.memory import MemoryFlows
+from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog, MemoryFlows
 from core.adapters.qstash import QStashVerifier, QStashWakeQueue
 from core.config import Settings, SettingsError
 from core.crews.crew_runner import Session, StepTask
 from core.crews.timing import Timing
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
-from functions import crew_worker, sweep
+from core.learning.model_store import ModelStore
+from core.learning.seals import SealKeys
+from functions import crew_worker, retrain, sweep
 from tests.contract.qstash_parts import (
     CREW,
     CURRENT,
@@ -54,6 +56,21 @@ async def test_a_schedule_of_qstash_sweeps(qstash: Stub, deployment: Deployment)
         for forged in (None, signature(b""), signature(b"x", sub=SWEEP_URL)):
             assert (await knock(b"", forged, sweep.app, SWEEP_URL)).status_code == 401
     assert (await knock(b"", signed, sweep.app, SWEEP_URL)).status_code == 404  # not set up
+
+
+@pytest.mark.usefixtures("deployment")
+async def test_a_schedule_of_qstash_retrains():
+    url = "http://worker.test/v1/retrain"
+    signed = signature(b"", sub=url)
+    settings = Settings.from_environ(ENVIRON | {"CREWLINE_RETRAIN_URL": url})
+    blobs, log = MemoryBlobs(), MemoryFeedbackLog(lambda: 0)
+    store = ModelStore(lambda: blobs, SealKeys({"k": "s3cr-t0k" * 4}))
+    with bootstrap.replace(settings=settings, feedback_log=log, model_store=store):
+        answer = await knock(b"", signed, retrain.app, url)
+        assert (answer.status_code, answer.json()) == (200, {})
+        for forged in (None, signature(b""), signature(b"x", sub=url)):
+            assert (await knock(b"", forged, retrain.app, url)).status_code == 401
+    assert (await knock(b"", signed, retrain.app, url)).status_code == 404  # not set up
 
 
 @pytest.mark.parametrize("key", [CURRENT, NEXT])

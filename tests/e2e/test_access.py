@@ -8,14 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends
-from starlette.responses import Response
-from starlette.routing import Mount, Route
 from starlette.types import Message
 
 from core.identity import SCOPES
 from functions import flow_status
-from functions._http import apps, auth
+from functions._http import auth
 from infra import api
 from tests.e2e.apps import App, begin, end
 
@@ -131,6 +128,7 @@ def test_the_ways_in_are_those_we_know_of():
 def test_all_functions_but_those_that_queues_and_schedules_call_have_ways_in():
     assert [f.__name__ for f in FUNCTIONS if not ways(f)] == [
         "functions.crew_worker",
+        "functions.retrain",
         "functions.sweep",
     ]
 
@@ -255,37 +253,6 @@ async def test_on_one_port_a_wrong_method_is_told_all_the_right_ones(
         answer = await client.request(method, path)
     assert answer.status_code == 405
     assert answer.headers.get_list("allow") == [allowed]
-
-
-async def plain() -> Response:
-    return Response()
-
-
-def test_an_app_with_a_route_that_names_no_scope_is_not_built():
-    unguarded: Any = Route("/v1/flows", plain)
-    with pytest.raises(TypeError, match="no scope"):
-        apps.starlette([*flow_status.routes, unguarded])
-    hidden: Any = Mount("/v1", routes=[unguarded])
-    with pytest.raises(TypeError, match="no scope"):
-        apps.starlette([hidden])
-
-
-def test_nor_is_one_of_fastapi():
-    router = APIRouter()
-    router.add_api_route("/v1/crews", plain, dependencies=[Depends(auth.scope("crews:read"))])
-    apps.fastapi(router)
-    router.add_api_route("/v1/more", plain)
-    with pytest.raises(TypeError, match="no scope"):
-        apps.fastapi(router)
-    outer = APIRouter()
-    outer.include_router(router)
-    with pytest.raises(TypeError, match="no scope"):
-        apps.fastapi(outer)
-
-
-def test_a_scope_that_no_token_can_have_is_refused():
-    with pytest.raises(ValueError, match="no such scope"):
-        auth.scope("flows:reed")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from tests.contract import test_budget_book as book
 from tests.contract import test_delete as deletion
+from tests.contract import test_ledger_claims as claims
 from tests.contract import test_ledger_due as due
+from tests.contract import test_ledger_given_back as given_back
 from tests.contract import test_ledger_steps as steps
 from tests.contract import test_ledger_time as times
 from tests.contract import test_outbox as post
@@ -45,22 +47,22 @@ MUTANTS = [
     ),
     Mutant(
         "claim", "claimed before",
-        ledger.test_a_claim_whose_reply_was_lost_is_granted_again_as_it_was, any_order=False,
+        claims.test_a_claim_whose_reply_was_lost_is_granted_again_as_it_was, any_order=False,
     ),
     Mutant(
         "claim", "the owner's nonce",
-        ledger.test_of_twenty_workers_racing_for_a_step_exactly_one_gets_it,
+        claims.test_of_twenty_workers_racing_for_a_step_exactly_one_gets_it,
     ),
     Mutant(
-        "claim", "fence", ledger.test_a_worker_that_read_the_step_before_it_moved_on_is_fenced
+        "claim", "fence", claims.test_a_worker_that_read_the_step_before_it_moved_on_is_fenced
     ),
-    Mutant("claim", "done", ledger.test_a_committed_step_is_never_claimed_again),
+    Mutant("claim", "done", claims.test_a_committed_step_is_never_claimed_again),
     Mutant("claim", "the end is final", ledger.test_the_end_is_final_and_comes_once),
     Mutant("claim", "a flow that waits", times.test_no_step_of_a_flow_that_waits_is_begun),
     Mutant(
         "claim", "deadline", times.test_nothing_is_begun_told_or_put_off_when_the_time_is_over
     ),
-    Mutant("claim", "busy", ledger.test_a_held_step_is_busy_for_as_long_as_its_lease),
+    Mutant("claim", "busy", claims.test_a_held_step_is_busy_for_as_long_as_its_lease),
     Mutant("claim", "lost calls", book.test_calls_of_a_step_that_is_begun_again_are_lost),
     Mutant(
         "claim", "calls of the attempt before", book.test_a_new_attempt_counts_its_calls_from_one
@@ -85,25 +87,25 @@ MUTANTS = [
     ),
     Mutant(
         "flow", "earlier than the index knows",
-        due.test_a_released_step_is_pending_at_once_and_costs_no_attempt, any_order=False,
+        given_back.test_a_released_step_is_pending_at_once_and_costs_no_attempt, any_order=False,
     ),
     *in_each_write(
         "fence",
-        ledger.test_after_the_lease_the_next_worker_gets_the_next_epoch,
-        due.test_a_late_release_gives_back_nothing,
-        ledger.test_a_result_of_a_worker_that_was_succeeded_is_refused,
+        claims.test_after_the_lease_the_next_worker_gets_the_next_epoch,
+        given_back.test_a_late_release_gives_back_nothing,
+        claims.test_a_result_of_a_worker_that_was_succeeded_is_refused,
         instead="  if not step then",
     ),
     *in_each_write(
         "once",
         ledger.test_a_write_sent_again_changes_nothing_and_returns_the_same_number,
-        due.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
+        given_back.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
         ledger.test_a_commit_whose_reply_was_lost_changes_nothing_when_sent_again,
     ),
     *in_each_write(
         "done, or ended with its flow",
-        ledger.test_a_committed_step_is_never_claimed_again,
-        due.test_a_late_release_gives_back_nothing,
+        claims.test_a_committed_step_is_never_claimed_again,
+        given_back.test_a_late_release_gives_back_nothing,
         ledger.test_a_result_is_never_replaced,
     ),
     Mutant(
@@ -115,7 +117,7 @@ MUTANTS = [
     ),
     Mutant(
         "release", "no attempt is counted",
-        due.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
+        given_back.test_a_released_step_is_pending_at_once_and_costs_no_attempt,
     ),
     Mutant(
         "release", "put off, not stopped", steps.test_a_step_counts_how_often_it_was_put_off_not_stopped,
@@ -160,7 +162,7 @@ MUTANTS = [
     ),
     Mutant(
         "record_failure", "once and not after the end",
-        due.test_failures_of_a_flow_that_has_ended_are_not_counted, any_order=False,
+        given_back.test_failures_of_a_flow_that_has_ended_are_not_counted, any_order=False,
         instead="if true then",
     ),
     Mutant(

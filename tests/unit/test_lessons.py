@@ -29,6 +29,7 @@ class Turn:
     about: str = ""
     candidates: tuple[str, ...] = CANDIDATES
     place: str = "the old bridge"
+    teaches: bool = True
 
     @property
     def context(self) -> Mapping[str, Any]:

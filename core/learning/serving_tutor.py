@@ -1,0 +1,44 @@
+"""Tutor over the learners of this process and the log of feedback: one command of Redis each."""
+
+from collections.abc import Sequence
+
+from core import cpu
+from core.learning.feedback import Feedback, FeedbackLog
+from core.learning.learner import Learner, Recommendation
+from core.learning.serving import Learners
+from core.learning.tutor import Question
+
+UNKNOWN = Recommendation((), abstain=True, version=0)
+
+
+class ServingTutor:
+    """Answers from the same learners as the API, so what is said there is told here."""
+
+    def __init__(self, learners: Learners, log: FeedbackLog) -> None:
+        self._learners, self._log = learners, log
+
+    async def advise(
+        self, tenant: str, task: str, questions: Sequence[Question]
+    ) -> list[Recommendation]:
+        """Answer all questions from one look at what is new."""
+
+        def answer(learner: Learner) -> list[Recommendation]:
+            found = [
+                learner.recommend(each.context, each.candidates, most=len(each.candidates))
+                for each in questions
+            ]
+            best = (one for each in found for one in each.actions[:1])
+            learner.use([number for one in best for number in one.patterns])
+            return found
+
+        async with self._learners.lock(tenant, task):
+            served = await self._learners.current(tenant, task)
+            if not (served.position or served.learner.version):
+                return [UNKNOWN for _ in questions]
+            return await cpu.run(tenant, answer, served.learner)
+
+    async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
+        """Append feedback, which every process reads before its next answer."""
+        for each in given:
+            each.check()
+        await self._log.add(tenant, task, given)

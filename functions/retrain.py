@@ -1,0 +1,86 @@
+"""Woken by a schedule: makes models of new feedback, tries each, and publishes what is not worse.
+
+`handler` is AWS Lambda's entry, with 3 GB and ten minutes; `app` is that of QStash's schedules, POST
+/v1/retrain, signed by it; `python -m infra.retrain` does it once, on any machine. A task is retrained
+when its feedback has waited for a minute.
+"""
+
+import logging
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from core import bootstrap, logs
+from core.config import SettingsError
+from core.crews.clock import Clock, NoLimit
+from core.errors import UnavailableError
+from core.learning.feedback import FeedbackLog
+from core.learning.retraining import Retrainer
+from functions._http import apps
+from functions._process import clocks, event_loop, request_log
+from functions._worker import wakeups
+
+log = logging.getLogger(__name__)
+
+LEASE_MS = 15 * 60_000  # longer than any host lets a retraining run
+DELAY_MS = 60_000  # for more feedback to come
+LEAST_SECONDS = 30.0  # with less time left no task is begun
+
+
+async def retrain(feedback: FeedbackLog, retrainer: Retrainer, clock: Clock) -> dict[str, int]:
+    """Retrain each task that has something to learn, while there is time; return what came of it.
+
+    A task that fails is tried again when its lease is over, and holds up no other.
+    """
+    outcomes = dict[str, int]()
+    while clock.seconds_left() > LEAST_SECONDS:
+        found = await feedback.lease(LEASE_MS, DELAY_MS)
+        if found is None:
+            break
+        outcome = await _outcome(retrainer, *found)
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    return outcomes
+
+
+async def _outcome(retrainer: Retrainer, tenant: str, task: str) -> str:
+    with logs.context(tenant=tenant):
+        try:
+            outcome = await retrainer.retrain(tenant, task)
+        except (UnavailableError, SettingsError) as error:
+            log.error("a task was not retrained", extra={"task": task, "why": str(error)})  # noqa: TRY400 -- said in full
+            return "failed"
+        except Exception:
+            log.exception("a retraining failed unexpectedly", extra={"task": task})
+            return "failed"
+        log.info("retrained", extra={"task": task, "outcome": outcome})
+        return outcome
+
+
+def handler(event: Any, context: Any) -> dict[str, int]:
+    """AWS Lambda's entry, by schedule."""
+    del event
+    request_log.configure()
+    with logs.context(request_id=request_log.invocation_id(context)):
+        return event_loop.run(_retrain(clocks.LambdaClock(context)))
+
+
+async def _on_schedule(request: Request) -> Response:
+    """Retrain, if QStash's schedule asks for it."""
+    settings = bootstrap.settings()
+    await wakeups.read_signed(request, settings.qstash and settings.qstash.retrain_url)
+    return JSONResponse(await _retrain(clocks.DeadlineClock(settings.worker_seconds)))
+
+
+async def _retrain(clock: Clock) -> dict[str, int]:
+    await bootstrap.partition_check().require()
+    return await retrain(bootstrap.feedback_log(), bootstrap.retrainer(clock), clock)
+
+
+async def retrain_now() -> dict[str, int]:
+    """Retrain all that has something to learn, however long it takes."""
+    return await _retrain(NoLimit())
+
+
+app = apps.unguarded([Route("/v1/retrain", _on_schedule, methods=["POST"])])
