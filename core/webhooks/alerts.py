@@ -31,25 +31,25 @@ class AlertEntry(OutboxEntry):
         try:
             await self._post_to(url, body, _name(self.delivery.flow))
         except SlowHostError:
-            await self._give_back(self.delivery, self.parts.policy.put_off_ms())
+            await self._give_back(self.delivery, self.parts.times.put_off_ms())
         except (UndeliveredError, InvalidInputError) as error:
             await self._failed(error)
         else:
             await self._leave()
 
     async def _failed(self, error: Exception) -> None:
-        policy, failures = self.parts.policy, self.delivery.failures + 1
-        if failures >= policy.tries:
+        times, failures = self.parts.times, self.delivery.failures + 1
+        if failures >= times.tries:
             log.warning("an alert of a budget is given up: %s", error)
             return await self._leave()
         log.info("an alert of a budget is sent again: %s", error)
         delivery = replace(self.delivery, failures=failures)
-        return await self._give_back(delivery, policy.delay_ms(failures))
+        return await self._give_back(delivery, times.delay_ms(failures))
 
     async def _address(self, name: str) -> str | None:
         if self.parts.budgets is None:
             return None
-        told = await self.parts.budgets.all(self.tenant)
+        told = await self.parts.budgets.all(self.tenant, name)
         return next((budget.webhook for budget in told.budgets if budget.id == name), None)
 
 

@@ -9,9 +9,9 @@ from core.adapters.http_webhooks import HttpWebhookSender
 from core.costs.budget import Budget, Scope, Window
 from core.crews.ledger import Claim
 from core.flows import Status
+from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
-from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -22,7 +22,7 @@ from tests.contract.test_usage_book import call as reported
 from tests.fixtures_ports import Flows
 from tests.webhook_parts import OK, OOPS, SECRET, Receiver, receiving
 
-SOON = RetryPolicy(delays=(0.01,) * 2, lease=5.0)
+SOON = DispatchTimes(delays=(0.01,) * 2, lease=5.0)
 
 
 def dispatcher(flows: Flows, *receivers: Receiver) -> WebhookDispatcher:
