@@ -1,9 +1,10 @@
 """Thumbs: what somebody says of a flow's result becomes feedback on actions in contexts.
 
-Of a mapping, as `import_mapping` makes one, each column is a decision of the task `CREW-columns`: which
-field it feeds, `(none)` for none, where the context is its name and those beside it. A thumb for the whole
-flow says the same of each column when it is up. Of any other result, and of a whole mapping that was bad,
-it is one decision of the task `CREW-results`: whether people like what the crew makes of such inputs.
+A crew that says what it `decides` learns that (decided.py). Of a mapping by any other crew each column is a
+decision of the task `CREW-columns`: which field it feeds, `(none)` for none, where the context is its name
+and those beside it. A thumb for the whole flow says the same of each column when it is up. Of any other
+result, and of a whole mapping that was bad, it is one decision of the task `CREW-results`: whether people
+like what the crew makes of such inputs.
 """
 
 import uuid
@@ -16,6 +17,7 @@ from core.flows import Status
 from core.flows.state import Flow
 from core.identity import Principal
 from core.learning.feedback import Feedback
+from functions._learning import decided
 
 if TYPE_CHECKING:
     from functions._learning.feedback import ThumbBody
@@ -31,6 +33,10 @@ async def feedback(who: Principal, asked: "ThumbBody", now_ms: int) -> list[Give
     if state.head.status is not Status.SUCCEEDED:
         raise NothingThereError(f"the flow is {state.head.status} and has no result to speak of")
     output = await bootstrap.values().load(who.tenant, state.output)
+    made = await decided.decisions(who.tenant, state, output)
+    if made:
+        given_of = decided.feedback(who, asked, made, _new_id())
+        return [(task, _dated(one, now_ms)) for task, one in given_of]
     fields = mapping(output)
     if asked.column is not None:
         given = [_of_column(who, asked, fields, asked.column, asked.id)]
