@@ -3,6 +3,8 @@
 GET /v1/costs/savings -- what could be changed so that the same calls cost less.
 POST /v1/usage -- counts model calls that were made elsewhere, each once by its id.
 GET, PUT, DELETE /v1/budgets -- what may be spent, on what and in what time.
+POST, GET, DELETE /v1/costs/savings/{id}/trial -- tries a cheaper model at a task.
+GET, PUT, DELETE /v1/costs/models -- which model does a task, where that is not the deployment's.
 GET, PUT, DELETE /v1/prices -- what a model costs the tenant, where that is not the list's price.
 
 The answer is JSON, or with `Accept: text/csv` or `?format=csv` a table, or with `?format=focus` a FOCUS
@@ -19,7 +21,7 @@ from core.costs.report import FLOW, Query, read_query
 from core.crews import clock
 from core.errors import InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
-from functions._costs import answers, budgets, flows, prices, reports, savings, usage
+from functions._costs import answers, budgets, flows, prices, reports, savings, trials, usage
 from functions._http import accept, apps, auth
 
 FORMATS = ("json", "csv", "focus")
@@ -71,6 +73,7 @@ def _headers(query: Query, form: str, following: str | None) -> dict[str, str]:
     }
 
 
+TRIAL, MODEL = "/v1/costs/savings/{saving}/trial", "/v1/costs/models/{crew}/{task}"
 _may_set = auth.scope(BUDGETS_WRITE)
 routes = [
     auth.GuardedRoute("/v1/costs", cost_report, auth.scope(COSTS_READ)),
@@ -81,6 +84,13 @@ routes = [
     auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_state, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_put, _may_set, "PUT"),
     auth.GuardedRoute("/v1/budgets/{budget}", budgets.budget_delete, _may_set, "DELETE"),
+    auth.GuardedRoute("/v1/costs/trials", trials.trial_list, auth.scope(COSTS_READ)),
+    auth.GuardedRoute(TRIAL, trials.trial_state, auth.scope(COSTS_READ)),
+    auth.GuardedRoute(TRIAL, trials.trial_start, _may_set, "POST"),
+    auth.GuardedRoute(TRIAL, trials.trial_stop, _may_set, "DELETE"),
+    auth.GuardedRoute("/v1/costs/models", trials.model_list, auth.scope(COSTS_READ)),
+    auth.GuardedRoute(MODEL, trials.model_put, _may_set, "PUT"),
+    auth.GuardedRoute(MODEL, trials.model_delete, _may_set, "DELETE"),
     auth.GuardedRoute("/v1/prices", prices.price_list, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/prices/{model:path}", prices.price_state, auth.scope(COSTS_READ)),
     auth.GuardedRoute("/v1/prices/{model:path}", prices.price_put, _may_set, "PUT"),

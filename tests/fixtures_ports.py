@@ -15,6 +15,7 @@ from core.adapters.memory import (
     MemoryFeedbackLog,
     MemoryFlows,
     MemoryOutbox,
+    MemoryTrials,
     MemoryUsageBook,
 )
 from core.adapters.upstash import calls
@@ -28,11 +29,13 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
+from core.adapters.upstash.trials import UpstashTrials
 from core.adapters.upstash.usage import UpstashUsageBook
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.costs.recording import UsageBook
 from core.crews.budgets import BudgetBook, Budgets
 from core.crews.ledger import Launch, RunLedger
+from core.crews.trials import Trials
 from core.crews.wakeups import WakeQueue
 from core.flows import Batch, FlowLog, Step
 from core.learning.feedback import FeedbackLog
@@ -56,6 +59,7 @@ class Flows:
     outbox: Outbox
     limits: Budgets
     usage: UsageBook
+    trials: Trials
     feedback: FeedbackLog
     keys: Keyspace = DEFAULT_KEYS
 
@@ -77,10 +81,8 @@ def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     memory = memory or MemoryFlows()
     book = MemoryBudgetBook(memory)
     outbox, usage = MemoryOutbox(memory), MemoryUsageBook(memory)
-    said = MemoryFeedbackLog()
-    return Flows(
-        tenant, memory, memory, memory, book, outbox, limits=book, usage=usage, feedback=said
-    )
+    said, trials = MemoryFeedbackLog(), MemoryTrials(memory)
+    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials, said)
 
 
 def over_redis(
@@ -103,6 +105,7 @@ def over_redis(
         UpstashOutbox(patient, keys, runner),
         UpstashBudgets(patient, keys, runner),
         UpstashUsageBook(patient, keys, runner),
+        UpstashTrials(patient, keys, runner),
         UpstashFeedbackLog(patient, keys, runner),
         keys,
     )

@@ -31,6 +31,7 @@ from core.bootstrap.stores import (
     scripts,
     settings,
     stream_limiter,
+    trials,
     usage_book,
     values,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "runner",
     "settings",
     "stream_limiter",
+    "trials",
     "usage_book",
     "values",
     "wake_listener",
@@ -178,7 +180,26 @@ def runner() -> "CrewRunner":
         prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
+        named_model=None if settings().model is None else _named_model,
     )
+
+
+def _named_model(name: str) -> "BaseLLM":
+    """Return a fresh LLM of a model that a tenant chose for a task.
+
+    The key of the settings is for its own provider; any other has its own variable.
+    """
+    from core.adapters.crewai.models import model_from, same_provider
+
+    chosen = settings()
+    is_ours = chosen.model_base_url is not None or same_provider(name, chosen.model or "")
+    return model_from(
+        name,
+        chosen.model_base_url,
+        chosen.model_api_key if is_ours else None,
+        chosen.model_timeout_seconds,
+        streams=chosen.model_streams,
+    )()
 
 
 def _model() -> "Callable[[], BaseLLM]":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.costs.recording import UsageBook
     from core.crews.budgets import BudgetBook, Budgets
     from core.crews.ledger import RunLedger
+    from core.crews.trials import Trials
     from core.flows import FlowLog
     from core.flows.live import Hub
     from core.flows.stream_limiter import StreamLimiter
@@ -136,6 +137,14 @@ def budgets() -> "Budgets":
     from core.adapters.upstash.budget_store import UpstashBudgets
 
     return UpstashBudgets(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def trials() -> "Trials":
+    """Return the models that tenants chose for tasks, and the trials of others."""
+    from core.adapters.upstash.trials import UpstashTrials
+
+    return UpstashTrials(redis(), keyspace(), scripts(redis()))
 
 
 @provider

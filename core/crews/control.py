@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from core.blobs import BlobStore, flow_prefix, in_thread
+from core.costs.trials import Signal
 from core.crews import strategies
 from core.crews.clock import NowMs, now_ms
 from core.crews.definition import Definition
 from core.crews.launch import flow_id, time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
+from core.crews.trials import outcomes
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status, Step, events
@@ -121,6 +123,7 @@ class FlowControl:
                 status_epoch=state.status_epoch,
                 events=events.stamped(resumed, self.now_ms()),
                 answer=(asked["review"], answer),
+                outcomes=outcomes(state, [asked["task"]], Signal.PEOPLE, float(approve)),
             )
         except FencedError as error:
             state = await self.ledger.state(tenant, flow, fresh=True)

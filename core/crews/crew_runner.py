@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from core.costs.facts import NO_FACTS, Facts
+from core.costs.model_choices import Choice
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews.definition import Definition
@@ -19,7 +20,7 @@ from core.flows.events import Event, shortened
 MESSAGE_CHARACTERS = 2_000
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """What a step is for."""
 
     TASK = "task"  # a task as it is written, or written again after a person's feedback
@@ -49,7 +50,7 @@ class Prompt:
     """
 
     step: str
-    kind: Kind
+    kind: StepKind
     task: str
     agent: str
     description: str
@@ -61,13 +62,13 @@ class Prompt:
 
     def answer(self, output: Any) -> Any | None:
         """Return what an output says to the task; None where a manager sends work back instead."""
-        if self.kind is not Kind.AGGREGATE:
+        if self.kind is not StepKind.AGGREGATE:
             return output
         return None if output.get("send_back") else output["output"]
 
     def with_answer(self, output: Any, answer: Any) -> Any:
         """Return an output that says something else to the task."""
-        return {**output, "output": answer} if self.kind is Kind.AGGREGATE else answer
+        return {**output, "output": answer} if self.kind is StepKind.AGGREGATE else answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class StepTask:
     """All that running one step takes; `lessons` is what the agent is told of earlier flows.
 
     `deferrals`: how often the step was put off before. Workers that were stopped do not count.
+    `choice` is the model that does the task in this flow; None for the deployment's.
     """
 
     tenant: str
@@ -98,6 +100,7 @@ class StepTask:
     inputs: dict[str, Any]
     lessons: tuple[Lesson, ...] = ()
     deferrals: int = 0
+    choice: Choice | None = None
 
     @property
     def names(self) -> tuple[str, str, str]:

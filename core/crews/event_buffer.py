@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from core.blobs import BlobRef
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
+from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.clock import NowMs
@@ -72,13 +73,13 @@ class EventBuffer:
         self._calls: dict[str, Call] = {}
         self._closing = False
         self._late_calls = late_calls
-        self._tries = tries
+        self.tries = tries
 
     # The Session.
 
     def post(self, told: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
-        self._tries.heard(told)
+        self.tries.heard(told)
         self._append(events.stamped(told, self._now_ms()))
 
     def message_id(self) -> str:
@@ -108,13 +109,13 @@ class EventBuffer:
         if refusal is not None:
             raise refusal
         self._calls[call.id] = call
-        self._tries.called(model)
+        self.tries.called(model)
         return call.id
 
     def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        item = SettledCall(self._calls.pop(call), usage, stamped, self._tries.facts(usage, facts))
+        item = SettledCall(self._calls.pop(call), usage, stamped, self.tries.facts(usage, facts))
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -163,13 +164,15 @@ class EventBuffer:
         )
         self._lost = FencedError("it was given back")  # a thread of the step may go on a while
 
-    async def commit(self, result: dict[str, Any] | BlobRef, known: Flow) -> Flow:
+    async def commit(
+        self, result: dict[str, Any] | BlobRef, known: Flow, outcome: TaskOutcome | None = None
+    ) -> Flow:
         """Store the result with all that is still unsent; return the state that follows `known`.
 
         Raises FencedError, TooLargeError, UnavailableError.
         """
         self.post(events.step_finished(self._claim.step))
-        write, seq = await self._drain(), next(self._seqs)
+        write, seq = replace(await self._drain(), outcome=outcome), next(self._seqs)
         self._raise_if_lost()
         return await self._retry(
             partial(self._ledger.commit, self._claim, seq, result, write, known)

@@ -14,10 +14,12 @@ at what a commit made ready.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.blobs import BlobRef
+from core.costs.model_choices import TaskOutcome
 from core.flows import Flow, Head, Status, Step, events
 from core.flows.events import Event
 from core.polling import Due
@@ -95,12 +97,14 @@ class StepBusy:
 class StepWrite:
     """Payload of one write of a claim: events in order, and of what an attempt failed, if one did.
 
-    `message` is the id of the text message that is still open after these events.
+    `message` is the id of the text message that is still open after these events. `outcome` is what
+    came of the step for the trial that it is in; a commit counts it.
     """
 
     events: list[Event] = field(default_factory=list[Event])
     message: str | None = None
     error: str | None = None
+    outcome: TaskOutcome | None = None
 
 
 class FencedError(Exception):
@@ -260,6 +264,7 @@ class RunLedger(Protocol):
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
         request: str | None = None,
+        outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         """Change the status if the status epoch is still `status_epoch`.
 
@@ -269,7 +274,7 @@ class RunLedger(Protocol):
         (`{"reason": "budget", "until_ms": ...}`) also then, and when a budget changes. What it waited for
         is kept as one more result, `answer` (name, result), and the flow is due at once. When it
         ends, its steps that run end with it as failed or cancelled, calls that were never settled
-        count as lost, and messages that are open are ended. Its webhooks are due at once. Raises
+        count as lost, and messages that are open are ended. Its webhooks are due at once. `outcomes` count in their trials. Raises
         FencedError if the epoch is another, or the flow has ended.
         """
         ...

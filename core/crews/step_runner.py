@@ -23,11 +23,11 @@ from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
     BudgetExhaustedError,
     CrewRunner,
-    Kind,
     Lesson,
     Session,
     StepDeferredError,
     StepFailedError,
+    StepKind,
     StepTask,
 )
 from core.crews.deferrals import deferral
@@ -39,6 +39,7 @@ from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
+from core.crews.trials import answer_outcome
 from core.crews.tries import Tries, record_failed, tries_of
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
@@ -56,7 +57,10 @@ def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTa
     """Return the work of a step as it would be if it were begun now."""
     prompt = tasks.prompt(state.results, step.id)
     attempt, put_off, crew = step.attempts + 1, step.deferrals, tasks.definition
-    return StepTask(tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off)
+    choice = state.models.get(prompt.task)
+    return StepTask(
+        tenant, state.id, crew, prompt, attempt, state.inputs, deferrals=put_off, choice=choice
+    )
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:
@@ -70,7 +74,7 @@ def step_started_events(work: StepTask, step: Step) -> list[Event]:
     else:
         begun = events.step_started(prompt.step, work.attempt)
     begun += events.custom("agent_started", work.who())
-    if prompt.kind is not Kind.SUBTASK or step.epoch > 0:
+    if prompt.kind is not StepKind.SUBTASK or step.epoch > 0:
         return begun
     delegated = {
         "task": prompt.task,
@@ -275,7 +279,9 @@ async def _commit(
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
-        return await buffer.commit(result, known)
+        refused = buffer.tries.was_refused
+        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused)
+        return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:

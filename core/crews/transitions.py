@@ -1,13 +1,16 @@
 """Transitions: a flow begins to wait for a person, succeeds, or fails; its log says so."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from core.blobs import BlobRef
+from core.costs.trials import Signal
 from core.crews.clock import NowMs
 from core.crews.ledger import FOR_MONEY, RunLedger
 from core.crews.outcomes import MoneyWait
 from core.crews.strategies import Wait
+from core.crews.trials import outcomes
 from core.flows import Flow, Status, events
 from core.flows.state import output_ref, shown_result
 from core.flows.values import LargeValues, draft_blob, output_blob
@@ -90,8 +93,11 @@ class Transitions:
             output=output,
         )
 
-    async def fail(self, state: Flow, message: str, code: str) -> None:
-        """End a flow that cannot go on; `message` is for the user, `code` stands in RUN_ERROR."""
+    async def fail(self, state: Flow, message: str, code: str, tasks: Collection[str] = ()) -> None:
+        """End a flow that cannot go on; `message` is for the user, `code` stands in RUN_ERROR.
+
+        `tasks` are those that it cannot go on for.
+        """
         await self.ledger.transition(
             self.tenant,
             state.id,
@@ -99,4 +105,5 @@ class Transitions:
             status_epoch=state.status_epoch,
             events=events.stamped(events.run_error(message, code), self.now_ms()),
             error=message,
+            outcomes=outcomes(state, tasks, Signal.ANSWERS, 0.0),
         )

@@ -47,6 +47,7 @@ class Tries:
         self._begins, self._follows_failed = True, is_revision
         self._of_try, self._of_call = (0, 0), (0, 0)  # calls, nano-dollars
         self._wasted = dict[str, int]()  # not recorded yet
+        self.was_refused = False  # an answer, or all of an attempt
         self._model = ""  # of the last call
 
     def called(self, model: str) -> None:
@@ -99,7 +100,7 @@ class Tries:
         if why == "error":
             self._of_try, self._of_call = _sum(self._of_try, (-calls, -cost)), (0, 0)
             return
-        self._of_try = 0, 0
+        self._of_try, self.was_refused = (0, 0), True
         self._begins, self._follows_failed = True, True
         self._asks_again = self._asks_again or why == "retry"
 

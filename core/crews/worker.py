@@ -11,6 +11,7 @@ and wakes another worker, which does the same, so what may run side by side does
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from core import logs
@@ -19,6 +20,7 @@ from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import StepTask
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.outcomes import MoneyWait, Outcome, StepCrashedError, StepError
+from core.crews.step_ids import task_of
 from core.crews.step_runner import StepRunner, attempts_exceeded_message, build_work
 from core.crews.transitions import Transitions
 from core.crews.wakeups import WakeQueue, wake_worker
@@ -132,8 +134,10 @@ class _Visit:
         state = await ledger.state(self.tenant, self.flow)
         return await self._fail(state, f"the flow cannot go on: {why}", "internal")
 
-    async def _fail(self, state: Flow, message: str, code: str) -> Outcome:
-        await self._transitions.fail(state, message, code)
+    async def _fail(
+        self, state: Flow, message: str, code: str, tasks: Collection[str] = ()
+    ) -> Outcome:
+        await self._transitions.fail(state, message, code, tasks)
         return Outcome.ENDED
 
     # From one state to the next.
@@ -152,7 +156,8 @@ class _Visit:
             return await self._do_next_action(state)
         except ExpiredError:
             state = await self.worker.ledger.state(self.tenant, self.flow, fresh=True)
-            return await self._fail(state, TOOK_TOO_LONG, "time_limit")
+            running = {task_of(step.id) for step in state.steps if step.state == "running"}
+            return await self._fail(state, TOOK_TOO_LONG, "time_limit", running)
 
     async def _do_next_action(self, state: Flow) -> Flow | Outcome:
         """Do what the strategies say. Where that lacks the object store, come later."""
@@ -230,12 +235,13 @@ class _Visit:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
         self._has_run_steps = True
         if claim.attempt > work.definition.limits.max_attempts:
-            return await self._fail(state, attempts_exceeded_message(step, claim), "attempts")
+            why = attempts_exceeded_message(step, claim)
+            return await self._fail(state, why, "attempts", {work.prompt.task})
         try:
             with logs.context(step=step.id, attempt=claim.attempt):
                 reached = await self.worker.steps.run(work, claim, state, self.clock)
         except StepError as error:
-            return await self._fail(state, f"{step.id}: {error}", "step")
+            return await self._fail(state, f"{step.id}: {error}", "step", {work.prompt.task})
         if isinstance(reached, MoneyWait):
             await self._transitions.wait_for_money(state, reached)
             return Outcome.WAITS

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.blobs import BlobRef
+from core.costs.model_choices import Choice
 from core.costs.usage import Usage
 
 CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})")  # incarnation and number
@@ -145,6 +146,7 @@ class Flow:
     output: Any = None  # JSON, or the BlobRef of it
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
+    models: dict[str, Choice] = field(default_factory=dict[str, Choice])  # of tasks with their own
     # Numbers of events, as a snapshot has them: of the one that brought a result (not of those that
     # were there at the launch), and of the last that changed the status.
     brought: dict[str, int] = field(default_factory=dict[str, int], compare=False)

@@ -51,7 +51,7 @@ class WebhookDispatcher:
         """Put off what finds no place here, as its tenant has too much under way."""
         parts = self.parts
         with contextlib.suppress(FencedError, UnavailableError):  # it comes again with its lease
-            await parts.outbox.save(tenant, delivery, parts.policy.put_off_ms())
+            await parts.outbox.save(tenant, delivery, parts.times.put_off_ms())
 
     async def _lease(self, limit: int, per_tenant: int) -> Due[Delivery]:
-        return await self.parts.outbox.lease(limit, per_tenant, self.parts.policy.lease_ms)
+        return await self.parts.outbox.lease(limit, per_tenant, self.parts.times.lease_ms)

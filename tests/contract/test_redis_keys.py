@@ -14,12 +14,15 @@ from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.log import UpstashFlowLog
 from core.costs.rollup import DAY_MS, day_of
+from core.costs.trials import Arm
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
+from core.crews.trials import record_feedback
 from core.errors import UnavailableError
 from core.flows import Status, Step, events
 from tests.fixtures_ports import DEFAULT_KEYS, Flows, a_launch, over_redis, own_keys
+from tests.trial_parts import a_trial, failed, in_arm, one_more
 
 TTL_SECONDS = 1.0
 
@@ -56,6 +59,17 @@ async def a_whole_flow(flows: Flows) -> None:
         flows.tenant, "f2", Status.CANCELLED, status_epoch=0, events=[], error="e"
     )
     await flows.ledger.delete(flows.tenant, "f2")
+    await a_whole_trial(flows)
+
+
+async def a_whole_trial(flows: Flows) -> None:
+    trial = await flows.trials.start(flows.tenant, a_trial())
+    await failed(flows, await in_arm(flows, trial, Arm.CHEAPER))
+    state = await one_more(flows, trial, Arm.IN_USE, 1.0)
+    await record_feedback(flows.trials, flows.tenant, state, good=True)
+    await flows.trials.stop(flows.tenant, trial.id)
+    await flows.trials.choose(flows.tenant, "example", "one", "m")
+    await flows.trials.overrides(flows.tenant)
 
 
 async def held(flows: Flows, flow: str = "f1") -> Claim:
@@ -289,4 +303,5 @@ async def test_a_script_that_the_server_forgot_is_sent_again(gateway):
 
 def test_every_script_has_a_signature():
     shared = {"prelude", "flow", "money", "accounts", "budgets", "waits", "due", "feedback"}
+    shared |= {"trials"}
     assert {path.stem for path in FOLDER.glob("*.lua")} == shared | SCRIPTS.keys()

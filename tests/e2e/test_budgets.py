@@ -34,6 +34,7 @@ async def test_a_budget_that_was_set_is_told_with_what_is_spent_of_it(app: App):
     assert answer.json() == MONTHLY | {"id": "team", "limit_usd": "12.5", "hard": True} | {
         "alerts": [50, 80, 100],
         "spent": [],
+        "more": False,
     }
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 3 * 10**9)
@@ -62,6 +63,8 @@ async def test_a_budget_can_be_asked_for_and_removed(app: App):
     await put(app)
     async with app.client(cost_report) as client:
         assert (await client.get("/v1/budgets/team")).json()["id"] == "team"
+        assert (await client.get("/v1/budgets/team?name=ann")).json()["spent"] == []
+        assert (await client.get("/v1/budgets/team?nom=ann")).status_code == 422
         assert (await client.delete("/v1/budgets/team")).status_code == 204
         assert (await client.delete("/v1/budgets/team")).status_code == 404
         assert (await client.get("/v1/budgets/team")).json()["detail"] == "no such budget"

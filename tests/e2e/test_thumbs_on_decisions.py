@@ -123,7 +123,6 @@ async def test_thumbs_on_briefs_change_how_the_writer_is_told_to_write(taught: A
     ("change", "pointer"),
     [
         ({"column": "none"}, "/column"),
-        ({}, "/column"),
         ({"column": "BOKST", "correction": "moon"}, "/correction"),
         ({"column": "BOKST", "thumb": "up", "correction": "city"}, "/correction"),
     ],

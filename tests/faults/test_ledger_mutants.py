@@ -13,13 +13,20 @@ from hypothesis import HealthCheck, Phase, settings
 from core.adapters.upstash import calls
 from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import ExpiredError, FencedError
-from tests.faults import feedback_mutants, flow_mutants, money_mutants
+from core.errors import ConflictError
+from tests.faults import feedback_mutants, flow_mutants, money_mutants, trial_mutants
 from tests.faults.mutant import Mutant
 from tests.faults.test_ledger_machine import over_gateway, played
 from tests.fixtures_ports import over_redis, own_keys
 
-KILLED = (AssertionError, TimeoutError, pytest.fail.Exception, FencedError, ExpiredError)
-MUTANTS = [*flow_mutants.MUTANTS, *money_mutants.MUTANTS, *feedback_mutants.MUTANTS]
+REFUSALS = (FencedError, ExpiredError, ConflictError)
+KILLED = (AssertionError, TimeoutError, pytest.fail.Exception, *REFUSALS)
+MUTANTS = [
+    *flow_mutants.MUTANTS,
+    *money_mutants.MUTANTS,
+    *feedback_mutants.MUTANTS,
+    *trial_mutants.MUTANTS,
+]
 
 
 def test_every_guard_in_the_scripts_has_a_mutant():

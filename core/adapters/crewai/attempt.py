@@ -30,6 +30,7 @@ from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.blobs import INPUT_ID, BlobStore
+from core.costs.model_choices import Choice
 from core.costs.prompt_history import PromptHistory
 from core.costs.tenant_prices import KnownPrices
 from core.crews.crew_runner import (
@@ -58,6 +59,13 @@ class RunnerDeps:
     tool_seconds: float  # that one call of a tool may take
     threads: FlowThreads
     history: PromptHistory
+    named_model: Callable[[str], BaseLLM] | None = None  # one that a tenant chose
+
+    def llm(self, choice: Choice | None) -> BaseLLM:
+        """Return a fresh LLM: of the model that was chosen, or the deployment's."""
+        if choice is None or choice.model is None or self.named_model is None:
+            return self.model()
+        return self.named_model(choice.model)
 
 
 class Attempt:
@@ -164,7 +172,7 @@ class Attempt:
 
     def _llm(self) -> BaseLLM:
         return with_retries(
-            self._deps.model(),
+            self._deps.llm(self._work.choice),
             self._stop_signal,
             self._deps.retries,
             self._reporter,

@@ -29,7 +29,7 @@ from core.crews.ledger import FencedError
 class CrewAIRunner:
     """Runs steps through CrewAI.
 
-    `model` makes a fresh LLM; `tools` and `guardrails` are what this deployment's crews may name.
+    `model` makes a fresh LLM, `named_model` one that a tenant chose; `tools` and `guardrails` are what this deployment's crews may name.
 
     Raises ValueError for a tool that takes no context. One call of a tool has `tool_seconds`.
 
@@ -48,6 +48,7 @@ class CrewAIRunner:
         rate_limiter: RateLimiter | None = None,
         retries: ModelRetryPolicy | None = None,
         tool_seconds: float = TOOL_SECONDS,
+        named_model: Callable[[str], BaseLLM] | None = None,
     ) -> None:
         silence()
         for name, tool in tools.items():
@@ -63,6 +64,7 @@ class CrewAIRunner:
             tool_seconds,
             FlowThreads(),
             PromptHistory(),
+            named_model,
         )
 
     def is_at_work(self, tenant: str, flow: str) -> bool:

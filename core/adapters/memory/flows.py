@@ -1,14 +1,16 @@
 """Changing flows in memory: each operation runs without a pause, so it happens whole."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from core.adapters.memory.agenda import MemoryAgenda
 from core.adapters.memory.due import Plan
+from core.adapters.memory.models import MemoryModels
 from core.adapters.memory.records import Record
 from core.blobs import BlobRef
+from core.costs.model_choices import TaskOutcome
 from core.crews import clock
 from core.crews.ledger import (
     FOR_MONEY,
@@ -38,6 +40,7 @@ class MemoryFlows(MemoryAgenda):
         super().__init__(now_ms)
         self._orders = itertools.count()
         self.outbox: dict[tuple[str, str], int] = {}
+        self.models = MemoryModels()
 
     async def create(self, tenant: str, launch: Launch) -> bool:
         known = self._records.get((tenant, launch.flow))
@@ -48,6 +51,7 @@ class MemoryFlows(MemoryAgenda):
         flow, now = launch.first_state(), self._now_ms()
         limit = launch.time_limit_ms
         flow = replace(flow, deadline_ms=None if limit is None else now + limit)
+        flow = replace(flow, models=self.models.choices(tenant, launch))
         record = Record(flow, launch.digest, next(self._orders), flow.public(), Plan(now))
         record.append(launch.first_events())
         self._records[tenant, launch.flow] = record
@@ -211,6 +215,8 @@ class MemoryFlows(MemoryAgenda):
         record.writes[claim.step] = (seq, number := record.change(write.events, now))
         record.brought(claim.step, number)
         record.failures = 0
+        if write.outcome is not None:
+            self.models.record(claim.tenant, record, write.outcome, now)
         if not record.waits:
             record.plan.look_by(lease_ms, record.flow.head.version)
         self.schedule_with_slack(claim.tenant, record, now, float("inf"))
@@ -229,6 +235,7 @@ class MemoryFlows(MemoryAgenda):
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
         request: str | None = None,
+        outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         status, epoch = record.flow.head.status, record.flow.status_epoch
@@ -244,6 +251,8 @@ class MemoryFlows(MemoryAgenda):
         )  # fmt: skip
         record.set_status(to)
         record.moved_by = request
+        for outcome in outcomes:
+            self.models.record(tenant, record, outcome, now)
         if to.terminal:
             self._end(tenant, record, now)
         number = record.change(events, now)

@@ -36,6 +36,9 @@ class Record:
     )  # counted at their bounds, and when
     numbers: dict[str, set[int]] = field(default_factory=dict[str, set[int]])  # of calls, ever
     alerts: list[Event] = field(default_factory=list[Event])  # to be told with the next change
+    outcomes: dict[tuple[str, str], float | None] = field(
+        default_factory=dict[tuple[str, str], float | None]
+    )  # of tasks in trials, by signal and task; None: counted
     moved_by: str = ""  # the request of the last transition
     failures: int = 0  # outside of steps, since the last commit
 

@@ -29,6 +29,8 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:prices` | hash | `DAY|model` -> what it costs the tenant from that day on, as JSON (empty |
 | | | DAY: always); `~version` -> as `~prices` |
 | `{p}:t:budgets:MONTH` | hash | `id|window|name` -> what a budget has spent and holds; kept 80 days |
+| `{p}:t:models` | hash | `crew|task` -> the model that does it, and the trial that runs there, as JSON |
+| `{p}:t:trials` | hash | trial -> what came of it so far, as JSON (lua/trials.lua) |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
 | `{p}:t:feedback` | hash | task -> number of its last feedback; `~bytes` -> bytes of all that waits |
@@ -90,6 +92,14 @@ class HeldKeys:
     budgets_after: Key
     months: list[str]
     settles: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialKeys:
+    """The trials of a tenant, and the models that do its tasks."""
+
+    trials: Key
+    models: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,10 @@ class Keyspace:
 
     def budget_waits(self, tenant: str) -> str:
         return self._of(tenant, "budgets", "waiting")
+
+    def trial_keys(self, tenant: str) -> TrialKeys:
+        """Return what scripts take that record what came of trials."""
+        return TrialKeys(self._of(tenant, "trials"), self._of(tenant, "models"))
 
     def prices(self, tenant: str) -> str:
         return self._of(tenant, "prices")

@@ -1,16 +1,19 @@
 """RunLedger over Redis: every operation is one script, so it happens whole or not at all."""
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from core.adapters.upstash import records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
-from core.adapters.upstash.due import DueIndex, Kind
+from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.blobs import BlobRef
+from core.costs.model_choices import TaskOutcome, tasks_of
 from core.crews.ledger import (
     FOR_MONEY,
     ID_TAKEN,
@@ -56,7 +59,10 @@ class UpstashRunLedger:
             keys.definitions(tenant),
             keys.outbox(tenant),
             keys.outbox_index(keys.tag(tenant)),
+            keys.trial_keys(tenant).models,
             digest=launch.digest,
+            crew=launch.crew,
+            tasks=tasks_of(launch.definition),
             definition_digest=launch.definition_digest,
             created_ms=launch.created_ms,
             limit_ms=launch.time_limit_ms,
@@ -193,10 +199,12 @@ class UpstashRunLedger:
         text = records.result_text(result)
         call = scripts.commit(
             self._keys.flow_keys(claim.tenant, claim.flow),
+            self._keys.trial_keys(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             known=known.head.version if known else 0,
+            outcome=asdict(write.outcome) if write.outcome else None,
             texts=[text],
             events=encoded(write.events),
         )
@@ -220,6 +228,7 @@ class UpstashRunLedger:
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
         request: str | None = None,
+        outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         """Change the status."""
         is_large = isinstance(output, BlobRef)
@@ -231,6 +240,7 @@ class UpstashRunLedger:
             self._keys.outbox(tenant),
             self._keys.outbox_index(self._keys.tag(tenant)),
             self._keys.budget_waits(tenant),
+            self._keys.trial_keys(tenant),
             ttl_ms=self._ttl_ms,
             to=to.value,
             epoch=status_epoch,
@@ -242,6 +252,7 @@ class UpstashRunLedger:
             until_ms=(waiting or {}).get("until_ms"),
             least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
+            outcomes=[asdict(each) for each in outcomes],
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),
         )
@@ -268,9 +279,9 @@ class UpstashRunLedger:
         return await self._due.lease(limit, per_tenant, lease_ms)
 
 
-def due_flows(keys: Keyspace) -> Kind[str]:
+def due_flows(keys: Keyspace) -> DueKind[str]:
     """Return how flows are leased that are due."""
-    return Kind(
+    return DueKind(
         keys.due_index,
         lambda tenant: (keys.due(tenant), keys.flows(tenant), keys.definitions(tenant)),
         scripts.lease,

@@ -12,8 +12,10 @@ from typing import Any, cast
 
 from core.blobs import BlobRef
 from core.costs.facts import Facts
+from core.costs.model_choices import Choice
 from core.costs.rollup import NAMELESS, Cell, Names
 from core.costs.tally import SUMS, CellSums
+from core.costs.trials import Arm
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Launch
@@ -135,6 +137,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
         launched_by=fields.get("launched_by"),
+        models=choices(fields.get("models", "{}")),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
         steps=_steps(fields),
@@ -149,6 +152,19 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         brought=dict(_brought(fields)),
         moved=int(fields.get("moved", 0)),
     )
+
+
+def choices(stored: str) -> dict[str, Choice]:
+    """Return which models do the tasks of a flow that have one of their own."""
+    return {
+        task: Choice(
+            found.get("model"),
+            found.get("trial"),
+            found.get("run", ""),
+            Arm(found.get("arm", Arm.IN_USE)),
+        )
+        for task, found in json.loads(stored).items()
+    }
 
 
 def _brought(fields: dict[str, str]) -> Iterator[tuple[str, int]]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import DayKeys, FeedbackKeys, FlowKeys, HeldKeys, Key
+from core.adapters.upstash.keys import (
+    DayKeys,
+    FeedbackKeys,
+    FlowKeys,
+    HeldKeys,
+    Key,
+    TrialKeys,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,11 @@ def create(
     definitions: Key,
     outbox: Key,
     outbox_index: Key,
+    models: Key,
     *,
     digest: str,
+    crew: str,
+    tasks: list[tuple[str, bool]],
     definition_digest: str,
     created_ms: int,
     limit_ms: int | None,
@@ -94,20 +104,22 @@ def release(
 ) -> None: ...
 
 
-@script("flow")
+@script("flow", "trials")
 def commit(
     of: FlowKeys,
+    of_trials: TrialKeys,
     *,
     step: str,
     epoch: int,
     seq: int,
     known: int,
+    outcome: dict[str, Any] | None,
     texts: Texts,
     events: Events,
 ) -> None: ...
 
 
-@script("flow", "budgets", "money")
+@script("flow", "budgets", "money", "trials")
 def transition(
     of: FlowKeys,
     days: DayKeys,
@@ -115,6 +127,7 @@ def transition(
     outbox: Key,
     outbox_index: Key,
     budget_waits: Key,
+    of_trials: TrialKeys,
     *,
     ttl_ms: int,
     to: str,
@@ -127,6 +140,7 @@ def transition(
     until_ms: int | None,
     least_wait_ms: int,
     for_money: bool,
+    outcomes: list[dict[str, Any]],
     texts: Texts,
     events: Events,
 ) -> None: ...

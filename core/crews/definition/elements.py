@@ -90,6 +90,7 @@ class Task(Strict):
     guardrails: list[Text] = []
     max_execution_time: Annotated[float, Field(gt=0, le=86_400)] = TASK_SECONDS
     human_input: bool = False  # a person approves the answer, or says what to change
+    required_quality: Literal["low", "high", "critical"] = "high"  # critical: no trial of models
 
 
 class Limits(Strict):

@@ -1,4 +1,5 @@
 -- commit: store a step's result once, with the last that happened in it.
+--   args     outcome: of a step of a task in a trial, or nothing
 --   texts    the result, as JSON
 --   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
 local field = 'step:' .. args.step
@@ -22,6 +23,9 @@ if flow.status ~= 'waiting' then
 end
 schedule_with_slack(plan, flow, now, math.huge)
 step.state, step.lease, step.finished, step.error, step.message = 'done', 0, now, nil, nil
+if args.outcome then
+  record_outcome(args.outcome, now)
+end
 change(flow, now, changes, {step = step, plan = plan, names = {args.step},
   fields = {'result:' .. args.step, TEXTS[1], 'failures', '0'}})
 return state_since(flow, args.known, {[args.step] = flow[field]})

@@ -3,7 +3,7 @@
 --   args     texts_hold: the field that the first text is the value of, or nothing;
 --            until_ms: until when it waits, or nothing, but for least_wait_ms at
 --            least; for_money: whether it waits for a budget;
---            output_ref: what readers see in the place of an output that is a blob, or nothing
+--            outcomes: what came of tasks in trials; output_ref: what readers see in the place of an output that is a blob, or nothing
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 local flow = read(FLOW, {'status', 'seq', 'ver', 'epoch', 'deadline', 'usage', 'plan', 'changed',
   'moved_by', 'webhooks'})
@@ -59,6 +59,9 @@ if terminal(args.to) then -- guard: what is under way ends
 end
 if not charge(flow, now, lost, changes, fields) then
   return {'wrong_clock'}
+end
+for _, outcome in ipairs(args.outcomes) do
+  record_outcome(outcome, now)
 end
 if given.waiting or flow.status == 'waiting' then
   push(changes, '/waiting', given.waiting or 'null')

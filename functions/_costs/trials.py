@@ -1,0 +1,196 @@
+"""Trials over HTTP: a cheaper model tried at a task, what came of it, and which model does a task."""
+
+import re
+import secrets
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import bootstrap
+from core.costs.model_choices import CRITICAL, MOST_SHARE, Override, Trial
+from core.costs.prices import PriceBook, priced, rates_of
+from core.costs.savings.recommendation import Kind, Target, read_id
+from core.costs.tenant_prices import TenantPriceBook
+from core.costs.token_counts import TokenCounts
+from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence
+from core.crews import clock
+from core.crews.definition import Task
+from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
+from core.identity import Principal
+from functions._http import models
+
+BODY_BYTES = 4 * 1024
+HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
+TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
+MODEL = re.compile(r"^[!-~]{1,200}$")
+
+
+class TrialBody(BaseModel):
+    """The body of POST /v1/costs/savings/{id}/trial."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    share: Annotated[float, Field(ge=0.01, le=MOST_SHARE)]
+    margin: Annotated[float, Field(ge=0.005, le=0.5)] = MARGIN
+    most_calls: Annotated[int, Field(ge=20, le=100_000)] = MOST_OUTCOMES
+
+
+class ModelBody(BaseModel):
+    """The body of PUT /v1/costs/models/{crew}/{task}."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: Annotated[str, Field(pattern=MODEL.pattern)]
+
+
+async def trial_list(_: Request, who: Principal) -> Response:
+    """Answer with the trials that are kept, the latest first."""
+    found = await bootstrap.trials().all(who.tenant)
+    return JSONResponse({"trials": [_public(trial) for trial in found]}, headers=HEADERS)
+
+
+async def trial_state(request: Request, who: Principal) -> Response:
+    """Answer with one trial."""
+    saving: str = request.path_params["saving"]
+    for trial in await bootstrap.trials().all(who.tenant):
+        if trial.id == saving:
+            return JSONResponse(_public(trial), headers=HEADERS)
+    raise NothingThereError("no such trial")
+
+
+async def trial_start(request: Request, who: Principal) -> Response:
+    """Begin a trial of the cheaper model that a right-sizing names; one that is over is begun anew."""
+    target = read_id(request.path_params["saving"])
+    if target.kind is not Kind.RIGHT_SIZING:
+        raise ConflictError("only a right-sizing can be tried")
+    asked = await models.read(request, BODY_BYTES, TrialBody, "the body is no trial")
+    if _task(target.crew, target.task).required_quality == CRITICAL:
+        raise ConflictError("the answers to this task are critical: no other model is tried at it")
+    agreed = await bootstrap.budget_book().prices(who.tenant)
+    _require_cheaper(TenantPriceBook(bootstrap.prices(), agreed.prices), target)
+    begun = await bootstrap.trials().start(who.tenant, _trial(target, asked))
+    return JSONResponse(_public(begun), 201, HEADERS)
+
+
+async def trial_stop(request: Request, who: Principal) -> Response:
+    """Stop a trial; answer with it. One that is over stays as it is."""
+    try:
+        stopped = await bootstrap.trials().stop(who.tenant, request.path_params["saving"])
+    except NotFoundError:
+        raise NothingThereError("no such trial") from None
+    return JSONResponse(_public(stopped), headers=HEADERS)
+
+
+async def model_list(_: Request, who: Principal) -> Response:
+    """Answer with the models that the tenant chose for tasks, and where trials run."""
+    found = await bootstrap.trials().overrides(who.tenant)
+    return JSONResponse({"models": [_override(each) for each in found]}, headers=HEADERS)
+
+
+async def model_put(request: Request, who: Principal) -> Response:
+    """Choose the model that does a task in flows that are launched from now on."""
+    crew, task = request.path_params["crew"], request.path_params["task"]
+    _task(crew, task)
+    asked = await models.read(request, BODY_BYTES, ModelBody, "the body names no model")
+    await bootstrap.trials().choose(who.tenant, crew, task, asked.model)
+    return JSONResponse(_override(Override(crew, task, asked.model)), headers=HEADERS)
+
+
+async def model_delete(request: Request, who: Principal) -> Response:
+    """Have a task done by the deployment's model again."""
+    crew, task = request.path_params["crew"], request.path_params["task"]
+    await bootstrap.trials().choose(who.tenant, crew, task, None)
+    return Response(status_code=204)
+
+
+def _task(crew: str, task: str) -> Task:
+    """Return a task of a crew. Raises NothingThereError."""
+    try:
+        found = bootstrap.registry().get(crew).tasks.get(task)
+    except NotFoundError:
+        found = None
+    if found is None:
+        raise NothingThereError("no such task of a crew here")
+    return found
+
+
+def _trial(target: Target, asked: TrialBody) -> Trial:
+    return Trial(
+        id=target.id,
+        run=secrets.token_hex(8),
+        crew=target.crew,
+        task=target.task,
+        model=target.model,
+        cheaper=target.to,
+        share=asked.share,
+        evidence=Evidence(asked.margin, asked.most_calls),
+    )
+
+
+def _require_cheaper(book: PriceBook, target: Target) -> None:
+    """Raise InvalidInputError where the models' prices are unknown, or the other is not cheaper."""
+    if not MODEL.fullmatch(target.to):
+        raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
+    costs = [_cost(book, model) for model in (target.to, target.model)]
+    for cost, model in zip(costs, ("cheaper", "present"), strict=True):
+        if cost is None:
+            reason = f"nobody knows the price of the {model} model: set it (PUT /v1/prices)"
+            raise InvalidInputError("no trial of this", {"/saving": reason})
+    cheaper, present = costs
+    if cheaper is not None and present is not None and cheaper >= present:
+        raise InvalidInputError(
+            "no trial of this", {"/saving": "names a model that is not cheaper"}
+        )
+
+
+def _cost(book: PriceBook, model: str) -> int | None:
+    used = priced(rates_of(book, model, clock.now_ms()), TYPICAL)
+    return None if used.unpriced_calls else used.cost_nanodollars
+
+
+def _override(override: Override) -> dict[str, Any]:
+    return {
+        "crew": override.crew,
+        "task": override.task,
+        "model": override.model,
+        "trial": override.trial,
+    }
+
+
+def _public(trial: Trial) -> dict[str, Any]:
+    seen = trial.evidence
+    return {
+        "id": trial.id,
+        "crew": trial.crew,
+        "task": trial.task,
+        "model": trial.model,
+        "cheaper": trial.cheaper,
+        "share": trial.share,
+        "margin": seen.margin,
+        "most_calls": seen.most,
+        "state": _state(trial),
+        "verdict": trial.verdict,
+        "started_ms": trial.started_ms,
+        "ended_ms": trial.ended_ms,
+        "evidence": {
+            "answers": _comparison(seen.answers),
+            "people": _comparison(seen.people),
+            "of_worse": round(seen.of_worse, 3),
+            "of_as_good": round(seen.of_as_good, 3),
+            "needed": round(1 / ERROR),
+        },
+    }
+
+
+def _state(trial: Trial) -> str:
+    if trial.ended_ms is None:
+        return "running"
+    return "stopped" if trial.verdict is None else "ended"
+
+
+def _comparison(seen: Comparison) -> dict[str, Any]:
+    arms = {"in_use": seen.in_use, "cheaper": seen.cheaper}
+    told = {arm: {"outcomes": each.outcomes, "mean": each.mean} for arm, each in arms.items()}
+    return {**told, "difference": seen.difference}
