@@ -102,7 +102,7 @@ def _step(name: str, record: str) -> tuple[int, Step]:
         started_ms=stored.get("started"),
         finished_ms=stored.get("finished"),
         error=stored.get("error"),
-        waiting=stored.get("waiting"),
+        deferred=stored.get("deferred"),
     )
     return stored["order"], step
 
