@@ -92,7 +92,7 @@ async def end(app: App, output: Any, flow: str = "f1") -> None:
 def deciding(column: str) -> dict[str, Any]:
     """What is known of a column when it is decided."""
     profile = json.dumps(asdict(profile_csv(io.BytesIO(FILE))))
-    made = column_decisions.decisions(profile, {"target": TARGET})
+    made = column_decisions.decisions(profile, {"target": TARGET}, "")
     return dict(next(one.context for one in made if one.about == column))
 
 
