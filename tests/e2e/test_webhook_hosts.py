@@ -44,7 +44,8 @@ async def test_forty_flows_whose_receiver_hangs_hold_up_no_flow_of_their_tenant(
     async with receiving(lambda _: None) as hanging, receiving() as quick:
         for number in range(40):
             await launched(flows, f"hangs{number}", hanging)
-        serving = asyncio.create_task(sending(flows, hanging, quick).run_forever(asyncio.Event()))
+        loop = sending(flows, hanging, quick).loop(lambda: False)
+        serving = asyncio.create_task(loop.run_forever(asyncio.Event()))
         await until(lambda: hanging.connections >= SHARE)
         await launched(flows, "quick", quick)
         began = time.monotonic()
