@@ -45,7 +45,8 @@ class Window(StrEnum):
 class Budget:
     """A limit. `name` is which crew, agent and so on, or `*`: each by itself.
 
-    `alerts` are the percentages of the limit at which it is told that they are spent.
+    `alerts` are the percentages of the limit at which it is told that they are spent, and `webhook` is
+    the address that is told, beside the flow whose call it was.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Budget:
     name: str = EACH
     hard: bool = True
     alerts: tuple[int, ...] = ALERTS
+    webhook: str | None = None
 
     @property
     def only_account(self) -> str | None:

@@ -42,6 +42,7 @@ class BudgetBody(BaseModel):
     alerts: Annotated[
         models.List[Annotated[int, Field(ge=1, le=100)]], Field(max_length=MOST_ALERTS)
     ] = list(ALERTS)
+    webhook: Annotated[str | None, Field(max_length=2048)] = None
 
     def budget(self, budget_id: str) -> Budget:
         """Return the budget. Raises InvalidInputError."""
@@ -52,7 +53,8 @@ class BudgetBody(BaseModel):
             raise _invalid("/name", "a budget of the tenant has no name")
         limit = _nanodollars(self.limit_usd)
         alerts = tuple(sorted(set(self.alerts)))
-        return Budget(budget_id, scope, window, limit, self.name, self.hard, alerts)
+        of = scope, window, limit, self.name, self.hard, alerts, self.webhook
+        return Budget(budget_id, *of)
 
 
 class ZoneBody(BaseModel):
@@ -92,6 +94,8 @@ async def budget_put(request: Request, who: Principal) -> Response:
     asked = await models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
     budget = asked.budget(budget_id)
     await known_names.check_name(who.tenant, budget)
+    if budget.webhook is not None:
+        bootstrap.webhook_targets().check(who.tenant, {"/webhook": budget.webhook})
     waiting = await bootstrap.budgets().save(who.tenant, budget)
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return await _budget(who, budget_id)
@@ -134,6 +138,7 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
         "limit_usd": usd(budget.limit_nanodollars),
         "hard": budget.hard,
         "alerts": list(budget.alerts),
+        "webhook": budget.webhook,
         "spent": [
             {
                 "window": state.window,

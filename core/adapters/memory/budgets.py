@@ -10,7 +10,7 @@ from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBud
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell
-from core.costs.tally import PIECE_CELLS, CellSums
+from core.costs.tally import PIECE_CELLS, CellSums, cell_sums
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -71,7 +71,7 @@ class MemoryBudgetBook:
         hours: bool = False,
     ) -> AsyncIterator[T]:
         cells = self._flows.spending(tenant, days, hours=hours)
-        told = [CellSums(c.day, c.hour, c.names, [*c.usage.public().values()]) for c in cells]
+        told = [cell_sums(cell) for cell in cells]
         for at in range(0, len(told), PIECE_CELLS):
             yield await cpu.run(tenant, work, told[at : at + PIECE_CELLS])
 
