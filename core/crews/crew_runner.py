@@ -115,7 +115,7 @@ class StepTask:
 
 
 class StepFailedError(Exception):
-    """This attempt at the step failed for good; the message is for the user, and kept in the state.
+    """This try at the step failed for good; the message is for the user, and kept in the state.
 
     It may hold what a tool or a model said: of a long one the beginning is kept.
     """
@@ -125,7 +125,7 @@ class StepFailedError(Exception):
 
 
 class StepDeferredError(Exception):
-    """This attempt cannot go on now, through no fault of its own: put the step off.
+    """This try cannot go on now, through no fault of its own: put the step off.
 
     For what may pass by itself: a provider that asks to come back later, a store that is away, a
     rate that is used up. Costs no attempt and holds no worker meanwhile. `reason` is for the user.

@@ -1,6 +1,5 @@
 """Dispatching: process the outbox entries that are due, once or for ever."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from core.crews.ledger import FencedError
 from core.errors import UnavailableError
 from core.polling import Due, Idle, PollLoop, Room
+from core.webhooks.alerts import AlertEntry
 from core.webhooks.entry import OutboxEntry, Parts
 from core.webhooks.outbox import Delivery
 
@@ -35,15 +35,12 @@ class WebhookDispatcher:
         """
         return await self.loop(stopped).run_due(limit, stopped)
 
-    async def run_forever(self, stopped: asyncio.Event) -> None:
-        """Send what becomes due, on a host where a process may stay, until `stopped`."""
-        await self.loop(stopped.is_set).run_forever(stopped)
-
     def loop(self, stopped: Callable[[], bool]) -> PollLoop[Delivery]:
         """Return a loop that sends what is due; `stopped` tells it to leave the rest."""
 
         async def run(tenant: str, delivery: Delivery) -> None:
-            await OutboxEntry(self.parts, tenant, delivery, stopped).process()
+            kind = OutboxEntry if delivery.alert is None else AlertEntry
+            await kind(self.parts, tenant, delivery, stopped).process()
 
         return PollLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
 

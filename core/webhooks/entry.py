@@ -14,8 +14,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from core import logs
+from core.crews.budgets import Budgets
 from core.crews.ledger import FencedError
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
@@ -51,6 +53,7 @@ class Parts:
     now: Callable[[], float] = time.time
     values: LargeValues = INLINE
     hosts: HostShares = field(default_factory=HostShares)
+    budgets: Budgets | None = None  # whose alerts are sent; without it none are
 
 
 @dataclass(slots=True)
@@ -204,13 +207,18 @@ class OutboxEntry:
         self.delivery = replace(delivery, cursor=event.cursor, failures=0, disabled_kinds=disabled)
 
     async def _post(self, flow: Flow, event: WebhookEvent, name: str) -> None:
+        told = self.parts.render(flow, event.notification)
+        await self._post_to(event.url, told, name, event.authorization)
+
+    async def _post_to(
+        self, url: str, told: dict[str, Any], name: str, authorization: str | None = None
+    ) -> None:
         parts = self.parts
-        told = parts.render(flow, event.notification)
         body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
-        target = parts.targets.target(self.tenant, event.url)
+        target = parts.targets.target(self.tenant, url)
         headers = parts.signer.headers(self.tenant, name, body, int(parts.now()))
-        if event.authorization is not None:
-            headers["authorization"] = event.authorization
+        if authorization is not None:
+            headers["authorization"] = authorization
         async with parts.hosts.place(self.tenant, target.host, target.port):
             await parts.sender.send(target, headers, body)
 

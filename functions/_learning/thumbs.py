@@ -1,8 +1,9 @@
 """Thumbs: what somebody says of a flow's result becomes feedback on the decisions that the flow made.
 
 What a crew decides its decider knows (`core.crews.lessons`): of `import_mapping` each column is a decision,
-which field it feeds. A thumb for a column, or for all of them when it is up, is feedback in the very memory
-and context in which agents are told lessons. Of a crew that decides nothing, and of a whole result that was
+which field it feeds; of `research_brief` the form of its text, as a whole. A thumb is feedback in the very
+memory and context in which agents are told lessons. One up for a whole mapping is that for each column, but
+for those that other columns make needless. Of a crew that decides nothing, and of a whole mapping that was
 bad, it is one decision of the task `CREW-results`: whether people like what comes of such inputs.
 """
 
@@ -53,8 +54,9 @@ async def _of_flow(who: Principal, asked: "ThumbBody", state: Flow) -> list[Give
         raise InvalidInputError(COMPLAINT, {"/column": "the flow has not decided about it"})
     if not made or asked.thumb == "down":
         return [_of_result(who, asked, state)]
-    ids = [asked.id and f"{asked.id}:{number}" for number in range(len(made))]
-    pairs = zip(made.values(), ids, strict=True)
+    own = [one for one in made.values() if one.teaches]
+    ids = [asked.id and f"{asked.id}:{number}" for number in range(len(own))]
+    pairs = zip(own, ids, strict=True)
     return [_of_decision(who, asked, one, given_id) for one, given_id in pairs]
 
 
@@ -76,6 +78,9 @@ def _of_decision(who: Principal, asked: "ThumbBody", made: Made, given_id: str |
         raise InvalidInputError(COMPLAINT, {"/correction": "is none of the fields there are"})
     right = asked.thumb == "up" or asked.correction is not None
     action = asked.correction or made.action
+    others = [one for one in made.candidates if one != action]
+    if not right and len(others) == 1:  # of two, the other one is right
+        action, right = others[0], True
     return made.task, Feedback(given_id or _new_id(), made.context, action, who.subject, right)
 
 

@@ -237,8 +237,6 @@ class UpstashRunLedger:
             self._keys.flow_keys(tenant, flow),
             self._scripts.days(tenant),
             self._scripts.held(tenant),
-            self._keys.outbox(tenant),
-            self._keys.outbox_index(self._keys.tag(tenant)),
             self._keys.budget_waits(tenant),
             self._keys.trial_keys(tenant),
             ttl_ms=self._ttl_ms,

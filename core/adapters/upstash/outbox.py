@@ -80,8 +80,10 @@ def _due_deliveries(keys: Keyspace) -> DueKind[Delivery]:
 
 
 def _record(delivery: Delivery) -> str:
+    alert = {} if delivery.alert is None else {"alert": delivery.alert}
     return json.dumps(
-        {
+        alert
+        | {
             "epoch": delivery.epoch,
             "number": delivery.cursor.number,
             "index": delivery.cursor.index,
@@ -104,4 +106,5 @@ def _delivery(flow: str, record: str) -> Delivery:
         frozenset(WebhookKind(name) for name in stored.get("disabled", "").split()),
         stored.get("wait_ms", 0),
         DeliveryCursor(*stored.get("asked", ())),
+        stored.get("alert"),
     )
