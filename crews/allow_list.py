@@ -20,4 +20,5 @@ GUARDRAILS = {
 }
 DECIDERS = {
     "column_fields": "crews.import_mapping.column_decisions",
+    "form_of_briefs": "crews.research_brief.form_of_briefs",
 }

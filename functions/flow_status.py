@@ -23,6 +23,7 @@ from core.blobs import BlobRef, in_thread
 from core.crews.step_ids import REVIEW
 from core.errors import NotFoundError, NothingThereError
 from core.flows import Batch, Flow, Head, Status, Summary, events
+from core.flows.state import SCHEMA
 from core.flows.subscription import snapshot_at
 from core.flows.values import draft_blob, draft_ref
 from core.identity import FLOWS_READ, Principal
@@ -92,15 +93,21 @@ def _headers(head: Head, tag: str | None = None) -> dict[str, str]:
 
 
 async def flow_output(request: Request, who: Principal) -> Response:
-    """Answer with the output of a flow, or the draft of a `review`, however large it is."""
+    """Answer with the output of a flow, or the draft of a `review`, however large it is.
+
+    Neither changes any more: who has it gets a 304.
+    """
     apps.refuse_unknown_parameters(request, "review")
     flow, review = apps.flow_id(request), request.query_params.get("review")
     state = await bootstrap.flow_log().snapshot(who.tenant, flow)
     value = _draft(state, review) if review is not None else _output(state)
+    headers = PRIVATE | {"etag": f'"{SCHEMA}.{state.head.incarnation}.{review or "output"}"'}
+    if _has(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
     if not isinstance(value, BlobRef):
-        return _json(value, PRIVATE)
+        return _json(value, headers)
     stream = await in_thread(bootstrap.blobs().open, who.tenant, value.blob)
-    headers = PRIVATE | ({"content-length": str(value.bytes)} if value.bytes else {})
+    headers |= {"content-length": str(value.bytes)} if value.bytes else {}
     return StreamingResponse(_chunks(stream), headers=headers, media_type="application/json")
 
 
@@ -118,6 +125,12 @@ def _draft(state: Flow, review: str) -> Any:
     if not REVIEW.fullmatch(review):
         raise NotFoundError("no such review")
     return BlobRef(draft_blob(state.id, state.head.incarnation, review), 0)
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Tell whether the caller sent this tag; compared weakly (RFC 9110, 13.1.2)."""
+    sent = ",".join(request.headers.getlist("if-none-match"))
+    return tag in {member.strip(" \t").removeprefix("W/") for member in sent.split(",")}
 
 
 async def _chunks(stream: BinaryIO) -> AsyncGenerator[bytes]:

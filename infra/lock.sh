@@ -20,12 +20,12 @@ if [ "${1:-}" = --check ]; then
     "$uv" lock --check --quiet || { echo "uv.lock does not fit pyproject.toml: run make lock" >&2; exit 1; }
     exported=$(mktemp)
     trap 'rm -f "$exported"' EXIT
-    export_to "$exported" >/dev/null
+    export_to "$exported" --group learning >/dev/null
     cmp -s "$exported" requirements.txt || drifted requirements.txt
     export_to "$exported" --only-group container >/dev/null
     cmp -s "$exported" "$container" || drifted "$container"
 else
     "$uv" lock --quiet
-    export_to requirements.txt >/dev/null
+    export_to requirements.txt --group learning >/dev/null
     export_to "$container" --only-group container >/dev/null
 fi

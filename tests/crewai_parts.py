@@ -30,10 +30,10 @@ from core.costs.usage import Usage  # noqa: E402
 from core.crews.crew_runner import (  # noqa: E402
     ContextItem,
     Guardrail,
-    Kind,
     PricesChangedError,
     Prompt,
     ShortOfMoneyError,
+    StepKind,
     StepTask,
     Tool,
     ToolContext,
@@ -95,7 +95,7 @@ def a_step(crew: Definition, step: str = "one", what: str = "it", **told: str) -
     agent = crew.agents[task.agent]
     prompt = Prompt(
         step=step,
-        kind=Kind.TASK,
+        kind=StepKind.TASK,
         task=step,
         agent=task.agent,
         description=task.description.replace("{what}", what),

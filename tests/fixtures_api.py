@@ -25,16 +25,21 @@ class Api(NamedTuple):
         return {"authorization": f"Bearer {token}"}
 
 
-@pytest.fixture(scope="session")
-def api(processes: Processes, gateway: Rest) -> Api:
-    port = free_port()
-    environ = {
+def process_environ(rest: Rest) -> dict[str, str]:
+    """Return the environment of a process of ours over a store: what all of them need."""
+    return {
         **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
+        "UPSTASH_REDIS_REST_URL": rest.url,
+        "UPSTASH_REDIS_REST_TOKEN": rest.token,
         "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
         "CREWLINE_BUCKET": "none",
     }
+
+
+@pytest.fixture(scope="session")
+def api(processes: Processes, gateway: Rest) -> Api:
+    port = free_port()
+    environ = process_environ(gateway)
     name = f"api-{port}"
     command = [sys.executable, "-m", "uvicorn", "infra.api:app", "--port", str(port)]
     processes.start(name, [*command, "--lifespan", "off", "--no-access-log"], environ=environ)

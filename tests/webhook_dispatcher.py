@@ -11,15 +11,15 @@ from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.flows.values import INLINE, LargeValues
 from core.polling import Idle
+from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
-from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
 from tests.webhook_parts import SECRET
 
-POLICY = RetryPolicy(delays=(0.05,) * 20, lease=1.0, poll=(0.02, 0.1), poll_waiting=30.0)
+POLICY = DispatchTimes(delays=(0.05,) * 20, lease=1.0, poll=(0.02, 0.1), poll_waiting=30.0)
 IDLE = Idle(shortest=0.02, longest=0.1)
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 from core.adapters.crewai.asked import RuleCheck
 from core.adapters.offline_examples import example
 from core.adapters.offline_quotes import joined, split, words
-from core.crews.crew_runner import Kind, Prompt, StepTask
+from core.crews.crew_runner import Prompt, StepKind, StepTask
 
 Own = Callable[[str], str]  # what the model answers to a prompt when nothing of this is asked
 
@@ -37,11 +37,11 @@ def answer(asked: StepTask | RuleCheck | None, prompt: str, own: Own) -> str | N
     match asked:
         case RuleCheck(rule, checked):
             said = _check(rule, checked)
-        case StepTask(prompt=Prompt(kind=Kind.PLAN)):
+        case StepTask(prompt=Prompt(kind=StepKind.PLAN)):
             said = _plan(asked)
-        case StepTask(prompt=Prompt(kind=Kind.AGGREGATE)):
+        case StepTask(prompt=Prompt(kind=StepKind.AGGREGATE)):
             said = _put_together(asked.prompt, prompt, own)
-        case StepTask(prompt=Prompt(kind=Kind.VERDICT)):
+        case StepTask(prompt=Prompt(kind=StepKind.VERDICT)):
             said = _choose(asked.prompt, prompt, own)
         case StepTask(prompt=Prompt(output_schema=dict() as schema)):
             answered = own(prompt)

@@ -258,5 +258,14 @@ def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
     return WebhookDispatcher(
-        Parts(outbox(), flow_log(), sender, targets, signer, render, values=values())
+        Parts(
+            outbox(),
+            flow_log(),
+            sender,
+            targets,
+            signer,
+            render,
+            values=values(),
+            budgets=budgets(),
+        )
     )

@@ -5,6 +5,7 @@ call counts in must have room for it, or the call holds nothing at all.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,6 +15,7 @@ from core.costs.rollup import DAY_MS, HOUR_MS, Names
 from core.errors import InvalidInputError
 
 MOST_BUDGETS = 50  # of a tenant
+MOST_STATES = 100  # that are told of a budget: those that have most of it
 TOO_MANY = f"a tenant has {MOST_BUDGETS} budgets at most"
 EACH = "*"
 ALERTS = (50, 80, 100)
@@ -43,7 +45,8 @@ class Window(StrEnum):
 class Budget:
     """A limit. `name` is which crew, agent and so on, or `*`: each by itself.
 
-    `alerts` are the percentages of the limit at which it is told that they are spent.
+    `alerts` are the percentages of the limit at which it is told that they are spent, and `webhook` is
+    the address that is told, beside the flow whose call it was.
     """
 
     id: str
@@ -53,6 +56,14 @@ class Budget:
     name: str = EACH
     hard: bool = True
     alerts: tuple[int, ...] = ALERTS
+    webhook: str | None = None
+
+    @property
+    def only_account(self) -> str | None:
+        """Return the one name that calls count under; None where there may be many."""
+        if self.scope is Scope.TENANT:
+            return ""
+        return None if self.name == EACH else self.name
 
     def account(self, names: Names, flow: str | None) -> str | None:
         """Return the name that a call of these names counts under; None where it does not count.
@@ -168,11 +179,29 @@ UTC_ZONE = Zone("UTC", ((0, 0),))
 
 @dataclass(frozen=True, slots=True)
 class TenantBudgets:
-    """A tenant's budgets, by id, and what they have spent in the present day and month."""
+    """A tenant's budgets, by id, and what they have spent in the present day and month.
+
+    Of a budget that each name has by itself, the MOST_STATES that have spent and hold most, and they
+    first; `cut` are the budgets of which there are more.
+    """
 
     zone: Zone
     budgets: tuple[Budget, ...]
     states: tuple[BudgetState, ...]
+    cut: frozenset[str] = frozenset()
+
+
+def dearest(states: Iterable[BudgetState]) -> tuple[list[BudgetState], set[str]]:
+    """Return the MOST_STATES of each budget that have most of it, they first; and whose are left out."""
+    of_budgets: dict[str, list[BudgetState]] = {}
+    for state in sorted(states, key=_dearest_first):
+        of_budgets.setdefault(state.budget, []).append(state)
+    kept = [state for found in of_budgets.values() for state in found[:MOST_STATES]]
+    return kept, {budget for budget, found in of_budgets.items() if len(found) > MOST_STATES}
+
+
+def _dearest_first(state: BudgetState) -> tuple[str, int, str]:
+    return state.budget, -state.spent_nanodollars - state.held_nanodollars, state.name
 
 
 def zone(name: str, now_ms: int) -> Zone:

@@ -154,6 +154,11 @@ class Budgets(Protocol):
         """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
         ...
 
-    async def all(self, tenant: str) -> TenantBudgets:
-        """Return the budgets of a tenant, and what they have spent in the present day and month."""
+    async def all(
+        self, tenant: str, budget: str | None = None, name: str | None = None
+    ) -> TenantBudgets:
+        """Return the budgets of a tenant, and what they have spent in the present day and month.
+
+        With `budget`, that one alone; with `name`, only what is spent under this name.
+        """
         ...

@@ -20,7 +20,7 @@ from core.flows.events import Event, shortened
 MESSAGE_CHARACTERS = 2_000
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """What a step is for."""
 
     TASK = "task"  # a task as it is written, or written again after a person's feedback
@@ -50,7 +50,7 @@ class Prompt:
     """
 
     step: str
-    kind: Kind
+    kind: StepKind
     task: str
     agent: str
     description: str
@@ -62,13 +62,13 @@ class Prompt:
 
     def answer(self, output: Any) -> Any | None:
         """Return what an output says to the task; None where a manager sends work back instead."""
-        if self.kind is not Kind.AGGREGATE:
+        if self.kind is not StepKind.AGGREGATE:
             return output
         return None if output.get("send_back") else output["output"]
 
     def with_answer(self, output: Any, answer: Any) -> Any:
         """Return an output that says something else to the task."""
-        return {**output, "output": answer} if self.kind is Kind.AGGREGATE else answer
+        return {**output, "output": answer} if self.kind is StepKind.AGGREGATE else answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class StepTask:
 
 
 class StepFailedError(Exception):
-    """This attempt at the step failed for good; the message is for the user, and kept in the state.
+    """This try at the step failed for good; the message is for the user, and kept in the state.
 
     It may hold what a tool or a model said: of a long one the beginning is kept.
     """
@@ -124,7 +124,7 @@ class StepFailedError(Exception):
 
 
 class StepDeferredError(Exception):
-    """This attempt cannot go on now, through no fault of its own: put the step off.
+    """This try cannot go on now, through no fault of its own: put the step off.
 
     For what may pass by itself: a provider that asks to come back later, a store that is away, a
     rate that is used up. Costs no attempt and holds no worker meanwhile. `reason` is for the user.

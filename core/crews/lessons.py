@@ -39,7 +39,7 @@ class Decision(Protocol):
     """One thing that a step decides.
 
     `about` names it in the step's output; "" is the whole output. `context` is what is known, `usual` the
-    same without what is its own: an answer to that is no lesson. `teaches` tells whether what an agent
+    same without what is its own: an answer to that is no lesson (None: it is one). `teaches` tells whether what an agent
     decided says anything of other flows.
     """
 
@@ -48,7 +48,7 @@ class Decision(Protocol):
     @property
     def context(self) -> Mapping[str, Any]: ...
     @property
-    def usual(self) -> Mapping[str, Any]: ...
+    def usual(self) -> Mapping[str, Any] | None: ...
     @property
     def candidates(self) -> tuple[str, ...]: ...
     @property
@@ -62,8 +62,11 @@ class Decider(Protocol):
         """Return the name of the memory, the tutor's task, that flows with these inputs share."""
         ...
 
-    def decisions(self, text: str, inputs: Mapping[str, Any]) -> Sequence[Decision]:
-        """Return what somebody decides who is told this text; nothing where it decides nothing."""
+    def decisions(self, text: str, inputs: Mapping[str, Any], task: str) -> Sequence[Decision]:
+        """Return what a step of a task decides that is told this text, if anything.
+
+        Or what a whole flow has decided, whose agents said this text; `task` is "" then.
+        """
         ...
 
     def lesson(self, decision: Any, action: str, sure: float, usual: float, name: str) -> str:
@@ -101,7 +104,7 @@ class Lessons:
         if decider is None or self._tutor is None:
             return ()
         text = "\n\n".join([work.prompt.description, *(item.text for item in work.prompt.context)])
-        decisions = await _decisions(decider, text, work.inputs)
+        decisions = await _decisions(decider, text, work.inputs, work.prompt.task)
         if not decisions:
             return ()
         task = decider.memory(work.inputs)
@@ -134,8 +137,11 @@ class Lessons:
         if decider is None:
             return []
         text = "\n\n".join(_texts(flow.results.values()))
-        actions = decider.decided(output)
-        task, decisions = decider.memory(flow.inputs), await _decisions(decider, text, flow.inputs)
+        actions = decider.decided(_answer(crew, output))
+        task, decisions = (
+            decider.memory(flow.inputs),
+            await _decisions(decider, text, flow.inputs, ""),
+        )
         return [
             Made(
                 task,
@@ -158,13 +164,26 @@ async def lessons_of(
 ) -> tuple[Lesson, ...]:
     """Return what was learnt of decisions that is likely, and more than what is usual; the surest first."""
     own = [Question(each.context, each.candidates) for each in decisions]
-    usual = {compact(each.usual): Question(each.usual, each.candidates) for each in decisions}
+    usual = {
+        compact(each.usual): Question(each.usual, each.candidates)
+        for each in decisions
+        if each.usual is not None
+    }
     answers = await tutor.advise(tenant, task, [*own, *usual.values()])
     without = dict(zip(usual, answers[len(own) :], strict=True))
     pairs = zip(decisions, answers[: len(own)], strict=True)
-    found = (_advice(task, each, answer, without[compact(each.usual)]) for each, answer in pairs)
+    found = (
+        _advice(task, each, answer, without.get(compact(each.usual))) for each, answer in pairs
+    )
     told = sorted((each for each in found if each), key=lambda each: -each.sure)[:MOST_LESSONS]
     return tuple(each.lesson(decider) for each in told)
+
+
+def _answer(crew: Definition, output: Any) -> Any:
+    """Return what a crew answers: of a consensus, without how it came to be."""
+    if crew.process == "consensus" and isinstance(output, Mapping):
+        return cast("Mapping[str, Any]", output).get("answer")
+    return output
 
 
 def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:
@@ -174,9 +193,11 @@ def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:
     return Feedback(name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms)
 
 
-async def _decisions(decider: Decider, text: str, inputs: Mapping[str, Any]) -> Sequence[Decision]:
+async def _decisions(
+    decider: Decider, text: str, inputs: Mapping[str, Any], task: str
+) -> Sequence[Decision]:
     """Return the decisions of a text; that takes processor time, so beside the event loop."""
-    return await asyncio.to_thread(decider.decisions, text, inputs)
+    return await asyncio.to_thread(decider.decisions, text, inputs, task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +216,14 @@ class _Advice:
 
 
 def _advice(
-    task: str, decision: Decision, answer: "Recommendation", without: "Recommendation"
+    task: str, decision: Decision, answer: "Recommendation", without: "Recommendation | None"
 ) -> _Advice | None:
     """Return the best action if it is likely, and likelier than usual."""
     if not answer.actions:
         return None
     best = answer.actions[0]
-    usual = next((each.confidence for each in without.actions if each.action == best.action), 0.0)
+    others = without.actions if without else ()
+    usual = next((each.confidence for each in others if each.action == best.action), 0.0)
     if best.confidence < LIKELY or best.confidence <= usual:
         return None
     number = best.patterns[0] if best.patterns else f"v{answer.version}"

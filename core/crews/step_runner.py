@@ -23,11 +23,11 @@ from core.crews.clock import Clock, NowMs, now_ms
 from core.crews.crew_runner import (
     BudgetExhaustedError,
     CrewRunner,
-    Kind,
     Lesson,
     Session,
     StepDeferredError,
     StepFailedError,
+    StepKind,
     StepTask,
 )
 from core.crews.deferrals import deferral
@@ -74,7 +74,7 @@ def step_started_events(work: StepTask, step: Step) -> list[Event]:
     else:
         begun = events.step_started(prompt.step, work.attempt)
     begun += events.custom("agent_started", work.who())
-    if prompt.kind is not Kind.SUBTASK or step.epoch > 0:
+    if prompt.kind is not StepKind.SUBTASK or step.epoch > 0:
         return begun
     delegated = {
         "task": prompt.task,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from core.blobs import BlobRef
 from core.costs.model_choices import Choice, Override, TaskOutcome, Trial, task_outcome
 from core.costs.trials import Signal
-from core.crews.crew_runner import Kind, Prompt
+from core.crews.crew_runner import Prompt, StepKind
 from core.flows import Flow
 
 
@@ -80,6 +80,6 @@ def answer_outcome(
 
 def _decides(prompt: Prompt, result: dict[str, Any] | BlobRef) -> bool:
     """Tell whether a step's result is the task's answer, or a vote on it. What is large is no vote."""
-    if prompt.kind is Kind.AGGREGATE and not isinstance(result, BlobRef):
+    if prompt.kind is StepKind.AGGREGATE and not isinstance(result, BlobRef):
         return prompt.answer(result["output"]) is not None
-    return prompt.kind in (Kind.TASK, Kind.AGGREGATE, Kind.VERDICT)
+    return prompt.kind in (StepKind.TASK, StepKind.AGGREGATE, StepKind.VERDICT)

@@ -107,7 +107,7 @@ class Step:
     started_ms: int | None = None
     finished_ms: int | None = None
     error: str | None = None  # of the last attempt that failed
-    waiting: dict[str, Any] | None = None  # while it is put off: {reason, until_ms}
+    deferred: dict[str, Any] | None = None  # while it is put off: {reason, until_ms}
 
     def public(self) -> dict[str, Any]:
         """What a viewer sees of the step."""
@@ -120,7 +120,7 @@ class Step:
             "started_ms": self.started_ms,
             "finished_ms": self.finished_ms,
             "error": self.error,
-            "waiting": self.waiting,
+            "waiting": self.deferred,
         }
 
 

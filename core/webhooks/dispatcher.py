@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from core.crews.ledger import FencedError
 from core.errors import UnavailableError
 from core.polling import Due, Idle, PollLoop, Room
+from core.webhooks.alerts import AlertEntry
 from core.webhooks.entry import OutboxEntry, Parts
 from core.webhooks.outbox import Delivery
 
@@ -43,7 +44,8 @@ class WebhookDispatcher:
         """Return a loop that sends what is due; `stopped` tells it to leave the rest."""
 
         async def run(tenant: str, delivery: Delivery) -> None:
-            await OutboxEntry(self.parts, tenant, delivery, stopped).process()
+            kind = OutboxEntry if delivery.alert is None else AlertEntry
+            await kind(self.parts, tenant, delivery, stopped).process()
 
         return PollLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
 
@@ -51,7 +53,7 @@ class WebhookDispatcher:
         """Put off what finds no place here, as its tenant has too much under way."""
         parts = self.parts
         with contextlib.suppress(FencedError, UnavailableError):  # it comes again with its lease
-            await parts.outbox.save(tenant, delivery, parts.policy.put_off_ms())
+            await parts.outbox.save(tenant, delivery, parts.times.put_off_ms())
 
     async def _lease(self, limit: int, per_tenant: int) -> Due[Delivery]:
-        return await self.parts.outbox.lease(limit, per_tenant, self.parts.policy.lease_ms)
+        return await self.parts.outbox.lease(limit, per_tenant, self.parts.times.lease_ms)

@@ -14,16 +14,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from core import logs
+from core.crews.budgets import Budgets
 from core.crews.ledger import FencedError
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Entry, Flow, FlowLog, Head
 from core.flows.values import INLINE, LargeValues, LostValueError, without_large
+from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.events import Render, WebhookEvent, webhook_events
 from core.webhooks.hosts import HostShares, SlowHostError
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, Outbox, WebhookKind
-from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.sender import UndeliveredError, WebhookSender
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
@@ -31,7 +33,7 @@ from core.webhooks.targets import Targets
 log = logging.getLogger(__name__)
 
 PAGE = 400  # events read at once, where nothing failed before
-POLICY = RetryPolicy()
+TIMES = DispatchTimes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,11 @@ class Parts:
     targets: Targets
     signer: Signer
     render: Render
-    policy: RetryPolicy = POLICY
+    times: DispatchTimes = TIMES
     now: Callable[[], float] = time.time
     values: LargeValues = INLINE
     hosts: HostShares = field(default_factory=HostShares)
+    budgets: Budgets | None = None  # whose alerts are sent; without it none are
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class OutboxEntry:
             log.info("webhooks are sent by somebody else")
         except UnavailableError as error:
             log.warning("webhooks are sent later: %s", error)
-            await self._give_back(self.delivery, self.parts.policy.soonest_ms)
+            await self._give_back(self.delivery, self.parts.times.soonest_ms)
         except Exception:
             log.exception("webhooks went wrong")
             await self._count_failure()
@@ -110,7 +113,7 @@ class OutboxEntry:
                 self.delivery = replace(self.delivery, cursor=cursor)
                 await self._ask_ahead(flow, event)
                 return delay_ms
-            await parts.outbox.renew(self.tenant, self.delivery, parts.policy.lease_ms)
+            await parts.outbox.renew(self.tenant, self.delivery, parts.times.lease_ms)
         return None
 
     async def _whole(self, flow: Flow) -> Flow:
@@ -138,13 +141,13 @@ class OutboxEntry:
 
     async def _look_again(self, head: Head, waited_ms: int) -> None:
         """Poll a flow of which all is delivered later; or never again, if it has ended."""
-        outbox, policy = self.parts.outbox, self.parts.policy
+        outbox, times = self.parts.outbox, self.parts.times
         if head.status.terminal:
             return await outbox.remove(self.tenant, self.delivery)
-        wait_ms = policy.poll_ms(waited_ms, head.status)
-        waited_ms = min(wait_ms, policy.longest_poll_ms)
+        wait_ms = times.poll_ms(waited_ms, head.status)
+        waited_ms = min(wait_ms, times.longest_poll_ms)
         delivery = replace(self.delivery, wait_ms=waited_ms, failures=0)
-        news = News(head.sequence, policy.soonest_ms)
+        news = News(head.sequence, times.soonest_ms)
         return await outbox.save(self.tenant, delivery, wait_ms, news)
 
     async def _attempt(self, flow: Flow, event: WebhookEvent) -> int | None:
@@ -156,9 +159,9 @@ class OutboxEntry:
             await self._send(flow, event)
         except SlowHostError:
             log.info("webhooks are sent later: their host is slow")
-            return self.parts.policy.put_off_ms()
+            return self.parts.times.put_off_ms()
         failed = self.delivery.cursor < event.cursor
-        return self.parts.policy.delay_ms(self.delivery.failures) if failed else None
+        return self.parts.times.delay_ms(self.delivery.failures) if failed else None
 
     async def _ask_ahead(self, flow: Flow, failed: WebhookEvent) -> None:
         """Send what asks a person, if it goes to another address than the event that failed.
@@ -183,7 +186,7 @@ class OutboxEntry:
                 log.info("a person is asked later: %s", error)
                 return
             self.delivery = replace(self.delivery, asked=event.cursor)
-            lease_ms = self.parts.policy.lease_ms
+            lease_ms = self.parts.times.lease_ms
             await self.parts.outbox.renew(self.tenant, self.delivery, lease_ms)
 
     async def _send(self, flow: Flow, event: WebhookEvent) -> None:
@@ -193,7 +196,7 @@ class OutboxEntry:
             await self._post(flow, event, name)
         except (UndeliveredError, InvalidInputError) as error:
             failures = delivery.failures + 1
-            if failures < self.parts.policy.tries and kind not in delivery.disabled_kinds:
+            if failures < self.parts.times.tries and kind not in delivery.disabled_kinds:
                 log.info("a webhook is tried again: %s", error, extra={"webhook": name})
                 self.delivery = replace(delivery, failures=failures)
                 return
@@ -204,24 +207,29 @@ class OutboxEntry:
         self.delivery = replace(delivery, cursor=event.cursor, failures=0, disabled_kinds=disabled)
 
     async def _post(self, flow: Flow, event: WebhookEvent, name: str) -> None:
+        told = self.parts.render(flow, event.notification)
+        await self._post_to(event.url, told, name, event.authorization)
+
+    async def _post_to(
+        self, url: str, told: dict[str, Any], name: str, authorization: str | None = None
+    ) -> None:
         parts = self.parts
-        told = parts.render(flow, event.notification)
         body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
-        target = parts.targets.target(self.tenant, event.url)
+        target = parts.targets.target(self.tenant, url)
         headers = parts.signer.headers(self.tenant, name, body, int(parts.now()))
-        if event.authorization is not None:
-            headers["authorization"] = event.authorization
+        if authorization is not None:
+            headers["authorization"] = authorization
         async with parts.hosts.place(self.tenant, target.host, target.port):
             await parts.sender.send(target, headers, body)
 
     async def _count_failure(self) -> None:
         """Try again later what nobody foresaw; give the whole flow up when that does not help."""
-        policy, failures = self.parts.policy, self.delivery.failures + 1
-        if failures >= policy.tries:
+        times, failures = self.parts.times, self.delivery.failures + 1
+        if failures >= times.tries:
             log.error("webhooks are given up")
             return await self._leave()
         delivery = replace(self.delivery, failures=failures)
-        return await self._give_back(delivery, policy.delay_ms(failures))
+        return await self._give_back(delivery, times.delay_ms(failures))
 
     async def _give_back(self, delivery: Delivery, delay_ms: int) -> None:
         try:

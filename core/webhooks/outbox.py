@@ -1,4 +1,7 @@
-"""The outbox: the flows of which webhooks are still to be sent, and how far each has come."""
+"""The outbox: the flows of which webhooks are still to be sent, and how far each has come.
+
+Alerts of budgets that have an address are in it, too, each by itself.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,6 +53,7 @@ class Delivery:
     disabled_kinds: frozenset[WebhookKind] = frozenset()
     wait_ms: int = 0  # the last delay between two looks at the log
     asked: DeliveryCursor = DeliveryCursor()  # up to here people were asked, ahead of `cursor`
+    alert: str | None = None  # the event of a budget's alert, as JSON; it is of no flow then
 
 
 @dataclass(frozen=True, slots=True)

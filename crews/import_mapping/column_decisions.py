@@ -41,8 +41,9 @@ def memory(inputs: Mapping[str, Any]) -> str:
     return f"{MEMORY}-{hashlib.sha256(fields.encode()).hexdigest()[:8]}"
 
 
-def decisions(text: str, inputs: Mapping[str, Any]) -> Sequence[ColumnDecision]:
+def decisions(text: str, inputs: Mapping[str, Any], task: str) -> Sequence[ColumnDecision]:
     """Return a decision for each column of the profile in a text; none where there is no profile."""
+    del task
     profile = profile_of(list(json_objects(text)))
     if profile is None:
         return ()

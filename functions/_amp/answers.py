@@ -153,7 +153,7 @@ def _progress(flow: Flow) -> Answer:
     done = graph.task_results(flow.results)
     under_way = [task_of(step.id) for step in flow.steps if step.state == "running"]
     left = [name for name in graph.definition.tasks if name not in done]
-    put_off = [_put_off(step) for step in flow.steps if step.waiting is not None]
+    put_off = [_put_off(step) for step in flow.steps if step.deferred is not None]
     return {
         **({"put_off": put_off} if put_off else {}),
         "current_task": next(iter([*under_way, *left]), None),
@@ -163,7 +163,7 @@ def _progress(flow: Flow) -> Answer:
 
 def _put_off(step: Step) -> Answer:
     """Return a step that goes on later, why, and when (milliseconds since 1970)."""
-    return {"task_id": task_of(step.id), "step": step.id, **(step.waiting or {})}
+    return {"task_id": task_of(step.id), "step": step.id, **(step.deferred or {})}
 
 
 def _seconds(flow: Flow) -> float:

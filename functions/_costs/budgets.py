@@ -16,7 +16,7 @@ from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NothingThereError
 from core.identity import Principal
 from functions._costs import known_names
-from functions._http import models
+from functions._http import apps, models
 
 BODY_BYTES = 16 * 1024
 MOST_DOLLARS = 9_000_000  # scripts count nano-dollars exactly up to there
@@ -42,6 +42,7 @@ class BudgetBody(BaseModel):
     alerts: Annotated[
         models.List[Annotated[int, Field(ge=1, le=100)]], Field(max_length=MOST_ALERTS)
     ] = list(ALERTS)
+    webhook: Annotated[str | None, Field(max_length=2048)] = None
 
     def budget(self, budget_id: str) -> Budget:
         """Return the budget. Raises InvalidInputError."""
@@ -52,7 +53,8 @@ class BudgetBody(BaseModel):
             raise _invalid("/name", "a budget of the tenant has no name")
         limit = _nanodollars(self.limit_usd)
         alerts = tuple(sorted(set(self.alerts)))
-        return Budget(budget_id, scope, window, limit, self.name, self.hard, alerts)
+        of = scope, window, limit, self.name, self.hard, alerts, self.webhook
+        return Budget(budget_id, *of)
 
 
 class ZoneBody(BaseModel):
@@ -74,12 +76,15 @@ async def budget_list(_: Request, who: Principal) -> Response:
 
 
 async def budget_state(request: Request, who: Principal) -> Response:
-    """Answer with one budget."""
-    budget_id = _budget_id(request)
-    told = await bootstrap.budgets().all(who.tenant)
+    """Answer with one budget; with `name` in the query, with what is spent under that name alone."""
+    apps.refuse_unknown_parameters(request, "name")
+    return await _budget(who, _budget_id(request), request.query_params.get("name"))
+
+
+async def _budget(who: Principal, budget_id: str, name: str | None = None) -> Response:
+    told = await bootstrap.budgets().all(who.tenant, budget_id, name)
     for budget in told.budgets:
-        if budget.id == budget_id:
-            return JSONResponse(_public(budget, told), headers=HEADERS)
+        return JSONResponse(_public(budget, told), headers=HEADERS)
     raise NothingThereError("no such budget")
 
 
@@ -89,9 +94,11 @@ async def budget_put(request: Request, who: Principal) -> Response:
     asked = await models.read(request, BODY_BYTES, BudgetBody, "the body is no budget")
     budget = asked.budget(budget_id)
     await known_names.check_name(who.tenant, budget)
+    if budget.webhook is not None:
+        bootstrap.webhook_targets().check(who.tenant, {"/webhook": budget.webhook})
     waiting = await bootstrap.budgets().save(who.tenant, budget)
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
-    return await budget_state(request, who)
+    return await _budget(who, budget_id)
 
 
 async def budget_delete(request: Request, who: Principal) -> Response:
@@ -131,6 +138,7 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
         "limit_usd": usd(budget.limit_nanodollars),
         "hard": budget.hard,
         "alerts": list(budget.alerts),
+        "webhook": budget.webhook,
         "spent": [
             {
                 "window": state.window,
@@ -142,6 +150,7 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
             for state in told.states
             if state.budget == budget.id
         ],
+        "more": budget.id in told.cut,
     }
 
 

@@ -1,28 +1,34 @@
-"""Thumbs: what somebody says of a flow's result becomes feedback on actions in contexts.
+"""Thumbs: what somebody says of a flow's result becomes feedback on the decisions that the flow made.
 
-Of a mapping, as `import_mapping` makes one, each column is a decision of the task `CREW-columns`: which
-field it feeds, `(none)` for none, where the context is its name and those beside it. A thumb for the whole
-flow says the same of each column when it is up. Of any other result, and of a whole mapping that was bad,
-it is one decision of the task `CREW-results`: whether people like what the crew makes of such inputs.
+What a crew decides its decider knows (`core.crews.lessons`): of `import_mapping` each column is a decision,
+which field it feeds; of `research_brief` the form of its text, as a whole. A thumb is feedback in the very
+memory and context in which agents are told lessons. One up for a whole mapping is that for each column, but
+for those that other columns make needless. Of a crew that decides nothing, and of a whole mapping that was
+bad, it is one decision of the task `CREW-results`: whether people like what comes of such inputs.
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from core import bootstrap
-from core.errors import InvalidInputError, NothingThereError
-from core.flows import Status
-from core.flows.state import Flow
+from core.crews.definition import Definition
+from core.crews.lessons import Made
+from core.errors import InvalidInputError, NothingThereError, UnavailableError
+from core.flows import Flow, Status
 from core.identity import Principal
 from core.learning.feedback import Feedback
 
 if TYPE_CHECKING:
     from functions._learning.feedback import ThumbBody
 
-NO_FIELD = "(none)"
-MOST_BESIDE = 200  # columns that stand in a context
-Given = tuple[str, Feedback]
+WHOLE = ""  # what a decision is about whose action is the whole output
+LACKING = (
+    "this host lacks the packages that tell what the crew decided: those of the group deciders"
+)
+COMPLAINT = "the thumb is refused"
+Given = tuple[str, Feedback]  # with its task
 
 
 async def feedback(who: Principal, asked: "ThumbBody", now_ms: int) -> list[Given]:
@@ -30,68 +36,60 @@ async def feedback(who: Principal, asked: "ThumbBody", now_ms: int) -> list[Give
     state = await bootstrap.flow_log().snapshot(who.tenant, asked.flow)
     if state.head.status is not Status.SUCCEEDED:
         raise NothingThereError(f"the flow is {state.head.status} and has no result to speak of")
-    output = await bootstrap.values().load(who.tenant, state.output)
-    fields = mapping(output)
-    if asked.column is not None:
-        given = [_of_column(who, asked, fields, asked.column, asked.id)]
-        task = f"{state.crew}-columns"
-    elif asked.correction is not None:
-        raise InvalidInputError("the thumb is refused", {"/correction": "is for one column"})
-    elif fields and asked.thumb == "up":
-        given = [
-            _of_column(who, asked, fields, column, asked.id and f"{asked.id}:{number}")
-            for number, column in enumerate(fields)
-        ]
-        task = f"{state.crew}-columns"
-    else:
-        given, task = [_of_result(who, asked, state)], f"{state.crew}-results"
-    return [(task, _dated(one, now_ms)) for one in given]
-
-
-def mapping(output: Any) -> dict[str, str]:
-    """Return the field of each column, where an output is a mapping; {} where it is none."""
-    listed = cast("dict[str, Any]", output).get("columns") if isinstance(output, dict) else None
-    if not isinstance(listed, list):
-        return {}
-    entries = [one for one in cast("list[Any]", listed) if _is_entry(one)]
-    return {one["column"]: one["field"] or NO_FIELD for one in entries}
-
-
-def _is_entry(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    entry = cast("dict[str, Any]", value)
-    return isinstance(entry.get("column"), str) and isinstance(entry.get("field"), str | None)
-
-
-def column_context(column: str, columns: list[str]) -> dict[str, Any]:
-    """Return the context in which it is decided what a column means."""
-    beside = [one for one in columns if one != column]
-    return {"column": column, "siblings": beside[:MOST_BESIDE]}
-
-
-def _of_column(
-    who: Principal, asked: "ThumbBody", fields: dict[str, str], column: str, given_id: str | None
-) -> Feedback:
-    if column not in fields:
-        raise InvalidInputError("the thumb is refused", {"/column": "the flow has not mapped it"})
     if asked.correction is not None and asked.thumb == "up":
-        raise InvalidInputError("the thumb is refused", {"/correction": "is for a thumb down"})
-    right = asked.thumb == "up" or asked.correction is not None
-    action = asked.correction or fields[column]
-    context = column_context(column, list(fields))
-    return Feedback(given_id or _new_id(), context, action, who.subject, right)
-
-
-def _of_result(who: Principal, asked: "ThumbBody", state: Flow) -> Feedback:
-    context = {"inputs": state.inputs}
-    return Feedback(asked.id or _new_id(), context, asked.thumb, who.subject)
-
-
-def _dated(given: Feedback, now_ms: int) -> Feedback:
-    dated = replace(given, at_ms=now_ms)
-    dated.check()
+        raise InvalidInputError(COMPLAINT, {"/correction": "is for a thumb down"})
+    given = await _of_flow(who, asked, state)
+    dated = [(task, replace(one, at_ms=now_ms)) for task, one in given]
+    for _, one in dated:
+        one.check()
     return dated
+
+
+async def _of_flow(who: Principal, asked: "ThumbBody", state: Flow) -> list[Given]:
+    made = await _decisions(who.tenant, state)
+    about = asked.column or WHOLE
+    if about in made:
+        return [_of_decision(who, asked, made[about], asked.id)]
+    if asked.column is not None:
+        raise InvalidInputError(COMPLAINT, {"/column": "the flow has not decided about it"})
+    if not made or asked.thumb == "down":
+        return [_of_result(who, asked, state)]
+    own = [one for one in made.values() if one.teaches]
+    ids = [asked.id and f"{asked.id}:{number}" for number in range(len(own))]
+    pairs = zip(own, ids, strict=True)
+    return [_of_decision(who, asked, one, given_id) for one, given_id in pairs]
+
+
+async def _decisions(tenant: str, state: Flow) -> Mapping[str, Made]:
+    """Return what a flow has decided, by what it is about."""
+    values = bootstrap.values()
+    whole = await values.whole(tenant, state)
+    output = await values.load(tenant, state.output)
+    crew = Definition.from_stored(state.definition)
+    try:
+        made = await bootstrap.lessons().made(whole, crew, output)
+    except ImportError as error:
+        raise UnavailableError(LACKING) from error
+    return {one.about: one for one in made}
+
+
+def _of_decision(who: Principal, asked: "ThumbBody", made: Made, given_id: str | None) -> Given:
+    if asked.correction is not None and asked.correction not in made.candidates:
+        raise InvalidInputError(COMPLAINT, {"/correction": "is none of the fields there are"})
+    right = asked.thumb == "up" or asked.correction is not None
+    action = asked.correction or made.action
+    others = [one for one in made.candidates if one != action]
+    if not right and len(others) == 1:  # of two, the other one is right
+        action, right = others[0], True
+    return made.task, Feedback(given_id or _new_id(), made.context, action, who.subject, right)
+
+
+def _of_result(who: Principal, asked: "ThumbBody", state: Flow) -> Given:
+    if asked.correction is not None:
+        raise InvalidInputError(COMPLAINT, {"/correction": "is for a decision: name its column"})
+    context = {"inputs": state.inputs}
+    given = Feedback(asked.id or _new_id(), context, asked.thumb, who.subject)
+    return f"{state.crew}-results", given
 
 
 def _new_id() -> str:

@@ -30,6 +30,7 @@ from infra.container.draining import Draining
 
 STREAMS = 256  # of one connection at a time
 ANSWERS = 10_000  # of the process at a time, streams included; more wait to be taken
+THREADS = 2  # of TLS and HTTP: in one, all connections wait for the handshakes of a few
 WINDOW_BYTES, SEND_BYTES = 64 * 1024, 64 * 1024  # in flight of one stream, and unsent behind it
 HEADER_BYTES, HEADER_SECONDS = 32 * 1024, 10
 PING_SECONDS = 20  # of silence on a connection, before it is asked whether it lives
@@ -112,6 +113,7 @@ def _server(app: ASGIApp, listening: Listening) -> Server:
         port=listening.port,
         interface=Interfaces.ASGINL,
         backpressure=ANSWERS,
+        runtime_threads=THREADS,
         websockets=False,
         ssl_cert=listening.certificate,
         ssl_key=listening.key,

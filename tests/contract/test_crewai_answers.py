@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.crews.crew_runner import Kind, StepDeferredError, StepFailedError
+from core.crews.crew_runner import StepDeferredError, StepFailedError, StepKind
 from core.errors import UnavailableError
 from tests.crewai_parts import a_crew, a_harness, a_step
 
@@ -46,7 +46,7 @@ async def test_a_manager_is_checked_on_its_answer_and_not_on_what_it_sends_back(
         '{"output": "ok"}',
         guardrails={"short": short},
     )
-    managed = replace(work.prompt, kind=Kind.AGGREGATE, output_schema={"type": "object"})
+    managed = replace(work.prompt, kind=StepKind.AGGREGATE, output_schema={"type": "object"})
     work = replace(work, prompt=managed)
     assert "send_back" in (await harness.run(work))["output"]
     assert (await harness.run(work))["output"] == {"output": "ok"}
@@ -178,6 +178,6 @@ async def test_what_takes_the_place_of_an_answer_has_to_fit_too():
 async def test_a_managers_answer_is_replaced_within_what_the_manager_says():
     work = a_guarded_step("mends")
     harness = a_harness('{"output": "ok"}', guardrails={"mends": lambda *_: (True, "fine")})
-    managed = replace(work.prompt, kind=Kind.AGGREGATE, output_schema={"type": "object"})
+    managed = replace(work.prompt, kind=StepKind.AGGREGATE, output_schema={"type": "object"})
     result = await harness.run(replace(work, prompt=managed))
     assert result["output"] == {"output": "fine"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.adapters.crewai.answer_text import ThoughtFilter, without_thoughts
 from core.adapters.crewai.models import model_from
-from core.crews.crew_runner import Kind, StepFailedError
+from core.crews.crew_runner import StepFailedError, StepKind
 from tests.crewai_parts import INPUT, a_crew, a_harness, a_step, native_call
 from tests.scripted_provider import ScriptedProvider, Turn, playing
 
@@ -81,7 +81,7 @@ async def test_json_after_thoughts_fits_its_schema(asking: Asking):
 
 async def test_a_manager_that_thinks_plans(asking: Asking):
     step = a_step(a_crew())
-    step = replace(step, prompt=replace(step.prompt, kind=Kind.PLAN, output_schema=SCHEMA))
+    step = replace(step, prompt=replace(step.prompt, kind=StepKind.PLAN, output_schema=SCHEMA))
     with playing(Turn(f'{THOUGHT}```json\n{{"n": 42}}\n```')) as provider:
         assert (await a_harness(llm=asking(provider)).run(step))["output"] == {"n": 42}
 

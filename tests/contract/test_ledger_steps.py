@@ -144,7 +144,7 @@ async def test_a_step_that_is_put_off_says_why_and_until_when_as_long_as_it_is(f
         await flows.ledger.release(claimed, 1, StepWrite(), delay_ms=delay_ms, reason=why)
         state = await flows.ledger.state(flows.tenant, "f1", fresh=True)
         step, shown = state.steps[0], (await viewed(flows))["steps"][0]["waiting"]
-        assert shown == step.waiting == state.public()["steps"][0]["waiting"]
+        assert shown == step.deferred == state.public()["steps"][0]["waiting"]
         if delay_ms == 0:
             assert shown is None
             continue
@@ -162,5 +162,5 @@ async def test_a_step_of_a_flow_that_has_ended_waits_for_nothing(flows: Flows):
         events=events.run_finished("f1", None), error="cancelled",
     )  # fmt: skip
     state = await flows.ledger.state(flows.tenant, "f1", fresh=True)
-    assert [step.waiting for step in state.steps] == [None] * len(state.steps)
+    assert [step.deferred for step in state.steps] == [None] * len(state.steps)
     assert await viewed(flows) == state.public()

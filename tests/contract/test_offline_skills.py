@@ -9,7 +9,7 @@ import pytest
 
 from core.adapters.crewai.environ import prepare_environ
 from core.crews import strategies
-from core.crews.crew_runner import ContextItem, Kind, Prompt, StepTask
+from core.crews.crew_runner import ContextItem, Prompt, StepKind, StepTask
 from core.crews.definition import Registry
 from crews.import_mapping import skill
 from infra.dry_run import dry_run
@@ -130,7 +130,7 @@ def test_a_judge_says_how_alike_the_proposals_are():
             ContextItem(f"proposal {number} for write", "", f"Proposal {number}:\n{text}")
             for number, text in enumerate(proposals, 1)
         )
-        order = Prompt("write.judge.1", Kind.VERDICT, "write", "analyst", "Judge.", "JSON",
+        order = Prompt("write.judge.1", StepKind.VERDICT, "write", "analyst", "Judge.", "JSON",
                        context, schema)  # fmt: skip
         return ordered_by(StepTask("t", "f", crew, order, 1, {}))
 
@@ -168,7 +168,7 @@ def test_a_crew_of_ones_own_with_an_output_schema_gets_an_answer_that_fits():
         },
     }
     crew = Registry(Path("crews")).get("research_brief_consensus")
-    order = Prompt("write", Kind.TASK, "write", "analyst", "Score it.", "JSON", (), schema)
+    order = Prompt("write", StepKind.TASK, "write", "analyst", "Score it.", "JSON", (), schema)
     answer = ordered_by(StepTask("t", "f", crew, order, 1, {}))  # read, so it fits
     assert (answer["score"], answer["mood"], len(answer["tags"])) == (1, "good", 2)
     assert answer["title"].startswith("The offline model")

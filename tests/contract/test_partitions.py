@@ -1,7 +1,6 @@
 """The number of partitions belongs to the store: another setting is refused before it loses a flow."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.partitions import PartitionCheck
 from core.config import SettingsError
 from infra.local.processes import Processes, free_port
-from tests.fixtures_api import SECRET
+from tests.fixtures_api import process_environ
 from tests.fixtures_servers import Rest, start_gateway, start_valkey
 from tests.qstash_stub import CURRENT, NEXT, TOKEN
 
@@ -90,11 +89,7 @@ async def test_no_entry_of_a_worker_or_a_sweep_begins_with_another_number(
     other = start_gateway(processes, start_valkey(processes, tmp_path, free_port()))
     await PartitionCheck(HttpRedis(other.url, other.token), Keyspace(2)).require()
     environ = {
-        **os.environ,
-        "UPSTASH_REDIS_REST_URL": other.url,
-        "UPSTASH_REDIS_REST_TOKEN": other.token,
-        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
-        "CREWLINE_BUCKET": "none",
+        **process_environ(other),
         "CREWLINE_MODEL": "offline",
         **QSTASH,
     }

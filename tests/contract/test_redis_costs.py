@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Command
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
-from core.costs.budget import Budget, Scope, Window
+from core.costs.budget import MOST_STATES, Budget, Scope, Window
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
@@ -145,6 +146,18 @@ async def test_a_call_that_counts_in_two_budgets_costs_twenty_commands_at_most(f
     found = (await flows.limits.all(flows.tenant)).states
     assert [each.spent_nanodollars for each in found] == [1800, 1800]
     assert sum(after.values()) - sum(before.values()) <= 20 + 2  # INFO and PING are two of them
+
+
+async def test_what_budgets_have_spent_is_read_of_the_present_day_alone(flows, wire):
+    today, users = datetime.now(UTC).date().isoformat(), range(300)
+    await flows.limits.save(flows.tenant, Budget("u", Scope.SUBJECT, Window.DAY, 9))
+    state = '{"spent":1,"held":0,"told":0,"limit":9}'
+    for day in (today, *(f"2000-01-{n:02}" for n in range(1, 32))):
+        fields = [text for user in users for text in (f"u|{day}|s{user}", state)]
+        await wire.execute(["HSET", flows.keys.budgets(flows.tenant, today[:7]), *fields])
+    wire.sizes.clear()
+    assert len((await flows.limits.all(flows.tenant)).states) == MOST_STATES
+    assert sum(wire.sizes) < 100 * len(users) * 2
 
 
 async def test_a_look_costs_the_same_at_any_number_of_tenants(flows, valkey):

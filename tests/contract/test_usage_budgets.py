@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.costs.budget import Budget, BudgetState, Scope, Verdict, Window, zone
+from core.costs.budget import MOST_STATES, Budget, BudgetState, Scope, Verdict, Window, zone
 from core.costs.rollup import DAY_MS, day_of
 from core.crews.clock import now_ms
 from tests.contract.test_budget_book import call as a_crews_call
@@ -99,3 +99,26 @@ async def test_days_are_the_tenants_to_the_quarter_of_an_hour(flows: Flows, name
     )
     (state,) = await states(flows)
     assert (state.window, state.spent_nanodollars) == (local.date().isoformat(), SPENT)
+
+
+async def test_of_many_names_the_dearest_are_told_and_any_of_them_by_its_name(flows: Flows):
+    users = Budget("u", Scope.SUBJECT, Window.DAY, 10**15)
+    ann = Budget("ann", Scope.SUBJECT, Window.DAY, 9, name="ann")
+    for budget in (users, replace(users, id="v", window=Window.MONTH), ann, a_budget(1)):
+        await flows.limits.save(flows.tenant, budget)
+    count = MOST_STATES + 7
+    for number in range(1, count + 1):
+        names = (*NAMES[:3], f"s{number}", NAMES[4])
+        made = replace(call(f"c{number}"), names=names)
+        dear = replace(made, usage=replace(USED, cost_nanodollars=number))
+        await flows.usage.record(
+            flows.tenant, [dear, replace(dear, id=f"b{number}", at_ms=NOW_MS - DAY_MS)]
+        )
+    told = await flows.limits.all(flows.tenant, "u")
+    assert [state.name for state in told.states] == [f"s{n}" for n in range(count, 7, -1)]
+    assert (told.budgets, told.cut) == ((users,), {"u"})
+    found = await flows.limits.all(flows.tenant)
+    assert (len(found.states), found.cut) == (2 * MOST_STATES + 1, {"u", "v"})
+    one = await flows.limits.all(flows.tenant, "u", "s3")
+    assert [(state.name, state.spent_nanodollars) for state in one.states] == [("s3", 3)]
+    assert (await flows.limits.all(flows.tenant, "ann", "s3")).states == ()

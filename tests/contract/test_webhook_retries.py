@@ -12,9 +12,9 @@ from core.adapters.upstash.commands import Command
 from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import Claim, StepWrite
 from core.flows import events
+from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
-from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -22,7 +22,7 @@ from tests.fixtures_ports import Flows, over_redis, own_keys
 from tests.fixtures_servers import Rest
 from tests.webhook_parts import OK, OOPS, SECRET, Story, receiving
 
-AT_ONCE = RetryPolicy(delays=(0.0,) * 50, poll=(0.0, 0.0), poll_waiting=0.0)
+AT_ONCE = DispatchTimes(delays=(0.0,) * 50, poll=(0.0, 0.0), poll_waiting=0.0)
 FEW_COMMANDS, FEW_BYTES = 10, 40_000  # of a retry: the state, and what is sent
 
 

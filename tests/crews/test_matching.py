@@ -317,8 +317,8 @@ def test_a_lesson_reads_as_it_was_written(column: str, sure: float, usual: float
 def test_the_decisions_of_a_mapping_are_its_columns_and_what_is_proposed_for_them():
     with_profile = json.dumps(asdict(profile_csv(io.BytesIO(TEXT.encode()))))
     inputs = {"target": TARGET}
-    assert decisions("no profile", inputs) == ()
-    found = {each.about: each for each in decisions(with_profile, inputs)}
+    assert decisions("no profile", inputs, "") == ()
+    found = {each.about: each for each in decisions(with_profile, inputs, "")}
     assert found["zip"].context == {"column": "zip", "proposed": "postcode"}
     assert found["zip"].usual == {"column": "", "proposed": "postcode"}
     assert found["q"].context == {"column": "q", "proposed": "(none)"}

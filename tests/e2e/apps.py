@@ -24,6 +24,7 @@ from core.adapters.memory import (
 from core.config import Settings
 from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
+from core.crews.lessons import Lessons
 from core.flows import Head, Status, events
 from core.flows.live import Hub
 from core.flows.stream_limiter import StreamLimiter
@@ -32,7 +33,9 @@ from core.identity import SCOPES, Keys, mint
 from core.learning.model_store import ModelStore
 from core.learning.seals import SealKeys
 from core.learning.serving import Learners
+from core.learning.serving_tutor import ServingTutor
 from core.webhooks.targets import Targets
+from crews.deciders import DECIDERS
 from tests.fixtures_ports import a_launch
 
 KEYS = {"test": "k" * 32}
@@ -102,6 +105,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         feedback_log=log,
         model_store=store,
         learners=Learners(store, log),
+        lessons=Lessons(ServingTutor(Learners(store, log), log), DECIDERS),
     ):
         yield app
 

@@ -19,11 +19,11 @@ from core.errors import UnavailableError
 from core.flows import Flow
 from core.json_text import compact
 from core.polling import Due, Idle
+from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts
 from core.webhooks.events import Notification
 from core.webhooks.outbox import Delivery, Outbox
-from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -41,7 +41,7 @@ from tests.webhook_parts import (
     until,
 )
 
-QUICK = RetryPolicy(delays=(0.01, 0.01), lease=5.0, poll=(0.01, 0.05), poll_waiting=30.0)
+QUICK = DispatchTimes(delays=(0.01, 0.01), lease=5.0, poll=(0.01, 0.05), poll_waiting=30.0)
 IDLE = Idle(shortest=0.01, longest=0.05)
 
 

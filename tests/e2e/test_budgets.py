@@ -1,6 +1,7 @@
 """GET, PUT and DELETE /v1/budgets: what a tenant may spend."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.flows import Status
 from functions import cost_report
-from tests.e2e.apps import App, begin
+from tests.e2e.apps import App, begin, opened
 
 MONTHLY = {"scope": "crew", "name": "haiku", "window": "month", "limit_usd": "12.50"}
 
@@ -33,7 +34,9 @@ async def test_a_budget_that_was_set_is_told_with_what_is_spent_of_it(app: App):
     assert answer.status_code == 200
     assert answer.json() == MONTHLY | {"id": "team", "limit_usd": "12.5", "hard": True} | {
         "alerts": [50, 80, 100],
+        "webhook": None,
         "spent": [],
+        "more": False,
     }
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 3 * 10**9)
@@ -62,6 +65,8 @@ async def test_a_budget_can_be_asked_for_and_removed(app: App):
     await put(app)
     async with app.client(cost_report) as client:
         assert (await client.get("/v1/budgets/team")).json()["id"] == "team"
+        assert (await client.get("/v1/budgets/team?name=ann")).json()["spent"] == []
+        assert (await client.get("/v1/budgets/team?nom=ann")).status_code == 422
         assert (await client.delete("/v1/budgets/team")).status_code == 204
         assert (await client.delete("/v1/budgets/team")).status_code == 404
         assert (await client.get("/v1/budgets/team")).json()["detail"] == "no such budget"
@@ -186,3 +191,26 @@ async def test_a_crew_whose_calls_were_counted_is_known(app: App):
         await client.post("/v1/usage", json={"calls": [call]})
     assert (await put(app, body=body)).status_code == 200
     assert (await put(app, body=body, tenant="rival")).status_code == 422
+
+
+HOOK = "https://hooks.example.com/budgets"
+
+
+async def test_a_webhook_goes_to_a_host_that_the_deployment_allows_the_tenant(tmp_path: Path):
+    hosts = {"acme": ("hooks.example.com",)}
+    with opened(tmp_path, webhook_hosts=hosts, webhook_secrets=("s" * 32,)) as app:
+        assert (await put(app, body=MONTHLY | {"webhook": HOOK})).json()["webhook"] == HOOK
+        assert (await shown(app))["budgets"][0]["webhook"] == HOOK
+        for who, url in (
+            ("rival", HOOK),
+            ("acme", "https://elsewhere.example.com/"),
+            ("acme", "http://169.254.169.254/"),
+            ("acme", "nonsense"),
+        ):
+            answer = await put(app, body=MONTHLY | {"webhook": url}, tenant=who)
+            assert answer.status_code == 422
+            assert [error["pointer"] for error in answer.json()["errors"]] == ["/webhook"]
+
+
+async def test_without_a_list_of_hosts_no_budget_has_a_webhook(app: App):
+    assert (await put(app, body=MONTHLY | {"webhook": HOOK})).status_code == 422

@@ -43,17 +43,25 @@ tasks:
 
 def keys(size: int, **rest: Any) -> bytes:
     """Return an object of almost this size with as many unknown members as possible."""
-    return filled(size, json.dumps(rest)[1:-1], lambda n: f'"{n:x}":0', "{", "}")
+    most = bodies.VALUES // 2 - 10  # each has a name
+    return filled(size, json.dumps(rest)[1:-1], lambda n: f'"{n:x}":0', "{", "}", most)
 
 
 def zeros(size: int, before: str, after: str) -> bytes:
     return filled(size, "0", lambda _: "0", before, after)
 
 
-def filled(size: int, first: str, part: Callable[[int], str], before: str, after: str) -> bytes:
+def filled(
+    size: int,
+    first: str,
+    part: Callable[[int], str],
+    before: str,
+    after: str,
+    most: int = bodies.VALUES - 20,
+) -> bytes:
     """Return a body of almost this size, or of almost as many values as a body may have."""
     parts, length = [first] if first else [], len(before) + len(first) + len(after)
-    for n in range(bodies.VALUES - 10):
+    for n in range(most):
         length += len(part(n)) + 1
         if length > size:
             break

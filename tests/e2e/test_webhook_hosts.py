@@ -8,10 +8,10 @@ import pytest
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryOutbox
 from core.polling import Idle
+from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import ROOM, WebhookDispatcher
 from core.webhooks.entry import Parts
 from core.webhooks.hosts import SHARE, HostShares, SlowHostError
-from core.webhooks.retry_policy import RetryPolicy
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -19,7 +19,7 @@ from tests.fixtures_ports import Flows, in_memory
 from tests.webhook_parts import OOPS, SECRET, Receiver, Story, receiving, until
 
 POST_SECONDS = 20.0
-POLICY = RetryPolicy(delays=(0.1,) * 5, lease=30.0, poll=(0.01, 0.05), put_off=0.5)
+POLICY = DispatchTimes(delays=(0.1,) * 5, lease=30.0, poll=(0.01, 0.05), put_off=0.5)
 SOON = Idle(shortest=0.01, longest=0.05)
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 from tests.contract import test_budget_book as book
+from tests.contract import test_budget_webhooks as hooks
 from tests.contract import test_budgets as budgets
 from tests.contract import test_late_answers as late
 from tests.contract import test_tenant_prices as prices
@@ -111,6 +112,10 @@ MUTANTS = [
     Mutant(
         "transition", "never in a circle", budgets.test_and_when_its_window_turns, any_order=False,
         instead="  local wait = args.until_ms",
+    ),
+    Mutant(
+        "budgets", "it is sent now", hooks.test_alerts_are_sent_to_the_address_of_their_budget,
+        any_order=False,
     ),
     Mutant(
         "record_usage", "spent elsewhere", elsewhere.test_they_leave_that_much_less_for_crews,

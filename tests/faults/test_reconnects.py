@@ -1,7 +1,6 @@
 """Readers that are cut and come back, thousands of times: they miss nothing, the API keeps nothing."""
 
 import asyncio
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.http import HttpRedis
 from infra.local.processes import Processes, answers_http, free_port
-from tests.fixtures_api import SECRET, Api
+from tests.fixtures_api import Api, process_environ
 from tests.fixtures_ports import DEFAULT_KEYS, Flows, over_redis
 from tests.fixtures_servers import Rest
 from tests.live import Seen, Teller, begun, read
@@ -32,13 +31,7 @@ OBJECTS_PER_RECONNECT = 0.1
 def probed(processes: Processes, gateway: Rest) -> Iterator[Api]:
     """An API process of the test's own, which can be looked into."""
     port = free_port()
-    environ = {
-        **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
-        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
-        "CREWLINE_BUCKET": "none",
-    }
+    environ = process_environ(gateway)
     command = [sys.executable, "-m", "uvicorn", "tests.probed_api:app", "--port", str(port)]
     processes.start("probed", [*command, "--lifespan", "off", "--no-access-log"], environ=environ)
     processes.wait_until("probed", lambda: answers_http(port), 30)

@@ -1,7 +1,6 @@
 """Every Lambda handler over the real gateway, as a warm process is used: invoked again and again."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import pytest
 
 from core.identity import SCOPES, Keys, mint
 from tests.e2e.apps import gateway_event
-from tests.fixtures_api import SECRET
+from tests.fixtures_api import SECRET, process_environ
 from tests.fixtures_servers import Rest
 
 ROOT = Path(__file__).parents[2]
@@ -51,11 +50,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_handler_answers_in_a_warm_process_as_it_does_in_a_cold_one(function: str, gateway: Rest):
     event, expected = CALLS[function]  # a new function says here how it is called
     environ = {
-        **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
-        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
-        "CREWLINE_BUCKET": "none",
+        **process_environ(gateway),
         "CREWLINE_LEARNING_KEYS": f"k1:{SECRET}",
         "CREWLINE_MODEL": "offline",
     }

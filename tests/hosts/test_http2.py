@@ -20,7 +20,7 @@ from core.adapters.upstash.http import HttpRedis
 from infra.container import serve
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 from tests.certificate import Certificate, self_signed
-from tests.fixtures_api import SECRET, Api
+from tests.fixtures_api import SECRET, Api, process_environ
 from tests.fixtures_ports import over_redis
 from tests.fixtures_servers import Rest, unavailable
 from tests.h2_client import Client
@@ -67,11 +67,7 @@ class Container(NamedTuple):
 def container(processes: Processes, gateway: Rest, certificate: Certificate) -> Iterator[Container]:
     port = free_port()
     environ = {
-        **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
-        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
-        "CREWLINE_BUCKET": "none",
+        **process_environ(gateway),
         "CREWLINE_PORT": str(port),
         "CREWLINE_TLS_CERTIFICATE": str(certificate.certificate),
         "CREWLINE_TLS_KEY": str(certificate.key),

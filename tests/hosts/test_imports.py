@@ -30,6 +30,11 @@ def test_the_other_functions_load_no_agents_and_no_cloud(module: str):
     assert loaded_by(module) & (HEAVY - {"fastapi", "pydantic"}) == set()
 
 
+def test_what_answers_from_a_model_loads_numpy_and_nothing_that_fits_one():
+    assert loaded_by("functions.feedback") & HEAVY == {"numpy", "pydantic", "fastapi"}
+    assert "scipy" not in loaded_by("functions.feedback")
+
+
 def test_importing_a_function_connects_to_nothing_and_reads_no_settings():
     code = (
         "import sys\n"

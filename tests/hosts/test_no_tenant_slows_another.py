@@ -5,7 +5,6 @@ own, so that what it costs to attack is not taken for what it costs to be attack
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from infra.local import s3
 from infra.local.processes import Processes, free_port, is_listening
 from tests import attacks
 from tests.certificate import Certificate, self_signed
-from tests.fixtures_api import SECRET, Api
+from tests.fixtures_api import Api, process_environ
 from tests.fixtures_servers import Rest
 
 SECONDS = 3.0
@@ -57,10 +56,7 @@ def server(
 ) -> Iterator[Api]:
     port = free_port()
     environ = {
-        **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
-        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
+        **process_environ(gateway),
         "CREWLINE_BUCKET": "inputs",
         "CREWLINE_S3_ENDPOINT": store,
         "AWS_ACCESS_KEY_ID": "local",

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import pytest
 from functions._http.open_bodies import BYTES_PER_SUBJECT
 from infra.local.processes import Processes, free_port, is_listening
 from tests.certificate import Certificate, self_signed
-from tests.fixtures_api import SECRET, Api
+from tests.fixtures_api import Api, process_environ
 from tests.fixtures_servers import Rest
 
 BODY_SECONDS = 2
@@ -50,11 +49,7 @@ def server(
 ) -> Iterator[Server]:
     port, certificate = free_port(), self_signed(tmp_path_factory.mktemp("tls"))
     environ = {
-        **os.environ,
-        "UPSTASH_REDIS_REST_URL": gateway.url,
-        "UPSTASH_REDIS_REST_TOKEN": gateway.token,
-        "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
-        "CREWLINE_BUCKET": "none",
+        **process_environ(gateway),
         "CREWLINE_BODY_SECONDS": str(BODY_SECONDS),
         "CREWLINE_PORT": str(port),
         "CREWLINE_TLS_CERTIFICATE": str(certificate.certificate),

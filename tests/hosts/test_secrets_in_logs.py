@@ -115,6 +115,7 @@ def environ(rest: Rest, tenant: str, model_url: str, webhook_url: str) -> dict[s
         "CREWLINE_BUCKET": CANARY,
         "AWS_ACCESS_KEY_ID": CANARY,
         "AWS_SECRET_ACCESS_KEY": KEY,
+        "CREWLINE_MODEL": "gpt-4o-mini",
         "CREWLINE_MODEL_API_KEY": KEY,
         "CREWLINE_MODEL_BASE_URL": model_url,
         "CREWLINE_WEBHOOK_HOSTS": f"{tenant}={webhook_url}",

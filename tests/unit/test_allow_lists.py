@@ -9,7 +9,7 @@ import pytest
 from crewai.tools import BaseTool, tool
 
 from core.adapters.crewai.tools import check
-from crews.loading import AllowListError, load_tool
+from crews.loading import AllowListError, load_decider, load_tool
 from infra.check_crews import unloadable
 
 TOOLS = """
@@ -87,3 +87,12 @@ def test_what_cannot_is_refused_before_a_worker_runs_and_says_which_and_why(name
     assert told.startswith(f"crews/allow_list.py: mine: {address(name)}")
     assert FAULTS[name] in told
     assert [*unloadable({"mine": address(name)}, load_tool)] == [told]
+
+
+def test_a_decider_is_a_module_with_all_four_functions():
+    assert load_decider("fields", "crews.import_mapping.column_decisions")
+    with pytest.raises(AllowListError) as told:
+        load_decider("fields", "crews.import_mapping.lessons")
+    assert "has no function memory, decisions, lesson, decided" in str(told.value)
+    with pytest.raises(AllowListError):
+        load_decider("fields", "crews.import_mapping.column_decisions:NOTHING")

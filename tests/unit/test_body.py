@@ -1,7 +1,9 @@
 """Bodies of which every reader makes the same."""
 
 import contextlib
+import gc
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -63,11 +65,12 @@ async def refused(chunks: Sequence[bytes], limit: int = LARGE, **headers: str) -
         (b"9" * 4400, "2^53"),
         (b'{"a":[{"b":9007199254740993}]}', "2^53"),
         (b"[" * 64 + b"1e999" + b"]" * 64, "not finite"),
-        (b"[" + b"[[]]," * 50_000 + b"0]", "100000 values"),
-        (b"[" + b'[""],' * 50_000 + b"0]", "100000 values"),
-        (b"[" + b"[ \n],{\t}," * 50_000 + b"0]", "100000 values"),
-        (b"[" + b'"",' * 100_000 + b"0]", "100000 values"),
-        (b"{" + b"," * 100_000 + b"}", "100000 values"),
+        (b"[" + b"[[]]," * 50_000 + b"0]", "100000 values and names"),
+        (b"[" + b'[""],' * 50_000 + b"0]", "100000 values and names"),
+        (b"[" + b"[ \n],{\t}," * 50_000 + b"0]", "100000 values and names"),
+        (b"[" + b'"",' * 100_000 + b"0]", "100000 values and names"),
+        (b"{" + b"," * 100_000 + b"}", "100000 values and names"),
+        (b"{" + b",".join(b'"%x":0' % n for n in range(50_001)) + b"}", "100000 values and names"),
         (b'{"a":1,"a":1}', "twice"),
         (b'{"a":1,"\\u0061":2}', "twice"),
         (b"[" * 65 + b"]" * 65, "64 levels"),
@@ -95,7 +98,7 @@ async def test_values_are_counted_to_the_last_one(value: Any, last: str):
     item = json.dumps(value).encode()
     body = b"[" + b",".join([item] * (bodies.VALUES - 1)) + last.encode() + b"]"
     if last:
-        assert await refused([body]) == (400, "the body has more than 100000 values")
+        assert await refused([body]) == (400, "the body has more than 100000 values and names")
     else:
         assert len(await bodies.read_json(request([body]), LARGE)) == bodies.VALUES - 1
 
@@ -151,3 +154,20 @@ async def test_json_by_another_name_is_read(kind: str):
 
 async def test_a_coded_body_is_refused_before_it_can_swell():
     assert (await refused([b"\x1f\x8b"], content_encoding="gzip"))[0] == 415
+
+
+async def test_the_collector_of_garbage_does_not_look_through_a_body_again_and_again():
+    runs = Counter[str]()
+
+    def count(phase: str, _: dict[str, int]) -> None:
+        runs[phase] += 1
+
+    bodies_read = [b"[" + b"[[]]," * 40_000 + last for last in (b"0]", b"0")]
+    gc.callbacks.append(count)
+    try:
+        assert len(await bodies.read_json(request([bodies_read[0]]), LARGE)) == 40_001
+        assert (await refused([bodies_read[1]]))[0] == 400
+    finally:
+        gc.callbacks.remove(count)
+    assert gc.isenabled()
+    assert runs["start"] < 20, runs  # with it there would be 200

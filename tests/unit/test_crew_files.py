@@ -243,8 +243,15 @@ def test_a_file_that_is_mended_is_read_again(tmp_path: Path):
 
 
 def test_every_crew_of_this_repository_names_only_what_the_deployment_has():
-    from crews.allow_list import GUARDRAILS, TOOLS  # noqa: PLC0415
+    from crews.allow_list import DECIDERS, GUARDRAILS, TOOLS  # noqa: PLC0415
 
-    crews, broken = Registry(Path("crews"), AllowList(TOOLS, GUARDRAILS)).read_all()
+    crews, broken = Registry(Path("crews"), AllowList(TOOLS, GUARDRAILS, DECIDERS)).read_all()
     assert len(crews) >= 7
     assert broken == []
+
+
+def test_a_crew_that_decides_what_the_deployment_does_not_know_is_refused(tmp_path: Path):
+    crews = registry(tmp_path, letter=f"{GOOD}\ndecides: the_weather\n")
+    with pytest.raises(CrewFileError) as told:
+        crews.get("letter")
+    assert "no such decider in crews/allow_list.py" in told.value.error

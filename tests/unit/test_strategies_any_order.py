@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from core.crews import strategies
-from core.crews.crew_runner import Kind, Prompt
+from core.crews.crew_runner import Prompt, StepKind
 from core.crews.definition import Definition
 from core.crews.strategies import End, Ready, Wait
 from tests.unit.crews_of_all_kinds import crews
@@ -76,18 +76,18 @@ def an_agents(seed: int, asked: Prompt) -> dict[str, Any]:
 def fitting(luck: random.Random, asked: Prompt) -> Any:
     properties = (asked.output_schema or {}).get("properties", {})
     match asked.kind:
-        case Kind.PLAN:
+        case StepKind.PLAN:
             subtasks = properties["subtasks"]
             workers = subtasks["items"]["properties"]["worker"]["enum"]
             order = {"worker": luck.choice(workers), "description": "a", "expected_output": "b"}
             return {"subtasks": [order] * luck.randint(1, subtasks["maxItems"])}
-        case Kind.AGGREGATE if "send_back" in properties and luck.random() < 0.6:
+        case StepKind.AGGREGATE if "send_back" in properties and luck.random() < 0.6:
             most = properties["send_back"]["items"]["properties"]["subtask"]["maximum"]
             back = [luck.randint(1, most) for _ in range(2)]
             return {"send_back": [{"subtask": n, "reason": "no"} for n in back]}
-        case Kind.AGGREGATE:
+        case StepKind.AGGREGATE:
             return {"output": luck.choice("xyz")}
-        case Kind.VERDICT:
+        case StepKind.VERDICT:
             choice = {"choice": luck.choice(properties["choice"]["enum"]), "reason": "so"}
             return choice | ({"agreement": luck.random()} if "agreement" in properties else {})
         case _:

@@ -1,7 +1,7 @@
 """How proposals become one answer, and what those who find it are asked."""
 
 from core.crews import strategies
-from core.crews.crew_runner import Kind
+from core.crews.crew_runner import StepKind
 from core.crews.strategies import End
 from tests.unit.strategy_parts import (
     agreeing,
@@ -112,7 +112,7 @@ def test_a_judge_alone_says_what_is_best_and_how_far_the_proposals_agree():
     definition = agreeing(judge="judge")
     results = proposed(1, ana="stay", ben="go", cleo="go")
     order = asked(definition, results, "weigh.judge.1")
-    assert (order.agent, order.kind) == ("judge", Kind.VERDICT)
+    assert (order.agent, order.kind) == ("judge", StepKind.VERDICT)
     best = [text.splitlines()[1] for text in told(order)].index("stay") + 1
     unsure = said({"choice": best, "agreement": 0.2, "reason": "safer"})
     again = results | {"weigh.judge.1": unsure}

@@ -5,7 +5,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from core.crews import strategies
-from core.crews.crew_runner import Kind
+from core.crews.crew_runner import StepKind
 from core.crews.strategies import End, Wait
 from tests.unit.crews_of_all_kinds import task
 from tests.unit.strategy_parts import (
@@ -62,11 +62,11 @@ def test_a_plan_may_name_the_workers_alone_or_the_one_that_the_task_names():
 
 def test_a_worker_is_asked_for_its_part_and_the_manager_for_the_whole():
     part = asked(managed(), {"weigh.plan": said(PLAN)}, "weigh.work.1.1")
-    assert (part.kind, part.agent, part.expected_output) == (Kind.SUBTASK, "ben", "Left")
+    assert (part.kind, part.agent, part.expected_output) == (StepKind.SUBTASK, "ben", "Left")
     assert (part.output_schema, part.guardrails, part.tools) == (None, (), ("look",))
     assert part.description.startswith("Look left\n")
     whole = asked(managed(), WORKED, "weigh.result.1")
-    assert (whole.kind, whole.agent, whole.guardrails) == (Kind.AGGREGATE, "ana", ("short",))
+    assert (whole.kind, whole.agent, whole.guardrails) == (StepKind.AGGREGATE, "ana", ("short",))
     assert whole.output_schema is not None
     assert whole.output_schema["properties"]["output"] == ANSWER
 
@@ -96,5 +96,5 @@ def test_a_managers_answer_is_rewritten_by_the_manager():
     found = strategies.TaskGraph(definition).next_action(results)
     assert found == Wait("weigh.review.1", "weigh", "Ana", "weigh.result.1", "so")
     order = asked(definition, results | {"weigh.review.1": approved(False, "Why?")}, "weigh.2")
-    assert (order.kind, order.agent, order.output_schema) == (Kind.TASK, "ana", None)
+    assert (order.kind, order.agent, order.output_schema) == (StepKind.TASK, "ana", None)
     assert told(order) == ["Your draft:\nso"]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.crews import strategies
-from core.crews.crew_runner import Kind
+from core.crews.crew_runner import StepKind
 from core.crews.strategies import End, Ready
 from tests.unit.crews_of_all_kinds import agent, crew, task
 from tests.unit.strategy_parts import ANSWER, asked, chain, now, said, told
@@ -70,6 +70,6 @@ def test_a_task_brings_its_form_guardrails_and_tools_or_else_those_of_its_agent(
         },
     )
     order = asked(definition, {}, "draft")
-    assert (order.kind, order.agent, order.tools) == (Kind.TASK, "ana", ("look",))
+    assert (order.kind, order.agent, order.tools) == (StepKind.TASK, "ana", ("look",))
     assert (order.output_schema, order.guardrails) == (ANSWER, ("short",))
     assert asked(definition, {"draft": said({"n": 1})}, "check").tools == ()

@@ -9,7 +9,7 @@ from core.costs.model_choices import Choice, arm_of
 from core.costs.trials import Arm, Signal
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
-from core.crews.crew_runner import Kind, Prompt, Session, StepFailedError, StepTask
+from core.crews.crew_runner import Prompt, Session, StepFailedError, StepKind, StepTask
 from core.crews.definition import Definition
 from core.crews.trials import answer_outcome
 from core.flows import Flow, events
@@ -92,26 +92,26 @@ async def test_a_person_s_review_of_the_task_counts(approve: bool):
     assert await of_cheaper(memory) == (1, 1)  # of its first version
 
 
-def a_prompt(kind: Kind) -> Prompt:
+def a_prompt(kind: StepKind) -> Prompt:
     return Prompt("one.x", kind, "one", "a", "d", "e")
 
 
 @pytest.mark.parametrize(
     ("kind", "output", "refused", "told"),
     [
-        (Kind.TASK, "x", False, (1, True)),
-        (Kind.TASK, "x", True, (0.5, True)),
-        (Kind.VERDICT, {}, False, (1, True)),
-        (Kind.AGGREGATE, {"output": "x"}, False, (1, True)),
-        (Kind.AGGREGATE, SENT_BACK, False, None),
-        (Kind.AGGREGATE, SENT_BACK, True, (0.5, False)),
-        (Kind.PLAN, {}, False, None),
-        (Kind.SUBTASK, "x", True, (0.5, False)),
-        (Kind.PROPOSAL, "x", False, None),
+        (StepKind.TASK, "x", False, (1, True)),
+        (StepKind.TASK, "x", True, (0.5, True)),
+        (StepKind.VERDICT, {}, False, (1, True)),
+        (StepKind.AGGREGATE, {"output": "x"}, False, (1, True)),
+        (StepKind.AGGREGATE, SENT_BACK, False, None),
+        (StepKind.AGGREGATE, SENT_BACK, True, (0.5, False)),
+        (StepKind.PLAN, {}, False, None),
+        (StepKind.SUBTASK, "x", True, (0.5, False)),
+        (StepKind.PROPOSAL, "x", False, None),
     ],
 )
 def test_what_a_step_says_of_its_task_is_final_where_it_answers_it(
-    kind: Kind, output: Any, refused: bool, told: tuple[float, bool] | None
+    kind: StepKind, output: Any, refused: bool, told: tuple[float, bool] | None
 ):
     result = {"output": output, "raw": ""}
     found = answer_outcome(CHOICE, a_prompt(kind), result, refused=refused)

@@ -36,12 +36,12 @@ from core.errors import NotFoundError
 from core.flows import events
 
 _RESULT_CHARACTERS = 2_000  # of a tool's result in its event; the agent gets all of it
-_INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one attempt at a step
+_INSIGHT_CHARACTERS, _INSIGHTS = 2_000, 20  # of one, and in one try at a step
 _REASON_CHARACTERS = 1_000
 
 
 class EventReporter:
-    """Writes what CrewAI emits in one attempt at a step to the session, each thing as it happens."""
+    """Writes what CrewAI emits in one try at a step to the session, each thing as it happens."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class EventReporter:
     def close(self) -> None:
         """End the message that was being streamed, if one was; of later events only money counts.
 
-        For an attempt that is over, while its threads may still be at work.
+        For a try that is over, while its threads may still be at work.
         """
         with self._lock:
             self._closed = True

@@ -6,10 +6,10 @@ from typing import Any
 
 from crewai import BaseLLM
 
-from core.adapters.crewai.attempt import Attempt, RunnerDeps
 from core.adapters.crewai.model_calls import ModelRetryPolicy
 from core.adapters.crewai.provider_logs import silence
 from core.adapters.crewai.rate_limiter import RateLimiter
+from core.adapters.crewai.step_try import RunnerDeps, StepTry
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import FlowThreads
 from core.adapters.crewai.tools import TOOL_SECONDS, check
@@ -80,13 +80,11 @@ class CrewAIRunner:
         A thread cannot be cancelled: after a cancellation it ends before its next model call.
         """
         stop_signal = StopSignal()
-        attempt = Attempt(work, session, self._deps, stop_signal)
+        a_try = StepTry(work, session, self._deps, stop_signal)
         try:
-            running = self._deps.threads.start(
-                work.tenant, work.flow, work.prompt.step, attempt.run
-            )
+            running = self._deps.threads.start(work.tenant, work.flow, work.prompt.step, a_try.run)
             return await asyncio.wrap_future(running)
         except asyncio.CancelledError:
             stop_signal.stop(FencedError("the step was cancelled"))
-            attempt.close()
+            a_try.close()
             raise

@@ -57,7 +57,7 @@ class _Open:
 
 
 class UsageMeter:
-    """Reserves and settles the model calls of one attempt at a step."""
+    """Reserves and settles the model calls of one try at a step."""
 
     def __init__(
         self,

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from core import cpu
 from core.adapters.memory.flows import MemoryFlows
-from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone
+from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone, dearest
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell
-from core.costs.tally import PIECE_CELLS, CellSums
+from core.costs.tally import PIECE_CELLS, CellSums, cell_sums
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -71,7 +71,7 @@ class MemoryBudgetBook:
         hours: bool = False,
     ) -> AsyncIterator[T]:
         cells = self._flows.spending(tenant, days, hours=hours)
-        told = [CellSums(c.day, c.hour, c.names, [*c.usage.public().values()]) for c in cells]
+        told = [cell_sums(cell) for cell in cells]
         for at in range(0, len(told), PIECE_CELLS):
             yield await cpu.run(tenant, work, told[at : at + PIECE_CELLS])
 
@@ -136,8 +136,14 @@ class MemoryBudgetBook:
         self._flows.limits.prices[tenant] = TenantPrices(version, in_order)
         return self._flows.wake_for_money(tenant)
 
-    async def all(self, tenant: str) -> TenantBudgets:
+    async def all(
+        self, tenant: str, budget: str | None = None, name: str | None = None
+    ) -> TenantBudgets:
         limits = self._flows.limits
-        budgets = sorted(limits.budgets[tenant].values(), key=lambda budget: budget.id)
+        known = limits.budgets[tenant].values()
+        budgets = sorted((b for b in known if budget in (None, b.id)), key=lambda each: each.id)
+        ids = {each.id for each in budgets}
         states = limits.states(tenant, self._flows.now_ms())
-        return TenantBudgets(limits.zone(tenant), tuple(budgets), tuple(states))
+        asked = (s for s in states if s.budget in ids and name in (None, s.name))
+        shown, cut = dearest(asked)
+        return TenantBudgets(limits.zone(tenant), tuple(budgets), tuple(shown), frozenset(cut))

@@ -118,7 +118,7 @@ class MemoryFlows(MemoryAgenda):
                 epoch=step.epoch + 1,
                 attempts=step.attempts + 1,
                 lease_ms=until,
-                waiting=None,
+                deferred=None,
                 started_ms=step.started_ms or now,
             )
         )
@@ -185,8 +185,8 @@ class MemoryFlows(MemoryAgenda):
             return
         step = replace(step, deferrals=step.deferrals + (delay_ms > 0))
         until_ms = (now := self._now_ms()) + delay_ms
-        waiting = {"reason": reason, "until_ms": until_ms} if delay_ms > 0 else None
-        step = replace(step, state="pending", attempts=step.attempts - 1, waiting=waiting)
+        deferred = {"reason": reason, "until_ms": until_ms} if delay_ms > 0 else None
+        step = replace(step, state="pending", attempts=step.attempts - 1, deferred=deferred)
         record.put(replace(step, lease_ms=0))
         record.messages.pop(claim.step, None)
         record.owners.pop(claim.step, None)

@@ -22,6 +22,7 @@ from core.costs.tenant_prices import TenantPrices
 from core.crews.budgets import Call
 from core.flows import events
 from core.flows.events import Event
+from core.json_text import compact
 
 Place = tuple[str, str, str, str]  # of a state: tenant, budget, window or flow, name
 _GRAVITY = list(Verdict)
@@ -36,6 +37,12 @@ class State:
     told: int = 0
     limit: int = 0
     alerts: tuple[int, ...] = ()
+    hooked: bool = False
+
+    def describe(self, budget: Budget) -> None:
+        """Note what is needed of a budget to tell how much of it is spent."""
+        self.limit, self.alerts = budget.limit_nanodollars, budget.alerts
+        self.hooked = budget.webhook is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class MemoryBudgets:
         self.prices: dict[str, TenantPrices] = defaultdict(TenantPrices)
         self._states: dict[Place, State] = defaultdict(State)
         self._holds: dict[str, list[Place]] = {}  # by call
+        self.queued: dict[tuple[str, str], str] = {}  # alerts to send, by tenant and name
         self._waiters: list[tuple[str, asyncio.Queue[str]]] = []
 
     def zone(self, tenant: str) -> Zone:
@@ -71,7 +79,7 @@ class MemoryBudgets:
         for account in accounts:
             state = self._states[account.place]
             state.held += call.bound.cost_nanodollars
-            state.limit, state.alerts = account.budget.limit_nanodollars, account.budget.alerts
+            state.describe(account.budget)
         self._holds[call.id] = [account.place for account in accounts]
         return None
 
@@ -83,7 +91,7 @@ class MemoryBudgets:
             state.held -= free
             state.spent += spend
             if tells:
-                told += _alerts(place, state)
+                told += self._alerts(place, state)
         for tenant, waiter in self._waiters:
             if tenant == call.tenant:
                 waiter.put_nowait("")
@@ -95,8 +103,8 @@ class MemoryBudgets:
         for account in self._accounts(tenant, call.names, None, call.at_ms):
             state = self._states[account.place]
             state.spent += call.usage.cost_nanodollars
-            state.limit, state.alerts = account.budget.limit_nanodollars, account.budget.alerts
-            told += _alerts(account.place, state)
+            state.describe(account.budget)
+            told += self._alerts(account.place, state)
         return told
 
     def states(self, tenant: str, now_ms: int) -> list[BudgetState]:
@@ -130,6 +138,25 @@ class MemoryBudgets:
             accounts.append(Account(budget, (tenant, budget.id, window, name), until_ms))
         return accounts
 
+    def _alerts(self, place: Place, state: State) -> list[Event]:
+        told, (tenant, budget, window, name) = list[Event](), place
+        for percent in state.alerts:
+            if percent > state.told and state.spent * 100 >= state.limit * percent:
+                state.told = percent
+                value = {
+                    "budget": budget,
+                    "window": window,
+                    "name": "" if window == "flow" else name,
+                    "percent": percent,
+                    "spent_nanodollars": state.spent,
+                    "limit_nanodollars": state.limit,
+                }
+                told += events.custom("budget_alert", value)
+                if state.hooked:
+                    queued = tenant, f"~{budget}|{window}|{name}|{percent}"
+                    self.queued[queued] = compact(told[-1])
+        return told
+
     def _refusal(self, call: Call, accounts: list[Account]) -> Refusal | None:
         bound, least = call.bound.cost_nanodollars, call.least_nanodollars
         hard = [each for each in accounts if each.budget.hard]
@@ -146,24 +173,6 @@ class MemoryBudgets:
             return None
         gravest, account = max(found, key=lambda each: _GRAVITY.index(each[0]))
         return Refusal(gravest, account.budget.id, max(0, min(headroom)), account.until_ms)
-
-
-def _alerts(place: Place, state: State) -> list[Event]:
-    told = list[Event]()
-    _, budget, window, name = place
-    for percent in state.alerts:
-        if percent > state.told and state.spent * 100 >= state.limit * percent:
-            state.told = percent
-            value = {
-                "budget": budget,
-                "window": window,
-                "name": "" if window == "flow" else name,
-                "percent": percent,
-                "spent_nanodollars": state.spent,
-                "limit_nanodollars": state.limit,
-            }
-            told += events.custom("budget_alert", value)
-    return told
 
 
 async def _each(queue: asyncio.Queue[str]) -> AsyncIterator[str]:

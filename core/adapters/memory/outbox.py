@@ -23,6 +23,7 @@ class MemoryOutbox:
 
     async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Delivery]:
         now, found = self._flows.now_ms(), list[tuple[str, Delivery]]()
+        self._take_alerts(now)
         tenants = {tenant for tenant, _ in self._flows.outbox}
         for tenant in sorted(tenants, key=lambda name: (self._served.get(name, 0), name)):
             share = min(per_tenant, limit - len(found))
@@ -33,6 +34,13 @@ class MemoryOutbox:
                 self._served[tenant] = self._turn
         soonest = min(self._flows.outbox.values(), default=None)
         return Due(found, None if soonest is None else max(0, soonest - now))
+
+    def _take_alerts(self, now: int) -> None:
+        queued = self._flows.limits.queued
+        for key, alert in queued.items():
+            self._deliveries[key] = Delivery(key[1], 0, alert=alert)
+            self._flows.outbox[key] = now
+        queued.clear()
 
     def _entries(self, tenant: str) -> list[tuple[int, Key]]:
         return sorted((at, key) for key, at in self._flows.outbox.items() if key[0] == tenant)

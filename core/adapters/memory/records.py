@@ -114,8 +114,8 @@ class Record:
                 self.append(events.text_end(message))
             if step.state == "running":
                 self.put(replace(step, state=state, lease_ms=0, finished_ms=now_ms))
-            elif step.waiting is not None:
-                self.put(replace(step, waiting=None))
+            elif step.deferred is not None:
+                self.put(replace(step, deferred=None))
 
     def set_status(self, status: Status) -> None:
         self.flow = replace(self.flow, head=replace(self.flow.head, status=status))

@@ -27,6 +27,8 @@ def definition(budget: Budget) -> str:
         "hard": budget.hard,
         "alerts": sorted(budget.alerts),
     }
+    if budget.webhook is not None:
+        stored["webhook"] = budget.webhook
     return compact(stored)
 
 
@@ -41,6 +43,7 @@ def budget(name: str, stored: str) -> Budget:
         found["name"],
         found["hard"],
         tuple(found["alerts"]),
+        found.get("webhook"),
     )
 
 

@@ -1,8 +1,12 @@
 """Budgets over Redis: what is defined, and what is spent of it."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from core import cpu
 from core.adapters.upstash import budget_records, scripts
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
-from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
 from core.costs.budget import (
@@ -10,15 +14,18 @@ from core.costs.budget import (
     TOO_MANY,
     UTC_ZONE,
     Budget,
+    BudgetState,
     TenantBudgets,
     Window,
     Zone,
-    months_around,
+    dearest,
 )
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price
 from core.crews.wakeups import MOST_WOKEN
 from core.errors import ConflictError, NotFoundError
 from core.json_text import compact
+
+SCANNED = 4_000  # fields that Redis looks at for one answer: about a millisecond
 
 
 class UpstashBudgets:
@@ -50,8 +57,10 @@ class UpstashBudgets:
         """Remove a price, or all of a model."""
         return await self._save_price(tenant, model, since, None)
 
-    async def all(self, tenant: str) -> TenantBudgets:
-        """Return a tenant's budgets and what they have spent: two requests."""
+    async def all(
+        self, tenant: str, budget: str | None = None, name: str | None = None
+    ) -> TenantBudgets:
+        """Return a tenant's budgets and what they have spent: two requests, and more for many names."""
         time, stored = await self._redis.pipeline(
             [["TIME"], ["HGETALL", self._keys.budgets(tenant)]]
         )
@@ -59,17 +68,43 @@ class UpstashBudgets:
         zone = found.pop(budget_records.ZONE, None)
         found.pop(budget_records.PRICES, None)
         zone = UTC_ZONE if zone is None else budget_records.zone(zone)
-        budgets = [budget_records.budget(name, text) for name, text in sorted(found.items())]
-        keys = [self._keys.budgets(tenant, month) for month in months_around(now_ms)]
-        replies = await self._redis.pipeline([["HGETALL", key] for key in keys])
-        windows = {zone.window(each, now_ms) for each in (Window.DAY, Window.MONTH)}
-        states = [
-            budget_records.state(field, text)
-            for reply in replies
-            for field, text in as_dict(reply).items()
+        budgets = [
+            budget_records.budget(each, text)
+            for each, text in sorted(found.items())
+            if budget in (None, each)
         ]
-        shown = sorted(each for each in states if each.window in windows and each.budget in found)
-        return TenantBudgets(zone, tuple(budgets), tuple(shown))
+        told, many = _places(budgets, zone, now_ms, name)
+        month = self._keys.budgets(tenant, zone.window(Window.MONTH, now_ms))
+        shown, cut = await self._told(month, told), set[str]()
+        for window in sorted(set(many.values())):
+            more, beyond = await self._dearest(tenant, month, many, window)
+            shown, cut = shown + more, cut | beyond
+        return TenantBudgets(zone, tuple(budgets), tuple(dearest(shown)[0]), frozenset(cut))
+
+    async def _told(self, month: str, fields: list[str]) -> list[BudgetState]:
+        """Return the states of a month in these fields that are there."""
+        if not fields:
+            return []
+        values = await self._redis.execute(["HMGET", month, *fields])
+        pairs = zip(fields, values, strict=True)
+        return [budget_records.state(field, text) for field, text in pairs if text]
+
+    async def _dearest(
+        self, tenant: str, month: str, windows: Mapping[str, str], window: str
+    ) -> tuple[list[BudgetState], set[str]]:
+        """Return the dearest states of each budget of this window, and which budgets have more.
+
+        Each name that was ever counted in the month has a field: they are read in pieces, of which
+        Redis leaves out other days. At the leader, since a cursor means nothing to a replica.
+        """
+        kept, cut, cursor = list[BudgetState](), set[str](), None
+        while cursor != "0":
+            scan = ["HSCAN", month, cursor or "0", "MATCH", f"*|{window}|*", "COUNT", SCANNED]
+            found, flat = await self._redis.execute(at_leader(scan))
+            work = partial(_dearer, windows, window, kept)
+            kept, more = await cpu.run(tenant, work, flat, sum(map(len, flat)))
+            cut, cursor = cut | more, str(found)
+        return kept, cut
 
     async def _save_price(
         self, tenant: str, model: str, since: str | None, entry: str | None
@@ -115,3 +150,29 @@ class UpstashBudgets:
                 return woken
             case reply:
                 raise AssertionError(reply)
+
+
+def _places(
+    budgets: Sequence[Budget], zone: Zone, now_ms: int, name: str | None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the fields to read, and the windows, by budget, of those that may have many names."""
+    told, many = list[str](), dict[str, str]()
+    for budget in budgets:
+        window, account = zone.window(budget.window, now_ms), budget.only_account
+        if not window:
+            continue  # what a flow has spent is with the flow
+        if account is None and name is None:
+            many[budget.id] = window
+        elif account is None or name in (None, account):
+            told.append(f"{budget.id}|{window}|{name if account is None else account}")
+    return told, many
+
+
+def _dearer(
+    windows: Mapping[str, str], window: str, kept: Sequence[BudgetState], flat: Sequence[str]
+) -> tuple[list[BudgetState], set[str]]:
+    """Return the dearest of states that are kept and those of fields and values in turn."""
+    read = (budget_records.state(*pair) for pair in zip(flat[::2], flat[1::2], strict=True))
+    of_window = (s for s in read if s.window == window == windows.get(s.budget))
+    by_name = {(each.budget, each.name): each for each in (*kept, *of_window)}
+    return dearest(by_name.values())

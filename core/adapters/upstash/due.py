@@ -26,7 +26,7 @@ Places = list[tuple[str, float]]  # tenants by when to look at them (ms), the ea
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Item]):
+class DueKind(Generic[Item]):
     """One kind of what is due, and the script that leases it.
 
     `index` is the index of a partition, by its tag; `of_tenant` are the keys that the script takes
@@ -55,7 +55,7 @@ class DueIndex(Generic[Item]):
     """Leases what is due of one kind, in all partitions."""
 
     def __init__(
-        self, redis: Commands, runner: ScriptRunner, keys: Keyspace, kind: Kind[Item]
+        self, redis: Commands, runner: ScriptRunner, keys: Keyspace, kind: DueKind[Item]
     ) -> None:
         self._redis, self._runner, self._kind = redis, runner, kind
         self._indexes = {tag: kind.index(tag) for tag in keys.all_tags()}

@@ -17,8 +17,10 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:definitions` | hash | digest -> definition; all are kept until the tenant has no flow left |
 | `{p}:outbox` | zset | tenant -> when to look into its outbox (ms), as `{p}:due` |
 | `{p}:t:outbox` | zset | flows of which webhooks are to be sent -> when to do so (ms) |
+| | | and `~budget|window|name|percent` for an alert of a budget |
 | `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
 | | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
+| | | of an alert: also `alert`, its event |
 | `partitions` | string | how many partitions the store was begun with (partitions.py) |
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
@@ -85,11 +87,14 @@ class DayKeys:
 
 @dataclass(frozen=True, slots=True)
 class HeldKeys:
-    """What budgets of a tenant hold around a month, and the channel that tells of settles."""
+    """What budgets of a tenant hold around a month, and who is told of settles and of alerts."""
 
     budgets_before: Key
     budgets_now: Key
     budgets_after: Key
+    outbox: Key
+    outbox_index: Key
+    deliveries: Key
     months: list[str]
     settles: str
 
@@ -261,7 +266,8 @@ class Keyspace:
 def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
     months = months_around(day * DAY_MS)
     before, now, after = (keys.budgets(tenant, month) for month in months)
-    return HeldKeys(before, now, after, months, keys.settles(tenant))
+    outbox = keys.outbox(tenant), keys.outbox_index(keys.tag(tenant)), keys.deliveries(tenant)
+    return HeldKeys(before, now, after, *outbox, months, keys.settles(tenant))
 
 
 def _two_periods(now_ms: int) -> tuple[str, str]:

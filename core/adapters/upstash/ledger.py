@@ -9,7 +9,7 @@ from core.adapters.upstash import records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
-from core.adapters.upstash.due import DueIndex, Kind
+from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.blobs import BlobRef
@@ -237,8 +237,6 @@ class UpstashRunLedger:
             self._keys.flow_keys(tenant, flow),
             self._scripts.days(tenant),
             self._scripts.held(tenant),
-            self._keys.outbox(tenant),
-            self._keys.outbox_index(self._keys.tag(tenant)),
             self._keys.budget_waits(tenant),
             self._keys.trial_keys(tenant),
             ttl_ms=self._ttl_ms,
@@ -279,9 +277,9 @@ class UpstashRunLedger:
         return await self._due.lease(limit, per_tenant, lease_ms)
 
 
-def due_flows(keys: Keyspace) -> Kind[str]:
+def due_flows(keys: Keyspace) -> DueKind[str]:
     """Return how flows are leased that are due."""
-    return Kind(
+    return DueKind(
         keys.due_index,
         lambda tenant: (keys.due(tenant), keys.flows(tenant), keys.definitions(tenant)),
         scripts.lease,

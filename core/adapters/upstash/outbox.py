@@ -10,7 +10,7 @@ from typing import Any
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.due import DueIndex, Kind
+from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.keys import Keyspace
 from core.crews.ledger import FencedError
 from core.polling import Due
@@ -64,14 +64,14 @@ class UpstashOutbox:
             raise FencedError
 
 
-def _due_deliveries(keys: Keyspace) -> Kind[Delivery]:
+def _due_deliveries(keys: Keyspace) -> DueKind[Delivery]:
     """Return how flows are leased of which webhooks are due."""
 
     def read(texts: list[str]) -> list[tuple[str, Delivery]]:
         leased = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
         return [(tenant, _delivery(flow, record)) for tenant, flow, record in leased]
 
-    return Kind(
+    return DueKind(
         keys.outbox_index,
         lambda tenant: (keys.outbox(tenant), keys.deliveries(tenant)),
         scripts.outbox_lease,
@@ -80,8 +80,10 @@ def _due_deliveries(keys: Keyspace) -> Kind[Delivery]:
 
 
 def _record(delivery: Delivery) -> str:
+    alert = {} if delivery.alert is None else {"alert": delivery.alert}
     return json.dumps(
-        {
+        alert
+        | {
             "epoch": delivery.epoch,
             "number": delivery.cursor.number,
             "index": delivery.cursor.index,
@@ -104,4 +106,5 @@ def _delivery(flow: str, record: str) -> Delivery:
         frozenset(WebhookKind(name) for name in stored.get("disabled", "").split()),
         stored.get("wait_ms", 0),
         DeliveryCursor(*stored.get("asked", ())),
+        stored.get("alert"),
     )

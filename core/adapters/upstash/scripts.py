@@ -124,8 +124,6 @@ def transition(
     of: FlowKeys,
     days: DayKeys,
     held: HeldKeys,
-    outbox: Key,
-    outbox_index: Key,
     budget_waits: Key,
     of_trials: TrialKeys,
     *,
@@ -225,6 +223,7 @@ def record_usage(
     last_ids: Key,
     these_ids: Key,
     *,
+    tenant: str,
     batch: str,
     calls: list[dict[str, Any]],
 ) -> None: ...

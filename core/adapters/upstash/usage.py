@@ -54,6 +54,7 @@ class UpstashUsageBook:
             self._keys.held_keys(tenant, day * DAY_MS),
             self._keys.budgets(tenant),
             *self._keys.call_ids(tenant, self._now_ms()),
+            tenant=tenant,
             batch=batch,
             calls=[
                 {

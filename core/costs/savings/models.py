@@ -52,7 +52,7 @@ def right_sizing(spend: Spend, known: Known) -> Found | None:
     told = Recommendation(
         target,
         trigger=f"{best.model} would do the task for less; {seen}",
-        change=f"have {best.model} do the task {spend.names[1]} of {spend.names[0]}{trial}",
+        change=f'PUT /v1/costs/models/{spend.names[0]}/{spend.names[1]} {{"model": "{best.model}"}}{trial}',
         formula=f"{usd(spend.cost)} now - {best.formula} = {usd(spend.cost - best.cost)}",
         money=best.money(spend),
         verified=best.is_verified,

@@ -12,7 +12,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Process = Literal["sequential", "hierarchical", "consensus"]
 GUARDRAIL_NAME = re.compile(r"[a-z][a-z0-9_]*")  # any other guardrail is a sentence
-TASK_SECONDS = 15 * 60.0  # of one attempt, unless the task says otherwise
+TASK_SECONDS = 15 * 60.0  # of one try, unless the task says otherwise
 FLOW_SECONDS = 24 * 3600  # of a flow, unless the crew says otherwise
 REVIEWED_FLOW_SECONDS = 30 * 24 * 3600  # the same where a person is asked, who may take weeks
 
@@ -76,7 +76,7 @@ class Task(Strict):
 
     With an `output_schema` (JSON Schema) the answer must be JSON that fits it. Every one of
     `guardrails` must let the answer pass: a name on the deployment's list, or a sentence that a
-    model checks. `max_execution_time` is in seconds and of one attempt.
+    model checks. `max_execution_time` is in seconds and of one try.
     """
 
     description: Text

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.crews.crew_runner import ContextItem, Kind, Prompt
+from core.crews.crew_runner import ContextItem, Prompt, StepKind
 from core.crews.definition import Definition
 from core.crews.strategies.tally import count_votes, proposals, rules
 from core.crews.strategies.types import TaskContext
@@ -52,7 +52,7 @@ def proposal(ctx: TaskContext, round_no: int, agent: str) -> Prompt:
     if round_no > 1:
         description += _ANEW
         context = (*context, *_shown(ctx, round_no - 1, _reasons(ctx, round_no - 1)))
-    return ctx.prompt_for(step, Kind.PROPOSAL, agent, description, context)
+    return ctx.prompt_for(step, StepKind.PROPOSAL, agent, description, context)
 
 
 def verdict(ctx: TaskContext, round_no: int, agent: str) -> Prompt:
@@ -93,7 +93,7 @@ def _choice(
     numbers = among or list(range(1, len(shown) + 1))
     return Prompt(
         step=step,
-        kind=Kind.VERDICT,
+        kind=StepKind.VERDICT,
         task=ctx.name,
         agent=agent,
         description=question + task,

@@ -7,7 +7,7 @@ agent whose answer it was, and reviewed as `write.review.2`. What the last feedb
 from dataclasses import replace
 from typing import Any
 
-from core.crews.crew_runner import ContextItem, Kind, Prompt
+from core.crews.crew_runner import ContextItem, Prompt, StepKind
 from core.crews.definition import Definition
 from core.crews.step_ids import review_id, version_id
 from core.crews.strategies.types import Results, TaskContext, TaskOutput, Wait, make_step
@@ -63,7 +63,7 @@ def prompt(ctx: TaskContext, draft: TaskOutput, version: int) -> Prompt:
     ]
     return ctx.prompt_for(
         version_id(task, version),
-        Kind.TASK,
+        StepKind.TASK,
         draft.agent,
         ctx.description + _REVISE + said[-1],
         (*ctx.context, *earlier, mine),

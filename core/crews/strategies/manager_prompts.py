@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from core.crews.crew_runner import ContextItem, Kind, Prompt
+from core.crews.crew_runner import ContextItem, Prompt, StepKind
 from core.crews.definition import Definition
 from core.crews.strategies.types import TaskContext
 
@@ -56,7 +56,7 @@ def plan(ctx: TaskContext) -> Prompt:
     known = "\n".join(_introduction(ctx, worker) for worker in workers)
     return Prompt(
         step=f"{ctx.name}.plan",
-        kind=Kind.PLAN,
+        kind=StepKind.PLAN,
         task=ctx.name,
         agent=manager(ctx.definition),
         description=ctx.description + _PLAN.format(most=most, workers=known),
@@ -84,7 +84,7 @@ def subtask(ctx: TaskContext, round_no: int, number: int) -> Prompt:
         )
     return Prompt(
         step=f"{ctx.name}.work.{round_no}.{number}",
-        kind=Kind.SUBTASK,
+        kind=StepKind.SUBTASK,
         task=ctx.name,
         agent=assigned["worker"],
         description=description,
@@ -102,7 +102,7 @@ def result(ctx: TaskContext, round_no: int) -> Prompt:
         expected += '\nOr JSON with "send_back": the numbers of subtasks to do again, with reasons.'
     return Prompt(
         step=f"{ctx.name}.result.{round_no}",
-        kind=Kind.AGGREGATE,
+        kind=StepKind.AGGREGATE,
         task=ctx.name,
         agent=manager(ctx.definition),
         description=ctx.description + _RESULT + ("" if last else _MAY_SEND_BACK),

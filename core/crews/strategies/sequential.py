@@ -1,6 +1,6 @@
 """Sequential: the task's agent does it, in one step of the task's name."""
 
-from core.crews.crew_runner import Kind, Prompt
+from core.crews.crew_runner import Prompt, StepKind
 from core.crews.definition import Definition
 from core.crews.strategies.types import Results, TaskContext, TaskOutput, make_step, pending
 from core.flows import Step
@@ -23,7 +23,7 @@ def progress(definition: Definition, results: Results, task: str) -> TaskOutput 
 def prompt(ctx: TaskContext, _: list[str]) -> Prompt:
     """Return the task as it is written."""
     agent = _agent(ctx.definition, ctx.name)
-    return ctx.prompt_for(ctx.name, Kind.TASK, agent, ctx.description, ctx.context)
+    return ctx.prompt_for(ctx.name, StepKind.TASK, agent, ctx.description, ctx.context)
 
 
 def _agent(definition: Definition, task: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.crews.crew_runner import ContextItem, Kind, Prompt
+from core.crews.crew_runner import ContextItem, Prompt, StepKind
 from core.crews.definition import Agent, Definition, Task
 from core.flows import Step
 
@@ -86,7 +86,12 @@ class TaskContext:
         return tuple(self.agent(agent).tools if named is None else named)
 
     def prompt_for(
-        self, step: str, kind: Kind, agent: str, description: str, context: tuple[ContextItem, ...]
+        self,
+        step: str,
+        kind: StepKind,
+        agent: str,
+        description: str,
+        context: tuple[ContextItem, ...],
     ) -> Prompt:
         """Return a prompt whose answer is the task's: its form, tools and guardrails hold."""
         return Prompt(

@@ -27,6 +27,7 @@ from core.costs.savings.found import with_period
 from core.costs.savings.recommendation import Kind, Recommendation
 from core.costs.savings.report import ORDER, Savings, recommendations, savings
 from core.costs.savings.spend import Known, Record
+from core.costs.tally import cell_sums
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.crews.tries import Tries
@@ -181,14 +182,20 @@ def recorded(calls: Iterable[Made]) -> list[Cell]:
     ]
 
 
+def record_of(cells: Iterable[Cell]) -> Record:
+    record = Record()
+    record.take([cell_sums(cell) for cell in cells])
+    return record
+
+
 def promised(calls: Iterable[Made]) -> Savings:
     """Return what is recommended after these calls."""
-    return savings(QUERY, Record().add(recorded(calls)), BOOK, NOON)
+    return savings(QUERY, record_of(recorded(calls)), BOOK, NOON)
 
 
 def alone(calls: Iterable[Made], kind: Kind) -> Recommendation:
     """Return the one recommendation of a kind, as if no other were followed before it."""
-    known = Known(BOOK, NOON, Record().add(recorded(calls)).spends(BOOK, NOON))
+    known = Known(BOOK, NOON, record_of(recorded(calls)).spends(BOOK, NOON))
     (find,) = [each for each in ORDER if each.__name__ == kind]
     every = [recommendations(spend, known, [find]) for spend in known.spends.values()]
     (one,) = [each for some in every for each in some]

@@ -1,7 +1,8 @@
 -- Shared by the scripts that hold and spend the money of budgets (core/costs/budget.py).
 --   BUDGETS   id -> definition, as JSON; `~zone` -> {offsets: {{from_ms, offset_ms}, ...}}
---   a state   {spent, held, told, limit, alerts, wanted}: of one budget in one window, under one name.
---             told: the highest percentage that was told; wanted: whether somebody waits for money
+--   a state   {spent, held, told, limit, alerts, wanted, hooked}: of one budget in one window, under one
+--             name. told: the highest percentage that was told; wanted: whether somebody waits for money;
+--             hooked: whether its alerts are sent to an address
 --   a place   {where, field} of a state: {'flow', 'budget:id'} in the flow's hash, or
 --             {month, 'id|window|name'} in that of a month, e.g. {'2026-11', 'b1|2026-11-27|'}
 --   a call    has `holds`, the places of all budgets that it counts in, and its bound is held there
@@ -48,8 +49,10 @@ local function state_text(state)
   if state.alerts and #state.alerts > 0 then
     push(parts, '"alerts":' .. cjson.encode(state.alerts))
   end
-  if state.wanted then
-    push(parts, '"wanted":true')
+  for _, name in ipairs({'wanted', 'hooked'}) do
+    if state[name] then
+      push(parts, '"' .. name .. '":true')
+    end
   end
   return '{' .. table.concat(parts, ',') .. '}'
 end
@@ -77,12 +80,30 @@ local function alert(field, state, percent, now)
     .. '},"timestamp":' .. int_str(now) .. '}'
 end
 
+-- queue_alert: have an alert sent to its budget's address. Its name in the outbox is no flow's.
+local function queue_alert(field, percent, event, now)
+  local of_flow = field:sub(1, 7) == 'budget:' and args.flow .. '|' or ''
+  local name = '~' .. field .. '|' .. of_flow .. int_str(percent)
+  redis.call('HSET', DELIVERIES, name, cjson.encode({epoch = 0, alert = event}))
+  redis.call('ZADD', OUTBOX, int_str(now), name)
+  redis.call('ZADD', OUTBOX_INDEX, 'LT', int_str(now), args.tenant) -- guard: it is sent now
+end
+
+-- describe: what a state has of its budget's definition, so that it can be settled without
+local function describe(state, budget)
+  state.limit, state.alerts = budget.limit, budget.alerts
+  state.hooked = budget.webhook and true or nil
+end
+
 -- tell_alerts: what of its limit a budget has spent for the first time in this window
 local function tell_alerts(alerts, field, state, now)
   for _, percent in ipairs(state.alerts or {}) do
     if percent > state.told and state.spent * 100 >= state.limit * percent then -- guard: told once
       state.told = percent
       push(alerts, alert(field, state, percent, now))
+      if state.hooked then
+        queue_alert(field, percent, alerts[#alerts], now)
+      end
     end
   end
 end

@@ -51,8 +51,8 @@ schedule(plan, next_look(plan, status, flow.deadline, now))
 local at, made = '/steps/' .. int_str(step.order), {}
 push(changes, '/status', cjson.encode(status), at .. '/state', '"running"',
   at .. '/attempt', int_str(step.attempts), at .. '/started_ms', int_str(step.started))
-if step.waiting then
-  step.waiting = nil
+if step.deferred then
+  step.deferred = nil
   push(changes, at .. '/waiting', 'null')
 end
 end_messages(made, {step})

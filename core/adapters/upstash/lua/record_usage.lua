@@ -54,7 +54,7 @@ local function spend_budgets()
     local state = found[where] and found[where][field]
     if state then
       state.spent = state.spent + account.nanodollars -- guard: spent elsewhere
-      state.limit, state.alerts = account.budget.limit, account.budget.alerts
+      describe(state, account.budget)
       tell_alerts(alerts, field, state, now)
     end
   end

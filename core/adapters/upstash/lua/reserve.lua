@@ -74,7 +74,7 @@ local function hold(call, fields)
   for _, account in ipairs(accounts) do
     local state = found[account.place[1]][account.place[2]]
     state.held = state.held + call.bound.cost_nanodollars -- guard: it is held
-    state.limit, state.alerts = account.budget.limit, account.budget.alerts
+    describe(state, account.budget)
   end
   keep_states(found, fields)
   call.holds = places

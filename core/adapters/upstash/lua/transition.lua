@@ -41,8 +41,8 @@ if terminal(args.to) then -- guard: what is under way ends
     end
     local at = '/steps/' .. int_str(step.order)
     step.calls = nil
-    if step.waiting then
-      step.waiting = nil
+    if step.deferred then
+      step.deferred = nil
       push(changes, at .. '/waiting', 'null')
       push(names, field:sub(6))
     end

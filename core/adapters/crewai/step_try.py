@@ -1,4 +1,4 @@
-"""One attempt at a step: as one CrewAI task, with an agent and an LLM of its own.
+"""One try at a step: as one CrewAI task, with an agent and an LLM of its own.
 
 An agent or LLM that two tasks share fails or mixes up their usage, so both are made anew for each
 answer. The task runs by `Task.execute_sync`: a Crew around a single task takes longer and adds
@@ -71,7 +71,7 @@ class RunnerDeps:
         return self.named_model(choice.model)
 
 
-class Attempt:
+class StepTry:
     """Runs in a thread of its own, until the step has its result or `stop_signal` is stopped."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Attempt:
             self.close()
 
     def close(self) -> None:
-        """End the message that is being streamed; what the attempt says later is not shown."""
+        """End the message that is being streamed; what the try says later is not shown."""
         self._reporter.close()
 
     def _run(self) -> dict[str, Any]:

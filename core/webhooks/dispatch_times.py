@@ -7,7 +7,7 @@ from core.flows import Status
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class DispatchTimes:
     """When what happens, in seconds.
 
     `delays` after each failure but the last. An entry is leased for `lease`, which must be longer

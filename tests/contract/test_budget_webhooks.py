@@ -1,0 +1,140 @@
+"""Alerts of budgets that have an address of their own. Over memory and over Redis, to real receivers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from core.adapters.http_webhooks import HttpWebhookSender
+from core.costs.budget import Budget, Scope, Window
+from core.crews.ledger import Claim
+from core.flows import Status
+from core.webhooks.dispatch_times import DispatchTimes
+from core.webhooks.dispatcher import WebhookDispatcher
+from core.webhooks.entry import Parts
+from core.webhooks.signing import Signer
+from core.webhooks.targets import Targets
+from functions._amp.webhook_bodies import render
+from tests.contract.test_budget_book import call
+from tests.contract.test_budgets import COST, REAL, a_budget, limited, says
+from tests.contract.test_usage_book import USED
+from tests.contract.test_usage_book import call as reported
+from tests.fixtures_ports import Flows
+from tests.webhook_parts import OK, OOPS, SECRET, Receiver, receiving
+
+SOON = DispatchTimes(delays=(0.01,) * 2, lease=5.0)
+
+
+def dispatcher(flows: Flows, *receivers: Receiver) -> WebhookDispatcher:
+    targets = Targets({flows.tenant: [receiver.url for receiver in receivers]})
+    parts = Parts(
+        flows.outbox, flows.log, HttpWebhookSender(timeout_seconds=2), targets, Signer((SECRET,)),
+        render, SOON, budgets=flows.limits,
+    )  # fmt: skip
+    return WebhookDispatcher(parts)
+
+
+async def sent(flows: Flows, *receivers: Receiver, looks: int = 1) -> None:
+    for _ in range(looks):
+        await dispatcher(flows, *receivers).deliver_once()
+        await asyncio.sleep(0.02)
+
+
+async def spent(flows: Flows, claim: Claim, number: int, cost: int) -> None:
+    """Make a call that costs so much."""
+    made = call(claim, number)
+    assert await says(flows, made) is None
+    await flows.budgets.settle(made, replace(REAL, cost_nanodollars=cost), [])
+
+
+async def test_alerts_are_sent_to_the_address_of_their_budget(flows: Flows):
+    async with receiving() as receiver:
+        budget = a_budget(2, alerts=(50, 100), webhook=f"{receiver.url}/budgets")
+        claim = await limited(flows, budget, a_budget(2, id="silent"))
+        await spent(flows, claim, 1, COST)
+        await sent(flows, receiver, looks=2)
+        assert len(receiver.posts) == 1
+        [post] = receiver.posts
+        assert post.path == "/budgets"
+        assert post.signed_for(flows.tenant)
+        body = post.body
+        assert (body["type"], body["budget"], body["percent"]) == ("budget_alert", "b", 50)
+        assert (body["spent_nanodollars"], body["limit_nanodollars"]) == (COST, 2 * COST)
+        await spent(flows, claim, 2, COST)
+        await sent(flows, receiver, looks=2)
+    assert [post.body["percent"] for post in receiver.posts] == [50, 100]
+    assert len({post.id for post in receiver.posts}) == 2
+
+
+async def test_whoever_is_killed_before_it_has_an_answer_leaves_it_to_the_next(flows: Flows):
+    async with hanging() as hangs, receiving() as receiver:
+        claim = await limited(flows, a_budget(2, webhook=f"{hangs.url}/b"))
+        await spent(flows, claim, 1, COST)
+        [(_, delivery)] = (await flows.outbox.lease(10, 10, lease_ms=30)).items
+        assert delivery.alert is not None
+        await asyncio.sleep(0.05)  # nobody hears of it again
+        await flows.limits.save(flows.tenant, a_budget(2, webhook=f"{receiver.url}/b"))
+        await sent(flows, receiver)
+    assert len(receiver.posts) == 1
+
+
+@contextlib.asynccontextmanager
+async def hanging() -> AsyncIterator[Receiver]:
+    async with receiving(lambda _: None) as receiver:
+        yield receiver
+
+
+async def test_a_receiver_that_fails_is_asked_again_and_holds_up_no_other(flows: Flows):
+    answers = iter([OOPS, OOPS, OK])
+    async with receiving(lambda _: next(answers)) as fails, receiving() as works:
+        budgets = (a_budget(2, id=name, alerts=(50,), webhook=f"{each.url}/{name}")
+                   for name, each in (("fails", fails), ("works", works)))  # fmt: skip
+        claim = await limited(flows, *budgets)
+        await spent(flows, claim, 1, COST)
+        await sent(flows, fails, works)
+        assert (len(fails.posts), len(works.posts)) == (1, 1)
+        await sent(flows, fails, works, looks=4)
+    assert (len(fails.posts), len(works.posts)) == (3, 1)
+    assert len({post.id for post in fails.posts}) == 1
+
+
+async def test_one_that_never_takes_it_is_given_up(flows: Flows):
+    async with receiving(lambda _: OOPS) as receiver:
+        claim = await limited(flows, a_budget(2, alerts=(50,), webhook=f"{receiver.url}/b"))
+        await spent(flows, claim, 1, COST)
+        await sent(flows, receiver, looks=SOON.tries + 3)
+    assert len(receiver.posts) == SOON.tries
+
+
+async def test_an_address_that_is_no_longer_allowed_is_not_called(flows: Flows):
+    async with receiving() as receiver, receiving() as other:
+        claim = await limited(flows, a_budget(2, webhook=f"{receiver.url}/b"))
+        await spent(flows, claim, 1, COST)
+        await sent(flows, other, looks=SOON.tries + 2)
+    assert receiver.connections == 0
+
+
+async def test_a_budget_that_was_removed_tells_nobody(flows: Flows):
+    async with receiving() as receiver:
+        claim = await limited(flows, a_budget(2, webhook=f"{receiver.url}/b"))
+        await spent(flows, claim, 1, COST)
+        await flows.limits.delete(flows.tenant, "b")
+        await sent(flows, receiver, looks=2)
+    assert receiver.posts == []
+
+
+async def test_calls_made_elsewhere_and_budgets_of_flows_are_told_too(flows: Flows):
+    async with receiving() as receiver:
+        url = f"{receiver.url}/b"
+        month = Budget("m", Scope.TENANT, Window.MONTH, USED.cost_nanodollars, alerts=(100,))
+        each = Budget("f", Scope.FLOW, Window.FLOW, 2 * COST, alerts=(50,))
+        claim = await limited(
+            flows, replace(each, webhook=url), replace(month, hard=False, webhook=url)
+        )
+        await flows.usage.record(flows.tenant, [reported()])
+        await spent(flows, claim, 1, COST)
+        await flows.ledger.transition(
+            flows.tenant, "f1", Status.CANCELLED, status_epoch=0, events=[]
+        )
+        await sent(flows, receiver, looks=2)
+    assert sorted(post.body["budget"] for post in receiver.posts) == ["f", "m"]
