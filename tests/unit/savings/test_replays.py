@@ -95,6 +95,14 @@ def test_cache_writes_that_nothing_reads_are_saved_by_not_writing():
     assert Kind.PROMPT_CACHING not in kinds(promised(calls))
 
 
+def test_a_provider_that_caches_by_itself_is_taken_to_do_so_for_minutes_and_had_its_chance():
+    often, seldom = flows(100, 3, GPT5), spread(flows(40, 1, GPT5), 20 * 60_000)
+    found = alone(often, Kind.PROMPT_CACHING)
+    assert (found.target.to, found.verified, found.money.low) == ("prompt:5m", False, 0)
+    assert keeps(found, replayed(often, lambda call: replace(call, cache="prompt")))
+    assert Kind.PROMPT_CACHING not in kinds(promised(seldom))
+
+
 def test_a_cache_that_keeps_too_much_is_told_to_keep_the_instructions_only():
     asked = spread(flows(100, 1, SONNET, system=1500, cache="prompt"), 60_000)
     calls = [replace(each, messages=[each.messages[0], ("user", text(9_000, "long", each.flow))]) for each in asked]  # fmt: skip
