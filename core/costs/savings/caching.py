@@ -44,7 +44,10 @@ def prompt_caching(spend: Spend, _known: Known) -> Found | None:
     """Keep beginnings that repeat in the provider's cache, if that saves more than writing them costs."""
     if spend.is_uncached or spend.tier.cache_read >= spend.tier.input:
         return None
-    plan = max(_plans(spend), key=lambda each: _saved(spend, each))
+    plans = [plan for plan in _plans(spend) if plan.read]
+    if not plans:
+        return None
+    plan = max(plans, key=lambda each: _saved(spend, each))
     saved, hits = _saved(spend, plan), spend.fact(f"hits_{plan.time}")
     fewer = plan.with_read(max(0.0, plan.read - STEP_TOKENS * hits))
     longer = _plan(spend, plan.keeps, "1h")

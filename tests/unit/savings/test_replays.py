@@ -302,6 +302,19 @@ def targets(calls: Sequence[Made]) -> list[Target]:
     return [each.target for each in promised(calls).recommendations]
 
 
+def test_of_calls_made_elsewhere_only_what_they_tell_is_recommended():
+    names = ("support", "answer", "writer", "ann", SONNET)
+    tokens = TokenCounts(900, cache_write_5m=4_000, output=200)
+    made = [recorded_call(ReportedCall(f"c{n}", NOON, names, tokens), BOOK) for n in range(100)]
+    cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
+    found = savings(QUERY, record_of(cells), BOOK, NOON)
+    assert kinds(found) == [Kind.UNREAD_CACHE_WRITES, Kind.RIGHT_SIZING]
+    (writes,) = [e for e in found.recommendations if e.target.kind is Kind.UNREAD_CACHE_WRITES]
+    assert writes.money.saved == 100 * 4_000 * (3_750 - 3_000)
+    (smaller,) = [e for e in found.recommendations if e.target.kind is Kind.RIGHT_SIZING]
+    assert "/v1/" not in smaller.change  # no crew of ours makes them
+
+
 @pytest.mark.parametrize("quality", ["low", "high", "critical"])
 def test_critical_calls_are_never_told_to_use_a_smaller_model(quality: str):
     names = ("support", "answer", "writer", "ann", GPT4O)
