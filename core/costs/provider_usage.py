@@ -29,19 +29,27 @@ _DEEPEST = 3  # names of a path
 
 @dataclass(frozen=True, slots=True)
 class ReportedUsage:
-    """What a provider reported. Not `sound`: it cannot be so, and the nearest that can be counts."""
+    """What a provider reported. Not `sound`: it cannot be so, and the nearest that can be counts.
+
+    `unexplained` tokens are of a sum that is more than its parts; they count as output.
+    """
 
     tokens: TokenCounts
     sound: bool = True
+    unexplained: int = 0
 
 
 @dataclass(slots=True)
 class _Figures:
-    """Figures of a usage object; `sound` until one is no count. `paths`: `a.b` is b inside of a."""
+    """Figures of a usage object; `sound` until one is no count. `paths`: `a.b` is b inside of a.
+
+    `unexplained` are as ReportedUsage has them.
+    """
 
     usage: _Usage
     paths: dict[str, Any]
     sound: bool = True
+    unexplained: int = 0
 
     def first(self, *paths: str) -> int:
         """Return the first of the figures that is told and not 0, else 0."""
@@ -76,7 +84,7 @@ def read_usage(usage: Any) -> ReportedUsage | None:
     tokens = _reader(figures.usage)(figures)
     if not (tokens.input or tokens.output or not figures.sound):
         return None
-    return ReportedUsage(tokens, figures.sound)
+    return ReportedUsage(tokens, figures.sound, figures.unexplained)
 
 
 def _paths(usage: _Usage, before: str = "", deep: int = 1) -> dict[str, Any]:
@@ -171,7 +179,7 @@ def _openai(figures: _Figures) -> TokenCounts:
         sent += cached
         output += on_top - cached
     elif on_top > 0:  # nobody says what it is; thoughts, mostly, and they are the dearest
-        output += on_top
+        output, figures.unexplained = output + on_top, on_top
     if thought > output:
         figures.sound, output = False, output + thought
     if cached > sent:

@@ -226,7 +226,8 @@ async def test_an_answer_that_came_whole_and_cannot_be_read_counts_by_its_length
     assert (harness.session.lost, len(harness.usages)) == (0, calls)
     for usage in harness.usages:
         assert (usage.calls, usage.estimated_calls, usage.lost_calls) == (1, 1, 0)
-        assert 1_000 < usage.output_tokens < 1_050
+        assert usage.lost_nanodollars == usage.cost_nanodollars
+        assert 4_000 < usage.output_tokens < 4_200
 
 
 @both
