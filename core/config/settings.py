@@ -107,6 +107,11 @@ class Settings:
         "`on`: the server at that address streams its answers ([docs/crews.md](crews.md)); known"
         " providers always do",
     )
+    otel: bool = switch(
+        "CREWLINE_OTEL",
+        "`on`: workers tell OpenTelemetry of each model call ([docs/costs.md](costs.md#opentelemetry));"
+        " takes the extra `otel`",
+    )
     model_timeout_seconds: float = seconds(
         "CREWLINE_MODEL_TIMEOUT_SECONDS",
         120.0,

@@ -114,7 +114,7 @@ class UsageMeter:
 
         A step that was stopped meanwhile makes no call, and gives the money back.
         """
-        model = _model(source, event)
+        model = model_of(source, event)
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
@@ -248,7 +248,7 @@ def _prompt(event: LLMCallStartedEvent) -> Prompt:
     return pieces(_text(settings), [(str(each.get("role")), _text(each)) for each in told or []])
 
 
-def _model(source: Any, event: LLMCallStartedEvent) -> str:
+def model_of(source: Any, event: LLMCallStartedEvent) -> str:
     """Return `provider/model`."""
     model, provider = event.model or "unknown", getattr(source, "provider", None)
     return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
