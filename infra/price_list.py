@@ -135,7 +135,7 @@ def _with_its_tiers(entry: dict[str, Any], known: Rates | None) -> dict[str, Any
     disagree, and genai-prices is right.
     """
     ours = entry_rates(entry, "")
-    if ours is None or known is None or len(known.tiers) > 1:
+    if ours is None or known is None or known.first_tier != known:
         return None
     first = known.tiers[0]
     if ours.tiers[0].input > first.input or all(t.input <= first.input for t in ours.tiers[1:]):
