@@ -17,6 +17,9 @@ from core.errors import InvalidInputError
 MOST_BUDGETS = 50  # of a tenant
 MOST_STATES = 100  # that are told of a budget: those that have most of it
 TOO_MANY = f"a tenant has {MOST_BUDGETS} budgets at most"
+ANOTHER_SCOPE = (
+    "a budget keeps its scope, since what it has spent is of that: set one of another id"
+)
 EACH = "*"
 ALERTS = (50, 80, 100)
 ZONE_YEARS = 10  # for which the clock changes of a time zone are written down

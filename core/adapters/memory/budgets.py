@@ -6,7 +6,16 @@ from typing import TypeVar
 
 from core import cpu
 from core.adapters.memory.flows import MemoryFlows
-from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone, dearest
+from core.costs.budget import (
+    ANOTHER_SCOPE,
+    MOST_BUDGETS,
+    TOO_MANY,
+    Budget,
+    Refusal,
+    TenantBudgets,
+    Zone,
+    dearest,
+)
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell
@@ -99,6 +108,8 @@ class MemoryBudgetBook:
         known = self._flows.limits.budgets[tenant]
         if budget.id not in known and len(known) >= MOST_BUDGETS:
             raise ConflictError(TOO_MANY)
+        if budget.id in known and known[budget.id].scope is not budget.scope:
+            raise ConflictError(ANOTHER_SCOPE)
         known[budget.id] = budget
         return self._flows.wake_for_money(tenant)
 

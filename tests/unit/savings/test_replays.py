@@ -12,7 +12,7 @@ import pytest
 from core.costs.recording import ReportedCall
 from core.costs.recording import recorded as recorded_call
 from core.costs.rollup import Cell
-from core.costs.savings.recommendation import Kind, Money, Target
+from core.costs.savings.recommendation import Kind, Money, Recommendation, Target
 from core.costs.savings.report import savings
 from core.costs.token_counts import TokenCounts
 from tests.unit.savings.replay import (
@@ -27,6 +27,7 @@ from tests.unit.savings.replay import (
     kinds,
     promised,
     record_of,
+    recorded,
     replayed,
     text,
     trace,
@@ -61,6 +62,22 @@ def test_prompt_caching_saves_what_it_promises_net_of_its_writes(calls: list[Mad
     assert keeps(found, saved)
     assert found.money.saved == pytest.approx(saved, rel=0.05)
     assert found.verified
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_what_several_workers_see_of_repeats_is_never_more_than_there_is(workers: int):
+    calls = flows(400, 3, SONNET)
+    found = alone(calls, Kind.PROMPT_CACHING, workers)
+    keep, time = found.target.to.split(":")
+    saved = replayed(calls, lambda call: replace(call, cache=keep, time=time))
+    assert 0 < found.money.saved <= saved
+    same = [*calls, *[replace(each, at_ms=each.at_ms + HOUR_MS, flow=each.flow + 1) for each in calls]]  # fmt: skip
+    told = [e for e in promised_by(same, workers) if e.target.kind is Kind.DUPLICATE_CALLS]
+    assert sum(each.money.saved for each in told) <= cost(calls)
+
+
+def promised_by(calls: Sequence[Made], workers: int) -> list[Recommendation]:
+    return savings(QUERY, record_of(recorded(calls, workers)), BOOK, NOON).recommendations
 
 
 def test_a_cache_that_is_used_already_is_not_recommended_again():
