@@ -17,6 +17,7 @@ from core.learning.pointer import Pointer, Trial
 from functions._http import apps, models
 from functions._learning import names
 
+EVERY = "*"
 MOST_TASKS = 100  # in one answer
 AT_ONCE = 8
 BODY_BYTES = 1024
@@ -89,17 +90,28 @@ async def roll_back(request: Request, who: Principal) -> Response:
 
 
 async def forget(request: Request, who: Principal) -> Response:
-    """Forget what a subject has said of a task, or without one, all that is known of it."""
+    """Forget what a subject has said of a task, or without one, all that is known of it; `*` is all tasks.
+
+    What fails halfway can be sent again.
+    """
     apps.refuse_unknown_parameters(request, "task", "subject")
-    task = names.checked_task(request.query_params.get("task", ""), "/query/task")
+    asked = request.query_params.get("task", "")
     subject = request.query_params.get("subject")
     if subject is not None and not identity.ID.fullmatch(subject):
         raise InvalidInputError(
             "a parameter is wrong", {"/query/subject": f"must match {identity.ID.pattern}"}
         )
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
+    found = (
+        await log.tasks(who.tenant)
+        if asked == EVERY
+        else [names.checked_task(asked, "/query/task")]
+    )
+    for task in found:
+        if subject is None:
+            await changes.forget_task(store, log, who.tenant, task)
+        else:
+            await log.forget(who.tenant, task, subject)
     if subject is None:
-        await changes.forget_task(store, log, who.tenant, task)
         return Response(status_code=204)
-    await log.forget(who.tenant, task, subject)
-    return JSONResponse({"task": task, "subject": subject, "until": "the next retraining"}, 202)
+    return JSONResponse({"task": asked, "subject": subject, "until": "the next retraining"}, 202)
