@@ -13,7 +13,7 @@ from core.errors import InvalidInputError, UnavailableError
 from core.identity import Principal
 from core.learning import changes
 from core.learning.model_store import UntrustedError
-from core.learning.pointer import Pointer, Trial
+from core.learning.pointer import Evaluation, Pointer
 from functions._http import apps, models
 from functions._learning import names
 
@@ -61,22 +61,22 @@ def _public(pointer: Pointer) -> dict[str, Any]:
         "sequence": pointer.sequence,
         "feedback": pointer.position,
         "versions": [asdict(one) for one in pointer.versions],
-        "trials": [_trial(one) for one in pointer.trials],
+        "evaluations": [_evaluation(one) for one in pointer.evaluations],
     }
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
-    """Return how a candidate did; the trials, oldest first, are the learning curve."""
-    many = max(trial.events, 1)
+def _evaluation(evaluated: Evaluation) -> dict[str, Any]:
+    """Return how a candidate did; the evaluations, oldest first, are the learning curve."""
+    many = max(evaluated.events, 1)
     return {
-        "version": trial.version,
-        "at_ms": trial.at_ms,
-        "events": trial.events,
-        "accuracy": round(trial.right / many, 4),
-        "accuracy_of_current": round(trial.current_right / many, 4),
-        "calibration_error": trial.ece_ppm / 1e6,
-        "coverage_at_95": round(trial.answered / many, 4),
-        "verdict": "published" if trial.published else "refused",
+        "version": evaluated.version,
+        "at_ms": evaluated.at_ms,
+        "events": evaluated.events,
+        "accuracy": round(evaluated.right / many, 4),
+        "accuracy_of_current": round(evaluated.current_right / many, 4),
+        "calibration_error": evaluated.ece_ppm / 1e6,
+        "coverage_at_95": round(evaluated.answered / many, 4),
+        "verdict": "published" if evaluated.published else "refused",
     }
 
 

@@ -239,7 +239,7 @@ async def test_the_tasks_of_a_tenant_are_told_and_no_others(app: App):
             "sequence": 0,
             "feedback": 0,
             "versions": [],
-            "trials": [],
+            "evaluations": [],
         }
     ]
     async with app.client(feedback, tenant="other") as client:
