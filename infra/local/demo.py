@@ -1,7 +1,8 @@
 """`make demo`: the main job in a terminal -- a real CSV in, its columns mapped, watched live.
 
 Starts everything on this machine, uploads the file, launches `import_mapping`, follows the flow
-as a browser would, and prints the mapping with its confidence, tokens and cost.
+as a browser would, and prints the mapping with its confidence, tokens and cost, and what that leaves of
+a budget.
 """
 
 import asyncio
@@ -19,13 +20,14 @@ from clients.crewline import AsyncCrewline, CrewlineError
 from core import identity
 from core.config import Settings, SettingsError
 from infra.local import folder, host
-from infra.local.demo_view import View, print_outcome
+from infra.local.demo_view import View, print_budget, print_outcome
 from infra.local.processes import LocalError, Processes
 
 T = TypeVar("T")
 
 EXAMPLE = Path("crews/import_mapping/examples/us_ca_berkeley.csv")
 INPUT_BYTES = 512 * 1024**2
+BUDGET = {"scope": "crew", "name": "import_mapping", "window": "day", "limit_usd": "1"}
 
 
 def main(arguments: list[str]) -> int:
@@ -62,10 +64,13 @@ def _run(console: Console, csv: Path, port: int, processes: Processes) -> int:
     console.print(f"[bold]import_mapping[/] of {csv} with {_model(settings)}")
     url = f"http://127.0.0.1:{port}"
     try:
-        state = asyncio.run(_watched(processes, _mapped(console, csv, url, _token(settings))))
+        is_hard = settings.model is None  # nobody may know the price of another model
+        job = _mapped(console, csv, url, _token(settings), is_hard)
+        state, budget = asyncio.run(_watched(processes, job))
     except (httpx.HTTPError, CrewlineError) as error:
         raise LocalError(f"the API did not answer as it should: {error}") from error
     print_outcome(console, state, csv, url)
+    print_budget(console, budget)
     if state["status"] != "succeeded":
         raise LocalError(f"the flow failed: {state['error']}")
     return 0
@@ -82,15 +87,20 @@ async def _watched(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
     return done.pop().result()
 
 
-async def _mapped(console: Console, csv: Path, url: str, token: str) -> dict[str, Any]:
-    """Upload, launch and follow; return the flow's state at its end."""
-    async with AsyncCrewline(url, token) as client:
+async def _mapped(
+    console: Console, csv: Path, url: str, token: str, is_hard: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Set a budget, upload, launch and follow; return the flow's state at its end, and the budget's."""
+    headers = {"authorization": f"Bearer {token}"}
+    async with AsyncCrewline(url, token) as client, httpx.AsyncClient(headers=headers) as http:
+        budget = f"{url}/v1/budgets/demo"
+        (await http.put(budget, json=BUDGET | {"hard": is_hard})).raise_for_status()
         file = await client.upload(csv)
         flow = await client.launch("import_mapping", {"file": file})
         with View(console) as view:
             async for event in client.follow(flow):
                 view.show(event)
-        return await client.state(flow)
+        return await client.state(flow), (await http.get(budget)).raise_for_status().json()
 
 
 def _model(settings: Settings) -> str:
