@@ -10,7 +10,7 @@ help: ## show this help
 setup: ## make the virtual environment from the lock
 	@PYTHON="$(PYTHON)" infra/setup.sh
 
-demo: setup ## map a real CSV with live progress in the terminal (CSV=path for another one)
+demo: setup ## map a real CSV with live progress in the terminal, then learn from corrections (CSV=path for another one)
 	@$(RUN) -m infra.local.demo "$(CSV)"
 
 dev: setup ## serve everything on one port, reloading on change

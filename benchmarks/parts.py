@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Collection, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,14 @@ class Parts:
         self.processes.wait_until(name, lambda: answers_http(port), READY_SECONDS)
         return Server(port, pid)
 
-    def bearer(self, subject: str = "viewer", tenant: str = TENANT) -> str:
-        """Return the Authorization header of somebody who may read flows."""
+    def bearer(
+        self,
+        subject: str = "viewer",
+        tenant: str = TENANT,
+        scopes: Collection[str] = (identity.FLOWS_READ,),
+    ) -> str:
+        """Return the Authorization header of somebody who may read flows, or has other scopes."""
         keys, now = identity.Keys(self.settings.jwt_keys), int(time.time())
-        scopes = [identity.FLOWS_READ]
         return f"Bearer {identity.mint(keys, tenant, subject, scopes, ttl_seconds=3600, now=now)}"
 
     def redis(self) -> Commands:
@@ -97,11 +101,15 @@ class Parts:
 
 
 @contextmanager
-def running() -> Generator[Parts]:
-    """Start Valkey and the gateway in a folder of their own; stop all that was started."""
+def running(*, with_objects: bool = False) -> Generator[Parts]:
+    """Start Valkey and the gateway in a folder of their own; stop all that was started.
+
+    An object store is started as well where that is asked for.
+    """
     with tempfile.TemporaryDirectory() as folder, Processes(Path(folder)) as processes:
         # Nothing of the caller's environment: a benchmark must not load somebody's real store.
-        found = cloud.start(processes, Path(folder), {"CREWLINE_BUCKET": "none"})
+        bucket = {} if with_objects else {"CREWLINE_BUCKET": "none"}
+        found = cloud.start(processes, Path(folder), bucket)
         settings = Settings.from_environ(found)
         yield Parts(processes, {**os.environ, **found}, settings)
 

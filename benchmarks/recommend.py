@@ -20,6 +20,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from benchmarks import report
+from benchmarks.feedback_visible import visible
+from benchmarks.parts import run
 from benchmarks.report import Figure, short
 from core.adapters.scikit_learn import index
 from core.learning.learner import Learner
@@ -163,26 +165,6 @@ def stored(fitted: Model) -> list[Figure]:
     ]
 
 
-def visible(trained: int) -> Figure:
-    """Tell what the first answer after a feedback costs more than one without, in process."""
-    draw, learner = random.Random(5), Learner()
-    for number in range(trained):
-        learner.learn(Pattern(context(draw), action(number), SOURCE))
-    plain_ms, ms = list[float](), list[float]()
-    for number in range(100):
-        asked = context(draw)
-        plain_ms += milliseconds(lambda asked=asked: learner.recommend(asked), 1)
-
-        def both(asked: dict[str, Any] = asked, number: int = number) -> None:
-            learner.learn(Pattern(asked, action(number), SOURCE))
-            assert learner.recommend(asked).actions[0].action == action(number)  # noqa: S101  # it shows
-
-        ms += milliseconds(both, 1)
-    median, alone = statistics.median(ms), statistics.median(plain_ms)
-    seen = f"feedback and answer; the answer alone takes {alone:.2f} ms; no Redis is asked"
-    return Figure("feedback_visible_ms", round(median, 2), seen=seen)
-
-
 def cold_import(rounds: int) -> Figure:
     """Compare the import of what answers with that of TfidfVectorizer, in fresh processes."""
     ours = min(imported("core.learning.learner") for _ in range(rounds))
@@ -206,7 +188,7 @@ def measure(effort: Effort) -> list[Figure]:
     figures = [
         cold_import(effort.imports),
         against_loop(contexts[: effort.looped], queries, effort.trained),
-        visible(effort.trained),
+        *run(visible(effort.rounds)),
     ]
     for size in effort.sizes:
         fitted = model(contexts[:size], effort.trained)

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core import bootstrap
-from core.crews import launch
+from core.crews import flow_ids, launch
 from core.crews.definition import Definition
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.flows import Batch, Entry, Flow, Head
@@ -81,7 +81,7 @@ async def crew_agui(
 
 async def _launch(who: Principal, crew: str, run: RunInput) -> Source:
     """Begin a run, or find its flow if it was begun before. Raises as `Launcher.launch`."""
-    key, launcher = launch.run_key(run.thread_id, run.run_id), bootstrap.launcher()
+    key, launcher = flow_ids.run_key(run.thread_id, run.run_id), bootstrap.launcher()
     try:
         asked = _launch_request(crew, run, bootstrap.registry().get(crew))
         flow, is_new = await launcher.launch(who.tenant, asked, key, who.subject)
@@ -104,7 +104,7 @@ async def _begun_before(tenant: str, crew: str, run: RunInput, key: str) -> Flow
     Raises ConflictError if another request began it.
     """
     launcher = bootstrap.launcher()
-    flow = launch.flow_id(tenant, key, launcher.new_id)
+    flow = flow_ids.of_launch(tenant, key, launcher.new_id)
     try:
         known = await bootstrap.ledger().state(tenant, flow, fresh=True)
         asked = _launch_request(crew, run, Definition.from_stored(known.definition))

@@ -32,6 +32,7 @@ const CUSTOM = {
   budget_exhausted: ({ budget }) => note("flow", `waits until the budget ${budget} has room`),
   budget_retried: ({ budget }) => note("flow", `goes on: the budget ${budget} may have room`),
   delegation: ({ step, worker, description }) => note("manager", `gives ${step} to ${worker}: ${description}`),
+  lessons: ({ step, lessons }) => note("lessons", `${step} is told: ${lessons.map(({ text }) => text).join("; ")}`),
   model_call_repeated: ({ step, reason }) => note("model", `${step}: asked again: ${reason}`),
   answer_doubted: ({ step, reason }) => note("step", `${step}: the answer may not be whole: ${reason}`),
   resumed: ({ task, approved, feedback }) => note("you", approved ? `approved ${task}` : `sent ${task} back: ${feedback}`),

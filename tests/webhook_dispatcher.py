@@ -42,4 +42,5 @@ def dispatcher(
 
 
 if __name__ == "__main__":
-    asyncio.run(dispatcher(*sys.argv[1:6]).run_forever(asyncio.Event()))
+    stopped = asyncio.Event()
+    asyncio.run(dispatcher(*sys.argv[1:6]).loop(stopped.is_set).run_forever(stopped))

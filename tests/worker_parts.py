@@ -73,7 +73,11 @@ class Scripted(CrewRunner):
 
 
 async def launched(
-    memory: MemoryFlows, crew: Definition | None = None, flow: str = "f", tenant: str = "t"
+    memory: MemoryFlows,
+    crew: Definition | None = None,
+    flow: str = "f",
+    tenant: str = "t",
+    **more: Any,
 ) -> None:
     crew = crew or a_crew()
     await memory.create(
@@ -85,11 +89,11 @@ async def launched(
             crew=crew.name,
             definition=crew.model_dump(mode="json"),
             definition_digest=crew.digest(),
-            inputs={},
             steps=strategies.initial_steps(crew),
             created_ms=0,
             launched_by="ann",
             time_limit_ms=time_limit_ms(crew),
+            **{"inputs": {}, **more},
         ),
     )
 

@@ -7,10 +7,10 @@ things is in `stores`; here is what works on them.
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.bootstrap.models import model, named_model, telemetry
 from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
@@ -37,8 +37,6 @@ from core.bootstrap.stores import (
 )
 
 if TYPE_CHECKING:
-    from crewai.llms.base_llm import BaseLLM
-
     from core.costs.prices import PriceBook
     from core.crews.clock import Clock
     from core.crews.control import FlowControl
@@ -82,6 +80,7 @@ __all__ = [
     "runner",
     "settings",
     "stream_limiter",
+    "telemetry",
     "trials",
     "usage_book",
     "values",
@@ -168,64 +167,21 @@ def runner() -> "CrewRunner":
     """Return CrewAI with the model of the settings. Takes seconds to load."""
     from core.adapters.crewai.environ import prepare_environ
 
+    told = telemetry()  # first: what CrewAI finds in the environment turns OpenTelemetry off
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
     from crews.tools import GUARDRAILS, TOOLS
 
     return CrewAIRunner(
-        _model(),
+        model(),
         TOOLS,
         GUARDRAILS,
         prices(),
         blobs(),
         tool_seconds=settings().tool_timeout_seconds,
-        named_model=None if settings().model is None else _named_model,
-    )
-
-
-def _named_model(name: str) -> "BaseLLM":
-    """Return a fresh LLM of a model that a tenant chose for a task.
-
-    The key of the settings is for its own provider; any other has its own variable.
-    """
-    from core.adapters.crewai.models import model_from, same_provider
-
-    chosen = settings()
-    is_ours = chosen.model_base_url is not None or same_provider(name, chosen.model or "")
-    return model_from(
-        name,
-        chosen.model_base_url,
-        chosen.model_api_key if is_ours else None,
-        chosen.model_timeout_seconds,
-        streams=chosen.model_streams,
-    )()
-
-
-def _model() -> "Callable[[], BaseLLM]":
-    """Return what makes a model for each step: the one of the settings, or the offline one."""
-    from core.config import SettingsError
-
-    chosen = settings()
-    if chosen.model is None:
-        if not chosen.offline_model:
-            raise SettingsError(
-                "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
-            )
-        from core.adapters.offline_model import OfflineModel
-        from crews.tools import SKILLS
-
-        return lambda: OfflineModel(SKILLS, stream=True)
-    from core.adapters.crewai.models import checked, model_from
-
-    return checked(
-        model_from(
-            chosen.model,
-            chosen.model_base_url,
-            chosen.model_api_key,
-            chosen.model_timeout_seconds,
-            streams=chosen.model_streams,
-        )
+        named_model=None if settings().model is None else named_model,
+        telemetry=told,
     )
 
 

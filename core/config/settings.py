@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from core.config import readers
+from core.config.queues import QStash, read_qstash
 from core.config.variables import (
     SettingsError,
     check_addresses,
@@ -26,51 +27,6 @@ HOST_VARIABLES = (  # read by `infra`
     "CREWLINE_DATA", "CREWLINE_HOST", "CREWLINE_PORT", "CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY",
 )  # fmt: skip
 WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the hand-over
-
-
-@dataclass(frozen=True, slots=True)
-class QStash:
-    """How QStash is reached, and how it reaches the worker."""
-
-    worker_url: str = text(
-        "CREWLINE_WORKER_URL",
-        "QStash wakes `functions.crew_worker.app` at this address, which ends in `/v1/worker`",
-        required=True,
-        is_address=True,
-    )
-    token: str = text("QSTASH_TOKEN", "what messages are sent with", required=True, secret=True)
-    current_signing_key: str = text(
-        "QSTASH_CURRENT_SIGNING_KEY", "what messages are signed with", required=True, secret=True
-    )
-    next_signing_key: str = text(
-        "QSTASH_NEXT_SIGNING_KEY", "the same after the next rotation", required=True, secret=True
-    )
-    url: str = text(
-        "QSTASH_URL", "where QStash is", default="https://qstash.upstash.io", is_address=True
-    )
-    sweep_url: str | None = text(
-        "CREWLINE_SWEEP_URL",
-        "the address of `functions.sweep.app`, ending in `/v1/sweep`, if a schedule of QStash calls"
-        " it every minute",
-        is_address=True,
-    )
-    retrain_url: str | None = text(
-        "CREWLINE_RETRAIN_URL",
-        "the address of `functions.retrain.app`, ending in `/v1/retrain`, if a schedule of QStash calls"
-        " it every few minutes",
-        is_address=True,
-    )
-
-    @property
-    def signing_keys(self) -> tuple[str, ...]:
-        """The current one and the next."""
-        return (self.current_signing_key, self.next_signing_key)
-
-
-def _qstash(environ: Mapping[str, str]) -> QStash | None:
-    if "CREWLINE_WORKER_URL" not in environ:
-        return None
-    return QStash(**read_all(QStash, environ))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +107,11 @@ class Settings:
         "`on`: the server at that address streams its answers ([docs/crews.md](crews.md)); known"
         " providers always do",
     )
+    otel: bool = switch(
+        "CREWLINE_OTEL",
+        "`on`: workers tell OpenTelemetry of each model call ([docs/costs.md](costs.md#opentelemetry));"
+        " takes the extra `otel`",
+    )
     model_timeout_seconds: float = seconds(
         "CREWLINE_MODEL_TIMEOUT_SECONDS",
         120.0,
@@ -170,7 +131,7 @@ class Settings:
     queue_endpoint: str | None = text(
         "CREWLINE_QUEUE_ENDPOINT", "where that queue is", is_address=True, shown="AWS"
     )
-    qstash: QStash | None = value(_qstash, default=None)  # noqa: RUF009 -- it makes a field
+    qstash: QStash | None = value(read_qstash, default=None)  # noqa: RUF009 -- it makes a field
     worker_seconds: float = seconds(
         "CREWLINE_WORKER_SECONDS",
         300.0,

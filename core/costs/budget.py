@@ -17,8 +17,12 @@ from core.errors import InvalidInputError
 MOST_BUDGETS = 50  # of a tenant
 MOST_STATES = 100  # that are told of a budget: those that have most of it
 TOO_MANY = f"a tenant has {MOST_BUDGETS} budgets at most"
+ANOTHER_SCOPE = (
+    "a budget keeps its scope, since what it has spent is of that: set one of another id"
+)
 EACH = "*"
 ALERTS = (50, 80, 100)
+NO_ZONES = ("Factory", "localtime", "posixrules")  # files beside those of time zones
 ZONE_YEARS = 10  # for which the clock changes of a time zone are written down
 
 
@@ -206,6 +210,8 @@ def _dearest_first(state: BudgetState) -> tuple[str, int, str]:
 
 def zone(name: str, now_ms: int) -> Zone:
     """Return a time zone by its IANA name. Raises InvalidInputError."""
+    if name in NO_ZONES or name.startswith(("right/", "posix/")):
+        raise InvalidInputError(f"there is no time zone {name!r}")
     try:
         info = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

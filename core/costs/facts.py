@@ -19,7 +19,7 @@ Facts are named whole numbers that add up, kept with the sums of a day. Those th
 | `tries`, `tries_again`, `tries_checked` | answers begun to a task; of these, ones that follow a failed one; ones that a schema, a guardrail or a person checks |
 | `wasted_R_n`, `wasted_R_cost` | calls whose answers were no use, and their nano-dollars; R is `error`, `refused`, `retry` or `failed` (a step for good) |
 | `late_n`, `late_*` | calls that nobody waits for, and their usage |
-| `quality_Q` | calls that were recorded as of this required quality, `low` or `critical` |
+| `quality_Q` | answers or calls of this required quality, `low` or `critical` |
 """
 
 from collections.abc import Mapping

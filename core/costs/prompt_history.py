@@ -18,7 +18,7 @@ from core.costs.facts import added
 from core.costs.model_names import split_name
 from core.costs.token_counts import TokenCounts
 
-MOST_KNOWN = 20_000  # beginnings of prompts, of all tenants; about 3 MB
+MOST_KNOWN = 10_000  # beginnings of prompts, of all tenants; with all else some 7 MB
 MINUTES_MS, HOUR_MS = 5 * 60_000, 60 * 60_000  # for which providers keep a prompt
 _STABLE = frozenset({"system", "developer"})
 # What a provider caches has so many tokens at least.

@@ -7,9 +7,10 @@ time. Of the rows only those of the page are kept, and of what days were made of
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from operator import add, itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from core.costs.rollup import Names
+from core.costs.rollup import Cell, Names
 from core.costs.unusual import Watch
 from core.costs.usage import Usage
 
@@ -22,12 +23,19 @@ _PARTS = (("model", 4), ("crew", 0), ("task", 1), ("agent", 2), ("subject", 3))
 
 
 class CellSums(NamedTuple):
-    """A cell with its sums as plain numbers, in the order of SUMS."""
+    """A cell with its sums as plain numbers, in the order of SUMS; `stored` has them and facts by name."""
 
     day: str
     hour: int | None
     names: Names
     sums: Sequence[int]
+    stored: Mapping[str, int] = MappingProxyType({})
+
+
+def cell_sums(cell: Cell) -> CellSums:
+    """Return a cell as plain numbers."""
+    sums = cell.usage.public()
+    return CellSums(cell.day, cell.hour, cell.names, [*sums.values()], {**sums, **cell.facts})
 
 
 Key = tuple[str, ...]

@@ -15,8 +15,9 @@ class Usage:
     `unpriced_calls` counts calls whose price nobody knows: the cost is then a lower bound, and
     never silently zero. `demo_calls` counts calls at the offline model's demonstration price.
     `lost_calls` counts those of which nobody said what they cost: their bound is counted, and that part
-    of the cost is `lost_nanodollars`. `estimated_calls` counts those whose tokens were estimated. Tokens
-    read from or written to a provider's cache are part of the input, those of reasoning of the output.
+    of the cost is `lost_nanodollars`. So is that of `estimated_calls`, which counted by the length of
+    their text. Tokens read from or written to a provider's cache are part of the input, those of
+    reasoning of the output.
     """
 
     calls: int = 0

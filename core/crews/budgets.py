@@ -129,7 +129,9 @@ class Budgets(Protocol):
     """
 
     async def save(self, tenant: str, budget: Budget) -> list[str]:
-        """Store a budget, in place of that of its id. Raises ConflictError beyond MOST_BUDGETS.
+        """Store a budget, in place of that of its id, which had the same scope.
+
+        Raises ConflictError for another scope, and beyond MOST_BUDGETS.
 
         What it has spent in the present window stays.
         """

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from core.blobs import BlobStore, flow_prefix, in_thread
 from core.costs.trials import Signal
-from core.crews import strategies
+from core.crews import flow_ids, strategies
 from core.crews.clock import NowMs, now_ms
 from core.crews.definition import Definition
-from core.crews.launch import flow_id, time_limit_ms
+from core.crews.launch import time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
 from core.crews.trials import outcomes
 from core.crews.wakeups import WakeQueue, wake_worker
@@ -163,9 +163,7 @@ class FlowControl:
         old = await self.ledger.state(tenant, flow, fresh=True)
         if old.head.status not in (Status.FAILED, Status.CANCELLED):
             raise ConflictError("only a flow that failed or was cancelled can be driven again")
-        launch = _again(
-            old, flow_id(tenant, f"redrive\0{flow}", new_id), new_id()[:8], self.now_ms()
-        )
+        launch = _again(old, flow_ids.of_redrive(tenant, flow), new_id()[:8], self.now_ms())
         copied = await values.copied(tenant, old, launch.flow, launch.incarnation)
         launch = replace(launch, results=copied)
         if await self.ledger.create(tenant, launch):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import Choice
 from core.costs.tenant_prices import TenantPrices
@@ -141,14 +142,11 @@ class StepDeferredError(Exception):
 
 
 class BudgetExhaustedError(Exception):
-    """No budget has room for the step's next model call: the flow waits until it has.
+    """A budget has no room for the step's next model call: the flow waits until it has."""
 
-    `until_ms` is when the budget's window ends; None for that of a flow.
-    """
-
-    def __init__(self, budget: str, until_ms: int | None) -> None:
-        super().__init__(f"the budget {budget} is spent")
-        self.budget, self.until_ms = budget, until_ms
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"the budget {refusal.budget} is spent")
+        self.refusal = refusal
 
 
 class ShortOfMoneyError(Exception):

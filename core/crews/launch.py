@@ -15,7 +15,7 @@ from typing import Any
 
 from core import cpu
 from core.blobs import BlobStore, in_thread
-from core.crews import clock, strategies
+from core.crews import clock, flow_ids, strategies
 from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
@@ -81,7 +81,7 @@ class Launcher:
         not fit it, what `check` raises, ConflictError if the key was used for another request,
         UnavailableError.
         """
-        flow = flow_id(tenant, idempotency_key, self.new_id)
+        flow = flow_ids.of_launch(tenant, idempotency_key, self.new_id)
         try:
             check()
             definition = _definition(self.registry, request.crew)
@@ -149,19 +149,6 @@ async def _size(blobs: BlobStore, tenant: str, blob: str) -> int:
 def time_limit_ms(definition: Definition) -> int:
     """Return how long a flow of this crew may take."""
     return definition.time_limit_seconds() * 1000
-
-
-def flow_id(tenant: str, idempotency_key: str | None, new_id: Callable[[], str]) -> str:
-    """Return the id that belongs to this tenant's key, or a random one where no key is sent."""
-    if idempotency_key is None:
-        return f"fl_{new_id()}"
-    # No tenant has a NUL, so no two pairs make the same text.
-    return "fl_" + hashlib.sha256(f"{tenant}\0{idempotency_key}".encode()).hexdigest()[:32]
-
-
-def run_key(thread: str, run: str) -> str:
-    """Return the key of an AG-UI run. It has a NUL, so it is the Idempotency-Key of no request."""
-    return "agui\0" + json.dumps([thread, run])
 
 
 def _definition(registry: Registry, crew: str) -> Definition:

@@ -66,7 +66,7 @@ def refused(refusal: Refusal) -> Exception:
             reason = f"other calls hold the money of the budget {refusal.budget}"
             return StepDeferredError(reason, HELD_SECONDS, passes=True)
         case Verdict.EXHAUSTED:
-            return BudgetExhaustedError(refusal.budget, refusal.until_ms)
+            return BudgetExhaustedError(refusal)
         case Verdict.UNPRICED:
             reason = (
                 f"nobody knows what the model costs, and the budget {refusal.budget} is a limit"

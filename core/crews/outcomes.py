@@ -20,6 +20,7 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from core.costs.budget import Refusal
 from core.crews.crew_runner import StepDeferredError
 
 
@@ -39,8 +40,7 @@ class Outcome(Enum):
 class MoneyWait:
     """The step was given back: its flow waits until a budget has room, or its window ends."""
 
-    budget: str
-    until_ms: int | None
+    refusal: Refusal
 
 
 class StepError(Exception):

@@ -250,7 +250,7 @@ async def _end_attempt(
             return await _defer(buffer, work, error)
         case BudgetExhaustedError():
             await buffer.release(delay_ms=0, reason=str(error))
-            return MoneyWait(error.budget, error.until_ms)
+            return MoneyWait(error.refusal)
         case StepFailedError() | TooLargeError():
             await buffer.record_error(str(error))
             raise StepError(str(error)) from error

@@ -50,7 +50,13 @@ class Transitions:
 
     async def wait_for_money(self, state: Flow, wait: MoneyWait) -> None:
         """Have a flow wait until a budget has room for its next call."""
-        waiting = {"reason": FOR_MONEY, "budget": wait.budget, "until_ms": wait.until_ms}
+        refusal = wait.refusal
+        waiting = {
+            "reason": FOR_MONEY,
+            "budget": refusal.budget,
+            "left_nanodollars": refusal.headroom_nanodollars,
+            "until_ms": refusal.until_ms,
+        }
         await self.ledger.transition(
             self.tenant,
             state.id,

@@ -40,10 +40,12 @@ class Tries:
         is_unattended: bool = False,
         is_checked: bool = False,
         is_revision: bool = False,
+        quality: str = "high",
     ) -> None:
         self._lock = threading.Lock()
         self._is_unattended, self._is_checked = is_unattended, is_checked
         self._asks_again, self._failed = is_resumed, False
+        self._quality = quality  # that is required
         self._begins, self._follows_failed = True, is_revision
         self._of_try, self._of_call = (0, 0), (0, 0)  # calls, nano-dollars
         self._wasted = dict[str, int]()  # not recorded yet
@@ -87,6 +89,7 @@ class Tries:
             return {}
         self._begins, again = False, int(self._follows_failed)
         told = {"tries": 1, "tries_again": again, "tries_checked": int(self._is_checked)}
+        told |= {f"quality_{self._quality}": 1} if self._quality != "high" else {}
         for effort in EFFORTS:
             if f"effort_{effort}_n" in facts:
                 told |= {f"effort_{effort}_tries": 1, f"effort_{effort}_again": again}
@@ -117,6 +120,7 @@ def tries_of(work: StepTask, claim: Claim, known: Flow) -> Tries:
         is_unattended=is_unattended(known.webhooks),
         is_checked=bool(prompt.output_schema or prompt.guardrails or task.human_input),
         is_revision=version_of(prompt.step) is not None,
+        quality=task.required_quality,
     )
 
 

@@ -30,41 +30,22 @@ from core.learning.pointer import (
     Version,
 )
 from core.learning.replay import learn
+from core.learning.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
 READ = 500  # entries of one command
 SMALL_BYTES = 1 << 20  # a segment below this is written again with what is new
 JUDGED = 2_000  # the newest feedback, on which a candidate is tried: a third of all at most
-CHUNK = 200  # feedback between two looks at the clock
+MOST_LEARNT, MOST_BYTES = (
+    250_000,
+    256 << 20,
+)  # feedback that is looked at; it takes five times the bytes
 SHARE = 0.7  # of the time that is left, for learning; the index and the store have the rest
 
 Fit = Callable[
     [Learner, int], Model
 ]  # the model of a learner that began with nothing, of a version
-
-
-@dataclass(slots=True)
-class Budget:
-    """How long learning may take: `end` is in seconds of `clock`."""
-
-    end: float
-    clock: Callable[[], float] = time.monotonic
-
-    def learn(self, learner: Learner, entries: Sequence[Entry]) -> int:
-        """Have a learner take entries; skip the oldest of those for which there is no time; return how many."""
-        skipped, at = 0, 0
-        began = self.clock()
-        while at < len(entries):
-            learn(learner, entries[at : at + CHUNK])
-            at += CHUNK
-            each = (self.clock() - began) / (at - skipped)
-            fit = max(0, min(len(entries), (self.end - self.clock()) / max(each, 1e-9)))
-            behind = len(entries) - at - int(fit)
-            if behind > 0:
-                skipped += behind
-                at += behind
-        return skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +128,23 @@ class Retrainer:
     async def _try(self, tenant: str, task: str, found: StoredPointer) -> str:
         """Make a candidate, try it against the current model, and publish it if it is not worse."""
         pointer = found.pointer
-        entries = await self._entries(tenant, task, pointer.segments)
+        entries, not_read = await self._newest(tenant, task, pointer.segments)
         new = sum(one.number > pointer.position for one in entries)
         if not new:
             return "nothing new"
-        current = await self._current(tenant, task, pointer)
         judged = min(JUDGED, new, max(1, len(entries) // 3))
         earlier, newest = entries[:-judged], entries[-judged:]
-        budget = self._budget()
+        of_current = await self._score_of_current(tenant, task, pointer, earlier, newest)
+        limit = self._time_limit()
 
-        def run() -> tuple[Learner, trials.Score, trials.Score, int]:
-            learn(current, (one for one in earlier if one.number > pointer.position))
-            of_current = trials.prequential(current, newest)
+        def run() -> tuple[Learner, trials.Score, int]:
             candidate = Learner()
-            left_out = budget.learn(candidate, earlier)
-            return candidate, trials.prequential(candidate, newest), of_current, left_out
+            left_out = limit.learn(candidate, earlier)
+            return candidate, trials.prequential(candidate, newest), left_out
 
-        candidate, score, of_current, left_out = await asyncio.to_thread(run)
-        worse = bool(pointer.version) and trials.is_worse(score.right, of_current.right)
+        candidate, score, left_out = await asyncio.to_thread(run)
+        of_current = of_current or score
+        worse = trials.is_worse(score.right, of_current.right)
         version = pointer.sequence + 1
         trial = Trial(
             version, self.now_ms(), score.events, sum(score.right), sum(of_current.right),
@@ -175,13 +155,44 @@ class Retrainer:
             await self._publish(tenant, task, pointer.next(trials=history), found.etag)
             return "refused"
         new_pointer = pointer.next(trials=history)
-        await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
+        await self._publish_model(tenant, task, candidate, found, new_pointer, left_out + not_read)
         return "published"
+
+    async def _score_of_current(
+        self,
+        tenant: str,
+        task: str,
+        pointer: Pointer,
+        earlier: Sequence[Entry],
+        newest: Sequence[Entry],
+    ) -> trials.Score | None:
+        """Return how the current model does; None before the first, where a reader knows all there is."""
+        if not pointer.version:
+            return None
+        current = await self._current(tenant, task, pointer)
+
+        def run() -> trials.Score:
+            learn(current, (one for one in earlier if one.number > pointer.position))
+            return trials.prequential(current, newest)
+
+        return await asyncio.to_thread(run)
+
+    async def _newest(
+        self, tenant: str, task: str, segments: Sequence[Segment]
+    ) -> tuple[list[Entry], int]:
+        """Return the newest feedback, in its order, and about how much older there is."""
+        start, many, size = len(segments), 0, 0
+        while start > 0:
+            one = segments[start - 1]
+            many, size = many + one.last - one.first + 1, size + one.size_bytes
+            if start < len(segments) and (many > MOST_LEARNT or size > MOST_BYTES):
+                break
+            start -= 1
+        not_read = sum(one.last - one.first + 1 for one in segments[:start])
+        return await self._entries(tenant, task, segments[start:]), not_read
 
     async def _current(self, tenant: str, task: str, pointer: Pointer) -> Learner:
         """Return the learner of the current model; one of nothing where it cannot be had."""
-        if not pointer.version:
-            return Learner()
         try:
             return Learner(
                 await self.store.model(tenant, task, pointer.version, pointer.generation)
@@ -198,17 +209,19 @@ class Retrainer:
         It is published whether it is worse or not, and no earlier version stays.
         """
         pointer = found.pointer
-        kept = [
-            one
-            for one in await self._entries(tenant, task, pointer.segments)
-            if one.feedback and one.feedback.subject not in subjects
-        ]
-        generation = pointer.sequence + 1
-        written = await self._write(tenant, task, kept, generation)
-        candidate, budget = Learner(), self._budget()
-        left_out = await asyncio.to_thread(budget.learn, candidate, kept)
+        generation, written = pointer.sequence + 1, list[Segment]()
+        for segment in pointer.segments:
+            kept = [
+                one
+                for one in await self._entries(tenant, task, [segment])
+                if one.feedback and one.feedback.subject not in subjects
+            ]
+            written += await self._write(tenant, task, kept, generation)
+        entries, not_read = await self._newest(tenant, task, written)
+        candidate, limit = Learner(), self._time_limit()
+        left_out = not_read + await asyncio.to_thread(limit.learn, candidate, entries)
         new = pointer.next(generation=generation, segments=tuple(written), versions=(), version=0)
-        if kept:
+        if written:
             await self._publish_model(tenant, task, candidate, found, new, left_out)
         else:
             await self._publish(tenant, task, new, found.etag)
@@ -252,8 +265,8 @@ class Retrainer:
         await self.store.delete(tenant, task, new.garbage)
         return found
 
-    def _budget(self) -> Budget:
-        return Budget(time.monotonic() + SHARE * min(self.seconds_left(), 1e6))
+    def _time_limit(self) -> TimeLimit:
+        return TimeLimit(time.monotonic() + SHARE * min(self.seconds_left(), 1e6))
 
 
 def _parts(entries: Sequence[Entry]) -> list[Sequence[Entry]]:

@@ -34,8 +34,12 @@ log = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 15.0
 READ = 500  # entries of one command
+CHUNK = 50  # that are learnt in one turn of the processor
+CATCH_UP_SECONDS = 5.0  # of one answer
 MOST_BYTES = 512 << 20  # of all learners of a process
 FAULTS = (UnavailableError, NotFoundError, SettingsError)  # UntrustedError is one of the first
+
+BEHIND = "there is more feedback than could be learnt in one answer: the next one knows more"
 
 Key = tuple[str, str]
 
@@ -44,7 +48,8 @@ Key = tuple[str, str]
 class Served:
     """A learner that answers, the pointer it comes from, and the last feedback it has learnt.
 
-    `degraded` says why it may be older than it should be; empty where all is well.
+    `degraded` says why it may be older than it should be; empty where all is well. `behind` is true while
+    there is feedback that it has yet to learn.
     """
 
     learner: Learner = field(default_factory=Learner)
@@ -53,6 +58,7 @@ class Served:
     position: int = 0
     checked_at: float = -math.inf
     degraded: str = ""
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,8 @@ class Learners:
                 learner.use([number for one in found.actions[:1] for number in one.patterns])
                 return Answer(
                     found.actions, found.abstain, kept,
-                    found.version, served.position, served.degraded,
+                    found.version, served.position,
+                    served.degraded or (BEHIND if served.behind else ""),
                 )  # fmt: skip
 
             return await cpu.run(tenant, answer, served.learner)
@@ -113,19 +120,31 @@ class Learners:
     async def current(self, tenant: str, task: str) -> Served:
         """Return a learner that knows all feedback; call it with the task's lock held.
 
-        Raises UnavailableError where Redis does not answer.
+        It is `behind` where that was too much for one answer: the next one goes on from there. Raises UnavailableError where Redis does not answer.
         """
         served = self._served.setdefault((tenant, task), Served())
         self._served.move_to_end((tenant, task))
         if checked := self._clock() - served.checked_at >= RECHECK_SECONDS:
             await self._check(tenant, task, served)
+        until, served.behind = self._clock() + CATCH_UP_SECONDS, False
         while entries := await self._newer(tenant, task, served, checked=checked):
-            await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), entries)
-            served.position = entries[-1].number
-            if len(entries) < READ:
+            await self._learn(tenant, served, entries, until)
+            if served.behind or len(entries) < READ:
                 break
         self._make_room()
         return served
+
+    async def _learn(
+        self, tenant: str, served: Served, entries: Sequence[Entry], until: float
+    ) -> None:
+        """Learn entries, in turns with what others want of the processor; stop at a time, and be behind."""
+        for start in range(0, len(entries), CHUNK):
+            part = entries[start : start + CHUNK]
+            await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), part)
+            served.position = part[-1].number
+            if self._clock() > until and part[-1] is not entries[-1]:
+                served.behind = True
+                return
 
     async def _newer(self, tenant: str, task: str, served: Served, *, checked: bool) -> list[Entry]:
         """Return entries that are new; where some are missing, the pointer is looked at first.
@@ -196,7 +215,7 @@ class Learners:
         if not found.version:
             return Learner()
         model = await self._store.model(tenant, task, found.version, found.generation)
-        return await cpu.run(tenant, Learner, model)
+        return await cpu.run_long(Learner, model)
 
     async def _segment(self, tenant: str, task: str, segment: Segment) -> Iterable[Entry]:
         data = await self._store.segment(tenant, task, segment)

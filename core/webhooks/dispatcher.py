@@ -1,6 +1,5 @@
 """Dispatching: process the outbox entries that are due, once or for ever."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,10 +34,6 @@ class WebhookDispatcher:
         UnavailableError.
         """
         return await self.loop(stopped).run_due(limit, stopped)
-
-    async def run_forever(self, stopped: asyncio.Event) -> None:
-        """Send what becomes due, on a host where a process may stay, until `stopped`."""
-        await self.loop(stopped.is_set).run_forever(stopped)
 
     def loop(self, stopped: Callable[[], bool]) -> PollLoop[Delivery]:
         """Return a loop that sends what is due; `stopped` tells it to leave the rest."""

@@ -7,8 +7,10 @@ question of which fields there are: each set of fields has a memory of its own.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from crews.import_mapping.blocks import json_objects, profile_of
@@ -47,8 +49,15 @@ def decisions(text: str, inputs: Mapping[str, Any], task: str) -> Sequence[Colum
     profile = profile_of(list(json_objects(text)))
     if profile is None:
         return ()
+    return _of_texts(json.dumps(profile), json.dumps(inputs["target"]))
+
+
+@lru_cache(8)
+def _of_texts(profile_text: str, target_text: str) -> Sequence[ColumnDecision]:
+    """Return what `decisions` does: the steps of a flow ask for the same, one after the other."""
+    profile = json.loads(profile_text)
     columns = [column(entry, int(profile["rows"])) for entry in profile["columns"]]
-    return of_columns(columns, inputs["target"])
+    return of_columns(columns, json.loads(target_text))
 
 
 def of_columns(columns: Sequence[Column], target: Mapping[str, Any]) -> Sequence[ColumnDecision]:

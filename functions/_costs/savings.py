@@ -2,23 +2,24 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core import bootstrap, cpu
+from core.costs.prices import PriceBook
 from core.costs.report import Query, read_query
-from core.costs.savings.report import savings
-from core.costs.savings.spend import Record
-from core.costs.tenant_prices import TenantPriceBook, TenantPrices
+from core.costs.savings.recommendation import Recommendation
+from core.costs.savings.report import Savings, found_in, in_all
+from core.costs.savings.spend import Known, Record
+from core.costs.tenant_prices import TenantPriceBook
 from core.crews import clock
 from core.identity import Principal
 from core.json_text import compact
 from functions._costs import answers
 from functions._http import apps
 
-DAYS_AT_ONCE = 31  # that are read in one request: as many as a report by hour
+PIECE_NAMES = 25  # looked at at once: about 15 ms
 
 
 async def report(request: Request, who: Principal) -> Response:
@@ -28,22 +29,23 @@ async def report(request: Request, who: Principal) -> Response:
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query = read_query(request.query_params, today)
     agreed = await bootstrap.budget_book().prices(who.tenant)
-    record = await recorded(who.tenant, query.days(today))
-    text = await cpu.run(who.tenant, partial(_text, query, now_ms, agreed), record)
+    record = Record()
+    days = query.days(today)
+    async for _ in bootstrap.budget_book().spending_pieces(who.tenant, days, record.take):
+        pass
+    prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
+    told = await _savings(who.tenant, query, record, prices, now_ms)
+    text = await cpu.run(who.tenant, compact, told.public())
     return await answers.tagged(request, who, text, {"content-type": "application/json"})
 
 
-async def recorded(tenant: str, days: list[str]) -> Record:
-    """Return what is recorded of these days. Each day is a piece of work of its own (`core.cpu`)."""
-    record = Record()
-    for first in range(0, len(days), DAYS_AT_ONCE):
-        some = days[first : first + DAYS_AT_ONCE]
-        cells = await bootstrap.budget_book().spending(tenant, some)
-        for _, of_day in groupby(cells, lambda cell: cell.day):
-            record = await cpu.run(tenant, record.add, list(of_day))
-    return record
-
-
-def _text(query: Query, now_ms: int, agreed: TenantPrices, record: Record) -> str:
-    prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
-    return compact(savings(query, record, prices, now_ms).public())
+async def _savings(
+    tenant: str, query: Query, record: Record, prices: PriceBook, now_ms: int
+) -> Savings:
+    """Return the savings; they are looked for in pieces beside the event loop."""
+    known = await cpu.run(tenant, partial(Known.of, prices, now_ms), record)
+    names, found = list(known.spends), list[Recommendation]()
+    for at in range(0, len(names), PIECE_NAMES):
+        piece = names[at : at + PIECE_NAMES]
+        found += await cpu.run(tenant, partial(found_in, query, known), piece)
+    return in_all(query, record, known, found)

@@ -11,7 +11,9 @@ from starlette.responses import JSONResponse, Response
 from core import bootstrap
 from core.costs.model_choices import CRITICAL, MOST_SHARE, Override, Trial
 from core.costs.prices import PriceBook, priced, rates_of
+from core.costs.rollup import DAY_MS, day_of
 from core.costs.savings.recommendation import Kind, Target, read_id
+from core.costs.tally import CellSums
 from core.costs.tenant_prices import TenantPriceBook
 from core.costs.token_counts import TokenCounts
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence
@@ -24,6 +26,7 @@ from functions._http import models
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
+LATELY_DAYS = 90  # in which the task must have used the model
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
 
@@ -66,7 +69,8 @@ async def trial_start(request: Request, who: Principal) -> Response:
     if target.kind is not Kind.RIGHT_SIZING:
         raise ConflictError("only a right-sizing can be tried")
     asked = await models.read(request, BODY_BYTES, TrialBody, "the body is no trial")
-    if _task(target.crew, target.task).required_quality == CRITICAL:
+    is_critical = _task(target.crew, target.task).required_quality == CRITICAL
+    if is_critical or await _recorded_critical(who.tenant, target):
         raise ConflictError("the answers to this task are critical: no other model is tried at it")
     agreed = await bootstrap.budget_book().prices(who.tenant)
     _require_cheaper(TenantPriceBook(bootstrap.prices(), agreed.prices), target)
@@ -103,6 +107,37 @@ async def model_delete(request: Request, who: Principal) -> Response:
     crew, task = request.path_params["crew"], request.path_params["task"]
     await bootstrap.trials().choose(who.tenant, crew, task, None)
     return Response(status_code=204)
+
+
+class _Recorded:
+    """What is recorded of a task: calls by its present model, and whether any was critical."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.calls, self.critical = 0, False
+
+    def take(self, cells: list[CellSums]) -> None:
+        """Add cells of any days."""
+        of, target = (self._target.crew, self._target.task), self._target
+        for cell in cells:
+            crew, task, _, _, model = cell.names
+            if (crew, task) == of:
+                self.calls += cell.stored["calls"] if model == target.model else 0
+                self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
+
+
+async def _recorded_critical(tenant: str, target: Target) -> bool:
+    """Tell whether a call of the task was lately critical. Raises NothingThereError without any call."""
+    now_ms, recorded = clock.now_ms(), _Recorded(target)
+    days = [day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)]
+    async for _ in bootstrap.budget_book().spending_pieces(tenant, days, recorded.take):
+        pass
+    if not recorded.calls:
+        reason = (
+            f"in {LATELY_DAYS} days the task made no call of the model that the trial is to replace"
+        )
+        raise NothingThereError(reason)
+    return recorded.critical
 
 
 def _task(crew: str, task: str) -> Task:

@@ -41,6 +41,8 @@ async def recommend(request: Request, who: Principal) -> Response:
 
 
 def _public(task: str, found: Answer) -> dict[str, Any]:
+    """Return an answer. No action is surer than the first, which may be less sure than what is left."""
+    first = found.actions[0].confidence if found.actions else 0.0
     return {
         "task": task,
         "model": {"version": found.version, "feedback": found.position},
@@ -49,7 +51,7 @@ def _public(task: str, found: Answer) -> dict[str, Any]:
         "actions": [
             {
                 "action": one.action,
-                "confidence": round(one.confidence, 4),
+                "confidence": round(min(one.confidence, first), 4),
                 "patterns": [
                     {"pattern": kept.number, "source": kept.source.kind, "weight": kept.weight}
                     for kept in (found.patterns[number] for number in one.patterns)

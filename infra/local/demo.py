@@ -1,8 +1,9 @@
 """`make demo`: the main job in a terminal -- a real CSV in, its columns mapped, watched live.
 
 Starts everything on this machine, uploads the file, launches `import_mapping`, follows the flow
-as a browser would, and prints the mapping with its confidence, tokens and cost, and what that leaves of
-a budget.
+as a browser would, and prints the mapping with its confidence, tokens and cost, and what is left of a
+budget. Without a file of one's own it goes on to show what a person's corrections change
+(demo_learning.py).
 """
 
 import asyncio
@@ -16,10 +17,11 @@ from typing import Any, TypeVar
 import httpx
 from rich.console import Console
 
-from clients.crewline import AsyncCrewline, CrewlineError
+from clients.crewline import AsyncCrewline, CrewlineError, FlowFailedError
 from core import identity
 from core.config import Settings, SettingsError
 from infra.local import folder, host
+from infra.local.demo_learning import learn
 from infra.local.demo_view import View, print_budget, print_outcome
 from infra.local.processes import LocalError, Processes
 
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> int:
         host.check_settings(os.environ)
         data = host.data_folder(os.environ)
         with folder.held(data, f"make demo on port {port}"), Processes(data) as processes:
-            return _run(console, csv, port, processes)
+            return _run(console, csv, port, processes, learns=not _given(arguments))
     except KeyboardInterrupt:
         return 130
     except (LocalError, SettingsError) as error:
@@ -47,9 +49,13 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
+def _given(arguments: list[str]) -> str:
+    return arguments[0] if arguments else ""
+
+
 def _csv(arguments: list[str]) -> Path:
     """Return the file to map. Raises LocalError if there is none to read."""
-    path = Path(arguments[0]) if arguments and arguments[0] else EXAMPLE
+    path = Path(_given(arguments) or EXAMPLE)
     if not path.is_file():
         raise LocalError(f"no such file: {path}; give one with make demo CSV=path")
     if not 0 < path.stat().st_size <= INPUT_BYTES:
@@ -57,23 +63,29 @@ def _csv(arguments: list[str]) -> Path:
     return path
 
 
-def _run(console: Console, csv: Path, port: int, processes: Processes) -> int:
+def _run(console: Console, csv: Path, port: int, processes: Processes, *, learns: bool) -> int:
     with console.status("starting Valkey, the gateway, S3, the API and a worker ..."):
         environ = host.start(processes, port)
     settings = Settings.from_environ(environ)
     console.print(f"[bold]import_mapping[/] of {csv} with {_model(settings)}")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        is_hard = settings.model is None  # nobody may know the price of another model
-        job = _mapped(console, csv, url, _token(settings), is_hard)
-        state, budget = asyncio.run(_watched(processes, job))
-    except (httpx.HTTPError, CrewlineError) as error:
-        raise LocalError(f"the API did not answer as it should: {error}") from error
+    url, token = f"http://127.0.0.1:{port}", _token(settings)
+    is_hard = settings.model is None  # nobody may know the price of another model
+    state, budget = _asked(processes, _mapped(console, csv, url, token, is_hard=is_hard))
     print_outcome(console, state, csv, url)
     print_budget(console, budget)
     if state["status"] != "succeeded":
         raise LocalError(f"the flow failed: {state['error']}")
+    if learns:
+        _asked(processes, _learnt(console, url, token))
     return 0
+
+
+def _asked(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
+    """Return what a job returns that asks the API. Raises LocalError."""
+    try:
+        return asyncio.run(_watched(processes, job))
+    except (httpx.HTTPError, CrewlineError, FlowFailedError) as error:
+        raise LocalError(f"the API did not answer as it should: {error}") from error
 
 
 async def _watched(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
@@ -88,19 +100,25 @@ async def _watched(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
 
 
 async def _mapped(
-    console: Console, csv: Path, url: str, token: str, is_hard: bool
+    console: Console, csv: Path, url: str, token: str, *, is_hard: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Set a budget, upload, launch and follow; return the flow's state at its end, and the budget's."""
-    headers = {"authorization": f"Bearer {token}"}
-    async with AsyncCrewline(url, token) as client, httpx.AsyncClient(headers=headers) as http:
-        budget = f"{url}/v1/budgets/demo"
-        (await http.put(budget, json=BUDGET | {"hard": is_hard})).raise_for_status()
+    async with AsyncCrewline(url, token) as client:
+        await client.call("PUT", "/v1/budgets/demo", json=BUDGET | {"hard": is_hard})
         file = await client.upload(csv)
         flow = await client.launch("import_mapping", {"file": file})
         with View(console) as view:
             async for event in client.follow(flow):
                 view.show(event)
-        return await client.state(flow), (await http.get(budget)).raise_for_status().json()
+        budget = await client.call("GET", "/v1/budgets/demo")
+        return await client.state(flow), budget.json()
+
+
+async def _learnt(console: Console, url: str, token: str) -> None:
+    """Show what corrections change."""
+    async with AsyncCrewline(url, token) as client:
+        with console.status("a source delivers twice, and a person corrects the first mapping ..."):
+            await learn(console, client)
 
 
 def _model(settings: Settings) -> str:

@@ -211,7 +211,7 @@ async def posted(gateway: Rest, bucket: str, count: int, *, lose: bool) -> list[
             gateway.url, gateway.token, flows.keys.prefix, flows.tenant, receiver.url, elsewhere
         )
         over = asyncio.Event()
-        serving = asyncio.create_task(sending.run_forever(over))
+        serving = asyncio.create_task(sending.loop(over.is_set).run_forever(over))
         await until(lambda: len(receiver.posts) >= count, 20)
         over.set()
         await serving

@@ -308,6 +308,15 @@ async def test_what_is_spent_stays_when_a_budget_is_changed(flows: Flows):
     await flows.budgets.settle(call(claim, 2), BOUND, [])
 
 
+async def test_a_budget_keeps_its_scope(flows: Flows):
+    """What it has spent under a crew's name is not what an agent of that name has spent."""
+    await flows.limits.save(flows.tenant, a_budget(1, scope=Scope.CREW))
+    with pytest.raises(ConflictError, match="keeps its scope"):
+        await flows.limits.save(flows.tenant, a_budget(1, scope=Scope.AGENT))
+    (kept,) = (await flows.limits.all(flows.tenant)).budgets
+    assert kept.scope is Scope.CREW
+
+
 @pytest.mark.parametrize("change", ["raise", "delete"])
 async def test_a_flow_that_waits_for_money_is_due_when_a_budget_changes(flows: Flows, change: str):
     await limited(flows, a_budget(1))

@@ -150,3 +150,19 @@ async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():
             costs.append(used.cost_nanodollars // (used.input_tokens + used.output_tokens))
     assert costs[0] < 1_000
     assert costs[1:] == [1_000_000, 2_000_000]
+
+
+async def test_a_model_that_says_nothing_of_its_usage_brings_no_budget_over_its_limit():
+    """Each of these characters may be three tokens, and is billed as one at least."""
+    memory = MemoryFlows()
+    book = MemoryBudgetBook(memory)
+    text, limit = "茶" * 4_000, 12_000_000
+    await book.save("t", Budget("b", Scope.TENANT, Window.DAY, limit))
+    with playing(*[Turn(text, usage=None)] * 3) as provider:
+        harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
+        await launched(memory, three_tasks())
+        await a_worker(memory, harness.runner).run_flow("t", "f", NoLimit())
+        asked = len(provider.requests)
+    [state] = (await book.all("t")).states
+    assert asked * 3 * len(text) * OUTPUT > limit >= state.spent_nanodollars
+    assert state.spent_nanodollars > asked * len(text) * OUTPUT

@@ -75,7 +75,7 @@ async def test_a_server_that_tells_no_usage_is_not_free(provider: Provider):
     harness = served_by(provider)
     await harness.run(a_step(a_crew()))
     [usage] = harness.usages
-    assert (usage.calls, usage.output_tokens) == (1, 100)
+    assert (usage.calls, usage.output_tokens) == (1, 400)
     assert usage.cost_nanodollars > 100 * 600
 
 

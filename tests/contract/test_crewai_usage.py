@@ -38,14 +38,58 @@ class SilentLLM(ScriptedLLM):
         pass
 
 
-async def test_usage_that_nobody_tells_is_estimated():
+NOTHING_SAID = [None, {}, {"prompt_tokens": 0, "completion_tokens": 0}]
+
+
+@pytest.mark.parametrize("said", [*NOTHING_SAID, {"prompt_tokens": 900}])
+@pytest.mark.parametrize("text", ["x" * 40, "茶" * 40])
+async def test_a_call_that_does_not_say_what_it_consumed_counts_as_the_most_that_its_text_may_be(
+    said: dict[str, int] | None, text: str
+):
+    harness = a_harness(text)
+    harness.script.usage = said
+    await harness.run(a_step(a_crew()))
+    [usage], [(_, held)] = harness.usages, harness.session.reserved
+    assert (usage.input_tokens, usage.output_tokens) == (held.input_tokens, len(text.encode()))
+    assert usage.cost_nanodollars == held.input_tokens * 150 + len(text.encode()) * 600
+    assert (usage.estimated_calls, usage.lost_nanodollars) == (1, usage.cost_nanodollars)
+
+
+async def test_of_a_model_that_nobody_knows_it_counts_unpriced():
     harness = a_harness("x" * 40, model="openai/nobody-knows-this")
     harness.script.usage = None
     await harness.run(a_step(a_crew()))
     [usage] = harness.usages
-    assert usage.output_tokens == 10
-    assert len(harness.script.asked[0]) / 4 < usage.input_tokens < len(harness.script.asked[0])
     assert (usage.unpriced_calls, usage.cost_nanodollars, usage.estimated_calls) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 1_000_000},
+        {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10**9},
+        {"prompt_tokens": 10**12, "completion_tokens": 5},
+    ],
+)
+async def test_usage_that_cannot_be_costs_no_more_than_was_held(said: dict[str, int]):
+    harness = a_harness("ok")
+    harness.session.bounded = False
+    harness.script.usage = said
+    await harness.run(a_step(a_crew()))
+    [usage], [(_, held)] = harness.usages, harness.session.reserved
+    assert usage.cost_nanodollars == usage.lost_nanodollars == held.cost_nanodollars
+
+
+async def test_usage_that_adds_up_costs_what_it_says_even_if_that_is_more_than_was_held():
+    harness = a_harness("ok")
+    harness.session.bounded = False
+    harness.script.usage = {
+        "prompt_tokens": 200_000,
+        "completion_tokens": 5,
+        "total_tokens": 200_005,
+    }
+    await harness.run(a_step(a_crew()))
+    assert harness.usages == [Usage(1, 200_000, 5, 200_000 * 150 + 5 * 600)]
 
 
 async def test_money_is_held_before_every_call_and_settled_before_the_next():

@@ -2,52 +2,14 @@
 
 import asyncio
 import base64
-import hashlib
 import json
-import os
-import signal
-import socket
-import time
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from upstash_redis.asyncio import Redis as UpstashRedis
 from upstash_redis.errors import UpstashError
 
-from infra.local.processes import Processes, free_port
-from tests.fixtures_servers import start_gateway, start_valkey
-
-FLAGGED = "#!lua flags=allow-key-locking\nreturn {KEYS[1], ARGV[1]}"
-
-
-@pytest.fixture
-async def http(gateway):
-    headers = {"Authorization": f"Bearer {gateway.token}"}
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=10) as client:
-        yield client
-
-
-@pytest.fixture
-def key(request):
-    return f"key:{request.node.name}"
-
-
-@asynccontextmanager
-async def subscribed(http, path, method="GET"):
-    """Lines of data as they come; the acknowledgement is the first."""
-    async with http.stream(method, path) as response:
-        assert response.status_code == 200
-        assert response.headers["content-type"] == "text/event-stream"
-        yield (line async for line in response.aiter_lines() if line)
-
-
-async def answer(http, *command, path="/", **headers):
-    return (await http.post(path, json=list(command), headers=headers)).json()
-
-
-def sha1(text):
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+from tests.fixtures_gateway import FLAGGED, answer, sha1
 
 
 async def test_a_command_is_a_json_array_and_its_reply_a_result(http, key):
@@ -245,100 +207,6 @@ async def test_a_request_over_10_mb_is_refused_and_one_just_under_it_is_not(http
     assert await answer(http, "STRLEN", key) == {"result": 10 * 1024 * 1024}
 
 
-async def test_a_subscriber_gets_the_acknowledgement_and_then_the_messages(http, key):
-    async with subscribed(http, f"/subscribe/{key}", "POST") as lines:
-        assert await anext(lines) == f"data: subscribe,{key},1"
-        await answer(http, "PUBLISH", key, '{"n": 1, "city": "Zürich"}')
-        await answer(http, "PUBLISH", key, "two\nlines")
-        assert await anext(lines) == f'data: message,{key},{{"n": 1, "city": "Zürich"}}'
-        assert [await anext(lines), await anext(lines)] == [
-            f"data: message,{key},two",
-            "data: lines",
-        ]
-
-
-async def test_every_subscriber_gets_every_message(http, key):
-    async def first_message(ready):
-        async with subscribed(http, f"/subscribe/{key}") as lines:
-            await anext(lines)
-            ready.release()
-            return await anext(lines)
-
-    ready = asyncio.Semaphore(0)
-    waiting = [asyncio.create_task(first_message(ready)) for _ in range(5)]
-    for _ in waiting:
-        await ready.acquire()
-    assert await answer(http, "PUBLISH", key, "to all") == {"result": 5}
-    assert set(await asyncio.gather(*waiting)) == {f"data: message,{key},to all"}
-
-
-async def test_a_subscriber_that_leaves_is_unsubscribed(http, key):
-    async with subscribed(http, f"/subscribe/{key}") as lines:
-        await anext(lines)
-    deadline = time.monotonic() + 5
-    while (await answer(http, "PUBLISH", key, "nobody"))["result"]:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-
-
-async def test_a_pattern_names_the_channel_of_each_message(http, key):
-    async with subscribed(http, f"/psubscribe/{key}:*") as lines:
-        assert await anext(lines) == f"data: psubscribe,{key}:*,1"
-        await answer(http, "PUBLISH", f"{key}:a", "hello")
-        assert await anext(lines) == f"data: pmessage,{key}:*,{key}:a,hello"
-
-
-async def test_monitor_shows_the_commands_of_others(http, key):
-    async with subscribed(http, "/monitor", "POST") as lines:
-        assert await anext(lines) == 'data: "OK"'
-        await answer(http, "GET", key)
-        seen = await anext(lines)
-        while f'"GET" "{key}"' not in seen:
-            seen = await anext(lines)
-
-
-async def test_a_subscription_without_a_channel_is_400(http):
-    assert (await http.get("/subscribe")).status_code == 400
-
-
-async def test_the_key_locking_flag_is_taken_out_of_scripts(http, key):
-    assert await answer(http, "EVAL", FLAGGED, 1, key, "a") == {"result": [key, "a"]}
-    assert await answer(http, "EVAL_RO", FLAGGED, 1, key, "a") == {"result": [key, "a"]}
-    by_sha = await answer(http, "EVALSHA_RO", sha1(FLAGGED), 1, key, "a")
-    assert by_sha == {"result": [key, "a"]}
-    plain = "return 1"
-    assert await answer(http, "EVAL", plain, 0) == {"result": 1}
-    assert await answer(http, "EVALSHA", sha1(plain), 0) == {"result": 1}
-
-
-async def test_a_script_is_found_by_the_sha1_of_the_text_its_client_has(http, key):
-    script = f"{FLAGGED} -- {key}"
-    unknown = await answer(http, "EVALSHA", sha1(script), 1, key, "a")
-    assert unknown["error"].startswith("NOSCRIPT")
-    loaded = await answer(http, "SCRIPT", "LOAD", script)
-    for sha in (sha1(script), sha1(script).upper(), loaded["result"]):
-        assert await answer(http, "EVALSHA", sha, 1, key, "a") == {"result": [key, "a"]}
-    exists = await answer(http, "SCRIPT", "EXISTS", sha1(script), "0" * 40)
-    assert exists == {"result": [1, 0]}
-
-
-async def test_a_flagged_script_also_runs_in_a_pipeline_and_a_transaction(http, key):
-    batch = [["EVAL", FLAGGED, 1, key, "a"], ["EVALSHA", sha1(FLAGGED), 1, key, "b"]]
-    expected = [{"result": [key, "a"]}, {"result": [key, "b"]}]
-    assert (await http.post("/pipeline", json=batch)).json() == expected
-    assert (await http.post("/multi-exec", json=batch)).json() == expected
-
-
-async def test_on_a_cluster_keys_of_two_tags_are_refused_declared_or_not(cluster_gateway):
-    headers = {"Authorization": f"Bearer {cluster_gateway.token}"}
-    async with httpx.AsyncClient(base_url=cluster_gateway.url, headers=headers) as http:
-        assert await answer(http, "MSET", "{a}1", "x", "{a}2", "y") == {"result": "OK"}
-        crossed = await answer(http, "MSET", "{a}1", "x", "{b}1", "y")
-        assert crossed["error"].startswith("CROSSSLOT")
-        undeclared = "#!lua flags=allow-key-locking\nreturn redis.call('GET', '{b}1')"
-        assert "same slot" in (await answer(http, "EVAL", undeclared, 1, "{a}1"))["error"]
-
-
 async def test_the_sdk_of_upstash_works_unmodified(gateway, key):
     async with UpstashRedis(gateway.url, gateway.token, rest_retries=0) as redis:
         assert await redis.set(key, "zürich 🚀", ex=100) is True
@@ -358,50 +226,6 @@ async def test_the_sdk_of_upstash_works_unmodified(gateway, key):
             assert await batch.exec() == [True, count + 1]
         with pytest.raises(UpstashError, match="WRONGTYPE"):
             await redis.get(f"{key}:h")
-
-
-async def test_the_gateway_recovers_when_the_server_was_killed_and_started_again(tmp_path):
-    port = free_port()
-    with Processes(tmp_path) as processes:
-        redis = start_valkey(processes, tmp_path / "valkey", port)
-        rest = start_gateway(processes, redis)
-        headers = {"Authorization": f"Bearer {rest.token}"}
-        async with httpx.AsyncClient(base_url=rest.url, headers=headers) as http:
-            assert await answer(http, "SET", "kept", "1") == {"result": "OK"}
-            async with subscribed(http, "/subscribe/c") as lines:
-                await anext(lines)
-                os.kill(server_pid(redis), signal.SIGKILL)
-                assert [line async for line in lines] == []
-            gone = await http.post("/", json=["GET", "kept"])
-            assert gone.status_code == 503
-            assert gone.json()["error"].startswith("ERR the Redis server is not reachable")
-            assert (await http.get("/subscribe/c")).status_code == 503
-            start_valkey(processes, tmp_path / "valkey", port)
-            assert await answer(http, "GET", "kept") == {"result": "1"}
-
-
-async def test_a_gateway_with_subscribers_stops_at_once_and_ends_their_streams(valkey, tmp_path):
-    with Processes(tmp_path) as processes:
-        rest = start_gateway(processes, valkey)
-        headers = {"Authorization": f"Bearer {rest.token}"}
-        async with (
-            httpx.AsyncClient(base_url=rest.url, headers=headers) as http,
-            subscribed(http, "/subscribe/c") as lines,
-        ):
-            await anext(lines)
-            began = time.monotonic()
-            await asyncio.to_thread(processes.stop)
-            assert time.monotonic() - began < 1
-            assert [line async for line in lines] == []
-        [log] = (tmp_path / "logs").iterdir()
-        assert log.read_text() == ""
-
-
-def server_pid(redis):
-    with socket.create_connection(redis) as connection:
-        connection.sendall(b"INFO server\r\n")
-        info = connection.recv(65_536).decode()
-    return int(info.split("process_id:")[1].split()[0])
 
 
 async def test_answers_are_json_documents_with_one_member(http):

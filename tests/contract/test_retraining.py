@@ -2,140 +2,28 @@
 
 import asyncio
 import math
-import uuid
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
-from core.adapters.scikit_learn import indexed
-from core.adapters.upstash.commands import RetryingClient
-from core.adapters.upstash.feedback import UpstashFeedbackLog
-from core.adapters.upstash.http import HttpRedis
 from core.blobs import VersionedBlob
-from core.errors import ConflictError, UnavailableError
+from core.errors import UnavailableError
 from core.learning import changes, retraining
-from core.learning.feedback import Entry, Feedback, FeedbackLog, entries_of
+from core.learning.feedback import Feedback
 from core.learning.learner import Learner
-from core.learning.model_store import ModelStore
 from core.learning.patterns import Pattern
 from core.learning.pointer import Pointer, Version
-from core.learning.retraining import Budget, Retrainer
-from core.learning.seals import SealKeys
-from core.learning.serving import Learners, Served
-from core.learning.trials import is_worse
-from tests.fixtures_ports import own_keys
-from tests.unit.learning.test_learner import stream
+from tests.contract.retraining_parts import (
+    TASK,
+    KilledError,
+    Shop,
+    given,
+    right,
+    shop,
+)
 
-KEYS = SealKeys({"new": "5e6f7a8b" * 8})
-TASK = "route"
-T = TypeVar("T")
-
-
-class KilledError(Exception):
-    """Ends a retraining as a kill would: nothing of it goes on."""
-
-
-class Killing(MemoryBlobs):
-    """An object store at whose so-manieth change the process dies, before it or after it."""
-
-    left = math.inf
-    after = False
-    within = False  # a swap puts
-
-    def _change(self, change: Callable[[], T]) -> T:
-        if self.within:
-            return change()
-        self.left -= 1
-        if self.left < 0:
-            raise KilledError
-        self.within = True
-        try:
-            done = change()
-        finally:
-            self.within = False
-        if self.left == 0 and self.after:
-            raise KilledError
-        return done
-
-    def put(self, tenant: str, blob: str, data: bytes, content_type: str) -> None:
-        self._change(lambda: MemoryBlobs.put(self, tenant, blob, data, content_type))
-
-    def swap(self, tenant: str, blob: str, data: bytes, content_type: str, etag: str | None) -> str:
-        return self._change(lambda: MemoryBlobs.swap(self, tenant, blob, data, content_type, etag))
-
-    def delete(self, tenant: str, blob: str) -> None:
-        self._change(lambda: MemoryBlobs.delete(self, tenant, blob))
-
-
-@dataclass
-class Shop:
-    """What learns: an object store, a log, and ways to look at them."""
-
-    log: FeedbackLog = field(default_factory=MemoryFeedbackLog)
-    blobs: Killing = field(default_factory=Killing)
-    seconds: float = 600.0
-    tenant: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
-
-    @property
-    def store(self) -> ModelStore:
-        return ModelStore(lambda: self.blobs, KEYS)
-
-    async def say(self, some: Sequence[Feedback]) -> None:
-        for start in range(0, len(some), 500):
-            await self.log.add(self.tenant, TASK, some[start : start + 500])
-
-    async def retrain(self) -> str:
-        retrainer = Retrainer(self.store, self.log, indexed, lambda: self.seconds, lambda: 17)
-        return await retrainer.retrain(self.tenant, TASK)
-
-    async def pointer(self) -> Pointer:
-        return (await changes.current(self.store, self.log, self.tenant, TASK)).pointer
-
-    async def served(self) -> Served:
-        """What a process that begins now would answer from."""
-        learners = Learners(self.store, self.log)
-        async with learners.lock(self.tenant, TASK):
-            return await learners.current(self.tenant, TASK)
-
-    async def ids(self) -> list[str]:
-        """All feedback that is kept, in its order: segments first, then Redis."""
-        pointer, found = await self.pointer(), list[Entry]()
-        for segment in pointer.segments:
-            found += entries_of(await self.store.segment(self.tenant, TASK, segment))
-        found += await self.log.after(self.tenant, TASK, pointer.stored, 100_000)
-        return [one.feedback.id for one in found if one.feedback]
-
-    def objects(self, holding: bytes = b"") -> list[str]:
-        return sorted(
-            blob.removeprefix(f"learning/{TASK}/")
-            for (_, blob), data in self.blobs._blobs.items()
-            if holding in data
-        )
-
-
-@pytest.fixture(params=["memory", "upstash"])
-def shop(request: pytest.FixtureRequest) -> Shop:
-    if request.param == "memory":
-        return Shop()
-    rest = request.getfixturevalue("gateway")
-    redis = RetryingClient(HttpRedis(rest.url, rest.token))
-    return Shop(UpstashFeedbackLog(redis, own_keys()))
-
-
-def given(many: int, seed: int = 0, subject: str | None = None) -> list[Feedback]:
-    return [
-        Feedback(f"{seed}-{n}", context, action, subject or f"u{n % 5}", at_ms=n)
-        for n, (context, action) in enumerate(stream(many, seed))
-    ]
-
-
-def right(served: Served) -> float:
-    asked = list(stream(60, seed=99))
-    return sum(served.learner.predict(c)[0] == action for c, action in asked) / len(asked)
+__all__ = ["shop"]  # fixtures
 
 
 async def test_a_first_model_is_published_and_its_feedback_leaves_redis(shop: Shop):
@@ -198,16 +86,6 @@ async def test_a_candidate_that_is_worse_is_refused_and_what_is_new_counts_all_t
     assert served.learner.predict(new.context)[0] == "zoo"
 
 
-def test_a_candidate_is_refused_where_it_is_worse_by_more_than_chance():
-    same = [True, False] * 50
-    assert not is_worse(same, same)
-    assert not is_worse([True] * 10, [False] * 10)
-    assert is_worse([False] * 10, [True] * 10)
-    assert not is_worse([False, True] * 50, [True, False] * 50)
-    assert not is_worse([], [])
-    assert is_worse([True] * 90 + [False] * 10, [True] * 100)
-
-
 async def test_five_versions_are_kept_and_any_of_them_can_answer_again(shop: Shop):
     for turn in range(7):
         await shop.say(given(30, seed=turn))
@@ -255,73 +133,6 @@ async def test_killed_at_any_change_it_is_begun_anew_and_loses_nothing():
             assert len((await shop.served()).learner.kept()) == 90
 
 
-async def test_what_a_subject_said_leaves_redis_segments_and_every_model(shop: Shop):
-    await shop.say(given(40))
-    await shop.say(given(20, seed=1, subject="bob-secret"))
-    await shop.retrain()
-    await shop.say(given(10, seed=2, subject="bob-secret"))
-    await shop.say(given(10, seed=3))
-    assert shop.objects(b"bob-secret")
-    await shop.log.forget(shop.tenant, TASK, "bob-secret")
-    assert await shop.retrain() == "forgotten"
-    assert shop.objects(b"bob-secret") == []
-    pointer = await shop.pointer()
-    assert set(shop.objects()) == pointer.names() | {"pointer"}
-    assert await shop.log.to_forget(shop.tenant, TASK) == set()
-    served = await shop.served()
-    assert (len(served.learner.kept()), served.degraded) == (50, "")
-    assert "bob-secret" not in {one.source.name for one in served.learner.kept()}
-    assert await shop.retrain() == "nothing new"
-    await shop.say(given(10, seed=4))
-    assert await shop.retrain() == "published"
-    assert len((await shop.served()).learner.kept()) == 60
-
-
-async def test_a_warm_reader_forgets_with_the_next_model(shop: Shop):
-    learners = Learners(shop.store, shop.log)
-    await shop.say(given(20, subject="bob"))
-    await shop.retrain()
-    async with learners.lock(shop.tenant, TASK):
-        assert len((await learners.current(shop.tenant, TASK)).learner.kept()) == 20
-    await shop.log.forget(shop.tenant, TASK, "bob")
-    assert await shop.retrain() == "forgotten"
-    async with learners.lock(shop.tenant, TASK):
-        assert (await learners.current(shop.tenant, TASK)).learner.kept() == ()
-
-
-async def test_killed_at_any_change_forgetting_is_begun_anew_and_leaves_nothing():
-    for change in range(1, 12):
-        shop = Shop()
-        await shop.say(given(20))
-        await shop.say(given(10, seed=1, subject="bob-secret"))
-        shop.blobs.left = change % 4  # an orphan of a retraining before, perhaps
-        with suppress(KilledError):
-            await shop.retrain()
-        shop.blobs.left = math.inf
-        await shop.retrain()
-        await shop.log.forget(shop.tenant, TASK, "bob-secret")
-        shop.blobs.left = change
-        with suppress(KilledError):
-            await shop.retrain()
-        shop.blobs.left = math.inf
-        await shop.retrain()
-        assert shop.objects(b"bob-secret") == [], change
-        assert await shop.log.to_forget(shop.tenant, TASK) == set()
-        assert len((await shop.served()).learner.kept()) == 20
-
-
-async def test_what_is_forgotten_wholly_is_not_brought_back_by_a_retraining_that_runs(shop: Shop):
-    await shop.say(given(60, subject="bob-secret"))
-    running = asyncio.create_task(shop.retrain())
-    await asyncio.sleep(0.05)
-    with suppress(ConflictError):
-        await changes.forget_task(shop.store, shop.log, shop.tenant, TASK)
-    await running
-    await changes.forget_task(shop.store, shop.log, shop.tenant, TASK)
-    assert shop.objects(b"bob-secret") == []
-    assert (await shop.served()).learner.kept() == ()
-
-
 async def test_a_store_that_is_away_leaves_all_as_it_was(shop: Shop, monkeypatch: Any):
     await shop.say(given(30))
 
@@ -345,37 +156,6 @@ async def test_a_current_model_that_is_refused_is_replaced(shop: Shop):
     assert (await shop.served()).degraded == ""
 
 
-class Ticking:
-    """A clock that a learner's work moves: each chunk takes a second for 100 feedbacks."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_what_there_is_no_time_for_is_the_oldest_and_is_counted(monkeypatch: pytest.MonkeyPatch):
-    clock, taken = Ticking(), list[int]()
-
-    def slowly(_: Learner, entries: Sequence[Entry]) -> int:
-        taken.extend(one.number for one in entries)
-        clock.now += len(entries) / 100
-        return 0
-
-    monkeypatch.setattr(retraining, "learn", slowly)
-    entries = [Entry(n, None) for n in range(10_000)]
-    left_out = Budget(50.0, clock).learn(Learner(), entries)
-    assert left_out == 10_000 - len(taken)
-    assert 4_800 <= len(taken) <= 5_200
-    assert taken[-4_000:] == list(range(6_000, 10_000))
-    assert clock.now <= 52
-
-
-def test_where_there_is_time_nothing_is_left_out():
-    entries = [Entry(n, None) for n in range(450)]
-    assert Budget(math.inf).learn(Learner(), entries) == 0
-
-
 async def test_little_time_leaves_feedback_out_and_the_version_says_how_much():
     shop = Shop(seconds=0.0)
     await shop.say(given(900))
@@ -383,3 +163,20 @@ async def test_little_time_leaves_feedback_out_and_the_version_says_how_much():
     (version,) = (await shop.pointer()).versions
     assert version.left_out == 400  # the first chunk is learnt, and the newest is tried
     assert version.patterns == 500
+
+
+async def test_no_more_than_fits_into_memory_is_read_and_the_version_says_how_much_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(retraining, "SMALL_BYTES", 0)  # no segment is joined with the next
+    shop = Shop()
+    for seed in range(4):
+        await shop.say(given(40, seed))
+        await shop.retrain()
+    assert len((await shop.pointer()).segments) == 4
+    monkeypatch.setattr(retraining, "MOST_LEARNT", 100)
+    await shop.say(given(40, seed=9))
+    assert await shop.retrain() == "published"
+    newest, before = (await shop.pointer()).versions[:2]
+    assert (newest.patterns, newest.left_out) == (80, 120)
+    assert (before.patterns, before.left_out) == (160, 0)

@@ -159,6 +159,8 @@ async def test_facts_are_added_to_the_sums_of_the_day_and_to_nothing_else(flows:
     await used(flows, claim, 3)
     [day], [hour] = await spent(flows), await by_hour(flows)
     assert (day.facts, day.usage.calls) == ({"tries": 2, "out_n_5": 3}, 3)
+    [[told]] = [piece async for piece in flows.budgets.spending_pieces(flows.tenant, [today()], list)]  # fmt: skip
+    assert (told.names, told.stored) == (day.names, {**day.usage.public(), **day.facts})
     assert hour == replace(day, hour=hour.hour, facts={})
     state = await flows.ledger.state(flows.tenant, "f1")
     assert state.public()["usage"] == (USED + USED + USED).public()

@@ -15,11 +15,6 @@ LAG_MS = 150
 
 
 @pytest.fixture
-def key(request):
-    return f"key:{request.node.name}"
-
-
-@pytest.fixture
 def http(rough_gateway):
     headers = {"authorization": f"Bearer {rough_gateway.token}"}
     with httpx.Client(base_url=rough_gateway.url, headers=headers) as client:

@@ -120,3 +120,14 @@ async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows
     await flows.usage.record(flows.tenant, calls)
     assert [each.facts for each in await counted(flows)] == [{"out_n_6": 3, "quality_low": 3}]
     assert [each.facts for each in await counted(flows, hours=True)] == [{}]
+
+
+async def test_facts_without_usage_count_no_call(flows: Flows):
+    await flows.usage.record(flows.tenant, [call()])
+    facts = replace(call("c2"), usage=Usage(), facts={"wasted_failed_n": 1})
+    for _ in range(2):
+        await flows.usage.record(flows.tenant, [facts])
+    assert await counted(flows) == [
+        Cell(day_of(NOW_MS), None, *NAMES, USED, {"wasted_failed_n": 1})
+    ]
+    assert [each.usage for each in await counted(flows, hours=True)] == [USED]

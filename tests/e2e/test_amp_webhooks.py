@@ -156,7 +156,7 @@ async def test_when_it_is_to_stop_the_rest_stays_due(flows: Flows, dispatcher):
 async def test_a_process_that_stays_tells_each_thing_as_it_comes(flows: Flows, dispatcher):
     over = asyncio.Event()
     async with receiving() as receiver:
-        serving = asyncio.create_task(dispatcher(receiver).run_forever(over))
+        serving = asyncio.create_task(dispatcher(receiver).loop(over.is_set).run_forever(over))
         story = await Story(flows).launched(receiver.url)
         await story.finished("find", "drop")
         await until(lambda: len(receiver.posts) >= 2)
@@ -171,7 +171,9 @@ async def test_two_dispatchers_tell_each_thing_once(flows: Flows, dispatcher):
     over = asyncio.Event()
     async with receiving() as receiver:
         sending = dispatcher(receiver)
-        serving = [asyncio.create_task(sending.run_forever(over)) for _ in range(2)]
+        serving = [
+            asyncio.create_task(sending.loop(over.is_set).run_forever(over)) for _ in range(2)
+        ]
         story = await Story(flows).launched(receiver.url)
         await story.whole()
         await until(lambda: len(receiver.posts) >= len(WHOLE))

@@ -37,7 +37,16 @@ async def asked(app: App, method: str, path: str, body: Any = None, **who: Any) 
         return await client.request(method, path, json=body)
 
 
+async def used(app: App, model: str = RIGHT.model, **call: Any) -> None:
+    """Record a call of the task."""
+    made = {"id": f"{model}{len(call)}", "model": model, "crew": "haiku", "task_type": "write"}
+    usage = {"prompt_tokens": 900, "completion_tokens": 20}
+    answer = await asked(app, "POST", "/v1/usage", {"calls": [{**made, "usage": usage, **call}]})
+    assert answer.status_code == 200, answer.text
+
+
 async def begun(app: App, **body: Any) -> dict[str, Any]:
+    await used(app)
     answer = await asked(app, "POST", TRIAL, HALF | body)
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -157,6 +166,19 @@ async def test_no_trial_is_made_of_a_task_whose_answers_are_critical(app: App, t
     assert (answer.status_code, "critical" in answer.json()["detail"]) == (409, True)
 
 
+async def test_no_trial_is_made_where_a_call_was_said_to_be_critical(app: App):
+    await used(app)
+    await used(app, "openai/gpt-4.1", required_quality="critical")
+    answer = await asked(app, "POST", TRIAL, HALF)
+    assert (answer.status_code, "critical" in answer.json()["detail"]) == (409, True)
+
+
+async def test_no_trial_is_made_of_a_model_that_the_task_does_not_use(app: App):
+    await used(app, "openai/gpt-4.1")
+    answer = await asked(app, "POST", TRIAL, HALF)
+    assert (answer.status_code, "made no call" in answer.json()["detail"]) == (404, True)
+
+
 async def test_a_task_that_becomes_critical_leaves_the_trial(app: App, tmp_path: Path):
     await begun(app)
     critical = HAIKU.replace("agent: poet}", "agent: poet, required_quality: critical}")
@@ -199,6 +221,8 @@ async def test_another_tenant_sees_no_trial_and_is_in_none(app: App):
 async def test_what_is_no_trial_is_refused_in_words_and_begins_none(
     app: App, path: str, body: Any, status: int, pointer: str | None
 ):
+    await used(app)
+    await used(app, "nobody/knows")
     answer = await asked(app, "POST", path, body)
     assert (answer.status_code, answer.headers["content-type"]) == (
         status,

@@ -44,7 +44,8 @@ async def test_forty_flows_whose_receiver_hangs_hold_up_no_flow_of_their_tenant(
     async with receiving(lambda _: None) as hanging, receiving() as quick:
         for number in range(40):
             await launched(flows, f"hangs{number}", hanging)
-        serving = asyncio.create_task(sending(flows, hanging, quick).run_forever(asyncio.Event()))
+        loop = sending(flows, hanging, quick).loop(lambda: False)
+        serving = asyncio.create_task(loop.run_forever(asyncio.Event()))
         await until(lambda: hanging.connections >= SHARE)
         await launched(flows, "quick", quick)
         began = time.monotonic()
@@ -67,7 +68,7 @@ async def test_a_person_is_asked_once_and_at_once_where_another_address_is_dead(
         await story.finished("write", "Ah")
         await story.waits("write.review.1", "Ah")
         serving = asyncio.create_task(
-            sending(flows, dead, person, post_seconds=0.3).run_forever(over)
+            sending(flows, dead, person, post_seconds=0.3).loop(over.is_set).run_forever(over)
         )
         await until(lambda: bool(person.posts))
         assert dead.connections < POLICY.tries
@@ -90,7 +91,7 @@ async def test_a_host_that_answers_gets_all_that_is_for_it():
     async with receiving() as receiver:
         for number in range(4 * ROOM.per_tenant):
             await launched(flows, f"f{number}", receiver)
-        serving = asyncio.create_task(sending(flows, receiver).run_forever(over))
+        serving = asyncio.create_task(sending(flows, receiver).loop(over.is_set).run_forever(over))
         await until(lambda: len(receiver.posts) >= 3 * 4 * ROOM.per_tenant)
         over.set()
         await serving

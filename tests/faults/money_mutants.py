@@ -110,6 +110,10 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
+        "save_budget", "an account is of one scope", budgets.test_a_budget_keeps_its_scope,
+        any_order=False, instead="  and false",
+    ),
+    Mutant(
         "transition", "never in a circle", budgets.test_and_when_its_window_turns, any_order=False,
         instead="  local wait = args.until_ms",
     ),

@@ -120,7 +120,7 @@ async def test_replies_of_the_store_that_get_lost_lose_nothing(gateway, seed: in
         faulty(gateway.url, a_share_dropped(0.2, seed)) as url,
     ):
         sending = dispatcher(url, gateway.token, flows.keys.prefix, flows.tenant, receiver.url)
-        serving = asyncio.create_task(sending.run_forever(over))
+        serving = asyncio.create_task(sending.loop(over.is_set).run_forever(over))
         await asyncio.gather(stories(flows, receiver), until_all_is_told(receiver))
         over.set()
         await serving

@@ -30,7 +30,7 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
         "improves": (0, 1),
         "drift_cost": (-2, 2),
     },
-    "recommend": {"model_mb_2k": (5, 20)},
+    "recommend": {"model_mb_2k": (5, 20), "redis_commands_per_recommendation": (1, 1.2)},
     "polling": {
         "saved_total": (0.97, 1),
         "saved_total_longpoll": (0.95, 1),

@@ -32,6 +32,17 @@ def test_the_demo_maps_a_real_file_and_says_how_right_it_is(tmp_path: Path, name
     assert left_running(tmp_path) == ""
 
 
+def test_the_demo_shows_what_corrections_change_and_which_lesson_did(tmp_path: Path):
+    run = demo(tmp_path, "")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "2 corrections of the first one, by the API: F1 0.86 -> 1.00" in run.stdout
+    assert re.search(r"BOKST\s+│ -\s+│ unit\s+│ unit", run.stdout)
+    assert re.search(r"SERHEITI\s+│ city\s+│ -\s+│ -", run.stdout)
+    assert len(re.findall(r"│ lesson", run.stdout)) == 2
+    again = demo(tmp_path, "")
+    assert "in an earlier run" in again.stdout
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "shift-jis"])
 def test_the_demo_maps_a_file_nobody_has_seen_in_its_own_encoding(tmp_path: Path, encoding: str):
     csv = tmp_path / "addresses.csv"

@@ -1,6 +1,7 @@
 import pytest
 
 from core import bootstrap
+from core.bootstrap import models
 from core.config import QStash, Settings, SettingsError
 from core.config.variables import variables
 
@@ -169,7 +170,7 @@ def test_a_worker_without_a_model_does_not_start():
         bootstrap.replace(settings=Settings.from_environ(GOOD)),
         pytest.raises(SettingsError, match="CREWLINE_MODEL is not set"),
     ):
-        bootstrap._model()
+        models.model()
 
 
 @pytest.mark.parametrize(

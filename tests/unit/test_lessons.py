@@ -134,11 +134,13 @@ async def test_what_a_flow_decided_is_learnt_as_the_weakest_word_before_it_succe
     assert (await flows[0].head("t", "f")).status is Status.SUCCEEDED
 
 
-async def test_a_worker_killed_after_learning_leaves_the_same_to_be_learnt_again():
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_worker_killed_as_it_learns_leaves_the_same_to_be_learnt_again(when: str):
     class Dying(MemoryTutor):
         async def learn(self, tenant: str, task: str, given: Any) -> None:
             ids.append([each.id for each in given])
-            await super().learn(tenant, task, given)
+            if when == "after" or len(ids) > 1:
+                await super().learn(tenant, task, given)
             if len(ids) == 1:
                 raise UnavailableError("the reply is lost, and so is the worker")
 
@@ -155,7 +157,7 @@ async def test_a_worker_killed_after_learning_leaves_the_same_to_be_learnt_again
     assert ids[0] == ids[1]
     assert runner.began == ["one", "two", "three"]
     (answer,) = await tutor.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
-    assert answer.actions[0].patterns in ((0,), ())
+    assert [each.patterns for each in answer.actions if each.patterns] == [(0,)]
 
 
 @pytest.mark.parametrize(

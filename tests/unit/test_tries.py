@@ -73,6 +73,11 @@ def test_an_answer_that_a_person_sent_back_was_begun_again():
     assert called(Tries(is_revision=True), 5) == {"tries": 1, "tries_again": 1}
 
 
+def test_what_quality_a_task_requires_is_told_unless_it_is_the_usual_one():
+    assert called(Tries(quality="critical"), 5) == {"tries": 1, "quality_critical": 1}
+    assert called(Tries(quality="high"), 5) == {"tries": 1}
+
+
 def test_what_a_step_asks_again_after_its_worker_died_is_no_duplicate():
     assert called(Tries(is_resumed=True), 9, {"repeats": 1, "out_n_4": 1}) == {
         "tries": 1, "out_n_4": 1,

@@ -49,6 +49,9 @@ async def waiting(memory: MemoryFlows, limit: int, window: Window = Window.DAY) 
     return await memory.state("t", "f")
 
 
+WAITING: dict[str, Any] = {"reason": "budget", "budget": "b"}
+
+
 async def told(memory: MemoryFlows) -> list[str]:
     return [event["name"] for event in await log_of(memory) if event["type"] == "CUSTOM"]
 
@@ -58,7 +61,8 @@ async def test_a_flow_that_has_no_money_for_its_next_call_waits_and_holds_no_ste
     flow = await waiting(memory, COST)
     until_ms = UTC_ZONE.end_ms(Window.DAY, NOON)
     assert flow.head.status is Status.WAITING
-    assert flow.waiting == {"reason": "budget", "budget": "b", "until_ms": until_ms}
+    left = COST - CALL.cost_nanodollars
+    assert flow.waiting == WAITING | {"left_nanodollars": left, "until_ms": until_ms}
     assert [step.state for step in flow.steps] == ["done", "pending", "pending"]
     assert (flow.steps[1].attempts, flow.steps[1].deferrals) == (0, 0)
     assert memory.due_at("t", "f") == until_ms
@@ -93,7 +97,8 @@ async def test_it_goes_on_by_itself_when_its_window_turns():
 async def test_while_there_is_no_money_a_look_changes_nothing_of_the_steps():
     memory = MemoryFlows(Clock())
     before = await waiting(memory, COST, Window.FLOW)
-    assert before.waiting == {"reason": "budget", "budget": "b", "until_ms": None}
+    left = COST - CALL.cost_nanodollars
+    assert before.waiting == WAITING | {"left_nanodollars": left, "until_ms": None}
     for _ in range(3):
         assert await visited(memory) is Outcome.WAITS
     after = await memory.state("t", "f")

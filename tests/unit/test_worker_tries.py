@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryFlows
+from core.costs.facts import Facts
 from core.costs.rollup import day_of
 from core.crews import step_runner
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import Session, StepFailedError, StepTask
+from core.crews.definition import Definition
 from core.flows import Status
 from tests.worker_parts import CALL, Scripted, a_crew, a_worker, launched
 
@@ -51,3 +53,36 @@ async def test_what_a_step_cost_that_failed_for_good_is_recorded_once():
     (facts,) = [cell.facts for cell in cells if cell.task == "two"]
     wasted = {"wasted_failed_n": 1, "wasted_failed_cost": CALL.cost_nanodollars}
     assert facts == {"tries": 1} | wasted
+
+
+async def facts_of(memory: MemoryFlows, crew: Definition | None = None, **launch: Any) -> Facts:
+    """The facts of the first task of a flow that goes well."""
+    await launched(memory, crew, **launch)
+    await a_worker(memory, Scripted()).run_flow("t", "f", NoLimit())
+    cells = memory.spending("t", [day_of(memory.now_ms())], hours=False)
+    return next(cell.facts for cell in cells if cell.task == "one")
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "late"),
+    [({}, 0), ({"crew": "https://x.example"}, 1), ({"crew": "https://x.example", "task": "https://x.example"}, 0)],
+)  # fmt: skip
+async def test_nobody_waits_for_calls_of_a_flow_that_tells_its_end_alone(
+    webhooks: dict[str, str], late: int
+):
+    facts = await facts_of(MemoryFlows(), webhooks=webhooks)
+    assert facts.get("late_n", 0) == late
+    assert facts.get("late_cost_nanodollars", 0) == late * CALL.cost_nanodollars
+
+
+@pytest.mark.parametrize(
+    ("task", "facts"),
+    [
+        ({}, {"tries": 1}),
+        ({"guardrails": ["a rule"]}, {"tries": 1, "tries_checked": 1}),
+        ({"output_schema": {"type": "object"}}, {"tries": 1, "tries_checked": 1}),
+        ({"required_quality": "critical"}, {"tries": 1, "quality_critical": 1}),
+    ],
+)
+async def test_what_a_task_asks_of_its_answers_is_recorded(task: dict[str, Any], facts: Facts):
+    assert await facts_of(MemoryFlows(), a_crew({"one": task})) == facts

@@ -57,19 +57,24 @@ class OutputBound:
     has_tools: bool = True
     prices_version: int = 0  # of the tenant's prices that `rates` are of
 
-    def reserve(self, session: Session, model: str) -> str:
-        """Reserve the call, with a shorter answer if that is what there is money for; return its id."""
+    def reserve(self, session: Session, model: str) -> tuple[str, Usage]:
+        """Reserve the call, with a shorter answer if that is what there is money for.
+
+        Returns its id, and what is held for it.
+        """
         most = bound(self.rates, self.prompt_bytes, self.limit, has_tools=self.has_tools)
         least = self._cost(LEAST_OUTPUT_TOKENS) if self.cap.can_be_lowered else None
         while True:
             try:
-                return session.reserve(
+                call = session.reserve(
                     model, most, least_nanodollars=least, prices_version=self.prices_version
                 )
             except ShortOfMoneyError as short:
                 tokens = self._tokens_for(short.headroom_nanodollars)
                 self.cap.lower(tokens, short.budget)
                 most = self._bound(tokens)
+            else:
+                return call, most
 
     def _tokens_for(self, nanodollars: int) -> int:
         """Return the most tokens that are paid for; the least that are of use where it is not so many."""

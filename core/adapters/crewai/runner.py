@@ -24,6 +24,7 @@ from core.crews.crew_runner import (
     Tool,
 )
 from core.crews.ledger import FencedError
+from core.crews.telemetry import CallTelemetry
 
 
 class CrewAIRunner:
@@ -49,6 +50,7 @@ class CrewAIRunner:
         retries: ModelRetryPolicy | None = None,
         tool_seconds: float = TOOL_SECONDS,
         named_model: Callable[[str], BaseLLM] | None = None,
+        telemetry: CallTelemetry | None = None,
     ) -> None:
         silence()
         for name, tool in tools.items():
@@ -65,6 +67,7 @@ class CrewAIRunner:
             FlowThreads(),
             PromptHistory(),
             named_model,
+            telemetry,
         )
 
     def is_at_work(self, tenant: str, flow: str) -> bool:

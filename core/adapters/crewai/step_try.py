@@ -22,6 +22,7 @@ from crewai.hooks.dispatch import InterceptionPoint, scoped_hooks
 
 from core.adapters.crewai import answers, guardrails, prompts
 from core.adapters.crewai.asked import asked
+from core.adapters.crewai.call_telemetry import CallWatcher
 from core.adapters.crewai.executor import StepExecutor
 from core.adapters.crewai.model_calls import ModelRetryPolicy, with_retries
 from core.adapters.crewai.rate_limiter import RateLimiter
@@ -41,6 +42,7 @@ from core.crews.crew_runner import (
     StepTask,
     Tool,
 )
+from core.crews.telemetry import CallTelemetry
 
 _REPAIRS = 2  # how often an answer that does not fit, or is refused, is sent back
 
@@ -60,6 +62,7 @@ class RunnerDeps:
     threads: FlowThreads
     history: PromptHistory
     named_model: Callable[[str], BaseLLM] | None = None  # one that a tenant chose
+    telemetry: CallTelemetry | None = None
 
     def llm(self, choice: Choice | None) -> BaseLLM:
         """Return a fresh LLM: of the model that was chosen, or the deployment's."""
@@ -84,6 +87,7 @@ class StepTry:
         self._bounds = ToolBounds(
             stop_signal, deps.tool_seconds, partial(deps.threads.start, work.tenant, work.flow)
         )
+        self._watchers = [CallWatcher(work, deps.telemetry).sink] if deps.telemetry else []
         self._calls_a_model = False  # yet
         self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
@@ -202,7 +206,7 @@ class StepTry:
     def _watching(self, *sinks: StreamSink) -> Generator[None]:
         """Have the sinks told what happens in this context and the threads started from it."""
         hooks = {InterceptionPoint.PRE_MODEL_CALL: [self._reporter.before_model_call]}
-        tokens = [add_stream_sink(sink) for sink in sinks]
+        tokens = [add_stream_sink(sink) for sink in (*sinks, *self._watchers)]
         try:
             with scoped_hooks(hooks):
                 yield

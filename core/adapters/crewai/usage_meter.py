@@ -39,21 +39,51 @@ from core.crews.crew_runner import (
 from core.flows import events
 from core.flows.events import Event
 
-_CHARACTERS_PER_TOKEN = 4
 _REPRICINGS = 5  # of one call: more than anybody changes prices while one is reserved
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A call that was reserved: its id in the session, what was asked of whom, and for how much."""
+    """A call that was reserved: its id in the session, what was asked of whom, and for how much.
+
+    `held` is the most that it may consume.
+    """
 
     id: str
     model: str
-    prompt_characters: int
+    held: Usage
     rates: Rates | None
     cap: OutputCap
     looked: Looked
     effort: str | None
+
+    def by_length(self, answer_bytes: int) -> tuple[TokenCounts, Usage]:
+        """Return what a call counts as that does not say what it consumed: the most that this may be.
+
+        A token stands for one byte of the answer at least, and there are no more than it was asked for.
+        """
+        return self.at_most(min(answer_bytes, self.held.output_tokens))
+
+    def at_most(self, output_tokens: int) -> tuple[TokenCounts, Usage]:
+        """Return what it counts as with so long an answer and all of the input that was held."""
+        tokens = TokenCounts(_at_most(self.held.input_tokens), output=_at_most(output_tokens))
+        cost = self.rates and self.rates.bound_nanodollars(tokens.input, tokens.output)
+        usage = replace(priced(self.rates, tokens), cost_nanodollars=cost or 0, estimated_calls=1)
+        return tokens, replace(usage, lost_nanodollars=usage.cost_nanodollars)
+
+    def as_reported(self, reported: ReportedUsage) -> Usage:
+        """Return what a call counts as of which the provider reported all.
+
+        What cannot be so is marked as unpriced. It costs no more than was held, nor does what nobody
+        explained: that would be all that a budget has, for one wrong answer of a gateway.
+        """
+        usage = priced(self.rates, reported.tokens)
+        if not reported.sound:
+            usage = replace(usage, unpriced_calls=1)
+        most = self.held.cost_nanodollars
+        if usage.cost_nanodollars <= most or (reported.sound and not reported.unexplained):
+            return usage
+        return replace(usage, cost_nanodollars=most, lost_nanodollars=most)
 
 
 class UsageMeter:
@@ -84,7 +114,7 @@ class UsageMeter:
 
         A step that was stopped meanwhile makes no call, and gives the money back.
         """
-        model = _model(source, event)
+        model = model_of(source, event)
         text = _text([event.messages, event.tools])
         limit = max_output_tokens(model, event.max_tokens)
         size, cap = len(text.encode("utf-8", "surrogatepass")), OutputCap(source)
@@ -92,22 +122,24 @@ class UsageMeter:
             OutputBound, prompt_bytes=size, limit=limit, cap=cap, has_tools=bool(event.tools)
         )
         with self._stop_signal.stop_on_error():
-            call, rates = self._reserved(model, bound)
+            call, held, rates = self._reserved(model, bound)
         looked = self._history.look((*self._whose, model), _prompt(event), self._now_ms())
         effort = getattr(source, "reasoning_effort", None)
-        self._open[event.call_id] = _Open(call, model, len(text), rates, cap, looked, effort)
+        self._open[event.call_id] = _Open(call, model, held, rates, cap, looked, effort)
         if self._stop_signal.stopped is not None:
             self._settle(event.call_id, Usage(), [])
             raise self._stop_signal.stopped
 
-    def _reserved(self, model: str, bound: Callable[..., OutputBound]) -> tuple[str, Rates | None]:
-        """Return the id of a reserved call and the rates that it is priced with: the tenant's present."""
+    def _reserved(
+        self, model: str, bound: Callable[..., OutputBound]
+    ) -> tuple[str, Usage, Rates | None]:
+        """Return the id of a reserved call, what is held, and its rates: the tenant's present ones."""
         for _ in range(_REPRICINGS):
             known = self._prices.of(self._tenant)
             rates = rates_of(known.book, model, self._now_ms())
             priced_by = {"rates": rates, "prices_version": known.version}
             try:
-                return bound(**priced_by).reserve(self._session, model), rates
+                return *bound(**priced_by).reserve(self._session, model), rates
             except PricesChangedError as changed:
                 self._prices.learn(self._tenant, changed.prices)
         raise StepDeferredError("the tenant's prices keep changing", 1.0, passes=True)
@@ -116,8 +148,8 @@ class UsageMeter:
         """Count what an answered call cost, once, with the events of its answer.
 
         At the rates that it was reserved with, which its event keeps. Never costs the answer: where
-        the provider reports what cannot be, the nearest that can be counts, and the call is marked
-        as unpriced. Also in a step that was stopped, where the session still takes it.
+        the provider reports what cannot be, the nearest that can be counts. Also in a step that was
+        stopped, where the session still takes it.
         """
         if event.call_id in self._settled:
             return
@@ -126,10 +158,7 @@ class UsageMeter:
             self._stop_signal.raise_if_stopped()
         call = self._open[event.call_id]
         reported = read_usage(event.usage)
-        tokens, is_estimate = _tokens(call, event, reported)
-        usage = replace(priced(call.rates, tokens), estimated_calls=int(is_estimate))
-        if reported and not reported.sound:
-            usage = replace(usage, unpriced_calls=1)
+        tokens, usage = _consumed(call, reported, _text(event.response))
         told = events.model_call(self._step, call.model, usage, tokens, call.rates)
         facts = self._facts(call, tokens, usage, event.finish_reason)
         self._settle(event.call_id, usage, [*said, *told], facts)
@@ -160,20 +189,21 @@ class UsageMeter:
         elif (answer := received.get()) is not None and answer.is_whole:
             self._settle_by_length(event.call_id, answer.size)
 
-    def _settle_by_length(self, call_id: str, characters: int) -> None:
+    def _settle_by_length(self, call_id: str, size: int) -> None:
         call = self._open[call_id]
-        tokens = TokenCounts(_estimated(call.prompt_characters), output=_estimated(characters))
-        usage = replace(priced(call.rates, tokens), estimated_calls=1)
+        tokens, usage = call.by_length(size)
         told = events.model_call(self._step, call.model, usage, tokens, call.rates)
         self._settle(call_id, usage, [*told])
 
     def _facts(
         self, call: _Open, tokens: TokenCounts, usage: Usage, finish_reason: str | None
     ) -> Facts:
-        """Return what could be saved on a call, and note what it sent."""
+        """Return what could be saved on a call, and note what it sent; nothing of one counted by its length."""
         is_cut = endings.failure_of(endings.word_of(finish_reason)) is CUT_SHORT
         now_ms, where = self._now_ms(), (*self._whose, call.model)
         self._history.keep(call.looked.sent, now_ms, answered=not is_cut)
+        if usage.estimated_calls:
+            return NO_FACTS
         return added(
             of_tokens(tokens, call.rates, cut=is_cut),
             of_effort(call.effort, tokens),
@@ -193,21 +223,20 @@ class UsageMeter:
             self._session.settle(call.id, usage, told, facts)
 
 
-def _tokens(
-    call: _Open, event: LLMCallCompletedEvent, reported: ReportedUsage | None
-) -> tuple[TokenCounts, bool]:
-    """Return what the provider reported, or an estimate of what it did not; and whether it is one.
+def _consumed(
+    call: _Open, reported: ReportedUsage | None, answer: str
+) -> tuple[TokenCounts, Usage]:
+    """Return what a call consumed: as the provider reported it, or at most, by the length of its text.
 
-    Some report nothing, such as OpenAI-compatible servers. A call is never free for that: four
-    characters then count as a token, which is about right for English.
+    Some report nothing, such as OpenAI-compatible servers, or a part of it; there is no call without a
+    prompt, and no text without tokens.
     """
     tokens = reported.tokens if reported else TokenCounts()
-    if tokens.input:
-        return tokens, False
-    sent = _estimated(call.prompt_characters)  # there is no call without a prompt
+    if reported and tokens.input and (tokens.output or not answer):
+        return tokens, call.as_reported(reported)
     if tokens.output:
-        return replace(tokens, uncached_input=sent), True
-    return TokenCounts(sent, output=_estimated(len(_text(event.response)))), True
+        return call.at_most(tokens.output)
+    return call.by_length(len(answer.encode("utf-8", "surrogatepass")))
 
 
 def _prompt(event: LLMCallStartedEvent) -> Prompt:
@@ -219,7 +248,7 @@ def _prompt(event: LLMCallStartedEvent) -> Prompt:
     return pieces(_text(settings), [(str(each.get("role")), _text(each)) for each in told or []])
 
 
-def _model(source: Any, event: LLMCallStartedEvent) -> str:
+def model_of(source: Any, event: LLMCallStartedEvent) -> str:
     """Return `provider/model`."""
     model, provider = event.model or "unknown", getattr(source, "provider", None)
     return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
@@ -229,5 +258,5 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _estimated(characters: int) -> int:
-    return min(MOST_TOKENS, -(-characters // _CHARACTERS_PER_TOKEN))
+def _at_most(tokens: int) -> int:
+    return min(MOST_TOKENS, tokens)

@@ -6,11 +6,20 @@ from typing import TypeVar
 
 from core import cpu
 from core.adapters.memory.flows import MemoryFlows
-from core.costs.budget import MOST_BUDGETS, TOO_MANY, Budget, Refusal, TenantBudgets, Zone, dearest
+from core.costs.budget import (
+    ANOTHER_SCOPE,
+    MOST_BUDGETS,
+    TOO_MANY,
+    Budget,
+    Refusal,
+    TenantBudgets,
+    Zone,
+    dearest,
+)
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.rollup import NOBODY, Cell
-from core.costs.tally import PIECE_CELLS, CellSums
+from core.costs.tally import PIECE_CELLS, CellSums, cell_sums
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
 from core.crews.budgets import Call
@@ -71,7 +80,7 @@ class MemoryBudgetBook:
         hours: bool = False,
     ) -> AsyncIterator[T]:
         cells = self._flows.spending(tenant, days, hours=hours)
-        told = [CellSums(c.day, c.hour, c.names, [*c.usage.public().values()]) for c in cells]
+        told = [cell_sums(cell) for cell in cells]
         for at in range(0, len(told), PIECE_CELLS):
             yield await cpu.run(tenant, work, told[at : at + PIECE_CELLS])
 
@@ -99,6 +108,8 @@ class MemoryBudgetBook:
         known = self._flows.limits.budgets[tenant]
         if budget.id not in known and len(known) >= MOST_BUDGETS:
             raise ConflictError(TOO_MANY)
+        if budget.id in known and known[budget.id].scope is not budget.scope:
+            raise ConflictError(ANOTHER_SCOPE)
         known[budget.id] = budget
         return self._flows.wake_for_money(tenant)
 

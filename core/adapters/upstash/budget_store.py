@@ -10,6 +10,7 @@ from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
 from core.costs.budget import (
+    ANOTHER_SCOPE,
     MOST_BUDGETS,
     TOO_MANY,
     UTC_ZONE,
@@ -146,6 +147,8 @@ class UpstashBudgets:
                 raise NotFoundError(lacking)
             case ["too_many"]:
                 raise ConflictError(too_many)
+            case ["another_scope"]:
+                raise ConflictError(ANOTHER_SCOPE)
             case [_, woken]:
                 return woken
             case reply:

@@ -238,7 +238,7 @@ def cell_sums(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[Ce
     """Return the same as plain numbers: parsed at once, that takes a third of the time."""
     values = json.loads(f"[{','.join(value for _, _, value in fields)}]")
     return [
-        CellSums(day, *_place(name, hours=hours), _plain(value))
+        CellSums(day, *_place(name, hours=hours), _plain(value), value)
         for (day, name, _), value in zip(fields, values, strict=True)
     ]
 

@@ -13,7 +13,7 @@ from core.costs.savings.spend import Known, Left, Spend
 CHEAPER: tuple[Variant, ...] = ("flex", "batch")
 _CHANGES = {
     "flex": 'send these calls with `service_tier: "flex"`; allow for longer answers and repeat what is refused (429)',
-    "batch": "send these calls to the provider's batch API, which answers within a day",
+    "batch": "send these calls to the provider's batch API, which answers within a day; allow flows that long",
 }
 
 
@@ -23,7 +23,8 @@ def batch_or_flex(spend: Spend, known: Known) -> Found | None:
     now, plain = late.cost(spend.rates), spend.left.cost(spend.rates)
     if not now or not plain:
         return None
-    costs = {variant: _cost(spend, known, variant, late) for variant in CHEAPER}
+    variants = CHEAPER if spend.answers_at_once else CHEAPER[:1]
+    costs = {variant: _cost(spend, known, variant, late) for variant in variants}
     variant = min(costs, key=lambda each: costs[each])
     # By how much the changes before have lowered what a call costs: this saves so much less.
     lowered = min(1.0, spend.cost / (spend.sure * spend.share)) if spend.sure else 1.0

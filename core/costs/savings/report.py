@@ -17,7 +17,7 @@ from core.costs.savings.later import batch_or_flex
 from core.costs.savings.models import cascade, right_sizing
 from core.costs.savings.recommendation import Money, Recommendation
 from core.costs.savings.shorter import context_reduction, output_cap, tier_avoidance
-from core.costs.savings.spend import Known, Record, Spend
+from core.costs.savings.spend import Known, Names, Record, Spend
 from core.costs.savings.wasted import duplicate_calls, failed_calls
 from core.costs.usage import Usage
 from core.errors import NotFoundError
@@ -47,7 +47,6 @@ class Savings:
     recommendations: list[Recommendation]
     usage: Usage
     considered: int
-    folded_calls: int
 
     @property
     def total(self) -> Money:
@@ -75,7 +74,6 @@ class Savings:
             "left_out": {
                 "unpriced_calls": self.usage.unpriced_calls,
                 "demo_calls": self.usage.demo_calls,
-                "folded_calls": self.folded_calls,
             },
             "total": {
                 "saved_nanodollars": total.saved,
@@ -88,16 +86,25 @@ class Savings:
 
 def savings(query: Query, record: Record, book: PriceBook, at_ms: int) -> Savings:
     """Return what could be saved on what is recorded, by the prices as of `at_ms`."""
-    known = Known(book, at_ms, record.spends(book, at_ms))
+    known = Known.of(book, at_ms, record)
+    return in_all(query, record, known, found_in(query, known, list(known.spends)))
+
+
+def found_in(query: Query, known: Known, names: Iterable[Names]) -> list[Recommendation]:
+    """Return what is recommended for calls of these names; some 100 us each."""
     first, last = query.first.isoformat(), query.last.isoformat()
-    found = [
-        with_period(each, first, last, spend)
-        for spend in known.spends.values()
-        for each in recommendations(spend, known)
+    return [
+        with_period(each, first, last, known.spends[name])
+        for name in names
+        for each in recommendations(known.spends[name], known)
     ]
-    found.sort(key=lambda each: (-each.money.saved, each.target.id))
+
+
+def in_all(query: Query, record: Record, known: Known, found: Iterable[Recommendation]) -> Savings:
+    """Return the savings that these recommendations come to."""
+    most_first = sorted(found, key=lambda each: (-each.money.saved, each.target.id))
     considered = sum(spend.sure for spend in known.spends.values())
-    return Savings(query, found, record.usage, considered, record.folded_calls)
+    return Savings(query, most_first, record.usage, considered)
 
 
 def recommendations(

@@ -23,7 +23,7 @@ _SMALLER = {
     "claude-sonnet-4": "claude-haiku-4-5",
     "gemini-2.5-pro": "gemini-2.5-flash",
     "gemini-2.5-flash": "gemini-2.5-flash-lite",
-    "mistral-large": "mistral-medium",
+    "mistral-large": "mistral-small",
     "mistral-medium": "mistral-small",
     "deepseek-reasoner": "deepseek-chat",
 }

@@ -4,17 +4,22 @@ Savings do not add: who sends half of the tokens saves half as much by caching t
 recommendation counts on what the ones before it leave, and hands on what it leaves itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import add
 
-from core.costs.facts import Facts, added
+from core.costs.facts import Facts
 from core.costs.prices import DEMO_RATES, PriceBook, rates_of
 from core.costs.rates import PER_TOKENS, Rates, TierRates
-from core.costs.rollup import FOLDED, Cell
+from core.costs.rollup import FOLDED
 from core.costs.savings.recommendation import Kind, Target
+from core.costs.tally import SUMS, CellSums
 from core.costs.usage import Usage
 
 Names = tuple[str, str, str, str]  # crew, task, agent, model
+MOST_SPENDS = 300  # that are looked at
+_BY_DAY = "effort_"  # facts that are kept by day as well
+_SUMS, _COST = frozenset(SUMS), SUMS.index("cost_nanodollars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Spend:
 
     `scale` is what they cost in truth, by what they would by these rates: a price may have changed, or a
     tenant pay another. `share` is which part of the recorded calls is still made: facts count so much less.
-    `days` are the facts of each day. `dropped` are repeated input tokens that are not sent any more, `capped`
+    `days` are the facts of each day of reasoning efforts. `dropped` are repeated input tokens that are not sent any more, `capped`
     nano-dollars that shorter answers save on calls that failed.
     """
 
@@ -97,6 +102,12 @@ class Spend:
         """What is left of the cost, in nano-dollars."""
         return self.priced(self.left, self.rates) or 0.0
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Tell whether each answer took one call, but for ones that were made again."""
+        again = self.facts.get("wasted_error_n", 0)
+        return self.usage.calls - self.usage.lost_calls - again <= self.facts.get("tries", 0)
+
     def priced(self, left: Left, rates: Rates) -> float | None:
         """Return what this would cost, in nano-dollars as they are in truth."""
         cost = left.cost(rates)
@@ -127,6 +138,11 @@ class Known:
     at_ms: int
     spends: Mapping[Names, Spend] = field(default_factory=dict[Names, Spend])
 
+    @classmethod
+    def of(cls, book: PriceBook, at_ms: int, record: "Record") -> "Known":
+        """Return what is known of a period."""
+        return cls(book, at_ms, record.spends(book, at_ms))
+
     def rates(self, model: str) -> Rates | None:
         """Return the rates of a model; None for one without a price, or with a pretended one."""
         return real_rates(self.book, model, self.at_ms)
@@ -149,42 +165,62 @@ def real_rates(book: PriceBook, model: str, at_ms: int) -> Rates | None:
 
 
 class Record:
-    """What is recorded of a period: cells, summed up as they are read, day by day."""
+    """What is recorded of a period: cells, summed up as they are read, piece by piece."""
 
     def __init__(self) -> None:
-        self.usage, self.folded_calls = Usage(), 0
-        self._usage, self._days = dict[Names, Usage](), dict[Names, dict[str, Facts]]()
+        self._sums: dict[Names, Sequence[int]] = {}
+        self._facts = dict[Names, dict[str, int]]()
+        self._days = dict[Names, dict[str, dict[str, int]]]()
 
-    def add(self, cells: Iterable[Cell]) -> "Record":
-        """Add cells of any days; return the record."""
+    def take(self, cells: Iterable[CellSums]) -> None:
+        """Add cells of any days."""
         for cell in cells:
-            self.usage += cell.usage
-            names = cell.crew, cell.task, cell.agent, cell.model
-            if FOLDED in names:
-                self.folded_calls += cell.usage.calls
-                continue
-            self._usage[names] = self._usage.get(names, Usage()) + cell.usage
-            days = self._days.setdefault(names, {})
-            days[cell.day] = added(days.get(cell.day, {}), cell.facts)
-        return self
+            crew, task, agent, _, model = cell.names
+            names = crew, task, agent, model
+            known = self._sums.get(names)
+            self._sums[names] = cell.sums if known is None else tuple(map(add, known, cell.sums))
+            told = {name: value for name, value in cell.stored.items() if name not in _SUMS}
+            _add(self._facts.setdefault(names, {}), told)
+            if by_day := {name: n for name, n in told.items() if name.startswith(_BY_DAY)}:
+                _add(self._days.setdefault(names, {}).setdefault(cell.day, {}), by_day)
+
+    @property
+    def usage(self) -> Usage:
+        """What all calls consumed."""
+        return Usage(*map(sum, zip(*self._sums.values(), strict=True))) if self._sums else Usage()
 
     def spends(self, book: PriceBook, at_ms: int) -> dict[Names, Spend]:
-        """Return what can be saved on: what has a price, and names that nothing was folded to."""
+        """Return what can be saved on: what has a price, and names that nothing was folded to.
+
+        Of very many names, those that cost most.
+        """
+        dearest = sorted(self._sums, key=lambda names: (-self._sums[names][_COST], names))
+        named = [names for names in dearest if FOLDED not in names][:MOST_SPENDS]
         every = {
-            names: _spend(names, usage, self._days[names], real_rates(book, names[-1], at_ms))
-            for names, usage in sorted(self._usage.items())
+            names: _spend(
+                names,
+                Usage(*self._sums[names]),
+                self._facts[names],
+                self._days.get(names, {}),
+                real_rates(book, names[-1], at_ms),
+            )
+            for names in sorted(named)
         }
         return {names: spend for names, spend in every.items() if spend is not None}
 
 
+def _add(sums: dict[str, int], more: Mapping[str, int]) -> None:
+    for name, value in more.items():
+        sums[name] = sums.get(name, 0) + value
+
+
 def _spend(
-    names: Names, usage: Usage, days: Mapping[str, Facts], rates: Rates | None
+    names: Names, usage: Usage, facts: Facts, days: Mapping[str, Facts], rates: Rates | None
 ) -> Spend | None:
-    facts = added(*days.values())
     left = _left(usage, facts)
     cost = left.cost(rates) if rates else None
     sure = usage.cost_nanodollars - usage.lost_nanodollars
-    if rates is None or not cost or sure <= 0 or usage.demo_calls:
+    if rates is None or not cost or sure <= 0:
         return None
     return Spend(names, usage, facts, days, rates, left, sure / cost)
 

@@ -27,6 +27,7 @@ from core.costs.savings.found import with_period
 from core.costs.savings.recommendation import Kind, Recommendation
 from core.costs.savings.report import ORDER, Savings, recommendations, savings
 from core.costs.savings.spend import Known, Record
+from core.costs.tally import cell_sums
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.crews.tries import Tries
@@ -148,13 +149,14 @@ def cost(calls: Iterable[Made]) -> int:
     return total
 
 
-def recorded(calls: Iterable[Made]) -> list[Cell]:
-    """Return what is recorded of calls: the cells of their days."""
-    cache, history = ProviderCache(), PromptHistory()
+def recorded(calls: Iterable[Made], workers: int = 1) -> list[Cell]:
+    """Return what is recorded of calls: the cells of their days. Each worker knows what it sent itself."""
+    cache, histories = ProviderCache(), [PromptHistory() for _ in range(workers)]
     sums = defaultdict[Any, tuple[Usage, Facts]](lambda: (Usage(), {}))
     tries = dict[tuple[str, int, str], Tries]()
     for call in sorted(calls, key=lambda each: each.at_ms):
         where = ("acme", *call.names)
+        history = histories[call.flow % workers]
         looked = history.look(where, pieces("", call.messages), call.at_ms)
         tokens, rates = cache.tokens(call), rates_of(BOOK, call.model, call.at_ms)
         usage = priced(rates, tokens)
@@ -181,14 +183,20 @@ def recorded(calls: Iterable[Made]) -> list[Cell]:
     ]
 
 
+def record_of(cells: Iterable[Cell]) -> Record:
+    record = Record()
+    record.take([cell_sums(cell) for cell in cells])
+    return record
+
+
 def promised(calls: Iterable[Made]) -> Savings:
     """Return what is recommended after these calls."""
-    return savings(QUERY, Record().add(recorded(calls)), BOOK, NOON)
+    return savings(QUERY, record_of(recorded(calls)), BOOK, NOON)
 
 
-def alone(calls: Iterable[Made], kind: Kind) -> Recommendation:
+def alone(calls: Iterable[Made], kind: Kind, workers: int = 1) -> Recommendation:
     """Return the one recommendation of a kind, as if no other were followed before it."""
-    known = Known(BOOK, NOON, Record().add(recorded(calls)).spends(BOOK, NOON))
+    known = Known.of(BOOK, NOON, record_of(recorded(calls, workers)))
     (find,) = [each for each in ORDER if each.__name__ == kind]
     every = [recommendations(spend, known, [find]) for spend in known.spends.values()]
     (one,) = [each for some in every for each in some]

@@ -1,8 +1,9 @@
 -- save_budget: store, replace or remove a budget, or the tenant's time zone. What waits for money is
 -- due at once: it may have some now.
 --   args     name: the budget's id, or `~zone`; definition: JSON text, or nothing to remove it
---   returns  {'ok', flows that wait for money}, {'not_found'} where there is nothing to remove, {'too_many'}
-local known = redis.call('HEXISTS', BUDGETS, args.name) == 1
+--   returns  {'ok', flows that wait for money}, {'not_found'} where there is nothing to remove, {'too_many'},
+--            {'another_scope'}: what it has spent is of the old one
+local known = redis.call('HGET', BUDGETS, args.name)
 if not args.definition then
   if redis.call('HDEL', BUDGETS, args.name) == 0 then
     return {'not_found'}
@@ -12,6 +13,10 @@ elseif not known and args.name ~= '~zone'
     - redis.call('HEXISTS', BUDGETS, '~prices') >= args.most
 then
   return {'too_many'}
+elseif known and args.name ~= '~zone'
+  and cjson.decode(known).scope ~= cjson.decode(args.definition).scope -- guard: an account is of one scope
+then
+  return {'another_scope'}
 else
   redis.call('HSET', BUDGETS, args.name, args.definition)
 end

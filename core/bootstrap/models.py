@@ -1,0 +1,73 @@
+"""Models, by the settings, and who is told of their calls."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from core.bootstrap.provider import provider
+from core.bootstrap.stores import settings
+
+if TYPE_CHECKING:
+    from crewai.llms.base_llm import BaseLLM
+
+    from core.crews.telemetry import CallTelemetry
+
+
+def named_model(name: str) -> "BaseLLM":
+    """Return a fresh LLM of a model that a tenant chose for a task.
+
+    The key of the settings is for its own provider; any other has its own variable.
+    """
+    from core.adapters.crewai.models import model_from, same_provider
+
+    chosen = settings()
+    is_ours = chosen.model_base_url is not None or same_provider(name, chosen.model or "")
+    return model_from(
+        name,
+        chosen.model_base_url,
+        chosen.model_api_key if is_ours else None,
+        chosen.model_timeout_seconds,
+        streams=chosen.model_streams,
+    )()
+
+
+def model() -> "Callable[[], BaseLLM]":
+    """Return what makes a model for each step: the one of the settings, or the offline one."""
+    from core.config import SettingsError
+
+    chosen = settings()
+    if chosen.model is None:
+        if not chosen.offline_model:
+            raise SettingsError(
+                "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
+            )
+        from core.adapters.offline_model import OfflineModel
+        from crews.tools import SKILLS
+
+        return lambda: OfflineModel(SKILLS, stream=True)
+    from core.adapters.crewai.models import checked, model_from
+
+    return checked(
+        model_from(
+            chosen.model,
+            chosen.model_base_url,
+            chosen.model_api_key,
+            chosen.model_timeout_seconds,
+            streams=chosen.model_streams,
+        )
+    )
+
+
+@provider
+def telemetry() -> "CallTelemetry | None":
+    """Return what is told of model calls; None unless the settings want it. Raises SettingsError."""
+    from core.config import SettingsError
+
+    if not settings().otel:
+        return None
+    os.environ.setdefault("OTEL_SDK_DISABLED", "false")
+    try:
+        from core.adapters.otel import over_otlp
+    except ImportError as error:
+        raise SettingsError("CREWLINE_OTEL needs its packages: crewline[otel]") from error
+    return over_otlp()

@@ -1,0 +1,85 @@
+"""Forgetting what a subject has said: by Redis, segments and every model, wherever it is killed."""
+
+import asyncio
+import math
+from contextlib import suppress
+
+from core.errors import ConflictError
+from core.learning import changes
+from core.learning.serving import Learners
+from tests.contract.retraining_parts import (
+    TASK,
+    KilledError,
+    Shop,
+    given,
+    shop,
+)
+
+__all__ = ["shop"]  # fixtures
+
+
+async def test_what_a_subject_said_leaves_redis_segments_and_every_model(shop: Shop):
+    await shop.say(given(40))
+    await shop.say(given(20, seed=1, subject="bob-secret"))
+    await shop.retrain()
+    await shop.say(given(10, seed=2, subject="bob-secret"))
+    await shop.say(given(10, seed=3))
+    assert shop.objects(b"bob-secret")
+    await shop.log.forget(shop.tenant, TASK, "bob-secret")
+    assert await shop.retrain() == "forgotten"
+    assert shop.objects(b"bob-secret") == []
+    pointer = await shop.pointer()
+    assert set(shop.objects()) == pointer.names() | {"pointer"}
+    assert await shop.log.to_forget(shop.tenant, TASK) == set()
+    served = await shop.served()
+    assert (len(served.learner.kept()), served.degraded) == (50, "")
+    assert "bob-secret" not in {one.source.name for one in served.learner.kept()}
+    assert await shop.retrain() == "nothing new"
+    await shop.say(given(10, seed=4))
+    assert await shop.retrain() == "published"
+    assert len((await shop.served()).learner.kept()) == 60
+
+
+async def test_a_warm_reader_forgets_with_the_next_model(shop: Shop):
+    learners = Learners(shop.store, shop.log)
+    await shop.say(given(20, subject="bob"))
+    await shop.retrain()
+    async with learners.lock(shop.tenant, TASK):
+        assert len((await learners.current(shop.tenant, TASK)).learner.kept()) == 20
+    await shop.log.forget(shop.tenant, TASK, "bob")
+    assert await shop.retrain() == "forgotten"
+    async with learners.lock(shop.tenant, TASK):
+        assert (await learners.current(shop.tenant, TASK)).learner.kept() == ()
+
+
+async def test_killed_at_any_change_forgetting_is_begun_anew_and_leaves_nothing():
+    for change in range(1, 12):
+        shop = Shop()
+        await shop.say(given(20))
+        await shop.say(given(10, seed=1, subject="bob-secret"))
+        shop.blobs.left = change % 4  # an orphan of a retraining before, perhaps
+        with suppress(KilledError):
+            await shop.retrain()
+        shop.blobs.left = math.inf
+        await shop.retrain()
+        await shop.log.forget(shop.tenant, TASK, "bob-secret")
+        shop.blobs.left = change
+        with suppress(KilledError):
+            await shop.retrain()
+        shop.blobs.left = math.inf
+        await shop.retrain()
+        assert shop.objects(b"bob-secret") == [], change
+        assert await shop.log.to_forget(shop.tenant, TASK) == set()
+        assert len((await shop.served()).learner.kept()) == 20
+
+
+async def test_what_is_forgotten_wholly_is_not_brought_back_by_a_retraining_that_runs(shop: Shop):
+    await shop.say(given(60, subject="bob-secret"))
+    running = asyncio.create_task(shop.retrain())
+    await asyncio.sleep(0.05)
+    with suppress(ConflictError):
+        await changes.forget_task(shop.store, shop.log, shop.tenant, TASK)
+    await running
+    await changes.forget_task(shop.store, shop.log, shop.tenant, TASK)
+    assert shop.objects(b"bob-secret") == []
+    assert (await shop.served()).learner.kept() == ()

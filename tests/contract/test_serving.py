@@ -1,0 +1,235 @@
+"""What answers from models while the store, the pointer or a model is not as it should be."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
+from core.adapters.s3 import S3Blobs
+from core.blobs import BlobStore
+from core.errors import UnavailableError
+from core.learning import serving
+from core.learning.feedback import Entry, Feedback, entries_of
+from core.learning.model import Model
+from core.learning.model_store import ModelStore
+from core.learning.seals import Label
+from core.learning.serving import Learners
+from tests.clients.network import Fate, Hang, Pass, Say, network
+from tests.contract.store_parts import (
+    BUCKET,
+    KEYS,
+    PLACE,
+    QUESTION,
+    SPOILT,
+    TASK,
+    Clock,
+    answer,
+    at,
+    aws,
+    blobs,
+    clock,
+    model,
+    publish,
+    put_pointer,
+    read,
+)
+
+__all__ = ["aws", "blobs", "clock", "model"]  # fixtures
+
+
+async def test_a_warm_process_takes_the_next_model_and_asks_for_the_pointer_alone(
+    blobs: BlobStore, model: Model, clock: Clock
+):
+    learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+    assert await answer(learners) == (None, 0, "")
+    await publish(blobs, model)
+    assert await answer(learners) == (None, 0, "")
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+    blobs.delete("t", PLACE)  # nobody reads it again
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+    await publish(blobs, replace(model, version=4), 2)
+    clock.recheck()
+    assert await answer(learners) == ("pay", 4, "")
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+async def test_the_last_good_model_answers_while_the_next_one_is_refused(
+    kind: str, model: Model, clock: Clock, tmp_path: Path
+):
+    blobs = MemoryBlobs()
+    learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+    await publish(blobs, replace(model, version=2))
+    assert await answer(learners) == ("pay", 2, "")
+    await publish(blobs, model, 2)
+    good = read(blobs)
+    spoil, why = SPOILT[kind]
+    blobs.put("t", PLACE, spoil(good, tmp_path / "ran"), "")
+    for _ in range(2):
+        clock.recheck()
+        action, version, degraded = await answer(learners)
+        assert (action, version) == ("pay", 2)
+        assert why in degraded
+    blobs.put("t", PLACE, good, "")
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_a_process_that_begins_with_a_refused_model_takes_the_one_before_it(
+    model: Model, clock: Clock
+):
+    blobs = MemoryBlobs()
+    store = ModelStore(lambda: blobs, KEYS)
+    for version in (1, 2):
+        await store.save_model("t", TASK, replace(model, version=version))
+    put_pointer(blobs, at(3, 4, 1, 2))
+    blobs.put("t", PLACE, b"x", "")
+    action, version, degraded = await answer(Learners(store, MemoryFeedbackLog(), clock))
+    assert (action, version, degraded) == ("pay", 2, "model 0/3 is refused: it has no seal")
+
+
+async def test_a_roll_back_is_one_pointer_of_a_higher_sequence(
+    blobs: BlobStore, model: Model, clock: Clock
+):
+    store = ModelStore(lambda: blobs, KEYS)
+    learners = Learners(store, MemoryFeedbackLog(), clock)
+    for version in (3, 4):
+        await store.save_model("t", TASK, replace(model, version=version))
+    put_pointer(blobs, at(4, 1, 3))
+    assert (await answer(learners))[1] == 4
+    put_pointer(blobs, at(3, 2, 4))
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+
+
+async def test_an_old_pointer_that_is_put_back_is_refused_by_who_has_seen_a_newer_one(
+    model: Model, clock: Clock
+):
+    blobs, log = MemoryBlobs(), MemoryFeedbackLog()
+    store = ModelStore(lambda: blobs, KEYS)
+    learners = Learners(store, log, clock)
+    await publish(blobs, replace(model, version=2), 1)
+    old = read(blobs, place=f"learning/{TASK}/pointer")
+    await publish(blobs, model, 2)
+    assert (await answer(learners))[1] == 3
+    blobs.put("t", f"learning/{TASK}/pointer", old, "")
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "pointer 1 is refused: there was 2 before")
+
+
+async def test_an_old_pointer_is_refused_by_a_new_process_too_since_redis_knows_the_floor(
+    model: Model, clock: Clock
+):
+    blobs, log = MemoryBlobs(), MemoryFeedbackLog()
+    await publish(blobs, model, 1)
+    await log.raise_floor("t", TASK, 2)
+    await log.raise_floor("t", TASK, 1)
+    learners = Learners(ModelStore(lambda: blobs, KEYS), log, clock)
+    assert await answer(learners) == (None, 0, "pointer 1 is refused: there was 2 before")
+    put_pointer(blobs, at(3, 2))
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"[" * 100_000, b'{"sequence":1}', b"\xff"])
+async def test_a_pointer_that_is_none_is_refused(data: bytes, model: Model, clock: Clock):
+    blobs = MemoryBlobs()
+    learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+    await publish(blobs, model, 1)
+    assert (await answer(learners))[1] == 3
+    for spoilt in (data, KEYS.seal(Label("pointer", "t", TASK), data)):
+        blobs.put("t", f"learning/{TASK}/pointer", spoilt, "")
+        clock.recheck()
+        action, version, degraded = await answer(learners)
+        assert (action, version, bool(degraded)) == ("pay", 3, True)
+
+
+@pytest.fixture
+async def cut_off(s3: str, aws: None, clock: Clock, model: Model) -> AsyncIterator[Any]:
+    """Learners of a store whose network can be told what to do."""
+    del aws
+    client: Any = boto3.client("s3", endpoint_url=s3)
+    client.create_bucket(Bucket=BUCKET)
+    fate: list[Fate] = [Pass()]
+    async with network(s3, lambda _: fate[0]) as url:
+        blobs = S3Blobs(BUCKET, url, total_seconds=1.0)
+        learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+        await publish(S3Blobs(BUCKET, s3), model)
+        yield fate, learners
+    S3Blobs(BUCKET, s3).delete_all("t", "")
+
+
+FATES = {"503": Say(503), "slow": Hang(), "cut": Pass(300), "nonsense": Say(200, body="<html>")}
+
+
+@pytest.mark.parametrize("kind", FATES)
+async def test_a_store_that_is_away_slow_or_ill_degrades_and_no_more(
+    kind: str, cut_off: Any, clock: Clock
+):
+    fate, learners = cut_off
+    assert await answer(learners) == ("pay", 3, "")
+    fate[0] = FATES[kind]
+    clock.recheck()
+    began = time.monotonic()
+    action, version, degraded = await answer(learners)
+    assert (action, version) == ("pay", 3)
+    assert bool(degraded) or kind in ("cut", "nonsense")
+    assert time.monotonic() - began < 5
+    fate[0] = Pass()
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+
+
+@pytest.mark.parametrize("kind", FATES)
+async def test_a_process_that_begins_without_the_store_answers_from_what_redis_has(
+    kind: str, cut_off: Any, clock: Clock
+):
+    fate, learners = cut_off
+    fate[0] = FATES[kind]
+    action, version, degraded = await answer(learners)
+    assert (action, version, bool(degraded)) == (None, 0, True)
+    fate[0] = Pass()
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+
+
+async def test_an_address_where_nothing_listens_is_a_store_that_is_away(aws: None, clock: Clock):
+    del aws
+    store = ModelStore(lambda: S3Blobs(BUCKET, "http://127.0.0.1:9"), KEYS)
+    with pytest.raises(UnavailableError):
+        await store.pointer("t", TASK)
+    assert (await answer(Learners(store, MemoryFeedbackLog(), clock)))[2]
+
+
+class Ticking:
+    """Seconds, one for each time that somebody looks."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+async def test_more_feedback_than_one_answer_has_time_for_is_learnt_by_the_next_ones():
+    blobs, log = MemoryBlobs(), MemoryFeedbackLog()
+    given = [Feedback(f"f{n}", {"message": f"word{n}"}, "pay", "ana") for n in range(480)]
+    await log.add("t", TASK, given)
+    learners = Learners(ModelStore(lambda: blobs, KEYS), log, Ticking())
+    seen = [await learners.recommend("t", TASK, QUESTION) for _ in range(3)]
+    positions = [one.position for one in seen]
+    assert 0 < positions[0] < positions[1] <= positions[2] == 480
+    assert [one.degraded for one in (seen[0], seen[-1])] == [serving.BEHIND, ""]
+    assert all(one.actions[0].action == "pay" for one in seen)
+
+
+async def test_what_a_later_version_keeps_more_of_a_feedback_is_passed_over():
+    text = '[7,{"id":"a","context":{"b":1},"action":"x","subject":"ana","mood":"good"}]'
+    assert list(entries_of(text.encode())) == [Entry(7, Feedback("a", {"b": 1}, "x", "ana"))]
