@@ -25,7 +25,12 @@ from core.errors import NotFoundError, UnavailableError
 from core.learning.context import leaves
 from core.learning.feedback import Entry, FeedbackLog, entries_of
 from core.learning.learner import Learner, Suggestion
-from core.learning.model_store import ModelStore, UntrustedError, require_newest
+from core.learning.model_store import (
+    ModelStore,
+    StoredPointer,
+    UntrustedError,
+    require_newest,
+)
 from core.learning.patterns import Kept
 from core.learning.pointer import Pointer, Segment
 from core.learning.replay import learn
@@ -162,19 +167,37 @@ class Learners:
 
     async def _check(self, tenant: str, task: str, served: Served, *, anew: bool = False) -> None:
         """Load what the pointer names, if it is another model; `anew`: in any case."""
-        served.checked_at, newest = self._clock(), None
+        served.checked_at = self._clock()
+        newest = None
         try:
-            found = await self._store.pointer(tenant, task, None if anew else served.etag)
-            pointer = served.pointer if found is None else found.pointer
-            newest = await self._require_newest(tenant, task, served, pointer)
-            if found is not None:
-                await self._load(tenant, task, served, newest, anew=anew)
-                served.pointer, served.etag = newest, found.etag
+            newest = await self._newest(tenant, task, served, anew=anew)
+            try:
+                await self._follow(tenant, task, served, newest, anew=anew)
+            except NotFoundError:  # a retraining has replaced it since
+                newest = await self._newest(tenant, task, served, anew=True)
+                await self._follow(tenant, task, served, newest, anew=anew)
             served.degraded = ""
         except FAULTS as error:
             self._degrade(tenant, task, served, str(error))
             if newest is not None and not served.learner.version:
-                await self._fall_back(tenant, task, served, newest)
+                await self._fall_back(tenant, task, served, newest.pointer)
+
+    async def _newest(self, tenant: str, task: str, served: Served, *, anew: bool) -> StoredPointer:
+        """Return the pointer, by a conditional GET. Raises UntrustedError for one that is older than one seen."""
+        found = await self._store.pointer(tenant, task, None if anew else served.etag)
+        found = found or StoredPointer(served.pointer, served.etag)
+        require_newest(
+            found.pointer, max(served.pointer.sequence, await self._log.floor(tenant, task))
+        )
+        return found
+
+    async def _follow(
+        self, tenant: str, task: str, served: Served, found: StoredPointer, *, anew: bool
+    ) -> None:
+        """Load what a pointer names, if it is not there."""
+        if anew or found.etag != served.etag:
+            await self._load(tenant, task, served, found.pointer, anew=anew)
+            served.pointer, served.etag = found.pointer, found.etag
 
     async def _fall_back(self, tenant: str, task: str, served: Served, newest: Pointer) -> None:
         """Load the newest of the earlier versions that can be, where there is no model at all."""
@@ -188,14 +211,6 @@ class Learners:
         """Tell whether a model is named that the learner does not come from."""
         other_feedback = found.generation != served.pointer.generation
         return found.version != served.learner.version or other_feedback
-
-    async def _require_newest(
-        self, tenant: str, task: str, served: Served, found: Pointer
-    ) -> Pointer:
-        """Return the pointer. Raises UntrustedError for one that is older than one that was seen."""
-        floor = max(served.pointer.sequence, await self._log.floor(tenant, task))
-        require_newest(found, floor)
-        return found
 
     async def _load(
         self, tenant: str, task: str, served: Served, found: Pointer, *, anew: bool = True
