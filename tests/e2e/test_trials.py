@@ -16,6 +16,7 @@ from core.crews.trials import record_feedback
 from core.flows import Flow, Status, events
 from functions import cost_report, crew_launch
 from tests.e2e.apps import HAIKU, App, opened
+from tests.e2e.test_feedback import give
 from tests.worker_parts import Scripted, a_worker
 
 RIGHT = Target(Kind.RIGHT_SIZING, "haiku", "write", "poet", "openai/gpt-4o", "openai/gpt-4o-mini")
@@ -117,6 +118,20 @@ async def test_answers_that_were_refused_first_count_half(app: App):
         await ran(app, small_ones_stammer)
     seen = (await told(app))["evidence"]["answers"]
     assert (seen["cheaper"]["mean"], seen["in_use"]["mean"] or 1) == (0.5, 1)
+
+
+@pytest.mark.parametrize(("thumb", "quality"), [("up", 1), ("down", 0)])
+async def test_a_thumb_for_a_result_is_a_person_s_word_and_the_first_counts(
+    app: App, thumb: str, quality: float
+):
+    await begun(app)
+    state = await ran(app, lambda *_: None)
+    for said in (thumb, thumb, "up"):
+        answer = await give(app, {"flow": state.id, "thumb": said})
+        assert answer.status_code == 202, answer.text
+    people = (await told(app))["evidence"]["people"]
+    arm = state.models["write"].arm
+    assert people[arm] == {"outcomes": 1, "mean": quality}
 
 
 async def test_what_people_think_of_results_counts_beside_the_answers(app: App):
