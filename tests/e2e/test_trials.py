@@ -257,6 +257,25 @@ async def test_what_names_no_model_is_refused(app: App, body: Any):
     assert await told(app, "/v1/costs/models") == {"models": []}
 
 
+@pytest.mark.parametrize(
+    ("settings", "refused", "taken"),
+    [
+        ({"model": "openai/gpt-4o"}, "anthropic/claude-haiku-4-5", "gpt-4o-mini"),
+        ({"model": "openai/gpt-4o"}, "ollama/llama3", "openai/gpt-4o-mini"),
+        ({"models": ("anthropic/a",)}, "openai/gpt-4o-mini", "anthropic/a"),
+    ],
+)
+async def test_only_models_that_the_deployment_lets_tenants_have_can_be_chosen_or_tried(
+    tmp_path: Path, settings: dict[str, Any], refused: str, taken: str
+):
+    with opened(tmp_path, **settings) as app:
+        await used(app)
+        answer = await asked(app, "PUT", MODEL, {"model": refused})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/model")
+        assert (await asked(app, "POST", trial_of(to=refused), HALF)).status_code == 422
+        assert (await asked(app, "PUT", MODEL, {"model": taken})).status_code == 200
+
+
 async def test_only_who_may_set_budgets_changes_what_does_a_task(app: App):
     reads = {"scopes": ["costs:read"]}
     for method, path in (("POST", TRIAL), ("DELETE", TRIAL), ("PUT", MODEL), ("DELETE", MODEL)):
