@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO, ParamSpec, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from core.errors import UnavailableError
 
@@ -15,7 +16,10 @@ T = TypeVar("T")
 
 INPUT_ID = re.compile(r"in_[0-9a-f]{32}")
 THREADS = 16
+PUTS_AT_ONCE = 2  # of a tenant: while 3 MB are sent a thread wants the interpreter all the time
 TOTAL_SECONDS = 12.0  # a little more than an adapter takes
+
+_putting = WeakValueDictionary[str, asyncio.Semaphore]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,24 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
             return await loop.run_in_executor(_threads(), lambda: call(*args, **kwargs))
     except TimeoutError as error:
         raise UnavailableError("the object store does not answer") from error
+
+
+async def put_in_turn(
+    store: "BlobStore", tenant: str, blob: str, data: bytes, content_type: str
+) -> None:
+    """Store an upload when it is its turn: PUTS_AT_ONCE of a tenant are stored at the same time.
+
+    Raises as `in_thread`.
+    """
+    try:
+        async with asyncio.timeout(TOTAL_SECONDS), _turn(tenant):
+            await in_thread(store.put, tenant, blob, data, content_type)
+    except TimeoutError as error:
+        raise UnavailableError("the object store takes no more of your uploads for now") from error
+
+
+def _turn(tenant: str) -> asyncio.Semaphore:
+    return _putting.setdefault(tenant, asyncio.Semaphore(PUTS_AT_ONCE))
 
 
 @cache

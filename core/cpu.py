@@ -34,6 +34,14 @@ async def run(tenant: str, work: Callable[[D], T], data: D, size_bytes: int | No
         return await loop.run_in_executor(_thread(), work, data)
 
 
+async def run_long(work: Callable[[D], T], data: D) -> T:
+    """Return `work(data)`, which takes longer than others should wait: in a thread apart from theirs.
+
+    They share the interpreter with it, but no turn.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_long_thread(), work, data)
+
+
 class _Queue:
     """Who waits in one event loop: the tenants in one line, and each tenant's own behind it."""
 
@@ -54,6 +62,11 @@ class _Queue:
 
 
 _queues = WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue]()
+
+
+@cache
+def _long_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "cpu-long")
 
 
 @cache

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
-from core.blobs import INPUT_ID, in_thread
+from core.blobs import INPUT_ID, in_thread, put_in_turn
 from core.crews import launch
 from core.crews.control import FEEDBACK_CHARACTERS
 from core.errors import InvalidInputError, NotFoundError
@@ -145,7 +145,7 @@ async def input_create(
         raise InvalidInputError("send the bytes of the input, or else only their `size`")
     blob, blobs = f"in_{secrets.token_hex(16)}", bootstrap.blobs()
     if size is None:
-        await in_thread(blobs.put, who.tenant, blob, data, OPAQUE)
+        await put_in_turn(blobs, who.tenant, blob, data, OPAQUE)
         return JSONResponse({"id": blob, "bytes": len(data)}, 201)
     url = await in_thread(blobs.upload_url, who.tenant, blob, size, UPLOAD_SECONDS)
     upload = {"url": url, "method": "PUT", "expires_seconds": UPLOAD_SECONDS}

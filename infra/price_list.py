@@ -1,8 +1,10 @@
 """Writes core/adapters/litellm_prices.json: `python -m infra.price_list`, after CrewAI was updated.
 
 CrewAI ships with LiteLLM's price list (MIT, https://github.com/BerriAI/litellm). Taken from it are the
-models that genai-prices does not have; and of those that it takes for another one, or that a cloud
-sells in its regions, the ones that are dearer than it says. The functions do not have CrewAI, hence a file.
+models that genai-prices does not have; of those that it takes for another one, or that a cloud sells in
+its regions, the ones that are dearer than it says; and those of which it does not know that a longer input
+is dearer. Prices a hundred times those of others are mistakes, and left out. The functions do not have
+CrewAI, hence a file.
 """
 
 import json
@@ -22,6 +24,9 @@ TARGET = Path(__file__).parent.parent / "core" / "adapters" / "litellm_prices.js
 AS_OF_MS = 1_795_744_800_000  # 2026-11-27, 02:00 UTC, when DeepSeek is dearest: by this genai-prices is compared
 _MODES = frozenset({"chat", "completion", "embedding", "responses"})
 _CLOUDS = frozenset({"aws", "azure", "google-vertex"})
+# USD for a million tokens; the dearest models known cost 150 and 600, embeddings 0.2.
+_MOST_USD = {"input": 300, "output": 1_200}
+_MOST_EMBEDDING_USD = 5
 _MOST_CHARACTERS = 120  # longer ones are provisioned throughput by region
 
 _KINDS = {
@@ -32,6 +37,7 @@ _KINDS = {
     "cache_creation_input_token_cost": "cache_write_5m",
     "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
 }
+_RATES = frozenset(_KINDS.values())
 _VARIANTS = {"": "standard", "_batches": "batch", "_flex": "flex", "_priority": "priority"}
 _FIELD = re.compile(
     rf"(?P<kind>{'|'.join(sorted(_KINDS, key=len, reverse=True))})"
@@ -43,9 +49,11 @@ _Prices = dict[str, dict[int, dict[str, str]]]  # by variant, beginning of the t
 def price_list() -> dict[str, dict[str, Any]]:
     """Return the entries to keep, by canonical name."""
     kept: dict[str, dict[str, Any]] = {}
-    for name, entry in _candidates():
-        if _is_needed(name, entry) and _is_dearer(entry, kept.get(str(name))):
-            kept[str(name)] = entry
+    for name, entry in candidates():
+        known = GenaiPrices().rates(name.anywhere, AS_OF_MS, "standard")
+        taken = entry if _is_needed(name, entry, known) else _with_its_tiers(entry, known)
+        if taken and _is_dearer(taken, kept.get(str(name))):
+            kept[str(name)] = taken
     return dict(sorted(kept.items()))
 
 
@@ -59,7 +67,7 @@ def litellm_list() -> dict[str, dict[str, Any]]:
     return json.loads(text, parse_float=Decimal)
 
 
-def _candidates() -> Iterator[tuple[ModelName, dict[str, Any]]]:
+def candidates() -> Iterator[tuple[ModelName, dict[str, Any]]]:
     for name, about in litellm_list().items():
         entry = _entry(about) if about.get("mode") in _MODES else None
         if entry and "commitment" not in name and len(name) <= _MOST_CHARACTERS:
@@ -79,9 +87,16 @@ def _entry(about: dict[str, Any]) -> dict[str, Any] | None:
     if about["mode"] == "embedding":
         prices["standard"][0].pop("output", None)
     entry = _tiered(prices.pop("standard"))
-    if "input" not in entry:
+    if "input" not in entry or _is_absurd(entry, about["mode"]):
         return None
     return entry | {variant: _tiered(tiers) for variant, tiers in sorted(prices.items())}
+
+
+def _is_absurd(entry: dict[str, Any], mode: str) -> bool:
+    """Tell prices that are surely a mistake, such as for a thousand tokens in place of one."""
+    if mode == "embedding":
+        return Decimal(entry["input"]) > _MOST_EMBEDDING_USD
+    return any(Decimal(entry.get(kind, 0)) > most for kind, most in _MOST_USD.items())
 
 
 def _by_variant(about: dict[str, Any]) -> _Prices:
@@ -106,12 +121,31 @@ def _per_million(usd: Decimal | float) -> str:
     return f"{(Decimal(str(usd)) * 1_000_000).normalize():f}"
 
 
-def _is_needed(name: ModelName, entry: dict[str, Any]) -> bool:
-    known = GenaiPrices().rates(name.anywhere, AS_OF_MS, "standard")
+def _is_needed(name: ModelName, entry: dict[str, Any], known: Rates | None) -> bool:
     if known is None:
         return True
     is_itself = known.source.endswith(f"/{name.model}")
     return (name.provider in _CLOUDS or not is_itself) and _is_above(entry_rates(entry, ""), known)
+
+
+def _with_its_tiers(entry: dict[str, Any], known: Rates | None) -> dict[str, Any] | None:
+    """Return the entry where it has dearer tiers, and genai-prices none; else None.
+
+    Below them what genai-prices says counts, where that is dearer. If it is cheaper there, the two lists
+    disagree, and genai-prices is right.
+    """
+    ours = entry_rates(entry, "")
+    if ours is None or known is None or known.first_tier != known:
+        return None
+    first = known.tiers[0]
+    if ours.tiers[0].input > first.input or all(t.input <= first.input for t in ours.tiers[1:]):
+        return None
+    kinds = {kind: _dearer(entry[kind], getattr(first, kind)) for kind in entry if kind in _RATES}
+    return kinds | {"tiers": entry["tiers"]}
+
+
+def _dearer(usd: str, rate: int | None) -> str:
+    return max(usd, f"{(Decimal(rate or 0) / 10**9).normalize():f}", key=Decimal)
 
 
 def _is_dearer(entry: dict[str, Any], other: dict[str, Any] | None) -> bool:

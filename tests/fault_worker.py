@@ -32,8 +32,10 @@ from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.definition import Registry
 from core.crews.ledger import RunLedger
+from core.crews.lessons import Lessons
 from core.crews.wakeups import WakeQueue
 from functions import crew_worker, sweep
+from tests.deciders import Sides, WiredTutor
 from tests.light_runner import LightRunner
 from tests.tripwires import Tripwire, WiredBlobs, WiredBudgets, WiredWakeQueue, wired_ledger
 
@@ -72,11 +74,12 @@ def work(order: Order) -> None:
             stack.enter_context(bootstrap.replace(blobs=WiredBlobs(bootstrap.blobs(), wire)))
         plain = bootstrap.worker()
         ledger, budgets = wired_ledger(plain.ledger, wire), WiredBudgets(plain.steps.budgets, wire)
+        lessons = Lessons(WiredTutor(bootstrap.feedback_log(), wire), {"sides": Sides()})
         wired = replace(
             plain,
             ledger=ledger,
             wake_queue=WiredWakeQueue(plain.wake_queue, wire),
-            steps=replace(plain.steps, ledger=ledger, budgets=budgets),
+            steps=replace(plain.steps, ledger=ledger, budgets=budgets, lessons=lessons),
         )
         stack.enter_context(bootstrap.replace(worker=wired))
         {"due-set": serve_due_set, "sqs": serve_sqs, "qstash": serve_qstash}[order.kind](order)

@@ -45,7 +45,7 @@ async def state_of(flows: Flows, flow: str) -> Flow:
 
 async def in_arm(flows: Flows, trial: Trial, arm: Arm) -> Flow:
     """Launch a flow that is in this arm of a trial, if it is assigned at all."""
-    names = (f"f{number}" for number in NUMBERS)
+    names = (f"in-trial{number}" for number in NUMBERS)
     return await launched(flows, next(n for n in names if arm_of(trial.run, n, trial.share) is arm))
 
 

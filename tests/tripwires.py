@@ -3,9 +3,9 @@
 A boundary is a moment after which something lasts that did not before: a step is `claimed`, money
 `reserved`, a model `called`, a call `settled`, a result `committed`, a flow `created`, `extended`
 (by steps) or `moved` (to another status), what is due `taken`, a claim `released`, a large value
-`stored`, a worker `woken`. `committing`, `taking`, `releasing` and `storing` are just before. A trip
-is written `BOUNDARY[@STEP]:NUMBER[=SIGNAL]`, as in `committed:3` or `called@two:1=STOP`; for a large
-value that is no step's, STEP is `output` or `draft`.
+`stored`, what a flow decided `learnt`, a worker `woken`. `committing`, `taking`, `releasing`, `storing`
+and `learning` are just before. A trip is written `BOUNDARY[@STEP]:NUMBER[=SIGNAL]`, as in
+`committed:3` or `called@two:1=STOP`; for a large value that is no step's, STEP is `output` or `draft`.
 """
 
 import os

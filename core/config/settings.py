@@ -186,7 +186,10 @@ class Settings:
         "how many streams (each flow of one counts) and held polls a subject may have in a process",
     )
     requests_per_subject: int = whole(
-        "CREWLINE_REQUESTS_PER_SUBJECT", 64, 1, "how many other requests at once; one more gets 429"
+        "CREWLINE_REQUESTS_PER_SUBJECT",
+        128,
+        1,
+        "how many other requests at once; one more gets 429",
     )
     body_seconds: float = seconds("CREWLINE_BODY_SECONDS", 60.0, "the time a body has to arrive")
     base_path: str = value(

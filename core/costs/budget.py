@@ -22,6 +22,7 @@ ANOTHER_SCOPE = (
 )
 EACH = "*"
 ALERTS = (50, 80, 100)
+NO_ZONES = ("Factory", "localtime", "posixrules")  # files beside those of time zones
 ZONE_YEARS = 10  # for which the clock changes of a time zone are written down
 
 
@@ -209,6 +210,8 @@ def _dearest_first(state: BudgetState) -> tuple[str, int, str]:
 
 def zone(name: str, now_ms: int) -> Zone:
     """Return a time zone by its IANA name. Raises InvalidInputError."""
+    if name in NO_ZONES or name.startswith(("right/", "posix/")):
+        raise InvalidInputError(f"there is no time zone {name!r}")
     try:
         info = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

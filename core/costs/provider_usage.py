@@ -7,22 +7,27 @@ What contains what is each provider's convention:
   https://platform.openai.com/docs/api-reference/chat/object, .../responses/object
 - Anthropic: `input_tokens` are those after the last cache breakpoint; what was read from or written to
   the cache comes on top. https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+  So does what was compacted. https://platform.claude.com/docs/en/build-with-claude/compaction
 - Bedrock's Converse: the same. https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
 - Gemini: cached tokens are part of `promptTokenCount`; thoughts come on top of `candidatesTokenCount`, and
   prompts of its own tools on top of both. https://ai.google.dev/api/generate-content#UsageMetadata
 - LiteLLM and CrewAI write most of them in OpenAI's form, with Anthropic's names beside it.
 
 Gateways in OpenAI's form often keep to another convention than OpenAI (xAI's reasoning and Anthropic's cache
-come on top there). `total_tokens` tells that: what it exceeds the sum by is what comes on top.
+come on top there), and some count the cache as part of Anthropic's input. `total_tokens` tells that: what it
+exceeds the sum by is what comes on top.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
+from core.costs.price_lists import Variant
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 
 _Usage = Mapping[str, Any]
+_TIERS: tuple[Variant, ...] = ("batch", "flex", "priority")
+_COUNTED = tuple(field.name for field in fields(TokenCounts))
 _LONGEST_NUMBER = 12  # characters
 _DEEPEST = 3  # names of a path
 
@@ -87,6 +92,16 @@ def read_usage(usage: Any) -> ReportedUsage | None:
     return ReportedUsage(tokens, figures.sound, figures.unexplained)
 
 
+def read_variant(usage: Mapping[str, Any]) -> Variant | None:
+    """Return in which variant of its price a call was made, by its usage object; None if that tells none.
+
+    Anthropic's has `speed` and `service_tier`, https://platform.claude.com/docs/en/api/messages.
+    """
+    if usage.get("speed") == "fast":
+        return "fast"
+    return next((variant for variant in _TIERS if variant == usage.get("service_tier")), None)
+
+
 def _paths(usage: _Usage, before: str = "", deep: int = 1) -> dict[str, Any]:
     """Return the members of an object and of those inside of it by their paths, three names at most."""
     found = dict[str, Any]()
@@ -108,25 +123,36 @@ def _reader(usage: _Usage) -> Any:
     return _openai
 
 
-_ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+_ANTHROPIC = (
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "cache_creation",
+    "iterations",
+)
 
 
 def _anthropic(figures: _Figures) -> TokenCounts:
+    parts = [_of_anthropic(figures)]
+    for iteration in _objects(figures.usage.get("iterations")):
+        if iteration.get("type") == "compaction":  # the others are in the sum
+            more = _Figures(iteration, _paths(iteration))
+            parts.append(_of_anthropic(more))
+            figures.sound = figures.sound and more.sound
+    return _counts(figures, *(sum(getattr(part, kind) for part in parts) for kind in _COUNTED))
+
+
+def _of_anthropic(figures: _Figures) -> TokenCounts:
     read = figures.first("cache_read_input_tokens")
     written = figures.first("cache_creation_input_tokens")
     hour = figures.first("cache_creation.ephemeral_1h_input_tokens")
     minutes = figures.first("cache_creation.ephemeral_5m_input_tokens")
     output = figures.first("output_tokens")
     thought = figures.first("output_tokens_details.thinking_tokens")
-    return _counts(
-        figures,
-        figures.first("input_tokens"),
-        read,
-        max(minutes, written - hour),
-        hour,
-        output,
-        thought,
-    )
+    sent, minutes = figures.first("input_tokens"), max(minutes, written - hour)
+    cached = read + minutes + hour
+    if cached and figures.first("total_tokens") == sent + output:  # the cache is part of the input
+        sent = _rest(figures, sent, cached)
+    return _counts(figures, sent, read, minutes, hour, output, thought)
 
 
 def _bedrock(figures: _Figures) -> TokenCounts:
@@ -138,10 +164,14 @@ def _bedrock(figures: _Figures) -> TokenCounts:
 
 
 def _written_for_an_hour(figures: _Figures) -> Iterator[_Usage]:
-    details = figures.usage.get("cacheDetails")
-    for detail in cast("list[Any]", details) if isinstance(details, list) else []:
-        if isinstance(detail, Mapping) and cast("_Usage", detail).get("ttl") == "1h":
-            yield cast("_Usage", detail)
+    return (each for each in _objects(figures.usage.get("cacheDetails")) if each.get("ttl") == "1h")
+
+
+def _objects(value: Any) -> Iterator[_Usage]:
+    """Yield the objects of a list; nothing of what is no list."""
+    for each in cast("list[Any]", value) if isinstance(value, list) else []:
+        if isinstance(each, Mapping):
+            yield cast("_Usage", each)
 
 
 def _gemini(figures: _Figures) -> TokenCounts:

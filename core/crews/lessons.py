@@ -12,6 +12,7 @@ A crew that decides nothing costs no command and no time.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from core.crews.crew_runner import Lesson, StepTask
 from core.crews.definition import Definition
 from core.errors import CrewlineError, UnavailableError
 from core.flows import Flow
-from core.json_text import compact
+from core.json_text import compact, compact_bytes
+from core.learning.context import digest
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from core.learning.tutor import Question, Tutor
@@ -119,11 +121,7 @@ class Lessons:
             return
         try:
             made = await self.made(flow, crew, output)
-            given = [
-                _outcome(flow, crew.name, number, each)
-                for number, each in enumerate(made)
-                if each.teaches
-            ]
+            given = [_outcome(flow, crew.name, each) for each in made if each.teaches]
             if given:
                 await self._tutor.learn(tenant, made[0].task, given)
         except UnavailableError:
@@ -186,9 +184,14 @@ def _answer(crew: Definition, output: Any) -> Any:
     return output
 
 
-def _outcome(flow: Flow, crew: str, number: int, made: Made) -> Feedback:
-    """Return a flow's own decision as feedback; its id is the same whoever learns it."""
-    name = f"{flow.id}/{flow.head.incarnation}/{number}"
+def _outcome(flow: Flow, crew: str, made: Made) -> Feedback:
+    """Return a flow's own decision as feedback.
+
+    Its id is that of what was decided, so whoever learns it again changes nothing, and flows that
+    decide the same fill no store.
+    """
+    decided = compact_bytes([crew, digest(made.context).hex(), made.action])
+    name = hashlib.blake2b(decided, digest_size=16).hexdigest()
     at_ms = flow.updated_ms
     return Feedback(name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms)
 

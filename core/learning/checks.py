@@ -51,5 +51,5 @@ def whole(value: Any) -> int:
 
 def text(value: Any) -> str:
     """Return a text."""
-    need(type(value) is str)
+    need(isinstance(value, str))
     return value

@@ -113,16 +113,18 @@ class FeedbackLog(Protocol):
 
 
 def feedback_of(value: Any) -> Feedback:
-    """Return the feedback of an object as `to_json` makes it. Raises ValueError."""
-    found = checks.members(value, set(Feedback.__slots__))
+    """Return the feedback of an object as `to_json` makes it, of a later version too. Raises ValueError."""
+    given = checks.by_text(value)
+    found: dict[str, Any] = {name: given[name] for name in Feedback.__slots__ if name in given}
+    found = {"kind": Kind.USER, "confidence": 1.0, "at_ms": 0, "right": True} | found
     for name in ("id", "action", "subject", "kind"):
-        checks.text(found[name])
-    checks.by_text(found["context"])
+        checks.text(found.get(name))
+    checks.by_text(found.get("context"))
     checks.numbers([found["confidence"]])
     checks.whole(found["at_ms"])
     checks.need(type(found["right"]) is bool)
-    kind: Any = Kind(found["kind"])
-    return Feedback(**found | {"kind": kind})
+    found["kind"] = Kind(found["kind"])
+    return Feedback(**found)
 
 
 def lines(entries: Iterable[Entry]) -> bytes:

@@ -103,7 +103,7 @@ class ModelStore:
             return model
 
         try:
-            return await cpu.run(tenant, unpacked, sealed)
+            return await cpu.run_long(unpacked, sealed)
         except (UnsealedError, DamagedModelError) as error:
             raise UntrustedError(f"{_named(label)} is refused: {error}") from error
 

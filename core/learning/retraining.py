@@ -63,18 +63,26 @@ class Retrainer:
 
         Raises UnavailableError, and UntrustedError where what is stored is refused.
         """
+        found = await changes.current(self.store, self.log, tenant, task)
         try:
-            found = await changes.current(self.store, self.log, tenant, task)
-            await self.store.delete(tenant, task, found.pointer.garbage)
-            subjects = await self.log.to_forget(tenant, task)
-            found = await self._move_to_segment(tenant, task, found)
-            if subjects:
-                return await self._forget(tenant, task, found, subjects)
-            if found.pointer.stored <= found.pointer.position:
-                return "nothing new"
-            return await self._try(tenant, task, found)
+            return await self._retrain(tenant, task, found)
         except ConflictError:
             return "overtaken"
+        except NotFoundError as error:
+            there = await changes.current(self.store, self.log, tenant, task)
+            if there.pointer.sequence == found.pointer.sequence:
+                raise UntrustedError(f"what the pointer names is not there: {error}") from error
+            return "overtaken"
+
+    async def _retrain(self, tenant: str, task: str, found: StoredPointer) -> str:
+        await self.store.delete(tenant, task, found.pointer.garbage)
+        subjects = await self.log.to_forget(tenant, task)
+        found = await self._move_to_segment(tenant, task, found)
+        if subjects:
+            return await self._forget(tenant, task, found, subjects)
+        if found.pointer.stored <= found.pointer.position:
+            return "nothing new"
+        return await self._try(tenant, task, found)
 
     async def _move_to_segment(self, tenant: str, task: str, found: StoredPointer) -> StoredPointer:
         """Write what Redis has to a segment, name it, and then remove it from Redis."""

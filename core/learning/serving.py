@@ -25,7 +25,12 @@ from core.errors import NotFoundError, UnavailableError
 from core.learning.context import leaves
 from core.learning.feedback import Entry, FeedbackLog, entries_of
 from core.learning.learner import Learner, Suggestion
-from core.learning.model_store import ModelStore, UntrustedError, require_newest
+from core.learning.model_store import (
+    ModelStore,
+    StoredPointer,
+    UntrustedError,
+    require_newest,
+)
 from core.learning.patterns import Kept
 from core.learning.pointer import Pointer, Segment
 from core.learning.replay import learn
@@ -34,8 +39,12 @@ log = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 15.0
 READ = 500  # entries of one command
+CHUNK = 50  # that are learnt in one turn of the processor
+CATCH_UP_SECONDS = 5.0  # of one answer
 MOST_BYTES = 512 << 20  # of all learners of a process
 FAULTS = (UnavailableError, NotFoundError, SettingsError)  # UntrustedError is one of the first
+
+BEHIND = "there is more feedback than could be learnt in one answer: the next one knows more"
 
 Key = tuple[str, str]
 
@@ -44,7 +53,8 @@ Key = tuple[str, str]
 class Served:
     """A learner that answers, the pointer it comes from, and the last feedback it has learnt.
 
-    `degraded` says why it may be older than it should be; empty where all is well.
+    `degraded` says why it may be older than it should be; empty where all is well. `behind` is true while
+    there is feedback that it has yet to learn.
     """
 
     learner: Learner = field(default_factory=Learner)
@@ -53,6 +63,7 @@ class Served:
     position: int = 0
     checked_at: float = -math.inf
     degraded: str = ""
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,8 @@ class Learners:
                 learner.use([number for one in found.actions[:1] for number in one.patterns])
                 return Answer(
                     found.actions, found.abstain, kept,
-                    found.version, served.position, served.degraded,
+                    found.version, served.position,
+                    served.degraded or (BEHIND if served.behind else ""),
                 )  # fmt: skip
 
             return await cpu.run(tenant, answer, served.learner)
@@ -113,19 +125,31 @@ class Learners:
     async def current(self, tenant: str, task: str) -> Served:
         """Return a learner that knows all feedback; call it with the task's lock held.
 
-        Raises UnavailableError where Redis does not answer.
+        It is `behind` where that was too much for one answer: the next one goes on from there. Raises UnavailableError where Redis does not answer.
         """
         served = self._served.setdefault((tenant, task), Served())
         self._served.move_to_end((tenant, task))
         if checked := self._clock() - served.checked_at >= RECHECK_SECONDS:
             await self._check(tenant, task, served)
+        until, served.behind = self._clock() + CATCH_UP_SECONDS, False
         while entries := await self._newer(tenant, task, served, checked=checked):
-            await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), entries)
-            served.position = entries[-1].number
-            if len(entries) < READ:
+            await self._learn(tenant, served, entries, until)
+            if served.behind or len(entries) < READ:
                 break
         self._make_room()
         return served
+
+    async def _learn(
+        self, tenant: str, served: Served, entries: Sequence[Entry], until: float
+    ) -> None:
+        """Learn entries, in turns with what others want of the processor; stop at a time, and be behind."""
+        for start in range(0, len(entries), CHUNK):
+            part = entries[start : start + CHUNK]
+            await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), part)
+            served.position = part[-1].number
+            if self._clock() > until and part[-1] is not entries[-1]:
+                served.behind = True
+                return
 
     async def _newer(self, tenant: str, task: str, served: Served, *, checked: bool) -> list[Entry]:
         """Return entries that are new; where some are missing, the pointer is looked at first.
@@ -143,19 +167,37 @@ class Learners:
 
     async def _check(self, tenant: str, task: str, served: Served, *, anew: bool = False) -> None:
         """Load what the pointer names, if it is another model; `anew`: in any case."""
-        served.checked_at, newest = self._clock(), None
+        served.checked_at = self._clock()
+        newest = None
         try:
-            found = await self._store.pointer(tenant, task, None if anew else served.etag)
-            pointer = served.pointer if found is None else found.pointer
-            newest = await self._require_newest(tenant, task, served, pointer)
-            if found is not None:
-                await self._load(tenant, task, served, newest, anew=anew)
-                served.pointer, served.etag = newest, found.etag
+            newest = await self._newest(tenant, task, served, anew=anew)
+            try:
+                await self._follow(tenant, task, served, newest, anew=anew)
+            except NotFoundError:  # a retraining has replaced it since
+                newest = await self._newest(tenant, task, served, anew=True)
+                await self._follow(tenant, task, served, newest, anew=anew)
             served.degraded = ""
         except FAULTS as error:
             self._degrade(tenant, task, served, str(error))
             if newest is not None and not served.learner.version:
-                await self._fall_back(tenant, task, served, newest)
+                await self._fall_back(tenant, task, served, newest.pointer)
+
+    async def _newest(self, tenant: str, task: str, served: Served, *, anew: bool) -> StoredPointer:
+        """Return the pointer, by a conditional GET. Raises UntrustedError for one that is older than one seen."""
+        found = await self._store.pointer(tenant, task, None if anew else served.etag)
+        found = found or StoredPointer(served.pointer, served.etag)
+        require_newest(
+            found.pointer, max(served.pointer.sequence, await self._log.floor(tenant, task))
+        )
+        return found
+
+    async def _follow(
+        self, tenant: str, task: str, served: Served, found: StoredPointer, *, anew: bool
+    ) -> None:
+        """Load what a pointer names, if it is not there."""
+        if anew or found.etag != served.etag:
+            await self._load(tenant, task, served, found.pointer, anew=anew)
+            served.pointer, served.etag = found.pointer, found.etag
 
     async def _fall_back(self, tenant: str, task: str, served: Served, newest: Pointer) -> None:
         """Load the newest of the earlier versions that can be, where there is no model at all."""
@@ -169,14 +211,6 @@ class Learners:
         """Tell whether a model is named that the learner does not come from."""
         other_feedback = found.generation != served.pointer.generation
         return found.version != served.learner.version or other_feedback
-
-    async def _require_newest(
-        self, tenant: str, task: str, served: Served, found: Pointer
-    ) -> Pointer:
-        """Return the pointer. Raises UntrustedError for one that is older than one that was seen."""
-        floor = max(served.pointer.sequence, await self._log.floor(tenant, task))
-        require_newest(found, floor)
-        return found
 
     async def _load(
         self, tenant: str, task: str, served: Served, found: Pointer, *, anew: bool = True
@@ -196,7 +230,7 @@ class Learners:
         if not found.version:
             return Learner()
         model = await self._store.model(tenant, task, found.version, found.generation)
-        return await cpu.run(tenant, Learner, model)
+        return await cpu.run_long(Learner, model)
 
     async def _segment(self, tenant: str, task: str, segment: Segment) -> Iterable[Entry]:
         data = await self._store.segment(tenant, task, segment)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from core import bootstrap, cpu
 from core.costs import recording
 from core.costs.prices import PriceBook
-from core.costs.provider_usage import read_usage
+from core.costs.provider_usage import read_usage, read_variant
 from core.costs.rollup import DAY_MS, NOBODY
 from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
@@ -39,7 +39,7 @@ class CallBody(BaseModel):
     usage: dict[str, Any] | None = None
     prompt_bytes: Annotated[int | None, Field(ge=0, le=MOST_TOKENS)] = None
     max_output_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
-    variant: Literal["standard", "batch", "flex", "priority", "fast"] = "standard"
+    variant: Literal["standard", "batch", "flex", "priority", "fast"] | None = None
     required_quality: Literal["low", "high", "critical"] = "high"
     crew: Name = NOBODY
     task_type: Name = NOBODY
@@ -54,7 +54,7 @@ class CallBody(BaseModel):
             return None
         reported = read_usage(self.usage)
         if reported is None:
-            raise ValueError("is no usage object of OpenAI, Anthropic, Gemini or Bedrock")
+            raise ValueError("tells no tokens as OpenAI, Anthropic, Gemini or Bedrock do")
         if not reported.sound:
             raise ValueError("holds a number of tokens that cannot be")
         return reported.tokens
@@ -71,7 +71,7 @@ class CallBody(BaseModel):
             tokens,
             self.prompt_bytes or 0,
             self.max_output_tokens,
-            self.variant,
+            self.variant or read_variant(self.usage or {}) or "standard",
             self.required_quality,
             is_dated=self.at is not None,
         )

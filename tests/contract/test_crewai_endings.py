@@ -82,6 +82,21 @@ async def test_an_answer_that_did_not_end_well_is_asked_for_again(
 
 
 @both
+@pytest.mark.parametrize("word", ["length", "model_length"])
+async def test_an_answer_that_was_cut_is_recorded_as_no_use_and_the_next_as_no_repeat(
+    word: str, stream: bool, monkeypatch: pytest.MonkeyPatch
+):
+    with playing(Turn(HALF, finish=word), OK, OK) as provider:
+        harness = a_harness(llm=against(provider, monkeypatch, stream=stream), retries=QUICK)
+        for _ in range(2):
+            await answer_of(harness)
+    cut, whole, again = harness.session.facts
+    assert (cut.get("cut_n_5"), cut.get("cut_5"), cut.get("out_n_5")) == (1, 20, None)
+    assert (whole.get("out_n_5"), whole.get("repeats")) == (1, None)
+    assert (again.get("out_n_5"), again.get("repeats")) == (1, 1)
+
+
+@both
 @pytest.mark.parametrize("word", ["stop", "STOP", "eos", "null"])
 async def test_an_answer_that_ended_well_is_asked_for_once(
     word: str, stream: bool, monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,11 @@ from functions import sweep
 {CONTEXT}
 sweep.handler({{}}, Context())
 """
+RETRAIN = f"""
+from functions import retrain
+{CONTEXT}
+retrain.handler({{}}, Context())
+"""
 SQS = f"""
 from functions import crew_worker
 {CONTEXT}
@@ -49,6 +54,7 @@ sys.exit(asyncio.run(post()) == 500)  # and QStash will send it again
 ENTRIES = {
     "main": ["-m", "functions.crew_worker"],
     "sweep": ["-c", SWEEP],
+    "retrain": ["-c", RETRAIN],
     "sqs": ["-c", SQS],
     "qstash": ["-c", OVER_HTTP],
 }
@@ -91,6 +97,7 @@ async def test_no_entry_of_a_worker_or_a_sweep_begins_with_another_number(
     environ = {
         **process_environ(other),
         "CREWLINE_MODEL": "offline",
+        "CREWLINE_LEARNING_KEYS": "k:5e6f7a8b5e6f7a8b5e6f7a8b5e6f7a8b",
         **QSTASH,
     }
     ran = await asyncio.to_thread(

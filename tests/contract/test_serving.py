@@ -11,9 +11,12 @@ import pytest
 
 from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
 from core.adapters.s3 import S3Blobs
-from core.blobs import BlobStore
+from core.blobs import BlobStore, VersionedBlob
 from core.errors import UnavailableError
+from core.learning import serving
+from core.learning.feedback import Entry, Feedback, entries_of
 from core.learning.model import Model
+from core.learning.model_file import to_bytes
 from core.learning.model_store import ModelStore
 from core.learning.seals import Label
 from core.learning.serving import Learners
@@ -22,6 +25,7 @@ from tests.contract.store_parts import (
     BUCKET,
     KEYS,
     PLACE,
+    QUESTION,
     SPOILT,
     TASK,
     Clock,
@@ -203,3 +207,57 @@ async def test_an_address_where_nothing_listens_is_a_store_that_is_away(aws: Non
     with pytest.raises(UnavailableError):
         await store.pointer("t", TASK)
     assert (await answer(Learners(store, MemoryFeedbackLog(), clock)))[2]
+
+
+class Ticking:
+    """Seconds, one for each time that somebody looks."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+async def test_more_feedback_than_one_answer_has_time_for_is_learnt_by_the_next_ones():
+    blobs, log = MemoryBlobs(), MemoryFeedbackLog()
+    given = [Feedback(f"f{n}", {"message": f"word{n}"}, "pay", "ana") for n in range(480)]
+    await log.add("t", TASK, given)
+    learners = Learners(ModelStore(lambda: blobs, KEYS), log, Ticking())
+    seen = [await learners.recommend("t", TASK, QUESTION) for _ in range(3)]
+    positions = [one.position for one in seen]
+    assert 0 < positions[0] < positions[1] <= positions[2] == 480
+    assert [one.degraded for one in (seen[0], seen[-1])] == [serving.BEHIND, ""]
+    assert all(one.actions[0].action == "pay" for one in seen)
+
+
+async def test_what_a_later_version_keeps_more_of_a_feedback_is_passed_over():
+    text = '[7,{"id":"a","context":{"b":1},"action":"x","subject":"ana","mood":"good"}]'
+    assert list(entries_of(text.encode())) == [Entry(7, Feedback("a", {"b": 1}, "x", "ana"))]
+
+
+class Replacing(MemoryBlobs):
+    """An object store in which a retraining replaces a model, just before it would be read."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self._next = model
+
+    def read(
+        self, tenant: str, blob: str, most_bytes: int, etag: str | None = None
+    ) -> VersionedBlob | None:
+        if blob.endswith("models/0/3") and self._next:
+            data = KEYS.seal(Label("model", "t", TASK, "0/4"), to_bytes(self._next))
+            self.put("t", blob.replace("/3", "/4"), data, "")
+            put_pointer(self, at(4, 2))
+            self.delete("t", blob)
+        return super().read(tenant, blob, most_bytes, etag)
+
+
+async def test_a_model_that_is_replaced_while_it_is_loaded_is_not_missed(
+    model: Model, clock: Clock
+):
+    blobs = Replacing(replace(model, version=4))
+    await publish(blobs, model)
+    learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+    assert await answer(learners) == ("pay", 4, "")

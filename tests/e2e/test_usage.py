@@ -91,6 +91,26 @@ async def test_a_call_made_in_a_batch_has_its_price_and_nothing_left_to_save(app
     assert told["savings"] == []
 
 
+@pytest.mark.parametrize(
+    ("said", "given", "cost"),
+    [
+        ({"service_tier": "batch"}, {}, 9_000_000),
+        ({"service_tier": "standard"}, {}, 18_000_000),
+        ({"service_tier": "batch"}, {"variant": "standard"}, 18_000_000),
+        ({"speed": "fast"}, {"model": "anthropic/claude-opus-5-5"}, 48_000_000),
+        ({"speed": "fast"}, {"model": "anthropic/claude-opus-4-6"}, None),
+    ],
+)
+async def test_how_a_call_was_made_is_read_from_its_usage_where_nobody_says(
+    app: App, said: dict[str, str], given: dict[str, str], cost: int | None
+):
+    usage = {"input_tokens": 1_000, "output_tokens": 1_000} | said
+    asked = call(**{"model": "anthropic/claude-sonnet-4-5", "usage": usage} | given)
+    (told,) = (await sent(app, asked)).json()["calls"]
+    assert told["usage"]["unpriced_calls"] == (cost is None)
+    assert told["usage"]["cost_nanodollars"] == (cost or 0)
+
+
 async def test_what_calls_spend_of_budgets_is_told(app: App):
     budget = {"scope": "subject", "name": "ann", "window": "day", "limit_usd": "0.2"}
     async with app.client(cost_report) as client:

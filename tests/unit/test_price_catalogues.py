@@ -14,7 +14,8 @@ from core.adapters.genai_prices import GenaiPrices
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.costs.model_names import split_name
 from core.costs.price_lists import VARIANTS, entry_rates
-from infra.price_list import AS_OF_MS, TARGET, litellm_list, price_list
+from core.costs.token_counts import TokenCounts
+from infra.price_list import AS_OF_MS, TARGET, candidates, litellm_list, price_list
 
 BOOK, NOW = CataloguePriceBook(), AS_OF_MS
 # Provider of genai-prices -> LiteLLM's prefix, where they differ.
@@ -103,6 +104,46 @@ LISTS_DISAGREE = {
 }
 
 
+# Of LiteLLM's list: $3,200 and $500 for a million tokens.
+MISTAKEN = {"azure_ai/jais-30b-chat", "watsonx/core42/jais-13b-chat"}
+
+
+def test_no_price_of_a_long_input_is_below_litellms():
+    """But of what the lists disagree on in short ones, too, or the tier begins elsewhere."""
+    below = {
+        name
+        for name, entry in candidates()
+        if (theirs := entry_rates(entry, "")) and (ours := BOOK.rates(str(name), NOW))
+        for tier in theirs.tiers[1:]
+        if ours.tiers[0].input >= theirs.tiers[0].input
+        and ours.tier(tier.above + 1).input < tier.input * 0.99
+    }
+    assert below == set()
+
+
+def test_what_is_a_hundred_times_dearer_than_anything_is_taken_for_a_mistake():
+    assert all(BOOK.rates(name, NOW) is None for name in MISTAKEN)
+    dearest = BOOK.rates("openai/o1-pro", NOW)
+    assert dearest is not None
+    assert dearest.tiers[0].input == 150 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("name", "usd"),
+    [
+        ("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", "2.00475"),
+        ("bedrock/global.anthropic.claude-sonnet-4-5-20250929-v1:0", "1.8225"),
+        ("bedrock/us.anthropic.claude-sonnet-4-20250514-v1:0", "1.8225"),
+    ],
+)
+def test_on_bedrock_a_long_input_costs_what_its_tier_says(name: str, usd: str):
+    rates = BOOK.rates(name, NOW)
+    assert rates is not None
+    assert rates.cost_nanodollars(TokenCounts(300_000, output=1_000)) == Decimal(usd) * 10**9
+    hour, short = rates.tiers[1].cache_write_1h, rates.tiers[0]
+    assert hour * short.input == short.cache_write_1h * rates.tiers[1].input
+
+
 def test_no_price_is_below_litellms_without_being_listed():
     below = {
         name
@@ -127,4 +168,4 @@ def test_a_name_of_litellm_that_tells_its_provider_has_a_price():
         and "/" in name
         and BOOK.rates(name, NOW) is None
     ]
-    assert lost == []
+    assert set(lost) == MISTAKEN

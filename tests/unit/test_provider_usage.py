@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.costs.provider_usage import read_usage
+from core.costs.provider_usage import read_usage, read_variant
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 
 CHAT = "https://platform.openai.com/docs/api-reference/chat/object"
 RESPONSES = "https://platform.openai.com/docs/api-reference/responses/object"
 ANTHROPIC = "https://platform.claude.com/docs/en/build-with-claude/prompt-caching"
+COMPACTION = "https://platform.claude.com/docs/en/build-with-claude/compaction"
 GEMINI = "https://ai.google.dev/api/generate-content#UsageMetadata"
 BEDROCK = "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html"
 XAI = "https://docs.x.ai/docs/models"
@@ -40,6 +41,12 @@ CREWAI = "https://github.com/crewAIInc/crewAI/tree/main/lib/crewai/src/crewai/ll
          TokenCounts(10, 0, 20, 30, output=2), ANTHROPIC),
         ({"input_tokens": 10, "output_tokens": 20, "cache_creation": None, "output_tokens_details": {"thinking_tokens": 15}},
          TokenCounts(10, output=20, reasoning=15), ANTHROPIC),
+        ({"input_tokens": 45, "output_tokens": 5, "iterations": [
+            {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500, "cache_read_input_tokens": 9},
+            {"type": "message", "input_tokens": 45, "output_tokens": 5}]},
+         TokenCounts(180_045, 9, output=3_505), COMPACTION),
+        ({"input_tokens": 130_213, "output_tokens": 10, "cache_read_input_tokens": 128_955, "cache_creation_input_tokens": 1_253,
+          "total_tokens": 130_223}, TokenCounts(5, 128_955, 1_253, output=10), "https://github.com/langfuse/langfuse/issues/12306"),
         ({"promptTokenCount": 100, "candidatesTokenCount": 20, "totalTokenCount": 120}, TokenCounts(100, output=20), GEMINI),
         ({"promptTokenCount": 100, "cachedContentTokenCount": 60, "candidatesTokenCount": 20, "thoughtsTokenCount": 30,
           "toolUsePromptTokenCount": 7, "totalTokenCount": 157}, TokenCounts(47, 60, output=50, reasoning=30), GEMINI),
@@ -97,6 +104,21 @@ def test_the_total_tells_what_a_gateway_counts_on_top(usage: dict[str, Any], cou
 
 
 @pytest.mark.parametrize(
+    ("usage", "variant"),
+    [
+        ({"service_tier": "batch"}, "batch"),
+        ({"service_tier": "priority"}, "priority"),
+        ({"service_tier": "standard", "speed": "fast"}, "fast"),
+        ({"service_tier": "standard", "speed": "standard"}, None),
+        ({"service_tier": ["batch"], "speed": {}}, None),
+        ({}, None),
+    ],
+)
+def test_usage_tells_in_which_variant_a_call_was_made(usage: dict[str, Any], variant: str | None):
+    assert read_variant(usage) == variant
+
+
+@pytest.mark.parametrize(
     "usage",
     [None, {}, [], "usage", 7, {"total_tokens": 0}, {"prompt_tokens": None, "completion_tokens": None},
      {"promptTokenCount": 0}, {"inputTokens": 0, "outputTokens": 0}, {"cost": 0.1}],
@@ -138,7 +160,7 @@ NAMES = st.sampled_from(
     ["prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount", "completion_tokens", "output_tokens",
      "outputTokens", "candidatesTokenCount", "thoughtsTokenCount", "total_tokens", "totalTokenCount", "reasoning_tokens",
      "cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens",
-     "cacheWriteInputTokens", "cachedContentTokenCount", "toolUsePromptTokenCount"]
+     "cacheWriteInputTokens", "cachedContentTokenCount", "toolUsePromptTokenCount", "iterations"]
 )  # fmt: skip
 OBJECTS = st.sampled_from(
     ["prompt_tokens_details", "completion_tokens_details", "cache_creation", "cacheDetails"]

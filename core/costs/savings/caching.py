@@ -44,10 +44,13 @@ def prompt_caching(spend: Spend, _known: Known) -> Found | None:
     """Keep beginnings that repeat in the provider's cache, if that saves more than writing them costs."""
     if spend.is_uncached or spend.tier.cache_read >= spend.tier.input:
         return None
-    plan = max(_plans(spend), key=lambda each: _saved(spend, each))
+    plans = [plan for plan in _plans(spend) if plan.read]
+    if not plans:
+        return None
+    plan = max(plans, key=lambda each: _saved(spend, each))
     saved, hits = _saved(spend, plan), spend.fact(f"hits_{plan.time}")
     fewer = plan.with_read(max(0.0, plan.read - STEP_TOKENS * hits))
-    longer = next(each for each in _plans(spend) if (each.keeps, each.time) == (plan.keeps, "1h"))
+    longer = _plan(spend, plan.keeps, "1h")
     low, high = _saved(spend, fewer), _saved(spend, plan.with_read(max(plan.read, longer.read)))
     if low <= 0:
         return None
@@ -101,15 +104,23 @@ def unread_cache_writes(spend: Spend, known: Known) -> Found | None:
 
 
 def _plans(spend: Spend) -> Iterator[Plan]:
-    """Yield the ways to use the cache; of what is read, less is left where less is sent."""
+    """Yield the ways to use the cache; an hour only where it has a price of its own."""
+    has_hour = spend.tier.cache_write_1h > spend.tier.cache_write_5m
+    for time in ("5m", "1h") if has_hour else ("5m",):
+        yield _plan(spend, "instructions", time)
+        yield _plan(spend, "prompt", time)
+
+
+def _plan(spend: Spend, keeps: str, time: str) -> Plan:
+    """Return what is read and written; where less is sent than was recorded, less is."""
     total = spend.left.input
-    stable = min(spend.fact("stable"), total)
-    whole = min(max(0.0, spend.fact("cacheable") - spend.dropped), total)
-    for time in ("5m", "1h"):
-        read = min(spend.fact(f"stable_{time}"), stable)
-        yield Plan("instructions", time, read, stable - read, total - stable)
+    if keeps == "instructions":
+        whole = min(spend.fact("stable"), total)
+        read = min(spend.fact(f"stable_{time}"), whole)
+    else:
+        whole = min(max(0.0, spend.fact("cacheable") - spend.dropped), total)
         read = min(max(0.0, spend.fact(f"prefix_{time}") - spend.dropped), whole)
-        yield Plan("prompt", time, read, whole - read, total - whole)
+    return Plan(keeps, time, read, whole - read, total - whole)
 
 
 def _saved(spend: Spend, plan: Plan) -> float:
@@ -129,8 +140,8 @@ def _is_automatic(spend: Spend, plan: Plan) -> bool:
 def _change(spend: Spend, plan: Plan) -> str:
     if _is_automatic(spend, plan):
         return (
-            "the provider caches by itself what begins alike: send calls of this task with the same"
-            " `prompt_cache_key`, and what changes from call to call behind what stays the same"
+            "the provider caches by itself what begins alike: put what changes from call to call, such as dates, behind"
+            " what stays the same; with OpenAI, give the calls of this task one `prompt_cache_key`"
         )
     ttl = ', "ttl": "1h"' if plan.time == "1h" else ""
     return f'set `cache_control` {{"type": "ephemeral"{ttl}}} {_BREAKPOINTS[plan.keeps]}'

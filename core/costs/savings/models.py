@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from core.costs.savings.found import Found, count, money, usd, worth_it
 from core.costs.savings.quality import Quality, is_as_good, is_worse, of_answers
-from core.costs.savings.recommendation import Kind, Money, Recommendation
+from core.costs.savings.recommendation import Kind, Money, Recommendation, Target
 from core.costs.savings.siblings import smaller
 from core.costs.savings.spend import Known, Spend
 
@@ -48,17 +48,25 @@ def right_sizing(spend: Spend, known: Known) -> Found | None:
         else "whether it is as good has to be tried"
     )
     target = spend.target(Kind.RIGHT_SIZING, best.model)
-    trial = "" if best.is_verified else f"; first POST /v1/costs/savings/{target.id}/trial"
     told = Recommendation(
         target,
         trigger=f"{best.model} would do the task for less; {seen}",
-        change=f'PUT /v1/costs/models/{spend.names[0]}/{spend.names[1]} {{"model": "{best.model}"}}{trial}',
+        change=_change(spend, target, is_verified=best.is_verified),
         formula=f"{usd(spend.cost)} now - {best.formula} = {usd(spend.cost - best.cost)}",
         money=best.money(spend),
         verified=best.is_verified,
         evidence=_evidence(now, best.quality),
     )
     return worth_it(Found(told, replace(spend, scale=spend.scale * best.cost / spend.cost)))
+
+
+def _change(spend: Spend, target: Target, *, is_verified: bool) -> str:
+    if "tries" not in spend.facts:  # no crew makes these calls: they are reported
+        return (
+            f"ask {target.to} where the calls of this task are made, and compare its answers first"
+        )
+    path = f'PUT /v1/costs/models/{target.crew}/{target.task} {{"model": "{target.to}"}}'
+    return path if is_verified else f"first POST /v1/costs/savings/{target.id}/trial, then {path}"
 
 
 def cascade(spend: Spend, known: Known) -> Found | None:

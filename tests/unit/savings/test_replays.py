@@ -95,6 +95,14 @@ def test_cache_writes_that_nothing_reads_are_saved_by_not_writing():
     assert Kind.PROMPT_CACHING not in kinds(promised(calls))
 
 
+def test_a_provider_that_caches_by_itself_is_taken_to_do_so_for_minutes_and_had_its_chance():
+    often, seldom = flows(100, 3, GPT5), spread(flows(40, 1, GPT5), 20 * 60_000)
+    found = alone(often, Kind.PROMPT_CACHING)
+    assert (found.target.to, found.verified, found.money.low) == ("prompt:5m", False, 0)
+    assert keeps(found, replayed(often, lambda call: replace(call, cache="prompt")))
+    assert Kind.PROMPT_CACHING not in kinds(promised(seldom))
+
+
 def test_a_cache_that_keeps_too_much_is_told_to_keep_the_instructions_only():
     asked = spread(flows(100, 1, SONNET, system=1500, cache="prompt"), 60_000)
     calls = [replace(each, messages=[each.messages[0], ("user", text(9_000, "long", each.flow))]) for each in asked]  # fmt: skip
@@ -292,6 +300,19 @@ def test_a_model_that_is_recorded_to_fail_too_often_is_not_recommended_for_the_w
 
 def targets(calls: Sequence[Made]) -> list[Target]:
     return [each.target for each in promised(calls).recommendations]
+
+
+def test_of_calls_made_elsewhere_only_what_they_tell_is_recommended():
+    names = ("support", "answer", "writer", "ann", SONNET)
+    tokens = TokenCounts(900, cache_write_5m=4_000, output=200)
+    made = [recorded_call(ReportedCall(f"c{n}", NOON, names, tokens), BOOK) for n in range(100)]
+    cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
+    found = savings(QUERY, record_of(cells), BOOK, NOON)
+    assert kinds(found) == [Kind.UNREAD_CACHE_WRITES, Kind.RIGHT_SIZING]
+    (writes,) = [e for e in found.recommendations if e.target.kind is Kind.UNREAD_CACHE_WRITES]
+    assert writes.money.saved == 100 * 4_000 * (3_750 - 3_000)
+    (smaller,) = [e for e in found.recommendations if e.target.kind is Kind.RIGHT_SIZING]
+    assert "/v1/" not in smaller.change  # no crew of ours makes them
 
 
 @pytest.mark.parametrize("quality", ["low", "high", "critical"])
