@@ -34,7 +34,7 @@ from crews.import_mapping.profile import profile_csv
 from infra.mapping_score import CREW, Score, default_target, score, truths
 
 EXPORTS = Path(__file__).parent / "data" / "exports"
-ORDERS, QUICK = 10, 3
+ORDERS, QUICK = 12, 3
 TENANT = "benchmark"
 
 Entries = list[dict[str, Any]]

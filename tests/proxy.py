@@ -1,6 +1,6 @@
 """What the proxies of the tests have in common; what each of them does to requests is its own.
 
-`faulty` loses replies of the store, `rough_network` breaks commands in every way of HTTP,
+`rough_network` breaks commands in every way of HTTP (`faulty` in one that is named),
 `faulty_gateway` loses subscriptions; `cutting_proxy`, `clients.network` and `browser.network` stand
 between a client and the API.
 """

@@ -94,11 +94,13 @@ async def _relay(
 async def _answered(fault: str, answer: bytes, writer: asyncio.StreamWriter) -> bool:
     """Answer as the fault has it; False if the connection is no more."""
     match fault:
-        case "500" | "429":
-            body = b'{"error":"no"}'
+        case "500" | "429" | "503":
+            body = b'{"error":"ERR try again"}'
             length = b"content-length: %d\r\n\r\n" % len(body)
             writer.write(b"HTTP/1.1 %d No\r\n%s%s" % (int(fault), length, body))
             return True
+        case "close":
+            return False
         case "hang":
             await asyncio.sleep(HANG_SECONDS)
         case "half":

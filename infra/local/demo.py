@@ -1,8 +1,9 @@
 """`make demo`: the main job in a terminal -- a real CSV in, its columns mapped, watched live.
 
 Starts everything on this machine, uploads the file, launches `import_mapping`, follows the flow
-as a browser would, and prints the mapping with its confidence, tokens and cost. Without a file of
-one's own it goes on to show what a person's corrections change (demo_learning.py).
+as a browser would, and prints the mapping with its confidence, tokens and cost, and what is left of a
+budget. Without a file of one's own it goes on to show what a person's corrections change
+(demo_learning.py).
 """
 
 import asyncio
@@ -21,13 +22,14 @@ from core import identity
 from core.config import Settings, SettingsError
 from infra.local import folder, host
 from infra.local.demo_learning import learn
-from infra.local.demo_view import View, print_outcome
+from infra.local.demo_view import View, print_budget, print_outcome
 from infra.local.processes import LocalError, Processes
 
 T = TypeVar("T")
 
 EXAMPLE = Path("crews/import_mapping/examples/us_ca_berkeley.csv")
 INPUT_BYTES = 512 * 1024**2
+BUDGET = {"scope": "crew", "name": "import_mapping", "window": "day", "limit_usd": "1"}
 
 
 def main(arguments: list[str]) -> int:
@@ -67,8 +69,10 @@ def _run(console: Console, csv: Path, port: int, processes: Processes, *, learns
     settings = Settings.from_environ(environ)
     console.print(f"[bold]import_mapping[/] of {csv} with {_model(settings)}")
     url, token = f"http://127.0.0.1:{port}", _token(settings)
-    state = _asked(processes, _mapped(console, csv, url, token))
+    is_hard = settings.model is None  # nobody may know the price of another model
+    state, budget = _asked(processes, _mapped(console, csv, url, token, is_hard=is_hard))
     print_outcome(console, state, csv, url)
+    print_budget(console, budget)
     if state["status"] != "succeeded":
         raise LocalError(f"the flow failed: {state['error']}")
     if learns:
@@ -95,15 +99,19 @@ async def _watched(processes: Processes, job: Coroutine[Any, Any, T]) -> T:
     return done.pop().result()
 
 
-async def _mapped(console: Console, csv: Path, url: str, token: str) -> dict[str, Any]:
-    """Upload, launch and follow; return the flow's state at its end."""
+async def _mapped(
+    console: Console, csv: Path, url: str, token: str, *, is_hard: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Set a budget, upload, launch and follow; return the flow's state at its end, and the budget's."""
     async with AsyncCrewline(url, token) as client:
+        await client.call("PUT", "/v1/budgets/demo", json=BUDGET | {"hard": is_hard})
         file = await client.upload(csv)
         flow = await client.launch("import_mapping", {"file": file})
         with View(console) as view:
             async for event in client.follow(flow):
                 view.show(event)
-        return await client.state(flow)
+        budget = await client.call("GET", "/v1/budgets/demo")
+        return await client.state(flow), budget.json()
 
 
 async def _learnt(console: Console, url: str, token: str) -> None:

@@ -108,6 +108,15 @@ def print_outcome(console: Console, state: dict[str, Any], csv: Path, url: str) 
     )
 
 
+def print_budget(console: Console, budget: dict[str, Any]) -> None:
+    """Print what is spent of a crew's budget of a day; its window is the last one told."""
+    spent = budget["spent"][-1]["spent_usd"] if budget["spent"] else "0"
+    kind = "a call that does not fit is not made" if budget["hard"] else "it only tells"
+    console.print(
+        f"budget  {budget['name']}: ${spent} of ${budget['limit_usd']} are spent today ({kind})"
+    )
+
+
 def _mapping(columns: list[dict[str, Any]]) -> Table:
     table = Table("column", "field", "confidence", "reason")
     for entry in columns:

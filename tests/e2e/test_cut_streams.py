@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 
 import httpx
 import httpx_sse
@@ -9,7 +10,7 @@ import httpx_sse
 from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
-from tests.faulty import cutting
+from tests.cutting_proxy import CuttingProxy, cutting
 from tests.fixtures_ports import Flows, a_launch, over_redis
 
 CUTS, EVENTS, SEED = 50, 400, 7
@@ -54,7 +55,8 @@ async def test_fifty_cuts_lose_nothing_and_repeat_nothing(api, gateway):
     flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch())
     writing = asyncio.create_task(written(flows))
-    async with cutting(api.url, CUTS, 2000, SEED) as url:
+    proxy = CuttingProxy(api.url, CUTS, 2000, random.Random(SEED))
+    async with cutting(proxy) as url:
         ids, told, cuts = await read(url, api.auth(flows.tenant))
     await writing
     assert cuts >= CUTS

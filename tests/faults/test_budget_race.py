@@ -27,7 +27,7 @@ from core.flows import Status
 from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
 
 BOUND = 1_000_000
-PROCESSES, KILLED, CALLS = 4, 2, 50
+PROCESSES, KILLED, CALLS = 10, 5, 20
 LEAST = BOUND // 10  # what a call costs at least to be of use
 _processes = multiprocessing.get_context("forkserver")
 

@@ -30,6 +30,20 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
         "improves": (0, 1),
         "drift_cost": (-2, 2),
     },
+    "mapping_lessons": {
+        **{
+            f"{name}{kind}_{key}": bounds
+            for name in ("addresses", "exports_plain", "exports_rich")
+            for kind in ("", "_again")
+            for key, bounds in {"without": (0.75, 1), "learnt": (0.75, 1)}.items()
+        },
+        "addresses_gain": (-0.01, 0.1),
+        "addresses_again_gain": (0.005, 0.1),
+        "exports_plain_gain": (-0.02, 0.1),
+        "exports_plain_again_gain": (0.04, 0.2),
+        "exports_rich_gain": (-0.01, 0.1),
+        "exports_rich_again_gain": (-0.005, 0.1),
+    },
     "recommend": {"model_mb_2k": (5, 20), "redis_commands_per_recommendation": (1, 1.2)},
     "polling": {
         "saved_total": (0.97, 1),
@@ -72,6 +86,7 @@ TIMED = {
         "noise20_loss": (-5, 20),
         "drift_recovery": (0, 150),
     },
+    "mapping_lessons": {},
     "recommend": {
         "cold_import_vs_sklearn": (0.001, 0.5),
         "p50_vs_naive_loop_300": (0, 0.1),

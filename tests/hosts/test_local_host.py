@@ -26,6 +26,8 @@ def test_the_demo_maps_a_real_file_and_says_how_right_it_is(tmp_path: Path, name
     assert re.search(r"precision \d\.\d\d, recall \d\.\d\d, F1 \d\.\d\d", run.stdout)
     assert "offline model" in run.stdout
     assert "demonstration price" in " ".join(run.stdout.split())
+    said = " ".join(run.stdout.split())
+    assert re.search(r"budget import_mapping: \$0\.\d+ of \$1 are spent today", said)
     assert re.search(r"/v1/flows/fl_[0-9a-f]{32}/events", run.stdout)
     assert left_running(tmp_path) == ""
 

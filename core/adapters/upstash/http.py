@@ -24,9 +24,9 @@ TIMEOUT_SECONDS = 3.0
 REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door, did
 TOO_LARGE = 413
 SYNC_TOKEN = "upstash-sync-token"  # noqa: S105 -- the name of a header
-READS = frozenset(  # of all that the adapters send
-    ["GET", "HGET", "HGETALL", "HMGET", "TIME", "XRANGE", "ZRANGE", "ZREVRANGEBYSCORE", "ZSCORE"]
-)
+READS = frozenset({  # of all that the adapters send
+    "GET", "HGET", "HGETALL", "HMGET", "HSCAN", "TIME", "XRANGE", "ZRANGE", "ZREVRANGEBYSCORE", "ZSCORE",
+})  # fmt: skip
 
 
 class _Endpoint:

@@ -39,8 +39,10 @@ local fields = {'status', status}
 if not charge(flow, now, lost_calls(step, now), changes, fields) then -- guard: lost calls
   return {'wrong_clock'}
 end
-step.state, step.owner, step.epoch, step.attempts = 'running', args.owner, step.epoch + 1, step.attempts + 1
-step.lease, step.started, step.not_before = now + args.lease_ms, step.started or now, nil
+step.state, step.owner = 'running', args.owner
+step.epoch, step.attempts = step.epoch + 1, step.attempts + 1
+step.lease, step.not_before = now + args.lease_ms, nil
+step.started = step.started or now
 step.seq, step.last = 0, 0
 step.calls, step.reserved, step.skipped = nil, nil, nil -- guard: calls of the attempt before
 plan.leases[args.step], plan.calls[args.step] = step.lease, nil

@@ -21,7 +21,7 @@ plan.leases[args.step] = nil
 if flow.status ~= 'waiting' then
   look_by(plan, step.lease, flow.ver + 1) -- guard: what it made ready
 end
-schedule_with_slack(plan, flow, now, math.huge)
+schedule_with_slack(plan, flow, now, EARLIER_ONLY) -- whoever goes on puts it off
 step.state, step.lease, step.finished, step.error, step.message = 'done', 0, now, nil, nil
 if args.outcome then
   record_outcome(args.outcome, now)

@@ -264,6 +264,8 @@ local function schedule(plan, at)
   end
 end
 
+local EARLIER_ONLY, EXACTLY = math.huge, 0 -- slacks: never to a later time, or to the very one
+
 -- schedule_with_slack: schedule a flow that somebody changes who does not look at all of it; at a
 -- later time only when that gains more than `slack` ms. What is yet to be looked at stays in the
 -- plan, so this never puts it off.

@@ -16,7 +16,7 @@ step.deferrals = (step.deferrals or 0) + (args.delay_ms > 0 and 1 or 0) -- guard
 step.deferred = args.delay_ms > 0 and {reason = args.reason, until_ms = step.not_before} or nil
 step.owner, step.message, step.calls = nil, nil, nil
 plan.leases[args.step], plan.calls[args.step] = step.not_before, nil
-schedule_with_slack(plan, flow, now, 0)
+schedule_with_slack(plan, flow, now, EXACTLY) -- nobody looks again before
 local at = '/steps/' .. int_str(step.order)
 push(changes, at .. '/state', '"pending"', at .. '/attempt', int_str(step.attempts))
 if step.deferred then
