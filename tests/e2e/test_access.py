@@ -79,7 +79,14 @@ async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Respo
 
 
 def path(way: Way, flow: str = "f1") -> str:
-    names = {"blob": "in_1", "crew": "example", "budget": "b1", "task": "route", "model": "m"}
+    names = {
+        "blob": "in_1",
+        "crew": "example",
+        "budget": "b1",
+        "task": "route",
+        "model": "m",
+        "saving": "s1",
+    }
     return way.path.replace(":path}", "}").format(flow=flow, kickoff=flow, **names)
 
 
@@ -106,6 +113,14 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /amp/{crew}/{kickoff}/status", "flows:read"),
         ("POST /amp/{crew}/resume", "flows:approve"),
         ("POST /v1/agui/{crew}", "flows:read", "flows:write"),
+        ("DELETE /v1/costs/models/{crew}/{task}", "budgets:write"),
+        ("DELETE /v1/costs/savings/{saving}/trial", "budgets:write"),
+        ("GET /v1/costs/models", "costs:read"),
+        ("GET /v1/costs/savings", "costs:read"),
+        ("GET /v1/costs/savings/{saving}/trial", "costs:read"),
+        ("GET /v1/costs/trials", "costs:read"),
+        ("POST /v1/costs/savings/{saving}/trial", "budgets:write"),
+        ("PUT /v1/costs/models/{crew}/{task}", "budgets:write"),
         ("GET /v1/costs", "costs:read"),
         ("POST /v1/usage", "costs:write"),
         ("GET /v1/budgets", "costs:read"),
