@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.adapters.memory.tutor import UNKNOWN
 from core.learning.feedback import Feedback, FeedbackLog
-from core.learning.learner import Recommendation
-from core.learning.tutor import Question
+from core.learning.tutor import NOTHING_LEARNT, Advice, Question
 from tests.tripwires import Tripwire
 
 MEMORY = "sides"
@@ -52,11 +50,9 @@ class WiredTutor:
     def __init__(self, log: FeedbackLog, wire: Tripwire) -> None:
         self._log, self._wire = log, wire
 
-    async def advise(
-        self, tenant: str, task: str, questions: Sequence[Question]
-    ) -> list[Recommendation]:
+    async def advise(self, tenant: str, task: str, questions: Sequence[Question]) -> list[Advice]:
         del tenant, task
-        return [UNKNOWN for _ in questions]
+        return [NOTHING_LEARNT for _ in questions]
 
     async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
         self._wire.passed("learning")

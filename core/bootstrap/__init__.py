@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.bootstrap.models import model, named_model, telemetry
+from core.bootstrap.models import may_choose, model, named_model, telemetry
 from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
@@ -68,6 +68,7 @@ __all__ = [
     "learning_blobs",
     "ledger",
     "lessons",
+    "may_choose",
     "model_store",
     "operator_ledger",
     "outbox",

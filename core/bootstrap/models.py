@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.bootstrap.provider import provider
 from core.bootstrap.stores import settings
+from core.costs.model_names import split_name
 
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
@@ -13,15 +14,34 @@ if TYPE_CHECKING:
     from core.crews.telemetry import CallTelemetry
 
 
+def may_choose(name: str) -> bool:
+    """Tell whether tenants may choose a model: it is asked with the deployment's keys.
+
+    A host that is told of no model cannot tell; the worker can.
+    """
+    chosen = settings()
+    if chosen.models:
+        return name in chosen.models
+    return chosen.model is None or chosen.model_base_url is not None or _is_of_ours(name)
+
+
+def _is_of_ours(name: str) -> bool:
+    """Tell whether a model is of the provider of the deployment's model."""
+    provider = split_name(name).provider
+    return provider != "" and provider == split_name(settings().model or "").provider
+
+
 def named_model(name: str) -> "BaseLLM":
-    """Return a fresh LLM of a model that a tenant chose for a task.
+    """Return a fresh LLM of a model that a tenant chose for a task. Raises UnusableModelError.
 
     The key of the settings is for its own provider; any other has its own variable.
     """
-    from core.adapters.crewai.models import model_from, same_provider
+    from core.adapters.crewai.models import UnusableModelError, model_from
 
+    if not may_choose(name):
+        raise UnusableModelError(f"{name} is no model that tenants may choose; see CREWLINE_MODELS")
     chosen = settings()
-    is_ours = chosen.model_base_url is not None or same_provider(name, chosen.model or "")
+    is_ours = chosen.model_base_url is not None or _is_of_ours(name)
     return model_from(
         name,
         chosen.model_base_url,

@@ -84,6 +84,12 @@ def origins(environ: Mapping[str, str]) -> tuple[str, ...]:
     return listed
 
 
+def models(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Read the models that tenants may choose."""
+    listed = environ.get("CREWLINE_MODELS", "").split(",")
+    return tuple(name.strip() for name in listed if name.strip())
+
+
 def base_path(environ: Mapping[str, str]) -> str:
     """Read what the paths of requests begin with."""
     path = environ.get("CREWLINE_BASE_PATH", "").rstrip("/")

@@ -107,6 +107,14 @@ class Settings:
         "`on`: the server at that address streams its answers ([docs/crews.md](crews.md)); known"
         " providers always do",
     )
+    models: tuple[str, ...] = value(
+        readers.models,
+        "CREWLINE_MODELS",
+        meaning="the models that tenants may choose or try for a task ([docs/costs.md](costs.md#models-of-tasks)), with"
+        " commas between",
+        default=(),
+        shown="those of the provider of `CREWLINE_MODEL`; at a `CREWLINE_MODEL_BASE_URL` any",
+    )
     otel: bool = switch(
         "CREWLINE_OTEL",
         "`on`: workers tell OpenTelemetry of each model call ([docs/costs.md](costs.md#opentelemetry));"

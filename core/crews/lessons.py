@@ -2,7 +2,7 @@
 
 A crew that `decides` names a module of the deployment's list, which knows what its steps decide
 (`Decider`). Before a step the tutor is asked about each decision; what is more likely right than
-wrong is told, by id and with its confidence. Before a flow succeeds, what it decided is learnt as an
+wrong is told, by id and with its confidence, if it is not an agent's own word. Before a flow succeeds, what it decided is learnt as an
 agent's word, the weakest there is: a person's word on it weighs more.
 
 That happens before the flow ends and not after it: a flow that has not ended is due, so whoever dies
@@ -16,7 +16,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from core.crews.crew_runner import Lesson, StepTask
 from core.crews.definition import Definition
@@ -26,10 +26,7 @@ from core.json_text import compact, compact_bytes
 from core.learning.context import digest
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
-from core.learning.tutor import Question, Tutor
-
-if TYPE_CHECKING:
-    from core.learning.learner import Recommendation
+from core.learning.tutor import Advice, Question, Tutor
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +168,7 @@ async def lessons_of(
     without = dict(zip(usual, answers[len(own) :], strict=True))
     pairs = zip(decisions, answers[: len(own)], strict=True)
     found = (
-        _advice(task, each, answer, without.get(compact(each.usual))) for each, answer in pairs
+        _likely(task, each, answer, without.get(compact(each.usual))) for each, answer in pairs
     )
     told = sorted((each for each in found if each), key=lambda each: -each.sure)[:MOST_LESSONS]
     return tuple(each.lesson(decider) for each in told)
@@ -204,7 +201,7 @@ async def _decisions(
 
 
 @dataclass(frozen=True, slots=True)
-class _Advice:
+class _Likely:
     """What was learnt of a decision; `usual` is how sure its action is without what is its own."""
 
     decision: Decision
@@ -218,19 +215,22 @@ class _Advice:
         return Lesson(self.id, text, round(self.sure, 3))
 
 
-def _advice(
-    task: str, decision: Decision, answer: "Recommendation", without: "Recommendation | None"
-) -> _Advice | None:
-    """Return the best action if it is likely, and likelier than usual."""
-    if not answer.actions:
+def _likely(
+    task: str, decision: Decision, answer: Advice, without: Advice | None
+) -> _Likely | None:
+    """Return the best action if it is likely, and likelier than usual.
+
+    What speaks most for it must be somebody else's word: told their own, agents would only believe
+    it more each time.
+    """
+    if answer.said_by in (None, Kind.AGENT):
         return None
     best = answer.actions[0]
     others = without.actions if without else ()
     usual = next((each.confidence for each in others if each.action == best.action), 0.0)
     if best.confidence < LIKELY or best.confidence <= usual:
         return None
-    number = best.patterns[0] if best.patterns else f"v{answer.version}"
-    return _Advice(decision, f"{task}/{number}", best.action, best.confidence, usual)
+    return _Likely(decision, f"{task}/{best.patterns[0]}", best.action, best.confidence, usual)
 
 
 def _texts(results: Iterable[Any]) -> Iterable[str]:

@@ -64,6 +64,15 @@ class Entry:
     feedback: Feedback | None
 
 
+def most_waiting(given: Iterable[Feedback]) -> tuple[int, int]:
+    """Return how much may wait with this feedback: entries of a task, bytes of a tenant.
+
+    What agents say alone may fill half: where nobody retrains, people are still heard.
+    """
+    share = 2 if all(one.kind is Kind.AGENT for one in given) else 1
+    return MOST_WAITING // share, MOST_WAITING_BYTES // share
+
+
 class FeedbackLog(Protocol):
     """Port: the feedback of tasks that is in no segment yet. Methods raise UnavailableError."""
 
@@ -71,7 +80,7 @@ class FeedbackLog(Protocol):
         """Append feedback; return the ids that were there before, which are not added again.
 
         An id is remembered for 32 days at least. Raises ConflictError where a task would have more than
-        MOST_WAITING, a tenant more than MOST_WAITING_BYTES, or a tenant more than MOST_TASKS tasks: nothing is added then.
+        MOST_WAITING (`most_waiting`), a tenant more than MOST_WAITING_BYTES, or a tenant more than MOST_TASKS tasks: nothing is added then.
         """
         ...
 

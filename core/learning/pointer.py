@@ -4,7 +4,7 @@ One small object a task, sealed. Its sequence rises with every change, so a roll
 a pointer that names an earlier version under a higher sequence, and an old pointer that somebody
 puts back is refused by whoever has seen a newer one.
 
-    {"sequence": 7, "version": 3, "generation": 0, "versions": [...], "segments": [...], "trials": [...]}
+    {"sequence": 7, "version": 3, "generation": 0, "versions": [...], "segments": [...], "evaluations": [...]}
 """
 
 import json
@@ -16,7 +16,7 @@ from core.learning import checks
 
 KEPT_VERSIONS = 5
 MOST_SEGMENTS = 1_000
-MOST_TRIALS = 200
+MOST_EVALUATIONS = 200
 MOST_BYTES = 1 << 20
 
 T = TypeVar("T", bound="_Row")
@@ -61,7 +61,7 @@ class Segment(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial(_Row):
+class Evaluation(_Row):
     """A candidate against the model of its time, on feedback that neither had seen.
 
     Of `events`, each had so many right. `ece_ppm` is the candidate's calibration error in millionths,
@@ -92,7 +92,7 @@ class Pointer:
     generation: int = 0
     versions: tuple[Version, ...] = ()
     segments: tuple[Segment, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
     garbage: tuple[str, ...] = ()
 
     @property
@@ -133,7 +133,7 @@ def from_bytes(data: bytes) -> Pointer:
             checks.whole(found["generation"]),
             _rows(found["versions"], Version, KEPT_VERSIONS),
             _rows(found["segments"], Segment, MOST_SEGMENTS),
-            _rows(found["trials"], Trial, MOST_TRIALS),
+            _rows(found["evaluations"], Evaluation, MOST_EVALUATIONS),
             tuple(checks.texts(found["garbage"])),
         )
         checks.need(not pointer.version or pointer.version in {v.version for v in pointer.versions})

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from core.errors import ConflictError, NotFoundError
-from core.learning import changes, trials
+from core.learning import changes, evaluation
 from core.learning.feedback import Entry, FeedbackLog, entries_of, lines
 from core.learning.learner import Learner
 from core.learning.model import Model
 from core.learning.model_store import SEGMENT_BYTES, ModelStore, StoredPointer, UntrustedError
 from core.learning.pointer import (
     KEPT_VERSIONS,
+    MOST_EVALUATIONS,
     MOST_SEGMENTS,
-    MOST_TRIALS,
+    Evaluation,
     Pointer,
     Segment,
-    Trial,
     Version,
 )
 from core.learning.replay import learn
@@ -82,7 +82,7 @@ class Retrainer:
             return await self._forget(tenant, task, found, subjects)
         if found.pointer.stored <= found.pointer.position:
             return "nothing new"
-        return await self._try(tenant, task, found)
+        return await self._evaluate(tenant, task, found)
 
     async def _move_to_segment(self, tenant: str, task: str, found: StoredPointer) -> StoredPointer:
         """Write what Redis has to a segment, name it, and then remove it from Redis."""
@@ -133,8 +133,8 @@ class Retrainer:
                 raise UntrustedError(f"segment {segment.name} is damaged") from error
         return found
 
-    async def _try(self, tenant: str, task: str, found: StoredPointer) -> str:
-        """Make a candidate, try it against the current model, and publish it if it is not worse."""
+    async def _evaluate(self, tenant: str, task: str, found: StoredPointer) -> str:
+        """Make a candidate, evaluate it against the current model, and publish it if it is not worse."""
         pointer = found.pointer
         entries, not_read = await self._newest(tenant, task, pointer.segments)
         new = sum(one.number > pointer.position for one in entries)
@@ -145,24 +145,24 @@ class Retrainer:
         of_current = await self._score_of_current(tenant, task, pointer, earlier, newest)
         limit = self._time_limit()
 
-        def run() -> tuple[Learner, trials.Score, int]:
+        def run() -> tuple[Learner, evaluation.Score, int]:
             candidate = Learner()
             left_out = limit.learn(candidate, earlier)
-            return candidate, trials.prequential(candidate, newest), left_out
+            return candidate, evaluation.prequential(candidate, newest), left_out
 
         candidate, score, left_out = await asyncio.to_thread(run)
         of_current = of_current or score
-        worse = trials.is_worse(score.right, of_current.right)
+        worse = evaluation.is_worse(score.right, of_current.right)
         version = pointer.sequence + 1
-        trial = Trial(
+        evaluated = Evaluation(
             version, self.now_ms(), score.events, sum(score.right), sum(of_current.right),
             score.ece_ppm, score.answered, int(not worse),
         )  # fmt: skip
-        history = (*pointer.trials, trial)[-MOST_TRIALS:]
+        history = (*pointer.evaluations, evaluated)[-MOST_EVALUATIONS:]
         if worse:
-            await self._publish(tenant, task, pointer.next(trials=history), found.etag)
+            await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
             return "refused"
-        new_pointer = pointer.next(trials=history)
+        new_pointer = pointer.next(evaluations=history)
         await self._publish_model(tenant, task, candidate, found, new_pointer, left_out + not_read)
         return "published"
 
@@ -173,15 +173,15 @@ class Retrainer:
         pointer: Pointer,
         earlier: Sequence[Entry],
         newest: Sequence[Entry],
-    ) -> trials.Score | None:
+    ) -> evaluation.Score | None:
         """Return how the current model does; None before the first, where a reader knows all there is."""
         if not pointer.version:
             return None
         current = await self._current(tenant, task, pointer)
 
-        def run() -> trials.Score:
+        def run() -> evaluation.Score:
             learn(current, (one for one in earlier if one.number > pointer.position))
-            return trials.prequential(current, newest)
+            return evaluation.prequential(current, newest)
 
         return await asyncio.to_thread(run)
 
@@ -251,7 +251,7 @@ class Retrainer:
         await self.store.save_model(tenant, task, model, new.generation)
         versions = (made, *new.versions)[:KEPT_VERSIONS]
         new = found.pointer.next(
-            **{name: getattr(new, name) for name in ("generation", "segments", "trials")},
+            **{name: getattr(new, name) for name in ("generation", "segments", "evaluations")},
             version=made.version,
             versions=versions,
         )

@@ -38,6 +38,7 @@ from core.learning.replay import learn
 log = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 15.0
+WARM_SECONDS = 1.5  # that an answer waits for the pointer, where there is something to answer from
 READ = 500  # entries of one command
 CHUNK = 50  # that are learnt in one turn of the processor
 CATCH_UP_SECONDS = 5.0  # of one answer
@@ -129,14 +130,17 @@ class Learners:
         """
         served = self._served.setdefault((tenant, task), Served())
         self._served.move_to_end((tenant, task))
-        if checked := self._clock() - served.checked_at >= RECHECK_SECONDS:
+        has_grown = checked = self._clock() - served.checked_at >= RECHECK_SECONDS
+        if checked:
             await self._check(tenant, task, served)
         until, served.behind = self._clock() + CATCH_UP_SECONDS, False
         while entries := await self._newer(tenant, task, served, checked=checked):
             await self._learn(tenant, served, entries, until)
+            has_grown = True
             if served.behind or len(entries) < READ:
                 break
-        self._make_room()
+        if has_grown:
+            self._make_room()
         return served
 
     async def _learn(
@@ -184,7 +188,12 @@ class Learners:
 
     async def _newest(self, tenant: str, task: str, served: Served, *, anew: bool) -> StoredPointer:
         """Return the pointer, by a conditional GET. Raises UntrustedError for one that is older than one seen."""
-        found = await self._store.pointer(tenant, task, None if anew else served.etag)
+        is_warm = bool(served.learner.version or served.position)
+        try:
+            async with asyncio.timeout(WARM_SECONDS if is_warm else None):
+                found = await self._store.pointer(tenant, task, None if anew else served.etag)
+        except TimeoutError as error:
+            raise UnavailableError("the object store takes too long") from error
         found = found or StoredPointer(served.pointer, served.etag)
         require_newest(
             found.pointer, max(served.pointer.sequence, await self._log.floor(tenant, task))

@@ -5,11 +5,9 @@ from functools import partial
 
 from core import cpu
 from core.learning.feedback import Feedback, FeedbackLog
-from core.learning.learner import Learner, Recommendation
 from core.learning.serving import Learners
-from core.learning.tutor import Question
+from core.learning.tutor import NOTHING_LEARNT, Advice, Question, answered
 
-UNKNOWN = Recommendation((), abstain=True, version=0)
 AT_ONCE = 50  # questions, some 50 ms of processor time
 
 
@@ -19,18 +17,16 @@ class ServingTutor:
     def __init__(self, learners: Learners, log: FeedbackLog) -> None:
         self._learners, self._log = learners, log
 
-    async def advise(
-        self, tenant: str, task: str, questions: Sequence[Question]
-    ) -> list[Recommendation]:
+    async def advise(self, tenant: str, task: str, questions: Sequence[Question]) -> list[Advice]:
         """Answer all questions from one look at what is new."""
         async with self._learners.lock(tenant, task):
             served = await self._learners.current(tenant, task)
             if not (served.position or served.learner.version):
-                return [UNKNOWN for _ in questions]
-            answers = list[Recommendation]()
+                return [NOTHING_LEARNT for _ in questions]
+            answers = list[Advice]()
             for start in range(0, len(questions), AT_ONCE):  # other tenants' work comes between
                 some = questions[start : start + AT_ONCE]
-                answers += await cpu.run(tenant, partial(_answers, served.learner), some)
+                answers += await cpu.run(tenant, partial(answered, served.learner), some)
             return answers
 
     async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
@@ -38,10 +34,3 @@ class ServingTutor:
         for each in given:
             each.check()
         await self._log.add(tenant, task, given)
-
-
-def _answers(learner: Learner, questions: Sequence[Question]) -> list[Recommendation]:
-    return [
-        learner.recommend(each.context, each.candidates, most=len(each.candidates))
-        for each in questions
-    ]

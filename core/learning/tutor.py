@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.learning.feedback import Feedback
+from core.learning.patterns import Kind
 
 if TYPE_CHECKING:  # it loads numpy
-    from core.learning.learner import Recommendation
+    from core.learning.learner import Learner, Suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,40 @@ class Question:
     candidates: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """All candidates, best first, and the weightiest who said what speaks most for the best one.
+
+    Without actions nothing was learnt; without `said_by` no pattern speaks for the best.
+    """
+
+    actions: "tuple[Suggestion, ...]" = ()
+    said_by: Kind | None = None
+
+
+NOTHING_LEARNT = Advice()
+
+
+def answered(learner: "Learner", questions: Sequence[Question]) -> list[Advice]:
+    """Return what a learner answers."""
+    return [_answer(learner, each) for each in questions]
+
+
+def _answer(learner: "Learner", asked: Question) -> Advice:
+    found = learner.recommend(asked.context, asked.candidates, most=len(asked.candidates))
+    patterns = found.actions[0].patterns if found.actions else ()
+    said_by = learner.weightiest(patterns[0]).source.kind if patterns else None
+    return Advice(found.actions, said_by)
+
+
 class Tutor(Protocol):
     """Port: what tenants have learnt. `task` names one memory of a tenant.
 
     Raises UnavailableError.
     """
 
-    async def advise(
-        self, tenant: str, task: str, questions: Sequence[Question]
-    ) -> "list[Recommendation]":
-        """Answer questions: of each all candidates, best first; none where nothing was learnt."""
+    async def advise(self, tenant: str, task: str, questions: Sequence[Question]) -> list[Advice]:
+        """Answer questions, in their order."""
         ...
 
     async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:

@@ -27,6 +27,7 @@ BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
 LATELY_DAYS = 90  # in which the task must have used the model
+NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
 
@@ -98,6 +99,8 @@ async def model_put(request: Request, who: Principal) -> Response:
     crew, task = request.path_params["crew"], request.path_params["task"]
     _task(crew, task)
     asked = await models.read(request, BODY_BYTES, ModelBody, "the body names no model")
+    if not bootstrap.may_choose(asked.model):
+        raise InvalidInputError("the body names no model", {"/model": NOT_HERE})
     await bootstrap.trials().choose(who.tenant, crew, task, asked.model)
     return JSONResponse(_override(Override(crew, task, asked.model)), headers=HEADERS)
 
@@ -168,6 +171,8 @@ def _require_cheaper(book: PriceBook, target: Target) -> None:
     """Raise InvalidInputError where the models' prices are unknown, or the other is not cheaper."""
     if not MODEL.fullmatch(target.to):
         raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
+    if not bootstrap.may_choose(target.to):
+        raise InvalidInputError("no trial of this", {"/saving": f"its cheaper model {NOT_HERE}"})
     costs = [_cost(book, model) for model in (target.to, target.model)]
     for cost, model in zip(costs, ("cheaper", "present"), strict=True):
         if cost is None:

@@ -13,10 +13,11 @@ from core.errors import InvalidInputError, UnavailableError
 from core.identity import Principal
 from core.learning import changes
 from core.learning.model_store import UntrustedError
-from core.learning.pointer import Pointer, Trial
+from core.learning.pointer import Evaluation, Pointer
 from functions._http import apps, models
 from functions._learning import names
 
+EVERY = "*"
 MOST_TASKS = 100  # in one answer
 AT_ONCE = 8
 BODY_BYTES = 1024
@@ -60,22 +61,22 @@ def _public(pointer: Pointer) -> dict[str, Any]:
         "sequence": pointer.sequence,
         "feedback": pointer.position,
         "versions": [asdict(one) for one in pointer.versions],
-        "trials": [_trial(one) for one in pointer.trials],
+        "evaluations": [_evaluation(one) for one in pointer.evaluations],
     }
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
-    """Return how a candidate did; the trials, oldest first, are the learning curve."""
-    many = max(trial.events, 1)
+def _evaluation(evaluated: Evaluation) -> dict[str, Any]:
+    """Return how a candidate did; the evaluations, oldest first, are the learning curve."""
+    many = max(evaluated.events, 1)
     return {
-        "version": trial.version,
-        "at_ms": trial.at_ms,
-        "events": trial.events,
-        "accuracy": round(trial.right / many, 4),
-        "accuracy_of_current": round(trial.current_right / many, 4),
-        "calibration_error": trial.ece_ppm / 1e6,
-        "coverage_at_95": round(trial.answered / many, 4),
-        "verdict": "published" if trial.published else "refused",
+        "version": evaluated.version,
+        "at_ms": evaluated.at_ms,
+        "events": evaluated.events,
+        "accuracy": round(evaluated.right / many, 4),
+        "accuracy_of_current": round(evaluated.current_right / many, 4),
+        "calibration_error": evaluated.ece_ppm / 1e6,
+        "coverage_at_95": round(evaluated.answered / many, 4),
+        "verdict": "published" if evaluated.published else "refused",
     }
 
 
@@ -89,17 +90,28 @@ async def roll_back(request: Request, who: Principal) -> Response:
 
 
 async def forget(request: Request, who: Principal) -> Response:
-    """Forget what a subject has said of a task, or without one, all that is known of it."""
+    """Forget what a subject has said of a task, or without one, all that is known of it; `*` is all tasks.
+
+    What fails halfway can be sent again.
+    """
     apps.refuse_unknown_parameters(request, "task", "subject")
-    task = names.checked_task(request.query_params.get("task", ""), "/query/task")
+    asked = request.query_params.get("task", "")
     subject = request.query_params.get("subject")
     if subject is not None and not identity.ID.fullmatch(subject):
         raise InvalidInputError(
             "a parameter is wrong", {"/query/subject": f"must match {identity.ID.pattern}"}
         )
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
+    found = (
+        await log.tasks(who.tenant)
+        if asked == EVERY
+        else [names.checked_task(asked, "/query/task")]
+    )
+    for task in found:
+        if subject is None:
+            await changes.forget_task(store, log, who.tenant, task)
+        else:
+            await log.forget(who.tenant, task, subject)
     if subject is None:
-        await changes.forget_task(store, log, who.tenant, task)
         return Response(status_code=204)
-    await log.forget(who.tenant, task, subject)
-    return JSONResponse({"task": task, "subject": subject, "until": "the next retraining"}, 202)
+    return JSONResponse({"task": asked, "subject": subject, "until": "the next retraining"}, 202)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from core import bootstrap
 from core.crews.definition import Definition
 from core.crews.lessons import Made
+from core.crews.trials import record_feedback
 from core.errors import InvalidInputError, NothingThereError, UnavailableError
 from core.flows import Flow, Status
 from core.identity import Principal
@@ -42,6 +43,9 @@ async def feedback(who: Principal, asked: "ThumbBody", now_ms: int) -> list[Give
     dated = [(task, replace(one, at_ms=now_ms)) for task, one in given]
     for _, one in dated:
         one.check()
+    if asked.column is None:  # of the whole result, which the trials of its tasks count
+        good = asked.thumb == "up"
+        await record_feedback(bootstrap.trials(), who.tenant, state, good=good)
     return dated
 
 

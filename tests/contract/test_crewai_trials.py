@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from core.adapters.crewai.models import model_from
+from core import bootstrap
+from core.adapters.crewai.models import UnusableModelError, model_from
 from core.adapters.crewai.runner import CrewAIRunner
 from core.adapters.memory import MemoryBlobs
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.adapters.upstash.http import HttpRedis
+from core.bootstrap.models import named_model
+from core.config import Settings
 from core.costs.model_choices import arm_of
 from core.costs.trials import Arm, Verdict
 from core.crews import strategies
@@ -129,3 +132,12 @@ async def test_a_model_that_cannot_be_used_fails_its_step_and_counts_as_bad(
     name = next(n for n in map(str, range(99)) if arm_of(trial.run, n, 0.5) is Arm.CHEAPER)
     assert (await ran(flows, worker, name)).head.status is Status.FAILED
     assert tallies(await the_trial(flows)) == [(0, 0), (1, 0)]
+
+
+def test_a_worker_makes_no_model_that_tenants_may_not_choose():
+    chosen = Settings("http://nowhere", "none", {}, "none", model="openai/gpt-4o")
+    with (
+        bootstrap.replace(settings=chosen),
+        pytest.raises(UnusableModelError, match="CREWLINE_MODELS"),
+    ):
+        named_model("ollama/llama3")

@@ -15,7 +15,9 @@ from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.sdk import SdkRedis
 from core.errors import ConflictError
+from core.learning import feedback as limits
 from core.learning.feedback import Feedback, FeedbackLog
+from core.learning.patterns import Kind
 from tests.fixtures_ports import own_keys
 
 T = "t"
@@ -155,7 +157,7 @@ async def test_a_task_that_is_to_forget_is_leased_at_once(log: Log):
 async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
     log: Log, monkeypatch: pytest.MonkeyPatch, name: str, most: int, fits: int
 ):
-    for module in (memory_feedback, upstash_feedback):
+    for module in (memory_feedback, upstash_feedback) if name == "MOST_TASKS" else (limits,):
         monkeypatch.setattr(module, name, most)
     for number in range(fits):
         await log.port.add(T, TASK, given(f"a{number}"))
@@ -167,6 +169,19 @@ async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
     if name != "MOST_TASKS":
         await log.port.trim(T, TASK, fits)
         assert await log.port.add(T, TASK, given("b", "c")) == set()
+
+
+async def test_what_agents_say_fills_half_so_that_people_are_still_heard(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "MOST_WAITING", 6)
+    await log.port.add(T, TASK, given("a", "b", "c", kind=Kind.AGENT))
+    with pytest.raises(ConflictError):
+        await log.port.add(T, TASK, given("d", kind=Kind.AGENT))
+    await log.port.add(T, TASK, given("e", "f"))
+    await log.port.add(T, TASK, [*given("g", kind=Kind.USER)])
+    with pytest.raises(ConflictError):
+        await log.port.add(T, TASK, given("h"))
 
 
 async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):

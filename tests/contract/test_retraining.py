@@ -33,8 +33,8 @@ async def test_a_first_model_is_published_and_its_feedback_leaves_redis(shop: Sh
     pointer = await shop.pointer()
     (version,) = pointer.versions
     assert (version.position, version.patterns, version.left_out) == (120, 120, 0)
-    (trial,) = pointer.trials
-    assert (trial.events, trial.published, trial.version) == (40, 1, version.version)
+    (evaluated,) = pointer.evaluations
+    assert (evaluated.events, evaluated.published, evaluated.version) == (40, 1, version.version)
     served = await shop.served()
     assert (served.learner.version, served.position, served.degraded) == (version.version, 120, "")
     assert right(served) > 0.9
@@ -78,8 +78,8 @@ async def test_a_candidate_that_is_worse_is_refused_and_what_is_new_counts_all_t
     await shop.say([new])
     assert await shop.retrain() == "refused"
     pointer = await shop.pointer()
-    assert (pointer.version, pointer.trials[0].published) == (1, 0)
-    assert pointer.trials[0].right < pointer.trials[0].current_right
+    assert (pointer.version, pointer.evaluations[0].published) == (1, 0)
+    assert pointer.evaluations[0].right < pointer.evaluations[0].current_right
     assert await shop.log.after(shop.tenant, TASK, 0, 10) == []
     served = await shop.served()
     assert (served.learner.version, served.position) == (1, 37)

@@ -167,6 +167,19 @@ async def cut_off(s3: str, aws: None, clock: Clock, model: Model) -> AsyncIterat
     S3Blobs(BUCKET, s3).delete_all("t", "")
 
 
+async def test_a_warm_process_waits_for_a_store_that_hangs_no_longer_than_it_must(
+    cut_off: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(serving, "WARM_SECONDS", 0.1)
+    fate, learners = cut_off
+    assert await answer(learners) == ("pay", 3, "")
+    fate[0] = Hang()
+    clock.recheck()
+    began = time.monotonic()
+    assert await answer(learners) == ("pay", 3, "the object store takes too long")
+    assert time.monotonic() - began < 0.9
+
+
 FATES = {"503": Say(503), "slow": Hang(), "cut": Pass(300), "nonsense": Say(200, body="<html>")}
 
 

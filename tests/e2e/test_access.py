@@ -79,14 +79,8 @@ async def tried(app: App, way: Way, flow: str = "f1", **who: Any) -> httpx.Respo
 
 
 def path(way: Way, flow: str = "f1") -> str:
-    names = {
-        "blob": "in_1",
-        "crew": "example",
-        "budget": "b1",
-        "task": "route",
-        "model": "m",
-        "saving": "s1",
-    }
+    names = {"blob": "in_1", "crew": "example", "budget": "b1", "task": "route", "model": "m"}
+    names |= {"saving": "s1"}
     return way.path.replace(":path}", "}").format(flow=flow, kickoff=flow, **names)
 
 
@@ -113,14 +107,6 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /amp/{crew}/{kickoff}/status", "flows:read"),
         ("POST /amp/{crew}/resume", "flows:approve"),
         ("POST /v1/agui/{crew}", "flows:read", "flows:write"),
-        ("DELETE /v1/costs/models/{crew}/{task}", "budgets:write"),
-        ("DELETE /v1/costs/savings/{saving}/trial", "budgets:write"),
-        ("GET /v1/costs/models", "costs:read"),
-        ("GET /v1/costs/savings", "costs:read"),
-        ("GET /v1/costs/savings/{saving}/trial", "costs:read"),
-        ("GET /v1/costs/trials", "costs:read"),
-        ("POST /v1/costs/savings/{saving}/trial", "budgets:write"),
-        ("PUT /v1/costs/models/{crew}/{task}", "budgets:write"),
         ("GET /v1/costs", "costs:read"),
         ("POST /v1/usage", "costs:write"),
         ("GET /v1/budgets", "costs:read"),
@@ -132,6 +118,14 @@ def test_the_ways_in_are_those_we_know_of():
         ("GET /v1/prices/{model:path}", "costs:read"),
         ("PUT /v1/prices/{model:path}", "budgets:write"),
         ("DELETE /v1/prices/{model:path}", "budgets:write"),
+        ("DELETE /v1/costs/models/{crew}/{task}", "budgets:write"),
+        ("DELETE /v1/costs/savings/{saving}/trial", "budgets:write"),
+        ("GET /v1/costs/models", "costs:read"),
+        ("GET /v1/costs/savings", "costs:read"),
+        ("GET /v1/costs/savings/{saving}/trial", "costs:read"),
+        ("GET /v1/costs/trials", "costs:read"),
+        ("POST /v1/costs/savings/{saving}/trial", "budgets:write"),
+        ("PUT /v1/costs/models/{crew}/{task}", "budgets:write"),
         ("POST /v1/feedback", "feedback:write"),
         ("DELETE /v1/feedback", "learning:write"),
         ("POST /v1/recommendations", "recommendations:read"),

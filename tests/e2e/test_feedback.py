@@ -208,6 +208,22 @@ async def test_all_that_is_known_of_a_task_is_forgotten(app: App):
     assert await best(app) == "anew"
 
 
+async def test_all_tasks_of_a_tenant_are_forgotten_and_nobody_elses(app: App):
+    for task in ("route", "other"):
+        await give(app, said("billing") | {"task": task})
+        await give(app, said("billing") | {"task": task}, tenant="theirs")
+    async with app.client(feedback) as client:
+        assert (await client.delete("/v1/feedback?task=*&subject=ann")).status_code == 202
+        assert [await best(app, task=task) for task in ("route", "other")] == [None, None]
+        await give(app, said("billing"))
+        assert (await client.delete("/v1/feedback?task=*")).status_code == 204
+        assert (await client.delete("/v1/feedback")).status_code == 422
+    assert await best(app) is None
+    async with app.client(feedback, tenant="theirs") as client:
+        body = {"task": "route", "context": BILL}
+        assert (await client.post("/v1/recommendations", json=body)).json()["actions"]
+
+
 async def test_the_tasks_of_a_tenant_are_told_and_no_others(app: App):
     for task in ("route", "other"):
         await give(app, said("billing") | {"task": task})
@@ -223,7 +239,7 @@ async def test_the_tasks_of_a_tenant_are_told_and_no_others(app: App):
             "sequence": 0,
             "feedback": 0,
             "versions": [],
-            "trials": [],
+            "evaluations": [],
         }
     ]
     async with app.client(feedback, tenant="other") as client:

@@ -54,10 +54,10 @@ async def test_a_model_answers_is_told_of_and_can_be_gone_back_from(app: App):
             versions.append(found["model"]["version"])
         (told,) = (await client.get("/v1/learning?task=route")).json()["tasks"]
         assert [one["version"] for one in told["versions"]] == versions[::-1]
-        assert [one["verdict"] for one in told["trials"]] == ["published", "published"]
-        assert told["trials"][1]["accuracy"] > 0.7
+        assert [one["verdict"] for one in told["evaluations"]] == ["published", "published"]
+        assert told["evaluations"][1]["accuracy"] > 0.7
         assert {"calibration_error", "coverage_at_95", "accuracy_of_current"} < set(
-            told["trials"][0]
+            told["evaluations"][0]
         )
         back = await client.put("/v1/learning/route", json={"version": versions[0]})
         assert (back.status_code, back.json()["version"]) == (200, versions[0])

@@ -16,6 +16,7 @@ from core.crews.trials import record_feedback
 from core.flows import Flow, Status, events
 from functions import cost_report, crew_launch
 from tests.e2e.apps import HAIKU, App, opened
+from tests.e2e.test_feedback import give
 from tests.worker_parts import Scripted, a_worker
 
 RIGHT = Target(Kind.RIGHT_SIZING, "haiku", "write", "poet", "openai/gpt-4o", "openai/gpt-4o-mini")
@@ -117,6 +118,20 @@ async def test_answers_that_were_refused_first_count_half(app: App):
         await ran(app, small_ones_stammer)
     seen = (await told(app))["evidence"]["answers"]
     assert (seen["cheaper"]["mean"], seen["in_use"]["mean"] or 1) == (0.5, 1)
+
+
+@pytest.mark.parametrize(("thumb", "quality"), [("up", 1), ("down", 0)])
+async def test_a_thumb_for_a_result_is_a_person_s_word_and_the_first_counts(
+    app: App, thumb: str, quality: float
+):
+    await begun(app)
+    state = await ran(app, lambda *_: None)
+    for said in (thumb, thumb, "up"):
+        answer = await give(app, {"flow": state.id, "thumb": said})
+        assert answer.status_code == 202, answer.text
+    people = (await told(app))["evidence"]["people"]
+    arm = state.models["write"].arm
+    assert people[arm] == {"outcomes": 1, "mean": quality}
 
 
 async def test_what_people_think_of_results_counts_beside_the_answers(app: App):
@@ -240,6 +255,25 @@ async def test_what_names_no_model_is_refused(app: App, body: Any):
         await asked(app, "PUT", "/v1/costs/models/haiku/none", {"model": "m"})
     ).status_code == 404
     assert await told(app, "/v1/costs/models") == {"models": []}
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused", "taken"),
+    [
+        ({"model": "openai/gpt-4o"}, "anthropic/claude-haiku-4-5", "gpt-4o-mini"),
+        ({"model": "openai/gpt-4o"}, "ollama/llama3", "openai/gpt-4o-mini"),
+        ({"models": ("anthropic/a",)}, "openai/gpt-4o-mini", "anthropic/a"),
+    ],
+)
+async def test_only_models_that_the_deployment_lets_tenants_have_can_be_chosen_or_tried(
+    tmp_path: Path, settings: dict[str, Any], refused: str, taken: str
+):
+    with opened(tmp_path, **settings) as app:
+        await used(app)
+        answer = await asked(app, "PUT", MODEL, {"model": refused})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/model")
+        assert (await asked(app, "POST", trial_of(to=refused), HALF)).status_code == 422
+        assert (await asked(app, "PUT", MODEL, {"model": taken})).status_code == 200
 
 
 async def test_only_who_may_set_budgets_changes_what_does_a_task(app: App):

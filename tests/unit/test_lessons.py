@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from core.adapters.memory import MemoryFlows
-from core.adapters.memory.tutor import UNKNOWN, MemoryTutor
+from core.adapters.memory.tutor import MemoryTutor
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import StepTask
 from core.crews.definition import Definition
@@ -16,7 +16,8 @@ from core.crews.lessons import Lessons
 from core.errors import InvalidInputError, UnavailableError
 from core.flows import Status
 from core.learning.feedback import Feedback
-from core.learning.tutor import Question
+from core.learning.patterns import Kind
+from core.learning.tutor import NOTHING_LEARNT, Question
 from tests.worker_parts import Scripted, a_crew, a_worker, launched, log_of
 
 CANDIDATES = ("left", "right")
@@ -106,6 +107,20 @@ async def test_a_step_is_told_lessons_with_ids_and_its_event_shows_them():
     assert [event["value"]["step"] for event in shown] == ["one", "three"]
 
 
+async def test_an_agents_own_word_is_never_told_back_as_a_lesson():
+    tutor = MemoryTutor()
+    places = [f"the old bridge {n}" for n in range(30)]
+    words = [replace(said(n, "right", place), kind=Kind.AGENT) for n, place in enumerate(places)]
+    await tutor.learn("t", "turns", [*words, replace(said(99), kind=Kind.AGENT)])
+    _, told = await run(tutor)
+    assert set(told.values()) == {()}
+    (advice,) = await tutor.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
+    assert advice.actions[0].confidence > 0.5
+    await tutor.learn("t", "turns", [said(100), replace(said(101), kind=Kind.AGENT, subject="c")])
+    _, told = await run(tutor)  # what an agent says after a person is the person's word
+    assert told["one"]
+
+
 async def test_what_is_learnt_of_nobody_tells_nothing():
     memory, told = await run(MemoryTutor())
     assert set(told.values()) == {()}
@@ -115,7 +130,7 @@ async def test_what_is_learnt_of_nobody_tells_nothing():
 async def test_what_a_flow_decided_is_learnt_as_the_weakest_word_before_it_succeeds():
     class Watching:
         async def advise(self, *asked: Any) -> list[Any]:
-            return [UNKNOWN for _ in asked[2]]
+            return [NOTHING_LEARNT for _ in asked[2]]
 
         async def learn(self, *told: Any) -> None:
             kept.extend(told[2])

@@ -67,12 +67,6 @@ def model_from(
     return fresh
 
 
-def same_provider(name: str, other: str) -> bool:
-    """Tell whether two models are of one provider; a name without one is OpenAI's."""
-    one, two = (each.partition("/")[0] if "/" in each else "openai" for each in (name, other))
-    return one == two
-
-
 def checked(fresh: Callable[[], LLM]) -> Callable[[], LLM]:
     """Make one LLM now, so that the log of whoever starts this says what is wrong with the model."""
     try:

@@ -234,7 +234,7 @@ def _consumed(
     tokens = reported.tokens if reported else TokenCounts()
     if reported and tokens.input and (tokens.output or not answer):
         return tokens, call.as_reported(reported)
-    if tokens.output:
+    if reported and tokens.output and reported.sound and not reported.unexplained:
         return call.at_most(tokens.output)
     return call.by_length(len(answer.encode("utf-8", "surrogatepass")))
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from core.errors import ConflictError
 from core.learning.feedback import (
     MOST_TASKS,
-    MOST_WAITING,
-    MOST_WAITING_BYTES,
     TOO_MANY_TASKS,
     TOO_MUCH,
     Entry,
     Feedback,
+    most_waiting,
 )
 
 Key = tuple[str, str]
@@ -47,7 +46,8 @@ class MemoryFeedbackLog:
         known = {one.id for one in given} & there.ids
         new = {one.id: one for one in given if one.id not in known}
         size = self._waiting_bytes(tenant) + sum(map(_size, new.values()))
-        if len(there.entries) + len(new) > MOST_WAITING or size > MOST_WAITING_BYTES:
+        most, most_bytes = most_waiting(given)
+        if len(there.entries) + len(new) > most or size > most_bytes:
             raise ConflictError(TOO_MUCH)
         if there.last == 0 and len(await self.tasks(tenant)) >= MOST_TASKS:
             raise ConflictError(TOO_MANY_TASKS)

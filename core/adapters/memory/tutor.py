@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 from core.learning.feedback import Feedback
-from core.learning.learner import Learner, Recommendation
-from core.learning.tutor import Question
-
-UNKNOWN = Recommendation((), abstain=True, version=0)
+from core.learning.learner import Learner
+from core.learning.tutor import NOTHING_LEARNT, Advice, Question, answered
 
 
 class MemoryTutor:
@@ -16,16 +14,11 @@ class MemoryTutor:
         self._learners: dict[tuple[str, str], Learner] = {}
         self._ids: set[tuple[str, str, str]] = set()
 
-    async def advise(
-        self, tenant: str, task: str, questions: Sequence[Question]
-    ) -> list[Recommendation]:
+    async def advise(self, tenant: str, task: str, questions: Sequence[Question]) -> list[Advice]:
         learner = self._learners.get((tenant, task))
         if learner is None:
-            return [UNKNOWN for _ in questions]
-        return [
-            learner.recommend(each.context, each.candidates, most=len(each.candidates))
-            for each in questions
-        ]
+            return [NOTHING_LEARNT for _ in questions]
+        return answered(learner, questions)
 
     async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
         learner = self._learners.setdefault((tenant, task), Learner())

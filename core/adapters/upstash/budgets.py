@@ -68,8 +68,7 @@ class UpstashBudgetBook:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
-            self._scripts.days(call.tenant),
-            self._scripts.held(call.tenant),
+            *self._scripts.spending(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,

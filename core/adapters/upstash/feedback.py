@@ -17,13 +17,12 @@ from core.crews import clock
 from core.errors import ConflictError
 from core.learning.feedback import (
     MOST_TASKS,
-    MOST_WAITING,
-    MOST_WAITING_BYTES,
     TOO_MANY_TASKS,
     TOO_MUCH,
     Entry,
     Feedback,
     feedback_of,
+    most_waiting,
 )
 
 ID_DIGITS = 20  # hex, of an id's hash
@@ -48,11 +47,12 @@ class UpstashFeedbackLog:
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
         """Append what is new, by one script."""
         by_hash = {_hash(one.id): one for one in given}
+        most, most_bytes = most_waiting(given)
         call = scripts.add_feedback(
             self._of(tenant, task),
             *self._keys.feedback_ids(tenant, task, self._now_ms()),
-            most=MOST_WAITING,
-            most_bytes=MOST_WAITING_BYTES,
+            most=most,
+            most_bytes=most_bytes,
             most_tasks=MOST_TASKS,
             ids=list(by_hash),
             subjects=[one.subject for one in by_hash.values()],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
-from core.adapters.upstash.keys import DayKeys, HeldKeys, Keyspace
+from core.adapters.upstash.keys import DayKeys, HeldKeys, Keyspace, OutboxKeys
 from core.costs.rollup import DAY_MS
 from core.crews import clock
 from core.crews.ledger import ExpiredError, FencedError
@@ -30,6 +30,10 @@ class FlowScripts:
     def held(self, tenant: str) -> HeldKeys:
         """Return the keys of what a tenant's budgets hold in the month before, this one, and the next."""
         return self._keys.held_keys(tenant, self._now_ms())
+
+    def spending(self, tenant: str) -> tuple[DayKeys, HeldKeys, OutboxKeys]:
+        """Return the keys of a script that spends money, which it must declare."""
+        return self.days(tenant), self.held(tenant), self._keys.outbox_keys(tenant)
 
     async def run(
         self, call: ScriptCall, flow: str, what: str = "what is to be stored"

@@ -87,14 +87,11 @@ class DayKeys:
 
 @dataclass(frozen=True, slots=True)
 class HeldKeys:
-    """What budgets of a tenant hold around a month, and who is told of settles and of alerts."""
+    """What budgets of a tenant hold around a month, and the channel that tells of settles."""
 
     budgets_before: Key
     budgets_now: Key
     budgets_after: Key
-    outbox: Key
-    outbox_index: Key
-    deliveries: Key
     months: list[str]
     settles: str
 
@@ -117,6 +114,15 @@ class FeedbackKeys:
     learning: Key
     tenant: str
     task: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxKeys:
+    """Where scripts that spend money of budgets leave the alerts that are to be sent."""
+
+    outbox: Key
+    outbox_index: Key
+    deliveries: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,11 @@ class Keyspace:
 
     def settles(self, tenant: str) -> str:
         return self.live(tenant, "~money")
+
+    def outbox_keys(self, tenant: str) -> OutboxKeys:
+        """Return where a tenant's webhooks are sent from."""
+        index = self.outbox_index(self.tag(tenant))
+        return OutboxKeys(self.outbox(tenant), index, self.deliveries(tenant))
 
     def held_keys(self, tenant: str, now_ms: int) -> HeldKeys:
         """Return where budgets hold money around a time."""
@@ -266,8 +277,7 @@ class Keyspace:
 def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
     months = months_around(day * DAY_MS)
     before, now, after = (keys.budgets(tenant, month) for month in months)
-    outbox = keys.outbox(tenant), keys.outbox_index(keys.tag(tenant)), keys.deliveries(tenant)
-    return HeldKeys(before, now, after, *outbox, months, keys.settles(tenant))
+    return HeldKeys(before, now, after, months, keys.settles(tenant))
 
 
 def _two_periods(now_ms: int) -> tuple[str, str]:

@@ -105,8 +105,7 @@ class UpstashRunLedger:
         """Hold a step."""
         call = scripts.claim(
             self._keys.flow_keys(tenant, flow),
-            self._scripts.days(tenant),
-            self._scripts.held(tenant),
+            *self._scripts.spending(tenant),
             step=step.id,
             epoch=step.epoch,
             owner=owner,
@@ -176,8 +175,7 @@ class UpstashRunLedger:
         """Give a claim back."""
         call = scripts.release(
             self._keys.flow_keys(claim.tenant, claim.flow),
-            self._scripts.days(claim.tenant),
-            self._scripts.held(claim.tenant),
+            *self._scripts.spending(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
@@ -235,8 +233,7 @@ class UpstashRunLedger:
         name, payload = _payload(None if is_large else output, waiting, answer)
         call = scripts.transition(
             self._keys.flow_keys(tenant, flow),
-            self._scripts.days(tenant),
-            self._scripts.held(tenant),
+            *self._scripts.spending(tenant),
             self._keys.budget_waits(tenant),
             self._keys.trial_keys(tenant),
             ttl_ms=self._ttl_ms,

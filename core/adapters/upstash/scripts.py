@@ -13,6 +13,7 @@ from core.adapters.upstash.keys import (
     FlowKeys,
     HeldKeys,
     Key,
+    OutboxKeys,
     TrialKeys,
 )
 
@@ -56,6 +57,7 @@ def claim(
     of: FlowKeys,
     days: DayKeys,
     held: HeldKeys,
+    alerts: OutboxKeys,
     *,
     step: str,
     epoch: int,
@@ -94,6 +96,7 @@ def release(
     of: FlowKeys,
     days: DayKeys,
     held: HeldKeys,
+    alerts: OutboxKeys,
     *,
     step: str,
     epoch: int,
@@ -124,6 +127,7 @@ def transition(
     of: FlowKeys,
     days: DayKeys,
     held: HeldKeys,
+    alerts: OutboxKeys,
     budget_waits: Key,
     of_trials: TrialKeys,
     *,
@@ -204,6 +208,7 @@ def settle(
     of: FlowKeys,
     days: DayKeys,
     held: HeldKeys,
+    alerts: OutboxKeys,
     *,
     step: str,
     epoch: int,
@@ -219,6 +224,7 @@ def settle(
 def record_usage(
     days: DayKeys,
     held: HeldKeys,
+    alerts: OutboxKeys,
     budgets: Key,
     last_ids: Key,
     these_ids: Key,

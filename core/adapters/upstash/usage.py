@@ -52,6 +52,7 @@ class UpstashUsageBook:
         record = scripts.record_usage(
             self._keys.day_keys(tenant, day),
             self._keys.held_keys(tenant, day * DAY_MS),
+            self._keys.outbox_keys(tenant),
             self._keys.budgets(tenant),
             *self._keys.call_ids(tenant, self._now_ms()),
             tenant=tenant,

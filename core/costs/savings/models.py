@@ -41,6 +41,8 @@ def right_sizing(spend: Spend, known: Known) -> Found | None:
     if not candidates:
         return None
     best = min(candidates, key=lambda each: (not each.is_verified, each.cost))
+    if not best.is_verified and cascade(spend, known) is not None:
+        return None  # what is sure goes before what has to be tried
     now = of_answers(spend.facts)
     seen = (
         "its recorded answers are as good"
@@ -57,7 +59,8 @@ def right_sizing(spend: Spend, known: Known) -> Found | None:
         verified=best.is_verified,
         evidence=_evidence(now, best.quality),
     )
-    return worth_it(Found(told, replace(spend, scale=spend.scale * best.cost / spend.cost)))
+    scale = spend.scale * best.cost / spend.cost
+    return worth_it(Found(told, replace(spend, scale=scale, is_replaced=True)))
 
 
 def _change(spend: Spend, target: Target, *, is_verified: bool) -> str:
@@ -74,7 +77,7 @@ def cascade(spend: Spend, known: Known) -> Found | None:
 
     For a model that is recorded to fail too often to do the task alone.
     """
-    if known.is_critical(spend):
+    if known.is_critical(spend) or spend.is_replaced:
         return None
     now, best = of_answers(spend.facts), None
     for other in known.of_task(spend):

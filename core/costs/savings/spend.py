@@ -4,19 +4,20 @@ Savings do not add: who sends half of the tokens saves half as much by caching t
 recommendation counts on what the ones before it leave, and hands on what it leaves itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import add
 
 from core.costs.facts import Facts
 from core.costs.prices import DEMO_RATES, PriceBook, rates_of
 from core.costs.rates import PER_TOKENS, Rates, TierRates
-from core.costs.rollup import FOLDED
+from core.costs.rollup import FOLDED, NAMELESS
 from core.costs.savings.recommendation import Kind, Target
 from core.costs.tally import SUMS, CellSums
 from core.costs.usage import Usage
 
 Names = tuple[str, str, str, str]  # crew, task, agent, model
+Task = tuple[str, str]  # crew, task
 MOST_SPENDS = 300  # that are looked at
 _BY_DAY = "effort_"  # facts that are kept by day as well
 _SUMS, _COST = frozenset(SUMS), SUMS.index("cost_nanodollars")
@@ -68,8 +69,8 @@ class Spend:
 
     `scale` is what they cost in truth, by what they would by these rates: a price may have changed, or a
     tenant pay another. `share` is which part of the recorded calls is still made: facts count so much less.
-    `days` are the facts of each day of reasoning efforts. `dropped` are repeated input tokens that are not sent any more, `capped`
-    nano-dollars that shorter answers save on calls that failed.
+    `days` are the facts of each day of reasoning efforts. `dropped` are repeated input tokens that are
+    not sent any more, `capped` nano-dollars that shorter answers save on calls that failed.
     """
 
     names: Names
@@ -83,6 +84,7 @@ class Spend:
     dropped: float = 0.0
     capped: float = 0.0
     is_uncached: bool = False  # it is recommended not to use the cache
+    is_replaced: bool = False  # another model is recommended
 
     @property
     def model(self) -> str:
@@ -137,11 +139,12 @@ class Known:
     book: PriceBook
     at_ms: int
     spends: Mapping[Names, Spend] = field(default_factory=dict[Names, Spend])
+    critical: Container[Task] = frozenset[Task]()
 
     @classmethod
     def of(cls, book: PriceBook, at_ms: int, record: "Record") -> "Known":
         """Return what is known of a period."""
-        return cls(book, at_ms, record.spends(book, at_ms))
+        return cls(book, at_ms, record.spends(book, at_ms), record.critical)
 
     def rates(self, model: str) -> Rates | None:
         """Return the rates of a model; None for one without a price, or with a pretended one."""
@@ -153,9 +156,8 @@ class Known:
         return [each for each in same if each.model != spend.model]
 
     def is_critical(self, spend: Spend) -> bool:
-        """Tell whether any call of the task was said to be of critical quality."""
-        of_task = [each for names, each in self.spends.items() if names[:2] == spend.names[:2]]
-        return any(each.facts.get("quality_critical") for each in of_task)
+        """Tell whether any call of the task was said to be of critical quality, or one that lost its name."""
+        return spend.names[:2] in self.critical or NAMELESS[:2] in self.critical
 
 
 def real_rates(book: PriceBook, model: str, at_ms: int) -> Rates | None:
@@ -171,6 +173,7 @@ class Record:
         self._sums: dict[Names, Sequence[int]] = {}
         self._facts = dict[Names, dict[str, int]]()
         self._days = dict[Names, dict[str, dict[str, int]]]()
+        self.critical = set[Task]()  # tasks that any call of was critical
 
     def take(self, cells: Iterable[CellSums]) -> None:
         """Add cells of any days."""
@@ -181,6 +184,8 @@ class Record:
             self._sums[names] = cell.sums if known is None else tuple(map(add, known, cell.sums))
             told = {name: value for name, value in cell.stored.items() if name not in _SUMS}
             _add(self._facts.setdefault(names, {}), told)
+            if told.get("quality_critical"):
+                self.critical.add((crew, task))
             if by_day := {name: n for name, n in told.items() if name.startswith(_BY_DAY)}:
                 _add(self._days.setdefault(names, {}).setdefault(cell.day, {}), by_day)
 

@@ -16,7 +16,7 @@ _LOG = "is not needed: every event of a flow is in its log"
 _MEMORY = (
     "is not supported: an agent is told the answers of earlier tasks, and nothing of other flows"
 )
-_MODEL = "is not supported: CREWLINE_MODEL chooses the model of all agents"
+_MODEL = "is not supported: CREWLINE_MODEL chooses the model; a tenant may choose one for a task (docs/costs.md)"
 _NATIVE = "is not supported: the only tools are those in crews/allow_list.py"
 _PLANNING = "is not supported: process: hierarchical has a manager who plans"
 _PROMPT = "is not supported: prompts are CrewAI's own; say it in the backstory or the description"

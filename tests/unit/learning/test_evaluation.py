@@ -1,4 +1,4 @@
-"""Trials of candidates, and learning within a time limit."""
+"""The evaluation of candidates, and learning within a time limit."""
 
 import math
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from core.learning import time_limit
+from core.learning.evaluation import is_worse
 from core.learning.feedback import Entry
 from core.learning.learner import Learner
 from core.learning.time_limit import TimeLimit
-from core.learning.trials import is_worse
 
 
 def test_a_candidate_is_refused_where_it_is_worse_by_more_than_chance():

@@ -1,4 +1,4 @@
-"""Trials: a candidate against the model that answers now, on the newest feedback, which neither has seen.
+"""Evaluation: a candidate against the model that answers now, on the newest feedback, which neither has seen.
 
 Prequential: each predicts an event, then both take its feedback (Dawid, 1984). A candidate is refused if
 it is worse, which is to say wrong significantly more often where just one of the two is right (McNemar's
