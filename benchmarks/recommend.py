@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def model(contexts: Sequence[Mapping[str, Any]], trained: int) -> Model:
     words = [tuple(terms(one).words) for one in contexts]
     kept = [Kept(n, n.to_bytes(16), action(n), SOURCE, 1.0, n) for n in numbers]
     base = learner.model(1, index(numbers, words))
-    return Model(**{name: getattr(base, name) for name in Model.__slots__} | {"kept": tuple(kept)})
+    return replace(base, kept=tuple(kept))
 
 
 def matrix(fitted: Model) -> csr_matrix:

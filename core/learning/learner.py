@@ -161,6 +161,15 @@ class Learner:
         """Return a pattern that is kept. Raises KeyError."""
         return self._memory[number]
 
+    def weightiest(self, number: int) -> Kept:
+        """Return the word that weighs most of those that say the same as a pattern of its context.
+
+        Raises KeyError.
+        """
+        one = self._memory[number]
+        most = self._memory.said(one.digest)
+        return most if most is not None and most.action == one.action else one
+
     def kept(self) -> tuple[Kept, ...]:
         """Return the patterns that are kept, in the order of their numbers."""
         return tuple(self._memory)

@@ -21,7 +21,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """All candidates, best first, and who said the pattern that speaks most for the best one.
+    """All candidates, best first, and the weightiest who said what speaks most for the best one.
 
     Without actions nothing was learnt; without `said_by` no pattern speaks for the best.
     """
@@ -41,7 +41,7 @@ def answered(learner: "Learner", questions: Sequence[Question]) -> list[Advice]:
 def _answer(learner: "Learner", asked: Question) -> Advice:
     found = learner.recommend(asked.context, asked.candidates, most=len(asked.candidates))
     patterns = found.actions[0].patterns if found.actions else ()
-    said_by = learner.kept_one(patterns[0]).source.kind if patterns else None
+    said_by = learner.weightiest(patterns[0]).source.kind if patterns else None
     return Advice(found.actions, said_by)
 
 

@@ -71,7 +71,7 @@ TIMED = {
         "utilisation": (0.3, 1),
         "reserve_p50_vs_get": (0.2, 20),
         "report_ms_100x": (0.2, 10),
-        "ingest_calls_per_s_vs_pipeline": (0.001, 2),
+        "ingest_calls_per_s_vs_pipeline": (0.001, 20),
     },
     "crews": {
         "redis_commands_per_call_of_text": (1, 30),  # one write more where a piece comes late

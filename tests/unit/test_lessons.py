@@ -116,6 +116,9 @@ async def test_an_agents_own_word_is_never_told_back_as_a_lesson():
     assert set(told.values()) == {()}
     (advice,) = await tutor.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
     assert advice.actions[0].confidence > 0.5
+    await tutor.learn("t", "turns", [said(100), replace(said(101), kind=Kind.AGENT, subject="c")])
+    _, told = await run(tutor)  # what an agent says after a person is the person's word
+    assert told["one"]
 
 
 async def test_what_is_learnt_of_nobody_tells_nothing():

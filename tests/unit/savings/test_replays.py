@@ -205,6 +205,20 @@ def test_tries_that_fail_would_not_have_been_paid_for():
     assert found.money.saved == pytest.approx(saved, rel=0.001)
 
 
+def test_what_a_cap_saves_on_answers_in_vain_is_not_saved_again_by_mending_them():
+    calls = list[Made]()
+    for call in flows(100, 1, "openai/gpt-5-nano", system=100):
+        if call.flow % 10 == 0:
+            calls.append(replace(call, output=16_000, cut=True))
+        again = "model_call_repeated" if call.flow % 10 == 0 else None
+        calls.append(replace(call, at_ms=call.at_ms + 1, before=again))
+    found = promised(calls)
+    both = [each for each in found.recommendations if each.target.kind in (Kind.OUTPUT_CAP, Kind.FAILED_CALLS)]  # fmt: skip
+    assert len(both) == 2
+    in_vain = cost(call for call in calls if call.cut)
+    assert sum(each.money.saved for each in both) == pytest.approx(in_vain, rel=0.001)
+
+
 def test_less_reasoning_where_less_is_recorded_to_do():
     some = random.Random(7)
     share = {"high": 8, "low": 2}

@@ -152,13 +152,21 @@ def cell(names: Names, usage: Usage, facts: Facts) -> Cell:
     return Cell("2026-11-25", None, *names, usage, facts)
 
 
-def test_no_task_is_told_of_two_models():
+@pytest.mark.parametrize(
+    ("model", "count", "told_of"),
+    [
+        ("openai/gpt-4.1-nano", 12, (Kind.CASCADE, MINI)),
+        ("openai/gpt-4.1-mini", 300, (Kind.RIGHT_SIZING, "openai/gpt-4.1-mini")),
+    ],
+    ids=["tried too seldom", "as good"],
+)
+def test_no_task_is_told_of_two_models(model: str, count: int, told_of: tuple[Kind, str]):
     some = random.Random(1)
     calls = [
         *answers(300, GPT4O, 0.01, some),
         *answers(300, MINI, 0.25, some),
-        *answers(12, "openai/gpt-4.1-nano", 0.0, some),
+        *answers(count, model, 0.0, some),
     ]
     of_dear = [each for each in targets(calls) if each.model == GPT4O]
     told = [each for each in of_dear if each.kind in (Kind.RIGHT_SIZING, Kind.CASCADE)]
-    assert [(each.kind, each.to) for each in told] == [(Kind.CASCADE, MINI)]
+    assert [(each.kind, each.to) for each in told] == [told_of]
