@@ -15,8 +15,8 @@ from core.webhooks.entry import Parts
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
+from tests.contract.budget_parts import COST, REAL, a_budget, limited, says
 from tests.contract.test_budget_book import call
-from tests.contract.test_budgets import COST, REAL, a_budget, limited, says
 from tests.contract.test_usage_book import USED
 from tests.contract.test_usage_book import call as reported
 from tests.fixtures_ports import Flows

@@ -1,98 +1,26 @@
 """What every budget keeps to: nothing is spent that it has no room for. Over memory and over Redis."""
 
 import asyncio
-import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from core.costs.budget import (
-    MOST_BUDGETS,
     UTC_ZONE,
-    Budget,
     Refusal,
     Scope,
     Verdict,
     Window,
     Zone,
-    zone,
 )
 from core.costs.rollup import DAY_MS, HOUR_MS
 from core.costs.usage import Usage
-from core.crews.budgets import Call
 from core.crews.clock import now_ms
 from core.crews.ledger import Claim, FencedError, StepWrite
-from core.errors import ConflictError, NotFoundError
 from core.flows import Status
+from tests.contract.budget_parts import COST, REAL, a_budget, alerts, limited, says, shortest, state
 from tests.contract.test_budget_book import BOUND, begun, begun_again, call, held
-from tests.fixtures_ports import Flows, a_launch, due
-
-COST = BOUND.cost_nanodollars
-REAL = Usage(1, 900, 20, COST // 10)
-
-
-def a_budget(calls: float, **given: Any) -> Budget:
-    """A budget for so many calls at their bound."""
-    made = {"id": "b", "scope": Scope.TENANT, "window": Window.DAY}
-    return Budget(**{**made, "limit_nanodollars": round(calls * COST), **given})
-
-
-async def limited(flows: Flows, *budgets: Budget) -> Claim:
-    for budget in budgets:
-        await flows.limits.save(flows.tenant, budget)
-    return await begun(flows, limit_ms=3_600_000)
-
-
-def shortest(made: Call, cost: int) -> Call:
-    """A call that is of use at this cost already."""
-    return replace(made, least_nanodollars=cost)
-
-
-async def says(flows: Flows, made: Call) -> Verdict | None:
-    refusal = await flows.budgets.reserve(made)
-    return None if refusal is None else refusal.verdict
-
-
-async def state(flows: Flows, budget: str = "b") -> tuple[int, int]:
-    """What a budget has spent and holds, under whatever names."""
-    states = (await flows.limits.all(flows.tenant)).states
-    of = [each for each in states if each.budget == budget]
-    spent = sum(each.spent_nanodollars for each in of)
-    return spent, sum(each.held_nanodollars for each in of)
-
-
-async def alerts(flows: Flows) -> list[tuple[str, int]]:
-    entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
-    told = [json.loads(entry.json) for entry in entries]
-    values = [event["value"] for event in told if event.get("name") == "budget_alert"]
-    return [(value["budget"], value["percent"]) for value in values]
-
-
-async def test_budgets_are_kept_as_they_were_given(flows: Flows):
-    one = Budget("one", Scope.CREW, Window.MONTH, 2**53, name="example", hard=False, alerts=(10,))
-    two = Budget("two", Scope.MODEL, Window.FLOW, 7)
-    assert (await flows.limits.all(flows.tenant)).zone == UTC_ZONE
-    for budget in (two, one, replace(one, limit_nanodollars=1), one):
-        await flows.limits.save(flows.tenant, budget)
-    berlin = zone("Europe/Berlin", now_ms())
-    await flows.limits.save_zone(flows.tenant, berlin)
-    found = await flows.limits.all(flows.tenant)
-    assert (found.zone, found.budgets, found.states) == (berlin, (one, two), ())
-    await flows.limits.delete(flows.tenant, "one")
-    assert (await flows.limits.all(flows.tenant)).budgets == (two,)
-    with pytest.raises(NotFoundError):
-        await flows.limits.delete(flows.tenant, "one")
-    assert (await flows.limits.all("somebody-else")).budgets == ()
-
-
-async def test_a_tenant_has_a_bounded_number_of_budgets(flows: Flows):
-    await flows.limits.save_zone(flows.tenant, zone("Asia/Tokyo", now_ms()))
-    for number in range(MOST_BUDGETS):
-        await flows.limits.save(flows.tenant, a_budget(1, id=f"b{number}"))
-    with pytest.raises(ConflictError):
-        await flows.limits.save(flows.tenant, a_budget(1))
-    await flows.limits.save(flows.tenant, a_budget(2, id="b0"))
+from tests.fixtures_ports import Flows, a_launch
 
 
 async def test_what_is_held_is_spent_at_its_price_and_the_rest_given_back(flows: Flows):
@@ -284,62 +212,3 @@ async def test_many_at_once_get_what_there_is_and_no_more(flows: Flows):
     assert said.count(None) == 10
     assert said.count(Verdict.HELD) == 40
     assert await state(flows) == await state(flows, "crew") == (0, 10 * COST)
-
-
-async def test_who_waits_hears_of_a_call_that_gives_money_back(flows: Flows):
-    claim = await limited(flows, a_budget(1))
-    await flows.budgets.reserve(call(claim, 1))
-    async with flows.budgets.settles(flows.tenant) as settles, asyncio.timeout(5):
-        assert await says(flows, call(claim, 2)) is Verdict.HELD
-        await flows.budgets.settle(call(claim, 1), REAL, [])
-        await anext(settles)
-    assert await says(flows, call(claim, 2, bound=REAL)) is None
-
-
-async def test_what_is_spent_stays_when_a_budget_is_changed(flows: Flows):
-    claim = await limited(flows, a_budget(1))
-    await flows.budgets.reserve(call(claim, 1))
-    await flows.budgets.settle(call(claim, 1), BOUND, [])
-    assert await says(flows, call(claim, 2)) is Verdict.EXHAUSTED
-    await flows.limits.save(flows.tenant, a_budget(2))
-    assert await says(flows, call(claim, 2)) is None
-    await flows.limits.delete(flows.tenant, "b")
-    assert await says(flows, call(claim, 3)) is None
-    await flows.budgets.settle(call(claim, 2), BOUND, [])
-
-
-async def test_a_budget_keeps_its_scope(flows: Flows):
-    """What it has spent under a crew's name is not what an agent of that name has spent."""
-    await flows.limits.save(flows.tenant, a_budget(1, scope=Scope.CREW))
-    with pytest.raises(ConflictError, match="keeps its scope"):
-        await flows.limits.save(flows.tenant, a_budget(1, scope=Scope.AGENT))
-    (kept,) = (await flows.limits.all(flows.tenant)).budgets
-    assert kept.scope is Scope.CREW
-
-
-@pytest.mark.parametrize("change", ["raise", "delete"])
-async def test_a_flow_that_waits_for_money_is_due_when_a_budget_changes(flows: Flows, change: str):
-    await limited(flows, a_budget(1))
-    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 600_000}
-    await flows.ledger.transition(
-        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
-    )
-    assert await due(flows) == []
-    if change == "raise":
-        woken = await flows.limits.save(flows.tenant, a_budget(2))
-    else:
-        woken = await flows.limits.delete(flows.tenant, "b")
-    assert await due(flows) == woken == ["f1"]
-
-
-async def test_and_when_its_window_turns(flows: Flows):
-    await limited(flows, a_budget(1))
-    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 300}  # but two seconds
-    await flows.ledger.transition(
-        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
-    )
-    assert await due(flows) == []
-    await asyncio.sleep(0.31)
-    assert await due(flows) == []  # it might be the same again, and again
-    await asyncio.sleep(1.8)
-    assert await due(flows) == ["f1"]

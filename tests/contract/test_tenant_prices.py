@@ -10,8 +10,8 @@ from core.costs.tenant_prices import ALWAYS, MOST_PRICES, Price, TenantPrices
 from core.crews.clock import now_ms
 from core.errors import ConflictError, NotFoundError
 from core.flows import Status
+from tests.contract.budget_parts import a_budget, limited, says
 from tests.contract.test_budget_book import begun, call
-from tests.contract.test_budgets import a_budget, limited, says
 from tests.fixtures_ports import Flows, due
 
 OURS = Price("openai/gpt-4o", ALWAYS, {"input": "2.1", "output": 8})

@@ -122,7 +122,10 @@ async def test_what_nobody_expected_is_a_500_without_a_trace(app: App):
 async def test_a_store_that_does_not_answer_is_a_503_with_a_time_to_come_back(tmp_path: Any):
     class Gone:
         def __getattr__(self, name: str) -> Any:
-            raise UnavailableError("the store does not answer", 4)
+            async def asked(*_: Any, **__: Any) -> None:
+                raise UnavailableError("the store does not answer", 4)
+
+            return asked
 
     flows: Any = Gone()
     with opened(tmp_path, flows) as app:

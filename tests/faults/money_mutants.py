@@ -3,6 +3,7 @@
 from functools import partial
 
 from tests.contract import test_budget_book as book
+from tests.contract import test_budget_changes as changes
 from tests.contract import test_budget_webhooks as hooks
 from tests.contract import test_budgets as budgets
 from tests.contract import test_late_answers as late
@@ -92,11 +93,11 @@ MUTANTS = [
     ),
     Mutant(
         "budgets", "who waits hears of it",
-        budgets.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
+        changes.test_who_waits_hears_of_a_call_that_gives_money_back, any_order=False,
     ),
     Mutant(
         "waits", "what waits is due",
-        partial(budgets.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        partial(changes.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
         any_order=False,
     ),
     Mutant(
@@ -110,11 +111,11 @@ MUTANTS = [
         any_order=False,
     ),
     Mutant(
-        "save_budget", "an account is of one scope", budgets.test_a_budget_keeps_its_scope,
+        "save_budget", "an account is of one scope", changes.test_a_budget_keeps_its_scope,
         any_order=False, instead="  and false",
     ),
     Mutant(
-        "transition", "never in a circle", budgets.test_and_when_its_window_turns, any_order=False,
+        "transition", "never in a circle", changes.test_and_when_its_window_turns, any_order=False,
         instead="  local wait = args.until_ms",
     ),
     Mutant(

@@ -71,8 +71,8 @@ async def test_a_step_that_never_gets_further_leaves_a_log_of_bounded_length(
     while (outcome := await worker.run_flow("t", "f", NoLimit())) is not Outcome.ENDED:
         if outcome is Outcome.DEFERRED:
             [first, *_] = (await memory.state("t", "f")).steps
-            assert first.waiting is not None
-            assert first.waiting["reason"] == "the provider is busy"
+            assert first.deferred is not None
+            assert first.deferred["reason"] == "the provider is busy"
             lengths.append(len(await log_of(memory)))
     assert (await memory.head("t", "f")).status is Status.FAILED
     each = {after - before for before, after in pairwise(lengths)}

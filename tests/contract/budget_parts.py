@@ -1,0 +1,59 @@
+"""Calls of a flow whose budgets are few, and what the budgets say."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from core.costs.budget import (
+    Budget,
+    Scope,
+    Verdict,
+    Window,
+)
+from core.costs.usage import Usage
+from core.crews.budgets import Call
+from core.crews.ledger import Claim
+from tests.contract.test_budget_book import BOUND, begun
+from tests.fixtures_ports import Flows
+
+COST = BOUND.cost_nanodollars
+
+
+REAL = Usage(1, 900, 20, COST // 10)
+
+
+def a_budget(calls: float, **given: Any) -> Budget:
+    """A budget for so many calls at their bound."""
+    made = {"id": "b", "scope": Scope.TENANT, "window": Window.DAY}
+    return Budget(**{**made, "limit_nanodollars": round(calls * COST), **given})
+
+
+async def limited(flows: Flows, *budgets: Budget) -> Claim:
+    for budget in budgets:
+        await flows.limits.save(flows.tenant, budget)
+    return await begun(flows, limit_ms=3_600_000)
+
+
+def shortest(made: Call, cost: int) -> Call:
+    """A call that is of use at this cost already."""
+    return replace(made, least_nanodollars=cost)
+
+
+async def says(flows: Flows, made: Call) -> Verdict | None:
+    refusal = await flows.budgets.reserve(made)
+    return None if refusal is None else refusal.verdict
+
+
+async def state(flows: Flows, budget: str = "b") -> tuple[int, int]:
+    """What a budget has spent and holds, under whatever names."""
+    states = (await flows.limits.all(flows.tenant)).states
+    of = [each for each in states if each.budget == budget]
+    spent = sum(each.spent_nanodollars for each in of)
+    return spent, sum(each.held_nanodollars for each in of)
+
+
+async def alerts(flows: Flows) -> list[tuple[str, int]]:
+    entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
+    told = [json.loads(entry.json) for entry in entries]
+    values = [event["value"] for event in told if event.get("name") == "budget_alert"]
+    return [(value["budget"], value["percent"]) for value in values]
