@@ -9,6 +9,7 @@ store that hangs.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -22,15 +23,24 @@ T = TypeVar("T")
 LARGE_BYTES = 64 * 1024  # coding or parsing that much takes about 1 ms
 
 
-async def run(tenant: str, work: Callable[[D], T], data: D, size_bytes: int | None = None) -> T:
+async def run(
+    tenant: str,
+    work: Callable[[D], T],
+    data: D,
+    size_bytes: int | None = None,
+    *,
+    rests: bool = False,
+) -> T:
     """Return `work(data)`, done in a thread unless the data is small. Raises what the work raises.
 
-    Where its size says little of how long the work may take, none is given.
+    Where its size says little of how long the work may take, none is given. A tenant that `rests` has
+    its next turn when as much time has gone by as this one took, so it has half of the thread: for
+    what anybody may send over and over.
     """
     if size_bytes is not None and size_bytes <= LARGE_BYTES:
         return work(data)
     loop = asyncio.get_running_loop()
-    async with _queues.setdefault(loop, _Queue()).turn(tenant):
+    async with _queues.setdefault(loop, _Queue()).turn(tenant, rests=rests):
         return await loop.run_in_executor(_thread(), work, data)
 
 
@@ -50,15 +60,27 @@ class _Queue:
         self._own = WeakValueDictionary[str, asyncio.Lock]()
 
     @asynccontextmanager
-    async def turn(self, tenant: str) -> AsyncGenerator[None]:
+    async def turn(self, tenant: str, *, rests: bool) -> AsyncGenerator[None]:
         """Wait for a turn of this tenant; it ends with the context.
 
         Both locks are first come, first served, and nobody stands in the line but with the lock of
         its tenant: so the line has each tenant once.
         """
         own = self._own.setdefault(tenant, asyncio.Lock())
-        async with own, self._line:
-            yield
+        await own.acquire()
+        took = 0.0
+        try:
+            async with self._line:
+                begun = time.monotonic()
+                try:
+                    yield
+                finally:
+                    took = time.monotonic() - begun
+        finally:
+            if rests:
+                asyncio.get_running_loop().call_later(took, own.release)
+            else:
+                own.release()
 
 
 _queues = WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue]()

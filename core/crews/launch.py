@@ -85,7 +85,7 @@ class Launcher:
         try:
             check()
             definition = _definition(self.registry, request.crew)
-            digest, inputs = await cpu.run(tenant, _looked_at, (definition, request))
+            digest, inputs = await cpu.run(tenant, _looked_at, (definition, request), rests=True)
             await self._uploads_are_there(tenant, definition, inputs)
         except (InvalidInputError, NotFoundError):
             if idempotency_key is None or not await self.has_made(tenant, flow, request):

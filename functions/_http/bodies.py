@@ -72,7 +72,7 @@ async def read_json(request: Request, limit: int) -> Any:
         raise HTTPException(415, "send application/json")
     body = await read_bytes(request, limit)
     try:
-        return await cpu.run(auth.tenant(request.scope), _parsed, body, len(body))
+        return await cpu.run(auth.tenant(request.scope), _parsed, body, len(body), rests=True)
     except _RefusedError as error:
         raise HTTPException(400, f"the body has {error}") from error
     except (ValueError, RecursionError) as error:

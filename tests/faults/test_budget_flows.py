@@ -56,7 +56,7 @@ async def killed(place: Place, workers: Fleet, rng: random.Random, times: int) -
     for _ in range(times):
         seen = len(place.model.asked)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(2):  # or nothing is asked: there is no money
                 while len(place.model.asked) == seen:  # noqa: ASYNC110 -- other processes ask
                     await asyncio.sleep(0.01)
         for worker in rng.sample(workers.running, min(2, len(workers.running))):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -89,3 +90,22 @@ def test_each_event_loop_has_turns_of_its_own():
         return await asyncio.gather(*(cpu.run("a", int, "1") for _ in range(3)))
 
     assert [asyncio.run(contended()) for _ in range(2)] == [[1, 1, 1]] * 2
+
+
+async def test_a_tenant_that_rests_has_half_of_the_thread_and_its_answers_at_once():
+    began = list[float]()
+
+    def work(seconds: float) -> None:
+        began.append(time.monotonic())
+        time.sleep(seconds)
+
+    first, second, third = (
+        asyncio.create_task(cpu.run("a", work, 0.1, rests=True)) for _ in range(3)
+    )
+    await first
+    answered = time.monotonic()
+    await cpu.run("b", work, 0)  # nobody waits for a tenant that rests
+    assert time.monotonic() - answered < 0.08
+    await asyncio.gather(second, third)
+    assert answered - began[0] < 0.15
+    assert [began[2] - began[0] > 0.19, began[3] - began[2] > 0.19] == [True, True]
