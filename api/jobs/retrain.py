@@ -1,0 +1,1 @@
+from functions.retrain import app
