@@ -17,7 +17,6 @@ drifted() {
 
 container=infra/requirements/container.txt
 vercel=api/requirements.txt
-vercel_jobs=api/jobs/requirements.txt
 if [ "${1:-}" = --check ]; then
     "$uv" lock --check --quiet || { echo "uv.lock does not fit pyproject.toml: run make lock" >&2; exit 1; }
     exported=$(mktemp)
@@ -28,12 +27,9 @@ if [ "${1:-}" = --check ]; then
     cmp -s "$exported" "$container" || drifted "$container"
     export_to "$exported" --group learning --extra oidc >/dev/null
     cmp -s "$exported" "$vercel" || drifted "$vercel"
-    export_to "$exported" --group retrain --extra oidc >/dev/null
-    cmp -s "$exported" "$vercel_jobs" || drifted "$vercel_jobs"
 else
     "$uv" lock --quiet
     export_to requirements.txt --group learning >/dev/null
     export_to "$container" --only-group container >/dev/null
     export_to "$vercel" --group learning --extra oidc >/dev/null
-    export_to "$vercel_jobs" --group retrain --extra oidc >/dev/null
 fi

@@ -18,7 +18,7 @@ from infra import page
 
 ROOT = Path(__file__).parents[2]
 CONFIG: dict[str, Any] = json.loads((ROOT / "vercel.json").read_text("utf-8"))
-ELSEWHERE = {"crew_worker"}  # CrewAI fits in no function of Vercel
+ELSEWHERE = {"crew_worker", "retrain"}  # CrewAI and scikit-learn do not fit beside the others
 SHIMS = {path.stem: path for path in (ROOT / "api").rglob("*.py")}
 ENVIRON = {
     "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
@@ -92,7 +92,6 @@ def test_a_function_may_run_for_as_long_as_it_means_to():
     assert limits["flow_events"] >= settings.stream_seconds + MARGIN_SECONDS
     assert limits["flow_status"] >= settings.stream_seconds + MARGIN_SECONDS  # of a held poll
     assert limits["sweep"] >= settings.worker_seconds  # a margin is taken off
-    assert limits["retrain"] >= settings.worker_seconds
     assert max(limits.values()) <= 300  # what every plan allows
     page = (ROOT / "docs" / "deploy-vercel.md").read_text("utf-8")
     told = re.search(r"CREWLINE_AGUI_SECONDS=(\d+)", page)
@@ -100,9 +99,9 @@ def test_a_function_may_run_for_as_long_as_it_means_to():
     assert int(told[1]) + MARGIN_SECONDS <= limits["crew_agui"]
 
 
-def test_crons_call_what_answers_to_their_secret():
+def test_the_cron_calls_what_answers_to_its_secret():
     called = {cron["path"]: destination("GET", cron["path"]) for cron in CONFIG["crons"]}
-    assert called == {"/v1/sweep": "/api/sweep", "/v1/retrain": "/api/jobs/retrain"}
+    assert called == {"/v1/sweep": "/api/sweep"}
 
 
 def test_the_page_has_the_headers_that_a_local_server_gives_it():
@@ -149,18 +148,10 @@ def test_what_is_deployed_has_all_that_its_functions_import_and_leaves_out_the_l
         assert run.returncode == 0, (name, run.stderr)
 
 
-@pytest.mark.parametrize(
-    ("folder", "has", "lacks"),
-    [
-        ("api", {"fastapi", "numpy", "cryptography", "boto3"}, {"crewai", "scikit-learn", "uvicorn"}),
-        ("api/jobs", {"numpy", "scikit-learn", "boto3"}, {"crewai", "uvicorn"}),
-    ],
-)  # fmt: skip
-def test_functions_install_what_they_need_with_hashes_and_not_crewai(
-    folder: str, has: set[str], lacks: set[str]
-):
-    text = (ROOT / folder / "requirements.txt").read_text("utf-8")
+def test_all_functions_install_the_same_with_hashes_and_without_crewai():
+    assert [path.parent.name for path in (ROOT / "api").rglob("requirements.txt")] == ["api"]
+    text = (ROOT / "api" / "requirements.txt").read_text("utf-8")
     pinned = set(re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE))
-    assert has <= pinned
-    assert not lacks & pinned
+    assert {"fastapi", "numpy", "cryptography", "boto3"} <= pinned
+    assert not {"crewai", "scikit-learn", "uvicorn"} & pinned
     assert text.count("--hash=sha256:") >= len(pinned)

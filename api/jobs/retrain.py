@@ -1,1 +1,0 @@
-from functions.retrain import app
