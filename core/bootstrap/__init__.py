@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.bootstrap.models import may_choose, model, named_model, telemetry
+from core.bootstrap.models import may_choose, model, named_model, spelled, telemetry
 from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
@@ -83,6 +83,7 @@ __all__ = [
     "runner",
     "settings",
     "stream_limiter",
+    "spelled",
     "telemetry",
     "trials",
     "usage_book",
