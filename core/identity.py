@@ -1,7 +1,7 @@
 """Identity: who is asking, told by a signed token that every request brings.
 
 A token is a JWT under one of at most two live HS256 keys, found by its key id in our own mapping
-and nowhere else. There is no list of revoked tokens, so none may live longer than a day: taking a
+and nowhere else. (Those that an OIDC issuer signs are `core.issuer`'s.) There is no list of revoked tokens, so none may live longer than a day: taking a
 key out of the settings ends at once all that it signed. What a token said is remembered while it
 is valid, since checking a signature costs more than the rest of a poll.
 """
@@ -62,24 +62,30 @@ class Principal:
     flows: tuple[str, ...] | None = None
 
 
+class Verified(dict[str, tuple[Principal, int]]):
+    """Tokens that were verified before: whose each is, and when it expires."""
+
+    def keep(self, token: str, principal: Principal, expires: int) -> None:
+        """Keep the result of a verification; the oldest makes room."""
+        while len(self) >= REMEMBERED:
+            del self[next(iter(self))]
+        self[token] = (principal, expires)
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The live keys by key id, two while they are rotated; the first one signs."""
 
     live: Mapping[str, str] = field(repr=False)
-    _verified: dict[str, tuple[Principal, int]] = field(
-        default_factory=dict[str, tuple[Principal, int]], init=False, repr=False, compare=False
-    )
+    _verified: Verified = field(default_factory=Verified, init=False, repr=False, compare=False)
 
     def known(self, token: str) -> tuple[Principal, int] | None:
         """Return whose token this is and when it expires, if it was verified before."""
         return self._verified.get(token)
 
     def remember(self, token: str, principal: Principal, expires: int) -> None:
-        """Keep the result of a verification; the oldest makes room."""
-        while len(self._verified) >= REMEMBERED:
-            del self._verified[next(iter(self._verified))]
-        self._verified[token] = (principal, expires)
+        """Keep the result of a verification."""
+        self._verified.keep(token, principal, expires)
 
 
 def verify(token: str, keys: Keys, now: int) -> Principal:
@@ -90,8 +96,13 @@ def verify(token: str, keys: Keys, now: int) -> Principal:
     known = keys.known(token)
     if known is None:
         claims = _claims(token, keys)
-        known = _principal(claims), _expires(claims, now)
+        known = _principal(claims), expiry(claims, now)
         keys.remember(token, *known)
+    return unexpired(known, now)
+
+
+def unexpired(known: tuple[Principal, int], now: int) -> Principal:
+    """Return whose token this is. Raises UnauthenticatedError if its time is over."""
     principal, expires = known
     if now >= expires + LEEWAY_SECONDS:
         raise UnauthenticatedError("the token has expired")
@@ -118,8 +129,11 @@ def _principal(claims: dict[str, Any]) -> Principal:
     return Principal(tenant, subject, frozenset(scope.split()))
 
 
-def _expires(claims: dict[str, Any], now: int) -> int:
-    """Return the end of a token whose time has begun and is no longer than is allowed."""
+def expiry(claims: dict[str, Any], now: int) -> int:
+    """Return the end of a token whose time has begun and is no longer than is allowed.
+
+    Raises UnauthenticatedError.
+    """
     issued, expires = claims["iat"], claims["exp"]
     begins = claims.get("nbf", issued)
     if not all(type(time) is int for time in (issued, expires, begins)):

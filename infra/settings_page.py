@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.config.settings import QStash, Settings
+from core.config.settings import Oidc, QStash, Settings
 from core.config.variables import Variable, variables
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -16,6 +16,7 @@ cannot work. Which functions need a model's key: the worker alone.
 """
 SECTIONS = {  # by the first field of each
     "redis_url": "What a deployment cannot do without",
+    "oidc": "Tokens of an OIDC issuer",
     "model": "The model and the tools",
     "queue_url": "How workers are woken",
     "worker_seconds": "Steps and workers",
@@ -24,6 +25,7 @@ SECTIONS = {  # by the first field of each
     "flow_ttl_seconds": "The store",
     "log_format": "Servers and logs",
 }
+GROUPS = {"qstash": QStash, "oidc": Oidc}  # fields that stand for several settings
 HEADER = "| variable | default | what it is |\n|---|---|---|\n"
 OF_SERVERS = """\
 | `CREWLINE_PORT` | 8787; container 8443 | the port of a server |
@@ -38,12 +40,12 @@ def page() -> str:
     for name, variable in variables(Settings):
         if name in SECTIONS:
             parts.append(f"\n## {SECTIONS[name]}\n\n{HEADER}")
-        parts += _rows(variable) if name != "qstash" else _rows_of_qstash()
+        parts += _rows_of(GROUPS[name]) if name in GROUPS else _rows(variable)
     return "".join([*parts, OF_SERVERS])
 
 
-def _rows_of_qstash() -> Iterator[str]:
-    for _, variable in variables(QStash):
+def _rows_of(group: type) -> Iterator[str]:
+    for _, variable in variables(group):
         yield from _rows(variable)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
+    from core.issuer import Issuer
     from core.learning.feedback import FeedbackLog
     from core.learning.model_store import ModelStore
     from core.learning.serving import Learners
@@ -40,6 +41,17 @@ def keys() -> "Keys":
     from core.identity import Keys
 
     return Keys(settings().jwt_keys)
+
+
+@provider
+def issuer() -> "Issuer | None":
+    """Return the OIDC issuer whose tokens are taken beside ours; None where there is none."""
+    if (trusted := settings().oidc) is None:
+        return None
+    from core.adapters.http_jwks import HttpJwks
+    from core.issuer import Issuer
+
+    return Issuer(trusted, HttpJwks(trusted.jwks_url))
 
 
 @provider

@@ -6,7 +6,7 @@ docs/settings.md is made of the declarations (`python -m infra.settings_page`).
 """
 
 from core.config.readers import DEV_KEY_ID, LOCAL_HOST, WEBHOOK_HOST, jwt_keys, webhook_secrets
-from core.config.settings import WORKER_MARGIN_SECONDS, QStash, Settings
+from core.config.settings import WORKER_MARGIN_SECONDS, Oidc, QStash, Settings
 from core.config.variables import SettingsError, given
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "LOCAL_HOST",
     "WEBHOOK_HOST",
     "WORKER_MARGIN_SECONDS",
+    "Oidc",
     "QStash",
     "Settings",
     "SettingsError",

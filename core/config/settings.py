@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from core.config import readers
+from core.config.oidc import Oidc, read_oidc
 from core.config.queues import QStash, read_qstash
 from core.config.variables import (
     SettingsError,
@@ -79,6 +80,7 @@ class Settings:
         "the object store of models and kept feedback: one without an expiry rule",
         shown="`CREWLINE_BUCKET`",
     )
+    oidc: Oidc | None = value(read_oidc, default=None)  # noqa: RUF009 -- it makes a field
     model: str | None = value(
         readers.model,
         "CREWLINE_MODEL",
@@ -263,8 +265,8 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings. Raises SettingsError."""
         environ = given(environ)
-        check_names(environ, cls, QStash, others=HOST_VARIABLES)
-        check_addresses(environ, cls, QStash)
+        check_names(environ, cls, QStash, Oidc, others=HOST_VARIABLES)
+        check_addresses(environ, cls, QStash, Oidc)
         settings = cls(**read_all(cls, environ))
         settings._check_together()
         return settings

@@ -45,7 +45,7 @@ class Authenticated:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        who = _principal(scope, int(time.time()))
+        who = await _principal(scope, int(time.time()))
         scope.setdefault("state", {})["principal"] = who
         logs.add(tenant=who.tenant)
         under_way.begin(who)
@@ -55,12 +55,23 @@ class Authenticated:
             under_way.end(who)
 
 
-def _principal(scope: Scope, now: int) -> Principal:
+async def _principal(scope: Scope, now: int) -> Principal:
     """Return who brings a token or, without any, a ticket."""
     lines = [value for name, value in scope["headers"] if name == b"authorization"]
     if not lines and (ticket := _ticket(scope)):
         return tickets.verify(ticket, bootstrap.keys(), now)
-    return identity.verify(bearer(lines), bootstrap.keys(), now)
+    return await verified(bearer(lines), now)
+
+
+async def verified(token: str, now: int) -> Principal:
+    """Return who brings this token: one of ours, or of the OIDC issuer where there is one.
+
+    Raises UnauthenticatedError; UnavailableError while the issuer's keys cannot be fetched.
+    """
+    issuer = bootstrap.issuer()
+    if issuer is not None and issuer.is_meant(token):
+        return await issuer.verify(token, now)
+    return identity.verify(token, bootstrap.keys(), now)
 
 
 def _ticket(scope: Scope) -> str | None:

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -148,3 +150,15 @@ def test_a_token_that_would_be_refused_is_not_minted(
 
 def test_keys_do_not_show_their_secrets():
     assert SECRET not in repr(KEYS)
+
+
+def test_the_program_in_the_page_on_tokens_mints_one_that_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    page = Path(__file__).parents[2] / "docs" / "tokens.md"
+    program = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    monkeypatch.setenv("CREWLINE_JWT_KEYS", f"new:{SECRET},old:{'o' * 32}")
+    names: dict[str, Any] = {}
+    exec(compile(program, "tokens.md", "exec"), names)  # noqa: S102 -- our own page
+    who = verify(names["token"], Keys(KEYS.live), int(time.time()))
+    assert who == Principal("acme", "ann", frozenset({"flows:read", "flows:write"}))

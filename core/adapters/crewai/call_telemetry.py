@@ -14,7 +14,7 @@ from core.crews.telemetry import CallTelemetry, FinishedCall
 
 
 class CallWatcher:
-    """Watches the calls of one attempt at a step; a call that was refused its money never began."""
+    """Watches the calls of one try at a step; a call that was refused its money never began."""
 
     def __init__(self, work: StepTask, telemetry: CallTelemetry) -> None:
         self._work, self._telemetry = work, telemetry
