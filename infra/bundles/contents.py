@@ -29,12 +29,16 @@ BEYOND_CREWS = (
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One function, the group of pyproject.toml that it needs, and what of that and of our files not."""
+    """One function, the group of pyproject.toml that it needs, and what of that and of our files not.
+
+    `more` are groups that a deployment asks for besides.
+    """
 
     function: str
     group: str
     pruned: tuple[str, ...] = ()
     without: tuple[str, ...] = (AGENTS,)
+    more: tuple[str, ...] = ()
 
 
 BUNDLES = {

@@ -61,17 +61,18 @@ def install(bundle: Bundle, machine: Machine, folder: Path) -> None:
     # Without --no-deps, uv asks for what was pruned.
     run_uv(
         "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-        "--python-platform", machine.platform, "--python-version", PYTHON, "--link-mode", "copy",
+        "--python-platform", machine.platform, "--python-version", PYTHON,
         "--target", str(folder), "--requirements", str(wanted),
     )  # fmt: skip
 
 
 def _export(bundle: Bundle, form: str) -> str:
     pruned = (word for name in bundle.pruned for word in ("--prune", name))
+    groups = (word for name in (bundle.group, *bundle.more) for word in ("--only-group", name))
     return run_uv(
         "export", "--quiet", "--frozen", "--no-header", "--no-emit-project", "--no-default-groups",
         "--format", form, "--preview-features", "sbom-export",
-        "--only-group", bundle.group, *pruned,
+        *groups, *pruned,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ MOST_MB = {
     "feedback": 90, "flow_events": 12, "flow_status": 12, "retrain": 240, "sweep": 50,
 }  # fmt: skip
 HEAVY = {"crew_worker", "retrain", "feedback"}  # tens of seconds each to make
-Make = Callable[[str], Built]
+LIKE_CREW_LAUNCH = {"crew_agui", "crew_amp", "sweep"}  # with the same packages
+Make = Callable[..., Built]
 
 
 @pytest.fixture(scope="session")
@@ -37,17 +39,19 @@ def python() -> Path:
 
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Make:
-    """Make bundles for this machine, each once."""
-    out, made = tmp_path_factory.mktemp("bundles"), dict[str, Built]()
+    """Make bundles, each once: for this machine, or for the host."""
+    assert python, "bundles are compiled by it"
+    out, made = tmp_path_factory.mktemp("bundles"), dict[tuple[str, packages.Machine], Built]()
 
-    def once(function: str) -> Built:
-        if function not in made:
+    def once(function: str, machine: packages.Machine = packages.TWIN) -> Built:
+        if (function, machine) not in made:
             try:
-                bundle = BUNDLES[function]
-                made[function] = build(bundle, packages.TWIN, out, zips=function not in HEAVY)
+                zips = function == "flow_status"
+                built = build(BUNDLES[function], machine, out / machine.platform, zips=zips)
             except subprocess.CalledProcessError as error:
                 unavailable(error)
-        return made[function]
+            made[function, machine] = built
+        return made[function, machine]
 
     return once
 
@@ -69,9 +73,9 @@ def of_the_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def in_ci(functions: set[str]) -> list[object]:
-    """Return parameters of which the heavy ones are for the long run."""
-    marked = {name: [pytest.mark.soak] if name in HEAVY else [] for name in functions}
+def in_ci(functions: set[str], long: set[str] = HEAVY) -> list[object]:
+    """Return parameters of which some are for the long run."""
+    marked = {name: [pytest.mark.soak] if name in long else [] for name in functions}
     return [pytest.param(name, marks=marks) for name, marks in sorted(marked.items())]
 
 
@@ -80,11 +84,17 @@ def test_every_function_has_a_bundle_and_a_bound():
     assert functions == set(BUNDLES) == set(MOST_MB)
 
 
-@pytest.mark.parametrize("function", in_ci(set(BUNDLES)))
-def test_a_bundle_is_no_larger_than_its_bound(function: str, make: Make):
-    size_mb = make(function).size_bytes / MB
+@pytest.mark.parametrize("function", in_ci(set(BUNDLES), HEAVY | LIKE_CREW_LAUNCH))
+def test_what_the_host_is_given_is_no_larger_than_its_bound_and_made_for_it(
+    function: str, make: Make
+):
+    built = make(function, packages.LAMBDA)
+    size_mb = built.size_bytes / MB
     print(f"{function}: {size_mb:.1f} MB")
     assert size_mb <= MOST_MB[function]
+    compiled = [path.name for path in built.folder.rglob("*.cpython-313-*.so")]
+    assert compiled
+    assert [name for name in compiled if "aarch64" not in name] == []
 
 
 @pytest.mark.parametrize("function", in_ci(set(BUNDLES)))
@@ -166,16 +176,7 @@ def test_a_handler_answers_from_its_bundle_alone(function: str, run: Callable[..
 def test_all_that_a_function_asks_the_composition_root_for_is_in_its_bundle(
     function: str, run: Callable[..., Any]
 ):
-    assert "settings" in run("make", function)
-
-
-def test_a_bundle_for_the_host_has_no_library_of_another_machine(tmp_path: Path, python: Path):
-    assert python
-    built = build(BUNDLES["flow_status"], packages.LAMBDA, tmp_path, zips=False)
-    libraries = [path.name for path in built.folder.rglob("*.so")]
-    assert libraries
-    assert [name for name in libraries if "aarch64" not in name] == []
-    assert built.size_bytes / MB <= MOST_MB["flow_status"]
+    assert run("make", function) == []
 
 
 def test_groups_of_bundles_name_only_what_the_project_bounds():
@@ -203,3 +204,9 @@ def test_a_wrong_hash_stops_the_making(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_own_files_are_code_and_what_code_reads():
     kinds = {path.suffix for path in own_files(BUNDLES["crew_worker"])}
     assert kinds <= {".py", ".lua", ".yaml", ".json", ".LICENSE"}
+
+
+def test_a_deployment_with_an_issuer_of_tokens_has_the_package_that_checks_them():
+    bundle = BUNDLES["flow_status"]
+    assert "cryptography" not in packages.requirements(bundle)
+    assert "\ncryptography==" in packages.requirements(replace(bundle, more=("oidc",)))
