@@ -1,8 +1,10 @@
 """Every adapter of a port under the same name, so that one suite holds them all to the contract."""
 
+import asyncio
 import json
 import secrets
 import uuid
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,12 @@ def flows(request: pytest.FixtureRequest) -> Flows:
     rest = request.getfixturevalue("gateway")
     client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
     return over_redis(client(rest.url, rest.token), rest.url, rest.token, keys=own_keys())
+
+
+async def in_turns(calls: Sequence[Coroutine[Any, Any, Any]], at_once: int = 25) -> None:
+    """Await many calls, a few at a time: of all at once the last would wait beyond its deadline."""
+    for first in range(0, len(calls), at_once):
+        await asyncio.gather(*calls[first : first + at_once])
 
 
 def a_launch(flow: str = "f1", **changes: Any) -> Launch:

@@ -16,16 +16,18 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import bootstrap, logs
+from core.config import SettingsError
 from functions._http import problems
+from functions._http.health import Report, health
 from functions._process import request_log
 
 TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
 HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
-HEALTH = "/health"
-ROOTS = {"v1", "amp", "health"}  # with which our routes begin
-ALIVE = b'{"status":"ok"}'
+HEALTH, HEALTHZ = "/health", "/healthz"
+ROOTS = {"v1", "amp", "health", "healthz"}  # with which our routes begin
+ALIVE = Report()
 SAFE = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"frame-ancestors 'none'"),
@@ -38,10 +40,18 @@ def rebased(scope: Scope) -> Scope:
     if scope["type"] != "http" or BASE in scope:
         return scope
     path: str = scope["path"]
-    for base in (bootstrap.settings().base_path, _stage(scope, path)):
+    for base in (_base_path(), _stage(scope, path)):
         if base and path.startswith(f"{base}/"):
             return {**scope, "path": path[len(base) :], BASE: base}
     return scope
+
+
+def _base_path() -> str:
+    """Return that of the settings; none while they cannot be used, which /healthz is to say."""
+    try:
+        return bootstrap.settings().base_path
+    except SettingsError:
+        return ""
 
 
 def _stage(scope: Scope, path: str) -> str:
@@ -80,7 +90,7 @@ def _refusal(scope: Scope) -> HTTPException | None:
 
 
 class Edge:
-    """ASGI: refuses long heads, takes base paths off, and answers GET /health to anybody."""
+    """ASGI: refuses long heads, takes base paths off, and answers GET /health and /healthz to anybody."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -90,16 +100,19 @@ class Edge:
             await problems.response(refusal)(scope, receive, send)
             return
         inner = rebased(scope)
-        if (
-            inner["type"] == "http"
-            and inner["path"] == HEALTH
-            and inner["method"] in {"GET", "HEAD"}
-        ):
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"15")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": ALIVE})
+        asked = inner["type"] == "http" and inner["method"] in {"GET", "HEAD"}
+        if asked and inner["path"] in {HEALTH, HEALTHZ}:
+            report = await health.report() if inner["path"] == HEALTHZ else ALIVE
+            await _answer(report, send)
             return
         await self.app(inner, receive, send)
+
+
+async def _answer(report: Report, send: Send) -> None:
+    body = report.body
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": report.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class AnswerHeaders:

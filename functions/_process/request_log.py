@@ -9,6 +9,7 @@ from typing import Any
 from starlette.types import Scope
 
 from core import bootstrap, logs
+from core.config import SettingsError
 
 REQUEST_ID = b"x-request-id"
 MOST_HEADERS = 256  # of a request
@@ -17,8 +18,12 @@ _WELL_FORMED = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 @cache
 def configure() -> None:
-    """Have this process log as its settings say. Raises SettingsError."""
-    logs.configure(bootstrap.settings().log_format)
+    """Have this process log as its settings say; as JSON where they cannot be used, so that this is told."""
+    try:
+        form = bootstrap.settings().log_format
+    except SettingsError:
+        form = "json"
+    logs.configure(form)
 
 
 def sent_request_id(scope: Scope) -> str | None:

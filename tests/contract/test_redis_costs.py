@@ -1,6 +1,5 @@
 """What operations cost: commands as Upstash bills them, and bytes over the wire."""
 
-import asyncio
 import json
 import socket
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from core.crews.budgets import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import TooLargeError
 from core.flows import Flow, Status, Step, events
-from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys, whole_log
+from tests.fixtures_ports import Flows, a_launch, in_turns, over_redis, own_keys, whole_log
 
 LEASE_MS = 30_000
 X = events.custom("x", 1)
@@ -163,9 +162,7 @@ async def test_what_budgets_have_spent_is_read_of_the_present_day_alone(flows, w
 async def test_a_look_costs_the_same_at_any_number_of_tenants(flows, valkey):
     """Of which none has anything due: two commands, a thousand tenants or one."""
     launch = a_launch(definition={"name": "x"})
-    for first in range(0, 1000, 50):  # all at once, and the last would wait too long
-        made = [flows.ledger.create(f"t{n}", launch) for n in range(first, first + 50)]
-        await asyncio.gather(*made)
+    await in_turns([flows.ledger.create(f"t{n}", launch) for n in range(1000)])
     while (await flows.ledger.lease(1000, 1, 600_000)).next_ms == 0:
         pass
     before = calls(valkey)

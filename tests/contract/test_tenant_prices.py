@@ -1,6 +1,5 @@
 """What a tenant agreed on with providers, and that no call is reserved by older prices."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from core.errors import ConflictError, NotFoundError
 from core.flows import Status
 from tests.contract.budget_parts import a_budget, limited, says
 from tests.contract.test_budget_book import begun, call
-from tests.fixtures_ports import Flows, due
+from tests.fixtures_ports import Flows, due, in_turns
 
 OURS = Price("openai/gpt-4o", ALWAYS, {"input": "2.1", "output": 8})
 LATER = Price("openai/gpt-4o", "2026-12-01", {"input": 2, "output": 7.5})
@@ -41,10 +40,8 @@ async def test_a_model_loses_the_price_of_a_day_or_all_of_them(flows: Flows):
 
 
 async def test_a_tenant_has_a_bounded_number_of_prices(flows: Flows):
-    async with asyncio.TaskGroup() as group:
-        for n in range(MOST_PRICES):
-            price = Price(f"m{n}", ALWAYS, {"input": n})
-            group.create_task(flows.limits.save_price(flows.tenant, price))
+    prices = [Price(f"m{n}", ALWAYS, {"input": n}) for n in range(MOST_PRICES)]
+    await in_turns([flows.limits.save_price(flows.tenant, price) for price in prices])
     with pytest.raises(ConflictError):
         await flows.limits.save_price(flows.tenant, OURS)
     await flows.limits.save_price(flows.tenant, Price("m0", ALWAYS, {"input": 1}))

@@ -1,0 +1,167 @@
+"""GET /healthz of every function: ok, or degraded and why."""
+
+import asyncio
+import importlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from core import bootstrap
+from core.adapters.upstash.commands import Command
+from core.errors import UnavailableError
+from core.issuer import Issuer
+from functions import flow_status
+from functions._http import edge, health
+from infra.api import app as one_port
+from infra.local.processes import free_port
+from tests.e2e.apps import LambdaContext, gateway_event
+from tests.unit.test_issuer import TRUSTED, Published, published, signed
+
+FUNCTIONS = [
+    importlib.import_module(f"functions.{path.stem}")
+    for path in sorted((Path(__file__).parents[2] / "functions").glob("[!_]*.py"))
+]
+SECRET = "a-secret-that-nobody-is-told"
+
+
+class Store:
+    """A store that counts its commands, and answers as it is told."""
+
+    def __init__(self, answer: Exception | float = 0.0) -> None:
+        self.answer, self.commands = answer, list[Command]()
+
+    async def execute(self, command: Command) -> Any:
+        self.commands.append(command)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        await asyncio.sleep(self.answer)
+        return ["1", "2"]
+
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a process that has not looked yet."""
+    monkeypatch.setattr(edge, "health", health.Health())
+
+
+async def asked(app: Any, method: str = "GET", path: str = "/healthz") -> httpx.Response:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, path)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+async def test_every_function_says_that_it_can_work(function: ModuleType):
+    with bootstrap.replace(redis=Store(), issuer=None):
+        answer = await asked(function.app)
+        head = await asked(function.app, "HEAD")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (head.status_code, head.content) == (200, b"")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_it_is_there_on_one_port_and_at_a_named_stage():
+    with bootstrap.replace(redis=Store(), issuer=None):
+        assert (await asked(one_port)).json() == {"status": "ok"}
+        event = gateway_event("GET", "/prod/healthz", {})
+        event["requestContext"]["stage"] = "prod"
+        answer = await asyncio.to_thread(flow_status.handler, event, LambdaContext())
+    assert answer["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (UnavailableError("the store cannot be reached"), "the store cannot be reached"),
+        (60.0, "the store takes too long to answer"),
+        (RuntimeError(SECRET), "the store refuses to answer; the log says why"),
+    ],
+)
+async def test_a_store_that_is_away_is_said_with_a_status_that_balancers_heed(
+    answer: Exception | float, why: str
+):
+    begun = time.monotonic()
+    with bootstrap.replace(redis=Store(answer), issuer=None):
+        told = await asked(flow_status.app)
+    assert told.status_code == 503
+    assert told.json() == {"status": "degraded", "why": {"store": why}}
+    assert time.monotonic() - begun < health.STORE_SECONDS + 2
+
+
+async def test_however_many_ask_the_store_is_asked_once_in_ten_seconds():
+    store = Store(0.05)
+    with bootstrap.replace(redis=store, issuer=None):
+        answers = await asyncio.gather(*(asked(flow_status.app) for _ in range(50)))
+        answers.append(await asked(flow_status.app))
+    assert {answer.status_code for answer in answers} == {200}
+    assert store.commands == [["TIME"]]
+
+
+async def test_what_was_wrong_is_looked_at_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(health, "KEEP_SECONDS", 0.0)
+    store = Store(UnavailableError("the store cannot be reached"))
+    with bootstrap.replace(redis=store, issuer=None):
+        assert (await asked(flow_status.app)).status_code == 503
+        store.answer = 0.0
+        assert (await asked(flow_status.app)).status_code == 200
+
+
+async def test_an_issuer_that_is_away_is_said_while_its_last_good_keys_serve():
+    document, now = published(), int(time.time())
+    issuer = Issuer(TRUSTED, document)
+    await issuer.verify(signed(now=now - 2000), now - 1000)
+    document.fails = True
+    await issuer.verify(signed(now=now - 2000), now)
+    with bootstrap.replace(redis=Store(), issuer=issuer):
+        answer = await asked(flow_status.app)
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["why"] == {"token issuer": "the token issuer cannot be reached"}
+
+
+async def test_no_issuer_is_asked_by_somebody_without_a_token():
+    document = Published()
+    with bootstrap.replace(redis=Store(), issuer=Issuer(TRUSTED, document)):
+        assert (await asked(flow_status.app)).json() == {"status": "ok"}
+    assert document.fetches == 0
+
+
+def test_settings_that_cannot_be_used_are_said_without_what_they_hold(tmp_path: Path):
+    port, log = free_port(), tmp_path / "log"
+    command = [sys.executable, "-m", "uvicorn", "functions.flow_status:app", "--port", str(port)]
+    environ = {"CREWLINE_JWT_KEYS": f"k:{SECRET}", "PYTHONPATH": "."}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--lifespan", "off"], env=environ, stdout=out, stderr=out
+        )
+    try:
+        answer = _patiently(f"http://127.0.0.1:{port}/healthz")
+        flow = httpx.get(
+            f"http://127.0.0.1:{port}/v1/flows/f1", headers={"authorization": "Bearer x"}
+        )
+    finally:
+        process.kill()
+        process.wait()
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "degraded", "why": {"settings": health.SETTINGS}}
+    assert flow.status_code == 500
+    said = log.read_text("utf-8")
+    assert "is not set; docs/settings.md says" in said
+    assert SECRET not in said + answer.text
+
+
+def _patiently(url: str) -> httpx.Response:
+    for _ in range(150):
+        try:
+            return httpx.get(url, timeout=5)
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError("no server came")
