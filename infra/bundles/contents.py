@@ -14,15 +14,15 @@ IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
 READERS_NEED_NOT = (
-    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/webhooks", "crews", "functions/_agui",
-    "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
+    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/crews/strategies",
+    "core/webhooks", "crews",
+    "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
 )  # fmt: skip
 
-# Of what CrewAI asks for, what no crew here can reach: memory and knowledge (both are refused in a
-# crew's file) keep vectors with the first eight, the rest serve its terminal commands and its server.
+# Of what CrewAI asks for, what no crew here can reach: memory, knowledge and MCP are refused in a
+# crew's file. The first line is of memory and knowledge, the second of MCP and the terminal.
 BEYOND_CREWS = (
-    "lancedb", "lance-namespace", "pyarrow", "onnxruntime", "kubernetes", "hf-xet", "pdfplumber",
-    "grpcio",
+    "lancedb", "lance-namespace", "pyarrow", "onnxruntime", "kubernetes", "grpcio", "pdfplumber", "hf-xet",
     "mcp", "textual", "uv", "uvicorn",
 )  # fmt: skip
 
