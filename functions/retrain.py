@@ -1,7 +1,7 @@
 """Woken by a schedule: makes models of new feedback, tries each, and publishes what is not worse.
 
-`handler` is AWS Lambda's entry, with 3 GB and ten minutes; `app` is that of QStash's schedules, POST
-/v1/retrain, signed by it; `python -m infra.retrain` does it once, on any machine. A task is retrained
+`handler` is AWS Lambda's entry, with 3 GB and ten minutes; `app` is that of schedules over HTTP: POST
+/v1/retrain, signed by QStash, or GET with the secret of Vercel's crons; `python -m infra.retrain` does it once, on any machine. A task is retrained
 when its feedback has waited for a minute.
 """
 
@@ -70,7 +70,18 @@ async def _on_schedule(request: Request) -> Response:
     """Retrain, if QStash's schedule asks for it."""
     settings = bootstrap.settings()
     await wakeups.read_signed(request, settings.qstash and settings.qstash.retrain_url)
-    return JSONResponse(await _retrain(clocks.DeadlineClock(settings.worker_seconds)))
+    return await _answer()
+
+
+async def _on_cron(request: Request) -> Response:
+    """Retrain, if a cron of Vercel asks for it."""
+    wakeups.require_cron(request)
+    return await _answer()
+
+
+async def _answer() -> Response:
+    clock = clocks.DeadlineClock(bootstrap.settings().worker_seconds)
+    return JSONResponse(await _retrain(clock))
 
 
 async def _retrain(clock: Clock) -> dict[str, int]:
@@ -83,4 +94,9 @@ async def retrain_now() -> dict[str, int]:
     return await _retrain(NoLimit())
 
 
-app = apps.unguarded([Route("/v1/retrain", _on_schedule, methods=["POST"])])
+app = apps.unguarded(
+    [
+        Route("/v1/retrain", _on_schedule, methods=["POST"]),
+        Route("/v1/retrain", _on_cron, methods=["GET"]),
+    ]
+)

@@ -1,8 +1,8 @@
 """Woken every minute: wakes what is due, so that no lost wake-up leaves a flow behind.
 
 Webhooks that are due are sent here as well. `handler` is AWS Lambda's entry, by schedule; `app` is
-that of QStash's schedules, on a host that is reached by HTTP: POST /v1/sweep, signed by it. A flow
-that a worker is busy with is not due, so what is healthy costs nothing here.
+that of schedules on a host that is reached by HTTP: POST /v1/sweep, signed by QStash, or GET with the
+secret of Vercel's crons. A flow that a worker is busy with is not due, so what is healthy costs nothing here.
 """
 
 import asyncio
@@ -52,7 +52,17 @@ async def _on_schedule(request: Request) -> Response:
     """Sweep, if QStash's schedule asks for it."""
     settings = bootstrap.settings()
     await wakeups.read_signed(request, settings.qstash and settings.qstash.sweep_url)
-    clock = clocks.DeadlineClock(settings.worker_seconds)
+    return await _answer()
+
+
+async def _on_cron(request: Request) -> Response:
+    """Sweep, if a cron of Vercel asks for it."""
+    wakeups.require_cron(request)
+    return await _answer()
+
+
+async def _answer() -> Response:
+    clock = clocks.DeadlineClock(bootstrap.settings().worker_seconds)
     return JSONResponse(await _sweep_and_deliver(clock))
 
 
@@ -64,4 +74,9 @@ async def _sweep_and_deliver(clock: Clock) -> dict[str, int]:
     return done
 
 
-app = apps.unguarded([Route("/v1/sweep", _on_schedule, methods=["POST"])])
+app = apps.unguarded(
+    [
+        Route("/v1/sweep", _on_schedule, methods=["POST"]),
+        Route("/v1/sweep", _on_cron, methods=["GET"]),
+    ]
+)

@@ -16,6 +16,7 @@ drifted() {
 }
 
 container=infra/requirements/container.txt
+vercel=api/requirements.txt
 if [ "${1:-}" = --check ]; then
     "$uv" lock --check --quiet || { echo "uv.lock does not fit pyproject.toml: run make lock" >&2; exit 1; }
     exported=$(mktemp)
@@ -24,8 +25,11 @@ if [ "${1:-}" = --check ]; then
     cmp -s "$exported" requirements.txt || drifted requirements.txt
     export_to "$exported" --only-group container >/dev/null
     cmp -s "$exported" "$container" || drifted "$container"
+    export_to "$exported" --group learning --extra oidc >/dev/null
+    cmp -s "$exported" "$vercel" || drifted "$vercel"
 else
     "$uv" lock --quiet
     export_to requirements.txt --group learning >/dev/null
     export_to "$container" --only-group container >/dev/null
+    export_to "$vercel" --group learning --extra oidc >/dev/null
 fi

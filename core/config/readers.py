@@ -134,6 +134,13 @@ def _secrets_by_id(name: str, text: str, environ: Mapping[str, str]) -> dict[str
     return keys
 
 
+def cron_secret(environ: Mapping[str, str]) -> str | None:
+    """Read the secret of Vercel's crons. Raises SettingsError for one that can be guessed."""
+    secret = environ.get("CRON_SECRET")
+    check_secrets("CRON_SECRET", (secret,) if secret else ())
+    return secret
+
+
 def webhook_hosts(environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Read `CREWLINE_WEBHOOK_HOSTS=tenant=host,host;tenant=host`. Raises SettingsError.
 

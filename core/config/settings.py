@@ -142,6 +142,15 @@ class Settings:
         "CREWLINE_QUEUE_ENDPOINT", "where that queue is", is_address=True, shown="AWS"
     )
     qstash: QStash | None = value(read_qstash, default=None)  # noqa: RUF009 -- it makes a field
+    cron_secret: str | None = value(
+        readers.cron_secret,
+        "CRON_SECRET",
+        meaning="what Vercel's crons bring to `GET /v1/sweep` and `GET /v1/retrain`"
+        " ([docs/deploy-vercel.md](deploy-vercel.md))",
+        default=None,
+        secret=True,
+        shown="none: these are not found",
+    )
     worker_seconds: float = seconds(
         "CREWLINE_WORKER_SECONDS",
         300.0,

@@ -1,13 +1,14 @@
-"""Wake-ups as queues deliver them: signed by QStash over HTTP, and naming a flow in JSON."""
+"""What calls functions over HTTP beside clients: messages that QStash signs, and Vercel's crons."""
 
+import hmac
 import json
 from typing import Any, TypeGuard, cast
 
 from starlette.requests import Request
 
 from core import bootstrap, identity
-from core.errors import NotFoundError
-from functions._http import bodies
+from core.errors import NotFoundError, UnauthenticatedError
+from functions._http import auth, bodies
 
 MESSAGE_BYTES = 4096
 
@@ -23,6 +24,19 @@ async def read_signed(request: Request, url: str | None) -> bytes:
     body = await bodies.read_bytes(request, MESSAGE_BYTES)
     verifier.verify(request.headers.get("upstash-signature", ""), body, url)
     return body
+
+
+def require_cron(request: Request) -> None:
+    """Return if one of Vercel's crons sent this: they bring CRON_SECRET for a bearer token.
+
+    Raises UnauthenticatedError if none did; NotFoundError where there is no such secret.
+    """
+    secret = bootstrap.settings().cron_secret
+    if secret is None:
+        raise NotFoundError("nothing here is called by a cron")
+    lines = [value for name, value in request.headers.raw if name == b"authorization"]
+    if not hmac.compare_digest(auth.bearer(lines).encode(), secret.encode()):
+        raise UnauthenticatedError("this is for the crons of this deployment")
 
 
 def named_flow(body: str) -> tuple[str, str] | None:

@@ -1,0 +1,1 @@
+from functions.cost_report import app

@@ -1,0 +1,1 @@
+from functions.crew_agui import app

@@ -1,0 +1,1 @@
+from functions.crew_launch import app

@@ -1,0 +1,1 @@
+from functions.flow_events import app

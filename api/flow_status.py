@@ -1,0 +1,1 @@
+from functions.flow_status import app
