@@ -188,7 +188,10 @@ def test_groups_of_bundles_name_only_what_the_project_bounds():
         for one in groups[name]
         if isinstance(one, str)
     }
-    bounded = {re.split(r"[<>=]", one)[0] for one in project["project"]["dependencies"]}
+    pins = [*project["project"]["dependencies"], *groups["deciders"]]
+    bounded = {
+        name for name, bound in (re.split(r"(?=[<>=])", pin, maxsplit=1) for pin in pins) if bound
+    }
     assert bare <= bounded
     assert {bundle.group for bundle in BUNDLES.values()} <= groups.keys()
 
