@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from infra import settings_page
@@ -72,6 +73,12 @@ def test_the_code_map_has_a_line_for_each_package():
     packages = {str(path.parent.relative_to(ROOT)) for path in modules}
     assert len(packages) > 10
     assert packages | {"api", "clients", "crews", "public", "tests"} == mapped
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_the_files_that_pages_name_are_there(page: str):
+    named = re.findall(r"`([\w.-]+/[\w./-]+\.\w+)", (ROOT / page).read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
 def test_every_decision_is_told_in_the_same_form():

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from core.costs.price_lists import check_price, entry_rates
-from core.costs.rates import read_rates
 from core.errors import InvalidInputError
 
 GOOD = {"input": "2.50", "output": 10}
@@ -120,20 +119,3 @@ def test_a_models_name_has_a_length(name: str):
     with pytest.raises(InvalidInputError) as refused:
         check_price(name, GOOD)
     assert len(str(refused.value.pointers)) < 500
-
-
-@pytest.mark.parametrize(
-    "stored",
-    [
-        {},
-        {"source": "x", "tiers": []},
-        {"source": "x", "tiers": [1]},
-        {"source": 1, "tiers": [{"input": 1}]},
-        {"source": "x", "tiers": [{"input": 1}]},
-        {"source": "x", "tiers": "tiers", "per_call": 0},
-        {"source": "x", "tiers": [], "per_call": -1},
-    ],
-)
-def test_what_are_no_rates_are_not_read_as_some(stored: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"rate|tier"):
-        read_rates(stored)
