@@ -46,6 +46,13 @@ def _exists(test: str) -> bool:
     return file.is_file() and bool(re.search(begins, file.read_text("utf-8"), re.MULTILINE))
 
 
+def test_no_text_tells_to_install_crewline_from_an_index_where_it_is_not():
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    code = [path for name in ("core", "infra") for path in (ROOT / name).rglob("*.py")]
+    of_index = re.compile(r"(?:install|add) [\"']?crewline|crewline\[\w+\]")
+    assert [path for path in [*files, *code] if of_index.search(path.read_text("utf-8"))] == []
+
+
 def test_the_readme_s_javascript_launches_a_crew_with_the_inputs_that_it_takes():
     program = (ROOT / "README.md").read_text("utf-8").partition("```js\n")[2].partition("```")[0]
     crew = re.search(r'crew: "(\w+)"', program)
