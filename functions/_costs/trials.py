@@ -17,7 +17,7 @@ from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.tally import CellSums
 from core.costs.tenant_prices import TenantPriceBook
 from core.costs.token_counts import TokenCounts
-from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence
+from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
 from core.crews import clock
 from core.crews.definition import Task
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
@@ -29,6 +29,10 @@ HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
 LATELY_DAYS = 90  # in which the task must have used the model
 OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
+UNCHECKED = (
+    "nothing checks the answers to this task, so only what people say of them (human_input, thumbs of POST /v1/feedback) can show"
+    " that they are as good; with an output_schema or guardrails in its crew the answers themselves can"
+)
 NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
@@ -73,12 +77,13 @@ async def trial_start(request: Request, who: Principal) -> Response:
         raise ConflictError("only a right-sizing can be tried")
     _require_online()
     asked = await models.read(request, BODY_BYTES, TrialBody, "the body is no trial")
-    is_critical = _task(target.crew, target.task).required_quality == CRITICAL
+    task = _task(target.crew, target.task)
+    is_critical = task.required_quality == CRITICAL
     if is_critical or await _recorded_critical(who.tenant, target):
         raise ConflictError("the answers to this task are critical: no other model is tried at it")
     agreed = await bootstrap.budget_book().prices(who.tenant)
     _require_cheaper(TenantPriceBook(bootstrap.prices(), agreed.prices), target)
-    begun = await bootstrap.trials().start(who.tenant, _trial(target, asked))
+    begun = await bootstrap.trials().start(who.tenant, _trial(target, asked, task))
     return JSONResponse(_public(begun), 201, HEADERS)
 
 
@@ -165,7 +170,8 @@ def _task(crew: str, task: str) -> Task:
     return found
 
 
-def _trial(target: Target, asked: TrialBody) -> Trial:
+def _trial(target: Target, asked: TrialBody, task: Task) -> Trial:
+    judge = Signal.ANSWERS if task.is_checked else Signal.PEOPLE
     return Trial(
         id=target.id,
         run=secrets.token_hex(8),
@@ -174,7 +180,7 @@ def _trial(target: Target, asked: TrialBody) -> Trial:
         model=target.model,
         cheaper=bootstrap.spelled(target.to),
         share=asked.share,
-        evidence=Evidence(asked.margin, asked.most_calls),
+        evidence=Evidence(asked.margin, asked.most_calls, judged_by=judge),
     )
 
 
@@ -221,6 +227,8 @@ def _public(trial: Trial) -> dict[str, Any]:
         "share": trial.share,
         "margin": seen.margin,
         "most_calls": seen.most,
+        "judged_by": seen.judged_by,
+        "hint": UNCHECKED if seen.judged_by is Signal.PEOPLE else None,
         "state": _state(trial),
         "verdict": trial.verdict,
         "started_ms": trial.started_ms,
