@@ -25,6 +25,11 @@ def may_choose(name: str) -> bool:
     return chosen.model is None or chosen.model_base_url is not None or _is_of_ours(name)
 
 
+def is_offline() -> bool:
+    """Tell whether the settings name the offline model, which does all tasks itself."""
+    return settings().model is None and settings().offline_model
+
+
 def _is_of_ours(name: str) -> bool:
     """Tell whether a model is of the provider of the deployment's model."""
     provider = split_name(name).provider
@@ -89,5 +94,7 @@ def telemetry() -> "CallTelemetry | None":
     try:
         from core.adapters.otel import over_otlp
     except ImportError as error:
-        raise SettingsError("CREWLINE_OTEL needs its packages: crewline[otel]") from error
+        raise SettingsError(
+            "CREWLINE_OTEL needs its packages: uv sync --frozen --extra otel"
+        ) from error
     return over_otlp()

@@ -68,6 +68,7 @@ async def test_prices_are_a_tenants_own(app: App):
         (OURS | {"currency": "EUR"}, "/currency"),
         (OURS | {"batch": 7}, "/batch"),
         ({"same_as": "openai/gpt-4o", "input": 1}, ""),
+        ({"same_as": "nonesuch"}, "/same_as"),  # its calls would be unpriced for ever
     ],
 )
 async def test_what_is_no_price_is_refused_with_the_field(app: App, body: Any, pointer: str):
