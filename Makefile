@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev check test pythons faults lock clean
+.PHONY: help setup demo dev check test pythons faults bundles lock clean
 PYTHON ?=
 RUN := .venv/bin/python
 CSV ?=
+FUNCTIONS ?=
 
 help: ## show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -32,6 +33,9 @@ pythons: setup ## run the unit and contract tests on the other Pythons that are 
 
 faults: setup ## kill workers at every boundary, and for long at random (an hour or so)
 	@$(RUN) -m pytest -m soak tests/faults
+
+bundles: setup ## make what hosts of functions are given, in .data/bundles (FUNCTIONS="flow_status sweep" for some)
+	@$(RUN) -m infra.bundles $(FUNCTIONS)
 
 lock: setup ## resolve the dependencies anew and export them
 	@infra/lock.sh

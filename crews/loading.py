@@ -8,6 +8,7 @@ import inspect
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
@@ -18,12 +19,24 @@ class AllowListError(Exception):
     """An entry of `crews/allow_list.py` names nothing that can be called; says which, and why."""
 
 
+class LackingPackageError(AllowListError, ImportError):
+    """What an entry of `crews/allow_list.py` imports is not installed on this host."""
+
+
 def load(
     name: str, address: str, *, calls: Callable[[object], bool] = callable
 ) -> Callable[..., Any]:
-    """Return the function at `module:name`, or what else `calls` takes. Raises AllowListError."""
+    """Return the function at `module:name`, or what else `calls` takes.
+
+    Raises AllowListError; LackingPackageError where what it imports is not installed.
+    """
     try:
+        import_module(address.partition(":")[0])  # resolve_name alone hides what this one says
         found = resolve_name(address)
+    except ModuleNotFoundError as error:
+        complaint = f"crews/allow_list.py: {name}: {address} cannot be loaded: {error}"
+        is_ours = (error.name or "").partition(".")[0] == "crews"
+        raise (AllowListError if is_ours else LackingPackageError)(complaint) from error
     except Exception as error:  # whatever the code of a tool raises when it is imported
         complaint = f"{address} cannot be loaded: {_place(error)}{type(error).__name__}: {error}"
         raise AllowListError(f"crews/allow_list.py: {name}: {complaint}") from error

@@ -10,7 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.bootstrap.models import may_choose, model, named_model, telemetry
+from core.bootstrap.models import (
+    is_offline,
+    may_choose,
+    model,
+    named_model,
+    spelled,
+    telemetry,
+)
 from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
@@ -62,6 +69,7 @@ __all__ = [
     "flow_control",
     "flow_log",
     "hub",
+    "is_offline",
     "issuer",
     "keys",
     "keyspace",
@@ -82,6 +90,7 @@ __all__ = [
     "retrainer",
     "runner",
     "settings",
+    "spelled",
     "stream_limiter",
     "telemetry",
     "trials",

@@ -8,24 +8,27 @@ An entry of a list::
 
 or `{"same_as": "azure/gpt-4o"}` for a name of one's own, such as a deployment's. `input` is needed.
 What is left out costs as much as what it is part of: cached input as `input`, an hour in the cache as
-five minutes, reasoning as `output`; in a tier as in the tier below, in a variant as without it.
+five minutes, reasoning as `output`; in a tier as in the tier below, in a variant as without it. A tenant's
+entry without a variant has it in the ratio of the price lists (`core.costs.tenant_prices`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Literal, cast, get_args
 
+from core.complaints import choice
 from core.costs.model_names import LONGEST_NAME, split_name
-from core.costs.rates import MOST_RATE, Rates, TierRates, rising
+from core.costs.rates import KINDS, MOST_RATE, Rates, TierRates, rising
 from core.errors import InvalidInputError
 
 Variant = Literal["standard", "batch", "flex", "priority", "fast"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+# Ways to make the same call of the same model for less, of which the answer comes later.
+CHEAPER: tuple[Variant, ...] = ("batch", "flex")
 
 _NANODOLLARS = Decimal(1_000_000_000)
 _MOST_DIGITS = 30  # of a price as text
-_KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
-_PARTS = frozenset({*_KINDS, "per_call", "tiers"})
+_PARTS = (*KINDS, "per_call", "tiers")
 _MOST_ABOVE = 10**9
 
 
@@ -69,19 +72,23 @@ def _check_entry(entry: dict[str, Any]) -> None:
         if len(entry) > 1 or not isinstance(other, str) or not 0 < len(other) <= LONGEST_NAME:
             raise ValueError("same_as stands alone, and is the name of a model")
         return
-    if unknown := entry.keys() - _PARTS - set(VARIANTS[1:]):
-        raise ValueError(f"{min(unknown)[:40]}: unknown")
+    _refuse_unknown(entry, (*_PARTS, *VARIANTS[1:], "same_as"))
     for variant in VARIANTS:
-        if unknown := _object(entry.get(variant, {}), variant).keys() - _PARTS:
-            raise ValueError(f"{variant}: {min(unknown)[:40]}: unknown")
+        _refuse_unknown(_object(entry.get(variant, {}), variant), _PARTS, f"{variant}: ")
         entry_rates(entry, "", variant)
+
+
+def _refuse_unknown(told: Mapping[str, Any], there: Collection[str], where: str = "") -> None:
+    if unknown := told.keys() - set(there):
+        name = min(unknown)[:40]
+        raise ValueError(f"{where}{name}: is unknown; {choice(name, there)}")
 
 
 def _rates(entry: Mapping[str, Any], source: str) -> Rates:
     tiers = entry.get("tiers", [])
     if not isinstance(tiers, list):
         raise ValueError("tiers: a list")  # noqa: TRY004 -- bad data, not a bad program
-    prices = {name: entry[name] for name in _KINDS if name in entry}
+    prices = {name: entry[name] for name in KINDS if name in entry}
     rates = [_tier_rates(prices, 0)]
     for tier in cast("list[Any]", tiers):
         prices |= _object(tier, "tiers")
@@ -91,8 +98,7 @@ def _rates(entry: Mapping[str, Any], source: str) -> Rates:
 
 
 def _tier_rates(prices: Mapping[str, Any], above: int) -> TierRates:
-    if unknown := prices.keys() - set(_KINDS):
-        raise ValueError(f"tiers: {min(unknown)[:40]}: unknown")
+    _refuse_unknown(prices, KINDS, "tiers: ")
     told = {name: _nanodollars(value, name) for name, value in prices.items()}
     if "input" not in told:
         raise ValueError("input: needed")

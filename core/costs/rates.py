@@ -1,19 +1,19 @@
 """Rates: the prices of one model at one time, as exact integers, and what a call costs by them.
 
-A priced call keeps its rates: so it can be explained later, and priced again when a mistake is found.
+A priced call keeps its rates, so that its cost can be explained and reckoned again.
 A rate is in nano-dollars for a million tokens: $0.15 are 150,000,000. A price list with more than nine
 decimals is rounded up to them.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from core.costs.token_counts import TokenCounts
 
 PER_TOKENS = 1_000_000
 MOST_RATE = 10**14  # $100,000 for a million tokens
 MOST_TIERS = 8
+KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,24 @@ class Rates:
         """The rates as they would be if no input were too long for the first tier."""
         return Rates(self.source, self.tiers[:1], self.per_call)
 
+    def in_ratio(self, of: "Rates", to: "Rates", source: str) -> "Rates":
+        """Return the rates, each as many times as high as that of `of` is to that of `to`, rounded up.
+
+        By their first tiers; where `to` is 0 or has no such price, unchanged.
+        """
+        first, second = of.tiers[0], to.tiers[0]
+
+        def scaled(tier: TierRates, name: str) -> int | None:
+            own, over, under = (getattr(each, name) for each in (tier, first, second))
+            if own is None or over is None or not under:
+                return own
+            return min(MOST_RATE, -(-own * over // under))
+
+        tiers = (
+            replace(tier, **{name: scaled(tier, name) for name in KINDS}) for tier in self.tiers
+        )
+        return Rates(source, tuple(tiers), self.per_call)
+
     def bound_nanodollars(self, input_tokens: int, output_tokens: int) -> int | None:
         """Return the most that a call of up to so many tokens can cost, whatever is cached.
 
@@ -96,21 +114,8 @@ class Rates:
         )
 
     def public(self) -> dict[str, Any]:
-        """The rates as JSON, which `read_rates` takes."""
+        """The rates as JSON."""
         return asdict(self) | {"tiers": [asdict(tier) for tier in self.tiers]}
-
-
-_RATES_OF_A_TIER = tuple(field.name for field in fields(TierRates))
-_MAY_BE_ABSENT = frozenset({"output", "reasoning"})
-
-
-def read_rates(stored: Mapping[str, Any]) -> Rates:
-    """Return the rates that `Rates.public` gave. Raises ValueError if they are none."""
-    source, tiers, per_call = stored.get("source"), stored.get("tiers"), stored.get("per_call", 0)
-    if not isinstance(source, str) or not isinstance(tiers, list) or not _is_rate(per_call):
-        raise ValueError("rates have a source, tiers and a price per call")
-    read = tuple(_tier(tier) for tier in cast("list[Any]", tiers))
-    return Rates(source, rising(read), per_call)
 
 
 def rising(tiers: tuple[TierRates, ...]) -> tuple[TierRates, ...]:
@@ -119,17 +124,3 @@ def rising(tiers: tuple[TierRates, ...]) -> tuple[TierRates, ...]:
     if not starts or starts[0] != 0 or starts != sorted(set(starts)) or len(starts) > MOST_TIERS:
         raise ValueError(f"tiers begin at 0 and rise; at most {MOST_TIERS}")
     return tiers
-
-
-def _tier(stored: Any) -> TierRates:
-    if not isinstance(stored, dict):
-        raise ValueError("a tier is an object")  # noqa: TRY004 -- bad data, not a bad program
-    found = {name: cast("dict[str, Any]", stored).get(name) for name in _RATES_OF_A_TIER}
-    for name, value in found.items():
-        if not _is_rate(value) and not (value is None and name in _MAY_BE_ABSENT):
-            raise ValueError(f"{name} is no rate")
-    return TierRates(**cast("dict[str, int]", found))
-
-
-def _is_rate(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST_RATE

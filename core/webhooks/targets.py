@@ -23,7 +23,10 @@ from core.errors import InvalidInputError
 URL = re.compile(r"[!-\[\]-~]{1,2048}")  # printable ASCII without spaces and backslashes
 PORTS = {"https": 443, "http": 80}
 
-REFUSED = "must be an https address on a host that this deployment allows your tenant"
+REFUSED = (
+    "must be an https address on a host, or a local origin, that this deployment lists for your tenant"
+    " (CREWLINE_WEBHOOK_HOSTS)"
+)
 Origin = tuple[str, str, int]  # scheme, host, port
 
 

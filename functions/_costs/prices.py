@@ -9,7 +9,9 @@ from starlette.responses import JSONResponse, Response
 from core import bootstrap
 from core.costs.model_names import split_name
 from core.costs.price_lists import check_price
+from core.costs.prices import rates_of
 from core.costs.tenant_prices import ALWAYS, Price
+from core.crews import clock
 from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NothingThereError
 from core.identity import Principal
@@ -45,6 +47,7 @@ async def price_put(request: Request, who: Principal) -> Response:
     entry = {name: value for name, value in told.items() if name != "from"}
     since = _day(told.get("from"), "/from")
     model, entry = check_price(request.path_params["model"], entry)
+    _require_known(entry)
     waiting = await bootstrap.budgets().save_price(who.tenant, Price(model, since, entry))
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return await price_state(request, who)
@@ -59,6 +62,14 @@ async def price_delete(request: Request, who: Principal) -> Response:
     waiting = await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
+
+
+def _require_known(entry: dict[str, Any]) -> None:
+    """Raise InvalidInputError for the same price as that of a model which no price list has."""
+    other = entry.get("same_as")
+    if other is not None and rates_of(bootstrap.prices(), other, clock.now_ms()) is None:
+        reason = "is a model that no price list has; give its price as input, output, ..."
+        raise InvalidInputError("this price cannot be taken", {"/same_as": reason})
 
 
 def _model(request: Request) -> str:

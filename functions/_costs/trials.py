@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.costs.model_choices import CRITICAL, MOST_SHARE, Override, Trial
+from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook, priced, rates_of
 from core.costs.rollup import DAY_MS, day_of
 from core.costs.savings.recommendation import Kind, Target, read_id
@@ -27,6 +28,7 @@ BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
 LATELY_DAYS = 90  # in which the task must have used the model
+OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
 NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
@@ -69,6 +71,7 @@ async def trial_start(request: Request, who: Principal) -> Response:
     target = read_id(request.path_params["saving"])
     if target.kind is not Kind.RIGHT_SIZING:
         raise ConflictError("only a right-sizing can be tried")
+    _require_online()
     asked = await models.read(request, BODY_BYTES, TrialBody, "the body is no trial")
     is_critical = _task(target.crew, target.task).required_quality == CRITICAL
     if is_critical or await _recorded_critical(who.tenant, target):
@@ -98,11 +101,13 @@ async def model_put(request: Request, who: Principal) -> Response:
     """Choose the model that does a task in flows that are launched from now on."""
     crew, task = request.path_params["crew"], request.path_params["task"]
     _task(crew, task)
+    _require_online()
     asked = await models.read(request, BODY_BYTES, ModelBody, "the body names no model")
     if not bootstrap.may_choose(asked.model):
         raise InvalidInputError("the body names no model", {"/model": NOT_HERE})
-    await bootstrap.trials().choose(who.tenant, crew, task, asked.model)
-    return JSONResponse(_override(Override(crew, task, asked.model)), headers=HEADERS)
+    model = bootstrap.spelled(asked.model)
+    await bootstrap.trials().choose(who.tenant, crew, task, model)
+    return JSONResponse(_override(Override(crew, task, model)), headers=HEADERS)
 
 
 async def model_delete(request: Request, who: Principal) -> Response:
@@ -110,6 +115,12 @@ async def model_delete(request: Request, who: Principal) -> Response:
     crew, task = request.path_params["crew"], request.path_params["task"]
     await bootstrap.trials().choose(who.tenant, crew, task, None)
     return Response(status_code=204)
+
+
+def _require_online() -> None:
+    """Raise ConflictError where a model that is chosen would do nothing."""
+    if bootstrap.is_offline():
+        raise ConflictError(OFFLINE)
 
 
 class _Recorded:
@@ -125,7 +136,7 @@ class _Recorded:
         for cell in cells:
             crew, task, _, _, model = cell.names
             if (crew, task) == of:
-                self.calls += cell.stored["calls"] if model == target.model else 0
+                self.calls += cell.stored["calls"] if model == counted_name(target.model) else 0
                 self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
 
 
@@ -161,7 +172,7 @@ def _trial(target: Target, asked: TrialBody) -> Trial:
         crew=target.crew,
         task=target.task,
         model=target.model,
-        cheaper=target.to,
+        cheaper=bootstrap.spelled(target.to),
         share=asked.share,
         evidence=Evidence(asked.margin, asked.most_calls),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.costs.rates import read_rates
+from core.costs.rates import Rates, TierRates
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.crews.crew_runner import Lesson, StepFailedError
@@ -43,7 +43,10 @@ async def test_an_answer_is_the_result_and_goes_out_as_one_message_with_its_usag
     told = {"step": "one", "model": "openai/gpt-4o-mini", **usage.public()}
     assert call == call | told
     tokens = TokenCounts(**call["tokens"])
-    assert read_rates(call["rates"]).cost_nanodollars(tokens) == usage.cost_nanodollars > 0
+    kept = call["rates"]  # by which it can be reckoned again
+    tiers = tuple(TierRates(**tier) for tier in kept["tiers"])
+    again = Rates(kept["source"], tiers, kept["per_call"])
+    assert again.cost_nanodollars(tokens) == usage.cost_nanodollars > 0
 
 
 async def test_a_step_builds_no_class_of_its_own():

@@ -214,4 +214,6 @@ async def test_a_webhook_goes_to_a_host_that_the_deployment_allows_the_tenant(tm
 
 
 async def test_without_a_list_of_hosts_no_budget_has_a_webhook(app: App):
-    assert (await put(app, body=MONTHLY | {"webhook": HOOK})).status_code == 422
+    answer = await put(app, body=MONTHLY | {"webhook": HOOK})
+    assert answer.status_code == 422
+    assert "CREWLINE_WEBHOOK_HOSTS" in answer.json()["errors"][0]["detail"]

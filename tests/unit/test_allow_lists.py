@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from crewai.tools import BaseTool, tool
 
 from core.adapters.crewai.tools import check
-from crews.loading import AllowListError, load_decider, load_tool
+from crews.loading import AllowListError, LackingPackageError, load_decider, load_tool
 from infra.check_crews import unloadable
 
 TOOLS = """
@@ -96,3 +97,15 @@ def test_a_decider_is_a_module_with_all_four_functions():
     assert "has no function memory, decisions, lesson, decided" in str(told.value)
     with pytest.raises(AllowListError):
         load_decider("fields", "crews.import_mapping.column_decisions:NOTHING")
+
+
+def test_a_module_that_imports_what_is_not_installed_says_so_and_is_told_from_one_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "lacks_a_package.py").write_text("import a_package_that_nobody_has")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LackingPackageError, match="No module named 'a_package_that_nobody_has'"):
+        load_decider("one", "lacks_a_package")
+    with pytest.raises(AllowListError) as raised:
+        load_decider("one", "crews.import_mapping.no_such_module")
+    assert not isinstance(raised.value, ImportError)

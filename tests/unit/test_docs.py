@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from infra import settings_page
@@ -45,6 +46,13 @@ def _exists(test: str) -> bool:
     return file.is_file() and bool(re.search(begins, file.read_text("utf-8"), re.MULTILINE))
 
 
+def test_no_text_tells_to_install_crewline_from_an_index_where_it_is_not():
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    code = [path for name in ("core", "infra") for path in (ROOT / name).rglob("*.py")]
+    of_index = re.compile(r"(?:install|add) [\"']?crewline|crewline\[\w+\]")
+    assert [path for path in [*files, *code] if of_index.search(path.read_text("utf-8"))] == []
+
+
 def test_the_readme_s_javascript_launches_a_crew_with_the_inputs_that_it_takes():
     program = (ROOT / "README.md").read_text("utf-8").partition("```js\n")[2].partition("```")[0]
     crew = re.search(r'crew: "(\w+)"', program)
@@ -65,6 +73,12 @@ def test_the_code_map_has_a_line_for_each_package():
     packages = {str(path.parent.relative_to(ROOT)) for path in modules}
     assert len(packages) > 10
     assert packages | {"api", "clients", "crews", "public", "tests"} == mapped
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_the_files_that_pages_name_are_there(page: str):
+    named = re.findall(r"`([\w.-]+/[\w./-]+\.\w+)", (ROOT / page).read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
 def test_every_decision_is_told_in_the_same_form():

@@ -1,6 +1,5 @@
 """What holds for all prices: exact, never falling with tokens, never above the bound, readable again."""
 
-import json
 from decimal import ROUND_CEILING, Decimal
 
 from genai_prices import Usage as LibraryUsage
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.costs.prices import TOOL_WRAPPING_TOKENS, WRAPPING_TOKENS, bound, priced
-from core.costs.rates import Rates, TierRates, read_rates
+from core.costs.rates import Rates, TierRates
 from core.costs.token_counts import TokenCounts
 
 BOOK = CataloguePriceBook()
@@ -126,10 +125,3 @@ def test_a_price_is_what_the_library_reckons(model: str, tokens: TokenCounts):
     ours = BOOK.rates(model, NOW)
     assert ours is not None
     assert ours.cost_nanodollars(tokens) == int(theirs.to_integral_value(ROUND_CEILING))
-
-
-@given(known_rates | any_rates(), counts())
-def test_rates_that_were_stored_give_the_same_price_again(rates: Rates, tokens: TokenCounts):
-    again = read_rates(json.loads(json.dumps(rates.public())))
-    assert again == rates
-    assert again.cost_nanodollars(tokens) == rates.cost_nanodollars(tokens)

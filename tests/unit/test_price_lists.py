@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from core.costs.price_lists import check_price, entry_rates
-from core.costs.rates import read_rates
 from core.errors import InvalidInputError
 
 GOOD = {"input": "2.50", "output": 10}
@@ -70,7 +69,10 @@ def test_a_price_is_a_number_or_a_text(price: Any):
         ([], "the entry: an object"),
         ({}, "input: needed"),
         ({"output": 1}, "input: needed"),
-        ({**GOOD, "inptu": 1}, "inptu: unknown"),
+        (
+            {**GOOD, "inptu": 1},
+            "inptu: is unknown; did you mean input? There are: input, output, cache_read, ",
+        ),
         ({**GOOD, "input": -1}, "input: a price in USD, from 0 to 100,000"),
         ({**GOOD, "input": "1e999999999"}, "input: a price in USD, from 0 to 100,000"),
         ({**GOOD, "input": 100_001}, "input: a price in USD"),
@@ -89,12 +91,15 @@ def test_a_price_is_a_number_or_a_text(price: Any):
         ({**GOOD, "tiers": [{"input": 1}]}, "above: a number of tokens"),
         ({**GOOD, "tiers": [{"above": 0, "input": 1}]}, "above: a number of tokens"),
         ({**GOOD, "tiers": [{"above": 1.5, "input": 1}]}, "above: a number of tokens"),
-        ({**GOOD, "tiers": [{"above": 1, "upper": 1}]}, "upper: unknown"),
+        (
+            {**GOOD, "tiers": [{"above": 1, "upper": 1}]},
+            "upper: is unknown; there are: input, output, cache_read, ",
+        ),
         ({**GOOD, "tiers": [{"above": n} for n in (5, 4)]}, "tiers begin at 0 and rise"),
         ({**GOOD, "tiers": [{"above": n} for n in range(1, 20)]}, "at most 8"),
         ({**GOOD, "batch": 1}, "batch: an object"),
         ({**GOOD, "batch": {"input": "x"}}, "input: a price in USD"),
-        ({**GOOD, "batch": {"flex": {}}}, "batch: flex: unknown"),
+        ({**GOOD, "batch": {"flex": {}}}, "batch: flex: is unknown; there are: input, output, "),
         ({"same_as": ""}, "same_as stands alone"),
         ({"same_as": 3}, "same_as stands alone"),
         ({"same_as": "x" * 300}, "same_as stands alone"),
@@ -106,7 +111,7 @@ def test_what_is_no_price_is_refused_with_the_field_and_the_reason(entry: Any, s
         check_price("azure/ours", entry)
     [(pointer, problem)] = refused.value.pointers.items()
     assert said in f"{pointer.removeprefix('/')}: {problem}".removeprefix(": ")
-    assert len(problem) < 100
+    assert len(problem) < 220
 
 
 @pytest.mark.parametrize("name", ["", "x" * 1_000_000])
@@ -114,20 +119,3 @@ def test_a_models_name_has_a_length(name: str):
     with pytest.raises(InvalidInputError) as refused:
         check_price(name, GOOD)
     assert len(str(refused.value.pointers)) < 500
-
-
-@pytest.mark.parametrize(
-    "stored",
-    [
-        {},
-        {"source": "x", "tiers": []},
-        {"source": "x", "tiers": [1]},
-        {"source": 1, "tiers": [{"input": 1}]},
-        {"source": "x", "tiers": [{"input": 1}]},
-        {"source": "x", "tiers": "tiers", "per_call": 0},
-        {"source": "x", "tiers": [], "per_call": -1},
-    ],
-)
-def test_what_are_no_rates_are_not_read_as_some(stored: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"rate|tier"):
-        read_rates(stored)

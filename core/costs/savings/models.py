@@ -69,7 +69,9 @@ def _change(spend: Spend, target: Target, *, is_verified: bool) -> str:
             f"ask {target.to} where the calls of this task are made, and compare its answers first"
         )
     path = f'PUT /v1/costs/models/{target.crew}/{target.task} {{"model": "{target.to}"}}'
-    return path if is_verified else f"first POST /v1/costs/savings/{target.id}/trial, then {path}"
+    if is_verified:
+        return path
+    return f'first POST /v1/costs/savings/{target.id}/trial {{"share": 0.2}}, then {path}'
 
 
 def cascade(spend: Spend, known: Known) -> Found | None:

@@ -77,7 +77,7 @@ def test_a_model_that_nobody_has_tried_at_the_task_is_to_be_tried_first():
     dear = answers(300, GPT4O, 0.0, random.Random(1))
     found = alone(dear, Kind.RIGHT_SIZING)
     assert (found.target.to, found.verified) == (MINI, False)
-    assert f"POST /v1/costs/savings/{found.target.id}/trial" in found.change
+    assert f'POST /v1/costs/savings/{found.target.id}/trial {{"share": 0.2}}' in found.change
     assert keeps(found, replayed(dear, lambda call: replace(call, model=MINI)))
     twice = [replace(call, model=MINI, output=2 * call.output, messages=call.messages * 2) for call in dear]  # fmt: skip
     assert keeps(found, cost(dear) - cost(twice))

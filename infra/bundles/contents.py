@@ -1,0 +1,69 @@
+"""What each function's bundle has: which packages of the lock, and which of our own files.
+
+boto3 is in none: AWS' runtimes for Python bring it along (docs/adr/0029).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OWN = ("core", "crews", "functions")
+LEFT_OUT = {"__pycache__", "examples"}  # examples of a crew are files for a person to try it with
+IN_MEMORY = "core/adapters/memory"  # for tests
+AGENTS = "core/adapters/crewai"
+LEARNING = "core/learning"
+READERS_NEED_NOT = (
+    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/crews/strategies",
+    "core/webhooks", "crews",
+    "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
+)  # fmt: skip
+
+# Of what CrewAI asks for, what no crew here can reach: memory, knowledge and MCP are refused in a
+# crew's file. The first line is of memory and knowledge, the second of MCP and the terminal.
+BEYOND_CREWS = (
+    "lancedb", "lance-namespace", "pyarrow", "onnxruntime", "kubernetes", "grpcio", "pdfplumber", "hf-xet",
+    "mcp", "textual", "uv", "uvicorn",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One function, the group of pyproject.toml that it needs, and what of that and of our files not.
+
+    `more` are groups that a deployment asks for besides.
+    """
+
+    function: str
+    group: str
+    pruned: tuple[str, ...] = ()
+    without: tuple[str, ...] = (AGENTS,)
+    more: tuple[str, ...] = ()
+
+
+BUNDLES = {
+    bundle.function: bundle
+    for bundle in (
+        Bundle("cost_report", "costs"),
+        Bundle("crew_agui", "api"),
+        Bundle("crew_amp", "api"),
+        Bundle("crew_launch", "api"),
+        Bundle("crew_worker", "worker", pruned=BEYOND_CREWS, without=()),
+        Bundle("feedback", "answers"),
+        Bundle("flow_events", "polled", without=READERS_NEED_NOT),
+        Bundle("flow_status", "polled", without=READERS_NEED_NOT),
+        Bundle("retrain", "fitting"),
+        Bundle("sweep", "api"),
+    )
+}
+
+
+def own_files(bundle: Bundle, root: Path = ROOT) -> Iterator[Path]:
+    """Yield the paths of our own files in a bundle, relative to the root; of functions, its own."""
+    without = [root / path for path in (IN_MEMORY, *bundle.without)]
+    others = {f"functions/{name}.py" for name in BUNDLES if name != bundle.function}
+    for path in (path for folder in OWN for path in sorted((root / folder).rglob("*"))):
+        relative = path.relative_to(root)
+        left_out = not LEFT_OUT.isdisjoint(relative.parts) or relative.as_posix() in others
+        if path.is_file() and not left_out and not any(map(path.is_relative_to, without)):
+            yield relative
