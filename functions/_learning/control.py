@@ -97,10 +97,8 @@ async def forget(request: Request, who: Principal) -> Response:
     apps.refuse_unknown_parameters(request, "task", "subject")
     asked = request.query_params.get("task", "")
     subject = request.query_params.get("subject")
-    if subject is not None and not identity.ID.fullmatch(subject):
-        raise InvalidInputError(
-            "a parameter is wrong", {"/query/subject": f"must match {identity.ID.pattern}"}
-        )
+    if subject is not None and not identity.SUBJECT.fullmatch(subject):
+        raise InvalidInputError("a parameter is wrong", {"/query/subject": identity.SUBJECT_RULE})
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
     found = (
         await log.tasks(who.tenant)
