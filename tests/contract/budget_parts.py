@@ -52,8 +52,12 @@ async def state(flows: Flows, budget: str = "b") -> tuple[int, int]:
     return spent, sum(each.held_nanodollars for each in of)
 
 
-async def alerts(flows: Flows) -> list[tuple[str, int]]:
+async def alert_values(flows: Flows) -> list[dict[str, Any]]:
+    """What the log of the flow was told of budgets."""
     entries = await flows.log.entries(flows.tenant, "f1", 0, 1000)
     told = [json.loads(entry.json) for entry in entries]
-    values = [event["value"] for event in told if event.get("name") == "budget_alert"]
-    return [(value["budget"], value["percent"]) for value in values]
+    return [event["value"] for event in told if event.get("name") == "budget_alert"]
+
+
+async def alerts(flows: Flows) -> list[tuple[str, int]]:
+    return [(value["budget"], value["percent"]) for value in await alert_values(flows)]

@@ -18,7 +18,17 @@ from core.costs.usage import Usage
 from core.crews.clock import now_ms
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.flows import Status
-from tests.contract.budget_parts import COST, REAL, a_budget, alerts, limited, says, shortest, state
+from tests.contract.budget_parts import (
+    COST,
+    REAL,
+    a_budget,
+    alert_values,
+    alerts,
+    limited,
+    says,
+    shortest,
+    state,
+)
 from tests.contract.test_budget_book import BOUND, begun, begun_again, call, held
 from tests.fixtures_ports import Flows, a_launch
 
@@ -134,6 +144,20 @@ async def test_a_budget_for_each_counts_each_by_itself(flows: Flows):
     assert await says(flows, call(claim, 1, model="one")) is None
     assert await says(flows, call(claim, 2, model="two")) is None
     assert await says(flows, call(claim, 3, model="one")) is Verdict.HELD
+
+
+@pytest.mark.parametrize("scope", [Scope.AGENT, Scope.MODEL])
+async def test_a_budget_for_each_counts_each_by_itself_within_a_flow_too(
+    flows: Flows, scope: Scope
+):
+    claim = await limited(flows, a_budget(1, scope=scope, window=Window.FLOW))
+    made = [replace(call(claim, n), agent=name, model=name) for n, name in enumerate("aab", 1)]
+    assert await says(flows, made[0]) is None
+    assert await says(flows, made[1]) is Verdict.HELD
+    assert await says(flows, made[2]) is None
+    await flows.budgets.settle(made[2], replace(BOUND, cost_nanodollars=COST // 2), [])
+    told = [(each["window"], each["name"], each["percent"]) for each in await alert_values(flows)]
+    assert told == [("flow", "b", 50)]
 
 
 async def test_the_window_of_a_flow_is_the_flow(flows: Flows):

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from core.costs.budget import Scope
 from tests.contract import test_budget_book as book
 from tests.contract import test_budget_changes as changes
 from tests.contract import test_budget_webhooks as hooks
@@ -64,6 +65,14 @@ MUTANTS = [
         ),
         any_order=False,
         instead="      if #accounts == 0 then push(accounts, {id = each.id, budget = each.budget, place = place}) end",
+    ),
+    Mutant(
+        "accounts", "each name by itself",
+        partial(
+            budgets.test_a_budget_for_each_counts_each_by_itself_within_a_flow_too, scope=Scope.AGENT
+        ),
+        any_order=False,
+        instead="      local account = table.concat({each.id, windows[window], window == 'flow' and '' or value}, '|')",
     ),
     Mutant(
         "reserve", "all or nothing", budgets.test_one_call_that_costs_ten_budgets_is_never_made,

@@ -24,7 +24,9 @@ from core.flows import events
 from core.flows.events import Event
 from core.json_text import compact
 
-Place = tuple[str, str, str, str]  # of a state: tenant, budget, window or flow, name
+Place = tuple[
+    str, str, str, str
+]  # of a state: tenant, budget, window (`flow|ID` is a flow's), name
 _GRAVITY = list(Verdict)
 
 
@@ -132,8 +134,7 @@ class MemoryBudgets:
             name = budget.account(names, flow)
             if name is None:
                 continue
-            window = zone.window(budget.window, at_ms)
-            window, name = (window, name) if window else ("flow", flow or "")
+            window = zone.window(budget.window, at_ms) or f"{Window.FLOW}|{flow}"
             until_ms = zone.end_ms(budget.window, at_ms)
             accounts.append(Account(budget, (tenant, budget.id, window, name), until_ms))
         return accounts
@@ -145,8 +146,8 @@ class MemoryBudgets:
                 state.told = percent
                 value = {
                     "budget": budget,
-                    "window": window,
-                    "name": "" if window == "flow" else name,
+                    "window": window.partition("|")[0],
+                    "name": name,
                     "percent": percent,
                     "spent_nanodollars": state.spent,
                     "limit_nanodollars": state.limit,

@@ -32,13 +32,14 @@ local function first_at(zone, time)
   end
 end
 
--- windows_at: the tenant's day and month at a time, and when each ends
+-- windows_at: the tenant's day and month at a time, and when each ends; that of a flow has no end
 local function windows_at(zone, now)
   local offset = offset_at(zone, now)
   local day = math.floor((now + offset) / DAY_MS)
   local year, month, of_month = date_of(day)
   local _, _, beyond = date_of(day - of_month + 32) -- in the next month, on one of its first days
   return {
+    flow = 'flow',
     day = string.format('%04d-%02d-%02d', year, month, of_month),
     month = string.format('%04d-%02d', year, month),
     ends = {
@@ -75,8 +76,8 @@ local function accounts_of(budgets, zone, call)
     if (scope == 'tenant' or name == '*' or name == value)
       and (call.flow or window ~= 'flow')
     then
-      local place = window == 'flow' and {'flow', 'budget:' .. each.id}
-        or {windows.month, table.concat({each.id, windows[window], value}, '|')}
+      local account = table.concat({each.id, windows[window], value}, '|') -- guard: each name by itself
+      local place = window == 'flow' and {'flow', 'budget:' .. account} or {windows.month, account}
       push(accounts, {id = each.id, budget = each.budget, place = place, ends = windows.ends[window]}) -- guard: every budget
     end
   end

@@ -3,7 +3,7 @@
 --   a state   {spent, held, told, limit, alerts, wanted, hooked}: of one budget in one window, under one
 --             name. told: the highest percentage that was told; wanted: whether somebody waits for money;
 --             hooked: whether its alerts are sent to an address
---   a place   {where, field} of a state: {'flow', 'budget:id'} in the flow's hash, or
+--   a place   {where, field} of a state: {'flow', 'budget:id|flow|name'} in the flow's hash, or
 --             {month, 'id|window|name'} in that of a month, e.g. {'2026-11', 'b1|2026-11-27|'}
 --   a call    has `holds`, the places of all budgets that it counts in, and its bound is held there
 local MONTH_KEYS = {BUDGETS_BEFORE, BUDGETS_NOW, BUDGETS_AFTER} -- of args.months
@@ -72,9 +72,9 @@ end
 
 -- alert: the event that says how much of a budget is spent
 local function alert(field, state, percent, now)
-  local id, window, name = field:match('^([^|]*)|([^|]*)|(.*)$')
-  local value = {'"budget":' .. cjson.encode(id or field:sub(8)), '"window":' .. cjson.encode(window or 'flow'),
-    '"name":' .. cjson.encode(name or ''), '"percent":' .. int_str(percent),
+  local id, window, name = field:gsub('^budget:', ''):match('^([^|]*)|([^|]*)|(.*)$')
+  local value = {'"budget":' .. cjson.encode(id), '"window":' .. cjson.encode(window),
+    '"name":' .. cjson.encode(name), '"percent":' .. int_str(percent),
     '"spent_nanodollars":' .. int_str(state.spent), '"limit_nanodollars":' .. int_str(state.limit)}
   return '{"type":"CUSTOM","name":"budget_alert","value":{' .. table.concat(value, ',')
     .. '},"timestamp":' .. int_str(now) .. '}'
