@@ -68,6 +68,13 @@ async def test_what_is_no_subject_is_refused_in_words_in_a_body_and_in_a_query(
     assert (answer.status_code, "visible ASCII" in answer.text) == (422, True)
 
 
+async def test_who_forgets_without_a_task_is_told_of_the_word_for_all_tasks(app: App):
+    answer = await asked(app, feedback, "DELETE", "/v1/feedback?subject=ann", "ann")
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "/query/task")
+    assert error["detail"] == "is missing; * stands for all tasks"
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_what_one_subject_said_can_be_forgotten(app: App, name: str):
     said = {"task": "route", "context": {"message": "hi"}, "action": "pay", "outcome": "right"}
