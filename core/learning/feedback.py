@@ -71,6 +71,15 @@ class Entry:
     feedback: Feedback | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A task that somebody retrains, and until when nobody else does (ms since 1970)."""
+
+    tenant: str
+    task: str
+    until_ms: int
+
+
 def most_waiting(given: Iterable[Feedback]) -> tuple[int, int]:
     """Return how much may wait with this feedback: entries of a task, bytes of a tenant.
 
@@ -96,13 +105,14 @@ class FeedbackLog(Protocol):
         ...
 
     async def trim(self, tenant: str, task: str, through: int) -> None:
-        """Remove what is in a segment now: all up to a number."""
+        """Remove what is in a segment now: all up to a number. A lease of the task stays as it is."""
         ...
 
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
         """Remove a subject's feedback (None: everybody's), and write down that it is to be forgotten.
 
         A subject's is also what the subject's flows decided (`Feedback.whose`).
+        The task is due at once; where it is leased, when its lease is released or over.
         """
         ...
 
@@ -126,8 +136,18 @@ class FeedbackLog(Protocol):
         """Return the tasks of which there was ever feedback."""
         ...
 
-    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
-        """Return a (tenant, task) that has had new feedback for `delay_ms`, and is nobody else's now."""
+    async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
+        """Return a task that has had new feedback for `delay_ms`, and is nobody else's now.
+
+        Until it is released, it is had by the next one when the lease is over.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give back a task whose retraining has come to its end: what came since is due next.
+
+        Nothing is changed if it is somebody else's by now.
+        """
         ...
 
 
