@@ -10,7 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.bootstrap.models import is_offline, may_choose, model, named_model, telemetry
+from core.bootstrap.models import (
+    is_offline,
+    may_choose,
+    model,
+    named_model,
+    spelled,
+    telemetry,
+)
 from core.bootstrap.provider import provider, replace
 from core.bootstrap.stores import (
     blobs,
@@ -83,6 +90,7 @@ __all__ = [
     "retrainer",
     "runner",
     "settings",
+    "spelled",
     "stream_limiter",
     "telemetry",
     "trials",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.bootstrap.provider import provider
 from core.bootstrap.stores import settings
-from core.costs.model_names import split_name
+from core.costs.model_names import counted_name, split_name
 
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
@@ -21,7 +21,7 @@ def may_choose(name: str) -> bool:
     """
     chosen = settings()
     if chosen.models:
-        return name in chosen.models
+        return counted_name(name) in map(counted_name, chosen.models)
     return chosen.model is None or chosen.model_base_url is not None or _is_of_ours(name)
 
 
@@ -34,6 +34,20 @@ def _is_of_ours(name: str) -> bool:
     """Tell whether a model is of the provider of the deployment's model."""
     provider = split_name(name).provider
     return provider != "" and provider == split_name(settings().model or "").provider
+
+
+def spelled(name: str) -> str:
+    """Return a model's name as this deployment writes it: the counted one may not be what a client calls it.
+
+    As in CREWLINE_MODELS, or with the provider's prefix of CREWLINE_MODEL (`xai/` for `x-ai/`).
+    """
+    chosen = settings()
+    for listed in sorted(chosen.models or (), key=lambda each: each != name):
+        if counted_name(listed) == counted_name(name):
+            return listed
+    prefix, slash, _ = (chosen.model or "").partition("/")
+    ours = f"{prefix}/{name.partition('/')[2]}"
+    return ours if slash and name == counted_name(name) == counted_name(ours) else name
 
 
 def named_model(name: str) -> "BaseLLM":

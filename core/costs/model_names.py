@@ -153,6 +153,20 @@ def split_name(name: str) -> ModelName:
 
 
 @lru_cache(4096)
+def counted_name(name: str) -> str:
+    """Return the one name that a model is counted, compared and limited under, however it is written.
+
+    `gpt-4o` is `openai/gpt-4o`. A name with its date is a model of its own, as is each fine-tuned one.
+    """
+    found, written = split_name(name), name.strip().lower()
+    if found.model.startswith(
+        "ft:"
+    ):  # split, all that were made of a base are one: they cost the same
+        return f"{found.provider}/{written[written.index('ft:') :]}"
+    return str(found) or name
+
+
+@lru_cache(4096)
 def _split(name: str) -> ModelName:
     name = name.strip().lower()
     prefix, slash, model = name.partition("/")

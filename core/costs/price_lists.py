@@ -8,7 +8,8 @@ An entry of a list::
 
 or `{"same_as": "azure/gpt-4o"}` for a name of one's own, such as a deployment's. `input` is needed.
 What is left out costs as much as what it is part of: cached input as `input`, an hour in the cache as
-five minutes, reasoning as `output`; in a tier as in the tier below, in a variant as without it.
+five minutes, reasoning as `output`; in a tier as in the tier below, in a variant as without it. A tenant's
+entry without a variant has it in the ratio of the price lists (`core.costs.tenant_prices`).
 """
 
 from collections.abc import Collection, Mapping
@@ -17,16 +18,17 @@ from typing import Any, Literal, cast, get_args
 
 from core.complaints import choice
 from core.costs.model_names import LONGEST_NAME, split_name
-from core.costs.rates import MOST_RATE, Rates, TierRates, rising
+from core.costs.rates import KINDS, MOST_RATE, Rates, TierRates, rising
 from core.errors import InvalidInputError
 
 Variant = Literal["standard", "batch", "flex", "priority", "fast"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+# Ways to make the same call of the same model for less, of which the answer comes later.
+CHEAPER: tuple[Variant, ...] = ("batch", "flex")
 
 _NANODOLLARS = Decimal(1_000_000_000)
 _MOST_DIGITS = 30  # of a price as text
-_KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
-_PARTS = (*_KINDS, "per_call", "tiers")
+_PARTS = (*KINDS, "per_call", "tiers")
 _MOST_ABOVE = 10**9
 
 
@@ -86,7 +88,7 @@ def _rates(entry: Mapping[str, Any], source: str) -> Rates:
     tiers = entry.get("tiers", [])
     if not isinstance(tiers, list):
         raise ValueError("tiers: a list")  # noqa: TRY004 -- bad data, not a bad program
-    prices = {name: entry[name] for name in _KINDS if name in entry}
+    prices = {name: entry[name] for name in KINDS if name in entry}
     rates = [_tier_rates(prices, 0)]
     for tier in cast("list[Any]", tiers):
         prices |= _object(tier, "tiers")
@@ -96,7 +98,7 @@ def _rates(entry: Mapping[str, Any], source: str) -> Rates:
 
 
 def _tier_rates(prices: Mapping[str, Any], above: int) -> TierRates:
-    _refuse_unknown(prices, _KINDS, "tiers: ")
+    _refuse_unknown(prices, KINDS, "tiers: ")
     told = {name: _nanodollars(value, name) for name, value in prices.items()}
     if "input" not in told:
         raise ValueError("input: needed")

@@ -5,7 +5,7 @@ A rate is in nano-dollars for a million tokens: $0.15 are 150,000,000. A price l
 decimals is rounded up to them.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from core.costs.token_counts import TokenCounts
@@ -13,6 +13,7 @@ from core.costs.token_counts import TokenCounts
 PER_TOKENS = 1_000_000
 MOST_RATE = 10**14  # $100,000 for a million tokens
 MOST_TIERS = 8
+KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,24 @@ class Rates:
     def first_tier(self) -> "Rates":
         """The rates as they would be if no input were too long for the first tier."""
         return Rates(self.source, self.tiers[:1], self.per_call)
+
+    def in_ratio(self, of: "Rates", to: "Rates", source: str) -> "Rates":
+        """Return the rates, each as many times as high as that of `of` is to that of `to`, rounded up.
+
+        By their first tiers; where `to` is 0 or has no such price, unchanged.
+        """
+        first, second = of.tiers[0], to.tiers[0]
+
+        def scaled(tier: TierRates, name: str) -> int | None:
+            own, over, under = (getattr(each, name) for each in (tier, first, second))
+            if own is None or over is None or not under:
+                return own
+            return min(MOST_RATE, -(-own * over // under))
+
+        tiers = (
+            replace(tier, **{name: scaled(tier, name) for name in KINDS}) for tier in self.tiers
+        )
+        return Rates(source, tuple(tiers), self.per_call)
 
     def bound_nanodollars(self, input_tokens: int, output_tokens: int) -> int | None:
         """Return the most that a call of up to so many tokens can cost, whatever is cached.

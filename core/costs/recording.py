@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from core.costs.facts import NO_FACTS, Facts, added, of_tokens
-from core.costs.price_lists import Variant
+from core.costs.price_lists import CHEAPER, Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
 from core.costs.rollup import Names
@@ -26,8 +26,6 @@ MOST_CALLS = 1_000  # of one batch
 REMEMBERED_DAYS = 32  # an id, at least
 DIGEST_DIGITS = 12  # hex
 OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
-# Ways to make the same call of the same model for less, of which the answer comes later.
-CHEAPER: tuple[Variant, ...] = ("batch", "flex")
 
 
 @dataclass(frozen=True, slots=True)

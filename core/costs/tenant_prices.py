@@ -1,6 +1,7 @@
 """Tenant prices: what a tenant agreed on with providers, by model and from a day on.
 
-They stand in front of the price lists. A process keeps those of each tenant with the version it read,
+They stand in front of the price lists, also for the names with a date that a provider gives the same model. A
+process keeps those of each tenant with the version it read,
 and hears when it prices a call by an older one: reserving money says so (`Verdict.REPRICED`).
 """
 
@@ -11,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from core.costs.model_names import split_name
-from core.costs.price_lists import Variant, entry_rates
+from core.costs.price_lists import CHEAPER, Variant, entry_rates
 from core.costs.prices import PriceBook
 from core.costs.rates import Rates
 from core.costs.rollup import HOUR_MS, day_of
@@ -54,17 +55,39 @@ class TenantPriceBook:
             self._of.setdefault(price.model, []).append(price)
 
     def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
-        """Return the tenant's prices of a model; those of a model that it is the same as."""
+        """Return the tenant's prices of a model; those of a model that it is the same as.
+
+        The most exact one holds: of the model in its region, of it anywhere, of it without its date. A
+        variant that it does not have is `_derived`.
+        """
         return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
 
     def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
         name, at_ms = split_name(model), hour * HOUR_MS
-        entry = self._entry(str(name), at_ms) or self._entry(str(name.anywhere), at_ms)
+        names = dict.fromkeys(map(str, (name, name.anywhere, name.undated)))
+        entry = next(filter(None, (self._entry(each, at_ms) for each in names)), None)
         if entry is None:
             return self._book.rates(model, at_ms, variant)
         if "same_as" in entry:  # of the book: a price is not followed to another of the tenant's
             return self._book.rates(entry["same_as"], at_ms, variant)
-        return entry_rates(entry, SOURCE, variant)
+        return entry_rates(entry, SOURCE, variant) or self._derived(entry, model, at_ms, variant)
+
+    def _derived(
+        self, entry: Mapping[str, Any], model: str, at_ms: int, variant: Variant
+    ) -> Rates | None:
+        """Return the prices of a variant that an own entry does not have; their source says how they were made.
+
+        As many times the own ones as in the price list. Where that has none, a batch or flex call costs at most
+        the own standard price; what may cost more is unpriced.
+        """
+        own = entry_rates(entry, f"{SOURCE}, standard: no {variant} is set or listed")
+        listed = self._book.rates(model, at_ms, variant)
+        standard = self._book.rates(model, at_ms)
+        if own is None or listed is None or standard is None:
+            return own if variant in CHEAPER else None
+        return own.in_ratio(
+            listed, standard, f"{SOURCE}, {variant} by the ratio of {listed.source}"
+        )
 
     def _entry(self, name: str, at_ms: int) -> Mapping[str, Any] | None:
         if not (prices := self._of.get(name)):

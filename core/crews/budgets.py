@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
+from core.costs.model_names import counted_name
 from core.costs.rollup import NOBODY, Cell, Names
 from core.costs.tally import CellSums
 from core.costs.tenant_prices import Price, TenantPrices
@@ -47,7 +48,7 @@ class Call:
     @property
     def names(self) -> Names:
         """The names of the cell that it is counted in."""
-        return self.crew, self.task, self.agent, self.subject, self.model
+        return self.crew, self.task, self.agent, self.subject, counted_name(self.model)
 
     @property
     def id(self) -> str:

@@ -171,6 +171,13 @@ class Learner:
         most = self._memory.said(one.digest)
         return most if most is not None and most.action == one.action else one
 
+    def said(self, context: Mapping[str, Any]) -> Kept | None:
+        """Return the weightiest word on exactly this context, of equals the newest.
+
+        Raises InvalidInputError for a context that is refused.
+        """
+        return self._memory.said(digest(context))
+
     def kept(self) -> tuple[Kept, ...]:
         """Return the patterns that are kept, in the order of their numbers."""
         return tuple(self._memory)

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
+from core.costs.model_names import counted_name
 from core.costs.spreadsheets import NANO, usd
 from core.crews import clock
 from core.crews.wakeups import wake_workers
@@ -53,7 +54,7 @@ class BudgetBody(BaseModel):
             raise _invalid("/name", "a budget of the tenant has no name")
         limit = _nanodollars(self.limit_usd)
         alerts = tuple(sorted(set(self.alerts)))
-        of = scope, window, limit, self.name, self.hard, alerts, self.webhook
+        of = scope, window, limit, _account(scope, self.name), self.hard, alerts, self.webhook
         return Budget(budget_id, *of)
 
 
@@ -84,6 +85,8 @@ async def budget_state(request: Request, who: Principal) -> Response:
 async def _budget(who: Principal, budget_id: str, name: str | None = None) -> Response:
     told = await bootstrap.budgets().all(who.tenant, budget_id, name)
     for budget in told.budgets:
+        if name is not None and (counted := _account(budget.scope, name)) != name:
+            return await _budget(who, budget_id, counted)
         return JSONResponse(_public(budget, told), headers=HEADERS)
     raise NothingThereError("no such budget")
 
@@ -118,6 +121,11 @@ async def zone_put(request: Request, who: Principal) -> Response:
     waiting = await bootstrap.budgets().save_zone(who.tenant, found)
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return await budget_list(request, who)
+
+
+def _account(scope: Scope, name: str) -> str:
+    """Return the name that calls count under; that of a model may be written in several ways."""
+    return counted_name(name) if scope is Scope.MODEL else name
 
 
 def _budget_id(request: Request) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.costs.model_choices import CRITICAL, MOST_SHARE, Override, Trial
+from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook, priced, rates_of
 from core.costs.rollup import DAY_MS, day_of
 from core.costs.savings.recommendation import Kind, Target, read_id
@@ -104,8 +105,9 @@ async def model_put(request: Request, who: Principal) -> Response:
     asked = await models.read(request, BODY_BYTES, ModelBody, "the body names no model")
     if not bootstrap.may_choose(asked.model):
         raise InvalidInputError("the body names no model", {"/model": NOT_HERE})
-    await bootstrap.trials().choose(who.tenant, crew, task, asked.model)
-    return JSONResponse(_override(Override(crew, task, asked.model)), headers=HEADERS)
+    model = bootstrap.spelled(asked.model)
+    await bootstrap.trials().choose(who.tenant, crew, task, model)
+    return JSONResponse(_override(Override(crew, task, model)), headers=HEADERS)
 
 
 async def model_delete(request: Request, who: Principal) -> Response:
@@ -134,7 +136,7 @@ class _Recorded:
         for cell in cells:
             crew, task, _, _, model = cell.names
             if (crew, task) == of:
-                self.calls += cell.stored["calls"] if model == target.model else 0
+                self.calls += cell.stored["calls"] if model == counted_name(target.model) else 0
                 self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
 
 
@@ -170,7 +172,7 @@ def _trial(target: Target, asked: TrialBody) -> Trial:
         crew=target.crew,
         task=target.task,
         model=target.model,
-        cheaper=target.to,
+        cheaper=bootstrap.spelled(target.to),
         share=asked.share,
         evidence=Evidence(asked.margin, asked.most_calls),
     )

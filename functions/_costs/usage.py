@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from core import bootstrap, cpu
 from core.costs import recording
+from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook
 from core.costs.provider_usage import read_usage, read_variant
 from core.costs.rollup import DAY_MS, NOBODY
@@ -44,7 +45,7 @@ class CallBody(BaseModel):
     crew: Name = NOBODY
     task_type: Name = NOBODY
     agent: Name = NOBODY
-    subject: Name | None = None
+    subject: models.Subject | None = None
 
     def tokens(self) -> TokenCounts | None:
         """Return what the provider reported, None for nothing. Raises ValueError for what cannot be."""
@@ -63,7 +64,8 @@ class CallBody(BaseModel):
         self, at_ms: int, tokens: TokenCounts | None, subject: str
     ) -> recording.ReportedCall:
         """Return the call; one that says nothing of its subject is that of whoever reports it."""
-        names = self.crew, self.task_type, self.agent, self.subject or subject, self.model
+        model = counted_name(self.model)
+        names = self.crew, self.task_type, self.agent, self.subject or subject, model
         return recording.ReportedCall(
             self.id,
             at_ms,

@@ -28,7 +28,7 @@ async def test_a_call_costs_what_was_agreed_on_from_then_on(app: App):
     answer = await put(app, "gpt-4o-mini")
     assert answer.json() == {"prices": [{"model": MODEL, "from": None, **OURS}]}
     assert await cost_of(app, id="c2") == 100_000_000
-    assert await cost_of(app, id="c3", variant="batch") == 0  # no such price was agreed on
+    assert await cost_of(app, id="c3", variant="batch") == 50_000_000  # half, as in the list
     async with app.client(cost_report) as client:
         assert (await client.get("/v1/prices")).json() == answer.json()
         assert (await client.delete("/v1/prices/gpt-4o-mini")).status_code == 204
