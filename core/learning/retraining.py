@@ -222,7 +222,7 @@ class Retrainer:
             kept = [
                 one
                 for one in await self._entries(tenant, task, [segment])
-                if one.feedback and one.feedback.subject not in subjects
+                if one.feedback and one.feedback.whose not in subjects
             ]
             written += await self._write(tenant, task, kept, generation)
         entries, not_read = await self._newest(tenant, task, written)

@@ -109,6 +109,13 @@ async def test_what_a_subject_said_is_taken_away_at_once_and_readers_see_that_it
     assert await log.numbers() == [(7, "mine"), (8, None), (9, None)]
 
 
+async def test_what_agents_decided_in_a_subjects_flows_is_taken_away_with_the_subject(log: Log):
+    await log.port.add(T, TASK, given("a", subject="mapper", kind=Kind.AGENT, launched_by="ana"))
+    await log.port.add(T, TASK, given("b", subject="mapper", kind=Kind.AGENT, launched_by="bob"))
+    await log.port.forget(T, TASK, "ana")
+    assert await log.numbers() == [(2, "b"), (3, None)]
+
+
 async def test_all_of_a_long_log_is_taken_away(log: Log):
     for start in range(0, 1200, 400):
         await log.port.add(T, TASK, given(*(f"a{n}" for n in range(start, start + 400))))
