@@ -4,7 +4,8 @@
 
 A file is mapped, what was decided is learnt as the agent's word, a person corrects each column that is
 wrong, and the next file is mapped; so for a fixed random sample of the orders. Once all files are
-different; and once each is delivered twice, every other row each time, as sources deliver again.
+different; and once each is delivered three times, every third row each time, as sources deliver again. Of
+these it also counts the columns that somebody has corrected and that a later delivery maps wrong again.
 
 The six address files are those of the crew. `--data` takes a folder of others, each `NAME.csv` with
 `NAME.json`: `truth` (column -> field), and `plain` and `rich`, two targets. Which contexts and which
@@ -35,6 +36,7 @@ from infra.mapping_score import CREW, Score, default_target, score, truths
 
 EXPORTS = Path(__file__).parent / "data" / "exports"
 ORDERS, QUICK = 12, 3
+DELIVERIES = 3
 TENANT = "benchmark"
 
 Entries = list[dict[str, Any]]
@@ -62,6 +64,12 @@ class File:
         proposed = propose(self.columns, self.target, lessons)
         return review(self.columns, self.target, proposed, lessons)
 
+    def wrong(self, entries: Entries) -> set[str]:
+        """Return the columns that a mapping has wrong."""
+        said = column_decisions.decided({"columns": entries})
+        nothing = column_decisions.NOTHING
+        return {about for about, action in said.items() if action != self.truth.get(about, nothing)}
+
     def score(self, entries: Entries) -> Score:
         """Score a mapping."""
         return score(entries, self.truth)
@@ -73,6 +81,7 @@ class Seen:
 
     without: list[float] = field(default_factory=list[float])
     learnt: list[float] = field(default_factory=list[float])
+    lapses: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     changes: Counter[Change] = field(default_factory=Counter[Change])
 
     @property
@@ -85,6 +94,7 @@ class Seen:
 async def course(files: Sequence[File], seen: Seen) -> None:
     """Map files in this order, each with the lessons of those before it."""
     tutor, without, learnt = MemoryTutor(), list[float](), list[float]()
+    corrected = set[tuple[str, str]]()
     for number, file in enumerate(files):
         memory = column_decisions.memory({"target": file.target})
         told = await lessons_of(tutor, TENANT, column_decisions, memory, file.decisions)
@@ -92,6 +102,9 @@ async def course(files: Sequence[File], seen: Seen) -> None:
         without.append(file.score(file.unlearnt).f1)
         learnt.append(file.score(entries).f1)
         seen.changes.update(changes(file, entries))
+        wrong = {(file.name, about) for about in file.wrong(entries)}
+        seen.lapses.update(wrong & corrected)
+        corrected |= wrong
         await tutor.learn(TENANT, memory, list(feedback(file, entries, number)))
     seen.without.append(fmean(without))
     seen.learnt.append(fmean(learnt))
@@ -129,11 +142,11 @@ def _file(name: str, data: bytes, target: Mapping[str, Any], truth: Mapping[str,
 
 
 def deliveries(path: Path, target: Mapping[str, Any], truth: Mapping[str, str]) -> list[File]:
-    """Read a file as two, with every other row each."""
+    """Read a file as three, with every third row each."""
     head, *rows = path.read_bytes().splitlines(keepends=True)
     rows = [row for row in rows if row.strip()]
-    halves = (head + b"".join(rows[start::2]) for start in (0, 1))
-    return [_file(path.name, half, target, truth) for half in halves]
+    parts = (head + b"".join(rows[start::DELIVERIES]) for start in range(DELIVERIES))
+    return [_file(path.name, part, target, truth) for part in parts]
 
 
 def sets(folder: Path) -> Iterator[tuple[str, list[tuple[Path, Any, Any]]]]:
@@ -163,6 +176,8 @@ def figures(name: str, seen: Seen) -> Iterator[Figure]:
     yield Figure(f"{name}_learnt", round(fmean(seen.learnt), 4))
     shown = f"{gain:+.4f} +- {half:.4f} over {len(seen.learnt)} orders"
     yield Figure(f"{name}_gain", round(gain, 4), ">= 0", shown)
+    if name.endswith("_again"):
+        yield Figure(f"{name}_wrong_again", seen.lapses.total(), "<= 0")
 
 
 def show(files: Sequence[File], seen: Seen) -> None:
@@ -171,6 +186,8 @@ def show(files: Sequence[File], seen: Seen) -> None:
     grouped: dict[tuple[str, str, str | None, str | None], list[str]] = {}
     for (name, about, before, after, why), _ in seen.changes.most_common():
         grouped.setdefault((name, about, before, after), []).append(why)
+    for (name, about), often in seen.lapses.most_common():
+        print(f"    {often:3} x {name:26} {about:24} wrong again after a correction")
     for (name, about, before, after), whys in grouped.items():
         right = truth[name].get(about)
         verdict = "right" if after == right else "WRONG" if before == right else "as wrong"
@@ -185,8 +202,8 @@ def main() -> None:
     orders, found = QUICK if chosen.quick else ORDERS, list[Figure]()
     for name, members in sets(chosen.data):
         whole = [read(*each) for each in members]
-        twice = [half for each in members for half in deliveries(*each)]
-        for kind, files in ((name, whole), (f"{name}_again", twice)):
+        again = [part for each in members for part in deliveries(*each)]
+        for kind, files in ((name, whole), (f"{name}_again", again)):
             seen = run(files, orders)
             print(
                 f"{kind}: {len(files)} files, F1 {fmean(seen.without):.3f} -> {fmean(seen.learnt):.3f}"

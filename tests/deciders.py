@@ -36,7 +36,9 @@ class Sides:
         del text, inputs, task
         return [Side()]
 
-    def lesson(self, decision: Side, action: str, sure: float, usual: float, name: str) -> str:
+    def lesson(
+        self, decision: Side, action: str, sure: float, usual: float | None, name: str
+    ) -> str:
         raise NotImplementedError
 
     def decided(self, output: Any) -> Mapping[str, str]:

@@ -1,9 +1,11 @@
 """Lessons: what was learnt of earlier decisions, told to an agent before it makes the next ones.
 
 A crew that `decides` names a module of the deployment's list, which knows what its steps decide
-(`Decider`). Before a step the tutor is asked about each decision; what is more likely right than
-wrong is told, by id and with its confidence, if it is not an agent's own word. Before a flow succeeds, what it decided is learnt as an
-agent's word, the weakest there is: a person's word on it weighs more.
+(`Decider`). Before a step the tutor is asked about each decision. What somebody has said of exactly
+this decision is told whatever else was learnt, so a correction holds until somebody says otherwise;
+of the rest, what is more likely right than wrong, by id and with its confidence, if it is not an
+agent's own word. Before a flow succeeds, what it decided is learnt as an agent's word, the weakest
+there is: a person's word on it weighs more.
 
 That happens before the flow ends and not after it: a flow that has not ended is due, so whoever dies
 in between leaves it to the next worker, who learns the same again under the same ids.
@@ -68,8 +70,13 @@ class Decider(Protocol):
         """
         ...
 
-    def lesson(self, decision: Any, action: str, sure: float, usual: float, name: str) -> str:
-        """Return a lesson in words: its action, how sure that is, and how sure in its usual context."""
+    def lesson(
+        self, decision: Any, action: str, sure: float, usual: float | None, name: str
+    ) -> str:
+        """Return a lesson in words: its action, how sure that is, and how sure in its usual context.
+
+        `usual` is None where somebody has said this action of exactly this decision.
+        """
         ...
 
     def decided(self, output: Any) -> Mapping[str, str]:
@@ -170,7 +177,7 @@ async def lessons_of(
     found = (
         _likely(task, each, answer, without.get(compact(each.usual))) for each, answer in pairs
     )
-    told = sorted((each for each in found if each), key=lambda each: -each.sure)[:MOST_LESSONS]
+    told = sorted((each for each in found if each), key=lambda each: each.rank)[:MOST_LESSONS]
     return tuple(each.lesson(decider) for each in told)
 
 
@@ -182,15 +189,19 @@ def _answer(crew: Definition, output: Any) -> Any:
 
 
 def _outcome(flow: Flow, crew: str, made: Made) -> Feedback:
-    """Return a flow's own decision as feedback.
+    """Return a flow's own decision as feedback, which is forgotten with whoever launched the flow.
 
-    Its id is that of what was decided, so whoever learns it again changes nothing, and flows that
-    decide the same fill no store.
+    Its id is that of what was decided for whom, so whoever learns it again changes nothing, and one
+    subject's flows that decide the same fill no store. All of a crew's decisions have one source, the
+    crew, so many subjects who let it decide the same are no more to a learner than one.
     """
-    decided = compact_bytes([crew, digest(made.context).hex(), made.action])
+    whose = flow.launched_by or ""
+    decided = compact_bytes([crew, whose, digest(made.context).hex(), made.action])
     name = hashlib.blake2b(decided, digest_size=16).hexdigest()
     at_ms = flow.updated_ms
-    return Feedback(name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms)
+    return Feedback(
+        name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms, launched_by=whose
+    )
 
 
 async def _decisions(
@@ -202,13 +213,21 @@ async def _decisions(
 
 @dataclass(frozen=True, slots=True)
 class _Likely:
-    """What was learnt of a decision; `usual` is how sure its action is without what is its own."""
+    """What was learnt of a decision; `usual` is how sure its action is without what is its own.
+
+    None: somebody has said it of exactly this decision.
+    """
 
     decision: Decision
     id: str
     action: str
     sure: float
-    usual: float
+    usual: float | None
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """What was said comes before what is likely, then the surest."""
+        return self.usual is not None, -self.sure
 
     def lesson(self, decider: Decider) -> Lesson:
         text = decider.lesson(self.decision, self.action, self.sure, self.usual, self.id)
@@ -218,11 +237,14 @@ class _Likely:
 def _likely(
     task: str, decision: Decision, answer: Advice, without: Advice | None
 ) -> _Likely | None:
-    """Return the best action if it is likely, and likelier than usual.
+    """Return the best action if somebody said it of this, or if it is likely, and likelier than usual.
 
-    What speaks most for it must be somebody else's word: told their own, agents would only believe
-    it more each time.
+    What speaks most for what is likely must be somebody else's word: told their own, agents would only
+    believe it more each time.
     """
+    if answer.said is not None:
+        best = answer.actions[0]
+        return _Likely(decision, f"{task}/{answer.said}", best.action, best.confidence, None)
     if answer.said_by in (None, Kind.AGENT):
         return None
     best = answer.actions[0]

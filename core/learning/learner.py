@@ -154,8 +154,9 @@ class Learner:
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes: the tables, and what is kept."""
-        return self._linear.weights.nbytes + self._bayes.counts.nbytes + 500 * len(self._memory)
+        """About how much memory it takes: the tables, what is kept, and its terms."""
+        tables = self._linear.weights.nbytes + self._bayes.counts.nbytes
+        return tables + 500 * len(self._memory) + self._neighbours.size_bytes
 
     def kept_one(self, number: int) -> Kept:
         """Return a pattern that is kept. Raises KeyError."""
@@ -169,6 +170,13 @@ class Learner:
         one = self._memory[number]
         most = self._memory.said(one.digest)
         return most if most is not None and most.action == one.action else one
+
+    def said(self, context: Mapping[str, Any]) -> Kept | None:
+        """Return the weightiest word on exactly this context, of equals the newest.
+
+        Raises InvalidInputError for a context that is refused.
+        """
+        return self._memory.said(digest(context))
 
     def kept(self) -> tuple[Kept, ...]:
         """Return the patterns that are kept, in the order of their numbers."""

@@ -82,9 +82,13 @@ def _decision(
     return ColumnDecision(name, known, known | {"column": ""}, candidates, teaches=not aside)
 
 
-def lesson(decision: ColumnDecision, action: str, sure: float, usual: float, name: str) -> str:
+def lesson(
+    decision: ColumnDecision, action: str, sure: float, usual: float | None, name: str
+) -> str:
     """Return a lesson in words: the action it names, how sure that is, and without what is its own."""
     field = None if action == NOTHING else action
+    if usual is None:
+        return line(Lesson(decision.about, field, id=name))
     return line(Lesson(decision.about, field, sure, usual, name))
 
 

@@ -40,9 +40,11 @@ def decisions(text: str, inputs: Mapping[str, Any], task: str) -> Sequence[FormD
     return [FormDecision({"question": inputs["question"]})] if task in (WRITES, "") else ()
 
 
-def lesson(decision: FormDecision, action: str, sure: float, usual: float, name: str) -> str:
+def lesson(decision: FormDecision, action: str, sure: float, usual: float | None, name: str) -> str:
     """Return what readers like, in words."""
-    del decision, usual
+    del decision
+    if usual is None:
+        return f"A reader of a brief on this very question liked {_WORDS[action]} best (lesson {name})."
     return f"Readers liked briefs on such questions best as {_WORDS[action]} ({sure:.3f} sure; lesson {name})."
 
 

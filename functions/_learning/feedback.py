@@ -10,7 +10,6 @@ Who says it is the token's subject, so nobody speaks for others.
 
 import asyncio
 import uuid
-from collections import defaultdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,21 +17,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap, cpu
-from core.crews import clock
+from core.crews import clock, thumbs
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from functions._http import bodies, models
-from functions._learning import names, thumbs
+from functions._learning import names
 from functions._learning.names import Action, Task
 
 BODY_BYTES = 4 * 1024**2
 MOST = 500  # in one request
-FLOWS_AT_ONCE = 8
 COMPLAINT = "the body is no feedback"
 Id = Annotated[str | None, Field(pattern=r"^[!-~]{1,200}$")]
-Given = tuple[str, Feedback]  # with its task
 
 
 class FeedbackBody(BaseModel):
@@ -79,6 +76,11 @@ class ThumbBody(BaseModel):
     column: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
     correction: Action | None = None
 
+    def read(self, subject: str) -> thumbs.Thumb:
+        """Return the thumb that this subject gives."""
+        good = self.thumb == "up"
+        return thumbs.Thumb(self.flow, good, subject, self.id, self.column, self.correction)
+
 
 class BatchBody(BaseModel):
     """Several at once."""
@@ -89,18 +91,19 @@ class BatchBody(BaseModel):
 
 
 async def give(request: Request, who: Principal) -> Response:
-    """Append feedback; answer which of it is new."""
+    """Append feedback; answer which of it is new. Nothing counts unless all of it can."""
     bootstrap.model_store()  # without its keys nothing is learnt: said before anything is kept
     body = await bodies.read_json(request, BODY_BYTES)
     parsed = await cpu.run(who.tenant, _parsed, body)
-    limit = asyncio.Semaphore(FLOWS_AT_ONCE)
-    given = await asyncio.gather(
-        *(_feedback(who, at, one, len(parsed), limit) for at, one in enumerate(parsed))
+    limit = asyncio.Semaphore(thumbs.FLOWS_AT_ONCE)
+    said = await asyncio.gather(
+        *(_said(who, at, one, len(parsed), limit) for at, one in enumerate(parsed))
     )
-    listed = [pair for pairs in given for pair in pairs]
-    known = await _kept(who.tenant, listed)
+    known = await thumbs.keep(bootstrap.feedback_log(), bootstrap.trials(), who.tenant, said)
     told = [
-        {"id": one.id, "task": task, "is_new": (task, one.id) not in known} for task, one in listed
+        {"id": one.id, "task": task, "is_new": (task, one.id) not in known}
+        for each in said
+        for task, one in each.given
     ]
     return JSONResponse({"accepted": len(told) - len(known), "feedback": told}, 202)
 
@@ -118,20 +121,24 @@ def _one(value: Any, *within: str | int) -> FeedbackBody | ThumbBody:
     return models.parse(value, kind, COMPLAINT, *within)
 
 
-async def _feedback(
+async def _said(
     who: Principal, at: int, asked: FeedbackBody | ThumbBody, many: int, limit: asyncio.Semaphore
-) -> list[Given]:
+) -> thumbs.Said:
     """Return what is to be kept of one member of a body. Raises InvalidInputError, NotFoundError."""
     now_ms = clock.now_ms()
     try:
         if isinstance(asked, FeedbackBody):
-            return [(asked.task, asked.feedback(who.subject, now_ms))]
+            return thumbs.Said([(asked.task, asked.feedback(who.subject, now_ms))])
         async with limit:
-            return await thumbs.feedback(who, asked, now_ms)
+            return await _reader().read(who.tenant, asked.read(who.subject), now_ms)
     except InvalidInputError as error:
         place = f"/feedback/{at}" if many > 1 else ""
         found = {f"{place}{pointer}": why for pointer, why in error.pointers.items()}
         raise type(error)(str(error), dict(list(found.items())[:POINTERS])) from error
+
+
+def _reader() -> thumbs.ThumbReader:
+    return thumbs.ThumbReader(bootstrap.flow_log(), bootstrap.values(), bootstrap.lessons())
 
 
 def _time_ms(text: str | None, now_ms: int) -> int:
@@ -139,15 +146,3 @@ def _time_ms(text: str | None, now_ms: int) -> int:
         return names.time_ms(text, now_ms)
     except ValueError as error:
         raise InvalidInputError(COMPLAINT, {"/at": str(error)}) from error
-
-
-async def _kept(tenant: str, given: list[Given]) -> set[tuple[str, str]]:
-    """Append feedback to the logs of its tasks; return (task, id) of what was there before."""
-    by_task = defaultdict[str, list[Feedback]](list)
-    for task, one in given:
-        by_task[task].append(one)
-    known = set[tuple[str, str]]()
-    for task, some in by_task.items():
-        there = await bootstrap.feedback_log().add(tenant, task, some)
-        known |= {(task, one) for one in there}
-    return known

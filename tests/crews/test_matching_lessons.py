@@ -2,9 +2,10 @@
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +18,9 @@ from tests.crews.test_matching import TARGET, columns
 TEXT = "zip,bokst,ser,q\n94704,A,Hof,x\n94705,B,Berg,y\n"
 
 
-def lesson(column: str, field: str | None, sure: float, usual: float) -> str:
-    return line(Lesson(column, field, sure, usual, "m/7"))
+def lesson(column: str, field: str | None, sure: float, usual: float | None) -> str:
+    found = Lesson(column, field, id="m/7")
+    return line(found if usual is None else replace(found, sure=sure, usual=usual))
 
 
 def entry(column: str, *lessons: str, text: str = TEXT) -> dict[str, Any]:
@@ -39,8 +41,15 @@ def test_a_lesson_that_is_not_surer_than_usual_changes_no_evidence():
     assert (gone["field"], gone["reason"]) == (None, "lesson m/7 says nothing (1.00 sure)")
 
 
-def test_a_lesson_never_maps_what_the_schema_rules_out():
-    assert entry("q", lesson("q", "lat", 0.999, 0.001))["field"] is None
+def test_what_was_said_of_a_column_holds_against_all_evidence_that_speaks_otherwise():
+    gone = entry("zip", lesson("zip", None, 0.1, None))
+    assert (gone["field"], gone["reason"]) == (None, "lesson m/7 says nothing (said of it before)")
+    assert entry("bokst", lesson("bokst", "unit", 0.1, None))["field"] == "unit"
+
+
+@pytest.mark.parametrize("usual", [0.001, None])
+def test_a_lesson_never_maps_what_the_schema_rules_out(usual: float | None):
+    assert entry("q", lesson("q", "lat", 0.999, usual))["field"] is None
 
 
 def test_of_two_columns_that_say_the_same_a_lesson_tells_which_it_is():
@@ -56,9 +65,14 @@ def test_of_two_columns_that_say_the_same_a_lesson_tells_which_it_is():
 
 @given(st.text(), st.floats(0, 1), st.floats(0, 1))
 def test_a_lesson_reads_as_it_was_written(column: str, sure: float, usual: float):
-    told = Lesson(column, "unit", round(sure, 3), round(usual, 3), "m/7")
-    found = read([f"- {line(told)}"], [column], ["unit"])
-    assert found == ([told] if column and not set(column) & set('"\n') else [])
+    readable = column and not set(column) & set('"\n')
+    for told in (
+        Lesson(column, "unit", round(sure, 3), round(usual, 3), "m/7"),
+        Lesson(column, "unit", id="m/7"),
+        Lesson(column, "unit"),
+    ):
+        found = read([f"- {line(told)}"], [column], ["unit"])
+        assert found == ([told] if readable else [])
 
 
 def test_the_decisions_of_a_mapping_are_its_columns_and_what_is_proposed_for_them():

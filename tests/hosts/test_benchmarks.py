@@ -37,6 +37,10 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
             for kind in ("", "_again")
             for key, bounds in {"without": (0.75, 1), "learnt": (0.75, 1)}.items()
         },
+        **{
+            f"{name}_again_wrong_again": (0, 0)
+            for name in ("addresses", "exports_plain", "exports_rich")
+        },
         "addresses_gain": (-0.01, 0.1),
         "addresses_again_gain": (0.005, 0.1),
         "exports_plain_gain": (-0.02, 0.1),

@@ -52,8 +52,10 @@ class Turns:
         del inputs, task
         return [] if text.startswith("rest") else [Turn()]
 
-    def lesson(self, decision: Turn, action: str, sure: float, usual: float, name: str) -> str:
-        assert sure > usual
+    def lesson(
+        self, decision: Turn, action: str, sure: float, usual: float | None, name: str
+    ) -> str:
+        assert usual is None or sure > usual
         return f"{name}: at {decision.place} go {action}"
 
     def decided(self, output: Any) -> Mapping[str, str]:
@@ -121,6 +123,14 @@ async def test_an_agents_own_word_is_never_told_back_as_a_lesson():
     assert told["one"]
 
 
+async def test_one_word_on_this_very_decision_is_told_whatever_else_was_learnt():
+    tutor = MemoryTutor()
+    await tutor.learn("t", "turns", [said(99)])
+    for number in range(4):  # each run decides and learns the other, which never outweighs it
+        _, told = await run(tutor)
+        assert [lesson.text[-5:] for lesson in told["one"]] == ["right"], number
+
+
 async def test_what_is_learnt_of_nobody_tells_nothing():
     memory, told = await run(MemoryTutor())
     assert set(told.values()) == {()}
@@ -146,6 +156,7 @@ async def test_what_a_flow_decided_is_learnt_as_the_weakest_word_before_it_succe
     assert statuses == [Status.RUNNING]
     (feedback,) = kept
     assert (feedback.action, feedback.kind, feedback.subject) == ("left", "agent", "c")
+    assert feedback.whose == "ann"  # who launched it, and with whom it is forgotten
     assert (await flows[0].head("t", "f")).status is Status.SUCCEEDED
 
 
