@@ -32,7 +32,11 @@ SCOPES = frozenset({
     BUDGETS_WRITE, FEEDBACK_WRITE, RECOMMENDATIONS_READ, LEARNING_READ, LEARNING_WRITE,
 })  # fmt: skip
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants, subjects and flows
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of tenants and flows
+# Of subjects, such as `ann@example.com` and `auth0|abc`: visible ASCII. Alone, `*`, `-` and `~` stand for
+# everybody, nobody and what is summed without a name.
+SUBJECT = re.compile(r"[!-~]{2,128}|[!-)+,.-}]")
+SUBJECT_RULE = "must have 1 to 128 visible ASCII characters, and not be *, - or ~ alone"
 AUDIENCE = "crewline"
 ALGORITHM = "HS256"
 LEEWAY_SECONDS = 30  # by which the issuer's clock may differ from ours
@@ -46,6 +50,19 @@ _OPTIONS: Any = {
     "verify_iat": False,
     "verify_nbf": False,
 }
+
+
+def escaped(subject: str) -> str:
+    """Return a subject in letters, digits, `_`, `-`, and `~` with two hex digits for each other character.
+
+    For places where others are separators; `unescaped` is the way back.
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"~{ord(found[0]):02X}", subject)
+
+
+def unescaped(text: str) -> str:
+    """Return the subject that `escaped` made this of, or a script that escapes fewer characters."""
+    return re.sub(r"~([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +139,10 @@ def _claims(token: str, keys: Keys) -> dict[str, Any]:
 
 def _principal(claims: dict[str, Any]) -> Principal:
     tenant, subject, scope = claims["tenant"], claims["sub"], claims.get("scope", "")
-    if not all(isinstance(name, str) and ID.fullmatch(name) for name in (tenant, subject)):
-        raise UnauthenticatedError("the token must name a tenant and a subject")
+    if not isinstance(tenant, str) or not ID.fullmatch(tenant):
+        raise UnauthenticatedError(f"the token's tenant must match {ID.pattern}")
+    if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
+        raise UnauthenticatedError(f"the token's sub {SUBJECT_RULE}")
     if not isinstance(scope, str):
         raise UnauthenticatedError("the token's scope must be words with spaces between them")
     return Principal(tenant, subject, frozenset(scope.split()))
@@ -150,8 +169,10 @@ def mint(
 ) -> str:
     """Return a token good for `ttl_seconds`, at most a day. Raises InvalidInputError."""
     asked = set(scopes)
-    if not (ID.fullmatch(tenant) and ID.fullmatch(subject)):
-        raise InvalidInputError(f"a tenant and a subject must match {ID.pattern}")
+    if not ID.fullmatch(tenant):
+        raise InvalidInputError(f"a tenant must match {ID.pattern}")
+    if not SUBJECT.fullmatch(subject):
+        raise InvalidInputError(f"a subject {SUBJECT_RULE}")
     if unknown := sorted(asked - SCOPES):
         raise InvalidInputError(f"no such scope: {unknown}; there are: {sorted(SCOPES)}")
     if not 0 < ttl_seconds <= LIFETIME_SECONDS:

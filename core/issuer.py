@@ -18,7 +18,7 @@ import jwt
 
 from core.config import Oidc
 from core.errors import UnauthenticatedError, UnavailableError
-from core.identity import ID, Principal, Verified, expiry, unexpired
+from core.identity import ID, SUBJECT, Principal, Verified, expiry, unexpired
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ RETRY_SECONDS = 60  # between two fetches
 FIRST_RETRY_SECONDS = 5  # while there are no keys at all
 LAST_GOOD_SECONDS = 24 * 3600  # as long as a token may live
 RSA_BITS = 2048  # RFC 7518, 3.3
-DIGESTED = "oidc_"  # begins the names of subjects that are no ids of ours
+DIGESTED = "oidc_"  # begins the names of subjects that cannot be subjects here
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,8 @@ def _public_key(jwk: dict[str, Any]) -> PublicKey | None:
 
 
 def _subject(name: str) -> str:
-    """Return the name of a subject as an id: itself, or what no other name is digested to."""
-    if ID.fullmatch(name) and not name.startswith(DIGESTED):
+    """Return the name of a subject: itself, or where that cannot be one, what no other is digested to."""
+    if SUBJECT.fullmatch(name) and not name.startswith(DIGESTED):
         return name
     return DIGESTED + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:40]
 

@@ -16,8 +16,8 @@ from core import bootstrap, logs
 from core.config import SettingsError
 from core.crews.clock import Clock, NoLimit
 from core.errors import UnavailableError
-from core.learning.feedback import FeedbackLog
-from core.learning.retraining import Retrainer
+from core.learning.feedback import FeedbackLog, Lease
+from core.learning.retraining import OVERTAKEN, Retrainer
 from functions._http import apps
 from functions._process import clocks, event_loop, request_log
 from functions._worker import wakeups
@@ -32,22 +32,26 @@ LEAST_SECONDS = 30.0  # with less time left no task is begun
 async def retrain(feedback: FeedbackLog, retrainer: Retrainer, clock: Clock) -> dict[str, int]:
     """Retrain each task that has something to learn, while there is time; return what came of it.
 
-    A task that fails is tried again when its lease is over, and holds up no other.
+    A task that fails, is killed or is overtaken keeps its lease, so it is begun anew when that is over; and
+    it holds up no other.
     """
     outcomes = dict[str, int]()
     while clock.seconds_left() > LEAST_SECONDS:
         found = await feedback.lease(LEASE_MS, DELAY_MS)
         if found is None:
             break
-        outcome = await _outcome(retrainer, *found)
+        outcome = await _outcome(feedback, retrainer, found)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     return outcomes
 
 
-async def _outcome(retrainer: Retrainer, tenant: str, task: str) -> str:
-    with logs.context(tenant=tenant):
+async def _outcome(feedback: FeedbackLog, retrainer: Retrainer, lease: Lease) -> str:
+    task = lease.task
+    with logs.context(tenant=lease.tenant):
         try:
-            outcome = await retrainer.retrain(tenant, task)
+            outcome = await retrainer.retrain(lease.tenant, task)
+            if outcome != OVERTAKEN:
+                await feedback.release(lease)
         except (UnavailableError, SettingsError) as error:
             log.error("a task was not retrained", extra={"task": task, "why": str(error)})  # noqa: TRY400 -- said in full
             return "failed"

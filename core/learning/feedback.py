@@ -28,7 +28,8 @@ TASK = re.compile(r"[A-Za-z0-9_-]{1,100}")
 class Feedback:
     """What somebody said: in this context, this action was right, or (`right` false) wrong.
 
-    Its `id` is its sender's, and counts once. `subject` is who said it.
+    Its `id` is its sender's, and counts once. `subject` is who said it; of what a crew's agents decided
+    that is the crew, and `launched_by` whose flow it was.
     """
 
     id: str
@@ -39,6 +40,12 @@ class Feedback:
     kind: Kind = Kind.USER
     confidence: float = 1.0
     at_ms: int = 0
+    launched_by: str = ""
+
+    @property
+    def whose(self) -> str:
+        """The subject with whom it is forgotten."""
+        return self.launched_by or self.subject
 
     @property
     def pattern(self) -> Pattern:
@@ -62,6 +69,15 @@ class Entry:
 
     number: int
     feedback: Feedback | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A task that somebody retrains, and until when nobody else does (ms since 1970)."""
+
+    tenant: str
+    task: str
+    until_ms: int
 
 
 def most_waiting(given: Iterable[Feedback]) -> tuple[int, int]:
@@ -89,11 +105,15 @@ class FeedbackLog(Protocol):
         ...
 
     async def trim(self, tenant: str, task: str, through: int) -> None:
-        """Remove what is in a segment now: all up to a number."""
+        """Remove what is in a segment now: all up to a number. A lease of the task stays as it is."""
         ...
 
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
-        """Remove a subject's feedback (None: everybody's), and write down that it is to be forgotten."""
+        """Remove a subject's feedback (None: everybody's), and write down that it is to be forgotten.
+
+        A subject's is also what the subject's flows decided (`Feedback.whose`).
+        The task is due at once; where it is leased, when its lease is released or over.
+        """
         ...
 
     async def to_forget(self, tenant: str, task: str) -> set[str]:
@@ -116,8 +136,18 @@ class FeedbackLog(Protocol):
         """Return the tasks of which there was ever feedback."""
         ...
 
-    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
-        """Return a (tenant, task) that has had new feedback for `delay_ms`, and is nobody else's now."""
+    async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
+        """Return a task that has had new feedback for `delay_ms`, and is nobody else's now.
+
+        Until it is released, it is had by the next one when the lease is over.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give back a task whose retraining has come to its end: what came since is due next.
+
+        Nothing is changed if it is somebody else's by now.
+        """
         ...
 
 
@@ -125,8 +155,9 @@ def feedback_of(value: Any) -> Feedback:
     """Return the feedback of an object as `to_json` makes it, of a later version too. Raises ValueError."""
     given = checks.by_text(value)
     found: dict[str, Any] = {name: given[name] for name in Feedback.__slots__ if name in given}
-    found = {"kind": Kind.USER, "confidence": 1.0, "at_ms": 0, "right": True} | found
-    for name in ("id", "action", "subject", "kind"):
+    usual = {"kind": Kind.USER, "confidence": 1.0, "at_ms": 0, "right": True, "launched_by": ""}
+    found = usual | found
+    for name in ("id", "action", "subject", "kind", "launched_by"):
         checks.text(found.get(name))
     checks.by_text(found.get("context"))
     checks.numbers([found["confidence"]])

@@ -42,6 +42,7 @@ MOST_LEARNT, MOST_BYTES = (
     256 << 20,
 )  # feedback that is looked at; it takes five times the bytes
 SHARE = 0.7  # of the time that is left, for learning; the index and the store have the rest
+OVERTAKEN = "overtaken"  # the pointer was somebody else's: what is new may be unlearnt still
 
 Fit = Callable[
     [Learner, int], Model
@@ -67,12 +68,12 @@ class Retrainer:
         try:
             return await self._retrain(tenant, task, found)
         except ConflictError:
-            return "overtaken"
+            return OVERTAKEN
         except NotFoundError as error:
             there = await changes.current(self.store, self.log, tenant, task)
             if there.pointer.sequence == found.pointer.sequence:
                 raise UntrustedError(f"what the pointer names is not there: {error}") from error
-            return "overtaken"
+            return OVERTAKEN
 
     async def _retrain(self, tenant: str, task: str, found: StoredPointer) -> str:
         await self.store.delete(tenant, task, found.pointer.garbage)
@@ -88,8 +89,6 @@ class Retrainer:
         """Write what Redis has to a segment, name it, and then remove it from Redis."""
         pointer = found.pointer
         new = await self._new_entries(tenant, task, pointer.stored)
-        if not new:
-            return found
         if any(one.feedback for one in new):
             kept, joined = pointer.segments, list[Entry]()
             if kept and kept[-1].size_bytes < SMALL_BYTES:
@@ -99,7 +98,8 @@ class Retrainer:
             named = (*kept, *written)[-MOST_SEGMENTS:]
             new_pointer = pointer.next(segments=named)
             found = await self._publish(tenant, task, new_pointer, found.etag)
-        await self.log.trim(tenant, task, new[-1].number)
+        through = new[-1].number if new else pointer.stored  # a segment that a killed one has named
+        await self.log.trim(tenant, task, through)
         return found
 
     async def _new_entries(self, tenant: str, task: str, after: int) -> list[Entry]:
@@ -222,7 +222,7 @@ class Retrainer:
             kept = [
                 one
                 for one in await self._entries(tenant, task, [segment])
-                if one.feedback and one.feedback.subject not in subjects
+                if one.feedback and one.feedback.whose not in subjects
             ]
             written += await self._write(tenant, task, kept, generation)
         entries, not_read = await self._newest(tenant, task, written)

@@ -45,7 +45,7 @@ class CallBody(BaseModel):
     crew: Name = NOBODY
     task_type: Name = NOBODY
     agent: Name = NOBODY
-    subject: Name | None = None
+    subject: models.Subject | None = None
 
     def tokens(self) -> TokenCounts | None:
         """Return what the provider reported, None for nothing. Raises ValueError for what cannot be."""

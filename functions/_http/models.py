@@ -11,20 +11,30 @@ from itertools import islice
 from typing import Annotated, Any, TypeVar, cast, get_args
 
 from fastapi import Header
-from pydantic import BaseModel, FailFast, ValidationError
+from pydantic import AfterValidator, BaseModel, FailFast, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from starlette.requests import Request
 
 from core import complaints
 from core.errors import POINTERS, InvalidInputError
+from core.identity import SUBJECT, SUBJECT_RULE
 from functions._http import bodies
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
 List = Annotated[list[Item], FailFast()]
 
+
+def _checked_subject(name: str) -> str:
+    if not SUBJECT.fullmatch(name):
+        raise PydanticCustomError("unsupported", "{hint}", {"hint": SUBJECT_RULE})
+    return name
+
+
 IdempotencyKey = Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")]
+
+Subject = Annotated[str, AfterValidator(_checked_subject)]
 
 LISTED = 1000  # complaints; pydantic makes a dict of each, so of more only the number is told
 

@@ -18,6 +18,7 @@ from functions._http import apps, models
 from functions._learning import names
 
 EVERY = "*"
+NO_TASK = f"is missing; {EVERY} stands for all tasks"
 MOST_TASKS = 100  # in one answer
 AT_ONCE = 8
 BODY_BYTES = 1024
@@ -95,12 +96,12 @@ async def forget(request: Request, who: Principal) -> Response:
     What fails halfway can be sent again.
     """
     apps.refuse_unknown_parameters(request, "task", "subject")
-    asked = request.query_params.get("task", "")
+    asked = request.query_params.get("task")
+    if asked is None:
+        raise InvalidInputError("a parameter is wrong", {"/query/task": NO_TASK})
     subject = request.query_params.get("subject")
-    if subject is not None and not identity.ID.fullmatch(subject):
-        raise InvalidInputError(
-            "a parameter is wrong", {"/query/subject": f"must match {identity.ID.pattern}"}
-        )
+    if subject is not None and not identity.SUBJECT.fullmatch(subject):
+        raise InvalidInputError("a parameter is wrong", {"/query/subject": identity.SUBJECT_RULE})
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
     found = (
         await log.tasks(who.tenant)

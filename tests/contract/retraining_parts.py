@@ -8,16 +8,18 @@ from typing import TypeVar
 
 import pytest
 
+import functions.retrain
 from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
 from core.adapters.scikit_learn import indexed
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
+from core.crews.clock import NoLimit
 from core.learning import changes
 from core.learning.feedback import Entry, Feedback, FeedbackLog, entries_of
 from core.learning.model_store import ModelStore
 from core.learning.pointer import Pointer
-from core.learning.retraining import Retrainer
+from core.learning.retraining import Fit, Retrainer
 from core.learning.seals import SealKeys
 from core.learning.serving import Learners, Served
 from tests.fixtures_ports import own_keys
@@ -28,7 +30,7 @@ TASK = "route"
 T = TypeVar("T")
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """Ends a retraining as a kill would: nothing of it goes on."""
 
 
@@ -81,9 +83,16 @@ class Shop:
         for start in range(0, len(some), 500):
             await self.log.add(self.tenant, TASK, some[start : start + 500])
 
+    def retrainer(self, fit: Fit = indexed, log: FeedbackLog | None = None) -> Retrainer:
+        log = log or self.log
+        return Retrainer(self.store, log, fit, lambda: self.seconds, lambda: 17)
+
     async def retrain(self) -> str:
-        retrainer = Retrainer(self.store, self.log, indexed, lambda: self.seconds, lambda: 17)
-        return await retrainer.retrain(self.tenant, TASK)
+        return await self.retrainer().retrain(self.tenant, TASK)
+
+    async def wake(self, fit: Fit = indexed) -> dict[str, int]:
+        """Retrain what a schedule would find to be retrained."""
+        return await functions.retrain.retrain(self.log, self.retrainer(fit), NoLimit())
 
     async def pointer(self) -> Pointer:
         return (await changes.current(self.store, self.log, self.tenant, TASK)).pointer
@@ -129,3 +138,10 @@ def given(many: int, seed: int = 0, subject: str | None = None) -> list[Feedback
 def right(served: Served) -> float:
     asked = list(stream(60, seed=99))
     return sum(served.learner.predict(c)[0] == action for c, action in asked) / len(asked)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feedback waits for no more of it, and a lease is over as soon as it is given."""
+    monkeypatch.setattr(functions.retrain, "DELAY_MS", 0)
+    monkeypatch.setattr(functions.retrain, "LEASE_MS", 0)

@@ -16,7 +16,7 @@ from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.sdk import SdkRedis
 from core.errors import ConflictError
 from core.learning import feedback as limits
-from core.learning.feedback import Feedback, FeedbackLog
+from core.learning.feedback import Feedback, FeedbackLog, Lease
 from core.learning.patterns import Kind
 from tests.fixtures_ports import own_keys
 
@@ -109,6 +109,13 @@ async def test_what_a_subject_said_is_taken_away_at_once_and_readers_see_that_it
     assert await log.numbers() == [(7, "mine"), (8, None), (9, None)]
 
 
+async def test_what_agents_decided_in_a_subjects_flows_is_taken_away_with_the_subject(log: Log):
+    await log.port.add(T, TASK, given("a", subject="mapper", kind=Kind.AGENT, launched_by="ana"))
+    await log.port.add(T, TASK, given("b", subject="mapper", kind=Kind.AGENT, launched_by="bob"))
+    await log.port.forget(T, TASK, "ana")
+    assert await log.numbers() == [(2, "b"), (3, None)]
+
+
 async def test_all_of_a_long_log_is_taken_away(log: Log):
     for start in range(0, 1200, 400):
         await log.port.add(T, TASK, given(*(f"a{n}" for n in range(start, start + 400))))
@@ -124,30 +131,69 @@ async def test_the_floor_rises_and_never_falls(log: Log):
     assert await log.port.floor(T, "other") == 0
 
 
-async def test_a_task_with_new_feedback_is_leased_by_one_until_its_feedback_is_trimmed(log: Log):
-    assert await log.port.lease(HOUR_MS, 0) is None
+async def leased(log: Log, lease_ms: int = HOUR_MS, delay_ms: int = 0) -> Lease | None:
+    found = await log.port.lease(lease_ms, delay_ms)
+    assert found is None or (found.tenant, found.task) == (T, TASK)
+    return found
+
+
+async def test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released(log: Log):
+    assert await leased(log) is None
     await log.port.add(T, TASK, given("a"))
-    assert await log.port.lease(HOUR_MS, HOUR_MS) is None  # too new
-    assert await log.port.lease(HOUR_MS, 0) == (T, TASK)
-    assert await log.port.lease(HOUR_MS, 0) is None
-    await log.port.add(T, TASK, given("b"))
-    assert await log.port.lease(HOUR_MS, 0) is None
+    assert await leased(log, HOUR_MS, HOUR_MS) is None  # too new
+    lease = await leased(log)
+    assert lease
+    assert await leased(log) is None
     await log.port.trim(T, TASK, 1)
-    assert await log.port.lease(HOUR_MS, 0) == (T, TASK)
+    await log.port.add(T, TASK, given("b"))
+    assert await leased(log) is None  # it runs still
+    await log.port.release(lease)
+    again = await leased(log)
+    assert again
     await log.port.trim(T, TASK, 2)
-    assert await log.port.lease(HOUR_MS, 0) is None
+    await log.port.release(again)
+    assert await leased(log) is None
 
 
 async def test_a_lease_that_ends_is_had_by_the_next(log: Log):
     await log.port.add(T, TASK, given("a"))
-    assert await log.port.lease(0, 0) == (T, TASK)
-    assert await log.port.lease(HOUR_MS, 0) == (T, TASK)
+    assert await leased(log, 0)
+    await log.port.trim(T, TASK, 1)  # and then it was killed
+    assert await leased(log)
+
+
+async def test_who_has_slept_past_his_lease_releases_nobody_elses(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    slept = await leased(log, 0)
+    running = await leased(log)
+    assert slept
+    assert running
+    await log.port.trim(T, TASK, 1)
+    for _ in range(2):
+        await log.port.release(slept)
+    await log.port.add(T, TASK, given("b"))
+    assert await leased(log) is None
+    await log.port.release(running)
+    assert await leased(log)
 
 
 async def test_a_task_that_is_to_forget_is_leased_at_once(log: Log):
     await log.port.add(T, TASK, given("a"))
     await log.port.forget(T, TASK, "ana")
-    assert await log.port.lease(HOUR_MS, HOUR_MS) == (T, TASK)
+    assert await leased(log, HOUR_MS, HOUR_MS)
+
+
+async def test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends(
+    log: Log,
+):
+    await log.port.add(T, TASK, given("a"))
+    lease = await leased(log)
+    assert lease
+    await log.port.forget(T, TASK, "ana")
+    await log.port.trim(T, TASK, 2)
+    assert await leased(log) is None
+    await log.port.release(lease)
+    assert await leased(log, HOUR_MS, HOUR_MS)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,25 @@ MUTANTS = [
         of_feedback(feedback.test_an_id_counts_once_however_often_it_is_sent), any_order=False,
     ),
     Mutant(
+        "forget_feedback", "leased now",
+        of_feedback(feedback.test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends),
+        any_order=False, instead="if true then",
+    ),
+    Mutant(
+        "release_feedback", "its own lease",
+        of_feedback(feedback.test_who_has_slept_past_his_lease_releases_nobody_elses), any_order=False,
+    ),
+    Mutant(
+        "release_feedback", "forgets at once",
+        of_feedback(feedback.test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends),
+        any_order=False,
+    ),
+    Mutant(
+        "release_feedback", "came meanwhile",
+        of_feedback(feedback.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
+        any_order=False, instead="elseif false then",
+    ),
+    Mutant(
         "forget_feedback", "at once",
         of_feedback(feedback.test_a_task_that_is_to_forget_is_leased_at_once), any_order=False,
     ),

@@ -156,8 +156,13 @@ async def test_the_settings_say_which_claims_name_tenant_subject_and_scopes():
     assert who == Principal("org_1", "bob", frozenset({"flows:read", "costs:read"}))
 
 
-async def test_a_subject_that_is_no_id_of_ours_gets_one_that_no_other_subject_can_have():
-    issuer, names = Issuer(TRUSTED, published()), ["auth0|7", "ann@example.com", "a" * 65]
+@pytest.mark.parametrize("name", ["auth0|7", "ann@example.com", "a" * 128])
+async def test_a_subject_is_called_what_its_issuer_calls_it(name: str):
+    assert (await Issuer(TRUSTED, published()).verify(signed(sub=name), NOW)).subject == name
+
+
+async def test_what_cannot_be_a_subject_gets_a_name_that_no_other_subject_can_have():
+    issuer, names = Issuer(TRUSTED, published()), ["ann b\u00f6ll", "*", "a" * 129]
     ids = [(await issuer.verify(signed(sub=name), NOW)).subject for name in names]
     ids += [(await issuer.verify(signed(sub=name), NOW)).subject for name in list(ids)]
     assert len(set(ids)) == 6

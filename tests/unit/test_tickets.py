@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from core import identity
 from core.errors import UnauthenticatedError
 from core.flows import tickets
-from core.identity import FLOWS_READ, ID, Keys, Principal
+from core.identity import FLOWS_READ, ID, SUBJECT, Keys, Principal
+from tests.hostile_subjects import HOSTILE
 
 NOW = 1_800_000_000
 KEYS = Keys({"new": "s" * 64, "old": "o" * 32})
@@ -17,6 +18,7 @@ ANN = Principal("acme", "ann", frozenset(identity.SCOPES))
 TICKET = tickets.issue(KEYS, ANN, ["f1", "f2"], NOW)
 
 names = st.from_regex(ID, fullmatch=True)
+subjects = st.from_regex(SUBJECT, fullmatch=True) | st.sampled_from(HOSTILE)
 
 
 def refused(ticket: str, keys: Keys = KEYS, now: int = NOW) -> str:
@@ -25,7 +27,7 @@ def refused(ticket: str, keys: Keys = KEYS, now: int = NOW) -> str:
     return str(caught.value)
 
 
-@given(names, names, st.lists(names, min_size=1, max_size=tickets.FLOWS))
+@given(names, subjects, st.lists(names, min_size=1, max_size=tickets.FLOWS))
 def test_a_ticket_lets_its_bearer_read_its_flows_and_no_more(
     tenant: str, subject: str, flows: list
 ):
@@ -34,6 +36,12 @@ def test_a_ticket_lets_its_bearer_read_its_flows_and_no_more(
     seen = tickets.verify(ticket, KEYS, NOW)
     assert seen == Principal(tenant, subject, frozenset({FLOWS_READ}), tuple(flows))
     assert set(ticket) <= set(string.ascii_letters + string.digits + "-._~")  # RFC 3986: unreserved
+
+
+def test_one_of_the_longest_names_is_no_longer_than_a_ticket_may_be():
+    longest = Principal("t" * 64, "|" * 128, frozenset())
+    flows = ["f" * 64] * tickets.FLOWS
+    assert tickets.verify(tickets.issue(KEYS, longest, flows, NOW), KEYS, NOW).subject == "|" * 128
 
 
 def test_it_is_good_for_an_hour():

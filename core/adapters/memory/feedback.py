@@ -11,6 +11,7 @@ from core.learning.feedback import (
     TOO_MUCH,
     Entry,
     Feedback,
+    Lease,
     most_waiting,
 )
 
@@ -19,14 +20,14 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Task:
-    """The log of one task; `new_at` is since when there is new feedback, `leased` until when it is taken."""
+    """The log of one task; `due_ms`: since when it has something to learn, or until when it is leased."""
 
     entries: list[Entry] = field(default_factory=list[Entry])
     ids: set[str] = field(default_factory=set[str])
     last: int = 0
     floor: int = 0
     to_forget: set[str] = field(default_factory=set[str])
-    due_ms: float | None = None
+    due_ms: int | None = None
 
     def append(self, feedback: Feedback | None) -> None:
         self.last += 1
@@ -38,7 +39,7 @@ class MemoryFeedbackLog:
 
     def __init__(self, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
         self._tasks: dict[Key, _Task] = {}
-        self._now_ms = now_ms
+        self._now_ms: Callable[[], int] = lambda: int(now_ms())
 
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
         """Append what is new."""
@@ -65,19 +66,19 @@ class MemoryFeedbackLog:
     async def trim(self, tenant: str, task: str, through: int) -> None:
         there = self._task(tenant, task)
         there.entries = [one for one in there.entries if one.number > through]
-        there.due_ms = self._now_ms() if there.entries or there.to_forget else None
 
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
         there = self._task(tenant, task)
         there.entries = [
             one
             for one in there.entries
-            if one.feedback and subject is not None and one.feedback.subject != subject
+            if one.feedback and subject is not None and one.feedback.whose != subject
         ]
         there.append(None)
         if subject is not None:
             there.to_forget.add(subject)
-            there.due_ms = 0
+            if there.due_ms is None or there.due_ms <= self._now_ms():  # nobody retrains it
+                there.due_ms = 0
 
     async def to_forget(self, tenant: str, task: str) -> set[str]:
         return set(self._task(tenant, task).to_forget)
@@ -99,13 +100,19 @@ class MemoryFeedbackLog:
             task for (owner, task), there in self._tasks.items() if owner == tenant and there.last
         )
 
-    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
+    async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         now = self._now_ms()
-        for key, there in self._tasks.items():
+        for (tenant, task), there in self._tasks.items():
             if there.due_ms is not None and there.due_ms + delay_ms <= now:
                 there.due_ms = now + lease_ms - delay_ms
-                return key
+                return Lease(tenant, task, there.due_ms)
         return None
+
+    async def release(self, lease: Lease) -> None:
+        there = self._task(lease.tenant, lease.task)
+        if there.due_ms == lease.until_ms:
+            there.due_ms = self._now_ms() if there.entries else None
+            there.due_ms = 0 if there.to_forget else there.due_ms
 
     def _waiting_bytes(self, tenant: str) -> int:
         logs = (there.entries for (owner, _), there in self._tasks.items() if owner == tenant)
@@ -116,4 +123,4 @@ class MemoryFeedbackLog:
 
 
 def _size(feedback: Feedback) -> int:
-    return len(feedback.to_json().encode()) + len(feedback.subject)
+    return len(feedback.to_json().encode()) + len(feedback.whose)

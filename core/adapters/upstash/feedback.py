@@ -1,6 +1,6 @@
 """FeedbackLog over Redis: a stream a task, read by one XRANGE, and an index of tasks with new feedback.
 
-keys.py names the keys. An entry's id is `<its number>-0`; its fields are `s` (the subject), `f` (the
+keys.py names the keys. An entry's id is `<its number>-0`; its fields are `s` (whose it is), `f` (the
 feedback as JSON), or `x` where something was taken away.
 """
 
@@ -21,6 +21,7 @@ from core.learning.feedback import (
     TOO_MUCH,
     Entry,
     Feedback,
+    Lease,
     feedback_of,
     most_waiting,
 )
@@ -55,7 +56,7 @@ class UpstashFeedbackLog:
             most_bytes=most_bytes,
             most_tasks=MOST_TASKS,
             ids=list(by_hash),
-            subjects=[one.subject for one in by_hash.values()],
+            subjects=[one.whose for one in by_hash.values()],
             texts=[one.to_json() for one in by_hash.values()],
         )
         match await self._scripts.run(call, "the feedback"):
@@ -109,16 +110,22 @@ class UpstashFeedbackLog:
         found = as_dict(await self._redis.execute(["HGETALL", self._keys.feedback_tasks(tenant)]))
         return sorted(found.keys() - {BYTES})
 
-    async def lease(self, lease_ms: int, delay_ms: int) -> tuple[str, str] | None:
+    async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task with feedback to learn, of the first partition that has one."""
         for tag in self._keys.all_tags():
             call = scripts.lease_feedback(
                 self._keys.learning_index(tag), lease_ms=lease_ms, delay_ms=delay_ms
             )
             if found := await self._scripts.run(call):
-                tenant, _, task = found.partition(" ")
-                return tenant, task
+                member, until_ms = found
+                tenant, _, task = member.partition(" ")
+                return Lease(tenant, task, int(until_ms))
         return None
+
+    async def release(self, lease: Lease) -> None:
+        """Give a task back, unless somebody else has it by now."""
+        of = self._of(lease.tenant, lease.task)
+        await self._scripts.run(scripts.release_feedback(of, until_ms=lease.until_ms))
 
     def _of(self, tenant: str, task: str) -> FeedbackKeys:
         return self._keys.feedback_keys(tenant, task)

@@ -23,7 +23,7 @@ other. With one partition (the default) all is in one slot.
 | | | of an alert: also `alert`, its event |
 | `partitions` | string | how many partitions the store was begun with (partitions.py) |
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
-| | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py) |
+| | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py), `|` of the subject escaped |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
 | `{p}:t:calls:N` | hash | calls made elsewhere that came in the N-th 32 days since 1970: hash of the id -> digests of the call and its batch; kept 65 days |
 | `{p}:t:budgets` | hash | budget -> its definition, as JSON; `~zone` -> the tenant's time zone |

@@ -13,7 +13,7 @@ from typing import Any, cast
 from core.blobs import BlobRef
 from core.costs.facts import Facts
 from core.costs.model_choices import Choice
-from core.costs.rollup import NAMELESS, Cell, Names
+from core.costs.rollup import FOLDED, NAMELESS, Cell, Names
 from core.costs.tally import SUMS, CellSums
 from core.costs.trials import Arm
 from core.costs.usage import Usage
@@ -22,6 +22,7 @@ from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
 from core.flows.values import output_blob
+from core.identity import unescaped
 from core.json_text import compact
 
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
@@ -255,6 +256,7 @@ def _place(name: str, *, hours: bool) -> tuple[int | None, Names]:
     hour, names = name.split("|", 1) if hours else (None, name)
     match names.split("|", 4):  # the last is the model, whose name may hold any character
         case [crew, task, agent, subject, model]:
-            return None if hour is None else int(hour), (crew, task, agent, subject, model)
+            told = subject if subject == FOLDED else unescaped(subject)
+            return None if hour is None else int(hour), (crew, task, agent, told, model)
         case _:  # another version has written it
             return None if hour is None else int(hour), NAMELESS

@@ -262,6 +262,10 @@ def forget_feedback(of: FeedbackKeys, *, subject: str | None, at_once: int) -> N
 def feedback_forgotten(of: FeedbackKeys, *, subjects: list[str]) -> None: ...
 
 
+@script("feedback")
+def release_feedback(of: FeedbackKeys, *, until_ms: int) -> None: ...
+
+
 @script()
 def lease_feedback(learning: Key, *, lease_ms: int, delay_ms: int) -> None: ...
 

@@ -37,22 +37,32 @@ local function lost_calls(step, now)
   return lost
 end
 
+-- cell_name: a cell as a text. Its subject may hold any visible character: what would be read otherwise is
+-- `~` and two hex digits there (core/identity.py, unescaped). The model may as well, and is the last.
+local function cell_name(cell)
+  local crew, task, agent, subject, model = unpack(cell)
+  if subject ~= FOLDED then
+    subject = subject:gsub('[|~]', {['|'] = '~7C', ['~'] = '~7E'})
+  end
+  return table.concat({crew, task, agent, subject, model}, '|')
+end
+
 -- field_of: the field of a roll-up that a cell's sums are in. Where there are too many, new cells
 -- count without their subject, and at last without any name (core/costs/rollup.py). That is the same
 -- field whenever it is asked for, since no cell is ever removed.
 --   rollup   {key, most (cells), known (field -> sums), count (of cells, once it is known)}
 --   prefix   what stands before the cell's names
 local function field_of(rollup, prefix, cell)
-  local crew, task, agent, subject, model = unpack(cell)
-  local field = prefix .. table.concat({crew, task, agent, subject, model}, '|')
+  local crew, task, agent, _, model = unpack(cell)
+  local field = prefix .. cell_name(cell)
   if rollup.known[field] then
     return field
   end
   rollup.count = rollup.count or redis.call('HLEN', rollup.key)
   if rollup.count >= rollup.most then
-    field = prefix .. table.concat({crew, task, agent, FOLDED, model}, '|')
+    field = prefix .. cell_name({crew, task, agent, FOLDED, model})
     if rollup.count >= rollup.most * 1.25 and redis.call('HEXISTS', rollup.key, field) == 0 then
-      field = prefix .. table.concat(NAMELESS, '|')
+      field = prefix .. cell_name(NAMELESS)
     end
     rollup.known[field] = rollup.known[field] or redis.call('HGET', rollup.key, field) or nil
   end
@@ -66,7 +76,7 @@ local function add_to(key, most, prefix, calls)
   local fields, written = {}, {}
   for _, call in ipairs(calls) do
     call.cell = call.cell or NAMELESS -- another version has reserved it
-    push(fields, prefix .. table.concat(call.cell, '|'))
+    push(fields, prefix .. cell_name(call.cell))
   end
   local rollup = {key = key, most = most, known = read(key, fields)}
   for _, call in ipairs(calls) do

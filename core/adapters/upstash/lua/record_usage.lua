@@ -17,7 +17,7 @@ local fates, new, sums, by_hour, costs = {}, {}, {}, {}, {}
 
 -- summed: add a call to those of its hour and cell, and its cost to that of its quarter and cell
 local function summed(call)
-  local hour, cell = math.floor(call.quarter / 4), table.concat(call.cell, '|')
+  local hour, cell = math.floor(call.quarter / 4), cell_name(call.cell)
   local key, quarter = int_str(hour) .. '|' .. cell, int_str(call.quarter) .. '|' .. cell
   local sum, cost = sums[key], costs[quarter]
   if not cost then

@@ -1,4 +1,5 @@
--- trim_feedback: remove entries that a segment holds now; what came since is to be learnt next.
+-- trim_feedback: remove entries that a segment holds now. Whoever retrains the task has yet to learn
+-- them, so its lease stays as it is.
 --   args     tenant, task; through: the number of the last one to remove
 local STEP = 500
 local freed = 0
@@ -9,9 +10,4 @@ if freed > 0 then
   redis.call('HINCRBY', TASKS, '~bytes', int_str(-freed))
 end
 redis.call('XTRIM', FEEDBACK, 'MINID', int_str(args.through + 1) .. '-0')
-if redis.call('XLEN', FEEDBACK) == 0 and redis.call('ZCARD', FORGOTTEN) == 0 then
-  redis.call('ZREM', LEARNING, MEMBER)
-else
-  redis.call('ZADD', LEARNING, int_str(now_ms()), MEMBER)
-end
 return 'ok'
