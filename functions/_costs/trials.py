@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
+from core.complaints import choice
 from core.costs.model_choices import MOST_SHARE, Override, Trial
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence
@@ -21,6 +22,7 @@ from functions._http import models
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
+NO_SAVING = "this is no id of a recommendation; GET /v1/costs/savings tells them"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
 
@@ -59,7 +61,7 @@ async def trial_state(request: Request, who: Principal) -> Response:
 
 async def trial_start(request: Request, who: Principal) -> Response:
     """Begin a trial of the cheaper model that a right-sizing names; one that is over is begun anew."""
-    target = read_id(request.path_params["saving"])
+    target = _target(request)
     if target.kind is not Kind.RIGHT_SIZING:
         raise ConflictError("only a right-sizing can be tried")
     _require_online()
@@ -121,15 +123,25 @@ def _starter() -> TrialStarter:
     )
 
 
+def _target(request: Request) -> Target:
+    """Return the recommendation that the path names. Raises NothingThereError."""
+    try:
+        return read_id(request.path_params["saving"])
+    except NotFoundError:
+        raise NothingThereError(NO_SAVING) from None
+
+
 def _task(crew: str, task: str) -> Task:
     """Return a task of a crew. Raises NothingThereError."""
+    crews = bootstrap.registry()
     try:
-        found = bootstrap.registry().get(crew).tasks.get(task)
+        tasks = crews.get(crew).tasks
     except NotFoundError:
-        found = None
-    if found is None:
-        raise NothingThereError("no such task of a crew here")
-    return found
+        reason = f"this deployment runs no such crew; {choice(crew, crews.names())}"
+        raise NothingThereError(reason) from None
+    if task not in tasks:
+        raise NothingThereError(f"the crew has no such task; {choice(task, tasks)}")
+    return tasks[task]
 
 
 def _trial(target: Target, asked: TrialBody) -> Trial:
