@@ -124,8 +124,10 @@ export interface Waiting {
 export interface WaitingForMoney {
   reason: "budget";
   budget: string;
-  /** What it has room for (10^-9 USD), which is less than the call may cost. */
+  /** What it has room for (10^-9 USD), which is less than the call needs. */
   left_nanodollars: number;
+  /** What the call needs at least (10^-9 USD): with the shortest answer that is of use. */
+  needed_nanodollars: number;
   /** When the budget's window ends (ms since 1970); null for one that is for a flow as a whole. */
   until_ms: number | null;
   review?: undefined;

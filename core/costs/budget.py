@@ -6,7 +6,7 @@ call counts in must have room for it, or the call holds nothing at all.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -93,7 +93,8 @@ class Budget:
 class BudgetState:
     """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name.
 
-    `told_percent` is the highest of its alerts that was told there; 0 for none.
+    `told_percent` is the highest of its alerts that was told there; 0 for none. It is of the limit
+    `told_limit`: of another one all are still to be told. None: nothing was told.
     """
 
     budget: str
@@ -102,6 +103,7 @@ class BudgetState:
     spent_nanodollars: int
     held_nanodollars: int
     told_percent: int = 0
+    told_limit: int | None = field(default=None, compare=False)
 
 
 class Verdict(StrEnum):
@@ -118,7 +120,7 @@ class Verdict(StrEnum):
 class Refusal:
     """Why a call may not be made, and which budget says so.
 
-    `headroom_nanodollars` is what all budgets have room for. `until_ms` is when the window of an
+    `headroom_nanodollars` is what all budgets have room for, `needed_nanodollars` what the call needs. `until_ms` is when the window of an
     exhausted budget ends; None for that of a flow, which does not. No budget says REPRICED.
     """
 
@@ -126,6 +128,7 @@ class Refusal:
     budget: str
     headroom_nanodollars: int
     until_ms: int | None = None
+    needed_nanodollars: int = 0
 
 
 def verdict(left: int, free: int, bound: int, least: int) -> Verdict | None:

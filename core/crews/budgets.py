@@ -51,6 +51,12 @@ class Call:
         return self.crew, self.task, self.agent, self.subject, counted_name(self.model)
 
     @property
+    def needed_nanodollars(self) -> int:
+        """What a budget must have left for it: its cost with the shortest answer that is of use."""
+        least = self.least_nanodollars
+        return self.bound.cost_nanodollars if least is None else least
+
+    @property
     def id(self) -> str:
         """No two calls of a tenant's flows have the same."""
         return f"{self.flow}.{self.step}.{self.epoch}.{self.number}"

@@ -55,6 +55,7 @@ class Transitions:
             "reason": FOR_MONEY,
             "budget": refusal.budget,
             "left_nanodollars": refusal.headroom_nanodollars,
+            "needed_nanodollars": refusal.needed_nanodollars,
             "until_ms": refusal.until_ms,
         }
         await self.ledger.transition(

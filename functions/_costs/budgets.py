@@ -157,7 +157,9 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
                 "name": state.name,
                 "spent_usd": usd(state.spent_nanodollars),
                 "held_usd": usd(state.held_nanodollars),
-                "alerted_percent": state.told_percent,
+                "alerted_percent": state.told_percent
+                if state.told_limit == budget.limit_nanodollars
+                else 0,
             }
             for state in told.states
             if state.budget == budget.id

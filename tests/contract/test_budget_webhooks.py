@@ -5,8 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import pytest
+
 from core.adapters.http_webhooks import HttpWebhookSender
-from core.costs.budget import Budget, Scope, Window
+from core.costs.budget import Budget, Scope, Verdict, Window
 from core.crews.ledger import Claim
 from core.flows import Status
 from core.webhooks.dispatch_times import DispatchTimes
@@ -15,7 +17,7 @@ from core.webhooks.entry import Parts
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
-from tests.contract.budget_parts import COST, REAL, a_budget, limited, says
+from tests.contract.budget_parts import COST, REAL, a_budget, limited, says, shortest
 from tests.contract.test_budget_book import call
 from tests.contract.test_usage_book import USED
 from tests.contract.test_usage_book import call as reported
@@ -63,6 +65,47 @@ async def test_alerts_are_sent_to_the_address_of_their_budget(flows: Flows):
         await spent(flows, claim, 2, COST)
         await sent(flows, receiver, looks=2)
     assert [post.body["percent"] for post in receiver.posts] == [50, 100]
+    assert len({post.id for post in receiver.posts}) == 2
+
+
+async def test_alerts_are_told_again_of_a_limit_that_was_changed(flows: Flows):
+    async with receiving() as receiver:
+        hook = {"alerts": (50,), "webhook": f"{receiver.url}/b"}
+        claim = await limited(flows, a_budget(2, **hook))
+        await spent(flows, claim, 1, COST)
+        await flows.limits.save(flows.tenant, a_budget(4, **hook))
+        await spent(flows, claim, 2, COST // 10)
+        await sent(flows, receiver, looks=2)
+        assert [post.body["percent"] for post in receiver.posts] == [50]
+        await spent(flows, claim, 3, COST)
+        await sent(flows, receiver, looks=2)
+    told = [(post.body["percent"], post.body["limit_nanodollars"]) for post in receiver.posts]
+    assert told == [(50, 2 * COST), (50, 4 * COST)]
+    assert len({post.id for post in receiver.posts}) == 2
+
+
+@pytest.mark.parametrize("window", [Window.DAY, Window.MONTH, Window.FLOW])
+async def test_a_hard_budget_that_refuses_a_call_tells_its_address_once_of_each_limit(
+    flows: Flows, window: Window
+):
+    async with receiving() as receiver:
+        hook = {"window": window, "webhook": f"{receiver.url}/b"}
+        claim = await limited(flows, a_budget(1.25, **hook))
+        await spent(flows, claim, 1, COST // 2)
+        for number in (2, 3):
+            refusal = await flows.budgets.reserve(shortest(call(claim, number), COST - 1))
+            assert refusal is not None
+            assert (refusal.verdict, refusal.needed_nanodollars) == (Verdict.EXHAUSTED, COST - 1)
+            await sent(flows, receiver)
+        [post] = receiver.posts
+        sums = ("spent_nanodollars", "left_nanodollars", "needed_nanodollars", "limit_nanodollars")
+        assert post.body["type"] == "budget_exhausted"
+        assert [post.body[each] for each in sums] == [
+            COST // 2, round(0.75 * COST), COST - 1, round(1.25 * COST),
+        ]  # fmt: skip
+        await flows.limits.save(flows.tenant, a_budget(1.3, **hook))
+        assert await says(flows, call(claim, 4)) is Verdict.EXHAUSTED
+        await sent(flows, receiver)
     assert len({post.id for post in receiver.posts}) == 2
 
 

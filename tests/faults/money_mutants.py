@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from core.costs.budget import Scope
+from core.costs.budget import Scope, Window
 from tests.contract import test_budget_book as book
 from tests.contract import test_budget_changes as changes
 from tests.contract import test_budget_webhooks as hooks
@@ -12,6 +12,11 @@ from tests.contract import test_tenant_prices as prices
 from tests.contract import test_usage_book as usage
 from tests.contract import test_usage_budgets as elsewhere
 from tests.faults.mutant import Mutant
+
+REFUSES = partial(
+    hooks.test_a_hard_budget_that_refuses_a_call_tells_its_address_once_of_each_limit,
+    window=Window.DAY,
+)
 
 MUTANTS = [
     Mutant(
@@ -99,6 +104,18 @@ MUTANTS = [
     Mutant(
         "budgets", "told once", budgets.test_each_alert_is_told_once_in_a_window, any_order=False,
         instead="    if state.spent * 100 >= state.limit * percent then",
+    ),
+    Mutant(
+        "budgets", "of the other limit",
+        hooks.test_alerts_are_told_again_of_a_limit_that_was_changed, any_order=False,
+    ),
+    Mutant(
+        "budgets", "told of once", REFUSES, any_order=False,
+        instead="  if not budget.webhook then",
+    ),
+    Mutant(
+        "reserve", "somebody hears of it", REFUSES, any_order=False,
+        instead="    local told = false",
     ),
     Mutant(
         "budgets", "who waits hears of it",

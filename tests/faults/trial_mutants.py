@@ -10,7 +10,11 @@ def of(script: str, guard: str, test: Story) -> Mutant:
     return Mutant(script, guard, test, any_order=False)
 
 
+UNCHECKED = trials.test_answers_that_nothing_checks_never_show_that_a_model_is_as_good_but_people_do
+
 MUTANTS = [
+    of("trials", "unchecked answers show nothing", UNCHECKED),
+    of("trials", "the crew checks it no more", UNCHECKED),
     of("trials", "once", trials.test_a_person_s_first_word_counts_beside_the_answer),
     of(
         "trials",

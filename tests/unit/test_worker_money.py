@@ -49,7 +49,7 @@ async def waiting(memory: MemoryFlows, limit: int, window: Window = Window.DAY) 
     return await memory.state("t", "f")
 
 
-WAITING: dict[str, Any] = {"reason": "budget", "budget": "b"}
+WAITING: dict[str, Any] = {"reason": "budget", "budget": "b", "needed_nanodollars": COST}
 
 
 async def told(memory: MemoryFlows) -> list[str]:

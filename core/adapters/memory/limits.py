@@ -32,7 +32,10 @@ _GRAVITY = list(Verdict)
 
 @dataclass(slots=True)
 class State:
-    """One budget in one window under one name; `told` is the highest percentage that was told."""
+    """One budget in one window under one name; `told` is the highest percentage that was told of its limit.
+
+    `stopped` is the limit of which it was told that it refuses calls.
+    """
 
     spent: int = 0
     held: int = 0
@@ -40,9 +43,12 @@ class State:
     limit: int = 0
     alerts: tuple[int, ...] = ()
     hooked: bool = False
+    stopped: int | None = None
 
     def describe(self, budget: Budget) -> None:
         """Note what is needed of a budget to tell how much of it is spent."""
+        if self.limit != budget.limit_nanodollars:
+            self.told = 0
         self.limit, self.alerts = budget.limit_nanodollars, budget.alerts
         self.hooked = budget.webhook is not None
 
@@ -113,7 +119,7 @@ class MemoryBudgets:
         """Return the states of the present day and month."""
         windows = {self.zone(tenant).window(each, now_ms) for each in (Window.DAY, Window.MONTH)}
         return sorted(
-            BudgetState(budget, window, name, state.spent, state.held, state.told)
+            BudgetState(budget, window, name, state.spent, state.held, state.told, state.limit)
             for (owner, budget, window, name), state in self._states.items()
             if owner == tenant and window in windows and budget in self.budgets[tenant]
         )
@@ -140,40 +146,58 @@ class MemoryBudgets:
         return accounts
 
     def _alerts(self, place: Place, state: State) -> list[Event]:
-        told, (tenant, budget, window, name) = list[Event](), place
+        told = list[Event]()
         for percent in state.alerts:
             if percent > state.told and state.spent * 100 >= state.limit * percent:
                 state.told = percent
-                value = {
-                    "budget": budget,
-                    "window": window.partition("|")[0],
-                    "name": name,
-                    "percent": percent,
-                    "spent_nanodollars": state.spent,
-                    "limit_nanodollars": state.limit,
-                }
-                told += events.custom("budget_alert", value)
+                told += events.custom("budget_alert", _value(place, state, percent=percent))
                 if state.hooked:
-                    queued = tenant, f"~{budget}|{window}|{name}|{percent}"
-                    self.queued[queued] = compact(told[-1])
+                    self._queue(place, state, str(percent), told[-1])
         return told
 
+    def _tell_exhausted(self, account: Account, needed: int) -> None:
+        """Tell the budget's address that it refuses calls, once in a window of each limit."""
+        state, budget = self._states[account.place], account.budget
+        if budget.webhook is None or state.stopped == budget.limit_nanodollars:
+            return
+        state.describe(budget)
+        state.stopped = state.limit
+        left = max(0, state.limit - state.spent)
+        of_call = {"needed_nanodollars": needed, "left_nanodollars": left}
+        [told] = events.custom("budget_exhausted", _value(account.place, state, **of_call))
+        self._queue(account.place, state, "exhausted", told)
+
+    def _queue(self, place: Place, state: State, what: str, event: Event) -> None:
+        tenant, budget, window, name = place
+        entry = tenant, f"~{budget}|{window}|{name}|{state.limit}|{what}"
+        self.queued[entry] = compact(event)
+
     def _refusal(self, call: Call, accounts: list[Account]) -> Refusal | None:
-        bound, least = call.bound.cost_nanodollars, call.least_nanodollars
+        bound, needed = call.bound.cost_nanodollars, call.needed_nanodollars
         hard = [each for each in accounts if each.budget.hard]
         found, headroom = list[tuple[Verdict, Account]](), list[int]()
         for account in hard:
             state = self._states[account.place]
             left = account.budget.limit_nanodollars - state.spent
             headroom.append(left - state.held)
-            said = verdict(left, left - state.held, bound, bound if least is None else least)
+            said = verdict(left, left - state.held, bound, needed)
             said = Verdict.UNPRICED if call.bound.unpriced_calls else said
             if said is not None:
                 found.append((said, account))
         if not found:
             return None
         gravest, account = max(found, key=lambda each: _GRAVITY.index(each[0]))
-        return Refusal(gravest, account.budget.id, max(0, min(headroom)), account.until_ms)
+        if gravest is Verdict.EXHAUSTED:
+            self._tell_exhausted(account, needed)
+        room = max(0, min(headroom))
+        return Refusal(gravest, account.budget.id, room, account.until_ms, needed)
+
+
+def _value(place: Place, state: State, **more: int) -> dict[str, str | int]:
+    """Return what is told of a budget."""
+    _, budget, window, name = place
+    sums = {"spent_nanodollars": state.spent, "limit_nanodollars": state.limit}
+    return {"budget": budget, "window": window.partition("|")[0], "name": name, **sums, **more}
 
 
 async def _each(queue: asyncio.Queue[str]) -> AsyncIterator[str]:

@@ -12,9 +12,10 @@ PRICES = "~prices"  # and of the version of its prices
 VERSION = "~version"  # the field of that version among its prices
 
 
-def refusal(verdict: str, budget: str, headroom: str, until_ms: str) -> Refusal:
+def refusal(verdict: str, budget: str, headroom: str, until_ms: str, *, needed: int) -> Refusal:
     """Return why a call may not be made."""
-    return Refusal(Verdict(verdict), budget, int(headroom), int(until_ms) if until_ms else None)
+    until = int(until_ms) if until_ms else None
+    return Refusal(Verdict(verdict), budget, int(headroom), until, needed)
 
 
 def definition(budget: Budget) -> str:
@@ -70,4 +71,5 @@ def state(field: str, stored: str) -> BudgetState:
     """Return what a budget has spent and holds in a window, under a name."""
     name, window, of = field.split("|", 2)
     found: dict[str, Any] = json.loads(stored)
-    return BudgetState(name, window, of, found["spent"], found["held"], found["told"])
+    sums = found["spent"], found["held"], found["told"]
+    return BudgetState(name, window, of, *sums, found.get("limit"))

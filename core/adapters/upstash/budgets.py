@@ -47,20 +47,22 @@ class UpstashBudgetBook:
 
     async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""
-        bound, least = call.bound.cost_nanodollars, call.least_nanodollars
         reserve = scripts.reserve(
             self._keys.flow_keys(call.tenant, call.flow),
             self._scripts.held(call.tenant),
+            self._keys.outbox_keys(call.tenant),
             self._keys.budgets(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
             call=records.call(call),
-            least=bound if least is None else least,
+            least=call.needed_nanodollars,
             prices=call.prices_version,
         )
         verdict, *refusal = await self._scripts.run(reserve, call.flow)
-        return budget_records.refusal(*refusal) if verdict == "refused" else None
+        if verdict != "refused":
+            return None
+        return budget_records.refusal(*refusal, needed=call.needed_nanodollars)
 
     async def settle(
         self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS

@@ -160,6 +160,7 @@ def record_failure(of: FlowKeys, *, nonce: str) -> None: ...
 def reserve(
     of: FlowKeys,
     held: HeldKeys,
+    alerts: OutboxKeys,
     budgets: Key,
     *,
     step: str,

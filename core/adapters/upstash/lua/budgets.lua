@@ -1,8 +1,9 @@
 -- Shared by the scripts that hold and spend the money of budgets (core/costs/budget.py).
 --   BUDGETS   id -> definition, as JSON; `~zone` -> {offsets: {{from_ms, offset_ms}, ...}}
---   a state   {spent, held, told, limit, alerts, wanted, hooked}: of one budget in one window, under one
---             name. told: the highest percentage that was told; wanted: whether somebody waits for money;
---             hooked: whether its alerts are sent to an address
+--   a state   {spent, held, told, limit, alerts, stopped, wanted, hooked}: of one budget in one window,
+--             under one name. told: the highest percentage that was told of this limit; stopped: the limit of
+--             which it was told that it refuses calls; wanted: whether somebody waits for money; hooked:
+--             whether its alerts are sent to an address
 --   a place   {where, field} of a state: {'flow', 'budget:id|flow|name'} in the flow's hash, or
 --             {month, 'id|window|name'} in that of a month, e.g. {'2026-11', 'b1|2026-11-27|'}
 --   a call    has `holds`, the places of all budgets that it counts in, and its bound is held there
@@ -46,6 +47,9 @@ local function state_text(state)
   for _, name in ipairs({'spent', 'held', 'told', 'limit'}) do
     push(parts, '"' .. name .. '":' .. int_str(state[name] or 0))
   end
+  if state.stopped then
+    push(parts, '"stopped":' .. int_str(state.stopped))
+  end
   if state.alerts and #state.alerts > 0 then
     push(parts, '"alerts":' .. cjson.encode(state.alerts))
   end
@@ -70,20 +74,22 @@ local function keep_states(found, fields)
   end
 end
 
--- alert: the event that says how much of a budget is spent
-local function alert(field, state, percent, now)
+-- alert: the event that tells of a budget: how much is spent, and more
+--   kind     its name; more: list of members, as JSON text
+local function alert(kind, field, state, more, now)
   local id, window, name = field:gsub('^budget:', ''):match('^([^|]*)|([^|]*)|(.*)$')
   local value = {'"budget":' .. cjson.encode(id), '"window":' .. cjson.encode(window),
-    '"name":' .. cjson.encode(name), '"percent":' .. int_str(percent),
-    '"spent_nanodollars":' .. int_str(state.spent), '"limit_nanodollars":' .. int_str(state.limit)}
-  return '{"type":"CUSTOM","name":"budget_alert","value":{' .. table.concat(value, ',')
+    '"name":' .. cjson.encode(name), '"spent_nanodollars":' .. int_str(state.spent),
+    '"limit_nanodollars":' .. int_str(state.limit), unpack(more)}
+  return '{"type":"CUSTOM","name":"' .. kind .. '","value":{' .. table.concat(value, ',')
     .. '},"timestamp":' .. int_str(now) .. '}'
 end
 
 -- queue_alert: have an alert sent to its budget's address. Its name in the outbox is no flow's.
-local function queue_alert(field, percent, event, now)
+--   what     tells it from the others of this limit: the percentage, or a word
+local function queue_alert(field, state, what, event, now)
   local of_flow = field:sub(1, 7) == 'budget:' and args.flow .. '|' or ''
-  local name = '~' .. field .. '|' .. of_flow .. int_str(percent)
+  local name = '~' .. field .. '|' .. of_flow .. int_str(state.limit) .. '|' .. what
   redis.call('HSET', DELIVERIES, name, cjson.encode({epoch = 0, alert = event}))
   redis.call('ZADD', OUTBOX, int_str(now), name)
   redis.call('ZADD', OUTBOX_INDEX, 'LT', int_str(now), args.tenant) -- guard: it is sent now
@@ -91,6 +97,9 @@ end
 
 -- describe: what a state has of its budget's definition, so that it can be settled without
 local function describe(state, budget)
+  if state.limit and state.limit ~= budget.limit then
+    state.told = 0 -- guard: of the other limit
+  end
   state.limit, state.alerts = budget.limit, budget.alerts
   state.hooked = budget.webhook and true or nil
 end
@@ -100,12 +109,27 @@ local function tell_alerts(alerts, field, state, now)
   for _, percent in ipairs(state.alerts or {}) do
     if percent > state.told and state.spent * 100 >= state.limit * percent then -- guard: told once
       state.told = percent
-      push(alerts, alert(field, state, percent, now))
+      push(alerts, alert('budget_alert', field, state, {'"percent":' .. int_str(percent)}, now))
       if state.hooked then
-        queue_alert(field, percent, alerts[#alerts], now)
+        queue_alert(field, state, int_str(percent), alerts[#alerts], now)
       end
     end
   end
+end
+
+-- tell_exhausted: tell the budget's address that it refuses calls, once in a window of each limit
+--   needed   what the call would need (nano-dollars)
+--   returns  whether it is told now
+local function tell_exhausted(field, state, budget, needed, now)
+  if not budget.webhook or state.stopped == budget.limit then -- guard: told of once
+    return false
+  end
+  describe(state, budget)
+  state.stopped = budget.limit
+  local left = math.max(0, state.limit - state.spent)
+  local more = {'"needed_nanodollars":' .. int_str(needed), '"left_nanodollars":' .. int_str(left)}
+  queue_alert(field, state, 'exhausted', alert('budget_exhausted', field, state, more, now), now)
+  return true
 end
 
 -- spend_holds: what calls hold in budgets becomes what they have spent.

@@ -63,10 +63,15 @@ local function hold(call, fields)
   end
   local worst, headroom = refusal(call, accounts, found)
   if worst then -- guard: all or nothing
+    local where, field = unpack(worst.account.place)
+    local told = worst.verdict == 'exhausted' -- guard: somebody hears of it
+      and tell_exhausted(field, worst.state, worst.account.budget, args.least, at)
     if worst.verdict == 'held' and not worst.state.wanted then
       worst.state.wanted = true -- guard: it holds nothing
-      local where, field = unpack(worst.account.place)
-      redis.call('HSET', key_of(where), field, state_text(worst.state))
+      told = true
+    end
+    if told and redis.call('HSET', key_of(where), field, state_text(worst.state)) > 0 and where ~= 'flow' then
+      redis.call('EXPIRE', key_of(where), STATE_SECONDS)
     end
     return {'refused', worst.verdict, worst.account.id, int_str(math.max(0, headroom)),
       worst.account.ends and int_str(worst.account.ends) or ''}
