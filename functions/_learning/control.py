@@ -108,11 +108,13 @@ async def forget(request: Request, who: Principal) -> Response:
         if asked == EVERY
         else [names.checked_task(asked, "/query/task")]
     )
-    for task in found:
+    for start in range(0, len(found), AT_ONCE):
+        some = found[start : start + AT_ONCE]
         if subject is None:
-            await changes.forget_task(store, log, who.tenant, task)
+            gone = (changes.forget_task(store, log, who.tenant, task) for task in some)
         else:
-            await log.forget(who.tenant, task, subject)
+            gone = (log.forget(who.tenant, task, subject) for task in some)
+        await asyncio.gather(*gone)
     if subject is None:
         return Response(status_code=204)
     return JSONResponse({"task": asked, "subject": subject, "until": "the next retraining"}, 202)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryFeedbackLog
-from core.adapters.memory import feedback as memory_feedback
 from core.adapters.upstash import feedback as upstash_feedback
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
@@ -196,8 +195,7 @@ async def test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_on
 async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
     log: Log, monkeypatch: pytest.MonkeyPatch, name: str, most: int, fits: int
 ):
-    for module in (memory_feedback, upstash_feedback) if name == "MOST_TASKS" else (limits,):
-        monkeypatch.setattr(module, name, most)
+    monkeypatch.setattr(limits, name, most)
     for number in range(fits):
         await log.port.add(T, TASK, given(f"a{number}"))
     other = "other" if name == "MOST_TASKS" else TASK
@@ -205,9 +203,62 @@ async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
         await log.port.add(T, other, given("b", "c"))
     assert await log.port.add(T, TASK, given("a0")) == {"a0"}
     assert len(await log.numbers()) == fits
-    if name != "MOST_TASKS":
-        await log.port.trim(T, TASK, fits)
-        assert await log.port.add(T, TASK, given("b", "c")) == set()
+    await log.port.trim(T, TASK, fits)
+    assert await log.port.add(T, other, given("b", "c")) == set()
+
+
+async def test_of_tasks_in_all_there_is_a_bound_and_one_that_is_forgotten_frees_its_place(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "MOST_LISTED", 2)
+    for task in (TASK, "other"):
+        await log.port.add(T, task, given("a"))
+        await log.port.trim(T, task, 1)
+    await log.port.add("u", "third", given("a"))
+    for step in (log.port.unlist(T, TASK), log.port.forget(T, "none", None)):  # neither frees any
+        await step
+        with pytest.raises(ConflictError, match="forgotten first"):
+            await log.port.add(T, "third", given("b"))
+    await log.port.add(T, TASK, given("b"))
+    await log.port.forget(T, TASK, None)
+    assert await log.port.tasks(T) == ["other", TASK]  # its objects are there still
+    await log.port.unlist(T, TASK)
+    assert await log.port.tasks(T) == ["other"]
+    await log.port.add(T, "third", given("b"))
+    assert await log.port.tasks(T) == ["other", "third"]
+    with pytest.raises(ConflictError):
+        await log.port.add(T, TASK, given("c"))
+
+
+async def test_a_task_of_which_something_is_said_while_it_is_forgotten_keeps_its_place(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    await log.port.forget(T, TASK, None)
+    await log.port.add(T, TASK, given("b"))
+    await log.port.trim(T, TASK, 3)
+    await log.port.unlist(T, TASK)
+    assert await log.port.tasks(T) == [TASK]
+
+
+async def test_a_task_that_a_retraining_trims_while_it_is_forgotten_frees_its_place(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    await log.port.forget(T, TASK, None)
+    await log.port.trim(T, TASK, 2)
+    await log.port.unlist(T, TASK)
+    assert await log.port.tasks(T) == []
+
+
+@pytest.mark.parametrize("name", ["MOST_TASKS", "MOST_LISTED"])
+async def test_what_agents_say_begins_half_of_the_tasks_so_that_people_can_begin_others(
+    log: Log, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setattr(limits, name, 4)
+    for number in range(2):
+        await log.port.add(T, f"columns-{number}", given("a", kind=Kind.AGENT))
+    with pytest.raises(ConflictError):
+        await log.port.add(T, "columns-2", given("a", kind=Kind.AGENT))
+    await log.port.add(T, "columns-0", given("b", kind=Kind.AGENT))
+    await log.port.add(T, "columns-2", given("a"))
+    await log.port.add(T, "columns-2", given("b", kind=Kind.AGENT))
 
 
 async def test_what_agents_say_fills_half_so_that_people_are_still_heard(
@@ -231,7 +282,13 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
     await log.port.raise_floor(T, TASK, 1)
     before, now = log.keys.feedback_ids(T, TASK, upstash_feedback.clock.now_ms())
     lasting = log.keys.feedback_keys(T, TASK)
-    for key in (lasting.tasks, lasting.feedback, lasting.forgotten, lasting.learning):
+    for key in (
+        lasting.tasks,
+        lasting.listed,
+        lasting.feedback,
+        lasting.forgotten,
+        lasting.learning,
+    ):
         assert await log.redis.execute(["TTL", key]) == -1
     assert await log.redis.execute(["TTL", now]) > 60 * 86400
     assert await log.redis.execute(["TTL", before]) == -2
