@@ -189,15 +189,19 @@ def _answer(crew: Definition, output: Any) -> Any:
 
 
 def _outcome(flow: Flow, crew: str, made: Made) -> Feedback:
-    """Return a flow's own decision as feedback.
+    """Return a flow's own decision as feedback, which is forgotten with whoever launched the flow.
 
-    Its id is that of what was decided, so whoever learns it again changes nothing, and flows that
-    decide the same fill no store.
+    Its id is that of what was decided for whom, so whoever learns it again changes nothing, and one
+    subject's flows that decide the same fill no store. All of a crew's decisions have one source, the
+    crew, so many subjects who let it decide the same are no more to a learner than one.
     """
-    decided = compact_bytes([crew, digest(made.context).hex(), made.action])
+    whose = flow.launched_by or ""
+    decided = compact_bytes([crew, whose, digest(made.context).hex(), made.action])
     name = hashlib.blake2b(decided, digest_size=16).hexdigest()
     at_ms = flow.updated_ms
-    return Feedback(name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms)
+    return Feedback(
+        name, made.context, made.action, crew, kind=Kind.AGENT, at_ms=at_ms, launched_by=whose
+    )
 
 
 async def _decisions(

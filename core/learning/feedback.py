@@ -31,7 +31,8 @@ TASK = re.compile(r"[A-Za-z0-9_-]{1,100}")
 class Feedback:
     """What somebody said: in this context, this action was right, or (`right` false) wrong.
 
-    Its `id` is its sender's, and counts once. `subject` is who said it.
+    Its `id` is its sender's, and counts once. `subject` is who said it; of what a crew's agents decided
+    that is the crew, and `launched_by` whose flow it was.
     """
 
     id: str
@@ -42,6 +43,12 @@ class Feedback:
     kind: Kind = Kind.USER
     confidence: float = 1.0
     at_ms: int = 0
+    launched_by: str = ""
+
+    @property
+    def whose(self) -> str:
+        """The subject with whom it is forgotten."""
+        return self.launched_by or self.subject
 
     @property
     def pattern(self) -> Pattern:
@@ -118,6 +125,7 @@ class FeedbackLog(Protocol):
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
         """Remove a subject's feedback (None: everybody's), and write down that it is to be forgotten.
 
+        A subject's is also what the subject's flows decided (`Feedback.whose`).
         The task is due at once; where it is leased, when its lease is released or over.
         """
         ...
@@ -168,8 +176,9 @@ def feedback_of(value: Any) -> Feedback:
     """Return the feedback of an object as `to_json` makes it, of a later version too. Raises ValueError."""
     given = checks.by_text(value)
     found: dict[str, Any] = {name: given[name] for name in Feedback.__slots__ if name in given}
-    found = {"kind": Kind.USER, "confidence": 1.0, "at_ms": 0, "right": True} | found
-    for name in ("id", "action", "subject", "kind"):
+    usual = {"kind": Kind.USER, "confidence": 1.0, "at_ms": 0, "right": True, "launched_by": ""}
+    found = usual | found
+    for name in ("id", "action", "subject", "kind", "launched_by"):
         checks.text(found.get(name))
     checks.by_text(found.get("context"))
     checks.numbers([found["confidence"]])

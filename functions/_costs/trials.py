@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
+from core.complaints import choice
 from core.costs.model_choices import CRITICAL, MOST_SHARE, Override, Trial
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook, priced, rates_of
@@ -29,6 +30,7 @@ HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
 LATELY_DAYS = 90  # in which the task must have used the model
 OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
+NO_SAVING = "this is no id of a recommendation; GET /v1/costs/savings tells them"
 NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
@@ -68,7 +70,7 @@ async def trial_state(request: Request, who: Principal) -> Response:
 
 async def trial_start(request: Request, who: Principal) -> Response:
     """Begin a trial of the cheaper model that a right-sizing names; one that is over is begun anew."""
-    target = read_id(request.path_params["saving"])
+    target = _target(request)
     if target.kind is not Kind.RIGHT_SIZING:
         raise ConflictError("only a right-sizing can be tried")
     _require_online()
@@ -154,15 +156,25 @@ async def _recorded_critical(tenant: str, target: Target) -> bool:
     return recorded.critical
 
 
+def _target(request: Request) -> Target:
+    """Return the recommendation that the path names. Raises NothingThereError."""
+    try:
+        return read_id(request.path_params["saving"])
+    except NotFoundError:
+        raise NothingThereError(NO_SAVING) from None
+
+
 def _task(crew: str, task: str) -> Task:
     """Return a task of a crew. Raises NothingThereError."""
+    crews = bootstrap.registry()
     try:
-        found = bootstrap.registry().get(crew).tasks.get(task)
+        tasks = crews.get(crew).tasks
     except NotFoundError:
-        found = None
-    if found is None:
-        raise NothingThereError("no such task of a crew here")
-    return found
+        reason = f"this deployment runs no such crew; {choice(crew, crews.names())}"
+        raise NothingThereError(reason) from None
+    if task not in tasks:
+        raise NothingThereError(f"the crew has no such task; {choice(task, tasks)}")
+    return tasks[task]
 
 
 def _trial(target: Target, asked: TrialBody) -> Trial:

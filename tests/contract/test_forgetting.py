@@ -10,6 +10,8 @@ import pytest
 
 from core.errors import ConflictError, UnavailableError
 from core.learning import changes, feedback
+from core.learning.feedback import Feedback
+from core.learning.patterns import Kind
 from core.learning.serving import Learners
 from tests.contract.retraining_parts import (
     TASK,
@@ -42,6 +44,24 @@ async def test_what_a_subject_said_leaves_redis_segments_and_every_model(shop: S
     await shop.say(given(10, seed=4))
     assert await shop.retrain() == "published"
     assert len((await shop.served()).learner.kept()) == 60
+
+
+async def test_what_agents_decided_in_a_subjects_flows_leaves_segments_and_models_with_it(
+    shop: Shop,
+):
+    def own(whose: str) -> list[Feedback]:
+        flow = {"subject": "mapper", "kind": Kind.AGENT, "launched_by": whose}
+        return [replace(one, id=f"{whose}{one.id}", **flow) for one in given(20)]
+
+    await shop.say(own("bob-secret"))
+    await shop.say(own("ana"))
+    await shop.say(given(10, seed=1))
+    await shop.retrain()
+    assert shop.objects(b"bob-secret")
+    await shop.log.forget(shop.tenant, TASK, "bob-secret")
+    assert await shop.retrain() == "forgotten"
+    assert shop.objects(b"bob-secret") == []
+    assert len((await shop.served()).learner.kept()) == 30  # ana's flows decided the same
 
 
 async def test_a_warm_reader_forgets_with_the_next_model(shop: Shop):

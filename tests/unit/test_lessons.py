@@ -156,6 +156,7 @@ async def test_what_a_flow_decided_is_learnt_as_the_weakest_word_before_it_succe
     assert statuses == [Status.RUNNING]
     (feedback,) = kept
     assert (feedback.action, feedback.kind, feedback.subject) == ("left", "agent", "c")
+    assert feedback.whose == "ann"  # who launched it, and with whom it is forgotten
     assert (await flows[0].head("t", "f")).status is Status.SUCCEEDED
 
 

@@ -84,7 +84,7 @@ class MemoryFeedbackLog:
         there.entries = [
             one
             for one in there.entries
-            if one.feedback and subject is not None and one.feedback.subject != subject
+            if one.feedback and subject is not None and one.feedback.whose != subject
         ]
         there.append(None)
         if subject is None:
@@ -150,4 +150,4 @@ class MemoryFeedbackLog:
 
 
 def _size(feedback: Feedback) -> int:
-    return len(feedback.to_json().encode()) + len(feedback.subject)
+    return len(feedback.to_json().encode()) + len(feedback.whose)

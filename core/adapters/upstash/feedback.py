@@ -1,6 +1,6 @@
 """FeedbackLog over Redis: a stream a task, read by one XRANGE, and an index of tasks with new feedback.
 
-keys.py names the keys. An entry's id is `<its number>-0`; its fields are `s` (the subject), `f` (the
+keys.py names the keys. An entry's id is `<its number>-0`; its fields are `s` (whose it is), `f` (the
 feedback as JSON), or `x` where something was taken away.
 """
 
@@ -55,7 +55,7 @@ class UpstashFeedbackLog:
             most_tasks=room.tasks,
             most_listed=room.listed,
             ids=list(by_hash),
-            subjects=[one.subject for one in by_hash.values()],
+            subjects=[one.whose for one in by_hash.values()],
             texts=[one.to_json() for one in by_hash.values()],
         )
         match await self._scripts.run(call, "the feedback"):

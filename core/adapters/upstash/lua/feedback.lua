@@ -1,6 +1,6 @@
 -- Shared by the scripts that change the feedback log of a task (core/learning/feedback.py).
 --   TASKS      task -> number of its last entry; `~bytes` -> bytes that wait, of all tasks
---   FEEDBACK   stream: id `<number>-0`; s (subject), f (JSON), or x: something was taken away
+--   FEEDBACK   stream: id `<number>-0`; s (the subject whose it is), f (JSON), or x: something was taken away
 --   FORGOTTEN  zset of subjects that segments and models are to forget
 --   LEARNING   `tenant task` -> since when there is something to learn (ms), or until when it is leased
 --   LISTED     zset of tasks of which anything is kept -> WAITS: some of it here; STORED: all in segments;
