@@ -51,7 +51,7 @@ function field(name, schema, required) {
 }
 
 function bounds({ minimum, maximum, minLength, default: preset }) {
-  const least = minimum ?? (minLength && `${minLength} characters`);
+  const least = minimum ?? (minLength && `${minLength} character${minLength > 1 ? "s" : ""}`);
   return [
     least !== undefined && `at least ${least}`,
     maximum !== undefined && `at most ${maximum}`,

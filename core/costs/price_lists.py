@@ -48,7 +48,10 @@ def entry_rates(
 
 
 def check_price(name: str, entry: Any) -> tuple[str, dict[str, Any]]:
-    """Return the canonical name of a model and its entry. Raises InvalidInputError with pointers."""
+    """Return the canonical name of a model and its entry. Raises InvalidInputError with pointers.
+
+    `from` is the caller's to read: from which day on the entry holds.
+    """
     if not 0 < len(name) <= LONGEST_NAME or not str(split_name(name)):
         told = f"a model's name has 1 to {LONGEST_NAME} characters"
         raise InvalidInputError("this is no model", {"/model": told})
@@ -72,7 +75,7 @@ def _check_entry(entry: dict[str, Any]) -> None:
         if len(entry) > 1 or not isinstance(other, str) or not 0 < len(other) <= LONGEST_NAME:
             raise ValueError("same_as stands alone, and is the name of a model")
         return
-    _refuse_unknown(entry, (*_PARTS, *VARIANTS[1:], "same_as"))
+    _refuse_unknown(entry, (*_PARTS, *VARIANTS[1:], "same_as", "from"))
     for variant in VARIANTS:
         _refuse_unknown(_object(entry.get(variant, {}), variant), _PARTS, f"{variant}: ")
         entry_rates(entry, "", variant)
@@ -131,7 +134,9 @@ def _nanodollars(value: Any, name: str) -> int:
     except InvalidOperation:
         usd = Decimal("NaN")
     if not usd.is_finite() or not 0 <= usd <= MOST_RATE // 10**9:
-        raise ValueError(f"{name}: a price in USD, from 0 to {MOST_RATE // 10**9:,}")
+        raise ValueError(
+            f'{name}: a price in USD, from 0 to {MOST_RATE // 10**9:,}, such as "2.50"'
+        )
     return int((usd * _NANODOLLARS).to_integral_value(ROUND_CEILING))
 
 

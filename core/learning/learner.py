@@ -154,8 +154,9 @@ class Learner:
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes: the tables, and what is kept."""
-        return self._linear.weights.nbytes + self._bayes.counts.nbytes + 500 * len(self._memory)
+        """About how much memory it takes: the tables, what is kept, and its terms."""
+        tables = self._linear.weights.nbytes + self._bayes.counts.nbytes
+        return tables + 500 * len(self._memory) + self._neighbours.size_bytes
 
     def kept_one(self, number: int) -> Kept:
         """Return a pattern that is kept. Raises KeyError."""

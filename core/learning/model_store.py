@@ -108,11 +108,13 @@ class ModelStore:
             raise UntrustedError(f"{_named(label)} is refused: {error}") from error
 
     async def save_model(self, tenant: str, task: str, model: Model, generation: int = 0) -> None:
-        """Store a model under its version."""
+        """Store a model under its version. Raises TooLargeError for one that nobody would read again."""
         label = Label("model", tenant, task, f"{generation}/{model.version}")
         data = await cpu.run(
             tenant, lambda one: self.keys.seal(label, model_file.to_bytes(one)), model
         )
+        if len(data) > model_file.MAX_FILE_BYTES + SEAL_BYTES:
+            raise TooLargeError(f"the model has {len(data):,} bytes")
         await in_thread(self.blobs().put, tenant, _place(label), data, BINARY)
 
     async def delete(self, tenant: str, task: str, names: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ patterns says little, and reading it would take time that grows with them.
 """
 
 import math
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,11 +68,13 @@ class Neighbours:
         self._recent: dict[str, array[int]] = {}
         self._words: dict[int, tuple[str, ...]] = {}
         self._numbers, self._norms, self._dead = array("q"), array("d"), 0
+        self.size_bytes = 0  # about, of the exact terms of what is recent
 
     def add(self, number: int, words: Iterable[str]) -> None:
         """Add a pattern with its exact terms."""
         place = len(self._numbers)
-        self._words[number] = kept = tuple(words)
+        self._words[number] = kept = tuple(map(sys.intern, words))  # many have the same
+        self.size_bytes += _bytes(kept)
         for word in kept:
             self._recent.setdefault(word, array("i")).append(place)
         self._numbers.append(number)
@@ -83,9 +86,10 @@ class Neighbours:
 
     def remove(self, number: int) -> None:
         """Show a pattern no more. Its place is used again when half of all are free."""
-        if self._words.pop(number, None) is None:
+        if (words := self._words.pop(number, None)) is None:
             self._alive[self._places[number]] = False
             return
+        self.size_bytes -= _bytes(words)
         self._dead += 1
         if self._dead > len(self._words):
             kept = self._words
@@ -163,3 +167,8 @@ class Neighbours:
             return int(self._frozen.numbers[place]) if self._alive[place] else None
         number = self._numbers[place - old]
         return number if number in self._words else None
+
+
+def _bytes(words: Iterable[str]) -> int:
+    """Return about how much memory terms take, with their entries, that no other pattern has."""
+    return sum(100 + 2 * len(word) for word in words)

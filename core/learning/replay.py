@@ -1,6 +1,7 @@
 """Having a learner take kept feedback, in the order in which it came."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 
 from core.errors import ConflictError, InvalidInputError
 from core.learning.feedback import Entry, Feedback
@@ -21,6 +22,18 @@ def learn(learner: Learner, entries: Iterable[Entry]) -> int:
         except (InvalidInputError, ConflictError):
             refused += 1
     return refused
+
+
+def learn_for(learner: Learner, entries: Sequence[Entry], start: int, seconds: float) -> int:
+    """Have a learner take entries from `start` on for about so long; return where it stopped.
+
+    One may hold a thousand times as much as another, so what is counted is time.
+    """
+    until, at = time.perf_counter() + seconds, start
+    while at < len(entries) and (at == start or time.perf_counter() < until):
+        learn(learner, entries[at : at + 1])
+        at += 1
+    return at
 
 
 def take(learner: Learner, feedback: Feedback) -> None:

@@ -11,10 +11,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, NotFoundError, TooLargeError
 from core.learning import changes, evaluation
 from core.learning.feedback import Entry, FeedbackLog, entries_of, lines
 from core.learning.learner import Learner
@@ -163,7 +163,14 @@ class Retrainer:
             await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
             return "refused"
         new_pointer = pointer.next(evaluations=history)
-        await self._publish_model(tenant, task, candidate, found, new_pointer, left_out + not_read)
+        left_out += not_read
+        try:
+            await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
+        except TooLargeError as error:
+            log.error("no model is made: %s", error, extra={"tenant": tenant, "task": task})  # noqa: TRY400 -- told
+            history = (*pointer.evaluations, replace(evaluated, published=0))[-MOST_EVALUATIONS:]
+            await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
+            return "refused"
         return "published"
 
     async def _score_of_current(

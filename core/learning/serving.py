@@ -33,14 +33,14 @@ from core.learning.model_store import (
 )
 from core.learning.patterns import Kept
 from core.learning.pointer import Pointer, Segment
-from core.learning.replay import learn
+from core.learning.replay import learn_for
 
 log = logging.getLogger(__name__)
 
 RECHECK_SECONDS = 15.0
 WARM_SECONDS = 1.5  # that an answer waits for the pointer, where there is something to answer from
 READ = 500  # entries of one command
-CHUNK = 50  # that are learnt in one turn of the processor
+TURN_SECONDS = 0.02  # of the processor, in which feedback is learnt before others have their turn
 CATCH_UP_SECONDS = 5.0  # of one answer
 MOST_BYTES = 512 << 20  # of all learners of a process
 FAULTS = (UnavailableError, NotFoundError, SettingsError)  # UntrustedError is one of the first
@@ -131,31 +131,43 @@ class Learners:
         served = self._served.setdefault((tenant, task), Served())
         self._served.move_to_end((tenant, task))
         has_grown = checked = self._clock() - served.checked_at >= RECHECK_SECONDS
-        if checked:
-            await self._check(tenant, task, served)
         until, served.behind = self._clock() + CATCH_UP_SECONDS, False
-        while entries := await self._newer(tenant, task, served, checked=checked):
-            await self._learn(tenant, served, entries, until)
-            has_grown = True
-            if served.behind or len(entries) < READ:
+        if checked:
+            await self._check(tenant, task, served, until)
+        while not served.behind:
+            entries = await self._newer(tenant, task, served, until, checked=checked)
+            if entries:
+                has_grown = True
+                served.position = await self._learn(tenant, served, served.learner, entries, until)
+            if len(entries) < READ:
                 break
         if has_grown:
             self._make_room()
         return served
 
     async def _learn(
-        self, tenant: str, served: Served, entries: Sequence[Entry], until: float
-    ) -> None:
-        """Learn entries, in turns with what others want of the processor; stop at a time, and be behind."""
-        for start in range(0, len(entries), CHUNK):
-            part = entries[start : start + CHUNK]
-            await cpu.run(tenant, lambda new, to=served.learner: learn(to, new), part)
-            served.position = part[-1].number
-            if self._clock() > until and part[-1] is not entries[-1]:
-                served.behind = True
-                return
+        self,
+        tenant: str,
+        served: Served,
+        learner: Learner,
+        entries: Sequence[Entry],
+        until: float,
+    ) -> int:
+        """Learn entries, in turns with what others want of the processor; return the last one's number.
 
-    async def _newer(self, tenant: str, task: str, served: Served, *, checked: bool) -> list[Entry]:
+        Stops at a time, and is behind then.
+        """
+        at = 0
+        while at < len(entries) and not served.behind:
+            at = await cpu.run(
+                tenant, lambda start: learn_for(learner, entries, start, TURN_SECONDS), at
+            )
+            served.behind = at < len(entries) and self._clock() > until
+        return entries[at - 1].number
+
+    async def _newer(
+        self, tenant: str, task: str, served: Served, until: float, *, checked: bool
+    ) -> list[Entry]:
         """Return entries that are new; where some are missing, the pointer is looked at first.
 
         Not if it was `checked` a moment ago: then what is missing is gone.
@@ -166,20 +178,25 @@ class Learners:
         )
         if whole or checked:
             return entries
-        await self._check(tenant, task, served, anew=not all(one.feedback for one in entries))
+        anew = not all(one.feedback for one in entries)
+        await self._check(tenant, task, served, until, anew=anew)
+        if served.behind:
+            return []
         return await self._log.after(tenant, task, served.position, READ)
 
-    async def _check(self, tenant: str, task: str, served: Served, *, anew: bool = False) -> None:
+    async def _check(
+        self, tenant: str, task: str, served: Served, until: float, *, anew: bool = False
+    ) -> None:
         """Load what the pointer names, if it is another model; `anew`: in any case."""
         served.checked_at = self._clock()
         newest = None
         try:
             newest = await self._newest(tenant, task, served, anew=anew)
             try:
-                await self._follow(tenant, task, served, newest, anew=anew)
+                await self._follow(tenant, task, served, newest, until, anew=anew)
             except NotFoundError:  # a retraining has replaced it since
                 newest = await self._newest(tenant, task, served, anew=True)
-                await self._follow(tenant, task, served, newest, anew=anew)
+                await self._follow(tenant, task, served, newest, until, anew=anew)
             served.degraded = ""
         except FAULTS as error:
             self._degrade(tenant, task, served, str(error))
@@ -201,19 +218,29 @@ class Learners:
         return found
 
     async def _follow(
-        self, tenant: str, task: str, served: Served, found: StoredPointer, *, anew: bool
+        self,
+        tenant: str,
+        task: str,
+        served: Served,
+        found: StoredPointer,
+        until: float,
+        *,
+        anew: bool,
     ) -> None:
-        """Load what a pointer names, if it is not there."""
+        """Load what a pointer names, if it is not there; where time does not suffice, the next look goes on."""
         if anew or found.etag != served.etag:
-            await self._load(tenant, task, served, found.pointer, anew=anew)
-            served.pointer, served.etag = found.pointer, found.etag
+            await self._load(tenant, task, served, found.pointer, until, anew=anew)
+            served.pointer, served.etag = found.pointer, None if served.behind else found.etag
+            if served.behind:
+                served.checked_at = -math.inf
 
     async def _fall_back(self, tenant: str, task: str, served: Served, newest: Pointer) -> None:
         """Load the newest of the earlier versions that can be, where there is no model at all."""
         for earlier in sorted(newest.versions, key=lambda one: -one.version):
             if earlier.version != newest.version:
                 with suppress(*FAULTS):
-                    await self._load(tenant, task, served, replace(newest, version=earlier.version))
+                    older = replace(newest, version=earlier.version)
+                    await self._load(tenant, task, served, older, math.inf)
                     return
 
     def _is_other_model(self, served: Served, found: Pointer) -> bool:
@@ -222,7 +249,14 @@ class Learners:
         return found.version != served.learner.version or other_feedback
 
     async def _load(
-        self, tenant: str, task: str, served: Served, found: Pointer, *, anew: bool = True
+        self,
+        tenant: str,
+        task: str,
+        served: Served,
+        found: Pointer,
+        until: float,
+        *,
+        anew: bool = True,
     ) -> None:
         """Put a learner of the pointer's model in place, unless it is there, and have it learn newer segments."""
         learner, position = served.learner, served.position
@@ -232,8 +266,12 @@ class Learners:
         for segment in (one for one in found.segments if one.last > position):
             entries = await self._segment(tenant, task, segment)
             new = [one for one in entries if one.number > position]
-            await cpu.run(tenant, lambda some, to=learner: learn(to, some), new)
-        served.learner, served.position = learner, max(position, found.stored)
+            position = await self._learn(tenant, served, learner, new, until)
+            if served.behind:
+                break
+        else:
+            position = max(position, found.stored)
+        served.learner, served.position = learner, position
 
     async def _learner(self, tenant: str, task: str, found: Pointer) -> Learner:
         if not found.version:

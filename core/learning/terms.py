@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ RUNS = (2, 3, 4)  # characters
 MAX_CHARACTERS = 4096  # of all texts of a context; each has its share, a short one always fits
 MIN_CHARACTERS = 64
 MAX_LEAVES = 512
+MAX_WORDS = 1024  # of a context; each text has its share, a short one always fits
+MIN_WORDS = 4
+MAX_FIELD, MAX_WORD = 64, 160  # characters
 SHORT_WORDS = 4  # a text of so many is a term as a whole
 
 _NOTHING = np.array([], np.uint32)
@@ -60,11 +64,12 @@ def terms(context: Mapping[str, Any]) -> Terms:
     """Return the terms of a context. Raises InvalidInputError as `context.leaves` does."""
     found = leaves(context)[:MAX_LEAVES]
     share = max(MIN_CHARACTERS, MAX_CHARACTERS // max(1, len(found)))
+    most = max(MIN_WORDS, MAX_WORDS // max(1, len(found)))
     words: Counter[str] = Counter()
     hashes: list[NDArray[np.uint32]] = []
     for leaf in found:
         value = leaf.value[:share] if isinstance(leaf.value, str) else leaf.value
-        exact, hashed = _of(leaf.field, value, leaf.listed)
+        exact, hashed = _of(_short(leaf.field), value, leaf.listed, most)
         words.update(exact)
         hashes.append(hashed)
     buckets, counts = np.unique(np.concatenate(hashes or [_NOTHING]), return_counts=True)
@@ -72,14 +77,22 @@ def terms(context: Mapping[str, Any]) -> Terms:
 
 
 @lru_cache(maxsize=1024, typed=True)  # most fields have few values; 1 and true are not the same
-def _of(field: str, value: Value, listed: bool) -> tuple[list[str], NDArray[np.uint32]]:
-    """Return the exact terms of a value, and the buckets of all its terms."""
+def _of(field: str, value: Value, listed: bool, most: int) -> tuple[list[str], NDArray[np.uint32]]:
+    """Return the first exact terms of a value, and the buckets of its terms."""
     tokens = _tokens(value)
-    words = [word.replace("\n", " ") for word in _words(field, value, tokens)]  # kept as lines
+    first = islice(_words(field, value, tokens), most)
+    words = [word[:MAX_WORD].replace("\n", " ") for word in first]  # kept as lines
     hashes = [np.array([_hash(word) for word in words], np.uint32)]
     if tokens and not listed:
         hashes += _runs(f" {' '.join(tokens)} ", field)
     return words, np.concatenate(hashes) % BUCKETS
+
+
+def _short(field: str) -> str:
+    """Return a field's name, or its end with a hash of the whole: it stands in each of its terms."""
+    if len(field) <= MAX_FIELD:
+        return field
+    return f"{_hash(field):08x}{field[8 - MAX_FIELD :]}"
 
 
 def _hash(text: str) -> int:

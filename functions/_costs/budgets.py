@@ -14,11 +14,12 @@ from core.costs.model_names import counted_name
 from core.costs.spreadsheets import NANO, usd
 from core.crews import clock
 from core.crews.wakeups import wake_workers
-from core.errors import InvalidInputError, NothingThereError
+from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._costs import known_names
 from functions._http import apps, models
 
+NO_BUDGET = "no such budget"
 BODY_BYTES = 16 * 1024
 MOST_DOLLARS = 9_000_000  # scripts count nano-dollars exactly up to there
 MOST_ALERTS = 10
@@ -88,7 +89,7 @@ async def _budget(who: Principal, budget_id: str, name: str | None = None) -> Re
         if name is not None and (counted := _account(budget.scope, name)) != name:
             return await _budget(who, budget_id, counted)
         return JSONResponse(_public(budget, told), headers=HEADERS)
-    raise NothingThereError("no such budget")
+    raise NothingThereError(NO_BUDGET)
 
 
 async def budget_put(request: Request, who: Principal) -> Response:
@@ -106,7 +107,10 @@ async def budget_put(request: Request, who: Principal) -> Response:
 
 async def budget_delete(request: Request, who: Principal) -> Response:
     """Remove a budget. Flows that wait for money go on."""
-    waiting = await bootstrap.budgets().delete(who.tenant, _budget_id(request))
+    try:
+        waiting = await bootstrap.budgets().delete(who.tenant, _budget_id(request))
+    except NotFoundError:
+        raise NothingThereError(NO_BUDGET) from None
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
 

@@ -13,10 +13,11 @@ from core.costs.prices import rates_of
 from core.costs.tenant_prices import ALWAYS, Price
 from core.crews import clock
 from core.crews.wakeups import wake_workers
-from core.errors import InvalidInputError, NothingThereError
+from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._http import apps, bodies
 
+NO_PRICE = "the tenant has no such price of this model"
 BODY_BYTES = 16 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
@@ -34,7 +35,7 @@ async def price_state(request: Request, who: Principal) -> Response:
     told = await bootstrap.budget_book().prices(who.tenant)
     prices = [_public(price) for price in told.prices if price.model == model]
     if not prices:
-        raise NothingThereError("no prices of this model")
+        raise NothingThereError(NO_PRICE)
     return JSONResponse({"prices": prices}, headers=HEADERS)
 
 
@@ -59,7 +60,10 @@ async def price_delete(request: Request, who: Principal) -> Response:
     since = request.query_params.get("from")
     if since is not None:
         since = _day(since or None, "/query/from")
-    waiting = await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
+    try:
+        waiting = await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
+    except NotFoundError:
+        raise NothingThereError(NO_PRICE) from None
     await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
 

@@ -9,15 +9,17 @@ from typing import Any
 import boto3
 import pytest
 
+from core import cpu
 from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
 from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore, VersionedBlob
 from core.errors import UnavailableError
 from core.learning import serving
-from core.learning.feedback import Entry, Feedback, entries_of
+from core.learning.feedback import Entry, Feedback, entries_of, lines
 from core.learning.model import Model
 from core.learning.model_file import to_bytes
 from core.learning.model_store import ModelStore
+from core.learning.pointer import Pointer
 from core.learning.seals import Label
 from core.learning.serving import Learners
 from tests.clients.network import Fate, Hang, Pass, Say, network
@@ -39,6 +41,7 @@ from tests.contract.store_parts import (
     put_pointer,
     read,
 )
+from tests.pace import cpu_bound
 
 __all__ = ["aws", "blobs", "clock", "model"]  # fixtures
 
@@ -237,11 +240,74 @@ async def test_more_feedback_than_one_answer_has_time_for_is_learnt_by_the_next_
     given = [Feedback(f"f{n}", {"message": f"word{n}"}, "pay", "ana") for n in range(480)]
     await log.add("t", TASK, given)
     learners = Learners(ModelStore(lambda: blobs, KEYS), log, Ticking())
-    seen = [await learners.recommend("t", TASK, QUESTION) for _ in range(3)]
+    seen = [await learners.recommend("t", TASK, QUESTION)]
+    while seen[-1].degraded:
+        seen.append(await learners.recommend("t", TASK, QUESTION))
     positions = [one.position for one in seen]
-    assert 0 < positions[0] < positions[1] <= positions[2] == 480
+    assert 0 < positions[0] < positions[-1] == 480
+    assert positions == sorted(set(positions))
     assert [one.degraded for one in (seen[0], seen[-1])] == [serving.BEHIND, ""]
     assert all(one.actions[0].action == "pay" for one in seen)
+
+
+async def test_segments_of_which_there_is_no_model_are_learnt_by_the_next_answers_too():
+    """As after a retraining that was killed before it had a model: Redis has none of them any more."""
+    blobs, log = MemoryBlobs(), MemoryFeedbackLog()
+    given = [Feedback(f"f{n}", {"message": f"word{n}"}, "pay", "ana") for n in range(480)]
+    await log.add("t", TASK, given)
+    entries = await log.after("t", TASK, 0, 1000)
+    store = ModelStore(lambda: blobs, KEYS)
+    written = [
+        await store.save_segment(
+            "t", TASK, lines(part), generation=2, first=part[0].number, last=part[-1].number
+        )
+        for part in (entries[:300], entries[300:])
+    ]
+    await store.publish("t", TASK, Pointer(1, generation=2, segments=tuple(written)), None)
+    await log.trim("t", TASK, 480)
+    await log.add("t", TASK, [Feedback("new", {"message": "new"}, "pay", "ana")])
+    learners = Learners(store, log, Ticking())
+    seen = [await learners.recommend("t", TASK, QUESTION)]
+    while seen[-1].degraded:
+        seen.append(await learners.recommend("t", TASK, QUESTION))
+    assert 1 < len(seen) < 50
+    assert seen[-1].position == 481
+    async with learners.lock("t", TASK):
+        learner = (await learners.current("t", TASK)).learner
+    assert len(learner.kept()) == 481  # none was passed over
+
+
+FAT: dict[
+    str, Any
+] = {  # a context within all bounds that makes as many and as long terms as it can
+    "\U0001f600" + "y" * 63: {"z" * 64: [" ".join(["\u0101"] * 32)] * 460}
+}
+
+
+async def test_no_turn_is_long_and_no_memory_is_large_whatever_feedback_holds(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    turns, run = list[float](), cpu.run
+
+    async def timed(tenant: str, work: Any, data: Any, *more: Any) -> Any:
+        def in_thread(given: Any) -> Any:
+            began = time.thread_time()
+            done = work(given)
+            turns.append(time.thread_time() - began)
+            return done
+
+        return await run(tenant, in_thread, data, *more)
+
+    monkeypatch.setattr(cpu, "run", timed)
+    log = MemoryFeedbackLog()
+    given = [Feedback(f"f{n}", FAT | {"n": n}, "pay", "ana") for n in range(40)]
+    await log.add("t", TASK, given)
+    learners = Learners(ModelStore(MemoryBlobs, KEYS), log, time.monotonic)
+    await learners.recommend("t", TASK, QUESTION)
+    assert max(turns) < cpu_bound(0.1)
+    async with learners.lock("t", TASK):
+        learner = (await learners.current("t", TASK)).learner
+    assert learner.size_bytes < 40 * 500_000
 
 
 async def test_what_a_later_version_keeps_more_of_a_feedback_is_passed_over():

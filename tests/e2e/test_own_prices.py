@@ -77,6 +77,22 @@ async def test_what_is_no_price_is_refused_with_the_field(app: App, body: Any, p
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+async def test_a_member_of_somebody_elses_price_list_is_answered_with_those_there_are(app: App):
+    answer = await put(app, body={"input_cost_per_token": "0.1"})
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/input_cost_per_token"
+    assert "input, output, cache_read" in error["detail"]
+    assert "from" in error["detail"]
+
+
+async def test_a_price_that_is_not_there_is_said_to_be_the_one_that_is_missing(app: App):
+    async with app.client(cost_report) as client:
+        for answer in (await client.get("/v1/prices/x"), await client.delete("/v1/prices/x")):
+            assert (answer.status_code, "price" in answer.json()["detail"]) == (404, True)
+        answer = await client.delete("/v1/budgets/none")
+        assert (answer.status_code, "budget" in answer.json()["detail"]) == (404, True)
+
+
 async def test_a_name_that_is_too_long_is_no_model(app: App):
     answer = await put(app, "x" * 1_000)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/model")

@@ -276,15 +276,6 @@ async def test_only_models_that_the_deployment_lets_tenants_have_can_be_chosen_o
         assert (await asked(app, "PUT", MODEL, {"model": taken})).status_code == 200
 
 
-async def test_an_offline_deployment_takes_no_model_that_it_would_not_ask(tmp_path: Path):
-    with opened(tmp_path, model=None, offline_model=True) as app:
-        await used(app)
-        for method, path, body in (("PUT", MODEL, {"model": RIGHT.to}), ("POST", TRIAL, HALF)):
-            answer = await asked(app, method, path, body)
-            assert (answer.status_code, "CREWLINE_MODEL" in answer.json()["detail"]) == (409, True)
-        assert await told(app, "/v1/costs/models") == {"models": []}
-
-
 async def test_only_who_may_set_budgets_changes_what_does_a_task(app: App):
     reads = {"scopes": ["costs:read"]}
     for method, path in (("POST", TRIAL), ("DELETE", TRIAL), ("PUT", MODEL), ("DELETE", MODEL)):
