@@ -119,6 +119,9 @@ class MemoryFeedbackLog:
         if there.place is _Place.GOING:
             there.place = None
 
+    async def waiting(self, tenant: str, task: str) -> int:
+        return len(self._task(tenant, task).entries)
+
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         now = self._now_ms()
         for (tenant, task), there in self._tasks.items():

@@ -114,6 +114,10 @@ class UpstashFeedbackLog:
         """Take a task off the list, unless something was said of it since."""
         await self._scripts.run(scripts.unlist_feedback(self._of(tenant, task)))
 
+    async def waiting(self, tenant: str, task: str) -> int:
+        """Return the length of a task's stream."""
+        return int(await self._redis.execute(["XLEN", self._keys.feedback(tenant, task)]))
+
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task with feedback to learn, of the first partition that has one."""
         for tag in self._keys.all_tags():
