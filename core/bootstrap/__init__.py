@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.bootstrap.models import (
+    deployed_models,
     is_offline,
     may_choose,
     model,
@@ -65,6 +66,7 @@ __all__ = [
     "blobs",
     "budget_book",
     "budgets",
+    "deployed_models",
     "feedback_log",
     "flow_control",
     "flow_log",

@@ -11,6 +11,7 @@ from core.costs.model_names import counted_name, split_name
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
 
+    from core.crews.begin_trial import DeployedModels
     from core.crews.telemetry import CallTelemetry
 
 
@@ -48,6 +49,19 @@ def spelled(name: str) -> str:
     prefix, slash, _ = (chosen.model or "").partition("/")
     ours = f"{prefix}/{name.partition('/')[2]}"
     return ours if slash and name == counted_name(name) == counted_name(ours) else name
+
+
+def deployed_models() -> "DeployedModels":
+    """Return the models of this deployment, as trials compare them."""
+    from core.crews.begin_trial import DeployedModels
+
+    return DeployedModels(settings().model, may_choose, _counted)
+
+
+def _counted(name: str) -> str:
+    """Return the name that calls of a model are counted under; at an address of their own all are OpenAI's."""
+    at_address = settings().model_base_url is not None and not name.startswith("openai/")
+    return counted_name(f"openai/{name}" if at_address else name)
 
 
 def named_model(name: str) -> "BaseLLM":

@@ -13,6 +13,8 @@ from core.costs.trials import Signal
 from core.crews.crew_runner import Prompt, StepKind
 from core.flows import Flow
 
+CHANGED = "another model was chosen for the task meanwhile: look, and begin the trial again"
+
 
 class Trials(Protocol):
     """Port: the models that a tenant chose for tasks, and the trials of others.
@@ -31,8 +33,12 @@ class Trials(Protocol):
         """
         ...
 
-    async def start(self, tenant: str, trial: Trial) -> Trial:
-        """Begin a trial; one of its id that is over is forgotten. Raises ConflictError if one runs there."""
+    async def start(self, tenant: str, trial: Trial, chosen: str | None = None) -> Trial:
+        """Begin a trial; one of its id that is over is forgotten.
+
+        `chosen` is the model that the tenant had chosen for the task when this was decided. Raises
+        ConflictError if a trial runs there, or another one is chosen by now.
+        """
         ...
 
     async def stop(self, tenant: str, trial: str) -> Trial:

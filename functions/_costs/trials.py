@@ -10,16 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.complaints import choice
-from core.costs.model_choices import CRITICAL, MOST_SHARE, Override, Trial
-from core.costs.model_names import counted_name
-from core.costs.prices import PriceBook, priced, rates_of
-from core.costs.rollup import DAY_MS, day_of
+from core.costs.model_choices import MOST_SHARE, Override, Trial
 from core.costs.savings.recommendation import Kind, Target, read_id
-from core.costs.tally import CellSums
-from core.costs.tenant_prices import TenantPriceBook
-from core.costs.token_counts import TokenCounts
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence
-from core.crews import clock
+from core.crews.begin_trial import NOT_HERE, TrialStarter
 from core.crews.definition import Task
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
@@ -27,11 +21,8 @@ from functions._http import models
 
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
-TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
-LATELY_DAYS = 90  # in which the task must have used the model
 OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
 NO_SAVING = "this is no id of a recommendation; GET /v1/costs/savings tells them"
-NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
 
@@ -75,12 +66,10 @@ async def trial_start(request: Request, who: Principal) -> Response:
         raise ConflictError("only a right-sizing can be tried")
     _require_online()
     asked = await models.read(request, BODY_BYTES, TrialBody, "the body is no trial")
-    is_critical = _task(target.crew, target.task).required_quality == CRITICAL
-    if is_critical or await _recorded_critical(who.tenant, target):
-        raise ConflictError("the answers to this task are critical: no other model is tried at it")
-    agreed = await bootstrap.budget_book().prices(who.tenant)
-    _require_cheaper(TenantPriceBook(bootstrap.prices(), agreed.prices), target)
-    begun = await bootstrap.trials().start(who.tenant, _trial(target, asked))
+    task = _task(target.crew, target.task)
+    if not MODEL.fullmatch(target.to):
+        raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
+    begun = await _starter().begin(who.tenant, _trial(target, asked), task.required_quality)
     return JSONResponse(_public(begun), 201, HEADERS)
 
 
@@ -125,35 +114,13 @@ def _require_online() -> None:
         raise ConflictError(OFFLINE)
 
 
-class _Recorded:
-    """What is recorded of a task: calls by its present model, and whether any was critical."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self.calls, self.critical = 0, False
-
-    def take(self, cells: list[CellSums]) -> None:
-        """Add cells of any days."""
-        of, target = (self._target.crew, self._target.task), self._target
-        for cell in cells:
-            crew, task, _, _, model = cell.names
-            if (crew, task) == of:
-                self.calls += cell.stored["calls"] if model == counted_name(target.model) else 0
-                self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
-
-
-async def _recorded_critical(tenant: str, target: Target) -> bool:
-    """Tell whether a call of the task was lately critical. Raises NothingThereError without any call."""
-    now_ms, recorded = clock.now_ms(), _Recorded(target)
-    days = [day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)]
-    async for _ in bootstrap.budget_book().spending_pieces(tenant, days, recorded.take):
-        pass
-    if not recorded.calls:
-        reason = (
-            f"in {LATELY_DAYS} days the task made no call of the model that the trial is to replace"
-        )
-        raise NothingThereError(reason)
-    return recorded.critical
+def _starter() -> TrialStarter:
+    return TrialStarter(
+        bootstrap.trials(),
+        bootstrap.budget_book(),
+        bootstrap.prices(),
+        bootstrap.deployed_models(),
+    )
 
 
 def _target(request: Request) -> Target:
@@ -188,29 +155,6 @@ def _trial(target: Target, asked: TrialBody) -> Trial:
         share=asked.share,
         evidence=Evidence(asked.margin, asked.most_calls),
     )
-
-
-def _require_cheaper(book: PriceBook, target: Target) -> None:
-    """Raise InvalidInputError where the models' prices are unknown, or the other is not cheaper."""
-    if not MODEL.fullmatch(target.to):
-        raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
-    if not bootstrap.may_choose(target.to):
-        raise InvalidInputError("no trial of this", {"/saving": f"its cheaper model {NOT_HERE}"})
-    costs = [_cost(book, model) for model in (target.to, target.model)]
-    for cost, model in zip(costs, ("cheaper", "present"), strict=True):
-        if cost is None:
-            reason = f"nobody knows the price of the {model} model: set it (PUT /v1/prices)"
-            raise InvalidInputError("no trial of this", {"/saving": reason})
-    cheaper, present = costs
-    if cheaper is not None and present is not None and cheaper >= present:
-        raise InvalidInputError(
-            "no trial of this", {"/saving": "names a model that is not cheaper"}
-        )
-
-
-def _cost(book: PriceBook, model: str) -> int | None:
-    used = priced(rates_of(book, model, clock.now_ms()), TYPICAL)
-    return None if used.unpriced_calls else used.cost_nanodollars
 
 
 def _override(override: Override) -> dict[str, Any]:

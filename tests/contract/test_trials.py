@@ -55,7 +55,7 @@ async def test_a_trial_is_kept_as_it_was_given(flows: Flows):
 
 async def test_a_flow_s_arm_follows_from_its_id_and_is_kept(flows: Flows):
     await flows.trials.choose(flows.tenant, "example", "one", "openai/chosen")
-    trial = await flows.trials.start(flows.tenant, a_trial(share=0.3))
+    trial = await flows.trials.start(flows.tenant, a_trial(share=0.3), "openai/chosen")
     models = {Arm.IN_USE: "openai/chosen", Arm.CHEAPER: "openai/small"}
     seen = set[Arm | None]()
     for number in range(20):
@@ -146,7 +146,7 @@ async def test_feedback_counts_for_flows_that_are_over_and_costs_others_nothing(
 
 async def test_a_trial_that_does_harm_stops_in_the_call_that_shows_it(flows: Flows):
     await flows.trials.choose(flows.tenant, "example", "one", "openai/chosen")
-    begun = await flows.trials.start(flows.tenant, a_trial())
+    begun = await flows.trials.start(flows.tenant, a_trial(), "openai/chosen")
     late = await in_arm(flows, begun, Arm.CHEAPER)
     while (trial := await the_trial(flows)).ended_ms is None:
         await one_more(flows, begun, Arm.IN_USE, 1.0)
@@ -247,3 +247,14 @@ async def test_a_trial_is_reckoned_as_the_core_reckons_it(flows: Flows):
         capital = {"against_equal": (), "against_worse": ()}
         assert replace(one, **capital) == replace(other, **capital)
     assert found.verdict is expected.verdict
+
+
+@pytest.mark.parametrize("chosen", [None, "openai/other"])
+async def test_where_another_model_was_chosen_meanwhile_no_trial_begins(
+    flows: Flows, chosen: str | None
+):
+    await flows.trials.choose(flows.tenant, "example", "one", "openai/small")
+    with pytest.raises(ConflictError):
+        await flows.trials.start(flows.tenant, a_trial(), chosen)
+    assert await flows.trials.all(flows.tenant) == []
+    await flows.trials.start(flows.tenant, a_trial(), "openai/small")

@@ -1,5 +1,7 @@
 """Mutants of the scripts that record what came of trials, each with the test that it fails."""
 
+from functools import partial
+
 from tests.contract import test_trials as trials
 from tests.faults.mutant import Mutant, Story
 
@@ -21,6 +23,11 @@ MUTANTS = [
         trials.test_feedback_counts_for_flows_that_are_over_and_costs_others_nothing,
     ),
     of("start_trial", "sent again", trials.test_a_trial_is_kept_as_it_was_given),
+    of(
+        "start_trial",
+        "what it is compared with",
+        partial(trials.test_where_another_model_was_chosen_meanwhile_no_trial_begins, chosen=None),
+    ),
     of(
         "stop_trial",
         "over",

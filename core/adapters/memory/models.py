@@ -17,6 +17,7 @@ from core.costs.model_choices import (
 )
 from core.costs.trials import Arm
 from core.crews.ledger import Launch
+from core.crews.trials import CHANGED
 from core.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -98,11 +99,13 @@ class MemoryTrials:
         else:
             self._models.chosen[tenant][crew, task] = model
 
-    async def start(self, tenant: str, trial: Trial) -> Trial:
+    async def start(self, tenant: str, trial: Trial, chosen: str | None = None) -> Trial:
         trials = self._models.trials[tenant]
         if (known := trials.get(trial.id)) is not None and known.run == trial.run:
             return known
         self._refuse_second(tenant, trial.crew, trial.task)
+        if self._models.chosen[tenant].get((trial.crew, trial.task)) != chosen:
+            raise ConflictError(CHANGED)
         over = [each for each in trials.values() if each.ended_ms is not None]
         if len(trials) >= MOST_TRIALS and over:
             del trials[min(over, key=lambda each: each.ended_ms or 0).id]

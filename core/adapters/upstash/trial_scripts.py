@@ -13,7 +13,9 @@ def record_outcomes(
 
 
 @script("trials")
-def start_trial(of_trials: TrialKeys, *, trial: dict[str, Any], most: int) -> None: ...
+def start_trial(
+    of_trials: TrialKeys, *, trial: dict[str, Any], chosen: str | None, most: int
+) -> None: ...
 
 
 @script("trials")

@@ -12,6 +12,7 @@ from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
 from core.costs.model_choices import MOST_TRIALS, Override, TaskOutcome, Trial
 from core.costs.trials import Arm, Comparison, Evidence, Tally, Verdict
+from core.crews.trials import CHANGED
 from core.errors import ConflictError, NotFoundError
 
 
@@ -35,13 +36,14 @@ class UpstashTrials:
         call = scripts.choose_model(models, field=f"{crew}|{task}", model=model)
         _refuse_second(await self._runner.run(call))
 
-    async def start(self, tenant: str, trial: Trial) -> Trial:
+    async def start(self, tenant: str, trial: Trial, chosen: str | None = None) -> Trial:
         """Begin a trial."""
         of = self._keys.trial_keys(tenant)
-        reply = await self._runner.run(
-            scripts.start_trial(of, trial=_terms(trial), most=MOST_TRIALS)
-        )
+        call = scripts.start_trial(of, trial=_terms(trial), chosen=chosen, most=MOST_TRIALS)
+        reply = await self._runner.run(call)
         _refuse_second(reply)
+        if reply[0] == "changed":
+            raise ConflictError(CHANGED)
         return _trial(reply[1])
 
     async def stop(self, tenant: str, trial: str) -> Trial:

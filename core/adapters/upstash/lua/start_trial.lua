@@ -1,7 +1,7 @@
 -- start_trial: have flows that are created from now on take part in a trial.
---   args     trial: what is kept of it (trials.lua), without its times and comparisons; most: how many
---            trials are kept
---   returns  {'ok', the trial as JSON}, {'conflict', the trial that runs there}
+--   args     trial: what is kept of it (trials.lua), without its times and comparisons; chosen: the model
+--            that the tenant chose for the task, or nothing; most: how many trials are kept
+--   returns  {'ok', the trial as JSON}, {'conflict', the trial that runs there}, {'changed'}
 local trial = args.trial
 local field = trial.crew .. '|' .. trial.task
 local stored = redis.call('HGET', TRIALS, trial.id)
@@ -11,6 +11,9 @@ end
 local entry = cjson.decode(redis.call('HGET', MODELS, field) or '{}')
 if entry.trial then
   return {'conflict', entry.trial.id}
+end
+if entry.model ~= args.chosen then -- guard: what it is compared with
+  return {'changed'}
 end
 local count, oldest = 0, nil
 local kept = redis.call('HGETALL', TRIALS)

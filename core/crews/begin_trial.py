@@ -1,0 +1,129 @@
+"""Beginning a trial: what must be so, that the two arms are what the trial says, and one is cheaper.
+
+The model that the trial replaces is the one that does the task now, chosen by the tenant or else the
+deployment's; what the task used earlier is compared with nothing. A choice that is made in between is
+seen by the store, which begins no trial then.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.costs.model_choices import CRITICAL, Trial
+from core.costs.model_names import counted_name
+from core.costs.prices import PriceBook, priced, rates_of
+from core.costs.rollup import DAY_MS, day_of
+from core.costs.tally import CellSums
+from core.costs.tenant_prices import TenantPriceBook
+from core.costs.token_counts import TokenCounts
+from core.crews import clock
+from core.crews.budgets import BudgetBook
+from core.crews.trials import Trials
+from core.errors import ConflictError, InvalidInputError, NothingThereError
+
+TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
+LATELY_DAYS = 90  # in which the task must have used the model
+NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedModels:
+    """The models of a deployment. `in_use` does the tasks of which tenants chose none; None: unknown here.
+
+    `counted` is the name under which calls of a model are counted.
+    """
+
+    in_use: str | None
+    may_choose: Callable[[str], bool]
+    counted: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarter:
+    """Begins trials."""
+
+    trials: Trials
+    book: BudgetBook
+    prices: PriceBook
+    models: DeployedModels
+
+    async def begin(self, tenant: str, trial: Trial, quality: str) -> Trial:
+        """Begin a trial at a task whose answers need this quality.
+
+        Raises ConflictError for a task that is critical or done by another model now, or where a trial
+        runs; NothingThereError without a recorded call of the model; InvalidInputError where the other
+        is not cheaper.
+        """
+        if quality == CRITICAL or await self._recorded_critical(tenant, trial):
+            reason = "the answers to this task are critical: no other model is tried at it"
+            raise ConflictError(reason)
+        chosen = await self._chosen(tenant, trial)
+        self._require_in_use(trial, chosen)
+        await self._require_cheaper(tenant, trial)
+        return await self.trials.start(tenant, trial, chosen)
+
+    async def _chosen(self, tenant: str, trial: Trial) -> str | None:
+        """Return the model that the tenant chose for the task."""
+        for each in await self.trials.overrides(tenant):
+            if (each.crew, each.task) == (trial.crew, trial.task):
+                return each.model
+        return None
+
+    def _require_in_use(self, trial: Trial, chosen: str | None) -> None:
+        in_use = chosen or self.models.in_use
+        if in_use is None:
+            return
+        counted = self.models.counted
+        if counted(in_use) == counted(trial.cheaper):
+            raise ConflictError(f"the task is done by {trial.cheaper} already, the cheaper model")
+        if counted(in_use) != counted_name(trial.model):
+            raise ConflictError(f"the task is done by {in_use} now, and not by {trial.model}")
+
+    async def _require_cheaper(self, tenant: str, trial: Trial) -> None:
+        """Raise InvalidInputError where the models' prices are unknown, or the other is not cheaper."""
+        if not self.models.may_choose(trial.cheaper):
+            raise _refused(f"its cheaper model {NOT_HERE}")
+        agreed = await self.book.prices(tenant)
+        book = TenantPriceBook(self.prices, agreed.prices)
+        cheaper = _cost(book, trial.cheaper, "cheaper")
+        if cheaper >= _cost(book, trial.model, "present"):
+            raise _refused("names a model that is not cheaper")
+
+    async def _recorded_critical(self, tenant: str, trial: Trial) -> bool:
+        """Tell whether a call of the task was lately critical. Raises NothingThereError without any call."""
+        now_ms, recorded = clock.now_ms(), _Recorded(trial)
+        days = [day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)]
+        async for _ in self.book.spending_pieces(tenant, days, recorded.take):
+            pass
+        if not recorded.calls:
+            reason = f"in {LATELY_DAYS} days the task made no call of the model that the trial is to replace"
+            raise NothingThereError(reason)
+        return recorded.critical
+
+
+class _Recorded:
+    """What is recorded of a task: calls by the model in use, and whether any was critical."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.calls, self.critical = 0, False
+
+    def take(self, cells: list[CellSums]) -> None:
+        """Add cells of any days."""
+        trial, model_in_use = self._trial, counted_name(self._trial.model)
+        for cell in cells:
+            crew, task, _, _, model = cell.names
+            if (crew, task) == (trial.crew, trial.task):
+                self.calls += cell.stored["calls"] if model == model_in_use else 0
+                self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
+
+
+def _cost(book: PriceBook, model: str, called: str) -> int:
+    """Return what a call costs, in nano-dollars. Raises InvalidInputError where nobody knows."""
+    used = priced(rates_of(book, model, clock.now_ms()), TYPICAL)
+    if used.unpriced_calls:
+        raise _refused(f"nobody knows the price of the {called} model: set it (PUT /v1/prices)")
+    return used.cost_nanodollars
+
+
+def _refused(reason: str) -> InvalidInputError:
+    return InvalidInputError("no trial of this", {"/saving": reason})
