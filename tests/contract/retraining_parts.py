@@ -73,6 +73,7 @@ class Shop:
     log: FeedbackLog = field(default_factory=MemoryFeedbackLog)
     blobs: Killing = field(default_factory=Killing)
     seconds: float = 600.0
+    task: str = TASK
     tenant: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
 
     @property
@@ -81,7 +82,7 @@ class Shop:
 
     async def say(self, some: Sequence[Feedback]) -> None:
         for start in range(0, len(some), 500):
-            await self.log.add(self.tenant, TASK, some[start : start + 500])
+            await self.log.add(self.tenant, self.task, some[start : start + 500])
 
     def retrainer(self, fit: Fit = indexed, log: FeedbackLog | None = None) -> Retrainer:
         log = log or self.log
