@@ -182,7 +182,9 @@ async def test_what_is_no_json_of_one_meaning_is_refused(app: App, route: str, b
 async def test_the_largest_batch_is_looked_at_beside_the_event_loop(app: App):
     many = [said("pay", {"a": [number] * 186}) for number in range(500)]
     await give(app, said("pay"))
-    with cpu_seconds_under(0.12):  # of the loop's thread; looking at all of it takes 0.3
+    with cpu_seconds_under(
+        0.16
+    ):  # of the loop's thread; looking at all of it takes as much by itself
         assert (await give(app, {"feedback": many})).status_code == 202
 
 
