@@ -8,6 +8,7 @@ import pytest
 
 from functions import feedback
 from tests.e2e.apps import App
+from tests.pace import cpu_seconds_under
 
 BILL = {"message": "where is my bill"}
 LOST = {"message": "I lost my card"}
@@ -178,6 +179,15 @@ async def test_what_is_no_json_of_one_meaning_is_refused(app: App, route: str, b
         assert (await client.post(route, content=body, headers=headers)).status_code == 400
 
 
+async def test_the_largest_batch_is_looked_at_beside_the_event_loop(app: App):
+    many = [said("pay", {"a": [number] * 186}) for number in range(500)]
+    await give(app, said("pay"))
+    with cpu_seconds_under(
+        0.16
+    ):  # of the loop's thread; looking at all of it takes as much by itself
+        assert (await give(app, {"feedback": many})).status_code == 202
+
+
 async def test_a_batch_has_500_at_most(app: App):
     batch = [said("a", {"n": number}) for number in range(501)]
     assert "/feedback" in await pointers(await give(app, {"feedback": batch}))
@@ -194,6 +204,17 @@ async def test_what_a_subject_said_is_forgotten_at_once_where_no_model_holds_it(
         assert await best(app) is None
         assert (await client.delete("/v1/feedback?task=a/b")).status_code == 422
         assert (await client.delete("/v1/feedback?task=route&subject=a b")).status_code == 422
+
+
+@pytest.mark.parametrize("whose", ["", "&subject=ann"])
+async def test_to_forget_a_task_of_which_nothing_was_said_is_404_and_makes_none(
+    app: App, whose: str
+):
+    async with app.client(feedback) as client:
+        answer = await client.delete(f"/v1/feedback?task=rout{whose}")
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == "nothing was ever said of a task rout"
+        assert (await client.get("/v1/learning")).json()["tasks"] == []
 
 
 async def test_all_that_is_known_of_a_task_is_forgotten(app: App):
@@ -238,6 +259,7 @@ async def test_the_tasks_of_a_tenant_are_told_and_no_others(app: App):
             "version": 0,
             "sequence": 0,
             "feedback": 0,
+            "waiting": 1,
             "versions": [],
             "evaluations": [],
         }
