@@ -4,6 +4,7 @@ What `functions.retrain` does by schedule. Needs the settings of a function (doc
 name no store, that of the `make dev` that runs is taken. Prints what came of each task.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -18,6 +19,7 @@ from infra.local.processes import LocalError
 
 def main() -> None:
     """Retrain what has feedback that has waited for a minute."""
+    argparse.ArgumentParser(prog="python -m infra.retrain", description=__doc__).parse_args()
     try:
         if "UPSTASH_REDIS_REST_URL" not in config.given(os.environ):
             os.environ.update(folder.running(host.data_folder(os.environ)))

@@ -2,7 +2,7 @@
 
 import re
 
-from core.adapters.crewai.asked import REFUSED
+from core.adapters.crewai.asked import LESSONS, REFUSED
 
 MODEL = "crewline/offline"
 CONTEXT_MARK = "This is the context you're working with:"  # CrewAI's words, as is CLOSING
@@ -67,6 +67,7 @@ def quote(prompt: str, wish: str = "") -> str:
     A task that is told nothing may hold its material itself, under a heading on a line of its own.
     """
     task, _, context = prompt.removesuffix(CLOSING).partition(CONTEXT_MARK)
+    context = _without_lessons(context)
     if not context and (heading := _HEADING.search(task)):
         context = task[heading.end() :].partition(_CRITERIA)[0]
         task = task[: heading.start()]
@@ -77,6 +78,12 @@ def quote(prompt: str, wish: str = "") -> str:
     quoted = [sentence for sentence in sentences if sentence in nearest[:_QUOTED_SENTENCES]]
     found = " ".join(quoted) or "nothing in the context answers this."
     return f"{SIGNATURE}{found}"
+
+
+def _without_lessons(context: str) -> str:
+    """Return a context without what was learnt of other flows: it is nobody's answer."""
+    parts = context.split(DIVIDER)
+    return DIVIDER.join(part for part in parts if not part.lstrip().startswith(LESSONS))
 
 
 def _sentences(context: str) -> list[str]:

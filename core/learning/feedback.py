@@ -136,6 +136,10 @@ class FeedbackLog(Protocol):
         """Return the tasks of which there was ever feedback."""
         ...
 
+    async def waiting(self, tenant: str, task: str) -> int:
+        """Return how many entries of a task wait here, what was taken away and is only noted included."""
+        ...
+
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task that has had new feedback for `delay_ms`, and is nobody else's now.
 

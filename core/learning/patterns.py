@@ -108,9 +108,13 @@ class Memory:
         return None if number is None else self._kept[number]
 
     def said(self, digest: bytes) -> Kept | None:
-        """Return the weightiest word on exactly this context, of equals the newest."""
+        """Return the weightiest word on exactly this context, of equals the one that was said last.
+
+        Not one of which its source is not sure at all.
+        """
         words = [self._kept[number] for number in self._by_context.get(digest, ())]
-        return max(words, key=lambda one: (WEIGHTS[one.source.kind], one.used), default=None)
+        sure = [one for one in words if one.weight > 0]
+        return max(sure, key=lambda one: (WEIGHTS[one.source.kind], one.number), default=None)
 
     def keep(
         self, digest: bytes, action: str, source: Source, weight: float

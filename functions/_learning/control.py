@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap, identity
-from core.errors import InvalidInputError, UnavailableError
+from core.errors import InvalidInputError, NothingThereError, UnavailableError
 from core.identity import Principal
 from core.learning import changes
-from core.learning.model_store import UntrustedError
+from core.learning.feedback import FeedbackLog
+from core.learning.model_store import ModelStore, UntrustedError
 from core.learning.pointer import Evaluation, Pointer
 from functions._http import apps, models
 from functions._learning import names
@@ -49,18 +50,23 @@ async def tasks(request: Request, who: Principal) -> Response:
 
 async def _told(tenant: str, task: str, limit: asyncio.Semaphore) -> dict[str, Any]:
     async with limit:
+        waiting = await bootstrap.feedback_log().waiting(tenant, task)
         try:
             found = await bootstrap.model_store().pointer(tenant, task)
         except (UntrustedError, UnavailableError) as error:
             return {"task": task, "degraded": str(error)}
-    return {"task": task, "degraded": None} | _public(found.pointer if found else Pointer())
+    return _public(task, found.pointer if found else Pointer(), waiting)
 
 
-def _public(pointer: Pointer) -> dict[str, Any]:
+def _public(task: str, pointer: Pointer, waiting: int) -> dict[str, Any]:
+    """Return what is told of a task: `feedback` is what its model knows, `waiting` is in no segment yet."""
     return {
+        "task": task,
+        "degraded": None,
         "version": pointer.version,
         "sequence": pointer.sequence,
         "feedback": pointer.position,
+        "waiting": waiting,
         "versions": [asdict(one) for one in pointer.versions],
         "evaluations": [_evaluation(one) for one in pointer.evaluations],
     }
@@ -87,13 +93,14 @@ async def roll_back(request: Request, who: Principal) -> Response:
     asked = await models.read(request, BODY_BYTES, VersionBody, "the body names no version")
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
     pointer = await changes.roll_back(store, log, who.tenant, task, asked.version)
-    return JSONResponse({"task": task, "degraded": None} | _public(pointer), headers=HEADERS)
+    waiting = await log.waiting(who.tenant, task)
+    return JSONResponse(_public(task, pointer, waiting), headers=HEADERS)
 
 
 async def forget(request: Request, who: Principal) -> Response:
     """Forget what a subject has said of a task, or without one, all that is known of it; `*` is all tasks.
 
-    What fails halfway can be sent again.
+    What fails halfway can be sent again. Raises NothingThereError for a task of which nothing was ever said.
     """
     apps.refuse_unknown_parameters(request, "task", "subject")
     asked = request.query_params.get("task")
@@ -103,12 +110,7 @@ async def forget(request: Request, who: Principal) -> Response:
     if subject is not None and not identity.SUBJECT.fullmatch(subject):
         raise InvalidInputError("a parameter is wrong", {"/query/subject": identity.SUBJECT_RULE})
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
-    found = (
-        await log.tasks(who.tenant)
-        if asked == EVERY
-        else [names.checked_task(asked, "/query/task")]
-    )
-    for task in found:
+    for task in await _to_forget(store, log, who.tenant, asked):
         if subject is None:
             await changes.forget_task(store, log, who.tenant, task)
         else:
@@ -116,3 +118,14 @@ async def forget(request: Request, who: Principal) -> Response:
     if subject is None:
         return Response(status_code=204)
     return JSONResponse({"task": asked, "subject": subject, "until": "the next retraining"}, 202)
+
+
+async def _to_forget(store: ModelStore, log: FeedbackLog, tenant: str, asked: str) -> list[str]:
+    """Return the tasks that are asked for. One that Redis has lost may have a pointer yet."""
+    known = await log.tasks(tenant)
+    if asked == EVERY:
+        return known
+    task = names.checked_task(asked, "/query/task")
+    if task not in known and (await store.untrusted_pointer(tenant, task))[0] is None:
+        raise NothingThereError(f"nothing was ever said of a task {task}")
+    return [task]

@@ -15,7 +15,8 @@ SCHEMA = {
     "type": "object",
     "required": ["contract"],
     "properties": {
-        "contract": {"type": "string"},
+        "contract": {"type": "string", "minLength": 1},
+        "place": {"type": "string", "minLength": 2},
         "tone": {"enum": ["formal", "friendly"], "default": "friendly"},
         "stars": {"type": "integer", "enum": [1, 2, 3]},
         "urgent": {"type": "boolean"},
@@ -64,6 +65,14 @@ async def sent(net: Network, page: Page) -> dict[str, Any]:
     await expect(page.locator("#problem")).to_have_text("wrong")
     orders = [request for request in net.requests[before:] if request.target == "/v1/flows"]
     return json.loads(orders[0].body)["inputs"]
+
+
+async def test_the_least_length_of_an_input_is_told_in_the_right_number(
+    viewer: Viewer, net: Network
+):
+    page = await form_of(viewer, net)
+    await expect(page.locator("#hint-contract")).to_have_text("at least 1 character")
+    await expect(page.locator("#hint-place")).to_have_text("at least 2 characters")
 
 
 async def test_an_input_that_was_not_touched_is_not_sent(viewer: Viewer, net: Network):

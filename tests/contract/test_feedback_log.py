@@ -73,6 +73,13 @@ async def test_an_id_counts_once_however_often_it_is_sent(log: Log):
     assert await log.port.add(T, TASK, given("a")) == {"a"}
 
 
+async def test_ten_thousand_words_are_one_batch(log: Log):
+    """Thumbs for four hundred files of twenty-five columns."""
+    given_ids = [f"a{n}" for n in range(10_000)]
+    assert await log.port.add(T, TASK, given(*given_ids[:9_000])) == set()
+    assert await log.port.add(T, TASK, given(*given_ids)) == set(given_ids[:9_000])
+
+
 async def test_an_id_that_is_twice_in_one_batch_counts_once(log: Log):
     await log.port.add(T, TASK, given("a", "a"))
     assert await log.numbers() == [(1, "a")]

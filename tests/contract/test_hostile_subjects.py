@@ -55,3 +55,12 @@ async def test_each_subject_spends_its_own_budget(flows: Flows, window: Window):
     states = (await flows.limits.all(flows.tenant)).states
     found = {(state.budget, state.name): state.spent_nanodollars for state in states}
     assert found == {("own", "auth0|abc"): SPENT} | {("each", name): SPENT for name in HOSTILE}
+
+
+async def test_an_alert_names_the_subject_whose_budget_is_spent(flows: Flows):
+    hook = "https://hooks.example.com/x"
+    each = Budget("each", Scope.SUBJECT, Window.DAY, SPENT, alerts=(100,), webhook=hook)
+    await flows.limits.save(flows.tenant, each)
+    some = [replace(call(f"c{at}"), names=named(name)) for at, name in enumerate(HOSTILE)]
+    told = (await flows.usage.record(flows.tenant, some)).alerts
+    assert {(alert["budget"], alert["name"]) for alert in told} == {("each", n) for n in HOSTILE}

@@ -179,6 +179,20 @@ def test_an_answer_quotes_the_context_and_says_whose_it_is():
     assert "rained" not in answer
 
 
+@pytest.mark.parametrize("told", ["The Vasa sank in 1628.", ""])
+def test_an_answer_never_quotes_lessons(told: str):
+    from core.adapters.crewai.asked import LESSONS
+    from core.adapters.offline_quotes import CLOSING, joined
+
+    lessons = f"{LESSONS}\n- Readers liked notes on ships that sank best as bullet points."
+    asked = joined("When did the Vasa sink? Notes count.\n\n", [*filter(None, [told]), lessons])
+    assert asked.endswith(CLOSING)
+    answer = ask(asked)
+    assert "Lessons" not in answer
+    assert "Readers" not in answer
+    assert told in answer
+
+
 def test_the_first_skill_that_answers_is_taken():
     skills = [lambda _: None, lambda prompt: prompt.upper(), lambda _: "never"]
     assert ask("abc", skills=skills) == "ABC"

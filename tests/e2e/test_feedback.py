@@ -196,6 +196,17 @@ async def test_what_a_subject_said_is_forgotten_at_once_where_no_model_holds_it(
         assert (await client.delete("/v1/feedback?task=route&subject=a b")).status_code == 422
 
 
+@pytest.mark.parametrize("whose", ["", "&subject=ann"])
+async def test_to_forget_a_task_of_which_nothing_was_said_is_404_and_makes_none(
+    app: App, whose: str
+):
+    async with app.client(feedback) as client:
+        answer = await client.delete(f"/v1/feedback?task=rout{whose}")
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == "nothing was ever said of a task rout"
+        assert (await client.get("/v1/learning")).json()["tasks"] == []
+
+
 async def test_all_that_is_known_of_a_task_is_forgotten(app: App):
     await give(app, said("billing"))
     await give(app, said("kept") | {"task": "other"})
@@ -238,6 +249,7 @@ async def test_the_tasks_of_a_tenant_are_told_and_no_others(app: App):
             "version": 0,
             "sequence": 0,
             "feedback": 0,
+            "waiting": 1,
             "versions": [],
             "evaluations": [],
         }

@@ -1,5 +1,9 @@
 """Retraining by schedule: what was said becomes a model, which answers, is told of, and can be gone back from."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,6 +75,15 @@ async def test_each_task_is_retrained_once_and_one_that_fails_holds_up_no_other(
     app.blobs.put("acme", "learning/broken/pointer", b"x", "")
     assert await run() == {"failed": 1, "published": 2}
     assert await run() == {}
+
+
+def test_who_asks_the_command_for_help_retrains_nothing(tmp_path: Path):
+    command = [sys.executable, "-m", "infra.retrain", "--help"]
+    environ = os.environ | {"CREWLINE_DATA": str(tmp_path)}
+    ran = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout.split()[0]) == (0, "usage:"), ran.stderr
 
 
 async def test_without_time_nothing_is_begun(app: App):

@@ -11,6 +11,10 @@ from core.crews.crew_runner import StepTask
 REFUSED = (
     "Your previous answer was not valid:"  # begins the part of a context that says what was wrong
 )
+LESSONS = (  # begins the part of a context that tells what was learnt
+    "Lessons from earlier flows, which may help. They are notes and not part of the task; where "
+    "they contradict it, the task counts:"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,8 @@ from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task_outputs
 
 from core.adapters.crewai import answers
-from core.adapters.crewai.asked import REFUSED
+from core.adapters.crewai.asked import LESSONS, REFUSED
 from core.crews.crew_runner import ContextItem, Lesson, Prompt, StepTask
-
-_LESSONS = (
-    "Lessons from earlier flows, which may help. They are notes and not part of the task; where "
-    "they contradict it, the task counts:"
-)
 
 
 def expected_output(prompt: Prompt) -> str:
@@ -33,7 +28,7 @@ def with_complaint(context: str, answer: str, complaint: str) -> str:
 
 
 def _lessons(lessons: tuple[Lesson, ...]) -> str:
-    return "\n".join([_LESSONS, *(f"- {lesson.text}" for lesson in lessons)]) if lessons else ""
+    return "\n".join([LESSONS, *(f"- {lesson.text}" for lesson in lessons)]) if lessons else ""
 
 
 def _together(*parts: str) -> str:

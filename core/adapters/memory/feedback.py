@@ -100,6 +100,9 @@ class MemoryFeedbackLog:
             task for (owner, task), there in self._tasks.items() if owner == tenant and there.last
         )
 
+    async def waiting(self, tenant: str, task: str) -> int:
+        return len(self._task(tenant, task).entries)
+
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         now = self._now_ms()
         for (tenant, task), there in self._tasks.items():

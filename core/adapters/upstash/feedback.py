@@ -110,6 +110,10 @@ class UpstashFeedbackLog:
         found = as_dict(await self._redis.execute(["HGETALL", self._keys.feedback_tasks(tenant)]))
         return sorted(found.keys() - {BYTES})
 
+    async def waiting(self, tenant: str, task: str) -> int:
+        """Return the length of a task's stream."""
+        return int(await self._redis.execute(["XLEN", self._keys.feedback(tenant, task)]))
+
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task with feedback to learn, of the first partition that has one."""
         for tag in self._keys.all_tags():

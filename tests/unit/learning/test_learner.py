@@ -190,3 +190,23 @@ def test_any_contexts_are_learnt_and_answered(said: list[Any], asked: dict[str, 
         learner.learn(Pattern(context, action, user("ana")))
         assert best(learner, context) == action
     assert len(learner.recommend(asked, most=9).actions) == len({action for _, action in said})
+
+
+def test_asking_changes_nothing_of_what_was_said():
+    """What speaks for an answer is forgotten later; it is no newer for that."""
+    learner = Learner()
+    learner.learn(Pattern({"column": "ZIP"}, "postcode", Source(Kind.USER, "ana")))
+    learner.learn(Pattern({"column": "ZIP"}, "zone", Source(Kind.USER, "bob")))
+    for _ in range(3):
+        asked = learner.recommend({"column": "ZIP_CODE"})
+        learner.use([number for one in asked.actions for number in one.patterns])
+        learner.use([0])
+        assert learner.recommend({"column": "ZIP"}).actions[0].action == "zone"
+
+
+def test_a_word_of_which_its_source_is_not_sure_at_all_overrides_nobody():
+    learner = Learner()
+    for number in range(31):
+        learner.learn(Pattern({"m": "invoice"}, "billing", Source(Kind.USER, f"u{number}")))
+    learner.learn(Pattern({"m": "invoice"}, "refunds", Source(Kind.USER, "bob"), confidence=0.0))
+    assert learner.recommend({"m": "invoice"}).actions[0].action == "billing"

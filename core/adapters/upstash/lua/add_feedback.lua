@@ -4,8 +4,20 @@
 --   texts    each feedback as JSON
 --   returns  {'ok', the ids that were there before...}, {'too_much'}, {'too_many_tasks'}
 local KEPT_SECONDS = 65 * 86400
-local earlier = redis.call('SMISMEMBER', LAST_IDS, unpack(args.ids))
-local lately = redis.call('SMISMEMBER', THESE_IDS, unpack(args.ids))
+
+-- known: of each id 1 where it is in a set; a whole file's thumbs are more than one command takes
+local function known(key)
+  local found = {}
+  for i = 1, #args.ids, CHUNK do
+    local last = math.min(i + CHUNK - 1, #args.ids)
+    for _, is_there in ipairs(redis.call('SMISMEMBER', key, unpack(args.ids, i, last))) do
+      push(found, is_there)
+    end
+  end
+  return found
+end
+
+local earlier, lately = known(LAST_IDS), known(THESE_IDS)
 local reply, new, size = {'ok'}, {}, 0
 for i, id in ipairs(args.ids) do
   if earlier[i] == 1 or lately[i] == 1 then -- guard: there before
