@@ -17,6 +17,7 @@ class Side:
 
     about: str = ""
     usual: None = None
+    expected: None = None
     candidates: tuple[str, ...] = ("left", "right")
     teaches: bool = True
 

@@ -30,7 +30,7 @@ class TaskOutcome:
     """What came of a task of a flow that is in a trial.
 
     One that is not `final` is only remembered: the final one is no better. Each flow's task has one
-    final outcome of each signal, the first.
+    final outcome of each signal, the first. `checked`: the task could have refused the answer.
     """
 
     trial: str
@@ -40,15 +40,23 @@ class TaskOutcome:
     signal: Signal
     quality: float
     final: bool = True
+    checked: bool = True
 
 
 def task_outcome(
-    choice: Choice | None, task: str, signal: Signal, quality: float, *, final: bool = True
+    choice: Choice | None,
+    task: str,
+    signal: Signal,
+    quality: float,
+    *,
+    final: bool = True,
+    checked: bool = True,
 ) -> TaskOutcome | None:
     """Return what is recorded of a task that was done by this choice; None where it is in no trial."""
     if choice is None or choice.trial is None:
         return None
-    return TaskOutcome(choice.trial, choice.run, choice.arm, task, signal, quality, final)
+    arm = choice.trial, choice.run, choice.arm
+    return TaskOutcome(*arm, task, signal, quality, final, checked)
 
 
 @dataclass(frozen=True, slots=True)

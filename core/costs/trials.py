@@ -128,17 +128,24 @@ def _grown(capital: tuple[float, ...], gain: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a trial has seen. `margin` is how much worse would still do, `most` how many answers."""
+    """All that a trial has seen. `margin` is how much worse would still do, `most` how many answers.
+
+    `judged_by`: which signal may show that the model is as good. Answers that nothing checks are all taken at
+    once, so they show nothing: from the first of them on it is what people say.
+    """
 
     margin: float = MARGIN
     most: int = MOST_OUTCOMES
     answers: Comparison = Comparison()
     people: Comparison = Comparison()
+    judged_by: Signal = Signal.ANSWERS
 
-    def add(self, signal: Signal, arm: Arm, quality: float) -> "Evidence":
+    def add(self, signal: Signal, arm: Arm, quality: float, *, checked: bool = True) -> "Evidence":
         """Return the evidence with one more outcome, from 0 to 1."""
         if signal is Signal.ANSWERS:
-            return replace(self, answers=self.answers.add(arm, quality, self.margin))
+            judge = self.judged_by if checked else Signal.PEOPLE
+            answers = self.answers.add(arm, quality, self.margin)
+            return replace(self, answers=answers, judged_by=judge)
         return replace(self, people=self.people.add(arm, quality, self.margin))
 
     @property
@@ -148,14 +155,21 @@ class Evidence:
 
     @property
     def of_as_good(self) -> float:
-        """How many times the money against "it is worse by the margin" has grown, on the answers."""
-        return sum(self.answers.against_worse)
+        """How many times the money against "it is worse by the margin" has grown, on what it is judged by."""
+        return sum(self._both[0].against_worse)
+
+    @property
+    def _both(self) -> tuple[Comparison, Comparison]:
+        """The comparison that may show that the model is as good, and the other."""
+        if self.judged_by is Signal.ANSWERS:
+            return self.answers, self.people
+        return self.people, self.answers
 
     @property
     def verdict(self) -> Verdict | None:
-        """What it comes to; None while it goes on. People must not say the opposite of the answers."""
+        """What it comes to; None while it goes on. The other signal must not say the opposite."""
         if self.of_worse * ERROR >= 1:
             return Verdict.WORSE
-        if self.of_as_good * ERROR >= 1 and self.people.difference >= -self.margin:
+        if self.of_as_good * ERROR >= 1 and self._both[1].difference >= -self.margin:
             return Verdict.AS_GOOD
         return Verdict.UNDECIDED if self.answers.outcomes >= self.most else None

@@ -40,7 +40,8 @@ class Decision(Protocol):
     """One thing that a step decides.
 
     `about` names it in the step's output; "" is the whole output. `context` is what is known, `usual` the
-    same without what is its own: an answer to that is no lesson (None: it is one). `teaches` tells whether what an agent
+    same without what is its own: an answer to that is no lesson (None: it is one). `expected` is what is
+    decided without lessons, where that is known: one that says the same is told last. `teaches` tells whether what an agent
     decided says anything of other flows.
     """
 
@@ -50,6 +51,8 @@ class Decision(Protocol):
     def context(self) -> Mapping[str, Any]: ...
     @property
     def usual(self) -> Mapping[str, Any] | None: ...
+    @property
+    def expected(self) -> str | None: ...
     @property
     def candidates(self) -> tuple[str, ...]: ...
     @property
@@ -225,9 +228,9 @@ class _Likely:
     usual: float | None
 
     @property
-    def rank(self) -> tuple[bool, float]:
-        """What was said comes before what is likely, then the surest."""
-        return self.usual is not None, -self.sure
+    def rank(self) -> tuple[bool, bool, float]:
+        """What was said comes before what is likely; what changes a decision; then the surest."""
+        return self.usual is not None, self.action == self.decision.expected, -self.sure
 
     def lesson(self, decider: Decider) -> Lesson:
         text = decider.lesson(self.decision, self.action, self.sure, self.usual, self.id)

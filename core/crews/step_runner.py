@@ -280,7 +280,8 @@ async def _commit(
     buffer.post(events.custom("agent_finished", work.who()))
     try:
         refused = buffer.tries.was_refused
-        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused)
+        checked = work.definition.tasks[work.prompt.task].is_checked
+        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused, checked=checked)
         return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise

@@ -72,15 +72,21 @@ def outcomes(
 
 
 def answer_outcome(
-    choice: Choice | None, prompt: Prompt, result: dict[str, Any] | BlobRef, *, refused: bool
+    choice: Choice | None,
+    prompt: Prompt,
+    result: dict[str, Any] | BlobRef,
+    *,
+    refused: bool,
+    checked: bool,
 ) -> TaskOutcome | None:
     """Return what is recorded of a step that is committed with this result; None where that is nothing.
 
-    `refused`: an answer was refused before it, or the step was tried again.
+    `refused`: an answer was refused before it, or the step was tried again. `checked`: its task has what
+    may refuse one.
     """
     final = _decides(prompt, result)
     quality = 0.5 if refused else 1.0
-    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final)
+    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final, checked=checked)
     return told if final or refused else None
 
 

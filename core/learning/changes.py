@@ -42,8 +42,9 @@ async def roll_back(
 async def forget_task(store: ModelStore, log: FeedbackLog, tenant: str, task: str) -> None:
     """Remove all that was said of a task and learnt from it. Raises ConflictError, UnavailableError.
 
-    The pointer first: from then on nobody reads the rest. What fails halfway can be sent again. A pointer
-    that is refused is overwritten, so this is also how a task begins anew.
+    The pointer first: from then on nobody reads the rest. What fails halfway is listed
+    still and can be sent again. A pointer that is refused is overwritten, so this is also how a task
+    begins anew.
     """
     etag, there = await store.untrusted_pointer(tenant, task)
     sequence = max(there.sequence, await log.floor(tenant, task)) + 1
@@ -51,3 +52,4 @@ async def forget_task(store: ModelStore, log: FeedbackLog, tenant: str, task: st
     await publish(store, log, tenant, task, new, etag)
     await log.forget(tenant, task, None)
     await store.delete_all(tenant, task)
+    await log.unlist(tenant, task)

@@ -8,8 +8,8 @@ are missing in what it reads were moved to a segment, or taken away: then it loo
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Protocol
 
 from core.json_text import compact, compact_bytes
 from core.learning import checks
@@ -18,9 +18,12 @@ from core.learning.patterns import Kind, Pattern, Source
 
 MOST_WAITING = 20_000  # feedback of a task that is in no segment yet; more is refused for a while
 MOST_WAITING_BYTES = 64 << 20  # of a tenant
-MOST_TASKS = 1_000  # of a tenant
+MOST_TASKS = 1_000  # of a tenant, of which any feedback is in no segment yet
+MOST_LISTED = 10_000  # tasks of a tenant in all
 TOO_MUCH = "too much feedback waits to be learnt: send it again later"
-TOO_MANY_TASKS = "this would be one task too many: a tenant has at most 1,000"
+TOO_MANY_TASKS = (
+    "this would be one task too many: what was learnt of another is to be forgotten first"
+)
 TASK = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -58,9 +61,13 @@ class Feedback:
         leaves(self.context)
         _ = self.pattern
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; the context is shared, since a copy takes longer than all else."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     def to_json(self) -> str:
         """Return it as one line."""
-        return compact(asdict(self))
+        return compact(self.plain())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,24 @@ class Lease:
     until_ms: int
 
 
-def most_waiting(given: Iterable[Feedback]) -> tuple[int, int]:
-    """Return how much may wait with this feedback: entries of a task, bytes of a tenant.
+class Room(NamedTuple):
+    """How much may wait to be learnt: entries of a task, bytes and tasks of a tenant; and its tasks in all."""
 
-    What agents say alone may fill half: where nobody retrains, people are still heard.
+    entries: int
+    bytes: int
+    tasks: int
+    listed: int
+
+
+def room_for(given: Iterable[Feedback]) -> Room:
+    """Return how much there may be with this feedback.
+
+    What agents say alone may fill half: where nobody retrains, and where each flow brings a task of its
+    own, people are still heard.
     """
     share = 2 if all(one.kind is Kind.AGENT for one in given) else 1
-    return MOST_WAITING // share, MOST_WAITING_BYTES // share
+    most = (MOST_WAITING, MOST_WAITING_BYTES, MOST_TASKS, MOST_LISTED)
+    return Room(*(one // share for one in most))
 
 
 class FeedbackLog(Protocol):
@@ -95,8 +113,8 @@ class FeedbackLog(Protocol):
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
         """Append feedback; return the ids that were there before, which are not added again.
 
-        An id is remembered for 32 days at least. Raises ConflictError where a task would have more than
-        MOST_WAITING (`most_waiting`), a tenant more than MOST_WAITING_BYTES, or a tenant more than MOST_TASKS tasks: nothing is added then.
+        An id is remembered for 32 days at least. Raises ConflictError where there would be more than
+        there is room for (`room_for`): nothing is added then.
         """
         ...
 
@@ -133,7 +151,14 @@ class FeedbackLog(Protocol):
         ...
 
     async def tasks(self, tenant: str) -> list[str]:
-        """Return the tasks of which there was ever feedback."""
+        """Return the tasks of which anything is kept, here or in segments."""
+        ...
+
+    async def unlist(self, tenant: str, task: str) -> None:
+        """Take a task off that list which was forgotten whole, here and in segments: its place is free.
+
+        Nothing is changed if something was said of it since.
+        """
         ...
 
     async def waiting(self, tenant: str, task: str) -> int:
@@ -173,7 +198,7 @@ def feedback_of(value: Any) -> Feedback:
 
 def lines(entries: Iterable[Entry]) -> bytes:
     """Return entries as a segment has them, one a line; what was taken away is left out."""
-    rows = (compact_bytes([one.number, asdict(one.feedback)]) for one in entries if one.feedback)
+    rows = (compact_bytes([one.number, one.feedback.plain()]) for one in entries if one.feedback)
     return b"".join(row + b"\n" for row in rows)
 
 

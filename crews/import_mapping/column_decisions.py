@@ -36,6 +36,12 @@ class ColumnDecision:
     candidates: tuple[str, ...]
     teaches: bool = True
 
+    @property
+    def expected(self) -> str:
+        """The action of what the evidence proposes."""
+        proposed = str(self.context["proposed"])
+        return NOTHING if proposed == OTHERS else proposed
+
 
 def memory(inputs: Mapping[str, Any]) -> str:
     """Return the name of what is learnt for the fields of a flow's target."""

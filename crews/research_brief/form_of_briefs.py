@@ -24,6 +24,7 @@ class FormDecision:
     context: Mapping[str, Any]
     about: str = ""
     usual: None = None
+    expected: None = None
     candidates: tuple[str, ...] = (PROSE, POINTS)
     teaches: bool = False
 

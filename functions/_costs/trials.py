@@ -12,7 +12,7 @@ from core import bootstrap
 from core.complaints import choice
 from core.costs.model_choices import MOST_SHARE, Override, Trial
 from core.costs.savings.recommendation import Kind, Target, read_id
-from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence
+from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
 from core.crews.begin_trial import NOT_HERE, TrialStarter
 from core.crews.definition import Task
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
@@ -22,6 +22,10 @@ from functions._http import models
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
+UNCHECKED = (
+    "nothing checks the answers to this task, so only what people say of them (human_input, thumbs of POST /v1/feedback) can show"
+    " that they are as good; with an output_schema or guardrails in its crew the answers themselves can"
+)
 NO_SAVING = "this is no id of a recommendation; GET /v1/costs/savings tells them"
 MODEL = re.compile(r"^[!-~]{1,200}$")
 
@@ -69,7 +73,7 @@ async def trial_start(request: Request, who: Principal) -> Response:
     task = _task(target.crew, target.task)
     if not MODEL.fullmatch(target.to):
         raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
-    begun = await _starter().begin(who.tenant, _trial(target, asked), task.required_quality)
+    begun = await _starter().begin(who.tenant, _trial(target, asked, task), task.required_quality)
     return JSONResponse(_public(begun), 201, HEADERS)
 
 
@@ -144,7 +148,8 @@ def _task(crew: str, task: str) -> Task:
     return tasks[task]
 
 
-def _trial(target: Target, asked: TrialBody) -> Trial:
+def _trial(target: Target, asked: TrialBody, task: Task) -> Trial:
+    judge = Signal.ANSWERS if task.is_checked else Signal.PEOPLE
     return Trial(
         id=target.id,
         run=secrets.token_hex(8),
@@ -153,7 +158,7 @@ def _trial(target: Target, asked: TrialBody) -> Trial:
         model=target.model,
         cheaper=bootstrap.spelled(target.to),
         share=asked.share,
-        evidence=Evidence(asked.margin, asked.most_calls),
+        evidence=Evidence(asked.margin, asked.most_calls, judged_by=judge),
     )
 
 
@@ -177,6 +182,8 @@ def _public(trial: Trial) -> dict[str, Any]:
         "share": trial.share,
         "margin": seen.margin,
         "most_calls": seen.most,
+        "judged_by": seen.judged_by,
+        "hint": UNCHECKED if seen.judged_by is Signal.PEOPLE else None,
         "state": _state(trial),
         "verdict": trial.verdict,
         "started_ms": trial.started_ms,

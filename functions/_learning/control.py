@@ -110,11 +110,14 @@ async def forget(request: Request, who: Principal) -> Response:
     if subject is not None and not identity.SUBJECT.fullmatch(subject):
         raise InvalidInputError("a parameter is wrong", {"/query/subject": identity.SUBJECT_RULE})
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
-    for task in await _to_forget(store, log, who.tenant, asked):
+    found = await _to_forget(store, log, who.tenant, asked)
+    for start in range(0, len(found), AT_ONCE):
+        some = found[start : start + AT_ONCE]
         if subject is None:
-            await changes.forget_task(store, log, who.tenant, task)
+            gone = (changes.forget_task(store, log, who.tenant, task) for task in some)
         else:
-            await log.forget(who.tenant, task, subject)
+            gone = (log.forget(who.tenant, task, subject) for task in some)
+        await asyncio.gather(*gone)
     if subject is None:
         return Response(status_code=204)
     return JSONResponse({"task": asked, "subject": subject, "until": "the next retraining"}, 202)

@@ -10,6 +10,7 @@ Who says it is the token's subject, so nobody speaks for others.
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -128,7 +129,8 @@ async def _said(
     now_ms = clock.now_ms()
     try:
         if isinstance(asked, FeedbackBody):
-            return thumbs.Said([(asked.task, asked.feedback(who.subject, now_ms))])
+            kept = await cpu.run(who.tenant, partial(asked.feedback, who.subject), now_ms)
+            return thumbs.Said([(asked.task, kept)])
         async with limit:
             return await _reader().read(who.tenant, asked.read(who.subject), now_ms)
     except InvalidInputError as error:

@@ -73,6 +73,7 @@ class Shop:
     log: FeedbackLog = field(default_factory=MemoryFeedbackLog)
     blobs: Killing = field(default_factory=Killing)
     seconds: float = 600.0
+    task: str = TASK
     tenant: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
 
     @property
@@ -81,7 +82,7 @@ class Shop:
 
     async def say(self, some: Sequence[Feedback]) -> None:
         for start in range(0, len(some), 500):
-            await self.log.add(self.tenant, TASK, some[start : start + 500])
+            await self.log.add(self.tenant, self.task, some[start : start + 500])
 
     def retrainer(self, fit: Fit = indexed, log: FeedbackLog | None = None) -> Retrainer:
         log = log or self.log
@@ -104,12 +105,14 @@ class Shop:
             return await learners.current(self.tenant, TASK)
 
     async def ids(self) -> list[str]:
+        return [one.feedback.id for one in await self.entries() if one.feedback]
+
+    async def entries(self) -> list[Entry]:
         """All feedback that is kept, in its order: segments first, then Redis."""
         pointer, found = await self.pointer(), list[Entry]()
         for segment in pointer.segments:
             found += entries_of(await self.store.segment(self.tenant, TASK, segment))
-        found += await self.log.after(self.tenant, TASK, pointer.stored, 100_000)
-        return [one.feedback.id for one in found if one.feedback]
+        return found + await self.log.after(self.tenant, TASK, pointer.stored, 100_000)
 
     def objects(self, holding: bytes = b"") -> list[str]:
         return sorted(

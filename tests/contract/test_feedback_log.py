@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryFeedbackLog
-from core.adapters.memory import feedback as memory_feedback
 from core.adapters.upstash import feedback as upstash_feedback
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
@@ -210,8 +209,7 @@ async def test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_on
 async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
     log: Log, monkeypatch: pytest.MonkeyPatch, name: str, most: int, fits: int
 ):
-    for module in (memory_feedback, upstash_feedback) if name == "MOST_TASKS" else (limits,):
-        monkeypatch.setattr(module, name, most)
+    monkeypatch.setattr(limits, name, most)
     for number in range(fits):
         await log.port.add(T, TASK, given(f"a{number}"))
     other = "other" if name == "MOST_TASKS" else TASK
@@ -219,9 +217,8 @@ async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
         await log.port.add(T, other, given("b", "c"))
     assert await log.port.add(T, TASK, given("a0")) == {"a0"}
     assert len(await log.numbers()) == fits
-    if name != "MOST_TASKS":
-        await log.port.trim(T, TASK, fits)
-        assert await log.port.add(T, TASK, given("b", "c")) == set()
+    await log.port.trim(T, TASK, fits)
+    assert await log.port.add(T, other, given("b", "c")) == set()
 
 
 async def test_what_agents_say_fills_half_so_that_people_are_still_heard(
@@ -245,26 +242,13 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
     await log.port.raise_floor(T, TASK, 1)
     before, now = log.keys.feedback_ids(T, TASK, upstash_feedback.clock.now_ms())
     lasting = log.keys.feedback_keys(T, TASK)
-    for key in (lasting.tasks, lasting.feedback, lasting.forgotten, lasting.learning):
+    for key in (
+        lasting.tasks,
+        lasting.listed,
+        lasting.feedback,
+        lasting.forgotten,
+        lasting.learning,
+    ):
         assert await log.redis.execute(["TTL", key]) == -1
     assert await log.redis.execute(["TTL", now]) > 60 * 86400
     assert await log.redis.execute(["TTL", before]) == -2
-
-
-async def test_reading_what_is_new_is_one_command(log: Log):
-    if log.redis is None:
-        return
-    sent = list[Any]()
-
-    class Counting:
-        async def execute(self, command: Any) -> Any:
-            sent.append(command[0])
-            return await log.redis.execute(command) if log.redis else None
-
-        async def pipeline(self, commands: Any) -> Any:
-            raise AssertionError(commands)
-
-    await log.port.add(T, TASK, given("a"))
-    reader = UpstashFeedbackLog(Counting(), log.keys)
-    assert len(await reader.after(T, TASK, 0, 10)) == 1
-    assert sent == ["XRANGE"]

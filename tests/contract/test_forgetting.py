@@ -4,9 +4,12 @@ import asyncio
 import math
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from core.errors import ConflictError
-from core.learning import changes
+import pytest
+
+from core.errors import ConflictError, UnavailableError
+from core.learning import changes, feedback
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from core.learning.serving import Learners
@@ -104,3 +107,28 @@ async def test_what_is_forgotten_wholly_is_not_brought_back_by_a_retraining_that
     await changes.forget_task(shop.store, shop.log, shop.tenant, TASK)
     assert shop.objects(b"bob-secret") == []
     assert (await shop.served()).learner.kept() == ()
+
+
+async def test_a_task_that_is_forgotten_frees_its_place_also_where_that_was_killed_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(feedback, "MOST_LISTED", 1)
+    other = replace(shop, task="other")
+    await shop.say(given(10))
+    await shop.retrain()
+    with pytest.raises(ConflictError):
+        await other.say(given(1))
+
+    def away(*_: Any) -> None:
+        raise UnavailableError("away")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(shop.blobs, "delete_all", away)
+        with pytest.raises(UnavailableError):
+            await changes.forget_task(shop.store, shop.log, shop.tenant, TASK)
+    assert shop.objects(b"u1")
+    for task in await shop.log.tasks(shop.tenant):  # as who forgets all tasks would find it
+        await changes.forget_task(shop.store, shop.log, shop.tenant, task)
+    assert await shop.log.tasks(shop.tenant) == []
+    assert shop.objects() == ["pointer"]
+    await other.say(given(1))

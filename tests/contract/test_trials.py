@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from core.costs.model_choices import MOST_TRIALS, Choice, Override, arm_of, task_outcome
-from core.costs.trials import Arm, Evidence, Signal, Verdict
+from core.costs.trials import ERROR, Arm, Evidence, Signal, Verdict
 from core.crews.ledger import FencedError
 from core.crews.trials import record_feedback
 from core.errors import ConflictError, NotFoundError
-from core.flows import Status
+from core.flows import Flow, Status
 from tests.fixtures_ports import Flows
 from tests.trial_parts import (
     a_trial,
@@ -177,6 +177,26 @@ async def test_a_trial_that_ends_well_changes_no_model_until_somebody_does(flows
     assert (await launched(flows, "after")).models == {}
     await flows.trials.choose(flows.tenant, "example", "one", "openai/small")
     assert (await launched(flows, "chosen")).models == {"one": Choice("openai/small")}
+
+
+async def test_answers_that_nothing_checks_never_show_that_a_model_is_as_good_but_people_do(
+    flows: Flows,
+):
+    evidence = Evidence(margin=0.9, most=100)  # so few answers can tell
+    trial = await flows.trials.start(flows.tenant, a_trial(evidence=evidence))
+    told = list[Flow]()
+    for _ in range(12):
+        for arm in Arm:
+            state = await in_arm(flows, trial, arm)
+            taken = outcome(state, 1.0)
+            assert taken is not None
+            await flows.trials.record(flows.tenant, state.id, [replace(taken, checked=False)])
+            told.append(state)
+    assert sum((await the_trial(flows)).evidence.answers.against_worse) * ERROR >= 1
+    assert (await the_trial(flows)).verdict is None
+    for state in told:
+        await record_feedback(flows.trials, flows.tenant, state, good=True)
+    assert (await the_trial(flows)).verdict is Verdict.AS_GOOD
 
 
 async def test_a_trial_that_was_stopped_has_no_verdict_and_takes_no_flows(flows: Flows):

@@ -8,6 +8,7 @@ import pytest
 
 from functions import feedback
 from tests.e2e.apps import App
+from tests.pace import cpu_seconds_under
 
 BILL = {"message": "where is my bill"}
 LOST = {"message": "I lost my card"}
@@ -176,6 +177,15 @@ async def test_what_is_no_json_of_one_meaning_is_refused(app: App, route: str, b
     async with app.client(feedback) as client:
         headers = {"content-type": "application/json"}
         assert (await client.post(route, content=body, headers=headers)).status_code == 400
+
+
+async def test_the_largest_batch_is_looked_at_beside_the_event_loop(app: App):
+    many = [said("pay", {"a": [number] * 186}) for number in range(500)]
+    await give(app, said("pay"))
+    with cpu_seconds_under(
+        0.16
+    ):  # of the loop's thread; looking at all of it takes as much by itself
+        assert (await give(app, {"feedback": many})).status_code == 202
 
 
 async def test_a_batch_has_500_at_most(app: App):

@@ -15,6 +15,7 @@ from core.crews.crew_runner import Session, StepFailedError, StepTask
 from core.crews.trials import record_feedback
 from core.flows import Flow, Status, events
 from functions import cost_report, crew_launch
+from functions._costs.trials import UNCHECKED
 from tests.e2e.apps import HAIKU, App, opened
 from tests.e2e.test_feedback import give
 from tests.worker_parts import Scripted, a_worker
@@ -87,6 +88,7 @@ async def test_a_trial_is_told_as_it_was_begun(app: App):
     assert made == {
         "id": RIGHT.id, "crew": "haiku", "task": "write", "model": "openai/gpt-4o",
         "cheaper": "openai/gpt-4o-mini", "share": 0.25, "margin": 0.1, "most_calls": 500,
+        "judged_by": "people", "hint": UNCHECKED,
         "state": "running", "verdict": None, "started_ms": made["started_ms"], "ended_ms": None,
         "evidence": {"answers": nothing, "people": nothing, "of_worse": 1, "of_as_good": 1, "needed": 25},
     }  # fmt: skip
@@ -94,6 +96,13 @@ async def test_a_trial_is_told_as_it_was_begun(app: App):
     assert await told(app, "/v1/costs/trials") == {"trials": [made]}
     override = {"crew": "haiku", "task": "write", "model": None, "trial": RIGHT.id}
     assert await told(app, "/v1/costs/models") == {"models": [override]}
+
+
+async def test_answers_judge_the_trial_of_a_task_that_checks_them(app: App, tmp_path: Path):
+    checked = HAIKU.replace("agent: poet}", "agent: poet, output_schema: {type: object}}")
+    (tmp_path / "haiku" / "crew.yaml").write_text(checked)
+    made = await begun(app)
+    assert (made["judged_by"], made["hint"]) == ("answers", None)
 
 
 async def test_a_cheaper_model_that_fails_is_stopped_and_later_flows_have_the_old_one(app: App):
@@ -144,10 +153,8 @@ async def test_what_people_think_of_results_counts_beside_the_answers(app: App):
             await record_feedback(trials, "acme", state, good=good)
     people = (await told(app))["evidence"]["people"]
     assert people["in_use"]["outcomes"] + people["cheaper"]["outcomes"] == 6
-    assert (people["in_use"]["mean"] in (1, None), people["cheaper"]["mean"] in (0, None)) == (
-        True,
-        True,
-    )
+    assert people["in_use"]["mean"] in (1, None)
+    assert people["cheaper"]["mean"] in (0, None)
 
 
 async def test_a_trial_that_is_stopped_has_no_verdict(app: App):

@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tests.contract import test_feedback_log as feedback
+from tests.contract import test_feedback_tasks as tasks
 from tests.faults.mutant import Mutant, Story
 from tests.fixtures_ports import Flows
 
@@ -16,10 +19,37 @@ def of_feedback(test: Callable[[feedback.Log], Awaitable[None]]) -> Story:
     return story
 
 
+def too_many(name: str) -> Story:
+    """Return the test of a bound of tasks."""
+    test = tasks.test_what_agents_say_begins_half_of_the_tasks_so_that_people_can_begin_others
+
+    async def story(flows: Flows) -> None:
+        with pytest.MonkeyPatch.context() as changed:
+            await test(feedback.Log(flows.feedback), changed, name)
+
+    return story
+
+
 MUTANTS = [
     Mutant(
         "add_feedback", "there before",
         of_feedback(feedback.test_an_id_counts_once_however_often_it_is_sent), any_order=False,
+    ),
+    Mutant(
+        "add_feedback", "tasks that wait", too_many("MOST_TASKS"), any_order=False,
+    ),
+    Mutant(
+        "add_feedback", "tasks in all", too_many("MOST_LISTED"), any_order=False,
+    ),
+    Mutant(
+        "trim_feedback", "is not going",
+        of_feedback(tasks.test_a_task_that_a_retraining_trims_while_it_is_forgotten_frees_its_place),
+        any_order=False, instead="if redis.call('XLEN', FEEDBACK) == 0 then",
+    ),
+    Mutant(
+        "unlist_feedback", "nothing was said since",
+        of_feedback(tasks.test_a_task_of_which_something_is_said_while_it_is_forgotten_keeps_its_place),
+        any_order=False, instead="if true then",
     ),
     Mutant(
         "forget_feedback", "leased now",

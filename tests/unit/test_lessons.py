@@ -12,7 +12,7 @@ from core.adapters.memory.tutor import MemoryTutor
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import StepTask
 from core.crews.definition import Definition
-from core.crews.lessons import Lessons
+from core.crews.lessons import MOST_LESSONS, Lessons, lessons_of
 from core.errors import InvalidInputError, UnavailableError
 from core.flows import Status
 from core.learning.feedback import Feedback
@@ -31,6 +31,7 @@ class Turn:
     candidates: tuple[str, ...] = CANDIDATES
     place: str = "the old bridge"
     teaches: bool = True
+    expected: str | None = None
 
     @property
     def context(self) -> Mapping[str, Any]:
@@ -129,6 +130,18 @@ async def test_one_word_on_this_very_decision_is_told_whatever_else_was_learnt()
     for number in range(4):  # each run decides and learns the other, which never outweighs it
         _, told = await run(tutor)
         assert [lesson.text[-5:] for lesson in told["one"]] == ["right"], number
+
+
+async def test_of_more_words_than_are_told_those_that_change_a_decision_are():
+    places = [f"place {n}" for n in range(3 * MOST_LESSONS)]
+    corrected = set(places[::50])
+    words = [said(n, "left" if at in corrected else "right", at) for n, at in enumerate(places)]
+    tutor: Any = MemoryTutor()
+    await tutor.learn("t", "turns", words)
+    turns = [Turn(place=at, expected="right") for at in places]
+    told = await lessons_of(tutor, "t", Turns(), "turns", turns)
+    assert len(told) == MOST_LESSONS
+    assert sum(lesson.text.endswith("left") for lesson in told) == len(corrected)
 
 
 async def test_what_is_learnt_of_nobody_tells_nothing():

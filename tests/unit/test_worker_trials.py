@@ -92,6 +92,25 @@ async def test_a_person_s_review_of_the_task_counts(approve: bool):
     assert await of_cheaper(memory) == (1, 1)  # of its first version
 
 
+@pytest.mark.parametrize(
+    ("task", "judge"),
+    [
+        ({}, Signal.PEOPLE),
+        ({"human_input": True}, Signal.PEOPLE),
+        ({"guardrails": ["is short"]}, Signal.ANSWERS),
+        ({"output_schema": {"type": "object"}}, Signal.ANSWERS),
+    ],
+)
+async def test_from_an_answer_on_that_nothing_checks_a_trial_is_judged_by_people(
+    task: dict[str, Any], judge: Signal
+):
+    memory = MemoryFlows()
+    await run(memory, await begun(memory, a_crew({"one": task})))
+    (trial,) = await MemoryTrials(memory).all("t")
+    assert trial.evidence.answers.outcomes == 1
+    assert trial.evidence.judged_by is judge
+
+
 def a_prompt(kind: StepKind) -> Prompt:
     return Prompt("one.x", kind, "one", "a", "d", "e")
 
@@ -114,7 +133,9 @@ def test_what_a_step_says_of_its_task_is_final_where_it_answers_it(
     kind: StepKind, output: Any, refused: bool, told: tuple[float, bool] | None
 ):
     result = {"output": output, "raw": ""}
-    found = answer_outcome(CHOICE, a_prompt(kind), result, refused=refused)
+    found = answer_outcome(CHOICE, a_prompt(kind), result, refused=refused, checked=True)
     assert (found and (found.quality, found.final)) == told
-    assert answer_outcome(None, a_prompt(kind), result, refused=refused) is None
-    assert answer_outcome(Choice("m"), a_prompt(kind), result, refused=refused) is None
+    assert answer_outcome(None, a_prompt(kind), result, refused=refused, checked=True) is None
+    assert (
+        answer_outcome(Choice("m"), a_prompt(kind), result, refused=refused, checked=True) is None
+    )

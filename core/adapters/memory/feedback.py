@@ -3,19 +3,28 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from core.errors import ConflictError
 from core.learning.feedback import (
-    MOST_TASKS,
     TOO_MANY_TASKS,
     TOO_MUCH,
     Entry,
     Feedback,
     Lease,
-    most_waiting,
+    Room,
+    room_for,
 )
 
 Key = tuple[str, str]
+
+
+class _Place(Enum):
+    """Of a task of which anything is kept: some of it here, all in segments, or its objects are being removed."""
+
+    WAITS = auto()
+    STORED = auto()
+    GOING = auto()
 
 
 @dataclass(slots=True)
@@ -28,6 +37,7 @@ class _Task:
     floor: int = 0
     to_forget: set[str] = field(default_factory=set[str])
     due_ms: int | None = None
+    place: "_Place | None" = None
 
     def append(self, feedback: Feedback | None) -> None:
         self.last += 1
@@ -47,11 +57,11 @@ class MemoryFeedbackLog:
         known = {one.id for one in given} & there.ids
         new = {one.id: one for one in given if one.id not in known}
         size = self._waiting_bytes(tenant) + sum(map(_size, new.values()))
-        most, most_bytes = most_waiting(given)
-        if len(there.entries) + len(new) > most or size > most_bytes:
+        room = room_for(given)
+        if new and (len(there.entries) + len(new) > room.entries or size > room.bytes):
             raise ConflictError(TOO_MUCH)
-        if there.last == 0 and len(await self.tasks(tenant)) >= MOST_TASKS:
-            raise ConflictError(TOO_MANY_TASKS)
+        if new:
+            self._take_place(tenant, there, room)
         self._tasks[tenant, task] = there
         for feedback in new.values():
             there.append(feedback)
@@ -66,6 +76,8 @@ class MemoryFeedbackLog:
     async def trim(self, tenant: str, task: str, through: int) -> None:
         there = self._task(tenant, task)
         there.entries = [one for one in there.entries if one.number > through]
+        if not there.entries and there.place is _Place.WAITS:
+            there.place = _Place.STORED
 
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
         there = self._task(tenant, task)
@@ -75,7 +87,9 @@ class MemoryFeedbackLog:
             if one.feedback and subject is not None and one.feedback.whose != subject
         ]
         there.append(None)
-        if subject is not None:
+        if subject is None:
+            there.place = there.place and _Place.GOING
+        else:
             there.to_forget.add(subject)
             if there.due_ms is None or there.due_ms <= self._now_ms():  # nobody retrains it
                 there.due_ms = 0
@@ -97,8 +111,13 @@ class MemoryFeedbackLog:
 
     async def tasks(self, tenant: str) -> list[str]:
         return sorted(
-            task for (owner, task), there in self._tasks.items() if owner == tenant and there.last
+            task for (owner, task), there in self._tasks.items() if owner == tenant and there.place
         )
+
+    async def unlist(self, tenant: str, task: str) -> None:
+        there = self._task(tenant, task)
+        if there.place is _Place.GOING:
+            there.place = None
 
     async def waiting(self, tenant: str, task: str) -> int:
         return len(self._task(tenant, task).entries)
@@ -116,6 +135,14 @@ class MemoryFeedbackLog:
         if there.due_ms == lease.until_ms:
             there.due_ms = self._now_ms() if there.entries else None
             there.due_ms = 0 if there.to_forget else there.due_ms
+
+    def _take_place(self, tenant: str, there: _Task, room: Room) -> None:
+        places = [one.place for (owner, _), one in self._tasks.items() if owner == tenant]
+        if there.place is not _Place.WAITS and places.count(_Place.WAITS) >= room.tasks:
+            raise ConflictError(TOO_MUCH)
+        if not there.place and len(places) - places.count(None) >= room.listed:
+            raise ConflictError(TOO_MANY_TASKS)
+        there.place = _Place.WAITS
 
     def _waiting_bytes(self, tenant: str) -> int:
         logs = (there.entries for (owner, _), there in self._tasks.items() if owner == tenant)

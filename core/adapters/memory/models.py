@@ -69,7 +69,7 @@ class MemoryModels:
         trial = self.trials[tenant].get(outcome.trial)
         if not outcome.final or trial is None or trial.run != outcome.run or trial.ended_ms:
             return
-        evidence = trial.evidence.add(outcome.signal, outcome.arm, quality)
+        evidence = trial.evidence.add(outcome.signal, outcome.arm, quality, checked=outcome.checked)
         verdict = evidence.verdict
         ended = None if verdict is None else now_ms
         trial = replace(trial, evidence=evidence, verdict=verdict, ended_ms=ended)

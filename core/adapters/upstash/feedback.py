@@ -16,18 +16,16 @@ from core.adapters.upstash.records import as_dict
 from core.crews import clock
 from core.errors import ConflictError
 from core.learning.feedback import (
-    MOST_TASKS,
     TOO_MANY_TASKS,
     TOO_MUCH,
     Entry,
     Feedback,
     Lease,
     feedback_of,
-    most_waiting,
+    room_for,
 )
 
 ID_DIGITS = 20  # hex, of an id's hash
-BYTES = "~bytes"  # beside the tasks of a tenant: how many bytes wait
 READ_AT_ONCE = 500
 
 
@@ -48,13 +46,14 @@ class UpstashFeedbackLog:
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
         """Append what is new, by one script."""
         by_hash = {_hash(one.id): one for one in given}
-        most, most_bytes = most_waiting(given)
+        room = room_for(given)
         call = scripts.add_feedback(
             self._of(tenant, task),
             *self._keys.feedback_ids(tenant, task, self._now_ms()),
-            most=most,
-            most_bytes=most_bytes,
-            most_tasks=MOST_TASKS,
+            most=room.entries,
+            most_bytes=room.bytes,
+            most_tasks=room.tasks,
+            most_listed=room.listed,
             ids=list(by_hash),
             subjects=[one.whose for one in by_hash.values()],
             texts=[one.to_json() for one in by_hash.values()],
@@ -107,8 +106,13 @@ class UpstashFeedbackLog:
 
     async def tasks(self, tenant: str) -> list[str]:
         """Return the tasks of a tenant."""
-        found = as_dict(await self._redis.execute(["HGETALL", self._keys.feedback_tasks(tenant)]))
-        return sorted(found.keys() - {BYTES})
+        return sorted(
+            await self._redis.execute(["ZRANGE", self._keys.learning_tasks(tenant), 0, -1])
+        )
+
+    async def unlist(self, tenant: str, task: str) -> None:
+        """Take a task off the list, unless something was said of it since."""
+        await self._scripts.run(scripts.unlist_feedback(self._of(tenant, task)))
 
     async def waiting(self, tenant: str, task: str) -> int:
         """Return the length of a task's stream."""

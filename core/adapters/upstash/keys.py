@@ -36,6 +36,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
 | `{p}:t:feedback` | hash | task -> number of its last feedback; `~bytes` -> bytes of all that waits |
+| `{p}:t:tasks` | zset | task of which anything is kept -> whether some of it waits in Redis (lua/feedback.lua) |
 | `{p}:t:feedback:TASK` | stream | feedback that is in no segment yet (feedback.py); id `<number>-0` |
 | `{p}:t:feedback:TASK:N` | set | hashes of the ids of feedback that came in the N-th 32 days; kept 65 days |
 | `{p}:t:feedback:TASK:forgotten` | zset | subjects that segments and models are to forget -> since when (ms) |
@@ -109,6 +110,7 @@ class FeedbackKeys:
     """The feedback of a task as scripts take it."""
 
     tasks: Key
+    listed: Key
     feedback: Key
     forgotten: Key
     learning: Key
@@ -229,8 +231,8 @@ class Keyspace:
         before, now = _two_periods(now_ms)
         return self._of(tenant, "calls", before), self._of(tenant, "calls", now)
 
-    def feedback_tasks(self, tenant: str) -> str:
-        return self._of(tenant, "feedback")
+    def learning_tasks(self, tenant: str) -> str:
+        return self._of(tenant, "tasks")
 
     def feedback(self, tenant: str, task: str) -> str:
         return self._of(tenant, "feedback", task)
@@ -243,7 +245,8 @@ class Keyspace:
     def feedback_keys(self, tenant: str, task: str) -> FeedbackKeys:
         """Return what the scripts take that change the feedback of a task."""
         return FeedbackKeys(
-            self.feedback_tasks(tenant),
+            self._of(tenant, "feedback"),
+            self.learning_tasks(tenant),
             self.feedback(tenant, task),
             self._of(tenant, "feedback", task, "forgotten"),
             self.learning_index(self.tag(tenant)),

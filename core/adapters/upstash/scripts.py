@@ -244,6 +244,7 @@ def add_feedback(
     most: int,
     most_bytes: int,
     most_tasks: int,
+    most_listed: int,
     ids: list[str],
     subjects: list[str],
     texts: Texts,
@@ -256,6 +257,10 @@ def trim_feedback(of: FeedbackKeys, *, through: int) -> None: ...
 
 @script("feedback")
 def forget_feedback(of: FeedbackKeys, *, subject: str | None, at_once: int) -> None: ...
+
+
+@script("feedback")
+def unlist_feedback(of: FeedbackKeys) -> None: ...
 
 
 @script("feedback")

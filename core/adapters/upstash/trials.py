@@ -11,7 +11,7 @@ from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
 from core.costs.model_choices import MOST_TRIALS, Override, TaskOutcome, Trial
-from core.costs.trials import Arm, Comparison, Evidence, Tally, Verdict
+from core.costs.trials import Arm, Comparison, Evidence, Signal, Tally, Verdict
 from core.crews.trials import CHANGED
 from core.errors import ConflictError, NotFoundError
 
@@ -93,12 +93,14 @@ def _terms(trial: Trial) -> dict[str, Any]:
         "share": trial.share,
         "margin": trial.evidence.margin,
         "most": trial.evidence.most,
+        "judged_by": trial.evidence.judged_by,
     }
 
 
 def _trial(text: str) -> Trial:
     stored: dict[str, Any] = json.loads(text)
     signals = _comparison(stored["answers"]), _comparison(stored["people"])
+    judge = Signal(stored.get("judged_by", Signal.ANSWERS))
     verdict = stored.get("verdict")
     return Trial(
         id=stored["id"],
@@ -108,7 +110,7 @@ def _trial(text: str) -> Trial:
         model=stored["model"],
         cheaper=stored["cheaper"],
         share=stored["share"],
-        evidence=Evidence(stored["margin"], stored["most"], *signals),
+        evidence=Evidence(stored["margin"], stored["most"], *signals, judge),
         started_ms=stored["started"],
         ended_ms=stored.get("ended"),
         verdict=None if verdict is None else Verdict(verdict),

@@ -71,7 +71,10 @@ def _change(spend: Spend, target: Target, *, is_verified: bool) -> str:
     path = f'PUT /v1/costs/models/{target.crew}/{target.task} {{"model": "{target.to}"}}'
     if is_verified:
         return path
-    return f'first POST /v1/costs/savings/{target.id}/trial {{"share": 0.2}}, then {path}'
+    trial = f'first POST /v1/costs/savings/{target.id}/trial {{"share": 0.2}}, then {path}'
+    if spend.facts.get("tries_checked"):
+        return trial
+    return f"give the task an output_schema or guardrails, or ask people (human_input, thumbs): else no trial can show it; {trial}"
 
 
 def cascade(spend: Spend, known: Known) -> Found | None:

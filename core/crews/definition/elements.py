@@ -92,6 +92,11 @@ class Task(Strict):
     human_input: bool = False  # a person approves the answer, or says what to change
     required_quality: Literal["low", "high", "critical"] = "high"  # critical: no trial of models
 
+    @property
+    def is_checked(self) -> bool:
+        """Tell whether anything but a person may refuse an answer."""
+        return self.output_schema is not None or bool(self.guardrails)
+
 
 class Limits(Strict):
     """How far a flow may go before it is given up, and how much a manager may ask for.

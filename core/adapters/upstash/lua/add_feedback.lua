@@ -1,6 +1,7 @@
 -- add_feedback: append feedback to the log of a task, each once by its id.
 -- Ids are kept by the 32 days in which they came, so two sets tell what came within the last 32.
---   args     tenant, task, ids and subjects, as many as texts; most, most_bytes, most_tasks
+--   args     tenant, task, ids and subjects, as many as texts; most, most_bytes, most_tasks (that wait),
+--            most_listed (in all)
 --   texts    each feedback as JSON
 --   returns  {'ok', the ids that were there before...}, {'too_much'}, {'too_many_tasks'}
 local KEPT_SECONDS = 65 * 86400
@@ -34,9 +35,11 @@ local waiting = tonumber(redis.call('HGET', TASKS, '~bytes') or 0)
 if redis.call('XLEN', FEEDBACK) + #new > args.most or waiting + size > args.most_bytes then
   return {'too_much'}
 end
-if redis.call('HEXISTS', TASKS, args.task) == 0
-  and redis.call('HLEN', TASKS) - redis.call('HEXISTS', TASKS, '~bytes') >= args.most_tasks
-then
+local place = place_of()
+if place ~= WAITS and redis.call('ZCOUNT', LISTED, WAITS, WAITS) >= args.most_tasks then -- guard: tasks that wait
+  return {'too_much'}
+end
+if not place and redis.call('ZCARD', LISTED) >= args.most_listed then -- guard: tasks in all
   return {'too_many_tasks'}
 end
 for _, i in ipairs(new) do
@@ -45,5 +48,6 @@ for _, i in ipairs(new) do
 end
 redis.call('EXPIRE', THESE_IDS, KEPT_SECONDS)
 redis.call('HINCRBY', TASKS, '~bytes', int_str(size))
+redis.call('ZADD', LISTED, WAITS, args.task)
 redis.call('ZADD', LEARNING, 'NX', int_str(now_ms()), MEMBER)
 return reply

@@ -3,6 +3,9 @@
 --   FEEDBACK   stream: id `<number>-0`; s (the subject whose it is), f (JSON), or x: something was taken away
 --   FORGOTTEN  zset of subjects that segments and models are to forget
 --   LEARNING   `tenant task` -> since when there is something to learn (ms), or until when it is leased
+--   LISTED     zset of tasks of which anything is kept -> WAITS: some of it here; STORED: all in segments;
+--              GOING: it is forgotten here, and its objects are being removed
+local WAITS, STORED, GOING = 1, 0, -1
 local MEMBER = args.tenant .. ' ' .. args.task
 
 -- append: one entry; returns its number
@@ -10,6 +13,12 @@ local function append(...)
   local number = redis.call('HINCRBY', TASKS, args.task, 1)
   redis.call('XADD', FEEDBACK, int_str(number) .. '-0', ...)
   return number
+end
+
+-- place_of: what LISTED says of the task, or nil
+local function place_of()
+  local place = redis.call('ZSCORE', LISTED, args.task)
+  return place and tonumber(place) or nil
 end
 
 -- size_of: how many bytes an entry counts for

@@ -14,7 +14,9 @@ if freed > 0 then
   redis.call('HINCRBY', TASKS, '~bytes', int_str(-freed))
 end
 append('x', '')
-if args.subject then
+if not args.subject then
+  redis.call('ZADD', LISTED, 'XX', GOING, args.task)
+else
   redis.call('ZADD', FORGOTTEN, int_str(now_ms()), args.subject)
   local due = redis.call('ZSCORE', LEARNING, MEMBER)
   if not (due and tonumber(due) > now_ms()) then -- guard: leased now

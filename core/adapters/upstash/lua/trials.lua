@@ -1,8 +1,8 @@
 -- Shared by the scripts that record what came of tasks in trials (core/costs/trials.py has the test, and
 -- its sources). A trial is over when the script that records an outcome says so: flows that are created
 -- after it are in none.
---   TRIALS   id -> {id, run, crew, task, model, cheaper, share, margin, most, answers, people, started,
---            ended, verdict}; `answers` and `people` are comparisons
+--   TRIALS   id -> {id, run, crew, task, model, cheaper, share, margin, most, judged_by, answers, people,
+--            started, ended, verdict}; `answers` and `people` are comparisons, `judged_by` is one of them
 --   MODELS   `crew|task` -> {model, trial = {id, run, share, cheaper}}
 local BETS, ERROR, MOST_WAITING, ENOUGH = {0.05, 0.1, 0.2, 0.4, 0.8}, 0.04, 1000, 1e9
 
@@ -67,7 +67,11 @@ local function verdict_of(trial)
   if (capital(answers.equal) + capital(people.equal)) / 2 * ERROR >= 1 then
     return 'worse'
   end
-  if capital(answers.worse) * ERROR >= 1 and difference(people) >= -trial.margin then
+  local judge, other = answers, people
+  if trial.judged_by == 'people' then -- guard: unchecked answers show nothing
+    judge, other = people, answers
+  end
+  if capital(judge.worse) * ERROR >= 1 and difference(other) >= -trial.margin then
     return 'as_good'
   end
   return answers.in_use.outcomes + answers.cheaper.outcomes >= trial.most and 'undecided' or nil
@@ -99,6 +103,9 @@ local function record_outcome(outcome, now)
   local trial = stored and cjson.decode(stored)
   if not trial or trial.run ~= outcome.run or trial.ended then -- guard: an earlier trial, or over
     return
+  end
+  if outcome.signal == 'answers' and not outcome.checked then
+    trial.judged_by = 'people' -- guard: the crew checks it no more
   end
   compare(trial[outcome.signal], outcome.arm, quality, trial.margin)
   trial.verdict = verdict_of(trial)

@@ -10,4 +10,7 @@ if freed > 0 then
   redis.call('HINCRBY', TASKS, '~bytes', int_str(-freed))
 end
 redis.call('XTRIM', FEEDBACK, 'MINID', int_str(args.through + 1) .. '-0')
+if redis.call('XLEN', FEEDBACK) == 0 and place_of() == WAITS then -- guard: is not going
+  redis.call('ZADD', LISTED, STORED, args.task)
+end
 return 'ok'
