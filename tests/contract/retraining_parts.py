@@ -105,12 +105,14 @@ class Shop:
             return await learners.current(self.tenant, TASK)
 
     async def ids(self) -> list[str]:
+        return [one.feedback.id for one in await self.entries() if one.feedback]
+
+    async def entries(self) -> list[Entry]:
         """All feedback that is kept, in its order: segments first, then Redis."""
         pointer, found = await self.pointer(), list[Entry]()
         for segment in pointer.segments:
             found += entries_of(await self.store.segment(self.tenant, TASK, segment))
-        found += await self.log.after(self.tenant, TASK, pointer.stored, 100_000)
-        return [one.feedback.id for one in found if one.feedback]
+        return found + await self.log.after(self.tenant, TASK, pointer.stored, 100_000)
 
     def objects(self, holding: bytes = b"") -> list[str]:
         return sorted(

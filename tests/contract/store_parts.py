@@ -91,10 +91,8 @@ def put_pointer(blobs: BlobStore, pointer: Pointer, tenant: str = "t") -> None:
 
 async def answer(learners: Learners, tenant: str = "t") -> tuple[str | None, int, str]:
     """The best action, the version it comes from, and why that is not the newest."""
-    async with learners.lock(tenant, TASK):
-        served = await learners.current(tenant, TASK)
-        found = served.learner.recommend(QUESTION)
-        return found.actions[0].action if found.actions else None, found.version, served.degraded
+    found = await learners.recommend(tenant, TASK, QUESTION)
+    return found.actions[0].action if found.actions else None, found.version, found.degraded
 
 
 PLACE = f"learning/{TASK}/models/0/3"

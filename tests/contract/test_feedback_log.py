@@ -252,22 +252,3 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
         assert await log.redis.execute(["TTL", key]) == -1
     assert await log.redis.execute(["TTL", now]) > 60 * 86400
     assert await log.redis.execute(["TTL", before]) == -2
-
-
-async def test_reading_what_is_new_is_one_command(log: Log):
-    if log.redis is None:
-        return
-    sent = list[Any]()
-
-    class Counting:
-        async def execute(self, command: Any) -> Any:
-            sent.append(command[0])
-            return await log.redis.execute(command) if log.redis else None
-
-        async def pipeline(self, commands: Any) -> Any:
-            raise AssertionError(commands)
-
-    await log.port.add(T, TASK, given("a"))
-    reader = UpstashFeedbackLog(Counting(), log.keys)
-    assert len(await reader.after(T, TASK, 0, 10)) == 1
-    assert sent == ["XRANGE"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import random
 from contextlib import suppress
 from typing import Any
 
@@ -11,11 +12,13 @@ from core.adapters.scikit_learn import indexed
 from core.blobs import VersionedBlob
 from core.errors import UnavailableError
 from core.learning import changes, retraining
+from core.learning.evaluation import prequential
 from core.learning.feedback import Feedback, Lease
 from core.learning.learner import Learner
 from core.learning.model import Model
 from core.learning.patterns import Pattern
 from core.learning.pointer import Pointer, Version
+from core.learning.replay import learn
 from functions import retrain
 from tests.contract.retraining_parts import (
     TASK,
@@ -89,6 +92,32 @@ async def test_a_candidate_that_is_worse_is_refused_and_what_is_new_counts_all_t
     served = await shop.served()
     assert (served.learner.version, served.position) == (1, 37)
     assert served.learner.predict(new.context)[0] == "zoo"
+
+
+async def test_neither_the_candidate_nor_the_current_model_has_seen_what_they_are_judged_by(
+    shop: Shop,
+):
+    """Actions are drawn by lot: who has not seen what was said cannot know it, and who has does."""
+    draw = random.Random(7)
+    for batch in range(2):
+        facts = [
+            Feedback(
+                f"{batch}-{n}", {"message": draw.randbytes(8).hex()}, draw.choice("abcde"), "ana"
+            )
+            for n in range(30)
+        ]
+        await shop.say(facts)
+        assert await shop.retrain() == "published"
+    evaluated = (await shop.pointer()).evaluations[-1]
+    first = (await shop.pointer()).versions[-1]
+    asked = (await shop.entries())[-evaluated.events :]
+    assert [one.number for one in asked] == list(range(41, 61))
+    current = Learner(await shop.store.model(shop.tenant, TASK, first.version, 0))
+    candidate = Learner()
+    learn(current, (await shop.entries())[30:40])
+    learn(candidate, (await shop.entries())[:40])
+    assert evaluated.current_right == sum(prequential(current, asked).right) < 15
+    assert evaluated.right == sum(prequential(candidate, asked).right) < 15
 
 
 async def test_five_versions_are_kept_and_any_of_them_can_answer_again(shop: Shop):
