@@ -105,9 +105,7 @@ async def keep(
     given: dict[str, list[Feedback]] = {}
     for task, one in (pair for each in said for pair in each.given):
         given.setdefault(task, []).append(one)
-    known = set[tuple[str, str]]()
-    for task, some in given.items():
-        known |= {(task, there) for there in await log.add(tenant, task, some)}
+    known = await log.add_all(tenant, given)
     first: dict[str, Verdict] = {}
     for verdict in (each.verdict for each in said if each.verdict):
         first.setdefault(verdict.flow.id, verdict)

@@ -118,6 +118,12 @@ class FeedbackLog(Protocol):
         """
         ...
 
+    async def add_all(
+        self, tenant: str, given: Mapping[str, Sequence[Feedback]]
+    ) -> set[tuple[str, str]]:
+        """Append feedback of several tasks as `add` does, all of it or none; return (task, id) of what was there."""
+        ...
+
     async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
         """Return at most `limit` entries after a number: one command."""
         ...

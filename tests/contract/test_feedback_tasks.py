@@ -62,3 +62,25 @@ async def test_what_agents_say_begins_half_of_the_tasks_so_that_people_can_begin
     await log.port.add(T, "columns-0", given("b", kind=Kind.AGENT))
     await log.port.add(T, "columns-2", given("a"))
     await log.port.add(T, "columns-2", given("b", kind=Kind.AGENT))
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("MOST_WAITING", 2), ("MOST_WAITING_BYTES", 700), ("MOST_TASKS", 2)]
+)
+async def test_of_what_is_said_of_several_tasks_at_once_all_is_kept_or_nothing(
+    log: Log, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+):
+    await log.port.add(T, TASK, given("a"))
+    batch = {"first": given("a"), TASK: given("a", "b"), "last": given("a", "b", "c")}
+    with monkeypatch.context() as bounded:
+        bounded.setattr(limits, name, most)
+        with pytest.raises(ConflictError, match="task last"):
+            await log.port.add_all(T, batch)
+    assert await log.port.tasks(T) == [TASK]
+    assert (await log.numbers("first"), await log.numbers()) == ([], [(1, "a")])
+    assert await log.port.add_all(T, batch) == {(TASK, "a")}
+    assert await log.port.tasks(T) == ["first", "last", TASK]
+    assert await log.numbers("last") == [(1, "a"), (2, "b"), (3, "c")]
+    everything = {(task, one.id) for task, some in batch.items() for one in some}
+    assert await log.port.add_all(T, batch) == everything
+    assert await log.numbers() == [(1, "a"), (2, "b")]

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from core.flows import Flow
+from core.learning import feedback as limits
 from tests.e2e.apps import App
-from tests.e2e.test_feedback import give
+from tests.e2e.test_feedback import best, give, said
 from tests.e2e.test_trials import begun, ran, told
 
 
@@ -19,8 +22,8 @@ async def words(app: App, state: Flow) -> Any:
     return (await told(app))["evidence"]["people"][state.models["write"].arm]
 
 
-def thumb(flow: str, said: str = "down") -> dict[str, str]:
-    return {"flow": flow, "thumb": said}
+def thumb(flow: str, up_or_down: str = "down") -> dict[str, str]:
+    return {"flow": flow, "thumb": up_or_down}
 
 
 async def test_a_thumb_beside_one_for_no_flow_is_no_word_in_a_trial(app: App):
@@ -44,3 +47,16 @@ async def test_of_two_thumbs_in_one_request_the_first_is_the_word_that_counts(ap
     both = {"feedback": [thumb(state.id, "up"), thumb(state.id, "down")]}
     assert (await give(app, both)).json()["accepted"] == 2
     assert await words(app, state) == {"outcomes": 1, "mean": 1}
+
+
+async def test_what_is_said_of_two_tasks_is_kept_of_both_or_of_neither(
+    app: App, monkeypatch: pytest.MonkeyPatch
+):
+    state = await tried(app)
+    await give(app, said("billing") | {"task": "full"})
+    monkeypatch.setattr(limits, "MOST_WAITING", 1)
+    batch = [said("cards") | {"task": "first"}, thumb(state.id), said("cards") | {"task": "full"}]
+    answer = await give(app, {"feedback": batch})
+    assert (answer.status_code, "task full" in answer.json()["detail"]) == (409, True)
+    assert await best(app, task="first") is None
+    assert await words(app, state) == {"outcomes": 0, "mean": None}

@@ -1,7 +1,7 @@
 """FeedbackLog in memory."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -12,7 +12,6 @@ from core.learning.feedback import (
     Entry,
     Feedback,
     Lease,
-    Room,
     room_for,
 )
 
@@ -52,22 +51,25 @@ class MemoryFeedbackLog:
         self._now_ms: Callable[[], int] = lambda: int(now_ms())
 
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
+        return {there for _, there in await self.add_all(tenant, {task: given})}
+
+    async def add_all(
+        self, tenant: str, given: Mapping[str, Sequence[Feedback]]
+    ) -> set[tuple[str, str]]:
         """Append what is new."""
-        there = self._tasks.get((tenant, task)) or _Task()
-        known = {one.id for one in given} & there.ids
-        new = {one.id: one for one in given if one.id not in known}
-        size = self._waiting_bytes(tenant) + sum(map(_size, new.values()))
-        room = room_for(given)
-        if new and (len(there.entries) + len(new) > room.entries or size > room.bytes):
-            raise ConflictError(TOO_MUCH)
-        if new:
-            self._take_place(tenant, there, room)
-        self._tasks[tenant, task] = there
-        for feedback in new.values():
+        ids = {(task, one.id) for task, some in given.items() for one in some}
+        known = {(task, one) for task, one in ids if one in self._there(tenant, task).ids}
+        new = {
+            task: {one.id: one for one in some if (task, one.id) not in known}
+            for task, some in given.items()
+        }
+        self._require_room(tenant, given, {task: [*some.values()] for task, some in new.items()})
+        for task, feedback in ((task, one) for task, some in new.items() for one in some.values()):
+            there = self._task(tenant, task)
             there.append(feedback)
             there.ids.add(feedback.id)
-        if new and there.due_ms is None:
-            there.due_ms = self._now_ms()
+            there.place = _Place.WAITS
+            there.due_ms = self._now_ms() if there.due_ms is None else there.due_ms
         return known
 
     async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
@@ -136,13 +138,33 @@ class MemoryFeedbackLog:
             there.due_ms = self._now_ms() if there.entries else None
             there.due_ms = 0 if there.to_forget else there.due_ms
 
-    def _take_place(self, tenant: str, there: _Task, room: Room) -> None:
+    def _require_room(
+        self,
+        tenant: str,
+        given: Mapping[str, Sequence[Feedback]],
+        new: Mapping[str, Sequence[Feedback]],
+    ) -> None:
+        """Raise ConflictError unless there is room for all that is new."""
+        size = self._waiting_bytes(tenant)
         places = [one.place for (owner, _), one in self._tasks.items() if owner == tenant]
-        if there.place is not _Place.WAITS and places.count(_Place.WAITS) >= room.tasks:
-            raise ConflictError(TOO_MUCH)
-        if not there.place and len(places) - places.count(None) >= room.listed:
-            raise ConflictError(TOO_MANY_TASKS)
-        there.place = _Place.WAITS
+        waits, listed = places.count(_Place.WAITS), len(places) - places.count(None)
+        for task, some in new.items():
+            if not some:
+                continue
+            there, room = self._there(tenant, task), room_for(given[task])
+            size += sum(map(_size, some))
+            if len(there.entries) + len(some) > room.entries or size > room.bytes:
+                raise ConflictError(f"{TOO_MUCH} (task {task})")
+            if there.place is not _Place.WAITS and waits >= room.tasks:
+                raise ConflictError(f"{TOO_MUCH} (task {task})")
+            if not there.place and listed >= room.listed:
+                raise ConflictError(TOO_MANY_TASKS)
+            waits += there.place is not _Place.WAITS
+            listed += not there.place
+
+    def _there(self, tenant: str, task: str) -> _Task:
+        """Return a task's log to read; an empty one where there is none."""
+        return self._tasks.get((tenant, task)) or _Task()
 
     def _waiting_bytes(self, tenant: str) -> int:
         logs = (there.entries for (owner, _), there in self._tasks.items() if owner == tenant)

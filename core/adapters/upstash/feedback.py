@@ -6,7 +6,8 @@ feedback as JSON), or `x` where something was taken away.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
@@ -44,27 +45,36 @@ class UpstashFeedbackLog:
         self._now_ms = now_ms
 
     async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
+        """Append what is new."""
+        return {there for _, there in await self.add_all(tenant, {task: given})}
+
+    async def add_all(
+        self, tenant: str, given: Mapping[str, Sequence[Feedback]]
+    ) -> set[tuple[str, str]]:
         """Append what is new, by one script."""
-        by_hash = {_hash(one.id): one for one in given}
-        room = room_for(given)
+        by_hash = {task: {_hash(one.id): one for one in some} for task, some in given.items()}
+        now_ms, of = self._now_ms(), self._of(tenant, "")
+        logs = (
+            (self._keys.feedback(tenant, task), *self._keys.feedback_ids(tenant, task, now_ms))
+            for task in given
+        )
         call = scripts.add_feedback(
-            self._of(tenant, task),
-            *self._keys.feedback_ids(tenant, task, self._now_ms()),
-            most=room.entries,
-            most_bytes=room.bytes,
-            most_tasks=room.tasks,
-            most_listed=room.listed,
-            ids=list(by_hash),
-            subjects=[one.whose for one in by_hash.values()],
-            texts=[one.to_json() for one in by_hash.values()],
+            of.tasks,
+            of.listed,
+            of.learning,
+            [key for log in logs for key in log],
+            tenant=tenant,
+            batch=[_batch(task, some) for task, some in by_hash.items()],
+            texts=[one.to_json() for some in by_hash.values() for one in some.values()],
         )
         match await self._scripts.run(call, "the feedback"):
-            case ["too_much"]:
-                raise ConflictError(TOO_MUCH)
+            case ["too_much", task]:
+                raise ConflictError(f"{TOO_MUCH} (task {task})")
             case ["too_many_tasks"]:
                 raise ConflictError(TOO_MANY_TASKS)
             case [_, *known]:
-                return {by_hash[hashed].id for hashed in known}
+                pairs = zip(known[::2], known[1::2], strict=True)
+                return {(task, by_hash[task][hashed].id) for task, hashed in pairs}
             case other:
                 raise AssertionError(other)
 
@@ -137,6 +147,20 @@ class UpstashFeedbackLog:
 
     def _of(self, tenant: str, task: str) -> FeedbackKeys:
         return self._keys.feedback_keys(tenant, task)
+
+
+def _batch(task: str, by_hash: Mapping[str, Feedback]) -> dict[str, Any]:
+    """Return what the script is told of the feedback of a task, beside its text."""
+    room = room_for(by_hash.values())
+    return {
+        "task": task,
+        "ids": list(by_hash),
+        "subjects": [one.whose for one in by_hash.values()],
+        "most": room.entries,
+        "most_bytes": room.bytes,
+        "most_tasks": room.tasks,
+        "most_listed": room.listed,
+    }
 
 
 def _entry(at: str, fields: list[str]) -> Entry:

@@ -236,18 +236,15 @@ def record_usage(
 ) -> None: ...
 
 
-@script("feedback")
+@script()
 def add_feedback(
-    of: FeedbackKeys,
-    last_ids: Key,
-    these_ids: Key,
+    tasks: Key,
+    listed: Key,
+    learning: Key,
+    of_logs: Keys,
     *,
-    most: int,
-    most_bytes: int,
-    most_tasks: int,
-    most_listed: int,
-    ids: list[str],
-    subjects: list[str],
+    tenant: str,
+    batch: list[dict[str, Any]],
     texts: Texts,
 ) -> None: ...
 
