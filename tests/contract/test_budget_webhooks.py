@@ -97,7 +97,8 @@ async def test_a_hard_budget_that_refuses_a_call_tells_its_address_once_of_each_
             assert refusal is not None
             assert (refusal.verdict, refusal.needed_nanodollars) == (Verdict.EXHAUSTED, COST - 1)
             await sent(flows, receiver)
-        [post] = receiver.posts
+        assert len(receiver.posts) == 1
+        post = receiver.posts[0]
         sums = ("spent_nanodollars", "left_nanodollars", "needed_nanodollars", "limit_nanodollars")
         assert post.body["type"] == "budget_exhausted"
         assert [post.body[each] for each in sums] == [
