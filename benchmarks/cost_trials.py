@@ -37,8 +37,8 @@ def figures() -> list[Figure]:
     alarms = same.verdicts[Verdict.WORSE] / TRIALS
     missed = worse.verdicts[Verdict.AS_GOOD] / TRIALS
     return [
-        Figure("trial_false_alarms", alarms, "<= 0.05", f"as good: {same.seen}"),
-        Figure("trial_missed_harm", missed, "<= 0.05", f"5 points worse: {worse.seen}"),
+        Figure("trial_false_alarms", alarms, "<= 0.04", f"as good: {same.seen}"),
+        Figure("trial_missed_harm", missed, "<= 0.04", f"5 points worse: {worse.seen}"),
     ]
 
 

@@ -42,9 +42,11 @@ async def report(request: Request, who: Principal, query: Query, form: str, now_
     made = await cpu.run(who.tenant, Tally.report, tally)
     following = _next(request, query, made.rows, form) if made.more else None
     if form == "csv":
-        lines = await _text(who, spreadsheets.report_lines, made.rows)
+        lines = await in_pieces(who.tenant, spreadsheets.report_lines, made.rows)
         return "".join([spreadsheets.report_head(query), *lines]), following
-    return _json(made, await _text(who, partial(rows_text, query), made.rows), following), following
+    return _json(
+        made, await in_pieces(who.tenant, partial(rows_text, query), made.rows), following
+    ), following
 
 
 def _json(made: Report, rows: Sequence[str], following: str | None) -> str:
@@ -62,7 +64,7 @@ async def focus(request: Request, who: Principal, query: Query, today: date) -> 
         if rows.is_beyond(day):
             break
     found = [Row(*row) for row in rows.in_order()]
-    lines = await _text(who, partial(spreadsheets.focus_lines, who.tenant), found)
+    lines = await in_pieces(who.tenant, partial(spreadsheets.focus_lines, who.tenant), found)
     following = _next(request, query, found, "focus") if rows.more else None
     return "".join([spreadsheets.focus_head(), *lines]), following
 
@@ -84,11 +86,12 @@ async def _read(
         pass
 
 
-async def _text(
-    who: Principal, text_of: Callable[[Sequence[Row]], str], rows: Sequence[Row]
+async def in_pieces(
+    tenant: str, text_of: Callable[[Sequence[Row]], str], rows: Sequence[Row]
 ) -> list[str]:
+    """Return rows as text, made in pieces between which other tenants have their turn."""
     pieces = [rows[at : at + PIECE_ROWS] for at in range(0, len(rows), PIECE_ROWS)]
-    return [await cpu.run(who.tenant, text_of, piece) for piece in pieces]
+    return [await cpu.run(tenant, text_of, piece) for piece in pieces]
 
 
 def _page(request: Request, group_by: Sequence[str], most: int) -> Page:

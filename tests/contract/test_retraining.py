@@ -192,6 +192,25 @@ async def test_one_that_fails_after_its_feedback_has_left_redis_is_begun_anew_wh
     assert await shop.wake() == {}
 
 
+@pytest.mark.usefixtures("at_once")
+async def test_one_that_is_overtaken_by_a_roll_back_is_begun_anew(shop: Shop):
+    await shop.say(given(30))
+    await shop.wake()
+    first = (await shop.pointer()).version
+    loop, rolled = asyncio.get_running_loop(), list[Any]()
+
+    def rolling_back(learner: Learner, version: int) -> Model:
+        if not rolled:
+            back = changes.roll_back(shop.store, shop.log, shop.tenant, TASK, first)
+            rolled.append(asyncio.run_coroutine_threadsafe(back, loop).result())
+        return indexed(learner, version)
+
+    await shop.say(given(30, seed=1))
+    assert await shop.wake(rolling_back) == {"overtaken": 1, "published": 1}
+    assert (await shop.pointer()).position == 60
+    assert await shop.wake() == {}
+
+
 async def test_nobody_else_has_a_task_while_it_is_retrained_and_what_came_meanwhile_is_next(
     shop: Shop,
 ):

