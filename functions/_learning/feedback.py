@@ -98,7 +98,10 @@ async def give(request: Request, who: Principal) -> Response:
     parsed = await cpu.run(who.tenant, _parsed, body)
     limit = asyncio.Semaphore(thumbs.FLOWS_AT_ONCE)
     said = await asyncio.gather(
-        *(_said(who, at, one, len(parsed), limit) for at, one in enumerate(parsed))
+        *(
+            _said(who, f"/feedback/{at}" if _is_batch(body) else "", one, limit)
+            for at, one in enumerate(parsed)
+        )
     )
     known = await thumbs.keep(bootstrap.feedback_log(), bootstrap.trials(), who.tenant, said)
     told = [
@@ -111,10 +114,14 @@ async def give(request: Request, who: Principal) -> Response:
 
 def _parsed(body: Any) -> list[FeedbackBody | ThumbBody]:
     """Return the feedback of a body, of one or several. Raises InvalidInputError."""
-    if not isinstance(body, dict) or "feedback" not in body:
+    if not _is_batch(body):
         return [_one(body)]
     batch = models.parse(body, BatchBody, COMPLAINT)
     return [_one(one, "feedback", at) for at, one in enumerate(batch.feedback)]
+
+
+def _is_batch(body: Any) -> bool:
+    return isinstance(body, dict) and "feedback" in body
 
 
 def _one(value: Any, *within: str | int) -> FeedbackBody | ThumbBody:
@@ -123,9 +130,9 @@ def _one(value: Any, *within: str | int) -> FeedbackBody | ThumbBody:
 
 
 async def _said(
-    who: Principal, at: int, asked: FeedbackBody | ThumbBody, many: int, limit: asyncio.Semaphore
+    who: Principal, place: str, asked: FeedbackBody | ThumbBody, limit: asyncio.Semaphore
 ) -> thumbs.Said:
-    """Return what is to be kept of one member of a body. Raises InvalidInputError, NotFoundError."""
+    """Return what is to be kept of what stands at this place of a body. Raises InvalidInputError, NotFoundError."""
     now_ms = clock.now_ms()
     try:
         if isinstance(asked, FeedbackBody):
@@ -134,7 +141,6 @@ async def _said(
         async with limit:
             return await _reader().read(who.tenant, asked.read(who.subject), now_ms)
     except InvalidInputError as error:
-        place = f"/feedback/{at}" if many > 1 else ""
         found = {f"{place}{pointer}": why for pointer, why in error.pointers.items()}
         raise type(error)(str(error), dict(list(found.items())[:POINTERS])) from error
 

@@ -147,6 +147,11 @@ async def test_what_cannot_be_kept_is_refused_with_its_place_and_nothing_of_it_i
     assert await best(app) is None
 
 
+async def test_a_batch_of_one_is_told_its_place_as_well(app: App):
+    answer = await give(app, {"feedback": [said("billing", at="yesterday")]})
+    assert "/feedback/0/at" in await pointers(answer)
+
+
 def deep(levels: int) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for _ in range(levels - 1):
