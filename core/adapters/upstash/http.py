@@ -25,7 +25,7 @@ REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door
 TOO_LARGE = 413
 SYNC_TOKEN = "upstash-sync-token"  # noqa: S105 -- the name of a header
 READS = frozenset({  # of all that the adapters send
-    "GET", "HGET", "HGETALL", "HMGET", "HSCAN", "TIME", "XRANGE", "ZRANGE", "ZREVRANGEBYSCORE", "ZSCORE",
+    "GET", "HGET", "HGETALL", "HMGET", "HSCAN", "TIME", "XLEN", "XRANGE", "ZRANGE", "ZREVRANGEBYSCORE", "ZSCORE",
 })  # fmt: skip
 
 
