@@ -12,8 +12,10 @@ import re
 import sys
 
 
-class Context:
-    """How long the invocation has, as Lambda tells it."""
+class Context(str):
+    """How long the invocation has, as Lambda tells it; or the name of a model, where that is asked for."""
+
+    __slots__ = ()
 
     def get_remaining_time_in_millis(self) -> int:
         """Return five minutes."""
