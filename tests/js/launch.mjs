@@ -18,7 +18,7 @@ const server = createServer((request, response) => {
   if (keys.length === 2) return request.socket.destroy();
   if (keys.length === 3) {
     response.writeHead(202, { "content-type": "application/json", "content-length": 99 });
-    return response.write('{"id":', () => request.socket.destroy());
+    return response.write('{"id":', () => setTimeout(() => request.socket.destroy(), 50)); // it has arrived
   }
   response.writeHead(202, { "content-type": "application/json" }).end('{"id": "fl_1"}');
 });
