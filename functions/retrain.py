@@ -6,11 +6,6 @@ when its feedback has waited for a minute.
 """
 
 import logging
-from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from core import bootstrap, logs
 from core.config import SettingsError
@@ -18,9 +13,7 @@ from core.crews.clock import Clock, NoLimit
 from core.errors import UnavailableError
 from core.learning.feedback import FeedbackLog, Lease
 from core.learning.retraining import OVERTAKEN, Retrainer
-from functions._http import apps
-from functions._process import clocks, event_loop, request_log
-from functions._worker import wakeups
+from functions._worker import schedules
 
 log = logging.getLogger(__name__)
 
@@ -62,45 +55,16 @@ async def _outcome(feedback: FeedbackLog, retrainer: Retrainer, lease: Lease) ->
         return outcome
 
 
-def handler(event: Any, context: Any) -> dict[str, int]:
-    """AWS Lambda's entry, by schedule."""
-    del event
-    request_log.configure()
-    with logs.context(request_id=request_log.invocation_id(context)):
-        return event_loop.run(_retrain(clocks.LambdaClock(context)))
-
-
-async def _on_schedule(request: Request) -> Response:
-    """Retrain, if QStash's schedule asks for it."""
-    settings = bootstrap.settings()
-    await wakeups.read_signed(request, settings.qstash and settings.qstash.retrain_url)
-    return await _answer()
-
-
-async def _on_cron(request: Request) -> Response:
-    """Retrain, if a cron of Vercel asks for it."""
-    wakeups.require_cron(request)
-    return await _answer()
-
-
-async def _answer() -> Response:
-    clock = clocks.DeadlineClock(bootstrap.settings().worker_seconds)
-    return JSONResponse(await _retrain(clock))
-
-
-async def _retrain(clock: Clock) -> dict[str, int]:
-    await bootstrap.partition_check().require()
+async def retrain_for(clock: Clock) -> dict[str, int]:
+    """Retrain what has something to learn, while there is time."""
     return await retrain(bootstrap.feedback_log(), bootstrap.retrainer(clock), clock)
 
 
 async def retrain_now() -> dict[str, int]:
     """Retrain all that has something to learn, however long it takes."""
-    return await _retrain(NoLimit())
+    await bootstrap.partition_check().require()
+    return await retrain_for(NoLimit())
 
 
-app = apps.unguarded(
-    [
-        Route("/v1/retrain", _on_schedule, methods=["POST"]),
-        Route("/v1/retrain", _on_cron, methods=["GET"]),
-    ]
-)
+handler = schedules.handler(retrain_for)
+app = schedules.app("/v1/retrain", lambda qstash: qstash.retrain_url, retrain_for)

@@ -7,19 +7,12 @@ secret of Vercel's crons. A flow that a worker is busy with is not due, so what 
 
 import asyncio
 import logging
-from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from core import bootstrap, logs
+from core import bootstrap
 from core.crews.clock import Clock
 from core.crews.ledger import RunLedger
 from core.crews.wakeups import WakeQueue
-from functions._http import apps
-from functions._process import clocks, event_loop, request_log
-from functions._worker import wakeups, webhook_sending
+from functions._worker import schedules, webhook_sending
 
 log = logging.getLogger(__name__)
 
@@ -40,43 +33,13 @@ async def sweep(ledger: RunLedger, wake_queue: WakeQueue, clock: Clock) -> int:
     return woken
 
 
-def handler(event: Any, context: Any) -> dict[str, int]:
-    """AWS Lambda's entry, by schedule."""
-    del event
-    request_log.configure()
-    with logs.context(request_id=request_log.invocation_id(context)):
-        return event_loop.run(_sweep_and_deliver(clocks.LambdaClock(context)))
-
-
-async def _on_schedule(request: Request) -> Response:
-    """Sweep, if QStash's schedule asks for it."""
-    settings = bootstrap.settings()
-    await wakeups.read_signed(request, settings.qstash and settings.qstash.sweep_url)
-    return await _answer()
-
-
-async def _on_cron(request: Request) -> Response:
-    """Sweep, if a cron of Vercel asks for it."""
-    wakeups.require_cron(request)
-    return await _answer()
-
-
-async def _answer() -> Response:
-    clock = clocks.DeadlineClock(bootstrap.settings().worker_seconds)
-    return JSONResponse(await _sweep_and_deliver(clock))
-
-
-async def _sweep_and_deliver(clock: Clock) -> dict[str, int]:
-    await bootstrap.partition_check().require()
+async def sweep_and_deliver(clock: Clock) -> dict[str, int]:
+    """Sweep, and send the webhooks that are due, while there is time; return how many of each."""
     woken = await sweep(bootstrap.ledger(), bootstrap.wake_queue(), clock)
     done = {"woken": woken, "told": await webhook_sending.deliver_due(clock)}
     log.info("swept", extra=done)
     return done
 
 
-app = apps.unguarded(
-    [
-        Route("/v1/sweep", _on_schedule, methods=["POST"]),
-        Route("/v1/sweep", _on_cron, methods=["GET"]),
-    ]
-)
+handler = schedules.handler(sweep_and_deliver)
+app = schedules.app("/v1/sweep", lambda qstash: qstash.sweep_url, sweep_and_deliver)
