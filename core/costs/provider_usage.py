@@ -149,8 +149,8 @@ def _of_anthropic(figures: _Figures) -> TokenCounts:
     output = figures.first("output_tokens")
     thought = figures.first("output_tokens_details.thinking_tokens")
     sent, minutes = figures.first("input_tokens"), max(minutes, written - hour)
-    cached = read + minutes + hour
-    if cached and figures.first("total_tokens") == sent + output:  # the cache is part of the input
+    cached, total = read + minutes + hour, figures.first("total_tokens")
+    if cached and 0 < total == sent + output:  # the cache is part of the input
         sent = _rest(figures, sent, cached)
     return _counts(figures, sent, read, minutes, hour, output, thought)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.costs.provider_usage import read_usage, read_variant
@@ -36,6 +36,7 @@ CREWAI = "https://github.com/crewAIInc/crewAI/tree/main/lib/crewai/src/crewai/ll
         ({"input_tokens": 10, "output_tokens": 2}, TokenCounts(10, output=2), ANTHROPIC),
         ({"input_tokens": 10, "output_tokens": 2, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20},
          TokenCounts(10, 100, 20, output=2), ANTHROPIC),
+        ({"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 20}, TokenCounts(0, 0, 20), ANTHROPIC),
         ({"input_tokens": 10, "output_tokens": 2, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 50,
           "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 30}},
          TokenCounts(10, 0, 20, 30, output=2), ANTHROPIC),
@@ -182,6 +183,7 @@ def test_whatever_is_reported_never_raises_and_never_counts_below_nothing(usage:
 
 
 @given(*[st.integers(0, 100_000)] * 5, st.booleans())
+@example(0, 0, 1, 0, 0, False)
 def test_every_token_is_counted_once_in_each_convention(
     uncached: int, read: int, written: int, said: int, thought: int, told_apart: bool
 ):
