@@ -5,9 +5,9 @@ uv=.cache/tools/bin/uv
 [ -x "$uv" ] || uv=.venv/bin/uv
 
 export_to() { # file, uv's options: the header would name the file, so it is left out
-    file=$1
+    to=$1
     shift
-    "$uv" export --quiet --frozen --no-header --no-emit-project --no-default-groups "$@" -o "$file"
+    "$uv" export --quiet --frozen --no-header --no-emit-project --no-default-groups "$@" -o "$to"
 }
 
 drifted() {
@@ -15,21 +15,37 @@ drifted() {
     exit 1
 }
 
-container=infra/requirements/container.txt
-vercel=api/requirements.txt
+pruned=$(.venv/bin/python -c '
+from infra.bundles.contents import BEYOND_CREWS
+print(*(f"--prune={name}" for name in BEYOND_CREWS))')
+
+# Calls its argument with each file that hosts install and with what is exported to it.
+each_export() {
+    "$1" requirements.txt --group learning
+    "$1" infra/requirements/container.txt --only-group container
+    "$1" infra/requirements/local.txt --only-group stand-ins
+    # shellcheck disable=SC2086 # words of their own
+    "$1" infra/requirements/worker.txt --only-group worker --only-group retrain --only-group stores $pruned
+    "$1" api/requirements.txt --group learning --extra oidc
+}
+
+write() {
+    export_to "$@" >/dev/null
+}
+
+compare() {
+    file=$1
+    shift
+    export_to "$exported" "$@" >/dev/null
+    cmp -s "$exported" "$file" || drifted "$file"
+}
+
 if [ "${1:-}" = --check ]; then
     "$uv" lock --check --quiet || { echo "uv.lock does not fit pyproject.toml: run make lock" >&2; exit 1; }
     exported=$(mktemp)
     trap 'rm -f "$exported"' EXIT
-    export_to "$exported" --group learning >/dev/null
-    cmp -s "$exported" requirements.txt || drifted requirements.txt
-    export_to "$exported" --only-group container >/dev/null
-    cmp -s "$exported" "$container" || drifted "$container"
-    export_to "$exported" --group learning --extra oidc >/dev/null
-    cmp -s "$exported" "$vercel" || drifted "$vercel"
+    each_export compare
 else
     "$uv" lock --quiet
-    export_to requirements.txt --group learning >/dev/null
-    export_to "$container" --only-group container >/dev/null
-    export_to "$vercel" --group learning --extra oidc >/dev/null
+    each_export write
 fi

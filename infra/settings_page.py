@@ -28,8 +28,8 @@ SECTIONS = {  # by the first field of each
 GROUPS = {"qstash": QStash, "oidc": Oidc}  # fields that stand for several settings
 HEADER = "| variable | default | what it is |\n|---|---|---|\n"
 OF_SERVERS = """\
-| `CREWLINE_PORT` | 8787; container 8443 | the port of a server |
-| `CREWLINE_TLS_CERTIFICATE`, `CREWLINE_TLS_KEY` | | PEM files, for the container |
+| `CREWLINE_PORT` | 8787; container `PORT`, else 8443 | the port of a server |
+| `CREWLINE_TLS_CERTIFICATE`, `CREWLINE_TLS_KEY` | none: in the clear, behind what ends TLS | PEM files, for the container |
 | `CREWLINE_DATA`, `REDIS_URL` | `.data`, a local Valkey | local runs only: folder, a Redis at `redis://127.0.0.1:PORT` |
 """
 

@@ -4,7 +4,9 @@
 
 Over HTTP/1.1 a browser opens six connections to an origin, and six streams leave none for a poll;
 over HTTP/2 hundreds of streams and the polls between them take one. CREWLINE_PORT chooses another
-port than 8443. SIGTERM stops the host within two seconds, also with streams open.
+port than 8443; hosts of containers that name it PORT are understood. Without a certificate it serves
+HTTP/1.1 and HTTP/2 in the clear, for a load balancer that ends TLS. SIGTERM stops the host within two
+seconds, also with streams open.
 """
 
 import asyncio
@@ -28,6 +30,8 @@ from core.config import Settings, SettingsError
 from infra.api import app
 from infra.container.draining import Draining
 
+TLS = ("CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY")
+LAST_PORT = 65_535
 STREAMS = 256  # of one connection at a time
 ANSWERS = 10_000  # of the process at a time, streams included; more wait to be taken
 THREADS = 2  # of TLS and HTTP: in one, all connections wait for the handshakes of a few
@@ -41,11 +45,11 @@ GOODBYE_SECONDS = 0.3  # for connections to be closed in due form
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the host listens, and with which certificate."""
+    """Where the host listens, and with which certificate; with none it speaks in the clear."""
 
     port: int
-    certificate: Path
-    key: Path
+    certificate: Path | None
+    key: Path | None
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -66,12 +70,13 @@ def main(environ: Mapping[str, str]) -> int:
 
 def read(environ: Mapping[str, str]) -> Listening:
     """Return where to listen. Raises SettingsError."""
-    port = environ.get("CREWLINE_PORT") or "8443"
-    if not port.isdecimal():
-        raise SettingsError("CREWLINE_PORT must be a port number")
-    certificate, key = (
-        _file(environ, name) for name in ("CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY")
-    )
+    name = "CREWLINE_PORT" if environ.get("CREWLINE_PORT") else "PORT"
+    port = environ.get(name) or "8443"
+    if not port.isdecimal() or not 0 < int(port) <= LAST_PORT:
+        raise SettingsError(f"{name} must be a port number")
+    if not any(environ.get(name) for name in TLS):
+        return Listening(int(port), None, None)
+    certificate, key = (_file(environ, name) for name in TLS)
     return Listening(int(port), certificate, key)
 
 

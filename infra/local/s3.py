@@ -10,6 +10,7 @@ a PUT with `If-Match` of an object that has changed, and a GET with `If-None-Mat
 304: localbucket looks at neither.
 """
 
+import argparse
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -33,8 +34,8 @@ def server_command(folder: Path, port: int, bucket: str, origins: Iterable[str] 
     Addressing is by path: `http://127.0.0.1:PORT/BUCKET/KEY`. Of web pages, those of `origins` may
     use it.
     """
-    (folder / bucket).mkdir(parents=True, exist_ok=True)
-    return [sys.executable, "-m", "infra.local.s3", str(folder), str(port), *origins]
+    command = [sys.executable, "-m", "infra.local.s3", str(folder), str(port), bucket]
+    return command + [word for origin in origins for word in ("--origin", origin)]
 
 
 class _Handler(S3Handler):
@@ -76,12 +77,24 @@ class _Handler(S3Handler):
         return False
 
 
-def main(folder: str, port: str, *origins: str) -> None:
+def main(argv: list[str]) -> None:
     """Serve until the process is stopped."""
-    _Handler.data_root = Path(folder).resolve()
-    _Handler.origins = frozenset(origins)
-    ThreadingHTTPServer(("127.0.0.1", int(port)), _Handler).serve_forever()
+    parser = argparse.ArgumentParser(prog="python -m infra.local.s3")
+    parser.add_argument("folder", type=Path, help="where the buckets are")
+    parser.add_argument("port", type=int)
+    parser.add_argument("bucket", help="a bucket that is made if it is not there")
+    parser.add_argument("--origin", action="append", default=[], help="whose web pages may use it")
+    parser.add_argument(
+        "--any-address", action="store_true",
+        help="listen beyond this machine, as in a container, whose port is then to be published on 127.0.0.1 only",
+    )  # fmt: skip
+    asked = parser.parse_args(argv)
+    (asked.folder / asked.bucket).mkdir(parents=True, exist_ok=True)
+    _Handler.data_root = asked.folder.resolve()
+    _Handler.origins = frozenset(asked.origin)
+    host = "0.0.0.0" if asked.any_address else "127.0.0.1"  # noqa: S104 -- asked for
+    ThreadingHTTPServer((host, asked.port), _Handler).serve_forever()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

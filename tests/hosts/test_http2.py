@@ -17,6 +17,7 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from core.adapters.upstash.http import HttpRedis
+from core.config import SettingsError
 from infra.container import serve
 from infra.local.processes import LocalError, Processes, free_port, is_listening
 from tests.certificate import Certificate, self_signed
@@ -66,17 +67,18 @@ class Container(NamedTuple):
 @pytest.fixture
 def container(processes: Processes, gateway: Rest, certificate: Certificate) -> Iterator[Container]:
     port = free_port()
-    environ = {
-        **process_environ(gateway),
-        "CREWLINE_PORT": str(port),
-        "CREWLINE_TLS_CERTIFICATE": str(certificate.certificate),
-        "CREWLINE_TLS_KEY": str(certificate.key),
-    }
-    command = [sys.executable, "-m", "infra.container.serve"]
-    pid = processes.start(NAME, command, environ=environ)
+    pid = serving(
+        processes, gateway, CREWLINE_PORT=str(port),
+        CREWLINE_TLS_CERTIFICATE=str(certificate.certificate), CREWLINE_TLS_KEY=str(certificate.key),
+    )  # fmt: skip
     processes.wait_until(NAME, lambda: is_listening(port), 30)
     yield Container(Api(f"https://localhost:{port}"), pid)
     processes.stop(NAME)
+
+
+def serving(processes: Processes, gateway: Rest, **more: str) -> int:
+    command = [sys.executable, "-m", "infra.container.serve"]
+    return processes.start(NAME, command, environ=process_environ(gateway) | more)
 
 
 @pytest.fixture
@@ -220,6 +222,26 @@ def test_a_setting_that_is_missing_or_wrong_is_told_in_a_line(
     }
     assert serve.main(environ) == 1
     assert capsys.readouterr().err == "crewline: CREWLINE_TLS_KEY must name a PEM file\n"
+
+
+def test_a_port_that_is_none_is_told_by_its_name():
+    for name in ("CREWLINE_PORT", "PORT"):
+        for port in ("http", "0", "70000"):
+            with pytest.raises(SettingsError, match=f"^{name} must"):
+                serve.read({name: port})
+
+
+@pytest.mark.parametrize("http2", [False, True])
+async def test_behind_what_ends_tls_it_speaks_in_the_clear(
+    processes: Processes, gateway: Rest, http2: bool
+):
+    port = free_port()
+    serving(processes, gateway, PORT=str(port))
+    processes.wait_until(NAME, lambda: is_listening(port), 30)
+    async with httpx.AsyncClient(http1=not http2, http2=http2) as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/health")
+    processes.stop(NAME)
+    assert (answer.status_code, answer.http_version) == (200, "HTTP/2" if http2 else "HTTP/1.1")
 
 
 class Talker:
