@@ -36,8 +36,11 @@ def indexed(learner: Learner, version: int) -> Model:
     return learner.model(version, index(numbers, [learner.words(number) for number in numbers]))
 
 
-def index(numbers: Sequence[int], words: Sequence[tuple[str, ...]]) -> Frozen:
-    """Return the inverted index of patterns by their exact terms, with TF-IDF weights."""
+def index(numbers: Sequence[int], words: Iterable[tuple[str, ...]]) -> Frozen:
+    """Return the inverted index of patterns by their exact terms, with TF-IDF weights.
+
+    `words` are gone through twice.
+    """
     if not any(words):
         return Frozen.empty()
     vectorizer: Any = TfidfVectorizer(**_OPTIONS)
