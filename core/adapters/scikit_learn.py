@@ -1,14 +1,16 @@
-"""Fitting a model with scikit-learn; the one module that imports it. Answering needs numpy only."""
+"""Fitting a model with scikit-learn and scipy; the one module that imports them. Answering needs numpy only."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]  # comes with scikit-learn
 from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]  # it has none
     TfidfVectorizer,
 )
 
 from core.learning.learner import Learner
+from core.learning.learner.blocks import BlockLearner
 from core.learning.learner.model import Model
 from core.learning.learner.neighbours import Frozen
 from core.learning.patterns import CAPACITY, Pattern
@@ -28,6 +30,11 @@ def fit(patterns: Iterable[Pattern], version: int, capacity: int = CAPACITY) -> 
     for pattern in patterns:
         learner.learn(pattern)
     return indexed(learner, version)
+
+
+def block_learner(model: Model | None = None, capacity: int = CAPACITY) -> BlockLearner:
+    """Return a learner that is to be taught much; of nothing, or what a model knows."""
+    return BlockLearner(csr_array, model, capacity)
 
 
 def indexed(learner: Learner, version: int) -> Model:

@@ -5,10 +5,13 @@ smoothed towards the background, what occurs at all, and all concepts are held e
 Forgetting a feedback takes its counts off again.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from core.learning.learner.linear import Example, Floats
+from core.learning.learner.rows import Rows
 
 SMOOTHING = 100.0  # of the background, about the counts of seven feedbacks
 SURE = 6.0  # how much likelier something else must be to contradict, as its logarithm
@@ -45,11 +48,20 @@ class Bayes:
         most = values.sum() * np.log(self._totals[: self.columns] + SMOOTHING)
         return values @ np.log(seen + np.float32(SMOOTHING)) - most
 
-    def contradicts(self, look: Example) -> bool:
-        """Return whether a concept that is known well is far less likely than another one."""
-        likely = self.scores(look.buckets, look.values)
-        known = self._totals[look.column] >= KNOWN * look.values.sum()
-        return bool(look.column and known and likely.max() - likely[look.column] > SURE)
+    def scores_of(self, rows: Rows, matrix: Any, sums: Floats) -> Floats:
+        """Return what `scores` does for each row of a matrix; `sums` are those of its rows."""
+        background = self._background[rows.used] / self._total
+        seen = self._counts[rows.used, : self.columns] / background[:, None]
+        most = np.outer(sums, np.log(self._totals[: self.columns] + SMOOTHING))
+        return matrix @ np.log(seen + np.float32(SMOOTHING)) - most
+
+    def contradicts(self, likely: Floats, column: int, counts: float) -> bool:
+        """Return whether a concept that is known well is far less likely than another one.
+
+        `likely` are log-likelihoods of a context that has so many counts, up to what all columns share.
+        """
+        known = self._totals[column] >= KNOWN * counts
+        return bool(column and known and likely.max() - likely[column] > SURE)
 
     def learn(self, example: Example) -> None:
         """Count a feedback; one of negative weight takes back what was counted."""
@@ -58,4 +70,12 @@ class Bayes:
         self._counts[example.buckets, example.column] = np.maximum(counts, 0)
         self._background[example.buckets] += counted
         self._totals[example.column] += counted.sum()
+        self._total += float(counted.sum())
+
+    def learn_all(self, rows: Rows, counted: Floats, columns: NDArray[np.int64]) -> None:
+        """Count feedback of these columns, a row each: of every term its value times its weight."""
+        each = rows.spread(columns)
+        np.add.at(self._counts, (rows.buckets, each), counted)
+        self._background += np.bincount(rows.buckets, counted, len(self._background))
+        self._totals += np.bincount(each, counted, len(self._totals))
         self._total += float(counted.sum())

@@ -25,7 +25,7 @@ class Calibration:
 
     def __init__(self, past: Iterable[tuple[float, bool]] = ()) -> None:
         self._past: deque[tuple[float, bool]] = deque(past, WINDOW)
-        self._fitted = 0
+        self._unfitted = 0
         self._scores, self._rates = isotonic(self._past)
 
     @property
@@ -36,13 +36,13 @@ class Calibration:
     def observe(self, score: float, *, right: bool) -> None:
         """Take how an answer turned out."""
         self._past.append((score, right))
-        self._fitted += 1
-        if self._fitted >= min(REFIT, len(self._past) // 4 + 1):
-            self._scores, self._rates = isotonic(self._past)
-            self._fitted = 0
+        self._unfitted += 1
 
     def confidence(self, score: float) -> float:
         """Return the share of right answers among those with about this score; 0 before any."""
+        if self._unfitted >= min(REFIT, len(self._past) // 4 + 1):
+            self._scores, self._rates = isotonic(self._past)
+            self._unfitted = 0
         return float(np.interp(score, self._scores, self._rates))
 
 

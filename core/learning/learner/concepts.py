@@ -85,6 +85,7 @@ class Concepts:
         self.actions: list[str] = []  # by number, each once
         self._numbers: dict[str, int] = {}
         self._action_of = [NONE]
+        self._concepts_of: list[list[int]] = []  # by number of the action
         self._watches = [_Watch()]
         for action in actions:
             self.add(action)
@@ -112,7 +113,7 @@ class Concepts:
     def of(self, action: str) -> list[int]:
         """Return the concepts that stand for an action."""
         number = self._numbers.get(action)
-        return [] if number is None else [c for c, n in enumerate(self._action_of) if n == number]
+        return [] if number is None else self._concepts_of[number]
 
     def by_action(self, shares: Floats) -> Floats:
         """Return shares of concepts as shares of `actions`."""
@@ -121,6 +122,7 @@ class Concepts:
     def add(self, action: str) -> int:
         """Begin a concept."""
         self._action_of.append(self._number(action))
+        self._concepts_of[self._action_of[-1]].append(len(self) - 1)
         self._watches.append(_Watch())
         return len(self) - 1
 
@@ -129,7 +131,9 @@ class Concepts:
         watch = self._watches[taken_for]
         if taken_for == 0 or not watch.see(action, source, self.action(taken_for)):
             return False
+        self._concepts_of[self._action_of[taken_for]].remove(taken_for)
         self._action_of[taken_for] = self._number(action)
+        self._concepts_of[self._action_of[taken_for]].append(taken_for)
         self._watches[taken_for] = _Watch(sources=watch.sources)
         return True
 
@@ -137,6 +141,7 @@ class Concepts:
         if action not in self._numbers:
             self._numbers[action] = len(self.actions)
             self.actions.append(action)
+            self._concepts_of.append([])
         return self._numbers[action]
 
 

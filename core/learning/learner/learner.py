@@ -12,22 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import ConflictError
-from core.learning.learner.bayes import Bayes
+from core.errors import ConflictError, InvalidInputError
+from core.learning.context import digest
 from core.learning.learner.calibration import Calibration
 from core.learning.learner.concepts import Concepts
-from core.learning.context import digest
-from core.learning.learner.linear import Example, Floats, Linear
-from core.learning.learner.mixture import Mixture, log_softmax
+from core.learning.learner.experts import Experts, Labelled, Look
 from core.learning.learner.model import MAX_CONCEPTS, Model
 from core.learning.learner.neighbours import Frozen, Neighbours
-from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
 from core.learning.learner.terms import Terms, terms
 from core.learning.learner.trust import DOUBTED, Trust
+from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
 
-SHARPNESS = 4.0  # of the linear expert's scores, which are about -1 to 1
-COMMON = 0.01  # what a term weighs that is in every context, squared
-BAYES, FAIR = 1, 0.2  # place of naive Bayes among the experts; its share as one of the best
 SHOWN = 3  # patterns for each action
 LOOKED_AT = 30  # patterns, to find those
 
@@ -50,29 +45,13 @@ class Recommendation:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A context as the experts see it."""
-
-    terms: Terms
-    weighed: Floats  # by how rare the terms are, for the linear expert
-    plain: Floats
-    opinions: Floats  # of each expert, log-probabilities of the concepts
-    mixed: Floats
-    said: str | None  # the action that somebody named for exactly this context
-
-
 class Learner:
     """What was learnt: a model, and what came since."""
 
     def __init__(self, model: Model | None = None, capacity: int = CAPACITY) -> None:
         model = model or Model()
         self.version = model.version
-        self._linear = Linear(model.weights, model.examples)
-        self._bayes = Bayes(model.counts)
-        self._frequencies = model.frequencies.copy()
-        self._seen = model.seen
-        self._mixture = Mixture(model.misses)
+        self._experts = Experts(model)
         self._concepts = Concepts(model.concepts, model.runs)
         self._calibration = Calibration(model.past)
         self._trust = Trust(dict(model.trust))
@@ -90,8 +69,8 @@ class Learner:
 
         Raises InvalidInputError for a context that is refused.
         """
-        look = self._look(context, digest(context))
-        ranked = self._ranked(look, candidates)[:most]
+        said, look = self.said(context), self._experts.look(terms(context))
+        ranked = self._ranked(look, said, candidates)[:most]
         speaking = self._speaking(look.terms)
         sure = self._confidences([share for _, share in ranked])
         actions = tuple(
@@ -102,10 +81,8 @@ class Learner:
 
     def predict(self, context: Mapping[str, Any]) -> tuple[str | None, float]:
         """Return the best action and how sure it is, without what speaks for it."""
-        ranked = self._ranked(self._look(context, digest(context)))
-        if not ranked:
-            return None, 0.0
-        return ranked[0][0], self._calibration.confidence(ranked[0][1])
+        best, share = self._best(self._experts.look(terms(context)), self.said(context))
+        return best, self._calibration.confidence(share) if best is not None else 0.0
 
     def learn(self, pattern: Pattern) -> int:
         """Take a feedback; return its number. What its source has already said counts once.
@@ -113,18 +90,43 @@ class Learner:
         Raises InvalidInputError for a context that is refused, ConflictError for one action too many.
         """
         key = digest(pattern.context)
+        number = self._said_again(key, pattern)
+        if number is None:
+            number = self._take(self._experts.look(terms(pattern.context)), key, pattern)
+        return number
+
+    def learn_all(self, patterns: Sequence[Pattern]) -> int:
+        """Take feedback in its order; return how much was refused."""
+        refused = 0
+        for pattern in patterns:
+            try:
+                self.learn(pattern)
+            except (InvalidInputError, ConflictError):
+                refused += 1
+        return refused
+
+    def _said_again(self, key: bytes, pattern: Pattern) -> int | None:
+        """Return the number of the same word of the same source, which is used once more.
+
+        Raises ConflictError for one action too many.
+        """
         before = self._memory.word(key, pattern.source)
         if before is not None and before.action == pattern.action:
             self._memory.use(before.number)
             return before.number
         if not self._concepts.of(pattern.action) and len(self._concepts) > MAX_CONCEPTS:
             raise ConflictError(f"a task has at most {MAX_CONCEPTS} actions")
-        look = self._look(pattern.context, key)
-        weight = pattern.weight * self._judge(look, pattern)
+        return None
+
+    def _take(self, look: Look, key: bytes, pattern: Pattern) -> int:
+        """Learn a word that is new; return its number."""
+        before = self._memory.word(key, pattern.source)
+        weight = pattern.weight * self._judge(look, self._memory.said(key), pattern)
         kept, gone = self._memory.keep(key, pattern.action, pattern.source, weight)
         if before is not None:
             self._unlearn(look, before.number, before.action, before.weight)
-        self._train(look, kept.number, pattern.action, weight)
+        concept = self._concept(look, pattern.action) or self._begin(pattern.action)
+        self._train(Labelled(look, kept.number, concept, weight))
         for one in gone:
             self._neighbours.remove(one.number)
         self._neighbours.add(kept.number, look.terms.words)
@@ -137,8 +139,8 @@ class Learner:
         before, that is taken back. Raises InvalidInputError for a context that is refused.
         """
         key = digest(pattern.context)
-        look = self._look(pattern.context, key)
-        best, share = next(iter(self._ranked(look)), (None, 0.0))
+        look = self._experts.look(terms(pattern.context))
+        best, share = self._best(look, self._memory.said(key))
         if best == pattern.action:
             self._calibration.observe(share, right=False)
         before = self._memory.word(key, pattern.source)
@@ -155,8 +157,7 @@ class Learner:
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes: the tables, what is kept, and its terms."""
-        tables = self._linear.weights.nbytes + self._bayes.counts.nbytes
-        return tables + 500 * len(self._memory) + self._neighbours.size_bytes
+        return self._experts.size_bytes + 500 * len(self._memory) + self._neighbours.size_bytes
 
     def kept_one(self, number: int) -> Kept:
         """Return a pattern that is kept. Raises KeyError."""
@@ -190,49 +191,47 @@ class Learner:
         """Return all that was learnt; `frozen` is the index over all patterns that are kept."""
         return Model(
             version,
-            self._seen,
+            self._experts.seen,
             self._concepts.table,
-            self._linear.weights.copy(),
-            self._bayes.counts.copy(),
-            self._frequencies.copy(),
-            self._mixture.misses.copy(),
+            self._experts.linear.weights.copy(),
+            self._experts.bayes.counts.copy(),
+            self._experts.frequencies.copy(),
+            self._experts.mixture.misses.copy(),
             tuple(self._calibration.past),
-            tuple(self._linear.examples),
+            tuple(self._experts.linear.examples),
             self.kept(),
             frozen or Frozen.empty(),
             self._trust.state(),
             self._concepts.runs(),
         )
 
-    def _look(self, context: Mapping[str, Any], key: bytes) -> _Look:
-        found = terms(context)
-        rarity = np.log((1 + self._seen) / (1 + self._frequencies[found.buckets])) + COMMON
-        weighed = _unit(found.weights * np.sqrt(np.maximum(rarity, COMMON)))
-        plain = _unit(found.weights)
-        likelihoods = self._bayes.scores(found.buckets, plain)
-        margins = self._linear.scores(found.buckets, weighed) * np.float32(SHARPNESS)
-        opinions = np.stack([log_softmax(margins), log_softmax(likelihoods)])
-        mixed = self._mixture.mixed(opinions)
-        said = self._memory.said(key)
-        return _Look(found, weighed, plain, opinions, mixed, said and said.action)
-
     def _ranked(
-        self, look: _Look, candidates: Sequence[str] | None = None
+        self, look: Look, said: Kept | None, candidates: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
         """Return actions and their shares, the largest first."""
         names = self._concepts.actions
         shares = dict(
             zip(names, self._concepts.by_action(np.exp(look.mixed)).tolist(), strict=True)
         )
-        if look.said is not None:
+        if said is not None:
             shares = {name: share / 2 for name, share in shares.items()}
-            shares[look.said] = shares.get(look.said, 0.0) + 0.5
+            shares[said.action] = shares.get(said.action, 0.0) + 0.5
         if candidates is not None:
             others = 1 - sum(shares.values())  # of what is not known
             shares = {name: shares.get(name, 0.0) for name in candidates}
             total = sum(shares.values()) + others or 1.0
             shares = {name: share / total for name, share in shares.items()}
         return sorted(shares.items(), key=lambda pair: -pair[1])
+
+    def _best(self, look: Look, said: Kept | None) -> tuple[str | None, float]:
+        """Return the first of the ranked actions with its share; None where there is none."""
+        if said is not None:
+            return self._ranked(look, said)[0]
+        shares = self._concepts.by_action(np.exp(look.mixed))
+        if not len(shares):
+            return None, 0.0
+        place = int(shares.argmax())
+        return self._concepts.actions[place], float(shares[place])
 
     def _confidences(self, shares: list[float]) -> list[float]:
         """Return how often such a first answer was right; the others share what is left."""
@@ -251,50 +250,30 @@ class Learner:
                 numbers.append(one.number)
         return speaking
 
-    def _judge(self, look: _Look, pattern: Pattern) -> float:
+    def _judge(self, look: Look, said: Kept | None, pattern: Pattern) -> float:
         """Learn from how this would have been answered; return how far the feedback is believed."""
-        best, share = next(iter(self._ranked(look)), (None, 0.0))
+        best, share = self._best(look, said)
         self._calibration.observe(share, right=best == pattern.action)
         taken_for = int(look.mixed.argmax())
         self._concepts.observe(taken_for, pattern.action, pattern.source.name)
         concept = self._concept(look, pattern.action)
         if concept:
-            self._mixture.observe(look.opinions, concept)
+            self._experts.mixture.observe(look.opinions, concept)
         contradicts = best is not None and best != pattern.action
         believed = self._trust.weigh(pattern.source.name, pattern.action, contradicts=contradicts)
-        return min(believed, DOUBTED) if self._is_denied(look, concept) else believed
+        return min(believed, DOUBTED) if self._experts.deny(look, concept) else believed
 
-    def _is_denied(self, look: _Look, concept: int) -> bool:
-        """Return whether naive Bayes is sure of something else, where it is a judge to be heard."""
-        fair = self._mixture.weights[BAYES] >= FAIR
-        return bool(fair) and self._bayes.contradicts(
-            Example(look.terms.buckets, look.plain, concept, 0)
-        )
-
-    def _concept(self, look: _Look, action: str) -> int:
+    def _concept(self, look: Look, action: str) -> int:
         """Return the concept that an action most likely means here; 0 if it has none."""
         return max(self._concepts.of(action), key=lambda one: float(look.mixed[one]), default=0)
 
-    def _train(self, look: _Look, number: int, action: str, weight: float) -> None:
-        column = self._concept(look, action) or self._begin(action)
-        buckets = look.terms.buckets
-        self._bayes.learn(Example(buckets, look.plain, column, weight))
-        self._linear.learn(Example(buckets, look.weighed, column, weight, number))
-        self._frequencies[buckets] += 1
-        self._seen += 1
+    def _train(self, one: Labelled) -> None:
+        self._experts.train(one)
 
     def _begin(self, action: str) -> int:
-        self._linear.add_column()
-        self._bayes.add_column()
+        self._experts.add_concept()
         return self._concepts.add(action)
 
-    def _unlearn(self, look: _Look, number: int, action: str, weight: float) -> None:
+    def _unlearn(self, look: Look, number: int, action: str, weight: float) -> None:
         """Take back what a source says no more."""
-        self._linear.forget(number)
-        if column := self._concept(look, action):
-            self._bayes.learn(Example(look.terms.buckets, look.plain, column, -weight))
-
-
-def _unit(values: Floats) -> Floats:
-    """Return a vector of length 1; an empty one as it is."""
-    return (values / max(float(np.linalg.norm(values)), 1e-12)).astype(np.float32)
+        self._experts.untrain(Labelled(look, number, self._concept(look, action), weight))

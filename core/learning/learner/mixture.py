@@ -26,7 +26,7 @@ class Mixture:
         return (weights / weights.sum()).astype(np.float32)
 
     def mixed(self, opinions: NDArray[np.float32]) -> Floats:
-        """Return log-probabilities per concept of log-probabilities per expert and concept."""
+        """Return log-probabilities per concept of log-probabilities per (context,) expert and concept."""
         return log_softmax(self.weights @ opinions)
 
     def observe(self, opinions: NDArray[np.float32], concept: int) -> None:
@@ -36,6 +36,6 @@ class Mixture:
 
 
 def log_softmax(scores: Floats) -> Floats:
-    """Return log-probabilities of scores."""
-    shifted = scores - scores.max()
-    return shifted - np.log(np.exp(shifted).sum())
+    """Return log-probabilities of scores; the last axis is of concepts."""
+    shifted = scores - scores.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
