@@ -4,8 +4,8 @@ A head is refused by its length before anything looks into it: to take a query a
 parameter, and a ticket in it is read before anybody knows who asks.
 
 An app behind a path of its own (a stage of API Gateway, a base path of a custom domain, a proxy) is
-asked for /prod/v1/flows where its route is /v1/flows. Stages are told by their events; for all else
-there is CREWLINE_BASE_PATH.
+asked for /prod/v1/flows where its route is /v1/flows. Stages are told by their events, and links begin
+with them; for all else there is CREWLINE_BASE_PATH.
 """
 
 from http import HTTPStatus
@@ -25,6 +25,7 @@ TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
 HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
+EVENT, STREAMED_EVENT = "aws.event", "crewline.event"  # API Gateway's; the second of a host that streams
 HEALTH, HEALTHZ = "/health", "/healthz"
 ROOTS = {"v1", "amp", "health", "healthz"}  # with which our routes begin
 ALIVE = Report()
@@ -43,7 +44,7 @@ def rebased(scope: Scope) -> Scope:
     for base in (_base_path(), _stage(scope, path)):
         if base and path.startswith(f"{base}/"):
             return {**scope, "path": path[len(base) :], BASE: base}
-    return scope
+    return {**scope, BASE: base} if (base := _stage_taken_off(scope)) else scope
 
 
 def _base_path() -> str:
@@ -59,11 +60,24 @@ def _stage(scope: Scope, path: str) -> str:
 
     Custom domains may leave it out, so what follows it has to look like a route of ours.
     """
-    event: dict[str, Any] | None = scope.get("aws.event")
-    if event is None or event.get("version") != "2.0":
+    event = _event(scope)
+    if event.get("version") != "2.0":
         return ""
     _, stage, root, *_ = *path.split("/", 3), "", ""
     return f"/{stage}" if stage == event["requestContext"]["stage"] and root in ROOTS else ""
+
+
+def _stage_taken_off(scope: Scope) -> str:
+    """Return the path of a named stage that a REST API has taken off; "" where it was asked without one."""
+    event = _event(scope)
+    context = event.get("requestContext", {})
+    stage = f"/{context.get('stage')}"
+    is_off = "path" in event and context.get("path") == stage + event["path"]
+    return stage if is_off else ""
+
+
+def _event(scope: Scope) -> dict[str, Any]:
+    return scope.get(EVENT) or scope.get(STREAMED_EVENT) or {}
 
 
 def link(request: Request, path: str) -> str:
@@ -92,8 +106,9 @@ def _refusal(scope: Scope) -> HTTPException | None:
 class Edge:
     """ASGI: refuses long heads, takes base paths off, and answers GET /health and /healthz to anybody."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, takes_tokens: bool = True) -> None:
         self.app = app
+        self._takes_tokens = takes_tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := _refusal(scope)):
@@ -102,10 +117,12 @@ class Edge:
         inner = rebased(scope)
         asked = inner["type"] == "http" and inner["method"] in {"GET", "HEAD"}
         if asked and inner["path"] in {HEALTH, HEALTHZ}:
-            report = await health.report() if inner["path"] == HEALTHZ else ALIVE
-            await _answer(report, send)
+            await _answer(await self._report(inner["path"]), send)
             return
         await self.app(inner, receive, send)
+
+    async def _report(self, path: str) -> Report:
+        return await health.report(takes_tokens=self._takes_tokens) if path == HEALTHZ else ALIVE
 
 
 async def _answer(report: Report, send: Send) -> None:
