@@ -34,7 +34,7 @@ Looks = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def looks(template: Template, secret: dict[str, str]) -> Looks:
     """What tests.settings_read tells of each function with the environment that AWS gives it."""
-    of_lambda = {"PATH": os.environ["PATH"], "AWS_REGION": "eu-central-1"}
+    of_lambda = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-central-1"}
     environs = {name: one.environ(secret) | of_lambda for name, one in template.functions().items()}
     run = subprocess.run(
         [sys.executable, "-m", "tests.settings_read"], cwd=ROOT, input=json.dumps(environs),
