@@ -111,7 +111,9 @@ def plain(value: Any) -> str:
 
 def blocks(page: Path = PAGE) -> list[str]:
     """Return the shell blocks of a page, which are indented as its steps are."""
-    found = re.findall(r"^( *)```sh\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^( *)```sh\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
     return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 

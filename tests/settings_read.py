@@ -7,6 +7,8 @@ forked, so that what all import is imported once.
 `python -m tests.settings_read`
 """
 
+import contextlib
+import dataclasses
 import importlib
 import inspect
 import json
@@ -49,12 +51,27 @@ def looked_at(function: str) -> dict[str, Any]:
     with bootstrap.replace(settings=noting):
         for name in sorted(set(re.findall(r"\bbootstrap\.(\w+)", source)) & set(bootstrap.__all__)):
             try:
-                part = getattr(bootstrap, name)
-                part(*(Context() for _ in inspect.signature(part).parameters))
+                _make_later_parts(_made(getattr(bootstrap, name)))
             except Exception as error:  # noqa: BLE001 -- it is told
                 failed[name] = f"{type(error).__name__}: {error}"
     noting.read.update(re.findall(r"\bsettings(?:\(\))?\.(\w+)", source))
     return {"read": sorted(noting.read), "failed": failed}
+
+
+def _made(part: Any) -> Any:
+    return part(*(Context() for _ in inspect.signature(part).parameters))
+
+
+def _make_later_parts(made: Any, depth: int = 7) -> None:
+    """Make what a part asks the composition root for when it is used: buckets, and models of tenants."""
+    named = [one.name for one in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
+    parts = (getattr(made, name) for name in [*named, *getattr(made, "__dict__", {})])
+    for part in parts if depth else ():
+        if inspect.isfunction(part) and part.__module__.startswith("core.bootstrap"):
+            with contextlib.suppress(Exception):  # there is no model of that name
+                _made(part)
+        elif type(part).__module__.startswith("core."):
+            _make_later_parts(part, depth - 1)
 
 
 def _modules(function: str) -> list[Any]:
@@ -82,4 +99,6 @@ def _forked(function: str, environ: dict[str, str]) -> dict[str, Any]:
 if __name__ == "__main__":
     for shared in SHARED:
         importlib.import_module(shared)
-    print(json.dumps({name: _forked(name, environ) for name, environ in json.load(sys.stdin).items()}))
+    print(
+        json.dumps({name: _forked(name, environ) for name, environ in json.load(sys.stdin).items()})
+    )

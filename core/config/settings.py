@@ -284,7 +284,9 @@ class Settings:
     def token_keys(self) -> Mapping[str, str]:
         """Return the keys of tokens. Raises SettingsError where there are none, for what has to check one."""
         if not self.jwt_keys:
-            raise SettingsError("CREWLINE_JWT_KEYS is not set; docs/settings.md says what it should hold")
+            raise SettingsError(
+                "CREWLINE_JWT_KEYS is not set; docs/settings.md says what it should hold"
+            )
         return self.jwt_keys
 
     def _check_together(self) -> None:

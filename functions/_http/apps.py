@@ -77,7 +77,11 @@ def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
     app = Starlette(
         routes=routes,
-        middleware=[ANSWER_HEADERS, Middleware(edge.Edge, takes_tokens=False), Middleware(problems.Problems)],
+        middleware=[
+            ANSWER_HEADERS,
+            Middleware(edge.Edge, takes_tokens=False),
+            Middleware(problems.Problems),
+        ],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False

@@ -25,7 +25,10 @@ TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
 HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
-EVENT, STREAMED_EVENT = "aws.event", "crewline.event"  # API Gateway's; the second of a host that streams
+EVENT, STREAMED_EVENT = (
+    "aws.event",
+    "crewline.event",
+)  # API Gateway's; the second of a host that streams
 HEALTH, HEALTHZ = "/health", "/healthz"
 ROOTS = {"v1", "amp", "health", "healthz"}  # with which our routes begin
 ALIVE = Report()

@@ -82,7 +82,7 @@ class World:
 
     async def ended(self, flow: str = "f1") -> None:
         """Have a flow with a large output."""
-        await begin(self.app.flows, flow)
+        await launched(self.app.flows, flow=flow, tenant="acme")
         data = json.dumps(TEXT).encode()
         self.files.put("acme", f"flows/{flow}/output", data, "application/json")
         await self.app.flows.transition(
@@ -203,10 +203,12 @@ async def retrained(world: World) -> None:
     """Retrain as the function of that name does, with its own permissions."""
     with bootstrap.replace(model_store=ModelStore(lambda: world.models, SealKeys(KEYS))):
         log = bootstrap.feedback_log()
-        assert await retrain.retrain(log, bootstrap.retrainer(NoLimit()), NoLimit()) == {"published": 1}
+        assert await retrain.retrain(log, bootstrap.retrainer(NoLimit()), NoLimit()) == {
+            "published": 1
+        }
 
 
-async def makes_models_of_feedback(world: World) -> None:
+async def makes_models_of_feedback(_: World) -> None:
     log = bootstrap.feedback_log()
     for seed in range(2):
         await log.add("acme", "route", [as_feedback(each) for each in said(seed=seed)])
@@ -228,7 +230,8 @@ async def wakes_what_is_due_and_tells_webhooks(world: World) -> None:
                 story = await Story(flows, flow).launched(None, crew=f"{receiver.url}/{flow}")
                 if is_there:
                     world.files.put("acme", f"flows/{flow}/output", data, "application/json")
-                await story.ended(BlobRef(f"flows/{flow}/output", len(data)))
+                ref = BlobRef(f"flows/{flow}/output", len(data))
+                await story._move(Status.SUCCEEDED, events.run_finished(flow, 1), output=ref)
             done = await sweep.sweep_and_deliver(NoLimit())
     assert done["woken"] >= 1
     assert done["told"] >= 1

@@ -46,9 +46,7 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(
-    gateway: Rest, processes: Processes, tmp_path_factory: pytest.TempPathFactory
-) -> Done:
+def done(gateway: Rest, processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Do all steps: up to the deploy, then over an API that has the keys of the secret that they made."""
     folder, port = tmp_path_factory.mktemp("steps"), free_port()
     tree, kept = _tree(folder), folder / "kept.json"
@@ -61,7 +59,16 @@ def done(
     _shell(tree, environ, steps[:deployed])
     secret: dict[str, str] = json.loads(kept.read_text())
     keys = {"CREWLINE_JWT_KEYS": secret["jwt_keys"]}
-    command = [sys.executable, "-m", "uvicorn", "infra.api:app", "--port", str(port), "--lifespan", "off"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "infra.api:app",
+        "--port",
+        str(port),
+        "--lifespan",
+        "off",
+    ]
     name = f"api-{port}"
     processes.start(name, command, environ=process_environ(gateway) | keys)
     processes.wait_until(name, lambda: answers_http(port), 30)
@@ -78,7 +85,9 @@ def _tree(folder: Path) -> Path:
         (folder / "tools" / name).chmod(0o755)
     tree = folder / "tree"
     (tree / "infra" / "aws" / "node_modules" / ".bin").mkdir(parents=True)
-    (tree / "infra" / "aws" / "node_modules" / ".bin" / "osls").symlink_to(folder / "tools" / "osls")
+    (tree / "infra" / "aws" / "node_modules" / ".bin" / "osls").symlink_to(
+        folder / "tools" / "osls"
+    )
     (tree / "infra" / "aws" / "secrets.sh").symlink_to(FOLDER / "secrets.sh")
     for path in ROOT.iterdir():
         if path.name in {".venv", ".git", "core", "functions", "crews"}:

@@ -36,6 +36,11 @@ def looks(template: Template, secret: dict[str, str]) -> Looks:
     """What tests.settings_read tells of each function with the environment that AWS gives it."""
     of_lambda = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-central-1"}
     environs = {name: one.environ(secret) | of_lambda for name, one in template.functions().items()}
+    for environ in environs.values():
+        if "CREWLINE_MODEL" in environ:
+            environ["CREWLINE_MODEL"] = (
+                "openai/gpt-4o-mini"  # of which more is read than of the offline one
+            )
     run = subprocess.run(
         [sys.executable, "-m", "tests.settings_read"], cwd=ROOT, input=json.dumps(environs),
         capture_output=True, text=True, timeout=100, check=False,

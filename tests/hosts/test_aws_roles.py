@@ -21,7 +21,11 @@ from tests.fixtures_aws import Template
 from tests.hosts.aws_stories import STORIES, acting
 
 OBJECTS = {"Blobs.Arn/*", "Models.Arn/*"}
-BY_LAMBDA = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}  # in the worker's name
+BY_LAMBDA = {
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+}  # in the worker's name
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def leads_to(api: Api, method: str, path: str) -> tuple[str, bool]:
 
 
 def _fits(template: str, path: str) -> bool:
-    parts = (("[^/]+", ".+")[_greed(part) - 1] if _greed(part) else part for part in template.split("/"))
+    parts = (
+        ("[^/]+", ".+")[_greed(part) - 1] if _greed(part) else part for part in template.split("/")
+    )
     return re.fullmatch("/".join(parts), path) is not None
 
 
@@ -85,7 +87,9 @@ def test_each_request_leads_to_the_function_that_has_its_route(
     assert leads_to(api, "OPTIONS", path)[0] in HTTP  # a preflight, which any of them answers
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/healthz", "/nowhere", "/v1", "/v1/flows/f/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/healthz", "/nowhere", "/v1", "/v1/flows/f/nowhere"]
+)
 def test_any_other_path_is_answered_by_a_function_that_says_what_there_is(api: Api, path: str):
     assert leads_to(api, "GET", path) == ("flow_status", False)
 
@@ -128,7 +132,9 @@ def test_api_gateway_waits_for_a_stream_as_long_as_it_lasts(template: Template):
         integration = method["Integration"]
         if integration.get("ResponseTransferMode") == "STREAM":
             assert "response-streaming-invocations" in plain(integration["Uri"])
-            (seconds,) = [s for name, s in limits.items() if f"{name}." in plain(integration["Uri"])]
+            (seconds,) = [
+                s for name, s in limits.items() if f"{name}." in plain(integration["Uri"])
+            ]
             assert integration["TimeoutInMillis"] >= seconds * 1000
 
 
@@ -234,4 +240,6 @@ def test_cfn_lint_finds_nothing(template: Template):
 def test_the_packager_carries_what_make_bundles_makes(template: Template):
     text = (template.tree / "serverless.yml").read_text("utf-8")
     named = re.findall(r"artifact: (\S+)\.zip", text)
-    assert sorted(named) == sorted(f"{ARTIFACTS}/{name}" for name in BUNDLES if name != "crew_worker")
+    assert sorted(named) == sorted(
+        f"{ARTIFACTS}/{name}" for name in BUNDLES if name != "crew_worker"
+    )
