@@ -6,12 +6,13 @@ Any runtime works with it: ours (`STREAMING`), or awslambdaric (`BUFFERING`), La
         answer = api.invoke(rest_event("GET", "/v1/flows", headers)).answer()
 
 What it was answered is read as API Gateway reads it: `answer()` waits for the end, `pieces()` yields the
-body while it comes. One runtime at a time: an invocation is lost with the process that has asked for it.
+body while it comes. One runtime at a time; its successor gets what it has not taken.
 """
 
 import base64
 import json
 import queue
+import select
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -157,9 +158,9 @@ class RuntimeApi:
         self._coming.put(invoked)
         return invoked
 
-    def next(self) -> Invoked | None:
-        """Wait for an invocation; None when the API closes."""
-        while not self.closing:
+    def next(self, given_up: Callable[[], bool]) -> Invoked | None:
+        """Wait for an invocation; None when the API closes, or nobody waits any more."""
+        while not self.closing and not given_up():
             try:
                 return self._coming.get(timeout=0.05)
             except queue.Empty:
@@ -169,6 +170,8 @@ class RuntimeApi:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it would wait 40 ms for an acknowledgement
+    wbufsize = -1
 
     @property
     def api(self) -> RuntimeApi:
@@ -176,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 -- http.server calls it so
         assert self.path == f"{PATH}invocation/next", self.path
-        invoked = self.api.next()
+        invoked = self.api.next(self._has_left)
         if invoked is None:
             self.close_connection = True
             return
@@ -191,6 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
                 "Lambda-Runtime-Trace-Id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
             },
         )
+
+    def _has_left(self) -> bool:
+        """Tell whether the runtime has died, so that its successor gets the invocation."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def do_POST(self) -> None:  # noqa: N802 -- likewise
         path = self.path.removeprefix(PATH)
