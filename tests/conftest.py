@@ -3,6 +3,5 @@ pytest_plugins = [
     "tests.fixtures_servers",
     "tests.fixtures_ports",
     "tests.fixtures_api",
-    "tests.fixtures_bundles",
     "tests.fixtures_gateway",
 ]

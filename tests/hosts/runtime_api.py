@@ -66,7 +66,7 @@ class Invoked:
     done: threading.Event = field(default_factory=threading.Event)
     connection: socket.socket | None = None
     _pieces: "queue.Queue[bytes | None]" = field(default_factory=lambda: queue.Queue[bytes | None]())
-    _body: bytes = b""
+    body: bytes = b""  # what has come of it; of a streamed one behind its status and headers
 
     def __post_init__(self) -> None:
         self.reading.set()
@@ -88,7 +88,7 @@ class Invoked:
 
     def take(self, piece: bytes | None) -> None:
         """Keep what has come of the body; None is its end."""
-        self._body += piece or b""
+        self.body += piece or b""
         self._pieces.put(piece)
         if piece is None:
             self.done.set()
@@ -112,10 +112,10 @@ class Invoked:
         if self.error is not None:
             return Answer(502, httpx.Headers(), b'{"message": "Internal server error"}')
         if self.streamed:
-            prelude, delimiter, body = self._body.partition(DELIMITER)
-            assert delimiter, self._body
+            prelude, delimiter, body = self.body.partition(DELIMITER)
+            assert delimiter, self.body
             return Answer(*_status_and_headers(json.loads(prelude)), body)
-        told = json.loads(self._body)
+        told = json.loads(self.body)
         body = told.get("body") or ""
         whole = base64.b64decode(body) if told.get("isBase64Encoded") else body.encode()
         return Answer(*_status_and_headers(told), whole)

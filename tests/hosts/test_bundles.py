@@ -16,8 +16,8 @@ from infra.bundles import packages
 from infra.bundles.build import build
 from infra.bundles.contents import BUNDLES, ROOT, own_files
 from tests.fixtures_api import SECRET, process_environ
-from tests.fixtures_bundles import Make
 from tests.fixtures_servers import Rest
+from tests.hosts.conftest import Make
 from tests.hosts.test_handlers import CALLS
 
 MB = 1024**2
@@ -42,9 +42,9 @@ def test_every_function_has_a_bundle_and_a_bound():
 
 @pytest.mark.parametrize("function", in_ci(set(BUNDLES), HEAVY | LIKE_CREW_LAUNCH))
 def test_what_the_host_is_given_is_no_larger_than_its_bound_and_made_for_it(
-    function: str, make_bundle: Make
+    function: str, make: Make
 ):
-    built = make_bundle(function, packages.LAMBDA)
+    built = make(function, packages.LAMBDA)
     size_mb = built.size_bytes / MB
     print(f"{function}: {size_mb:.1f} MB")
     assert size_mb <= MOST_MB[function]
@@ -55,9 +55,9 @@ def test_what_the_host_is_given_is_no_larger_than_its_bound_and_made_for_it(
 
 @pytest.mark.parametrize("function", in_ci(set(BUNDLES)))
 def test_a_bill_of_materials_names_what_is_in_the_bundle_each_with_a_hash(
-    function: str, make_bundle: Make
+    function: str, make: Make
 ):
-    built = make_bundle(function)
+    built = make(function)
     bill = json.loads(built.bill.read_text("utf-8"))
     assert bill["bomFormat"] == "CycloneDX"
     named = {(one["name"], one["version"]) for one in bill["components"]}
@@ -67,22 +67,22 @@ def test_a_bill_of_materials_names_what_is_in_the_bundle_each_with_a_hash(
 
 
 @pytest.mark.parametrize("function", ["flow_status", "crew_launch"])
-def test_no_bundle_holds_tests_stubs_or_another_function(function: str, make_bundle: Make):
-    folder = make_bundle(function).folder
+def test_no_bundle_holds_tests_stubs_or_another_function(function: str, make: Make):
+    folder = make(function).folder
     assert not [path for path in folder.rglob("*") if path.name == "tests" and path.is_dir()]
     assert not list(folder.rglob("*.pyi"))
     assert [path.stem for path in (folder / "functions").glob("[!_]*.py")] == [function]
 
 
-def test_all_that_a_bundle_runs_is_compiled_and_is_not_compared_with_its_source(make_bundle: Make):
-    folder = make_bundle("flow_status").folder
+def test_all_that_a_bundle_runs_is_compiled_and_is_not_compared_with_its_source(make: Make):
+    folder = make("flow_status").folder
     for path in folder.rglob("*.py"):
         compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
         assert compiled.read_bytes()[4:8] == b"\x01\0\0\0", path  # PEP 552: unchecked
 
 
-def test_a_zip_is_the_folder_and_the_same_each_time(make_bundle: Make, tmp_path: Path):
-    built = make_bundle("flow_status")
+def test_a_zip_is_the_folder_and_the_same_each_time(make: Make, tmp_path: Path):
+    built = make("flow_status")
     assert built.zipped is not None
     with zipfile.ZipFile(built.zipped) as archive:
         names = set(archive.namelist())
@@ -95,7 +95,7 @@ def test_a_zip_is_the_folder_and_the_same_each_time(make_bundle: Make, tmp_path:
 
 @pytest.fixture
 def run(
-    make_bundle: Make, bundle_python: Path, lambda_packages: Path, gateway: Rest, tmp_path: Path
+    make: Make, python: Path, of_the_host: Path, gateway: Rest, tmp_path: Path
 ) -> Callable[..., Any]:
     """Run tests/bundle_process.py from a bundle; return what it prints."""
     mine = {
@@ -111,8 +111,8 @@ def run(
     def once(order: str, function: str, *rest: str) -> Any:
         program = Path(__file__).parents[1] / "bundle_process.py"
         ran = subprocess.run(
-            [bundle_python, "-P", program, order, function, *rest],
-            env=mine | {"PYTHONPATH": f"{make_bundle(function).folder}:{lambda_packages}"},
+            [python, "-P", program, order, function, *rest],
+            env=mine | {"PYTHONPATH": f"{make(function).folder}:{of_the_host}"},
             check=False, cwd=tmp_path, capture_output=True, text=True, timeout=110,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr

@@ -10,9 +10,9 @@ from core.adapters.upstash.http import HttpRedis
 from infra.bundles.contents import BUNDLES, own_files
 from tests.e2e.apps import rest_event
 from tests.fixtures_api import SECRET, Api
-from tests.fixtures_bundles import Make
 from tests.fixtures_ports import Flows, over_redis
 from tests.fixtures_servers import Rest
+from tests.hosts.conftest import Make
 from tests.hosts.runtime_api import Invoked, RuntimeApi, running
 from tests.live import FIRST_EVENTS, begun
 
@@ -46,16 +46,16 @@ def run_of(flows: Flows) -> dict[str, object]:
     "function", ["flow_events", pytest.param("crew_agui", marks=pytest.mark.soak)]
 )
 async def test_a_function_streams_from_its_bundle_alone(
-    function: str, make_bundle: Make, bundle_python: Path, lambda_packages: Path,
+    function: str, make: Make, python: Path, of_the_host: Path,
     gateway: Rest, flows: Flows, tmp_path: Path,
 ):  # fmt: skip
-    folder = make_bundle(function).folder
+    folder = make(function).folder
     environ = {
         "UPSTASH_REDIS_REST_URL": gateway.url, "UPSTASH_REDIS_REST_TOKEN": gateway.token,
         "CREWLINE_JWT_KEYS": f"k1:{SECRET}", "CREWLINE_BUCKET": "none", "HOME": str(tmp_path),
         "AWS_DEFAULT_REGION": "eu-central-1", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
-    command = [str(folder / START), str(bundle_python), str(lambda_packages / "bootstrap.py")]
+    command = [str(folder / START), str(python), str(of_the_host / "bootstrap.py")]
     await begun(flows, "f1")
     events = rest_event("GET", "/v1/flows/f1/events", Api("").auth(flows.tenant))
     event, count = (run_of(flows), 1) if function == "crew_agui" else (events, FIRST_EVENTS)
@@ -68,8 +68,8 @@ async def test_a_function_streams_from_its_bundle_alone(
         assert api.init_errors.empty()
 
 
-def test_what_starts_the_runtime_can_be_executed_from_the_zip(make_bundle: Make):
-    zipped = make_bundle("flow_events").zipped
+def test_what_starts_the_runtime_can_be_executed_from_the_zip(make: Make):
+    zipped = make("flow_events").zipped
     assert zipped is not None
     with zipfile.ZipFile(zipped) as archive:
         assert archive.getinfo(START).external_attr >> 16 & 0o777 == 0o755

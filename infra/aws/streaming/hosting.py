@@ -17,6 +17,7 @@ from infra.aws.streaming.runtime_api import Invocation, RuntimeApi, StreamedAnsw
 
 LAST_SECONDS = 1.0  # of an invocation: an app that still runs is ended, and its answer with it
 CLOSE_SECONDS = 0.3  # of it: what is not taken by then is given up, or Lambda would end the process
+STREAMED_EVENT = "crewline.event"  # in a scope; `aws.event` is what apps know hosts by that buffer
 DELIMITER = bytes(8)  # between status and headers, and the body
 
 log = logging.getLogger(__name__)
@@ -58,9 +59,10 @@ class Host:
         await exchange.end(failure)
 
     def _request(self, invocation: Invocation) -> tuple[Scope, bytes]:
-        """Return a request's scope and body. `aws.event` is left out: it tells apps that answers are buffered."""
+        """Return a request's scope and body. The event has a name that does not say that answers are buffered."""
         handler: Any = self._mangum.infer(invocation.event, invocation)  # pyright: ignore[reportArgumentType]
-        scope = {name: value for name, value in handler.scope.items() if name != "aws.event"}
+        scope = dict(handler.scope)
+        scope[STREAMED_EVENT] = scope.pop("aws.event")
         return scope, handler.body
 
 

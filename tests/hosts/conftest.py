@@ -1,4 +1,4 @@
-"""Bundles as hosts are given them, made once for all tests of a process, and what Lambda's Python adds."""
+"""What whole hosts need: bundles, and what AWS Lambda's Python has beside them."""
 
 import re
 import subprocess
@@ -12,12 +12,12 @@ from infra.bundles.build import Built, NoPythonError, build, target_python
 from infra.bundles.contents import BUNDLES
 from tests.fixtures_servers import unavailable
 
-ZIPPED = {"flow_status", "flow_events"}  # a second for each of the small ones, several for the others
 Make = Callable[..., Built]
 
 
 @pytest.fixture(scope="session")
-def bundle_python() -> Path:
+def python() -> Path:
+    """A Python of the version on which the functions run."""
     try:
         return target_python()
     except NoPythonError as error:
@@ -25,15 +25,15 @@ def bundle_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_bundle(tmp_path_factory: pytest.TempPathFactory, bundle_python: Path) -> Make:
+def make(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Make:
     """Make bundles, each once: for this machine, or for the host."""
-    assert bundle_python, "bundles are compiled by it"
+    assert python, "bundles are compiled by it"
     out, made = tmp_path_factory.mktemp("bundles"), dict[tuple[str, packages.Machine], Built]()
 
     def once(function: str, machine: packages.Machine = packages.TWIN) -> Built:
         if (function, machine) not in made:
             try:
-                zips = function in ZIPPED
+                zips = function in {"flow_status", "flow_events"}
                 built = build(BUNDLES[function], machine, out / machine.platform, zips=zips)
             except subprocess.CalledProcessError as error:
                 unavailable(error)
@@ -44,7 +44,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory, bundle_python: Path) -
 
 
 @pytest.fixture(scope="session")
-def lambda_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_the_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Lambda's Python has beside the bundle: boto3, here of the lock."""
     folder = tmp_path_factory.mktemp("host")
     exported = packages.run_uv(
