@@ -66,7 +66,7 @@ class Invoked:
     done: threading.Event = field(default_factory=threading.Event)
     connection: socket.socket | None = None
     _pieces: "queue.Queue[bytes | None]" = field(default_factory=lambda: queue.Queue[bytes | None]())
-    body: bytes = b""  # what has come of it; of a streamed one behind its status and headers
+    body: bytes = b""  # what has come; a streamed one has status and headers in front
 
     def __post_init__(self) -> None:
         self.reading.set()
