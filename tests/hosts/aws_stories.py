@@ -203,9 +203,8 @@ async def retrained(world: World) -> None:
     """Retrain as the function of that name does, with its own permissions."""
     with bootstrap.replace(model_store=ModelStore(lambda: world.models, SealKeys(KEYS))):
         log = bootstrap.feedback_log()
-        assert await retrain.retrain(log, bootstrap.retrainer(NoLimit()), NoLimit()) == {
-            "published": 1
-        }
+        done = await retrain.retrain(log, bootstrap.retrainer(NoLimit()), NoLimit())
+    assert done.keys() == {"published"}
 
 
 async def makes_models_of_feedback(_: World) -> None:
