@@ -182,9 +182,12 @@ def said(many: int = 45, seed: int = 0) -> list[dict[str, Any]]:
 
 async def answers_from_models_and_forgets_them(world: World) -> None:
     await world.ended()
+    await world.ended("f2")
+    world.files.delete("acme", "flows/f2/output")
     async with world.app.client(feedback) as client:
-        thumb = {"flow": "f1", "thumb": "up"}
-        assert (await client.post("/v1/feedback", json=thumb)).status_code == 202
+        for flow, status in (("f1", 202), ("f2", 404)):
+            thumb = {"flow": flow, "thumb": "up"}
+            assert (await client.post("/v1/feedback", json=thumb)).status_code == status
         assert (await client.post("/v1/feedback", json={"feedback": said()})).status_code == 202
         await retrained(world)
         question = {"task": "route", "context": {"message": "bill invoice money"}}
