@@ -11,7 +11,7 @@ from core.flows import Batch, Flow, Status, events, live
 
 LEASE_MS = 60_000
 
-SOON = live.PollPolicy(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
+SOON = live.FollowPolicy(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
 
 
 class Counted(MemoryFlows):

@@ -9,8 +9,8 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
+from core.due_loop import Idle
 from core.flows.values import INLINE, LargeValues
-from core.polling import Idle
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts

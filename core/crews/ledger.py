@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome
+from core.due_loop import Due
 from core.flows import Flow, Head, Status, Step, events
 from core.flows.events import Event
-from core.polling import Due
 
 
 @dataclass(frozen=True, slots=True)

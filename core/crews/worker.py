@@ -24,10 +24,10 @@ from core.crews.step_ids import task_of
 from core.crews.step_runner import StepRunner, attempts_exceeded_message, build_work
 from core.crews.transitions import Transitions
 from core.crews.wakeups import WakeQueue, wake_worker
+from core.due_loop import Due
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Status, Step
 from core.flows.values import LargeValues, LostValueError, StoreAwayError
-from core.polling import Due
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 from core.flows.log import Batch, FlowLog
 from core.flows.state import Flow
-from core.flows.subscription import PollPolicy, Subscription
+from core.flows.subscription import FollowPolicy, Subscription
 
 MIN_READ_SECONDS = 1.0  # a reader who comes with no time left still gets what there is
 
@@ -22,9 +22,9 @@ MIN_READ_SECONDS = 1.0  # a reader who comes with no time left still gets what t
 class Hub:
     """Follows flows over a log; made once per process and used in one event loop."""
 
-    def __init__(self, flow_log: FlowLog, policy: PollPolicy | None = None) -> None:
+    def __init__(self, flow_log: FlowLog, policy: FollowPolicy | None = None) -> None:
         self._log = flow_log
-        self._policy = policy or PollPolicy()
+        self._policy = policy or FollowPolicy()
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
 
     def buffered(self) -> dict[tuple[str, str], int]:

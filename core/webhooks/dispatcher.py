@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.crews.ledger import FencedError
+from core.due_loop import Due, DueLoop, Idle, Room
 from core.errors import UnavailableError
-from core.polling import Due, Idle, PollLoop, Room
 from core.webhooks.alerts import AlertEntry
 from core.webhooks.entry import OutboxEntry, Parts
 from core.webhooks.outbox import Delivery
@@ -35,14 +35,14 @@ class WebhookDispatcher:
         """
         return await self.loop(stopped).run_due(limit, stopped)
 
-    def loop(self, stopped: Callable[[], bool]) -> PollLoop[Delivery]:
+    def loop(self, stopped: Callable[[], bool]) -> DueLoop[Delivery]:
         """Return a loop that sends what is due; `stopped` tells it to leave the rest."""
 
         async def run(tenant: str, delivery: Delivery) -> None:
             kind = OutboxEntry if delivery.alert is None else AlertEntry
             await kind(self.parts, tenant, delivery, stopped).process()
 
-        return PollLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
+        return DueLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
 
     async def _give_back(self, tenant: str, delivery: Delivery) -> None:
         """Put off what finds no place here, as its tenant has too much under way."""

@@ -15,10 +15,10 @@ from core.adapters.memory import MemoryFlows, MemoryOutbox
 from core.adapters.upstash.commands import CommandError, RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
+from core.due_loop import Due, Idle
 from core.errors import UnavailableError
 from core.flows import Flow
 from core.json_text import compact
-from core.polling import Due, Idle
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
 from core.webhooks.entry import Parts

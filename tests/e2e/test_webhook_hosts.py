@@ -7,7 +7,7 @@ import pytest
 
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryOutbox
-from core.polling import Idle
+from core.due_loop import Idle
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import ROOM, WebhookDispatcher
 from core.webhooks.entry import Parts

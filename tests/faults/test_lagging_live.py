@@ -14,7 +14,7 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.errors import NotFoundError
 from core.flows import Flow
 from core.flows.live import Hub
-from core.flows.subscription import PollPolicy, snapshot_at
+from core.flows.subscription import FollowPolicy, snapshot_at
 from tests.fixtures_ports import Flows, a_launch, in_memory, over_redis
 from tests.lagging import LaggingLog, LossyLog
 from tests.live import FIRST_EVENTS, begun
@@ -22,7 +22,7 @@ from tests.live import FIRST_EVENTS, begun
 EVENTS, GAP_SECONDS = 30, 0.01
 LOST = FIRST_EVENTS + 12  # the number of the event whose message is lost
 LAGS_MS = (50, 200, 500)
-POLICY = PollPolicy(silence=2.0, first=0.2)
+POLICY = FollowPolicy(silence=2.0, first=0.2)
 MOST_READS = 25  # growing pauses up to 0.2 s in half a second, and what no lag costs
 
 
@@ -109,7 +109,7 @@ async def test_who_joins_as_the_flow_ends_hears_of_the_end_at_once(rough_gateway
         await asyncio.sleep(0.6)
         await writer.end()
         began = asyncio.get_running_loop().time()
-        found = await seen(Hub(place.log, PollPolicy()), place.flows)
+        found = await seen(Hub(place.log, FollowPolicy()), place.flows)
         last = (await place.flows.log.head(place.flows.tenant, "f1", fresh=True)).sequence
         assert found == list(range(1, last + 1))
         assert asyncio.get_running_loop().time() - began < 5  # not after 15 s of silence

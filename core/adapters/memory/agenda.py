@@ -8,7 +8,7 @@ from core.adapters.memory.spending import MemorySpending
 from core.crews import clock
 from core.crews.ledger import LEAST_WAIT_MS
 from core.crews.wakeups import MOST_WOKEN
-from core.polling import Due
+from core.due_loop import Due
 
 DAY_MS = 86_400_000
 

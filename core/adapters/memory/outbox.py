@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from core.adapters.memory.flows import MemoryFlows
 from core.crews.ledger import FencedError
+from core.due_loop import Due
 from core.errors import NotFoundError
-from core.polling import Due
 from core.webhooks.outbox import Delivery, News
 
 Key = tuple[str, str]  # tenant, flow

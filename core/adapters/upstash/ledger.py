@@ -25,12 +25,12 @@ from core.crews.ledger import (
     deferral,
     request_id,
 )
+from core.due_loop import Due
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
 from core.flows.state import output_ref
 from core.json_text import compact
-from core.polling import Due
 
 
 class UpstashRunLedger:

@@ -13,7 +13,7 @@ from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.keys import Keyspace
 from core.crews.ledger import FencedError
-from core.polling import Due
+from core.due_loop import Due
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind
 
 
