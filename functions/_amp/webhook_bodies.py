@@ -5,7 +5,7 @@ from typing import Any
 from core.crews.definition import as_text
 from core.flows import Flow, Status
 from core.webhooks.events import Notification, StepFinished, TaskFinished, WaitingForPerson
-from core.webhooks.subscriptions import META_KEY
+from core.webhooks.receivers import META_KEY
 from functions._amp import words
 from functions._amp.words import PENDING, kickoff_id, structured
 

@@ -24,8 +24,7 @@ async def listening(
 
     While nothing can be listened to, the loop sleeps as it did before.
     """
-    subscription = _Subscription(listener, loop, wake, idle)
-    task = asyncio.create_task(subscription.keep())
+    task = asyncio.create_task(_Listening(listener, loop, wake, idle).keep())
     try:
         yield
     finally:
@@ -34,8 +33,8 @@ async def listening(
 
 
 @dataclass(slots=True)
-class _Subscription:
-    """A subscription to wake-ups that is made again whenever it breaks."""
+class _Listening:
+    """Listens to wake-ups, and begins anew whenever that breaks."""
 
     listener: WakeListener
     loop: DueLoop[Any]
