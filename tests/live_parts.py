@@ -89,7 +89,7 @@ async def ended(log: MemoryFlows) -> int:
     await log.transition(
         "t", "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1)
     )
-    return (await MemoryFlows.head(log, "t", "f1")).sequence
+    return (await MemoryFlows.head(log, "t", "f1")).last_event
 
 
 def seconds(total: float) -> Callable[[], float]:

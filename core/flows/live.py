@@ -75,7 +75,7 @@ class Subscriber:
 
         An empty batch means that nothing happened for 15 s: the moment for a heartbeat. A Flow is
         a snapshot: the cursor was no use, or this subscriber was too slow; what follows is after
-        `head.snapshot_sequence`, so the final event comes in any case.
+        `head.snapshot_event`, so the final event comes in any case.
         Raises UnavailableError.
         """
         while not self.ended:
@@ -111,7 +111,7 @@ class Subscriber:
 
     async def _snapshot(self) -> Flow:
         state = await self._subscription.snapshot()
-        self._number = state.head.snapshot_sequence
+        self._number = state.head.snapshot_event
         self._replaying = state.head.status.terminal  # the final event may be in the log alone
         return state
 

@@ -139,7 +139,7 @@ class Subscription:
         """Start following; return once subscribed or polling. Does nothing for an ended flow."""
         self.head = await self._log.head(self._tenant, self._flow)
         self.ended = self.head.status.terminal
-        self.last = self.head.sequence if self.ended else self._start_cursor(cursor)
+        self.last = self.head.last_event if self.ended else self._start_cursor(cursor)
         if self.ended:
             return
         ready = asyncio.get_running_loop().create_future()
@@ -151,7 +151,7 @@ class Subscription:
 
     def _start_cursor(self, cursor: str | None) -> int:
         """Return where the buffer begins: where its first subscriber has come to, if that is near."""
-        newest = self.head.sequence
+        newest = self.head.last_event
         known = 0 if cursor is None else self.head.number(cursor)
         if known is None or known > newest:
             return newest
@@ -251,7 +251,7 @@ async def snapshot_at(
     async with aclosing((policy or FollowPolicy()).rereads()) as times:
         async for _ in times:
             state = await flow_log.snapshot(tenant, flow, fresh=True)
-            if state.head.sequence >= number:
+            if state.head.last_event >= number:
                 return state
     raise AssertionError
 

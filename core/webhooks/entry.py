@@ -85,16 +85,16 @@ class OutboxEntry:
     async def _process(self) -> None:
         parts, delivery = self.parts, self.delivery
         head = await parts.log.head(self.tenant, delivery.flow)
-        if delivery.cursor >= DeliveryCursor.after(head.sequence):
+        if delivery.cursor >= DeliveryCursor.after(head.last_event):
             return await self._look_again(head, delivery.wait_ms * 2)
         flow = await self._whole(await parts.log.snapshot(self.tenant, delivery.flow))
         limit = 1 if delivery.failures else PAGE  # then the cursor is right before what is sent
-        while self.delivery.cursor < DeliveryCursor.after(flow.head.sequence):
+        while self.delivery.cursor < DeliveryCursor.after(flow.head.last_event):
             entries = await self._page(flow, limit)
             delay_ms = await self._send_all(flow, entries)
             if delay_ms is not None:
                 return await parts.outbox.save(self.tenant, self.delivery, delay_ms)
-            done = entries[-1].number if entries else flow.head.sequence
+            done = entries[-1].number if entries else flow.head.last_event
             self.delivery, limit = replace(self.delivery, cursor=DeliveryCursor.after(done)), PAGE
         return await self._look_again(flow.head, 0)
 
@@ -137,7 +137,7 @@ class OutboxEntry:
             raise UnavailableError("the log does not show all that the state counts")
         if page[0].number > before + 1:
             log.warning("webhooks came too late: the log was trimmed")
-        return [entry for entry in page if entry.number <= flow.head.sequence]
+        return [entry for entry in page if entry.number <= flow.head.last_event]
 
     async def _look_again(self, head: Head, waited_ms: int) -> None:
         """Poll a flow of which all is delivered later; or never again, if it has ended."""
@@ -147,7 +147,7 @@ class OutboxEntry:
         wait_ms = times.poll_ms(waited_ms, head.status)
         waited_ms = min(wait_ms, times.longest_poll_ms)
         delivery = replace(self.delivery, wait_ms=waited_ms, failures=0)
-        news = News(head.sequence, times.soonest_ms)
+        news = News(head.last_event, times.soonest_ms)
         return await outbox.save(self.tenant, delivery, wait_ms, news)
 
     async def _attempt(self, flow: Flow, event: WebhookEvent) -> int | None:

@@ -89,7 +89,7 @@ async def test_a_log_in_pages_is_read_little_more_than_once(
         handed += sum(len(entry.json) for entry in page.entries)
         numbers += [entry.number for entry in page.entries]
         after, count = page.cursor, count + 1
-    assert numbers == list(range(1, page.head.sequence + 1))
+    assert numbers == list(range(1, page.head.last_event + 1))
     assert weighed.characters < 4 * handed + 100_000
     assert weighed.sent <= 8 * count + 2
 
@@ -113,7 +113,7 @@ async def test_a_flow_with_a_long_log_is_joined_without_reading_it_all(
 ):
     await written(flows, [PIECES] * 40, ends=False)
     newest = await flows.log.head(flows.tenant, "f1")
-    cursor = newest.cursor(newest.sequence - 3)
+    cursor = newest.cursor(newest.last_event - 3)
     async with Hub(log).subscribe(flows.tenant, "f1", cursor) as subscriber:
         item = await anext(subscriber.items(lambda: 30.0))
     assert isinstance(item, list)

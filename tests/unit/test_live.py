@@ -156,8 +156,8 @@ async def test_a_viewer_that_was_told_more_elsewhere_loses_nothing_to_a_subscrip
         log, claim, range(1, 4), pause=0
     )  # the subscription is deaf to these, for a while
     head = await log.head("t", "f1")
-    second = asyncio.create_task(seen(watching, head.cursor(head.sequence - 1)))
+    second = asyncio.create_task(seen(watching, head.cursor(head.last_event - 1)))
     await asyncio.sleep(0.02)
     last = await ended(log)
-    assert await second == list(range(head.sequence, last + 1))
+    assert await second == list(range(head.last_event, last + 1))
     assert await first == list(range(1, last + 1))

@@ -25,8 +25,8 @@ async def test_a_cursor_that_cannot_be_served_gets_a_snapshot_and_what_follows(c
     last = await ended(log)
     snapshot, *rest = await watching
     assert isinstance(snapshot, Flow)
-    assert snapshot.head.sequence == head.sequence
-    assert rest == list(range(head.sequence + 1, last + 1))
+    assert snapshot.head.last_event == head.last_event
+    assert rest == list(range(head.last_event + 1, last + 1))
 
 
 async def test_what_was_trimmed_is_replaced_by_a_snapshot():
@@ -58,7 +58,7 @@ async def test_who_was_in_the_buffer_when_a_gap_came_is_not_handed_what_follows_
         await asyncio.sleep(2 * SOON.silence)  # the log is read for want of messages
         snapshot = await anext(items)
     assert isinstance(snapshot, Flow)
-    assert snapshot.head.snapshot_sequence == numbers[-1]
+    assert snapshot.head.snapshot_event == numbers[-1]
     assert any(isinstance(item, Flow) for item in await quick)
 
 
@@ -130,7 +130,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
         assert isinstance(snapshot, Flow)
         last = await ended(log)
         rest = [entry.number async for item in items for entry in item]
-        assert rest == list(range(snapshot.head.sequence + 1, last + 1))
+        assert rest == list(range(snapshot.head.last_event + 1, last + 1))
     assert await quick == list(range(1, last + 1))
 
 
@@ -139,7 +139,7 @@ async def test_a_cursor_ahead_of_the_log_waits_for_what_comes_after_it():
     await log.create("t", a_launch())
     claim = await claimed(log)
     head = await log.head("t", "f1")
-    ahead = head.sequence + 3
+    ahead = head.last_event + 3
     watching = asyncio.create_task(seen(live.Hub(log, SOON), head.cursor(ahead)))
     await written(log, claim, range(1, 8))
     last = await ended(log)
@@ -160,4 +160,4 @@ async def test_a_cursor_beyond_the_end_of_a_flow_gets_the_last_state(before_the_
     state, final = await watching
     assert isinstance(state, Flow)
     assert state.head.status is Status.SUCCEEDED
-    assert final == state.head.sequence
+    assert final == state.head.last_event

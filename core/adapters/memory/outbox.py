@@ -75,7 +75,7 @@ class MemoryOutbox:
 
     def _sequence(self, key: Key) -> int:
         try:
-            return self._flows.record(*key).flow.head.sequence
+            return self._flows.record(*key).flow.head.last_event
         except NotFoundError:
             return 0
 

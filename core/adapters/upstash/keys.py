@@ -9,7 +9,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:due` | zset | tenant -> when to look into its due set (ms), never after the earliest time there |
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
-| `{p}:t:flow:f` | hash | the state of a flow; `step:`, `result:` and `brought:` fields per step (records.py) |
+| `{p}:t:flow:f` | hash | the state of a flow (`seq`: its last event); `step:`, `result:` and `brought:` fields per step (records.py) |
 | `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
