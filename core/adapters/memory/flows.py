@@ -20,8 +20,8 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    deferral,
-    request_id,
+    release_events,
+    transition_id,
 )
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
@@ -193,7 +193,7 @@ class MemoryFlows(MemoryAgenda):
         record.plan.leases[claim.step] = until_ms
         self.count_lost(claim.tenant, record, claim.step)
         self.schedule_with_slack(claim.tenant, record, now, 0)
-        number = record.change(deferral(claim, write, delay_ms, reason), now)
+        number = record.change(release_events(claim, write, delay_ms, reason), now)
         record.writes[claim.step] = (seq, number)
 
     async def commit(
@@ -234,13 +234,12 @@ class MemoryFlows(MemoryAgenda):
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
-        request: str | None = None,
         outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         status, epoch = record.flow.head.status, record.flow.status_epoch
-        request = request or request_id(to, output, error, waiting, answer)
-        if epoch == status_epoch + 1 and status is to and record.moved_by == request:
+        identity = transition_id(to, output, error, waiting, answer)
+        if epoch == status_epoch + 1 and status is to and record.moved_by == identity:
             return
         if epoch != status_epoch or status.terminal:
             raise FencedError
@@ -250,7 +249,7 @@ class MemoryFlows(MemoryAgenda):
             waiting=waiting, results=results,
         )  # fmt: skip
         record.set_status(to)
-        record.moved_by = request
+        record.moved_by = identity
         for outcome in outcomes:
             self.models.record(tenant, record, outcome, now)
         if to.terminal:

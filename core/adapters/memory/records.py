@@ -39,7 +39,7 @@ class Record:
     outcomes: dict[tuple[str, str], float | None] = field(
         default_factory=dict[tuple[str, str], float | None]
     )  # of tasks in trials, by signal and task; None: counted
-    moved_by: str = ""  # the request of the last transition
+    moved_by: str = ""  # the identity of the last transition
     failures: int = 0  # outside of steps, since the last commit
 
     @property

@@ -22,8 +22,8 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    deferral,
-    request_id,
+    release_events,
+    transition_id,
 )
 from core.due_loop import Due
 from core.errors import ConflictError
@@ -181,7 +181,7 @@ class UpstashRunLedger:
             seq=seq,
             delay_ms=delay_ms,
             reason=reason,
-            events=encoded(deferral(claim, write, delay_ms, reason)),
+            events=encoded(release_events(claim, write, delay_ms, reason)),
         )
         await self._scripts.run(call, claim.flow, "what the step emits")
 
@@ -225,7 +225,6 @@ class UpstashRunLedger:
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
-        request: str | None = None,
         outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         """Change the status."""
@@ -239,7 +238,7 @@ class UpstashRunLedger:
             ttl_ms=self._ttl_ms,
             to=to.value,
             epoch=status_epoch,
-            request=request or request_id(to, output, error, waiting, answer),
+            transition_id=transition_id(to, output, error, waiting, answer),
             error=error,
             answer=answer[0] if answer else None,
             output_ref=output_ref(flow, output.bytes) if is_large else None,

@@ -134,7 +134,7 @@ def transition(
     ttl_ms: int,
     to: str,
     epoch: int,
-    request: str,
+    transition_id: str,
     error: str | None,
     answer: str | None,
     output_ref: dict[str, Any] | None,

@@ -12,7 +12,7 @@ if not flow.status then
 end
 local epoch, plan = tonumber(flow.epoch), plan_of(flow.plan)
 if flow.status == args.to and epoch == args.epoch + 1 -- guard: once
-  and flow.moved_by == args.request -- guard: another request
+  and flow.moved_by == args.transition_id -- guard: another transition
 then
   return {'ok'}
 end
@@ -26,7 +26,7 @@ local given = {[args.texts_hold or ''] = TEXTS[1]}
 local changes = {'/status', cjson.encode(args.to), '/output', given.output or 'null',
   '/error', args.error and cjson.encode(args.error) or 'null'}
 local fields, names = {'status', args.to, 'epoch', int_str(epoch + 1), 'output', given.output or '',
-  'error', args.error or '', 'moved_by', args.request}, {}
+  'error', args.error or '', 'moved_by', args.transition_id}, {}
 if terminal(args.to) then -- guard: what is under way ends
   local open = {}
   for _, steps in ipairs({plan.leases, plan.calls}) do
