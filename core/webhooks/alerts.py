@@ -1,6 +1,6 @@
 """Sending the alert of a budget to the budget's address: signed, tried again and given up as others are.
 
-Each alert is an entry of the outbox by itself, so a receiver that fails holds up no other budget's.
+Each alert is a delivery by itself, so a receiver that fails holds up no other budget's.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.errors import InvalidInputError
-from core.webhooks.entry import OutboxEntry
+from core.webhooks.dispatch import Dispatch
 from core.webhooks.hosts import SlowHostError
 from core.webhooks.sender import UndeliveredError
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 ID_DIGITS = 32  # hex
 
 
-class AlertEntry(OutboxEntry):
+class AlertDispatch(Dispatch):
     """An alert in our hands. It goes to the address that its budget has now; without one, nowhere."""
 
     async def _process(self) -> None:

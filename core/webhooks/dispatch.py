@@ -1,4 +1,4 @@
-"""Processing one outbox entry: send what its flow's log has gained, in order.
+"""Dispatching one delivery: send what its flow's log has gained, in order.
 
 One webhook is sent per webhook event; the cursor is saved after each 2xx. One that is not accepted is
 tried eight times over a day, and holds up those behind it, but for those that ask a person at another
@@ -37,8 +37,8 @@ TIMES = DispatchTimes()
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What processing needs; bodies are as `render` words them.
+class DispatchParts:
+    """What dispatching needs; bodies are as `render` words them.
 
     `now` is the time in seconds since 1970, for signatures.
     """
@@ -57,10 +57,10 @@ class Parts:
 
 
 @dataclass(slots=True)
-class OutboxEntry:
-    """An entry in our hands; `delivery` is how far it has come."""
+class Dispatch:
+    """A delivery in our hands, and how far it has come."""
 
-    parts: Parts
+    parts: DispatchParts
     tenant: str
     delivery: Delivery
     stopped: Callable[[], bool]
