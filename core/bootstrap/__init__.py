@@ -230,8 +230,8 @@ def retrainer(clock: "Clock") -> "Retrainer":
 
     Raises SettingsError where there is no key for models.
     """
-    from core.crews.clock import now_ms
     from core.learning.retraining import Retrainer
+    from core.time_of_day import now_ms
 
     store = model_store()
     from core.adapters.scikit_learn import indexed

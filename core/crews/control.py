@@ -8,7 +8,6 @@ from typing import Any, cast
 from core.blobs import BlobStore, flow_prefix, in_thread
 from core.costs.trials import Signal
 from core.crews import flow_ids, strategies
-from core.crews.clock import NowMs, now_ms
 from core.crews.definition import Definition
 from core.crews.launch import time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
@@ -17,6 +16,7 @@ from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status, Step, events
 from core.flows.values import LargeValues
+from core.time_of_day import NowMs, now_ms
 
 FEEDBACK_CHARACTERS = 20_000  # of a person, whichever way they come
 TRIES = 5  # at a flow that moves between being read and being written

@@ -22,7 +22,6 @@ from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
-from core.crews.clock import NowMs
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.crews.money_queue import MoneyQueue
@@ -33,6 +32,7 @@ from core.errors import NotFoundError
 from core.flows import Flow, events
 from core.flows.events import Event
 from core.retries import RetryPolicy, deadline
+from core.time_of_day import NowMs
 
 T = TypeVar("T")
 Whose = tuple[str, str, str, str]  # crew, task, agent and subject for whom money is spent

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import cpu
+from core import cpu, time_of_day
 from core.blobs import BlobStore, in_thread
-from core.crews import clock, flow_ids, strategies
+from core.crews import flow_ids, strategies
 from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
@@ -63,7 +63,7 @@ class Launcher:
     registry: Registry
     blobs: Callable[[], BlobStore] | None = None
     new_id: Callable[[], str] = _random_id
-    now_ms: Callable[[], int] = clock.now_ms
+    now_ms: Callable[[], int] = time_of_day.now_ms
 
     async def launch(
         self,

@@ -19,7 +19,7 @@ from core.blobs import BlobRef
 from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
-from core.crews.clock import Clock, NowMs, now_ms
+from core.crews.clock import Clock
 from core.crews.crew_runner import (
     BudgetExhaustedError,
     CrewRunner,
@@ -45,6 +45,7 @@ from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
 from core.flows.values import LargeValues, result_blob
+from core.time_of_day import NowMs, now_ms
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from core import logs
 from core.crews import strategies
-from core.crews.clock import Clock, NowMs, now_ms
+from core.crews.clock import Clock
 from core.crews.crew_runner import StepTask
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.outcomes import MoneyWait, Outcome, StepCrashedError, StepError
@@ -28,6 +28,7 @@ from core.due_loop import Due
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Status, Step
 from core.flows.values import LargeValues, LostValueError, StoreAwayError
+from core.time_of_day import NowMs, now_ms
 
 log = logging.getLogger(__name__)
 

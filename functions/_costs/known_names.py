@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.complaints import choice
 from core.costs.budget import EACH, Budget, Scope
 from core.costs.rollup import NAMELESS, NOBODY, Cell
-from core.crews import clock
 from core.errors import InvalidInputError
 
 DAYS = 31  # in which a call counts as recent
@@ -46,7 +45,7 @@ def _deployed(scope: Scope) -> set[str]:
 
 async def _recorded(tenant: str, scope: Scope) -> set[str]:
     """Return the names of recent calls, such as those of `POST /v1/usage`."""
-    today = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+    today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in range(DAYS)]
     cells = await bootstrap.budget_book().spending(tenant, days)
     return {_NAME[scope](cell) for cell in cells} - {NOBODY, *NAMELESS}

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from core import time_of_day
 from core.adapters.memory.agenda import MemoryAgenda
 from core.adapters.memory.due import Plan
 from core.adapters.memory.models import MemoryModels
 from core.adapters.memory.records import Record
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome
-from core.crews import clock
 from core.crews.ledger import (
     FOR_MONEY,
     ID_TAKEN,
@@ -36,7 +36,7 @@ class MemoryFlows(MemoryAgenda):
     `outbox` holds the flows of which webhooks are to be sent, and since when (ms).
     """
 
-    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = time_of_day.now_ms) -> None:
         super().__init__(now_ms)
         self._orders = itertools.count()
         self.outbox: dict[tuple[str, str], int] = {}

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeVar
 
-from core import cpu
+from core import cpu, time_of_day
 from core.adapters.upstash import budget_records, records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
@@ -20,7 +20,6 @@ from core.costs.rollup import NOBODY, Cell, in_order
 from core.costs.tally import PIECE_CELLS, CellSums
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
-from core.crews import clock
 from core.crews.budgets import Call
 from core.errors import UnavailableError
 from core.flows.events import Event
@@ -38,7 +37,7 @@ class UpstashBudgetBook:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
         pubsub: PubSub | None = None,
     ) -> None:
         self._redis, self._pubsub = redis, pubsub

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from core import time_of_day
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.keys import DayKeys, HeldKeys, Keyspace, OutboxKeys
 from core.costs.rollup import DAY_MS
-from core.crews import clock
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
 
@@ -19,7 +19,7 @@ class FlowScripts:
     """
 
     def __init__(
-        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = clock.now_ms
+        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = time_of_day.now_ms
     ) -> None:
         self._runner, self._keys, self._now_ms = runner, keys, now_ms
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from core import time_of_day
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
 from core.costs.rollup import DAY_MS, HOUR_MS
-from core.crews import clock
 
 ID_DIGITS = 20  # hex, of an id's hash: of ten million ids, two alike in one of 10^10 months
 QUARTER_MS = HOUR_MS // 4
@@ -26,7 +26,7 @@ class UpstashUsageBook:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
     ) -> None:
         self._keys = keys or Keyspace()
         self._scripts = runner or ScriptRunner(redis)
