@@ -69,7 +69,7 @@ class UpstashBudgetBook:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
-            *self._scripts.spending(call.tenant),
+            self._scripts.money(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,

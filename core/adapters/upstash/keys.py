@@ -98,6 +98,24 @@ class HeldKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxKeys:
+    """What of a tenant is to be sent by webhook: of flows, and alerts of budgets."""
+
+    outbox: Key
+    outbox_index: Key
+    deliveries: Key
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyKeys:
+    """Where a script counts money: in roll-ups and budgets around a day, whose alerts are sent."""
+
+    days: DayKeys
+    held: HeldKeys
+    alerts: OutboxKeys
+
+
+@dataclass(frozen=True, slots=True)
 class TrialKeys:
     """The trials of a tenant, and the models that do its tasks."""
 
@@ -116,15 +134,6 @@ class FeedbackKeys:
     learning: Key
     tenant: str
     task: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxKeys:
-    """Where scripts that spend money of budgets leave the alerts that are to be sent."""
-
-    outbox: Key
-    outbox_index: Key
-    deliveries: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +270,12 @@ class Keyspace:
         """Return the index of tasks of a partition that have something to learn."""
         return f"{tag}:learning"
 
-    def day_keys(self, tenant: str, day: int) -> DayKeys:
-        """Return where a script that counts money counts it: a script must declare its keys."""
+    def money_keys(self, tenant: str, at_ms: int) -> MoneyKeys:
+        """Return where money of about a time is counted."""
+        days = self._day_keys(tenant, at_ms // DAY_MS)
+        return MoneyKeys(days, self.held_keys(tenant, at_ms), self.outbox_keys(tenant))
+
+    def _day_keys(self, tenant: str, day: int) -> DayKeys:
         yesterday, today, tomorrow = (day_of((day + off) * DAY_MS) for off in (-1, 0, 1))
         spend = self.spend
         return DayKeys(

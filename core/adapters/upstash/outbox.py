@@ -51,9 +51,7 @@ class UpstashOutbox:
     async def _write(self, tenant: str, delivery: Delivery, **saved: Any) -> None:
         keys = self._keys
         call = scripts.outbox_save(
-            keys.outbox(tenant),
-            keys.deliveries(tenant),
-            keys.outbox_index(keys.tag(tenant)),
+            keys.outbox_keys(tenant),
             keys.flow(tenant, delivery.flow),
             tenant=tenant,
             flow=delivery.flow,

@@ -50,9 +50,7 @@ class UpstashUsageBook:
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
     ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
         record = scripts.record_usage(
-            self._keys.day_keys(tenant, day),
-            self._keys.held_keys(tenant, day * DAY_MS),
-            self._keys.outbox_keys(tenant),
+            self._keys.money_keys(tenant, day * DAY_MS),
             self._keys.budgets(tenant),
             *self._keys.call_ids(tenant, self._now_ms()),
             tenant=tenant,
