@@ -121,8 +121,8 @@ class UpstashBudgetBook:
     ) -> AsyncIterator[T]:
         """Yield `work` of the fields of these days, of PIECE_CELLS at most.
 
-        A reply is parsed in the event loop. So one day is read first, and then as many in a request as
-        are likely to have so many fields.
+        One day is read first, and then as many in a request as are likely to have so many fields: a
+        reply is in memory as a whole.
         """
         at = count = 0
         size = 1
