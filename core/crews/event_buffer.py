@@ -22,6 +22,7 @@ from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
+from core.crews.claim_calls import ClaimCalls, Whose
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.crews.money_queue import MoneyQueue
@@ -35,7 +36,6 @@ from core.retries import RetryPolicy, deadline
 from core.time_of_day import NowMs
 
 T = TypeVar("T")
-Whose = tuple[str, str, str, str]  # crew, task, agent and subject for whom money is spent
 
 
 class EventBuffer:
@@ -61,7 +61,6 @@ class EventBuffer:
         tries: Tries,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
-        self._whose = whose
         self._now_ms, self._may_call, self._money = now_ms, may_call, money
         self._loop = asyncio.get_running_loop()
         self._posted, self._unsent = asyncio.Event(), Unsent()
@@ -69,8 +68,7 @@ class EventBuffer:
         self._message: str | None = None  # that is being written, as the ledger knows it
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
-        self._calls_made, self._messages_made = itertools.count(1), itertools.count(1)
-        self._calls: dict[str, Call] = {}
+        self._messages_made, self._calls = itertools.count(1), ClaimCalls(claim, whose)
         self._closing = False
         self._late_calls = late_calls
         self.tries = tries
@@ -98,8 +96,7 @@ class EventBuffer:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
         self._raise_if_lost()
         self._may_call()
-        of = {"least_nanodollars": least_nanodollars, "prices_version": prices_version}
-        call = replace(self._call(model, bound), **of)
+        call = self._calls.new(model, bound, least_nanodollars, prices_version)
         reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
             refusal = reserving.result()
@@ -108,14 +105,14 @@ class EventBuffer:
             raise
         if refusal is not None:
             raise refusal
-        self._calls[call.id] = call
+        self._calls.begin(call)
         self.tries.called(model)
         return call.id
 
     def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
         stamped = events.stamped(told, self._now_ms())
-        item = SettledCall(self._calls.pop(call), usage, stamped, self.tries.facts(usage, facts))
+        item = SettledCall(self._calls.end(call), usage, stamped, self.tries.facts(usage, facts))
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -295,9 +292,3 @@ class EventBuffer:
     def _raise_if_lost(self) -> None:
         if self._lost is not None:
             raise self._lost
-
-    def _call(self, model: str, bound: Usage) -> Call:
-        held, number = self._claim, next(self._calls_made)
-        crew, task, agent, subject = self._whose
-        of = held.tenant, held.flow, held.step, held.epoch, number, model
-        return Call(*of, crew, task, bound, agent, subject)

@@ -19,6 +19,7 @@ from core.blobs import BlobRef
 from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
+from core.crews.claim_calls import Whose
 from core.crews.clock import Clock
 from core.crews.crew_runner import (
     BudgetExhaustedError,
@@ -31,7 +32,7 @@ from core.crews.crew_runner import (
     StepTask,
 )
 from core.crews.deferrals import deferral
-from core.crews.event_buffer import EventBuffer, Whose
+from core.crews.event_buffer import EventBuffer
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
