@@ -21,7 +21,7 @@ from starlette.responses import Response
 from core import bootstrap
 from core.errors import NotFoundError, UnavailableError
 from core.flows import CURSOR, Batch, Flow, events
-from core.flows.live import Subscriber
+from core.flows.hub import Subscriber
 from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
 from core.json_text import compact

@@ -10,7 +10,7 @@ from core.adapters.upstash.log import UpstashFlowLog
 from core.crews.ledger import Claim, StepWrite
 from core.errors import NotFoundError
 from core.flows import Status, events
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from tests.fixtures_ports import Flows, a_launch
 
 LEASE_MS = 30_000

@@ -10,7 +10,7 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Batch, FlowLog, Status, events, pages
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from core.json_text import compact
 from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
 from tests.fixtures_servers import Rest

@@ -13,7 +13,7 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.errors import NotFoundError
 from core.flows import Flow
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from core.flows.subscription import FollowPolicy, snapshot_at
 from tests.fixtures_ports import Flows, a_launch, in_memory, over_redis
 from tests.lagging import LaggingLog, LossyLog

@@ -19,7 +19,7 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.config import Settings
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from core.flows.subscription import FollowPolicy
 from core.identity import Keys
 from infra.api import app

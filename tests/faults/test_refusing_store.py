@@ -19,7 +19,7 @@ from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.timing import Timing
 from core.due_loop import Idle, Room
 from core.flows import Status
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from functions import crew_launch, flow_events, flow_status
 from functions._worker import listening, worker_loop
 from infra.local.gateway.refusals import REFUSALS

@@ -15,7 +15,7 @@ TREE = ("clients", "core", "crews", "functions", "infra")
 PLANTED = [
     ("core/webhooks/targets.py", "import starlette", "core.webhooks.targets -> starlette"),
     ("core/webhooks/dispatcher.py", "import boto3", "core.webhooks.dispatcher -> boto3"),
-    ("core/flows/live.py", "import httpx", "core.flows.live -> httpx"),
+    ("core/flows/hub.py", "import httpx", "core.flows.hub -> httpx"),
     ("core/newcomer.py", "import fastapi", "core.newcomer -> fastapi"),
     ("core/costs/usage.py", "import crews.tools", "core.costs.usage -> crews.tools"),
     ("core/crews/worker.py", "import core.adapters.memory", "core.crews.worker -> core.adapters.memory"),
