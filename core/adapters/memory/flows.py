@@ -260,11 +260,15 @@ class MemoryFlows(MemoryAgenda):
             record.brought(answer[0], number)
         if not to.terminal:
             self.plan(tenant, record, now)
-        self.wait_for_money.discard((tenant, flow))
+        self._index((tenant, flow), waiting, now)
+
+    def _index(self, flow: tuple[str, str], waiting: dict[str, Any] | None, now: int) -> None:
+        """Say where a flow that has moved is looked for: where budgets change, and webhooks are sent."""
+        self.wait_for_money.discard(flow)
         if (waiting or {}).get("reason") == FOR_MONEY:
-            self.wait_for_money.add((tenant, flow))
-        if (tenant, flow) in self.outbox:
-            self.outbox[tenant, flow] = min(now, self.outbox[tenant, flow])
+            self.wait_for_money.add(flow)
+        if flow in self.outbox:
+            self.outbox[flow] = min(now, self.outbox[flow])
 
     def _end(self, tenant: str, record: Record, now: int) -> None:
         """End the steps that run with their flow, and the messages that they have open."""
