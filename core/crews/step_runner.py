@@ -66,15 +66,9 @@ def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTa
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:
-    """Return the events of a step that begins; a manager's subtask is shown as a delegation.
-
-    One that was given back before its first attempt was counted goes on, as `step_resumed`.
-    """
+    """Return the events of a step that begins; a manager's subtask is shown as a delegation."""
     prompt = work.prompt
-    if step.epoch > 0 and work.attempt == 1:
-        begun = events.custom("step_resumed", {"step": prompt.step, "attempt": work.attempt})
-    else:
-        begun = events.step_started(prompt.step, work.attempt)
+    begun = events.step_started(prompt.step, work.attempt, epoch=step.epoch)
     begun += events.custom("agent_started", work.who())
     if prompt.kind is not StepKind.SUBTASK or step.epoch > 0:
         return begun
