@@ -75,10 +75,10 @@ class EventBuffer:
 
     # The Session.
 
-    def post(self, told: list[Event]) -> None:
+    def post(self, new: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
-        self.tries.heard(told)
-        self._append(events.stamped(told, self._now_ms()))
+        self.tries.heard(new)
+        self._append(events.stamped(new, self._now_ms()))
 
     def message_id(self) -> str:
         """Return `{flow}.{step}.{epoch}.{n}`; all attempts within the claim count on."""
@@ -109,9 +109,9 @@ class EventBuffer:
         self.tries.called(model)
         return call.id
 
-    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
+    def settle(self, call: str, usage: Usage, new: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
-        stamped = events.stamped(told, self._now_ms())
+        stamped = events.stamped(new, self._now_ms())
         item = SettledCall(self._calls.end(call), usage, stamped, self.tries.facts(usage, facts))
         try:
             self._append([item])
@@ -222,30 +222,30 @@ class EventBuffer:
 
         What of it is too much for one write is written here.
         """
-        told: list[Event] = []
+        before: list[Event] = []
         for item in self._unsent.take_all():
             if isinstance(item, SettledCall):
-                await self._settle(item, told)
-                told = []
+                await self._settle(item, before)
+                before = []
             else:
-                told.append(item)
-        return self._write(await self._emit_full(told))
+                before.append(item)
+        return self._write(await self._emit_full(before))
 
-    async def _emit_full(self, told: list[Event]) -> list[Event]:
+    async def _emit_full(self, gathered: list[Event]) -> list[Event]:
         """Write as much as makes full writes; return the rest."""
-        *full, rest = events.batches(events.merged(told))
+        *full, rest = events.batches(events.merged(gathered))
         for batch in full:
             await self._emit(self._write(batch))
         return rest
 
     async def _settle(self, item: SettledCall, before: list[Event]) -> None:
-        """Count a call. What was told before it, and its answer, go with it where they may."""
-        told = await self._emit_full([*before, *item.events])
-        if self._message is not None or events.open_message(told, None) is not None:
-            await self._emit(self._write(told))  # which message is open is kept with an emit
-            told = []
+        """Count a call. What happened before it, and its answer, go with it where they may."""
+        rest = await self._emit_full([*before, *item.events])
+        if self._message is not None or events.open_message(rest, None) is not None:
+            await self._emit(self._write(rest))  # which message is open is kept with an emit
+            rest = []
         if self._lost is None:
-            write = partial(self._budgets.settle, item.call, item.usage, told, item.facts)
+            write = partial(self._budgets.settle, item.call, item.usage, rest, item.facts)
             await self._write_if_held(write)
             self._unsent.note_counted(item)
 
@@ -265,11 +265,11 @@ class EventBuffer:
         await self._write_if_held(lambda: self._ledger.emit(self._claim, seq, lease_ms, write))
         self._beat_at = began
 
-    def _write(self, told: list[Event]) -> StepWrite:
-        if any(events.is_text(event) for event in told):
+    def _write(self, batch: list[Event]) -> StepWrite:
+        if any(events.is_text(event) for event in batch):
             self._unsent.note_text_written()
-        self._message = events.open_message(told, self._message)
-        return StepWrite(told, self._message)
+        self._message = events.open_message(batch, self._message)
+        return StepWrite(batch, self._message)
 
     async def _write_if_held(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """Send a write, unless the step is lost; or learn from it that it is."""

@@ -136,11 +136,11 @@ def transition_id(
 
 def release_events(claim: Claim, write: StepWrite, delay_ms: int, reason: str) -> list[Event]:
     """Return the events of a release: the write's, the end of an open message, why it is put off."""
-    told = [*write.events, *(events.text_end(write.message) if write.message else [])]
+    released = [*write.events, *(events.text_end(write.message) if write.message else [])]
     if delay_ms > 0:
         put_off = {"step": claim.step, "reason": reason, "retry_after_ms": delay_ms}
-        told += events.custom("step_deferred", put_off)
-    return told
+        released += events.custom("step_deferred", put_off)
+    return released
 
 
 class RunLedger(Protocol):

@@ -177,9 +177,9 @@ def model_call(
     return custom("model_call", called)
 
 
-def lessons(step: str, told: list[dict[str, Any]]) -> list[Event]:
+def lessons(step: str, shown: list[dict[str, Any]]) -> list[Event]:
     """Return what a step's agent was told of earlier flows: id, text and confidence of each lesson."""
-    return custom("lessons", {"step": step, "lessons": told})
+    return custom("lessons", {"step": step, "lessons": shown})
 
 
 def state_snapshot(state: dict[str, Any]) -> Event:

@@ -207,20 +207,20 @@ class Dispatch:
         self.delivery = replace(delivery, cursor=event.cursor, failures=0, disabled_kinds=disabled)
 
     async def _post(self, flow: Flow, event: WebhookEvent, name: str) -> None:
-        told = self.parts.render(flow, event.notification)
-        await self._post_to(event.url, told, name, event.authorization)
+        body = self.parts.render(flow, event.notification)
+        await self._post_to(event.url, body, name, event.authorization)
 
     async def _post_to(
-        self, url: str, told: dict[str, Any], name: str, authorization: str | None = None
+        self, url: str, body: dict[str, Any], name: str, authorization: str | None = None
     ) -> None:
         parts = self.parts
-        body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         target = parts.targets.target(self.tenant, url)
-        headers = parts.signer.headers(self.tenant, name, body, int(parts.now()))
+        headers = parts.signer.headers(self.tenant, name, data, int(parts.now()))
         if authorization is not None:
             headers["authorization"] = authorization
         async with parts.hosts.place(self.tenant, target.host, target.port):
-            await parts.sender.send(target, headers, body)
+            await parts.sender.send(target, headers, data)
 
     async def _count_failure(self) -> None:
         """Try again later what nobody foresaw; give the whole flow up when that does not help."""

@@ -64,7 +64,7 @@ class UpstashBudgetBook:
         return budget_records.refusal(*refusal, needed=call.needed_nanodollars)
 
     async def settle(
-        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+        self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
     ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
@@ -76,7 +76,7 @@ class UpstashBudgetBook:
             number=call.number,
             used=usage.public(),
             facts=dict(facts),
-            events=encoded(told),
+            events=encoded(new_events),
         )
         await self._scripts.run(settle, call.flow)
 

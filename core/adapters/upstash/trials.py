@@ -62,8 +62,10 @@ class UpstashTrials:
     async def record(self, tenant: str, flow: str, outcomes: Sequence[TaskOutcome]) -> None:
         """Count outcomes."""
         of, of_trials = self._keys.flow_keys(tenant, flow), self._keys.trial_keys(tenant)
-        told = [asdict(each) for each in outcomes]
-        (verdict,) = await self._runner.run(scripts.record_outcomes(of, of_trials, outcomes=told))
+        records = [asdict(each) for each in outcomes]
+        (verdict,) = await self._runner.run(
+            scripts.record_outcomes(of, of_trials, outcomes=records)
+        )
         if verdict == "not_found":
             raise NotFoundError(f"no flow {flow}")
 

@@ -37,14 +37,14 @@ class UpstashUsageBook:
         by_day = defaultdict[int, list[RecordedCall]](list)
         for call in calls:
             by_day[call.at_ms // DAY_MS].append(call)
-        told, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
+        fates, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
         for day, of_day in sorted(by_day.items()):
-            fates, events = await self._record_day(tenant, day, of_day, batch)
-            told |= {
-                call.id: fate for call, fate in zip(of_day, fates, strict=True) if fate != "new"
+            of_calls, events = await self._record_day(tenant, day, of_day, batch)
+            fates |= {
+                call.id: fate for call, fate in zip(of_day, of_calls, strict=True) if fate != "new"
             }
             alerts += [json.loads(event)["value"] for event in events]
-        return Recorded(told, alerts)
+        return Recorded(fates, alerts)
 
     async def _record_day(
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
