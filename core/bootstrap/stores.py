@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
     from core.flows import FlowLog
-    from core.flows.live import Hub
+    from core.flows.hub import Hub
     from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
     from core.issuer import Issuer
     from core.learning.feedback import FeedbackLog
-    from core.learning.model_store import ModelStore
+    from core.learning.models.model_store import ModelStore
     from core.learning.serving import Learners
 
 
@@ -101,7 +101,7 @@ def flow_log() -> "FlowLog":
 @provider
 def hub() -> "Hub":
     """Return the hub of this process, through which flows are watched."""
-    from core.flows.live import Hub
+    from core.flows.hub import Hub
 
     return Hub(flow_log())
 
@@ -195,8 +195,8 @@ def learning_blobs() -> "BlobStore":
 def model_store() -> "ModelStore":
     """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
     from core.config import SettingsError
-    from core.learning.model_store import ModelStore
-    from core.learning.seals import SealKeys
+    from core.learning.models.model_store import ModelStore
+    from core.learning.models.seals import SealKeys
 
     if not settings().learning_keys:
         raise SettingsError(

@@ -18,7 +18,12 @@ READERS_NEED_NOT = (
     "core/webhooks", "crews",
     "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
 )  # fmt: skip
-STREAMING = ("infra/__init__.py", "infra/draining.py", "infra/aws/__init__.py", "infra/aws/streaming")
+STREAMING = (
+    "infra/__init__.py",
+    "infra/draining.py",
+    "infra/aws/__init__.py",
+    "infra/aws/streaming",
+)
 
 # Of what CrewAI asks for, what no crew here can reach: memory, knowledge and MCP are refused in a
 # crew's file. The first line is of memory and knowledge, the second of MCP and the terminal.
