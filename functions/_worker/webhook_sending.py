@@ -6,8 +6,8 @@ import logging
 from core import bootstrap
 from core.crews.clock import Clock
 from core.crews.wakeups import WakeListener
+from core.due_loop import Idle
 from core.errors import UnavailableError
-from core.polling import Idle
 from functions._amp import webhook_bodies
 from functions._worker import listening
 

@@ -7,7 +7,7 @@ left, when the next one is due, and now and then, since a wake-up may get lost.
 from core.crews.clock import StoppableClock
 from core.crews.wakeups import WakeListener
 from core.crews.worker import Worker
-from core.polling import Idle, PollLoop, Room
+from core.due_loop import DueLoop, Idle, Room
 from functions._worker import listening
 
 LISTENING, POLLING = (
@@ -22,6 +22,6 @@ async def serve(worker: Worker, listener: WakeListener, clock: StoppableClock, r
     async def run(tenant: str, flow: str) -> None:
         await worker.run_flow(tenant, flow, clock)
 
-    loop = PollLoop[str]("flows", worker.lease_due, run, room, POLLING)
+    loop = DueLoop[str]("flows", worker.lease_due, run, room, POLLING)
     async with listening.listening(listener, loop, loop.offer, LISTENING):
         await loop.run_forever(clock.stopping)
