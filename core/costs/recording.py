@@ -166,7 +166,8 @@ class CheaperWays:
     def _find(self, model: str, hour: int) -> list[_Way]:
         at_ms, other = hour * HOUR_MS, smaller(model)
         asked: list[tuple[str, Variant, str | None]] = [(model, each, None) for each in CHEAPER]
-        asked += [(other, "standard", other)] if other else []
+        if other is not None:
+            asked.append((other, "standard", other))
         found = ((rates_of(self._book, name, at_ms, as_), as_, to) for name, as_, to in asked)
         return [_Way(rates, variant, to) for rates, variant, to in found if rates is not None]
 
