@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -14,10 +14,12 @@ from core.costs.model_choices import MOST_SHARE, Override, Trial
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
 from core.crews.begin_trial import NOT_HERE, TrialStarter
-from core.crews.definition import Task
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._http import models
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
+    from core.crews.definition import Task
 
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
@@ -135,7 +137,7 @@ def _target(request: Request) -> Target:
         raise NothingThereError(NO_SAVING) from None
 
 
-def _task(crew: str, task: str) -> Task:
+def _task(crew: str, task: str) -> "Task":
     """Return a task of a crew. Raises NothingThereError."""
     crews = bootstrap.registry()
     try:
@@ -148,7 +150,7 @@ def _task(crew: str, task: str) -> Task:
     return tasks[task]
 
 
-def _trial(target: Target, asked: TrialBody, task: Task) -> Trial:
+def _trial(target: Target, asked: TrialBody, task: "Task") -> Trial:
     judge = Signal.ANSWERS if task.is_checked else Signal.PEOPLE
     return Trial(
         id=target.id,

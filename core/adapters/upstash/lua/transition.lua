@@ -77,7 +77,9 @@ if args.answer then
   push(fields, 'result:' .. args.answer, TEXTS[1])
   push(names, args.answer)
 end
+local members = {}
 if args.output_ref then
+  push(members, '/output_ref', cjson.encode(args.output_ref))
   push(fields, 'output_bytes', int_str(args.output_ref.bytes))
 end
 if terminal(args.to) then
@@ -100,6 +102,6 @@ if flow.webhooks then
 end
 local made = {}
 end_messages(made, ended)
-change(flow, now, changes, {made = made, output_ref = args.output_ref, plan = plan, names = names,
+change(flow, now, changes, {made = made, members = members, plan = plan, names = names,
   fields = fields, at_last = {'moved', args.answer and 'brought:' .. args.answer}})
 return {'ok'}
