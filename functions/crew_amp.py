@@ -21,7 +21,7 @@ from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import WebhookKind
-from core.webhooks.subscriptions import Subscriptions
+from core.webhooks.receivers import Receivers
 from functions._amp import answers
 from functions._amp.requests import Kickoff, Resume, kickoff_request, pointer, resume_request
 from functions._amp.words import flow_id, kickoff_id
@@ -155,7 +155,7 @@ def _added_urls(state: Flow, said: Resume, review: str) -> dict[WebhookKind, str
     InvalidInputError if one is another than before, or if nothing is ever sent of this flow.
     """
     before = {name: result for name, result in state.results.items() if name != review}
-    known = Subscriptions.of(state.webhooks, before).urls
+    known = Receivers.of(state.webhooks, before).urls
     wrong = {
         pointer(kind): CHANGED if known else NO_WEBHOOKS
         for kind, url in said.urls().items()

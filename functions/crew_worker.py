@@ -28,8 +28,8 @@ from starlette.routing import Route
 from core import bootstrap, logs
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
+from core.due_loop import NoPlaceError, Places, Room
 from core.errors import UnavailableError
-from core.polling import NoPlaceError, Places, Room
 from crews.loading import AllowListError
 from functions._http import apps
 from functions._process import event_loop, request_log

@@ -235,8 +235,8 @@ def retrainer(clock: "Clock") -> "Retrainer":
 
     Raises SettingsError where there is no key for models.
     """
-    from core.crews.clock import now_ms
     from core.learning.retraining import Retrainer
+    from core.time_of_day import now_ms
 
     store = model_store()
     from core.adapters.scikit_learn import indexed
@@ -270,14 +270,14 @@ def webhook_sender() -> "WebhookSender":
 
 def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
     """Return what sends webhooks, with the bodies that `render` makes of notifications."""
+    from core.webhooks.dispatch import DispatchParts
     from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.entry import Parts
     from core.webhooks.signing import Signer
 
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
     return WebhookDispatcher(
-        Parts(
+        DispatchParts(
             outbox(),
             flow_log(),
             sender,

@@ -1,4 +1,4 @@
-"""Work: what a worker hands to whoever runs a step, and what it gets back.
+"""Running a step: what a worker hands to whoever does, and what it gets back.
 
 A step is one agent asked for one thing. A strategy writes it down as a `Prompt`, ready to be
 run; a `CrewRunner` knows agents and models, and nothing of strategies, ledgers or queues. What

@@ -7,13 +7,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from core import bootstrap, cpu
+from core import bootstrap, cpu, time_of_day
 from core.complaints import choice
 from core.costs.budget import EACH, Budget, Scope
 from core.costs.prices import rates_of
 from core.costs.rollup import NAMELESS, NOBODY, Cell
 from core.costs.tenant_prices import Price, TenantPriceBook
-from core.crews import clock
 from core.errors import InvalidInputError
 
 DAYS = 31  # in which a call counts as recent
@@ -71,7 +70,10 @@ async def _model(tenant: str, budget: Budget) -> str | None:
 
 def _has_price(asked: tuple[Sequence[Price], str]) -> bool:
     agreed, name = asked
-    return rates_of(TenantPriceBook(bootstrap.prices(), agreed), name, clock.now_ms()) is not None
+    return (
+        rates_of(TenantPriceBook(bootstrap.prices(), agreed), name, time_of_day.now_ms())
+        is not None
+    )
 
 
 def _meant(asked: tuple[Sequence[Price], str, set[str]]) -> str | None:
@@ -88,7 +90,7 @@ def _meant(asked: tuple[Sequence[Price], str, set[str]]) -> str | None:
 
 async def _recorded(tenant: str, scope: Scope) -> set[str]:
     """Return the names of recent calls, such as those of `POST /v1/usage`."""
-    today = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+    today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in range(DAYS)]
     cells = await bootstrap.budget_book().spending(tenant, days)
     return {_NAME[scope](cell) for cell in cells} - {NOBODY, *NAMELESS}

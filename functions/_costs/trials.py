@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.complaints import choice
 from core.costs.model_choices import MOST_SHARE, Override, Trial
 from core.costs.report import Query, read_query
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
-from core.crews import clock
 from core.crews.begin_trial import LATELY_DAYS, NOT_HERE, TrialStarter
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
@@ -148,7 +147,7 @@ def _target(request: Request) -> Target:
 
 def _period(request: Request) -> Query:
     """Return the days of the report that recommends it; without `from` and `to` the latest."""
-    today = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+    today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
     if request.query_params:
         return read_query(request.query_params, today)
     return Query(today - timedelta(days=LATELY_DAYS - 1), today)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, cpu
+from core import bootstrap, cpu, time_of_day
 from core.costs import recording
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook
@@ -18,7 +18,6 @@ from core.costs.rollup import DAY_MS, NOBODY
 from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
-from core.crews import clock
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.json_text import compact
@@ -104,7 +103,7 @@ def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, Price
     """Return the calls of a body with what each costs, and by which prices. Raises InvalidInputError."""
     asked = models.parse(body, UsageBody, "the body is no usage")
     prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
-    reported = _reported(asked.calls, clock.now_ms(), subject)
+    reported = _reported(asked.calls, time_of_day.now_ms(), subject)
     return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 

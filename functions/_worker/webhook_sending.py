@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from core import bootstrap
 from core.crews.clock import Clock
 from core.crews.wakeups import WakeListener
+from core.due_loop import Idle
 from core.errors import UnavailableError
-from core.polling import Idle
 from functions._worker import listening
 
 if TYPE_CHECKING:

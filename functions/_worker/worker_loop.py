@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.crews.clock import StoppableClock
 from core.crews.wakeups import WakeListener
-from core.polling import Idle, PollLoop, Room
+from core.due_loop import DueLoop, Idle, Room
 from functions._worker import listening
 
 if TYPE_CHECKING:  # a cold worker says that it loads before it does
@@ -28,6 +28,6 @@ async def serve(
     async def run(tenant: str, flow: str) -> None:
         await worker.run_flow(tenant, flow, clock)
 
-    loop = PollLoop[str]("flows", worker.lease_due, run, room, POLLING)
+    loop = DueLoop[str]("flows", worker.lease_due, run, room, POLLING)
     async with listening.listening(listener, loop, loop.offer, LISTENING):
         await loop.run_forever(clock.stopping)

@@ -140,7 +140,7 @@ MUTANTS = [
     ),
     Mutant("transition", "once", ledger.test_the_end_is_final_and_comes_once),
     Mutant(
-        "transition", "another request", times.test_of_two_different_answers_one_is_refused,
+        "transition", "another transition", times.test_of_two_different_answers_one_is_refused,
     ),
     Mutant("transition", "fence", times.test_of_two_answers_the_first_counts),
     Mutant(

@@ -9,7 +9,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:due` | zset | tenant -> when to look into its due set (ms), never after the earliest time there |
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
-| `{p}:t:flow:f` | hash | the state of a flow; `step:`, `result:` and `brought:` fields per step (records.py) |
+| `{p}:t:flow:f` | hash | the state of a flow (`seq`: its last event); `step:`, `result:` and `brought:` fields per step (records.py) |
 | `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
@@ -98,6 +98,24 @@ class HeldKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxKeys:
+    """What of a tenant is to be sent by webhook: of flows, and alerts of budgets."""
+
+    outbox: Key
+    outbox_index: Key
+    deliveries: Key
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyKeys:
+    """Where a script counts money: in roll-ups and budgets around a day, whose alerts are sent."""
+
+    days: DayKeys
+    held: HeldKeys
+    alerts: OutboxKeys
+
+
+@dataclass(frozen=True, slots=True)
 class TrialKeys:
     """The trials of a tenant, and the models that do its tasks."""
 
@@ -116,15 +134,6 @@ class FeedbackKeys:
     learning: Key
     tenant: str
     task: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxKeys:
-    """Where scripts that spend money of budgets leave the alerts that are to be sent."""
-
-    outbox: Key
-    outbox_index: Key
-    deliveries: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +270,12 @@ class Keyspace:
         """Return the index of tasks of a partition that have something to learn."""
         return f"{tag}:learning"
 
-    def day_keys(self, tenant: str, day: int) -> DayKeys:
-        """Return where a script that counts money counts it: a script must declare its keys."""
+    def money_keys(self, tenant: str, at_ms: int) -> MoneyKeys:
+        """Return where money of about a time is counted."""
+        days = self._day_keys(tenant, at_ms // DAY_MS)
+        return MoneyKeys(days, self.held_keys(tenant, at_ms), self.outbox_keys(tenant))
+
+    def _day_keys(self, tenant: str, day: int) -> DayKeys:
         yesterday, today, tomorrow = (day_of((day + off) * DAY_MS) for off in (-1, 0, 1))
         spend = self.spend
         return DayKeys(

@@ -50,10 +50,10 @@ def _output(flow: str, fields: dict[str, str], incarnation: str) -> Any:
 
 def head(flow: str, values: list[str | None]) -> Head:
     """Return the head from the values of HEAD_FIELDS. Raises NotFoundError where there is none."""
-    incarnation, sequence, version, status = values
-    if not (incarnation and sequence and version and status):
+    incarnation, last_event, version, status = values
+    if not (incarnation and last_event and version and status):
         raise NotFoundError(f"no flow {flow}")
-    return Head(incarnation, int(sequence), int(version), Status(status))
+    return Head(incarnation, int(last_event), int(version), Status(status))
 
 
 def launched(launch: Launch) -> list[str]:

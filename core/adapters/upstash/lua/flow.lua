@@ -1,4 +1,5 @@
--- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash.
+-- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash; `seq` there is the
+-- number of the last event.
 local KEPT, BATCH, REMEMBERED = 10000, 100, 64
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
 local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',
