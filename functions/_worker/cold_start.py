@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from core import bootstrap
-from core.crews.clock import now_ms
 from core.flows import events
+from core.time_of_day import now_ms
 
 if TYPE_CHECKING:  # a cold worker says that it loads before it does
     from core.crews.worker import Worker
