@@ -164,12 +164,13 @@ class CheaperWays:
         return less
 
     def _find(self, model: str, hour: int) -> list[_Way]:
-        at_ms, other = hour * HOUR_MS, smaller(model)
-        asked: list[tuple[str, Variant, str | None]] = [(model, each, None) for each in CHEAPER]
-        if other is not None:
-            asked.append((other, "standard", other))
-        found = ((rates_of(self._book, name, at_ms, as_), as_, to) for name, as_, to in asked)
-        return [_Way(rates, variant, to) for rates, variant, to in found if rates is not None]
+        at_ms, ways = hour * HOUR_MS, list[_Way]()
+        for variant in CHEAPER:
+            if rates := rates_of(self._book, model, at_ms, variant):
+                ways.append(_Way(rates, variant))
+        if (other := smaller(model)) and (rates := rates_of(self._book, other, at_ms)):
+            ways.append(_Way(rates, model=other))
+        return ways
 
 
 def _verified_and_most_first(saving: Saving) -> tuple[bool, int]:
