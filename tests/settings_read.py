@@ -49,7 +49,8 @@ def looked_at(function: str) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 -- it is told
         return {"read": [], "failed": {"settings": str(error)}}
     with bootstrap.replace(settings=noting):
-        for name in sorted(set(re.findall(r"\bbootstrap\.(\w+)", source)) & set(bootstrap.__all__)):
+        named = set(re.findall(r"\bbootstrap\.(\w+)", source)) & set(bootstrap.__all__)
+        for name in sorted(named - {"is_made", "replace"}):
             try:
                 _make_later_parts(_made(getattr(bootstrap, name)))
             except Exception as error:  # noqa: BLE001 -- it is told

@@ -27,8 +27,8 @@ from core.errors import NotFoundError
 from core.flows import Status, events
 from core.flows.values import LargeValues
 from core.learning.feedback import Feedback
-from core.learning.model_store import ModelStore
-from core.learning.seals import SealKeys
+from core.learning.models.model_store import ModelStore
+from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
 from core.learning.serving_tutor import ServingTutor
 from core.learning.tutor import Question
@@ -282,7 +282,8 @@ async def invoked(world: World, runner: Scripted, clock: Running) -> None:
         values=LargeValues(lambda: blobs), usage_book=MemoryUsageBook(flows),
     )  # fmt: skip
     record = {"messageId": "m", "body": json.dumps({"tenant": "acme", "flow": "f"})}
-    assert await crew_worker._run_batch(worker, [record], clock) == []
+    with bootstrap.replace(worker=worker):
+        assert await crew_worker._run_batch([record], clock) == []
 
 
 @dataclass

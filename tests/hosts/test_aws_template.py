@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.config import WORKER_MARGIN_SECONDS, Settings
-from infra.bundles.contents import BUNDLES
+from infra.bundles.contents import BUNDLES, own_files
 from tests.fixtures_aws import ARTIFACTS, PREFIX, ROOT, WORKER, Template, plain
 from tests.hosts.test_vercel import ENVIRON, MARGIN_SECONDS, asked
 from tests.hosts.test_vercel import destination as on_vercel
@@ -109,6 +110,7 @@ def test_what_streams_is_run_by_the_runtime_that_streams(template: Template):
         handler = function.properties.get("Handler", "")
         if name in STREAMING:
             assert wrapper == "/var/task/infra/aws/streaming/start"
+            assert Path("infra/aws/streaming/start") in own_files(BUNDLES[name])
             assert handler == f"functions.{name}.app"
         else:
             assert wrapper is None
