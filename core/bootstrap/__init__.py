@@ -21,7 +21,7 @@ from core.bootstrap.models import (
     spelled,
     telemetry,
 )
-from core.bootstrap.provider import provider, replace
+from core.bootstrap.provider import is_made, provider, replace
 from core.bootstrap.stores import (
     blobs,
     budget_book,
@@ -74,6 +74,7 @@ __all__ = [
     "flow_control",
     "flow_log",
     "hub",
+    "is_made",
     "is_offline",
     "issuer",
     "keys",

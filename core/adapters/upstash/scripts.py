@@ -51,6 +51,10 @@ def create(
 ) -> None: ...
 
 
+@script("flow")
+def announce_start(of: FlowKeys, *, events: Events) -> None: ...
+
+
 @script("flow", "budgets", "money")
 def claim(
     of: FlowKeys,
