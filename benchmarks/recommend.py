@@ -29,9 +29,9 @@ from benchmarks.report import Figure, short
 from core.adapters.scikit_learn import index
 from core.learning.learner import Learner
 from core.learning.learner.model import Model
-from core.learning.patterns import Kept, Kind, Pattern, Source
-from core.learning.models.stored import plain, restored
 from core.learning.learner.terms import terms
+from core.learning.models.stored import plain, restored
+from core.learning.patterns import Kept, Kind, Pattern, Source
 
 MILLION = 1_000_000
 BOUNDS = {100_000: "<= 0.2", MILLION: "<= 0.5"}
@@ -162,9 +162,7 @@ def against_loop(many: int, queries: Sequence[dict[str, Any]], trained: int) -> 
         for _ in range(5)
     )
     seen = f"{ours:.2f} ms instead of {base:.0f}"
-    return Figure(
-        f"p50_vs_naive_loop_{name(many)}", round(ours / base, 6), "<= 0.001", seen
-    )
+    return Figure(f"p50_vs_naive_loop_{name(many)}", round(ours / base, 6), "<= 0.001", seen)
 
 
 def stored(fitted: Model) -> list[Figure]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from core.errors import ConflictError, InvalidInputError
+from core.errors import InvalidInputError
 from core.learning.feedback import Entry, Feedback
 from core.learning.learner import Learner
 from core.learning.patterns import Pattern
@@ -18,7 +18,8 @@ def learn(learner: Learner, entries: Iterable[Entry]) -> int:
     given = (one.feedback for one in entries if one.feedback)
     refused = 0
     for right, some in groupby(given, lambda one: one.right):
-        refused += _learn_all(learner, some) if right else _reject_all(learner, some)
+        teach = _learn_all if right else _reject_all
+        refused += teach(learner, some)
     return refused
 
 

@@ -16,10 +16,16 @@ from itertools import pairwise
 
 from core.errors import ConflictError, NotFoundError, TooLargeError
 from core.learning import changes, evaluation
-from core.learning.feedback import Entry, FeedbackLog, entries_of, lines
+from core.learning.feedback import Entry, FeedbackLog, lines
+from core.learning.kept_feedback import KeptFeedback
 from core.learning.learner import Learner
 from core.learning.learner.model import Model
-from core.learning.models.model_store import SEGMENT_BYTES, ModelStore, StoredPointer, UntrustedError
+from core.learning.models.model_store import (
+    SEGMENT_BYTES,
+    ModelStore,
+    StoredPointer,
+    UntrustedError,
+)
 from core.learning.models.pointer import (
     KEPT_VERSIONS,
     MOST_EVALUATIONS,
@@ -29,7 +35,6 @@ from core.learning.models.pointer import (
     Segment,
     Version,
 )
-from core.learning.replay import learn
 from core.learning.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
@@ -37,10 +42,6 @@ log = logging.getLogger(__name__)
 READ = 500  # entries of one command
 SMALL_BYTES = 1 << 20  # a segment below this is written again with what is new
 JUDGED = 2_000  # the newest feedback, on which a candidate is tried: a third of all at most
-MOST_LEARNT, MOST_BYTES = (
-    250_000,
-    256 << 20,
-)  # feedback that is looked at; it takes five times the bytes
 SHARE = 0.7  # of the time that is left, for learning; the index and the store have the rest
 OVERTAKEN = "overtaken"  # the pointer was somebody else's: what is new may be unlearnt still
 
@@ -58,6 +59,7 @@ class Retrainer:
     fit: Fit
     seconds_left: Callable[[], float]
     now_ms: Callable[[], int]
+    new: Callable[[Model | None], Learner] = Learner  # a learner of a model, or of nothing
 
     async def retrain(self, tenant: str, task: str) -> str:
         """Retrain a task; return what came of it: published, refused, nothing new, or overtaken.
@@ -92,7 +94,7 @@ class Retrainer:
         if any(one.feedback for one in new):
             kept, joined = pointer.segments, list[Entry]()
             if kept and kept[-1].size_bytes < SMALL_BYTES:
-                joined = await self._entries(tenant, task, kept[-1:])
+                joined = await KeptFeedback(self.store, tenant, task, kept).entries(kept[-1])
                 kept = kept[:-1]
             written = await self._write(tenant, task, [*joined, *new], pointer.generation)
             named = (*kept, *written)[-MOST_SEGMENTS:]
@@ -122,35 +124,17 @@ class Retrainer:
             )  # fmt: skip
         return written
 
-    async def _entries(self, tenant: str, task: str, segments: Sequence[Segment]) -> list[Entry]:
-        """Return what segments hold. Raises UntrustedError."""
-        found = list[Entry]()
-        for segment in segments:
-            data = await self.store.segment(tenant, task, segment)
-            try:
-                found += await asyncio.to_thread(list, entries_of(data))
-            except ValueError as error:
-                raise UntrustedError(f"segment {segment.name} is damaged") from error
-        return found
-
     async def _evaluate(self, tenant: str, task: str, found: StoredPointer) -> str:
         """Make a candidate, evaluate it against the current model, and publish it if it is not worse."""
         pointer = found.pointer
-        entries, not_read = await self._newest(tenant, task, pointer.segments)
-        new = sum(one.number > pointer.position for one in entries)
-        if not new:
+        feedback = KeptFeedback(self.store, tenant, task, pointer.segments)
+        newest = await feedback.newest(pointer.position, JUDGED)
+        if not newest:
             return "nothing new"
-        judged = min(JUDGED, new, max(1, len(entries) // 3))
-        earlier, newest = entries[:-judged], entries[-judged:]
-        of_current = await self._score_of_current(tenant, task, pointer, earlier, newest)
-        limit = self._time_limit()
-
-        def run() -> tuple[Learner, evaluation.Score, int]:
-            candidate = Learner()
-            left_out = limit.learn(candidate, earlier)
-            return candidate, evaluation.prequential(candidate, newest), left_out
-
-        candidate, score, left_out = await asyncio.to_thread(run)
+        of_current = await self._score_of_current(feedback, pointer, newest)
+        candidate, limit = self.new(None), self._time_limit()
+        left_out = await feedback.teach(candidate, limit, before=newest[0].number)
+        score = await asyncio.to_thread(evaluation.prequential, candidate, newest)
         of_current = of_current or score
         worse = evaluation.is_worse(score.right, of_current.right)
         version = pointer.sequence + 1
@@ -163,7 +147,6 @@ class Retrainer:
             await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
             return "refused"
         new_pointer = pointer.next(evaluations=history)
-        left_out += not_read
         try:
             await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
         except TooLargeError as error:
@@ -174,47 +157,25 @@ class Retrainer:
         return "published"
 
     async def _score_of_current(
-        self,
-        tenant: str,
-        task: str,
-        pointer: Pointer,
-        earlier: Sequence[Entry],
-        newest: Sequence[Entry],
+        self, feedback: KeptFeedback, pointer: Pointer, newest: Sequence[Entry]
     ) -> evaluation.Score | None:
         """Return how the current model does; None before the first, where a reader knows all there is."""
         if not pointer.version:
             return None
-        current = await self._current(tenant, task, pointer)
-
-        def run() -> evaluation.Score:
-            learn(current, (one for one in earlier if one.number > pointer.position))
-            return evaluation.prequential(current, newest)
-
-        return await asyncio.to_thread(run)
-
-    async def _newest(
-        self, tenant: str, task: str, segments: Sequence[Segment]
-    ) -> tuple[list[Entry], int]:
-        """Return the newest feedback, in its order, and about how much older there is."""
-        start, many, size = len(segments), 0, 0
-        while start > 0:
-            one = segments[start - 1]
-            many, size = many + one.last - one.first + 1, size + one.size_bytes
-            if start < len(segments) and (many > MOST_LEARNT or size > MOST_BYTES):
-                break
-            start -= 1
-        not_read = sum(one.last - one.first + 1 for one in segments[:start])
-        return await self._entries(tenant, task, segments[start:]), not_read
+        current = await self._current(feedback.tenant, feedback.task, pointer)
+        limit, first = self._time_limit(), newest[0].number
+        await feedback.teach(current, limit, after=pointer.position, before=first)
+        return await asyncio.to_thread(evaluation.prequential, current, newest)
 
     async def _current(self, tenant: str, task: str, pointer: Pointer) -> Learner:
         """Return the learner of the current model; one of nothing where it cannot be had."""
         try:
-            return Learner(
+            return self.new(
                 await self.store.model(tenant, task, pointer.version, pointer.generation)
             )
         except (UntrustedError, NotFoundError):
             log.exception("the current model is refused", extra={"tenant": tenant, "task": task})
-            return Learner()
+            return self.new(None)
 
     async def _forget(
         self, tenant: str, task: str, found: StoredPointer, subjects: set[str]
@@ -225,16 +186,16 @@ class Retrainer:
         """
         pointer = found.pointer
         generation, written = pointer.sequence + 1, list[Segment]()
+        feedback = KeptFeedback(self.store, tenant, task, pointer.segments)
         for segment in pointer.segments:
             kept = [
                 one
-                for one in await self._entries(tenant, task, [segment])
+                for one in await feedback.entries(segment)
                 if one.feedback and one.feedback.whose not in subjects
             ]
             written += await self._write(tenant, task, kept, generation)
-        entries, not_read = await self._newest(tenant, task, written)
-        candidate, limit = Learner(), self._time_limit()
-        left_out = not_read + await asyncio.to_thread(limit.learn, candidate, entries)
+        candidate, limit = self.new(None), self._time_limit()
+        left_out = await replace(feedback, segments=written).teach(candidate, limit)
         new = pointer.next(generation=generation, segments=tuple(written), versions=(), version=0)
         if written:
             await self._publish_model(tenant, task, candidate, found, new, left_out)

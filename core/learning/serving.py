@@ -31,8 +31,8 @@ from core.learning.models.model_store import (
     UntrustedError,
     require_newest,
 )
-from core.learning.patterns import Kept
 from core.learning.models.pointer import Pointer, Segment
+from core.learning.patterns import Kept
 from core.learning.replay import learn_for
 
 log = logging.getLogger(__name__)

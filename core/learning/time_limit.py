@@ -1,5 +1,6 @@
 """Learning within a time limit: where there is too little, what is oldest of the rest is passed over."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class TimeLimit:
             return 0
         each = max(self._seconds / self._learnt, 1e-9)
         fit = max(0, min(left, (self.end - now) / each))
-        return left - int(fit)
+        return left - math.ceil(fit)
 
     def _learn(self, learner: Learner, entries: Sequence[Entry]) -> None:
         began = self.clock()

@@ -59,7 +59,7 @@ def comment(text: str) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """An answer of frames, and what it holds open (a place, viewers) until it has been sent.
+    """An answer of frames, and what it holds open (a place, subscribers) until it has been sent.
 
     When the client goes, the source is closed at once, not some day.
     """

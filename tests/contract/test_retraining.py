@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -13,12 +14,14 @@ from core.blobs import VersionedBlob
 from core.errors import UnavailableError
 from core.learning import changes, retraining
 from core.learning.evaluation import prequential
-from core.learning.feedback import Feedback, Lease
+from core.learning.feedback import Entry, Feedback, Lease
+from core.learning.kept_feedback import KeptFeedback
 from core.learning.learner import Learner
 from core.learning.learner.model import Model
+from core.learning.models.pointer import Pointer, Segment, Version
 from core.learning.patterns import Pattern
-from core.learning.models.pointer import Pointer, Version
 from core.learning.replay import learn
+from core.learning.time_limit import CHUNK
 from functions import retrain
 from tests.contract.retraining_parts import (
     TASK,
@@ -29,6 +32,13 @@ from tests.contract.retraining_parts import (
     right,
     shop,
 )
+
+
+class Seen(Entry):
+    """An entry of which one can tell whether anything still has it."""
+
+    __slots__ = ("__weakref__",)
+
 
 HOUR_MS = 3_600_000
 __all__ = ["at_once", "shop"]  # fixtures
@@ -265,11 +275,11 @@ async def test_little_time_leaves_feedback_out_and_the_version_says_how_much():
     await shop.say(given(900))
     assert await shop.retrain() == "published"
     (version,) = (await shop.pointer()).versions
-    assert version.left_out == 400  # the first chunk is learnt, and the newest is tried
-    assert version.patterns == 500
+    assert version.left_out == 600 - CHUNK  # the first chunk is learnt, and the newest is tried
+    assert version.patterns == 300 + CHUNK
 
 
-async def test_no_more_than_fits_into_memory_is_read_and_the_version_says_how_much_is_not(
+async def test_segments_are_learnt_one_after_the_other_however_many_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(retraining, "SMALL_BYTES", 0)  # no segment is joined with the next
@@ -278,9 +288,19 @@ async def test_no_more_than_fits_into_memory_is_read_and_the_version_says_how_mu
         await shop.say(given(40, seed))
         await shop.retrain()
     assert len((await shop.pointer()).segments) == 4
-    monkeypatch.setattr(retraining, "MOST_LEARNT", 100)
+    held, most = list[weakref.ref[Entry]](), 0
+    read = KeptFeedback.entries
+
+    async def noted(self: KeptFeedback, segment: Segment) -> list[Entry]:
+        nonlocal most
+        entries = [Seen(one.number, one.feedback) for one in await read(self, segment)]
+        held.extend(map(weakref.ref, entries))
+        most = max(most, sum(one() is not None for one in held))
+        return list(entries)
+
+    monkeypatch.setattr(KeptFeedback, "entries", noted)
     await shop.say(given(40, seed=9))
     assert await shop.retrain() == "published"
-    newest, before = (await shop.pointer()).versions[:2]
-    assert (newest.patterns, newest.left_out) == (80, 120)
-    assert (before.patterns, before.left_out) == (160, 0)
+    newest = (await shop.pointer()).versions[0]
+    assert (newest.patterns, newest.left_out) == (200, 0)
+    assert most <= 3 * 40  # that which is tried, that which is learnt, and that which is read

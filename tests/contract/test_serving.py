@@ -156,14 +156,17 @@ async def test_a_pointer_that_is_none_is_refused(data: bytes, model: Model, cloc
 
 
 @pytest.fixture
-async def cut_off(s3: str, aws: None, clock: Clock, model: Model) -> AsyncIterator[Any]:
+async def cut_off(
+    s3: str, aws: None, clock: Clock, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
     """Learners of a store whose network can be told what to do."""
     del aws
+    monkeypatch.setattr("core.blobs.TOTAL_SECONDS", 1.0)
     client: Any = boto3.client("s3", endpoint_url=s3)
     client.create_bucket(Bucket=BUCKET)
     fate: list[Fate] = [Pass()]
     async with network(s3, lambda _: fate[0]) as url:
-        blobs = S3Blobs(BUCKET, url, total_seconds=1.0)
+        blobs = S3Blobs(BUCKET, url)
         learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
         await publish(S3Blobs(BUCKET, s3), model)
         yield fate, learners

@@ -68,7 +68,10 @@ def test_the_code_map_has_a_line_for_each_package():
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     mapped = set(re.findall(r"^\| `([\w/]+)/` \|", text, re.MULTILINE))
     modules = [
-        path for root in ("core", "functions", "infra") for path in (ROOT / root).rglob("*.py")
+        path
+        for root in ("core", "functions", "infra")
+        for path in (ROOT / root).rglob("*.py")
+        if "node_modules" not in path.parts
     ]
     packages = {str(path.parent.relative_to(ROOT)) for path in modules}
     assert len(packages) > 10
@@ -81,9 +84,11 @@ def test_the_files_that_pages_name_are_there(page: str):
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
-def test_every_decision_is_told_in_the_same_form():
-    for path in sorted((ROOT / "docs" / "adr").glob("*.md")):
+def test_every_decision_has_a_number_of_its_own_and_is_told_in_the_same_form():
+    for number, path in enumerate(sorted((ROOT / "docs" / "adr").glob("*.md")), start=1):
         lines = path.read_text("utf-8").splitlines()
+        assert path.name.startswith(f"{number:04}-"), path.name
+        assert lines[0].startswith(f"# {number}. "), path.name
         parts = [line.partition(".**")[0] for line in lines if line.startswith("**")]
         assert parts[:2] == ["**Context", "**Decision"], path.name
         assert parts[-1] == "**Consequences", path.name

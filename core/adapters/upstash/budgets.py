@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeVar
 
-from core import cpu
+from core import cpu, time_of_day
 from core.adapters.upstash import budget_records, records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
@@ -20,7 +20,6 @@ from core.costs.rollup import NOBODY, Cell, in_order
 from core.costs.tally import PIECE_CELLS, CellSums
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
-from core.crews import clock
 from core.crews.budgets import Call
 from core.errors import UnavailableError
 from core.flows.events import Event
@@ -38,7 +37,7 @@ class UpstashBudgetBook:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
         pubsub: PubSub | None = None,
     ) -> None:
         self._redis, self._pubsub = redis, pubsub
@@ -65,19 +64,19 @@ class UpstashBudgetBook:
         return budget_records.refusal(*refusal, needed=call.needed_nanodollars)
 
     async def settle(
-        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+        self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
     ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
             self._keys.flow_keys(call.tenant, call.flow),
-            *self._scripts.spending(call.tenant),
+            self._scripts.money(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
             number=call.number,
             used=usage.public(),
             facts=dict(facts),
-            events=encoded(told),
+            events=encoded(new_events),
         )
         await self._scripts.run(settle, call.flow)
 
@@ -122,8 +121,8 @@ class UpstashBudgetBook:
     ) -> AsyncIterator[T]:
         """Yield `work` of the fields of these days, of PIECE_CELLS at most.
 
-        A reply is parsed in the event loop. So one day is read first, and then as many in a request as
-        are likely to have so many fields.
+        One day is read first, and then as many in a request as are likely to have so many fields: a
+        reply is in memory as a whole.
         """
         at = count = 0
         size = 1

@@ -91,9 +91,10 @@ def _kinds(declared: Any) -> Iterator[tuple[str, str]]:
 
 
 def _values(arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each argument, or each field of one that is a dataclass, by its name."""
     for name, value in arguments.items():
         if parts := _parts(value.__class__):
-            yield from ((part, getattr(value, part)) for part in parts)
+            yield from _values({part: getattr(value, part) for part in parts})
         else:
             yield name, value
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from core.blobs import BlobRef
 from core.costs.facts import Facts
-from core.costs.model_choices import Choice
+from core.costs.model_choices import Choice, TaskOutcome
 from core.costs.rollup import FOLDED, NAMELESS, Cell, Names
 from core.costs.tally import SUMS, CellSums
 from core.costs.trials import Arm
@@ -50,10 +50,10 @@ def _output(flow: str, fields: dict[str, str], incarnation: str) -> Any:
 
 def head(flow: str, values: list[str | None]) -> Head:
     """Return the head from the values of HEAD_FIELDS. Raises NotFoundError where there is none."""
-    incarnation, sequence, version, status = values
-    if not (incarnation and sequence and version and status):
+    incarnation, last_event, version, status = values
+    if not (incarnation and last_event and version and status):
         raise NotFoundError(f"no flow {flow}")
-    return Head(incarnation, int(sequence), int(version), Status(status))
+    return Head(incarnation, int(last_event), int(version), Status(status))
 
 
 def launched(launch: Launch) -> list[str]:
@@ -138,6 +138,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
         launched_by=fields.get("launched_by"),
+        starting_ms=int(fields["starting"]) if "starting" in fields else None,
         models=choices(fields.get("models", "{}")),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
@@ -227,6 +228,11 @@ def call(reserved: Call) -> dict[str, Any]:
     """Return what is stored of a call under way, in the record of its step under the call's id."""
     bound = reserved.bound.public()
     return {"number": reserved.number, "bound": bound, "cell": reserved.names}
+
+
+def outcome(told: TaskOutcome) -> dict[str, Any]:
+    """Return what scripts take of an outcome, without what is None: Lua would see `null` as something."""
+    return {name: value for name, value in asdict(told).items() if value is not None}
 
 
 def cells(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[Cell]:

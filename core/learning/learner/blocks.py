@@ -52,9 +52,7 @@ class BlockLearner(Learner):
     It predicts as any other; which patterns speak for an answer is known when there is a model of it.
     """
 
-    def __init__(
-        self, csr: Csr, model: Model | None = None, capacity: int = CAPACITY
-    ) -> None:
+    def __init__(self, csr: Csr, model: Model | None = None, capacity: int = CAPACITY) -> None:
         super().__init__(model, capacity)
         self._neighbours = _Unindexed()
         self._csr = csr

@@ -122,9 +122,7 @@ class Experts:
 
 def _example(one: Labelled) -> Example:
     look = one.look
-    return Example(
-        look.terms.buckets, look.weighed, one.concept, one.weight, one.number
-    )
+    return Example(look.terms.buckets, look.weighed, one.concept, one.weight, one.number)
 
 
 def unit(values: Floats) -> Floats:

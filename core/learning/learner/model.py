@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from core.learning.learner.linear import Example, Floats
 from core.learning.learner.neighbours import Frozen
-from core.learning.patterns import Kept
 from core.learning.learner.terms import BUCKETS
+from core.learning.patterns import Kept
 
 EXPERTS = 2
 MAX_CONCEPTS = 1000

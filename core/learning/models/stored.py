@@ -19,8 +19,8 @@ from core.learning.learner import trust
 from core.learning.learner.linear import REMEMBERED, Example
 from core.learning.learner.model import EXPERTS, MAX_CONCEPTS, Model
 from core.learning.learner.neighbours import Frozen
-from core.learning.patterns import Kept, Kind, Source
 from core.learning.learner.terms import BUCKETS
+from core.learning.patterns import Kept, Kind, Source
 
 SCHEMA = 2
 DIGEST_BYTES = 16

@@ -8,8 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from core.learning.evaluation import is_worse
-from core.learning.learner import Learner
-from core.learning.learner import blocks
+from core.learning.learner import Learner, blocks
 from core.learning.learner.bayes import Bayes
 from core.learning.learner.blocks import BlockLearner
 from core.learning.learner.linear import Example, Linear
@@ -97,7 +96,9 @@ def test_it_answers_no_worse_and_is_as_sure():
     one, many = both(said(4_000))
     asked = list(stream(1_000, seed=99))
     answers = [[learner.predict(context) for context, _ in asked] for learner in (one, many)]
-    right = [[a == action for (a, _), (_, action) in zip(some, asked, strict=True)] for some in answers]
+    right = [
+        [a == action for (a, _), (_, action) in zip(some, asked, strict=True)] for some in answers
+    ]
     assert not is_worse(right[1], right[0])
     assert sum(right[1]) > 950
     sure = [np.mean([sure for _, sure in some]) for some in answers]

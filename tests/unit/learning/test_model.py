@@ -10,8 +10,8 @@ import pytest
 from core.adapters.scikit_learn import fit
 from core.learning.learner import Learner
 from core.learning.learner.model import Model
-from core.learning.patterns import Pattern
 from core.learning.models.stored import ARRAYS, DamagedModelError, plain, restored
+from core.learning.patterns import Pattern
 from tests.unit.learning.test_learner import accuracy, best, stream, taught, user
 
 

@@ -15,9 +15,9 @@ from core.learning.learner.concepts import Concepts
 from core.learning.learner.linear import REMEMBERED, Example, Linear
 from core.learning.learner.mixture import Mixture
 from core.learning.learner.neighbours import Neighbours
-from core.learning.patterns import Kind, Memory, Pattern, Source
 from core.learning.learner.terms import BUCKETS
 from core.learning.learner.trust import DOUBTED, Trust
+from core.learning.patterns import Kind, Memory, Pattern, Source
 
 ANA, BO = Source(Kind.USER, "ana"), Source(Kind.USER, "bo")
 

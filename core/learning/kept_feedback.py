@@ -1,0 +1,66 @@
+"""Feedback in segments, read one segment after the other: of a million only some thousand are in memory at once."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.learning.feedback import Entry, entries_of
+from core.learning.learner import Learner
+from core.learning.models.model_store import ModelStore, UntrustedError
+from core.learning.models.pointer import Segment
+from core.learning.time_limit import TimeLimit
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFeedback:
+    """The feedback of a task that these segments hold. Methods raise UntrustedError, NotFoundError."""
+
+    store: ModelStore
+    tenant: str
+    task: str
+    segments: Sequence[Segment]
+
+    async def entries(self, segment: Segment) -> list[Entry]:
+        """Return what a segment holds."""
+        data = await self.store.segment(self.tenant, self.task, segment)
+        try:
+            return await asyncio.to_thread(list, entries_of(data))
+        except ValueError as error:
+            raise UntrustedError(f"segment {segment.name} is damaged") from error
+
+    async def newest(self, after: int, most: int) -> list[Entry]:
+        """Return the newest entries after a number: `most`, or a third of all that there are, if that is less."""
+        found = list[Entry]()
+        for segment in reversed(self.segments):
+            if segment.last <= after or len(found) >= most:
+                break
+            entries = await self.entries(segment)
+            found = [one for one in entries if one.number > after] + found
+        third = max(1, sum(map(_size, self.segments)) // 3)
+        return found[-min(most, third) :]
+
+    async def teach(
+        self, learner: Learner, limit: TimeLimit, after: int = 0, before: float = math.inf
+    ) -> int:
+        """Have a learner take the entries between two numbers; return how many there was no time for, the oldest.
+
+        A segment that is passed over as a whole is not even read.
+        """
+        parts = [one for one in self.segments if one.last > after and one.first < before]
+        left, passed_over = sum(map(_size, parts)), 0
+        for segment in parts:
+            many = _size(segment)
+            left -= many
+            if limit.too_many(left + many) >= many:
+                passed_over += many
+                continue
+            entries = await self.entries(segment)
+            entries = [one for one in entries if after < one.number < before]
+            passed_over += await asyncio.to_thread(limit.learn, learner, entries, left)
+        return passed_over
+
+
+def _size(segment: Segment) -> int:
+    """Return about how many entries a segment has: some may have been taken away."""
+    return segment.last - segment.first + 1
