@@ -5,6 +5,7 @@ routing. Nothing is read or connected when an app is built, and Mangum is import
 Lambda event.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,10 @@ MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
 HOLD_SECONDS = 20.0  # of an answer that is buffered: under the 29 s that API Gateway waits
 DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
+EMPTY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+LAMBDA_BYTES = 6 * 1024**2  # of what a function returns, as JSON; of more API Gateway makes a 502
+TOO_LARGE = "the answer has more than the 6 MB that this host hands on; ask a host that streams"
+ESCAPED_BYTES = 6  # that one character can take in JSON
 
 
 EDGE = [Middleware(edge.AnswerHeaders), Middleware(edge.Edge)]
@@ -115,23 +120,38 @@ def _require_guards(routes: Sequence[BaseRoute]) -> None:
 
 
 def on_lambda(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """Return the app as a Lambda handler for API Gateway's events, of version 1 and 2."""
+    """Return the app as a Lambda handler for API Gateway's events, of version 1 and 2.
 
-    @cache
-    def adapter() -> Callable[[Any, Any], dict[str, Any]]:
-        from mangum import Mangum
-
-        # Its protocol names the three parameters, which no other server relies on.
-        return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
+    An answer that is larger than Lambda hands on is a problem that says so.
+    """
+    adapter = cache(lambda: _adapter(app))
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         event_loop.current()  # Mangum runs the app in the loop that this thread has
         answer = adapter()(event, context)
-        if answer["statusCode"] == HTTPStatus.NOT_MODIFIED:
+        if not _fits(answer):
+            answer = _adapter(failed(HTTPException(501, TOO_LARGE)))(event, context)
+        if answer["statusCode"] in EMPTY:
             answer["headers"].pop("content-type", None)  # Mangum adds one
         return answer
 
     return handler
+
+
+def _adapter(app: ASGIApp) -> Callable[[Any, Any], dict[str, Any]]:
+    from mangum import Mangum
+
+    # Its protocol names the three parameters, which no other server relies on.
+    return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
+
+
+def _fits(answer: dict[str, Any]) -> bool:
+    """Tell whether Lambda hands on what a handler returns."""
+    if (
+        ESCAPED_BYTES * len(answer["body"]) < LAMBDA_BYTES // 2
+    ):  # its headers have at most a few kilobytes
+        return True
+    return len(json.dumps(answer)) <= LAMBDA_BYTES
 
 
 def buffers(scope: Scope) -> bool:

@@ -4,8 +4,8 @@ A head is refused by its length before anything looks into it: to take a query a
 parameter, and a ticket in it is read before anybody knows who asks.
 
 An app behind a path of its own (a stage of API Gateway, a base path of a custom domain, a proxy) is
-asked for /prod/v1/flows where its route is /v1/flows. Stages are told by their events; for all else
-there is CREWLINE_BASE_PATH.
+asked for /prod/v1/flows where its route is /v1/flows, and so are those whom it gives links. Stages are
+told by their events; for all else there is CREWLINE_BASE_PATH.
 """
 
 from http import HTTPStatus
@@ -43,7 +43,8 @@ def rebased(scope: Scope) -> Scope:
     for base in (_base_path(), _stage(scope, path)):
         if base and path.startswith(f"{base}/"):
             return {**scope, "path": path[len(base) :], BASE: base}
-    return scope
+    taken_off = _taken_off(scope)
+    return {**scope, BASE: taken_off} if taken_off else scope
 
 
 def _base_path() -> str:
@@ -55,15 +56,25 @@ def _base_path() -> str:
 
 
 def _stage(scope: Scope, path: str) -> str:
-    """Return the path of a named stage of an HTTP API; REST APIs take it off themselves.
+    """Return the path of a named stage that an HTTP API has left in the path.
 
     Custom domains may leave it out, so what follows it has to look like a route of ours.
     """
-    event: dict[str, Any] | None = scope.get("aws.event")
-    if event is None or event.get("version") != "2.0":
-        return ""
     _, stage, root, *_ = *path.split("/", 3), "", ""
-    return f"/{stage}" if stage == event["requestContext"]["stage"] and root in ROOTS else ""
+    named = _gateway(scope).get("stage")
+    return f"/{stage}" if stage and stage == named and root in ROOTS else ""
+
+
+def _taken_off(scope: Scope) -> str:
+    """Return the path of a named stage that a REST API has taken off the path already."""
+    path: str = scope.get("aws.event", {}).get("path") or ""
+    asked: str = _gateway(scope).get("path") or ""
+    return asked.removesuffix(path) if path and asked != path and asked.endswith(path) else ""
+
+
+def _gateway(scope: Scope) -> dict[str, Any]:
+    """Return what API Gateway tells of a request besides it; nothing on other hosts."""
+    return scope.get("aws.event", {}).get("requestContext", {})
 
 
 def link(request: Request, path: str) -> str:

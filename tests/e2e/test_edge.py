@@ -40,6 +40,26 @@ def test_at_a_named_stage_no_route_is_missing_and_links_lead_back_to_it(app: App
     assert json.loads(ticket["body"])["url"].startswith(f"{path}/events?ticket=")
 
 
+def test_links_lead_back_to_a_stage_that_a_rest_api_has_taken_off(app: App):
+    headers = app.bearer() | JSON
+    for function, method, path, body, link in (
+        (crew_launch, "POST", "/v1/flows", json.dumps(REQUEST).encode(), "/prod/v1/flows/fl_"),
+        (flow_status, "GET", "/v1/flows?limit=1", b"", "/prod/v1/flows?limit=1"),
+    ):
+        event = rest_event(method, path, headers, body)
+        event["requestContext"] |= {"stage": "prod", "path": f"/prod{event['path']}"}
+        answer = invoked(function, event)
+        assert answer["statusCode"] in {200, 202}
+        assert f'"{link}' in answer["body"]
+
+
+def test_a_stage_is_told_by_events_of_an_http_api_in_either_version(app: App):
+    event = rest_event("GET", "/prod/v1/flows", app.bearer())
+    event |= {"version": "1.0"}
+    event["requestContext"] |= {"stage": "prod", "path": "/prod/v1/flows"}
+    assert invoked(flow_status, event)["statusCode"] == 200
+
+
 @pytest.mark.parametrize("stage", ["v1", "prod", "$default"])
 def test_a_custom_domain_that_leaves_the_stage_out_is_served_too(app: App, stage: str):
     answer = invoked(flow_status, staged(stage, "GET", "/v1/flows", app.bearer()))
