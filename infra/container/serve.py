@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from core import bootstrap
 from core.config import Settings, SettingsError
 from infra.api import app
-from infra.container.draining import Draining
+from infra.draining import Draining
 
 STREAMS = 256  # of one connection at a time
 ANSWERS = 10_000  # of the process at a time, streams included; more wait to be taken

@@ -81,9 +81,11 @@ def test_the_files_that_pages_name_are_there(page: str):
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
-def test_every_decision_is_told_in_the_same_form():
-    for path in sorted((ROOT / "docs" / "adr").glob("*.md")):
+def test_every_decision_has_a_number_of_its_own_and_is_told_in_the_same_form():
+    for number, path in enumerate(sorted((ROOT / "docs" / "adr").glob("*.md")), start=1):
         lines = path.read_text("utf-8").splitlines()
+        assert path.name.startswith(f"{number:04}-"), path.name
+        assert lines[0].startswith(f"# {number}. "), path.name
         parts = [line.partition(".**")[0] for line in lines if line.startswith("**")]
         assert parts[:2] == ["**Context", "**Decision"], path.name
         assert parts[-1] == "**Consequences", path.name
