@@ -156,7 +156,7 @@ def _fits(answer: dict[str, Any]) -> bool:
 
 def buffers(scope: Scope) -> bool:
     """Tell whether the host hands an answer on only when it is complete, as Mangum does."""
-    return "aws.event" in scope
+    return edge.BUFFERED_EVENT in scope
 
 
 def answer_seconds(scope: Scope) -> float:

@@ -25,6 +25,8 @@ TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
 HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
+BUFFERED_EVENT = "aws.event"  # in a scope: an event of API Gateway, on a host that buffers answers
+STREAMED_EVENT = "crewline.event"  # and on one that streams them
 HEALTH, HEALTHZ = "/health", "/healthz"
 ROOTS = {"v1", "amp", "health", "healthz"}  # with which our routes begin
 ALIVE = Report()
@@ -67,14 +69,19 @@ def _stage(scope: Scope, path: str) -> str:
 
 def _taken_off(scope: Scope) -> str:
     """Return the path of a named stage that a REST API has taken off the path already."""
-    path: str = scope.get("aws.event", {}).get("path") or ""
+    path: str = _event(scope).get("path") or ""
     asked: str = _gateway(scope).get("path") or ""
     return asked.removesuffix(path) if path and asked != path and asked.endswith(path) else ""
 
 
 def _gateway(scope: Scope) -> dict[str, Any]:
     """Return what API Gateway tells of a request besides it; nothing on other hosts."""
-    return scope.get("aws.event", {}).get("requestContext", {})
+    return _event(scope).get("requestContext", {})
+
+
+def _event(scope: Scope) -> dict[str, Any]:
+    """Return the event that a request came as on AWS Lambda; an empty one on other hosts."""
+    return scope.get(BUFFERED_EVENT) or scope.get(STREAMED_EVENT) or {}
 
 
 def link(request: Request, path: str) -> str:

@@ -62,3 +62,19 @@ class OnLambda:
         returned = self.invoke(sent.function, event)
         assert len(json.dumps(returned)) <= LAMBDA_BYTES
         return answer(returned)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedOnLambda:
+    """Functions on AWS Lambda that stream, behind a REST API of API Gateway."""
+
+    stream: Callable[[str, Any], Answer]
+    gateway: Gateway = Gateway(rest=True)  # noqa: RUF009 -- frozen
+    buffers: bool = False
+
+    @property
+    def prefix(self) -> str:
+        return self.gateway.prefix
+
+    def send(self, sent: Sent) -> Answer:
+        return self.stream(sent.function, self.gateway.event(sent))
