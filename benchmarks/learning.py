@@ -17,8 +17,7 @@ from benchmarks import report
 from benchmarks.learning_baselines import Bm25, Majority, Naive
 from benchmarks.learning_streams import DATA, Event, Ours, Run, Student
 from benchmarks.report import Figure
-from core.learning import concepts
-from core.learning.learner import Learner
+from core.learning.learner import Learner, concepts
 
 T_95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t of so many orders
 FROZEN_AT = 0.2  # of the stream

@@ -25,10 +25,10 @@ from benchmarks.parts import run
 from benchmarks.report import Figure, short
 from core.adapters.scikit_learn import index
 from core.learning.learner import Learner
-from core.learning.model import Model
+from core.learning.learner.model import Model
+from core.learning.learner.terms import terms
+from core.learning.models.stored import plain, restored
 from core.learning.patterns import Kept, Kind, Pattern, Source
-from core.learning.stored import plain, restored
-from core.learning.terms import terms
 
 MILLION = 1_000_000
 BOUNDS = {100_000: "<= 0.2", MILLION: "<= 0.5"}

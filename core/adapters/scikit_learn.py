@@ -9,8 +9,8 @@ from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTy
 )
 
 from core.learning.learner import Learner
-from core.learning.model import Model
-from core.learning.neighbours import Frozen
+from core.learning.learner.model import Model
+from core.learning.learner.neighbours import Frozen
 from core.learning.patterns import CAPACITY, Pattern
 
 VOCABULARY = 1_000_000  # terms; the rarest are left out beyond that

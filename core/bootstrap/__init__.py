@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.bootstrap.models import (
+    deployed_model,
     deployed_models,
     is_offline,
     may_choose,
     model,
+    model_names,
     named_model,
     spelled,
     telemetry,
@@ -66,6 +68,7 @@ __all__ = [
     "blobs",
     "budget_book",
     "budgets",
+    "deployed_model",
     "deployed_models",
     "feedback_log",
     "flow_control",
@@ -81,6 +84,7 @@ __all__ = [
     "ledger",
     "lessons",
     "may_choose",
+    "model_names",
     "model_store",
     "operator_ledger",
     "outbox",
@@ -221,7 +225,7 @@ def worker() -> "Worker":
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     deps = ledger(), budget_book(), runner(), timing, values(), lessons()
-    steps = StepRunner(*deps, usage_book=usage_book())
+    steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 
 

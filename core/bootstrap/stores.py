@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.identity import Keys
     from core.issuer import Issuer
     from core.learning.feedback import FeedbackLog
-    from core.learning.model_store import ModelStore
+    from core.learning.models.model_store import ModelStore
     from core.learning.serving import Learners
 
 
@@ -195,8 +195,8 @@ def learning_blobs() -> "BlobStore":
 def model_store() -> "ModelStore":
     """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
     from core.config import SettingsError
-    from core.learning.model_store import ModelStore
-    from core.learning.seals import SealKeys
+    from core.learning.models.model_store import ModelStore
+    from core.learning.models.seals import SealKeys
 
     if not settings().learning_keys:
         raise SettingsError(

@@ -19,6 +19,7 @@ Facts are named whole numbers that add up, kept with the sums of a day. Those th
 | `tries`, `tries_again`, `tries_checked` | answers begun to a task; of these, ones that follow a failed one; ones that a schema, a guardrail or a person checks |
 | `wasted_R_n`, `wasted_R_cost` | calls whose answers were no use, and their nano-dollars; R is `error`, `refused`, `retry` or `failed` (a step for good) |
 | `late_n`, `late_*` | calls that nobody waits for, and their usage |
+| `V_*` | calls that were made as the variant V (`batch`, `flex`, ...) of a model, and their usage |
 | `quality_Q` | answers or calls of this required quality, `low` or `critical` |
 """
 
@@ -81,6 +82,13 @@ def of_effort(effort: str | None, tokens: TokenCounts) -> dict[str, int]:
     said = tokens.output - tokens.reasoning
     of = f"effort_{effort}"
     return {f"{of}_n": 1, f"{of}_tokens": tokens.reasoning, f"{of}_said": said}
+
+
+def of_variant(variant: str, usage: Usage) -> dict[str, int]:
+    """Return what a call says that was made as a variant of a model; nothing of the standard."""
+    if variant == "standard":
+        return {}
+    return {f"{variant}_{name}": value for name, value in usage.public().items() if value}
 
 
 def of_late(usage: Usage) -> dict[str, int]:

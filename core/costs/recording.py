@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from core.costs.facts import NO_FACTS, Facts, added, of_tokens
+from core.costs.facts import NO_FACTS, Facts, added, of_tokens, of_variant
 from core.costs.price_lists import CHEAPER, Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
@@ -120,7 +120,7 @@ def recorded(call: ReportedCall, book: PriceBook) -> RecordedCall:
     """Return a call with its price: by its usage, or by its bound where that is missing."""
     rates = rates_of(book, call.model, call.at_ms, call.variant)
     usage = _usage(call, rates)
-    digest, facts = call.digest(), _facts(call, rates)
+    digest, facts = call.digest(), _facts(call, rates, usage)
     return RecordedCall(call.id, call.at_ms, call.names, usage, rates, digest, facts)
 
 
@@ -155,10 +155,11 @@ def _saving(
     return replace(saving, nanodollars=saved) if saved > 0 else None
 
 
-def _facts(call: ReportedCall, rates: Rates | None) -> Facts:
+def _facts(call: ReportedCall, rates: Rates | None, usage: Usage) -> Facts:
     """Return what one call alone tells; whether it repeats another, nobody says of calls made elsewhere."""
     sizes = of_tokens(call.tokens, rates) if call.tokens else NO_FACTS
-    return added(sizes, {f"quality_{call.required_quality}": int(call.required_quality != "high")})
+    quality = {f"quality_{call.required_quality}": int(call.required_quality != "high")}
+    return added(sizes, quality, of_variant(call.variant, usage))
 
 
 def _usage(call: ReportedCall, rates: Rates | None) -> Usage:

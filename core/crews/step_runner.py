@@ -105,6 +105,7 @@ class StepRunner:
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
     usage_book: UsageBook | None = None  # told of steps that failed
+    deployed_model: str | None = None  # by the name its calls are counted under, for trials
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -152,7 +153,7 @@ class StepRunner:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
             return await _end_attempt(work, buffer, error)
-        return await _commit(work, buffer, kept, known)
+        return await _commit(work, buffer, kept, known, self.deployed_model)
 
     def _buffer(self, claim: Claim, clock: Clock, whose: Whose, tries: Tries) -> EventBuffer:
         def may_call() -> None:
@@ -274,14 +275,18 @@ async def _defer(
 
 
 async def _commit(
-    work: StepTask, buffer: EventBuffer, result: dict[str, Any] | BlobRef, known: Flow
+    work: StepTask,
+    buffer: EventBuffer,
+    result: dict[str, Any] | BlobRef,
+    known: Flow,
+    deployed: str | None,
 ) -> Flow:
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
-        refused = buffer.tries.was_refused
         checked = work.definition.tasks[work.prompt.task].is_checked
-        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused, checked=checked)
+        of = {"refused": buffer.tries.was_refused, "checked": checked}
+        outcome = answer_outcome(work.choice, work.prompt, result, **of, deployed=deployed)
         return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise

@@ -28,6 +28,7 @@ class Transitions:
     values: LargeValues
     tenant: str
     now_ms: NowMs
+    deployed_model: str | None = None  # as of `core.crews.trials.outcomes`
 
     async def wait(self, state: Flow, wait: Wait) -> None:
         """Have a flow wait for a person's answer."""
@@ -112,5 +113,5 @@ class Transitions:
             status_epoch=state.status_epoch,
             events=events.stamped(events.run_error(message, code), self.now_ms()),
             error=message,
-            outcomes=outcomes(state, tasks, Signal.ANSWERS, 0.0),
+            outcomes=outcomes(state, tasks, Signal.ANSWERS, 0.0, self.deployed_model),
         )

@@ -64,10 +64,20 @@ async def record_feedback(trials: Trials, tenant: str, state: Flow, *, good: boo
 
 
 def outcomes(
-    state: Flow, tasks: Collection[str], signal: Signal, quality: float
+    state: Flow,
+    tasks: Collection[str],
+    signal: Signal,
+    quality: float,
+    deployed: str | None = None,
 ) -> tuple[TaskOutcome, ...]:
-    """Return what is recorded of tasks of a flow, those that are in trials."""
-    found = (task_outcome(state.models.get(task), task, signal, quality) for task in tasks)
+    """Return what is recorded of tasks of a flow, those that are in trials.
+
+    `deployed` is the deployment's model, by the name its calls are counted under, where that is known.
+    """
+    chosen = state.models
+    found = (
+        task_outcome(chosen.get(task), task, signal, quality, deployed=deployed) for task in tasks
+    )
     return tuple(each for each in found if each is not None)
 
 
@@ -78,15 +88,17 @@ def answer_outcome(
     *,
     refused: bool,
     checked: bool,
+    deployed: str | None = None,
 ) -> TaskOutcome | None:
     """Return what is recorded of a step that is committed with this result; None where that is nothing.
 
     `refused`: an answer was refused before it, or the step was tried again. `checked`: its task has what
-    may refuse one.
+    may refuse one. `deployed`: as of `outcomes`.
     """
     final = _decides(prompt, result)
     quality = 0.5 if refused else 1.0
-    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final, checked=checked)
+    of = {"final": final, "checked": checked}
+    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, **of, deployed=deployed)
     return told if final or refused else None
 
 

@@ -86,7 +86,8 @@ class _Visit:
 
     def __post_init__(self) -> None:
         worker = self.worker
-        self._transitions = Transitions(worker.ledger, worker.values, self.tenant, worker.now_ms)
+        of = self.tenant, worker.now_ms, worker.steps.deployed_model
+        self._transitions = Transitions(worker.ledger, worker.values, *of)
 
     async def run(self) -> Outcome:
         try:

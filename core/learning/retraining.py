@@ -18,9 +18,14 @@ from core.errors import ConflictError, NotFoundError, TooLargeError
 from core.learning import changes, evaluation
 from core.learning.feedback import Entry, FeedbackLog, entries_of, lines
 from core.learning.learner import Learner
-from core.learning.model import Model
-from core.learning.model_store import SEGMENT_BYTES, ModelStore, StoredPointer, UntrustedError
-from core.learning.pointer import (
+from core.learning.learner.model import Model
+from core.learning.models.model_store import (
+    SEGMENT_BYTES,
+    ModelStore,
+    StoredPointer,
+    UntrustedError,
+)
+from core.learning.models.pointer import (
     KEPT_VERSIONS,
     MOST_EVALUATIONS,
     MOST_SEGMENTS,

@@ -25,14 +25,14 @@ from core.errors import NotFoundError, UnavailableError
 from core.learning.context import leaves
 from core.learning.feedback import Entry, FeedbackLog, entries_of
 from core.learning.learner import Learner, Suggestion
-from core.learning.model_store import (
+from core.learning.models.model_store import (
     ModelStore,
     StoredPointer,
     UntrustedError,
     require_newest,
 )
+from core.learning.models.pointer import Pointer, Segment
 from core.learning.patterns import Kept
-from core.learning.pointer import Pointer, Segment
 from core.learning.replay import learn_for
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from core.webhooks.subscriptions import Subscriptions
 log = logging.getLogger(__name__)
 
 TYPES = ("STEP_FINISHED", "CUSTOM", "RUN_FINISHED", "RUN_ERROR")
-CUSTOM_NAMES = ("resumed", "waiting")
+CUSTOM_NAMES = ("resumed", "waiting", "budget_alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,15 @@ class FlowEnded:
     """The flow has ended; how, its state says."""
 
 
-Notification = StepFinished | TaskFinished | WaitingForPerson | FlowEnded
+@dataclass(frozen=True, slots=True)
+class BudgetAlert:
+    """A call of the flow brought a budget to one of its alerts; `value` is that of the event `budget_alert`."""
+
+    value: Mapping[str, Any]
+    time_ms: int | None
+
+
+Notification = StepFinished | TaskFinished | WaitingForPerson | BudgetAlert | FlowEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,8 @@ class _Replay:
             yield from self._newly_finished()
         elif event.get("name") == "waiting":
             yield self.subscriptions.kind_for_waiting, self._waiting(event["value"])
+        elif event.get("name") == "budget_alert":
+            yield WebhookKind.CREW, BudgetAlert(event["value"], event.get("timestamp"))
         elif event["type"].startswith("RUN_"):
             yield WebhookKind.CREW, FlowEnded()
 

@@ -13,8 +13,8 @@ from core.errors import InvalidInputError, NothingThereError, UnavailableError
 from core.identity import Principal
 from core.learning import changes
 from core.learning.feedback import FeedbackLog
-from core.learning.model_store import ModelStore, UntrustedError
-from core.learning.pointer import Evaluation, Pointer
+from core.learning.models.model_store import ModelStore, UntrustedError
+from core.learning.models.pointer import Evaluation, Pointer
 from functions._http import apps, models
 from functions._learning import names
 

@@ -17,10 +17,10 @@ from core.adapters.upstash.http import HttpRedis
 from core.crews.clock import NoLimit
 from core.learning import changes
 from core.learning.feedback import Entry, Feedback, FeedbackLog, entries_of
-from core.learning.model_store import ModelStore
-from core.learning.pointer import Pointer
+from core.learning.models.model_store import ModelStore
+from core.learning.models.pointer import Pointer
+from core.learning.models.seals import SealKeys
 from core.learning.retraining import Fit, Retrainer
-from core.learning.seals import SealKeys
 from core.learning.serving import Learners, Served
 from tests.fixtures_ports import own_keys
 from tests.unit.learning.test_learner import stream

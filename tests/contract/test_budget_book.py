@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,10 @@ async def held(flows: Flows, number: int = 0, lease_ms: int = LEASE_MS) -> Claim
     return claim
 
 
-async def begun(flows: Flows, lease_ms: int = LEASE_MS, limit_ms: int | None = None) -> Claim:
-    await flows.ledger.create(flows.tenant, a_launch(time_limit_ms=limit_ms))
+async def begun(
+    flows: Flows, lease_ms: int = LEASE_MS, limit_ms: int | None = None, **launch: Any
+) -> Claim:
+    await flows.ledger.create(flows.tenant, a_launch(time_limit_ms=limit_ms, **launch))
     return await held(flows, lease_ms=lease_ms)
 
 

@@ -15,9 +15,9 @@ from core.learning import changes, retraining
 from core.learning.evaluation import prequential
 from core.learning.feedback import Feedback, Lease
 from core.learning.learner import Learner
-from core.learning.model import Model
+from core.learning.learner.model import Model
+from core.learning.models.pointer import Pointer, Version
 from core.learning.patterns import Pattern
-from core.learning.pointer import Pointer, Version
 from core.learning.replay import learn
 from functions import retrain
 from tests.contract.retraining_parts import (

@@ -16,11 +16,11 @@ from core.blobs import BlobStore, VersionedBlob
 from core.errors import UnavailableError
 from core.learning import serving
 from core.learning.feedback import Entry, Feedback, entries_of, lines
-from core.learning.model import Model
-from core.learning.model_file import to_bytes
-from core.learning.model_store import ModelStore
-from core.learning.pointer import Pointer
-from core.learning.seals import Label
+from core.learning.learner.model import Model
+from core.learning.models.model_file import to_bytes
+from core.learning.models.model_store import ModelStore
+from core.learning.models.pointer import Pointer
+from core.learning.models.seals import Label
 from core.learning.serving import Learners
 from tests.clients.network import Fate, Hang, Pass, Say, network
 from tests.contract.store_parts import (

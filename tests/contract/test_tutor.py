@@ -8,8 +8,8 @@ from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
 from core.adapters.memory.tutor import MemoryTutor
 from core.errors import InvalidInputError
 from core.learning.feedback import Feedback
-from core.learning.model_store import ModelStore
-from core.learning.seals import SealKeys
+from core.learning.models.model_store import ModelStore
+from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
 from core.learning.serving_tutor import ServingTutor
 from core.learning.tutor import Question, Tutor

@@ -30,8 +30,8 @@ from core.flows.live import Hub
 from core.flows.stream_limiter import StreamLimiter
 from core.flows.values import LargeValues
 from core.identity import SCOPES, Keys, mint
-from core.learning.model_store import ModelStore
-from core.learning.seals import SealKeys
+from core.learning.models.model_store import ModelStore
+from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
 from core.learning.serving_tutor import ServingTutor
 from core.webhooks.targets import Targets

@@ -15,7 +15,7 @@ from core.costs.model_choices import (
     arm_of,
     tasks_of,
 )
-from core.costs.trials import Arm
+from core.costs.trials import Arm, Verdict
 from core.crews.ledger import Launch
 from core.crews.trials import CHANGED
 from core.errors import ConflictError, NotFoundError
@@ -68,6 +68,14 @@ class MemoryModels:
         record.outcomes[key] = None if outcome.final else quality
         trial = self.trials[tenant].get(outcome.trial)
         if not outcome.final or trial is None or trial.run != outcome.run or trial.ended_ms:
+            return
+        if trial.ends_for(outcome):
+            self.trials[tenant][trial.id] = replace(
+                trial,
+                verdict=Verdict.MODEL_CHANGED,
+                changed_to=outcome.done_by,
+                ended_ms=now_ms,
+            )
             return
         evidence = trial.evidence.add(outcome.signal, outcome.arm, quality, checked=outcome.checked)
         verdict = evidence.verdict

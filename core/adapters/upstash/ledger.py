@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from core.adapters.upstash import records, scripts
@@ -202,7 +201,7 @@ class UpstashRunLedger:
             epoch=claim.epoch,
             seq=seq,
             known=known.head.version if known else 0,
-            outcome=asdict(write.outcome) if write.outcome else None,
+            outcome=records.outcome(write.outcome) if write.outcome else None,
             texts=[text],
             events=encoded(write.events),
         )
@@ -247,7 +246,7 @@ class UpstashRunLedger:
             until_ms=(waiting or {}).get("until_ms"),
             least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
-            outcomes=[asdict(each) for each in outcomes],
+            outcomes=[records.outcome(each) for each in outcomes],
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),
         )

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from core.blobs import BlobRef
 from core.costs.facts import Facts
-from core.costs.model_choices import Choice
+from core.costs.model_choices import Choice, TaskOutcome
 from core.costs.rollup import FOLDED, NAMELESS, Cell, Names
 from core.costs.tally import SUMS, CellSums
 from core.costs.trials import Arm
@@ -227,6 +227,11 @@ def call(reserved: Call) -> dict[str, Any]:
     """Return what is stored of a call under way, in the record of its step under the call's id."""
     bound = reserved.bound.public()
     return {"number": reserved.number, "bound": bound, "cell": reserved.names}
+
+
+def outcome(told: TaskOutcome) -> dict[str, Any]:
+    """Return what scripts take of an outcome, without what is None: Lua would see `null` as something."""
+    return {name: value for name, value in asdict(told).items() if value is not None}
 
 
 def cells(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[Cell]:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConflictError, InvalidInputError
-from core.learning import learner as module
 from core.learning.learner import Learner
+from core.learning.learner import learner as module
 from core.learning.patterns import Kind, Pattern, Source
 from tests.unit.learning.test_context import CONTEXTS
 

@@ -9,9 +9,9 @@ import pytest
 
 from core.adapters.scikit_learn import fit
 from core.learning.learner import Learner
-from core.learning.model import Model
+from core.learning.learner.model import Model
+from core.learning.models.stored import ARRAYS, DamagedModelError, plain, restored
 from core.learning.patterns import Pattern
-from core.learning.stored import ARRAYS, DamagedModelError, plain, restored
 from tests.unit.learning.test_learner import accuracy, best, stream, taught, user
 
 

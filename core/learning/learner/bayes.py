@@ -8,7 +8,7 @@ Forgetting a feedback takes its counts off again.
 import numpy as np
 from numpy.typing import NDArray
 
-from core.learning.linear import Example, Floats
+from core.learning.learner.linear import Example, Floats
 
 SMOOTHING = 100.0  # of the background, about the counts of seven feedbacks
 SURE = 6.0  # how much likelier something else must be to contradict, as its logarithm

@@ -18,7 +18,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from core.learning.linear import Floats
+from core.learning.learner.linear import Floats
 
 READ = 8_000  # entries for one answer
 READ_OF_A_TERM = 2_000  # the newest of it

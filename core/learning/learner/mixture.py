@@ -7,7 +7,7 @@ the best one loses weight at once, and wins it back when that changes.
 import numpy as np
 from numpy.typing import NDArray
 
-from core.learning.linear import Floats
+from core.learning.learner.linear import Floats
 
 ETA = 0.1  # how much a miss costs
 DISCOUNT = 0.998  # of earlier misses, per event: some 500 events count

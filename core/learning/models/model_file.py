@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from core.learning.model import Model
-from core.learning.stored import ARRAYS, MAX_BYTES, DamagedModelError, plain, restored
+from core.learning.learner.model import Model
+from core.learning.models.stored import ARRAYS, MAX_BYTES, DamagedModelError, plain, restored
 
 MAX_FILE_BYTES = MAX_BYTES + (1 << 20)
 PROTOCOL = 5

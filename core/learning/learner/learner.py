@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from core.errors import ConflictError
-from core.learning.bayes import Bayes
-from core.learning.calibration import Calibration
-from core.learning.concepts import Concepts
 from core.learning.context import digest
-from core.learning.linear import Example, Floats, Linear
-from core.learning.mixture import Mixture, log_softmax
-from core.learning.model import MAX_CONCEPTS, Model
-from core.learning.neighbours import Frozen, Neighbours
+from core.learning.learner.bayes import Bayes
+from core.learning.learner.calibration import Calibration
+from core.learning.learner.concepts import Concepts
+from core.learning.learner.linear import Example, Floats, Linear
+from core.learning.learner.mixture import Mixture, log_softmax
+from core.learning.learner.model import MAX_CONCEPTS, Model
+from core.learning.learner.neighbours import Frozen, Neighbours
+from core.learning.learner.terms import Terms, terms
+from core.learning.learner.trust import DOUBTED, Trust
 from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
-from core.learning.terms import Terms, terms
-from core.learning.trust import DOUBTED, Trust
 
 SHARPNESS = 4.0  # of the linear expert's scores, which are about -1 to 1
 COMMON = 0.01  # what a term weighs that is in every context, squared

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from core.learning import checks
-from core.learning.linear import Floats
+from core.learning.learner.linear import Floats
 
 MOVED_SHARE = 0.8  # of the feedback that another action has once a concept has moved
 USUAL_SHARE = 0.1  # that it has at most where nothing has moved

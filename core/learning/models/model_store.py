@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from core import cpu
 from core.blobs import BlobStore, VersionedBlob, in_thread
 from core.errors import NotFoundError, TooLargeError, UnavailableError
-from core.learning import model_file, pointer
-from core.learning.model import Model
-from core.learning.pointer import Pointer, Segment, UnreadablePointerError
-from core.learning.seals import Label, SealKeys, UnsealedError
-from core.learning.stored import DamagedModelError
+from core.learning.learner.model import Model
+from core.learning.models import model_file, pointer
+from core.learning.models.pointer import Pointer, Segment, UnreadablePointerError
+from core.learning.models.seals import Label, SealKeys, UnsealedError
+from core.learning.models.stored import DamagedModelError
 
 SEGMENT_BYTES = 8 << 20
 SEAL_BYTES = 1024

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.json_text import compact
-from core.learning import concepts as concept_runs
-from core.learning import trust
-from core.learning.linear import REMEMBERED, Example
-from core.learning.model import EXPERTS, MAX_CONCEPTS, Model
-from core.learning.neighbours import Frozen
+from core.learning.learner import concepts as concept_runs
+from core.learning.learner import trust
+from core.learning.learner.linear import REMEMBERED, Example
+from core.learning.learner.model import EXPERTS, MAX_CONCEPTS, Model
+from core.learning.learner.neighbours import Frozen
+from core.learning.learner.terms import BUCKETS
 from core.learning.patterns import Kept, Kind, Source
-from core.learning.terms import BUCKETS
 
 SCHEMA = 2
 DIGEST_BYTES = 16

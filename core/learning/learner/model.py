@@ -1,9 +1,4 @@
-"""The model: all that a learner knows, as plain arrays and texts that can be stored and checked.
-
-`plain` gives numbers, texts and arrays by name, of which a pickle needs no other class; `restored` takes
-them from anywhere. It believes nothing: names, types, shapes and references are checked before any is
-used, so that what is damaged is refused in words and never answers.
-"""
+"""The model: all that a learner knows, as arrays and texts; `core.learning.models.stored` has it as plain data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.learning.linear import Example, Floats
-from core.learning.neighbours import Frozen
+from core.learning.learner.linear import Example, Floats
+from core.learning.learner.neighbours import Frozen
+from core.learning.learner.terms import BUCKETS
 from core.learning.patterns import Kept
-from core.learning.terms import BUCKETS
 
 EXPERTS = 2
 MAX_CONCEPTS = 1000
