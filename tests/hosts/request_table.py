@@ -86,7 +86,7 @@ STREAMS = [
         "GET",
         "/v1/flows/done/events",
         204,
-        {**EVENTS, "last-event-id": "5eed0001.2"},
+        {**EVENTS, "last-event-id": "5eed0001.4"},
     ),
     Line(
         "flow_events",
@@ -160,7 +160,7 @@ LAUNCHES = [
         {**LAUNCH, "inputs": {**NOTES, "notes": "other"}},
     ),
     Line("crew_launch", "POST", "/v1/flows", 202, {"origin": ORIGIN}, LAUNCH),
-    Line("crew_launch", "POST", "/v1/flows", 404, body={"crew": "nobody", "inputs": {}}),
+    Line("crew_launch", "POST", "/v1/flows", 422, body={"crew": "nobody", "inputs": {}}),
     Line("crew_launch", "POST", "/v1/flows", 422, body={"crew": "research_brief", "inputs": {}}),
     Line("crew_launch", "POST", "/v1/flows", 400, JSON, b'{"crew": NaN}'),
     Line("crew_launch", "POST", "/v1/flows", 400, JSON, b"\xff\xfe{"),

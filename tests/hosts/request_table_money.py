@@ -17,7 +17,7 @@ CALL = {
     "usage": TOKENS,
 }
 CALLS = {
-    "calls": [{"id": "c1", "at": AT, **CALL}, {"id": "c2", "at": AT, **CALL, "subject": "größe"}]
+    "calls": [{"id": "c1", "at": AT, **CALL}, {"id": "c2", "at": AT, **CALL, "subject": "auth0|ann"}]
 }
 LATELY = {"calls": [{"id": "c3", **CALL}]}
 RIGHT = Target(
@@ -57,7 +57,6 @@ COSTS = [
         "cost_report",
         "GET",
         f"/v1/costs?{DAYS}&group_by=crew,subject&limit=1&format=csv",
-        saves={"more": "link"},
         alone=True,
     ),
     Line("cost_report", "GET", f"/v1/costs?{DAYS}&format=focus", alone=True),
