@@ -8,7 +8,7 @@ Lambda event.
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Scope
 
 from core import bootstrap, complaints, identity
@@ -48,8 +48,22 @@ MIDDLEWARE = [
 ]
 
 
-async def _problem_of(_: Request, error: Exception) -> Response:
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+async def _problem_of(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error = HTTPException(error.status_code, headers={"allow": ", ".join(_methods(request))})
     return problems.response(error)
+
+
+def _methods(request: Request) -> Iterator[str]:
+    """Yield the methods of a path, whichever of the app's routes have them; an error names one route's."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    for method in METHODS:
+        asked = {**request.scope, "method": method}
+        if any(route.matches(asked)[0] == Match.FULL for route in routes):
+            yield method
 
 
 def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:

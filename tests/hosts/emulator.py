@@ -16,7 +16,7 @@ from infra.bundles import packages
 from infra.local.processes import free_port, is_listening
 from tests.hosts.lambda_functions import INVOCATION_SECONDS, Code, environ_of
 
-WHEEL = "aws-sam-cli==VERSION --hash=sha256:HASH"
+WHEEL = "aws-sam-cli==1.170.0 --hash=sha256:24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf --hash=sha256:5fbaadba4beada832ad6fba1edeb8a1b32bb7a8fcff28168e47f788064e4f878"
 BINARY = "samcli/local/rapid/aws-lambda-rie-x86_64"
 LIFE_SECONDS = 120  # after which it is ended, whatever becomes of the test
 START_SECONDS = 20.0

@@ -6,7 +6,7 @@ from core.costs.savings.recommendation import Kind, Target
 from tests.hosts.asking import Line
 from tests.hosts.request_table import JSON
 
-DAY = (datetime.now(UTC) - timedelta(days=40)).date()  # is over: nothing is forecast of it
+DAY = (datetime.now(UTC) - timedelta(days=20)).date()  # is over: nothing is forecast of it
 DAYS, AT = f"from={DAY}&to={DAY}", f"{DAY}T10:00:00+00:00"
 TOKENS = {"prompt_tokens": 900, "completion_tokens": 20}
 CALL = {
