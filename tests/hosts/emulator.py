@@ -48,7 +48,7 @@ def emulated(
         *code.command, f"functions.{function}.handler",
     ]  # fmt: skip
     environ = environ_of(settings, code, home) | {
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(INVOCATION_SECONDS)
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(int(INVOCATION_SECONDS))
     }
     with (
         (home / f"{function}.log").open("wb") as log,
