@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import (
+from core.adapters.upstash.script_keys import (
     FeedbackKeys,
     FlowKeys,
     HeldKeys,
