@@ -24,6 +24,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
 from functions._http import apps, auth, bodies, edge, models
+from functions._http.idempotency import IdempotencyKey
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
@@ -80,7 +81,7 @@ async def flow_launch(
     request: Request,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
-    idempotency_key: models.IdempotencyKey = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
     flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key, who.subject)

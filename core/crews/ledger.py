@@ -176,6 +176,13 @@ class RunLedger(Protocol):
         """
         ...
 
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        """Tell with `events` that a worker loads for a queued flow, which its state says from then on.
+
+        Once for each flow: from the second time on, and when a step has begun, nothing changes.
+        """
+        ...
+
     async def claim(
         self,
         tenant: str,

@@ -41,6 +41,11 @@ def run_error(message: str, code: str) -> list[Event]:
     return [{"type": "RUN_ERROR", "message": message, "code": code}]
 
 
+def starting() -> list[Event]:
+    """A worker loads, which takes seconds, before the first step begins."""
+    return custom("starting", {})
+
+
 def step_started(step: str, attempt: int, *, epoch: int = 0) -> list[Event]:
     """A step begins that had `epoch` claims before; or begins again, since the worker that had it is gone.
 

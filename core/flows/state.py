@@ -146,6 +146,7 @@ class Flow:
     output: Any = None  # JSON, or the BlobRef of it
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
+    starting_ms: int | None = None  # since when a worker loads for it that had just begun
     models: dict[str, Choice] = field(default_factory=dict[str, Choice])  # of tasks with their own
     # Numbers of events, as a snapshot has them: of the one that brought a result (not of those that
     # were there at the launch), and of the last that changed the status.
@@ -165,24 +166,30 @@ class Flow:
         """The snapshot: JSON-ready, without inputs, definition, owners and step results.
 
         In the place of an output that is too large for it, `output_ref` says where that is read.
+        `starting_ms` is there from when a worker has begun to load for a queued flow.
         """
         large = isinstance(self.output, BlobRef)
         ref = {"output_ref": output_ref(self.id, self.output.bytes)} if large else {}
-        return ref | {
-            "id": self.id,
-            "crew": self.crew,
-            "definition": self.definition_digest,
-            "status": self.head.status.value,
-            "version": self.head.version,
-            "launched_by": self.launched_by,
-            "created_ms": self.created_ms,
-            "updated_ms": self.updated_ms,
-            "steps": [step.public() for step in self.steps],
-            "usage": self.usage.public(),
-            "waiting": self.waiting,
-            "output": None if large else self.output,
-            "error": self.error,
-        }
+        starting = {} if self.starting_ms is None else {"starting_ms": self.starting_ms}
+        return (
+            ref
+            | starting
+            | {
+                "id": self.id,
+                "crew": self.crew,
+                "definition": self.definition_digest,
+                "status": self.head.status.value,
+                "version": self.head.version,
+                "launched_by": self.launched_by,
+                "created_ms": self.created_ms,
+                "updated_ms": self.updated_ms,
+                "steps": [step.public() for step in self.steps],
+                "usage": self.usage.public(),
+                "waiting": self.waiting,
+                "output": None if large else self.output,
+                "error": self.error,
+            }
+        )
 
 
 def output_ref(flow: str, size: int, review: str | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -16,10 +16,12 @@ from core.costs.report import Query, read_query
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
 from core.crews.begin_trial import LATELY_DAYS, NOT_HERE, TrialStarter
-from core.crews.definition import Task
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._http import apps, models
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
+    from core.crews.definition import Task
 
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
@@ -151,7 +153,7 @@ def _period(request: Request) -> Query:
     return Query(today - timedelta(days=LATELY_DAYS - 1), today)
 
 
-def _task(crew: str, task: str) -> Task:
+def _task(crew: str, task: str) -> "Task":
     """Return a task of a crew. Raises NothingThereError."""
     crews = bootstrap.registry()
     try:
@@ -164,7 +166,7 @@ def _task(crew: str, task: str) -> Task:
     return tasks[task]
 
 
-def _trial(target: Target, asked: TrialBody, task: Task) -> Trial:
+def _trial(target: Target, asked: TrialBody, task: "Task") -> Trial:
     judge = Signal.ANSWERS if task.is_checked else Signal.PEOPLE
     return Trial(
         id=target.id,

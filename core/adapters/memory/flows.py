@@ -70,6 +70,12 @@ class MemoryFlows(MemoryAgenda):
         del fresh
         return await self.snapshot(tenant, flow)
 
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        record, now = self.record(tenant, flow), self._now_ms()
+        if record.flow.head.status is Status.QUEUED and record.flow.starting_ms is None:
+            record.flow = replace(record.flow, starting_ms=now)
+            record.change(events, now)
+
     async def claim(
         self,
         tenant: str,

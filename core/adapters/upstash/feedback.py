@@ -13,8 +13,9 @@ from core import time_of_day
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.keys import FeedbackKeys, Keyspace
+from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.script_keys import FeedbackKeys
 from core.errors import ConflictError
 from core.learning.feedback import (
     TOO_MANY_TASKS,

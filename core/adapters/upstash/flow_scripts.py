@@ -5,7 +5,8 @@ from typing import Any
 
 from core import time_of_day
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
-from core.adapters.upstash.keys import HeldKeys, Keyspace, MoneyKeys
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import HeldKeys, MoneyKeys
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
 

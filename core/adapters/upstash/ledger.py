@@ -88,6 +88,11 @@ class UpstashRunLedger:
         reply = await read(self._redis, command, fresh=fresh)
         return await self._definitions.flow(tenant, flow, reply)
 
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        """Tell that a worker loads."""
+        of = self._keys.flow_keys(tenant, flow)
+        await self._scripts.run(scripts.announce_start(of, events=encoded(events)), flow)
+
     async def claim(
         self,
         tenant: str,

@@ -138,6 +138,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
         launched_by=fields.get("launched_by"),
+        starting_ms=int(fields["starting"]) if "starting" in fields else None,
         models=choices(fields.get("models", "{}")),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import (
+from core.adapters.upstash.script_keys import (
     FeedbackKeys,
     FlowKeys,
     HeldKeys,
@@ -49,6 +49,10 @@ def create(
     texts: Texts,
     events: Events,
 ) -> None: ...
+
+
+@script("flow")
+def announce_start(of: FlowKeys, *, events: Events) -> None: ...
 
 
 @script("flow", "budgets", "money")

@@ -108,7 +108,7 @@ local now, plan, lost = now_ms(), plan_of(flow.plan), {}
 local output, waiting = text_if('output'), text_if('waiting')
 local changes = {'/status', cjson.encode(args.to), '/output', output or 'null',
   '/error', args.error and cjson.encode(args.error) or 'null'}
-local parts = {made = {}, names = {}, output_ref = args.output_ref, at_last = {'moved'},
+local parts = {made = {}, names = {}, members = {}, at_last = {'moved'},
   fields = {'status', args.to, 'epoch', int_str(epoch + 1), 'output', output or '',
     'error', args.error or '', 'moved_by', args.transition_id}}
 if terminal(args.to) then -- guard: what is under way ends
@@ -127,6 +127,7 @@ if args.answer then
   push(parts.at_last, 'brought:' .. args.answer)
 end
 if args.output_ref then
+  push(parts.members, '/output_ref', cjson.encode(args.output_ref))
   push(parts.fields, 'output_bytes', int_str(args.output_ref.bytes))
 end
 for _, outcome in ipairs(args.outcomes) do
