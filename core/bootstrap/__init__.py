@@ -269,11 +269,17 @@ def webhook_sender() -> "WebhookSender":
 
 
 def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
-    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
+    """Return what sends webhooks, with the bodies that `render` makes of notifications.
+
+    Raises SettingsError where there is nothing to sign them with.
+    """
+    from core.config import SettingsError
     from core.webhooks.dispatch import DispatchParts
     from core.webhooks.dispatcher import WebhookDispatcher
     from core.webhooks.signing import Signer
 
+    if not settings().webhook_secrets:
+        raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
     return WebhookDispatcher(

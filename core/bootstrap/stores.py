@@ -37,10 +37,10 @@ def settings() -> "Settings":
 
 @provider
 def keys() -> "Keys":
-    """Return the keys that tokens are signed with."""
+    """Return the keys that tokens are signed with. Raises SettingsError where there are none."""
     from core.identity import Keys
 
-    return Keys(settings().jwt_keys)
+    return Keys(settings().token_keys())
 
 
 @provider

@@ -48,7 +48,8 @@ class Settings:
     jwt_keys: Mapping[str, str] = value(
         readers.jwt_keys,
         "CREWLINE_JWT_KEYS",
-        meaning="`kid:secret`, two while they are rotated; secrets of 32 random characters or more",
+        meaning="`kid:secret`, two while they are rotated; secrets of 32 random characters or more. What only a queue"
+        " or a schedule calls needs none",
         secret=True,
         shown="a key of this machine",
     )
@@ -254,6 +255,14 @@ class Settings:
         settings._check_together()
         return settings
 
+    def token_keys(self) -> Mapping[str, str]:
+        """Return the keys of tokens. Raises SettingsError where there are none, for what has to check one."""
+        if not self.jwt_keys:
+            raise SettingsError(
+                "CREWLINE_JWT_KEYS is not set; docs/settings.md says what it should hold"
+            )
+        return self.jwt_keys
+
     def _check_together(self) -> None:
         """Raise SettingsError for settings that cannot work beside each other."""
         if readers.is_plaintext(self.redis_url) and not self.redis_plaintext:
@@ -276,5 +285,3 @@ class Settings:
             )
         if self.queue_url and self.qstash:
             raise SettingsError("set CREWLINE_QUEUE_URL or CREWLINE_WORKER_URL, not both")
-        if self.webhook_hosts and not self.webhook_secrets:
-            raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
