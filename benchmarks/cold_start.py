@@ -2,25 +2,31 @@
 
 python -m benchmarks.cold_start --json
 
-Everything is of this tree, with .pyc; each process is new, the store is real and over the gateway.
+What answers over HTTP runs from its own bundle, as hosts unpack it (`infra.bundles`, for x86-64), under the
+hosts' Python; where there is none of that version, from this tree. The worker is of this tree, since
+its bundle is an image. All have .pyc; each process is new, the store is real and over the gateway.
 """
 
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks import cold_process, course, crew_flows, parts, report
-from benchmarks.cold_process import Run, http_event, sqs_event
+from benchmarks.cold_process import Code, Run, http_event, sqs_event
 from benchmarks.parts import TENANT, Parts
 from benchmarks.report import Figure
 from core.adapters.crewai.environ import prepare_environ
 from core.identity import SCOPES
+from infra.bundles import build, packages
+from infra.bundles.contents import BUNDLES
 
 STATE_BYTES = 2048
+WITH_FASTAPI = "crew_amp"  # whose bundle has what is compared with
 MOST = {  # times what is imported: the function's first answer
     "flow_status": 0.55,
     "flow_events": 0.55,
@@ -61,17 +67,35 @@ async def answers(running: Parts, starts: int) -> list[Figure]:
     """Start each function and `import fastapi` in turns."""
     asked, environ = await events(running), running.environ
     base, ours = list[float](), dict[str, list[float]]()
-    for turn in range(1 + starts):
-        imported = await cold_process.imported("fastapi", environ)
-        runs = {
-            name: await cold_process.invoked(name, event, environ) for name, event in asked.items()
-        }
-        if turn == 0:  # in which .pyc are written, and files read into memory
-            continue
-        base.append(imported.seconds)
-        for name, ran in runs.items():
-            ours.setdefault(name, []).append(ran.seconds)
+    with bundled([*asked, WITH_FASTAPI]) as code:
+        for turn in range(1 + starts):
+            imported = await cold_process.imported("fastapi", environ, code[WITH_FASTAPI])
+            runs = {
+                name: await cold_process.invoked(name, event, environ, code[name])
+                for name, event in asked.items()
+            }
+            if turn == 0:  # in which files are read into memory
+                continue
+            base.append(imported.seconds)
+            for name, ran in runs.items():
+                ours.setdefault(name, []).append(ran.seconds)
     return [_ratio(name, ours[name], base, "fastapi", most) for name, most in MOST.items()]
+
+
+@contextmanager
+def bundled(functions: Collection[str]) -> Generator[dict[str, Code]]:
+    """Make the bundles of functions, and yield what runs them; the tree where there is no such Python."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            python = str(build.target_python())
+        except build.NoPythonError as error:
+            print(f"{error}; measured from the tree, under the Python of this environment")
+            yield dict.fromkeys(functions, cold_process.TREE)
+            return
+        for name in functions:
+            build.build(BUNDLES[name], packages.TWIN, Path(folder), zips=False)
+        print(f"measured from bundles, under {python}")
+        yield {name: Code(python, Path(folder) / name) for name in functions}
 
 
 def _ratio(key: str, ours: list[float], base: list[float], module: str, most: float) -> Figure:

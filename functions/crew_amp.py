@@ -25,8 +25,7 @@ from core.webhooks.receivers import Receivers
 from functions._amp import answers
 from functions._amp.requests import Kickoff, Resume, kickoff_request, pointer, resume_request
 from functions._amp.words import flow_id, kickoff_id
-from functions._http import apps, auth, polling, problems
-from functions._http.idempotency import IdempotencyKey
+from functions._http import apps, auth, idempotency, polling, problems
 
 READ = ["GET", "HEAD"]
 CHANGED = "must be as it was before, or left out"
@@ -48,7 +47,7 @@ async def amp_kickoff(
     crew: str,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[Kickoff, Depends(kickoff_request)],
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: Annotated[str | None, Depends(idempotency.key)],
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
 
@@ -116,7 +115,7 @@ async def amp_resume(
     crew: str,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: Annotated[str | None, Depends(idempotency.key)],
 ) -> Response:
     """Answer a task that waits for a person.
 

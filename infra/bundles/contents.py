@@ -14,7 +14,8 @@ IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
 READERS_NEED_NOT = (
-    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/crews/strategies",
+    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/adapters/offline",
+    "core/crews/event_buffer.py", "core/crews/step_runner.py", "core/crews/strategies", "core/crews/worker.py",
     "core/webhooks", "crews",
     "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
 )  # fmt: skip

@@ -16,7 +16,7 @@ ALLOWED = {
     "cost_report": {"pydantic"},
     "crew_agui": {"fastapi", *CREWS},
     "crew_amp": {"fastapi", *CREWS},
-    "crew_launch": {"fastapi", *CREWS},
+    "crew_launch": CREWS,
     "crew_worker": set[str](),  # it says that it loads before it does
     "feedback": {"numpy", "pydantic"},
     "flow_events": set[str](),

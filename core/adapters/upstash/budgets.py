@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from core import cpu, time_of_day
-from core.adapters.upstash import budget_records, records, scripts
+from core.adapters.upstash import budget_records, cost_records, records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_list import FlowList
@@ -54,7 +54,7 @@ class UpstashBudgetBook:
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
-            call=records.call(call),
+            call=cost_records.call(call),
             least=call.needed_nanodollars,
             prices=call.prices_version,
         )
@@ -95,7 +95,7 @@ class UpstashBudgetBook:
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         """Return the cells of these days: one HGETALL each."""
-        read = partial(records.cells, hours=hours)
+        read = partial(cost_records.cells, hours=hours)
         pieces = [each async for each in self._pieces(tenant, days, read, hours)]
         found = [cell for piece in pieces for cell in piece]
         return await cpu.run(tenant, in_order, found, len(found) * _CELL_BYTES)
@@ -111,7 +111,7 @@ class UpstashBudgetBook:
         """Yield `work` of the cells of these days."""
 
         def worked(fields: Sequence[Field]) -> T:
-            return work(records.cell_sums(fields, hours=hours))
+            return work(cost_records.cell_sums(fields, hours=hours))
 
         async for each in self._pieces(tenant, days, worked, hours):
             yield each

@@ -59,8 +59,6 @@ from core.adapters.upstash.script_keys import (
     OutboxKeys,
     TrialKeys,
 )
-from core.costs.budget import months_around
-from core.costs.recording import REMEMBERED_DAYS
 from core.costs.rollup import DAY_MS, day_of
 
 
@@ -219,6 +217,8 @@ class Keyspace:
 
 @lru_cache(maxsize=1024)
 def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
+    from core.costs.budget import months_around  # noqa: PLC0415 -- who reads a flow holds no money
+
     months = months_around(day * DAY_MS)
     before, now, after = (keys.budgets(tenant, month) for month in months)
     return HeldKeys(before, now, after, months, keys.settles(tenant))
@@ -226,6 +226,8 @@ def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
 
 def _two_periods(now_ms: int) -> tuple[str, str]:
     """Return which 32 days since 1970 were the last, and which these are in: ids are kept by them."""
+    from core.costs.recording import REMEMBERED_DAYS  # noqa: PLC0415 -- as above
+
     period = now_ms // (REMEMBERED_DAYS * DAY_MS)
     return str(period - 1), str(period)
 
