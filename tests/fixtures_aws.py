@@ -124,8 +124,8 @@ def deploy_command() -> str:
     return lines[0]
 
 
-def package(tree: Path, modules: Path, artifacts: Path | None = None) -> Template:
-    """Have osls package serverless.yml in a tree of its own, by the page's command."""
+def package(tree: Path, modules: Path, artifacts: Path | None = None, more: str = "") -> Template:
+    """Have osls package serverless.yml in a tree of its own, by the page's command and `more` parameters."""
     shutil.copy(ROOT / "serverless.yml", tree)
     shutil.copytree(FOLDER, tree / "infra" / "aws", ignore=shutil.ignore_patterns("node_modules"))
     (tree / "infra" / "aws" / "node_modules").symlink_to(modules)
@@ -135,7 +135,7 @@ def package(tree: Path, modules: Path, artifacts: Path | None = None) -> Templat
     else:
         _stand_ins(tree / ARTIFACTS)
     run = subprocess.run(
-        ["sh", "-c", deploy_command().replace(" deploy ", " package ")],
+        ["sh", "-c", f"{deploy_command().replace(' deploy ', ' package ')} {more}"],
         cwd=tree, env={"PATH": os.environ["PATH"], "HOME": str(tree), "CI": "1", **SHELL},
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
