@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
+from core import time_of_day
 from core.adapters.price_catalogues import CataloguePriceBook
-from core.crews import clock
 from functions import crew_worker
 from tests import fault_worker
 from tests.fault_worker import Order
@@ -25,7 +25,9 @@ def fork_workers(orders: "Connection[int, Order]") -> None:
     """Make a worker of each order that comes, and tell its process id; runs in a process of its own."""
     import tests.crewai_parts  # noqa: F401, PLC0415 -- in this process alone
 
-    CataloguePriceBook().rates("openai/gpt-4o-mini", clock.now_ms())  # its lists are read once
+    CataloguePriceBook().rates(
+        "openai/gpt-4o-mini", time_of_day.now_ms()
+    )  # its lists are read once
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who is killed is gone
     while True:
         order = orders.recv()

@@ -22,8 +22,8 @@ from core.blobs import BlobStore
 from core.crews.clock import NoLimit
 from core.crews.definition import Definition
 from core.crews.wakeups import WakeQueue
+from core.due_loop import Room
 from core.flows.values import INLINE, LargeValues
-from core.polling import Room
 from functions import sweep
 from tests import fault_worker
 from tests.counting_model import CountingModel

@@ -21,7 +21,7 @@ from core.bootstrap.models import (
     spelled,
     telemetry,
 )
-from core.bootstrap.provider import provider, replace
+from core.bootstrap.provider import is_made, provider, replace
 from core.bootstrap.stores import (
     blobs,
     budget_book,
@@ -74,6 +74,7 @@ __all__ = [
     "flow_control",
     "flow_log",
     "hub",
+    "is_made",
     "is_offline",
     "issuer",
     "keys",
@@ -234,8 +235,8 @@ def retrainer(clock: "Clock") -> "Retrainer":
 
     Raises SettingsError where there is no key for models.
     """
-    from core.crews.clock import now_ms
     from core.learning.retraining import Retrainer
+    from core.time_of_day import now_ms
 
     store = model_store()
     from core.adapters.scikit_learn import indexed
@@ -268,15 +269,21 @@ def webhook_sender() -> "WebhookSender":
 
 
 def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
-    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
+    """Return what sends webhooks, with the bodies that `render` makes of notifications.
+
+    Raises SettingsError where there is nothing to sign them with.
+    """
+    from core.config import SettingsError
+    from core.webhooks.dispatch import DispatchParts
     from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.entry import Parts
     from core.webhooks.signing import Signer
 
+    if not settings().webhook_secrets:
+        raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
     return WebhookDispatcher(
-        Parts(
+        DispatchParts(
             outbox(),
             flow_log(),
             sender,

@@ -111,7 +111,7 @@ def model() -> "Callable[[], BaseLLM]":
             raise SettingsError(
                 "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
             )
-        from core.adapters.offline_model import OfflineModel
+        from core.adapters.offline.model import OfflineModel
         from crews.tools import SKILLS
 
         return lambda: OfflineModel(SKILLS, stream=True)

@@ -55,9 +55,13 @@ def added(*facts: Facts) -> dict[str, int]:
 
 def of_tokens(tokens: TokenCounts, rates: Rates | None, *, cut: bool = False) -> dict[str, int]:
     """Return what the sizes of a call say. `cut`: its answer ended at a limit, and is no use."""
-    size = bucket(tokens.output)
-    answer = {f"cut_n_{size}": 1, f"cut_{size}": tokens.output} if cut else {f"out_n_{size}": 1}
-    return added(answer, {"write_1h": tokens.cache_write_1h}, _tier(tokens, rates))
+    size, hour = bucket(tokens.output), tokens.cache_write_1h
+    facts = {f"cut_n_{size}": 1} if cut else {f"out_n_{size}": 1}
+    if cut and tokens.output:
+        facts[f"cut_{size}"] = tokens.output
+    if hour:
+        facts["write_1h"] = hour
+    return facts | _tier(tokens, rates)
 
 
 def bucket(tokens: int) -> int:

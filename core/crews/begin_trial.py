@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from core import cpu
+from core import cpu, time_of_day
 from core.costs.model_choices import CRITICAL, Trial
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook, priced, rates_of
@@ -23,7 +23,6 @@ from core.costs.savings.spend import Known, Record
 from core.costs.tally import CellSums
 from core.costs.tenant_prices import TenantPriceBook
 from core.costs.token_counts import TokenCounts
-from core.crews import clock
 from core.crews.budgets import BudgetBook
 from core.crews.trials import Trials
 from core.errors import ConflictError, InvalidInputError, NothingThereError
@@ -103,7 +102,7 @@ class TrialStarter:
         self, tenant: str, book: PriceBook, target: Target, period: Query
     ) -> None:
         """Raise NothingThereError or ConflictError for what there is no reason to try."""
-        record, now_ms = Record(), clock.now_ms()
+        record, now_ms = Record(), time_of_day.now_ms()
         days = period.days(datetime.fromtimestamp(now_ms / 1000, UTC).date())
         async for _ in self.book.spending_pieces(tenant, days, record.take):
             pass
@@ -116,7 +115,7 @@ class TrialStarter:
 
     async def _recorded_critical(self, tenant: str, trial: Trial) -> bool:
         """Tell whether a call of the task was lately critical. Raises NothingThereError without any call."""
-        now_ms, recorded = clock.now_ms(), _Recorded(trial)
+        now_ms, recorded = time_of_day.now_ms(), _Recorded(trial)
         days = [day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)]
         async for _ in self.book.spending_pieces(tenant, days, recorded.take):
             pass
@@ -155,7 +154,7 @@ def _recommended(
 
 def _cost(book: PriceBook, model: str, called: str) -> int:
     """Return what a call costs, in nano-dollars. Raises InvalidInputError where nobody knows."""
-    used = priced(rates_of(book, model, clock.now_ms()), TYPICAL)
+    used = priced(rates_of(book, model, time_of_day.now_ms()), TYPICAL)
     if used.unpriced_calls:
         raise _refused(f"nobody knows the price of the {called} model: set it (PUT /v1/prices)")
     return used.cost_nanodollars

@@ -18,10 +18,9 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from core.crews.crew_runner import Lesson, StepTask
-from core.crews.definition import Definition
 from core.errors import CrewlineError, UnavailableError
 from core.flows import Flow
 from core.json_text import compact, compact_bytes
@@ -29,6 +28,9 @@ from core.learning.context import digest
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from core.learning.tutor import Advice, Question, Tutor
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
+    from core.crews.definition import Definition
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ class Lessons:
         task = decider.memory(work.inputs)
         return await lessons_of(self._tutor, work.tenant, decider, task, decisions)
 
-    async def learn_outcome(self, tenant: str, flow: Flow, crew: Definition, output: Any) -> None:
+    async def learn_outcome(self, tenant: str, flow: Flow, crew: "Definition", output: Any) -> None:
         """Learn what a flow has decided that is about to succeed; the same again changes nothing.
 
         Raises UnavailableError. What else goes wrong is logged: it would again, and the flow is done.
@@ -136,7 +138,7 @@ class Lessons:
         except (CrewlineError, ValueError, KeyError, TypeError, AttributeError):
             log.exception("what the flow decided is not learnt")
 
-    async def made(self, flow: Flow, crew: Definition, output: Any) -> list[Made]:
+    async def made(self, flow: Flow, crew: "Definition", output: Any) -> list[Made]:
         """Return what a flow has decided, from its results and its output."""
         decider = self._decider(crew)
         if decider is None:
@@ -160,7 +162,7 @@ class Lessons:
             if actions.get(each.about) in each.candidates
         ]
 
-    def _decider(self, crew: Definition) -> Decider | None:
+    def _decider(self, crew: "Definition") -> Decider | None:
         return self._deciders.get(crew.decides) if crew.decides else None
 
 
@@ -184,7 +186,7 @@ async def lessons_of(
     return tuple(each.lesson(decider) for each in told)
 
 
-def _answer(crew: Definition, output: Any) -> Any:
+def _answer(crew: "Definition", output: Any) -> Any:
     """Return what a crew answers: of a consensus, without how it came to be."""
     if crew.process == "consensus" and isinstance(output, Mapping):
         return cast("Mapping[str, Any]", output).get("answer")

@@ -6,7 +6,6 @@ from typing import Any
 
 from core.blobs import BlobRef
 from core.costs.trials import Signal
-from core.crews.clock import NowMs
 from core.crews.ledger import FOR_MONEY, RunLedger
 from core.crews.outcomes import MoneyWait
 from core.crews.strategies import Wait
@@ -14,6 +13,7 @@ from core.crews.trials import outcomes
 from core.flows import Flow, Status, events
 from core.flows.state import output_ref, shown_result
 from core.flows.values import LargeValues, draft_blob, output_blob
+from core.time_of_day import NowMs
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ async def record_feedback(trials: Trials, tenant: str, state: Flow, *, good: boo
 
     The first word on each task counts, a review's or this. Raises NotFoundError, UnavailableError.
     """
-    if told := outcomes(state, state.models, Signal.PEOPLE, float(good)):
-        await trials.record(tenant, state.id, told)
+    if found := outcomes(state, state.models, Signal.PEOPLE, float(good)):
+        await trials.record(tenant, state.id, found)
 
 
 def outcomes(
@@ -98,8 +98,8 @@ def answer_outcome(
     final = _decides(prompt, result)
     quality = 0.5 if refused else 1.0
     of = {"final": final, "checked": checked}
-    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, **of, deployed=deployed)
-    return told if final or refused else None
+    outcome = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, **of, deployed=deployed)
+    return outcome if final or refused else None
 
 
 def _decides(prompt: Prompt, result: dict[str, Any] | BlobRef) -> bool:

@@ -11,7 +11,7 @@ from core.webhooks.events import (
     TaskFinished,
     WaitingForPerson,
 )
-from core.webhooks.subscriptions import META_KEY
+from core.webhooks.receivers import META_KEY
 from functions._amp import words
 from functions._amp.words import PENDING, kickoff_id, structured
 

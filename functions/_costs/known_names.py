@@ -7,13 +7,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from core import bootstrap, cpu
+from core import bootstrap, cpu, time_of_day
 from core.complaints import choice
 from core.costs.budget import EACH, Budget, Scope
 from core.costs.prices import rates_of
 from core.costs.rollup import NAMELESS, NOBODY, Cell
 from core.costs.tenant_prices import Price, TenantPriceBook
-from core.crews import clock
 from core.errors import InvalidInputError
 
 DAYS = 31  # in which a call counts as recent
@@ -27,12 +26,20 @@ _NAME: dict[Scope, Callable[[Cell], str]] = {
 
 
 async def check_name(tenant: str, budget: Budget) -> None:
-    """Raise InvalidInputError, with the name that may have been meant, if the budget's is not known."""
+    """Raise InvalidInputError, with the name that may have been meant, if the budget's is not known.
+
+    A budget that is there may be changed, also when its crew is gone.
+    """
     if budget.scope not in _NAME or budget.name == EACH:
         return
     why = await (_model if budget.scope is Scope.MODEL else _crew_or_agent)(tenant, budget)
-    if why is not None:
+    if why is not None and not await _is_there(tenant, budget):
         raise InvalidInputError("the body is no budget", {"/name": why})
+
+
+async def _is_there(tenant: str, budget: Budget) -> bool:
+    there = (await bootstrap.budgets().all(tenant, budget.id)).budgets
+    return (budget.scope, budget.name) in {(each.scope, each.name) for each in there}
 
 
 async def _crew_or_agent(tenant: str, budget: Budget) -> str | None:
@@ -71,7 +78,10 @@ async def _model(tenant: str, budget: Budget) -> str | None:
 
 def _has_price(asked: tuple[Sequence[Price], str]) -> bool:
     agreed, name = asked
-    return rates_of(TenantPriceBook(bootstrap.prices(), agreed), name, clock.now_ms()) is not None
+    return (
+        rates_of(TenantPriceBook(bootstrap.prices(), agreed), name, time_of_day.now_ms())
+        is not None
+    )
 
 
 def _meant(asked: tuple[Sequence[Price], str, set[str]]) -> str | None:
@@ -88,7 +98,7 @@ def _meant(asked: tuple[Sequence[Price], str, set[str]]) -> str | None:
 
 async def _recorded(tenant: str, scope: Scope) -> set[str]:
     """Return the names of recent calls, such as those of `POST /v1/usage`."""
-    today = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+    today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in range(DAYS)]
     cells = await bootstrap.budget_book().spending(tenant, days)
     return {_NAME[scope](cell) for cell in cells} - {NOBODY, *NAMELESS}

@@ -3,24 +3,25 @@
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.complaints import choice
 from core.costs.model_choices import MOST_SHARE, Override, Trial
 from core.costs.report import Query, read_query
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
-from core.crews import clock
 from core.crews.begin_trial import LATELY_DAYS, NOT_HERE, TrialStarter
-from core.crews.definition import Task
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._http import apps, models
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
+    from core.crews.definition import Task
 
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
@@ -146,13 +147,13 @@ def _target(request: Request) -> Target:
 
 def _period(request: Request) -> Query:
     """Return the days of the report that recommends it; without `from` and `to` the latest."""
-    today = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+    today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
     if request.query_params:
         return read_query(request.query_params, today)
     return Query(today - timedelta(days=LATELY_DAYS - 1), today)
 
 
-def _task(crew: str, task: str) -> Task:
+def _task(crew: str, task: str) -> "Task":
     """Return a task of a crew. Raises NothingThereError."""
     crews = bootstrap.registry()
     try:
@@ -165,7 +166,7 @@ def _task(crew: str, task: str) -> Task:
     return tasks[task]
 
 
-def _trial(target: Target, asked: TrialBody, task: Task) -> Trial:
+def _trial(target: Target, asked: TrialBody, task: "Task") -> Trial:
     judge = Signal.ANSWERS if task.is_checked else Signal.PEOPLE
     return Trial(
         id=target.id,

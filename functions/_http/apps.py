@@ -39,7 +39,8 @@ TOO_LARGE = "the answer has more than the 6 MB that this host hands on; ask a ho
 ESCAPED_BYTES = 6  # that one character can take in JSON
 
 
-EDGE = [Middleware(edge.AnswerHeaders), Middleware(edge.Edge)]
+ANSWER_HEADERS = Middleware(edge.AnswerHeaders)
+EDGE = [ANSWER_HEADERS, Middleware(edge.Edge)]
 MIDDLEWARE = [
     Middleware(cors.CrossOrigin),
     Middleware(compression.Compressed),
@@ -95,7 +96,11 @@ def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
     app = Starlette(
         routes=routes,
-        middleware=[*EDGE, Middleware(problems.Problems)],
+        middleware=[
+            ANSWER_HEADERS,
+            Middleware(edge.Edge, takes_tokens=False),
+            Middleware(problems.Problems),
+        ],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False

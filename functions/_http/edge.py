@@ -110,8 +110,9 @@ def _refusal(scope: Scope) -> HTTPException | None:
 class Edge:
     """ASGI: refuses long heads, takes base paths off, and answers GET /health and /healthz to anybody."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, takes_tokens: bool = True) -> None:
         self.app = app
+        self._takes_tokens = takes_tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := _refusal(scope)):
@@ -120,10 +121,12 @@ class Edge:
         inner = rebased(scope)
         asked = inner["type"] == "http" and inner["method"] in {"GET", "HEAD"}
         if asked and inner["path"] in {HEALTH, HEALTHZ}:
-            report = await health.report() if inner["path"] == HEALTHZ else ALIVE
-            await _answer(report, send)
+            await _answer(await self._report(inner["path"]), send)
             return
         await self.app(inner, receive, send)
+
+    async def _report(self, path: str) -> Report:
+        return await health.report(takes_tokens=self._takes_tokens) if path == HEALTHZ else ALIVE
 
 
 async def _answer(report: Report, send: Send) -> None:

@@ -14,11 +14,17 @@ IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
 READERS_NEED_NOT = (
-    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/crews/strategies",
+    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/adapters/offline",
+    "core/crews/event_buffer.py", "core/crews/step_runner.py", "core/crews/strategies", "core/crews/worker.py",
     "core/webhooks", "crews",
     "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
 )  # fmt: skip
-STREAMING = ("infra/__init__.py", "infra/draining.py", "infra/aws/__init__.py", "infra/aws/streaming")
+STREAMING = (
+    "infra/__init__.py",
+    "infra/draining.py",
+    "infra/aws/__init__.py",
+    "infra/aws/streaming",
+)
 
 # Of what CrewAI asks for, what no crew here can reach: memory, knowledge and MCP are refused in a
 # crew's file. The first line is of memory and knowledge, the second of MCP and the terminal.

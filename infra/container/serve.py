@@ -51,7 +51,9 @@ class Listening:
 def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
-        Settings.from_environ(environ)  # or the first request would be the one to find out
+        Settings.from_environ(
+            environ
+        ).token_keys()  # or the first request would be the one to find out
         listening = read(environ)
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)

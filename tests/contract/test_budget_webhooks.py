@@ -11,9 +11,9 @@ from core.adapters.http_webhooks import HttpWebhookSender
 from core.costs.budget import Budget, Scope, Verdict, Window
 from core.crews.ledger import Claim
 from core.flows import Status
+from core.webhooks.dispatch import DispatchParts
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
-from core.webhooks.entry import Parts
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -29,7 +29,7 @@ SOON = DispatchTimes(delays=(0.01,) * 2, lease=5.0, poll=(0.02, 0.05))
 
 def dispatcher(flows: Flows, *receivers: Receiver) -> WebhookDispatcher:
     targets = Targets({flows.tenant: [receiver.url for receiver in receivers]})
-    parts = Parts(
+    parts = DispatchParts(
         flows.outbox, flows.log, HttpWebhookSender(timeout_seconds=2), targets, Signer((SECRET,)),
         render, SOON, budgets=flows.limits,
     )  # fmt: skip

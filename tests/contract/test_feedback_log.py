@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryFeedbackLog
-from core.adapters.upstash import feedback as upstash_feedback
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
@@ -17,6 +16,7 @@ from core.errors import ConflictError
 from core.learning import feedback as limits
 from core.learning.feedback import Feedback, FeedbackLog, Lease
 from core.learning.patterns import Kind
+from core.time_of_day import now_ms
 from tests.fixtures_ports import own_keys
 
 T = "t"
@@ -240,7 +240,7 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
     await log.port.add(T, TASK, given("a"))
     await log.port.forget(T, TASK, "bob")
     await log.port.raise_floor(T, TASK, 1)
-    before, now = log.keys.feedback_ids(T, TASK, upstash_feedback.clock.now_ms())
+    before, now = log.keys.feedback_ids(T, TASK, now_ms())
     lasting = log.keys.feedback_keys(T, TASK)
     for key in (
         lasting.tasks,

@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -65,7 +65,7 @@ class Invoked:
     reading: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
     connection: socket.socket | None = None
-    _pieces: "queue.Queue[bytes | None]" = field(default_factory=lambda: queue.Queue[bytes | None]())
+    _pieces: "queue.Queue[bytes | None]" = field(default_factory=queue.Queue)
     body: bytes = b""  # what has come; a streamed one has status and headers in front
 
     def __post_init__(self) -> None:
@@ -140,7 +140,7 @@ class RuntimeApi:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.api = self  # pyright: ignore[reportAttributeAccessIssue] -- for the handler
-        self.address = "127.0.0.1:%d" % self._server.server_address[1]
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
     def api(self) -> RuntimeApi:
         return self.server.api  # pyright: ignore[reportAttributeAccessIssue]
 
-    def do_GET(self) -> None:  # noqa: N802 -- http.server calls it so
+    def do_GET(self) -> None:  # http.server calls it so
         assert self.path == f"{PATH}invocation/next", self.path
         invoked = self.api.next(self._has_left)
         if invoked is None:
@@ -201,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def do_POST(self) -> None:  # noqa: N802 -- likewise
+    def do_POST(self) -> None:
         path = self.path.removeprefix(PATH)
         if path == "init/error":
             self.api.init_errors.put(json.loads(b"".join(self._body())))
@@ -223,6 +223,9 @@ class _Handler(BaseHTTPRequestHandler):
         if invoked.refused:
             self.close_connection = True
             self._reply(invoked.refused)
+            self.wfile.flush()
+            with suppress(OSError, ValueError):  # unread, it would have the reply thrown away
+                list(self._body(invoked))
             invoked.done.set()
             return
         try:
@@ -241,7 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         while size := self._chunk_size(invoked):
             yield self.rfile.read(size)
-            assert self.rfile.readline() == b"\r\n"
+            if self.rfile.readline() != b"\r\n":
+                raise ValueError
         while (line := self.rfile.readline()) not in {b"\r\n", b""}:
             name, _, value = line.decode().partition(":")
             assert invoked is not None
@@ -252,14 +256,16 @@ class _Handler(BaseHTTPRequestHandler):
             invoked.reading.wait()
         return int(self.rfile.readline(), 16)
 
-    def _reply(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+    def _reply(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name there
         """Say nothing."""
 
 

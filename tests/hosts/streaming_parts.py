@@ -50,7 +50,8 @@ async def fine(scope: Scope, _: Receive, send: Send) -> None:
 async def endless(scope: Scope, receive: Receive, send: Send) -> None:
     """Stream until the client is gone; fine otherwise."""
     if scope["path"] == "/fine":
-        return await fine(scope, receive, send)
+        await fine(scope, receive, send)
+        return
     await receive()
     gone = asyncio.create_task(receive())
     await begin(send)

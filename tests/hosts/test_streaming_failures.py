@@ -28,14 +28,16 @@ SECRET = "what-somebody-sent"
 async def fails_first(scope: Scope, receive: Receive, send: Send) -> None:
     """Begins and fails, but for requests of /fine."""
     if scope["path"] == "/fine":
-        return await fine(scope, receive, send)
+        await fine(scope, receive, send)
+        return
     await begin(send)
     raise ValueError(SECRET)
 
 
 async def fails_amid(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/fine":
-        return await fine(scope, receive, send)
+        await fine(scope, receive, send)
+        return
     await begin(send)
     await body(send, b"half", more=True)
     raise ValueError(SECRET)
@@ -88,7 +90,9 @@ async def test_an_app_that_says_nothing_has_failed():
         assert await is_fine(api)
 
 
-@pytest.mark.parametrize("event", [{}, [], None, "x", {"Records": []}, {"resource": "/", "requestContext": {}}])
+@pytest.mark.parametrize(
+    "event", [{}, [], None, "x", {"Records": []}, {"resource": "/", "requestContext": {}}]
+)
 async def test_an_event_that_is_no_request_fails_alone(event: Any):
     async with hosted(fine) as api:
         assert (await answered(api.invoke(event))).status == 502
@@ -146,7 +150,8 @@ async def test_a_reader_that_does_not_read_holds_the_app_back_and_the_process_on
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal sent
         if scope["path"] == "/fine":
-            return await fine(scope, receive, send)
+            await fine(scope, receive, send)
+            return
         await begin(send)
         while sent < 200_000_000:
             await body(send, bytes(100_000), more=True)

@@ -21,7 +21,7 @@ from tests.hosts.streaming_parts import (
 async def test_what_an_app_sends_arrives_while_it_goes_on():
     arrived = asyncio.Event()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await begin(send, 201, (b"content-type", b"text/plain"))
         await body(send, b"one", more=True)
         await arrived.wait()
@@ -41,7 +41,7 @@ async def test_what_an_app_sends_arrives_while_it_goes_on():
 
 
 async def test_a_piece_without_bytes_does_not_end_an_answer():
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await begin(send)
         for piece in (b"", b"a", b"", b"b"):
             await body(send, piece, more=True)
@@ -53,7 +53,7 @@ async def test_a_piece_without_bytes_does_not_end_an_answer():
 
 @pytest.mark.parametrize("status", [200, 204, 304])
 async def test_an_answer_without_a_body_has_its_status_and_headers(status: int):
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await begin(send, status, (b"etag", b'"1"'))
         await body(send)
 
@@ -66,7 +66,7 @@ async def test_an_answer_without_a_body_has_its_status_and_headers(status: int):
 async def test_a_header_that_is_sent_twice_arrives_twice():
     cookies = [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"b=2, c")]
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await begin(send, 200, *cookies, (b"vary", b"accept"))
         await body(send, b"x")
 
@@ -78,7 +78,7 @@ async def test_a_header_that_is_sent_twice_arrives_twice():
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\xff\x00" * 500_000])
 async def test_a_body_arrives_as_it_was_sent_and_goes_back_whole(data: bytes):
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
         await begin(send)
         await body(send, message["body"])

@@ -61,8 +61,9 @@ class UpstashTrials:
     async def record(self, tenant: str, flow: str, outcomes: Sequence[TaskOutcome]) -> None:
         """Count outcomes."""
         of, of_trials = self._keys.flow_keys(tenant, flow), self._keys.trial_keys(tenant)
-        told = [records.outcome(each) for each in outcomes]
-        (verdict,) = await self._runner.run(scripts.record_outcomes(of, of_trials, outcomes=told))
+        counted = [records.outcome(each) for each in outcomes]
+        script = scripts.record_outcomes(of, of_trials, outcomes=counted)
+        (verdict,) = await self._runner.run(script)
         if verdict == "not_found":
             raise NotFoundError(f"no flow {flow}")
 

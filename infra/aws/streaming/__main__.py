@@ -29,7 +29,7 @@ async def main(environ: Mapping[str, str]) -> int:
     api = RuntimeApi(environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         app = load(environ["_HANDLER"])
-    except Exception as error:  # noqa: BLE001 -- whatever its import raises
+    except Exception as error:
         log.exception("the function cannot be loaded")
         await api.report_init(error)
         return 1

@@ -132,7 +132,11 @@ class StreamedAnswer:
         self._reply.add_done_callback(self._replied)
 
     def _replied(self, reply: "asyncio.Task[_Reply]") -> None:
-        if reply.cancelled() or reply.exception() or reply.result().status >= HTTPStatus.BAD_REQUEST:
+        if (
+            reply.cancelled()
+            or reply.exception()
+            or reply.result().status >= HTTPStatus.BAD_REQUEST
+        ):
             self._gone.set()
 
     async def write(self, data: bytes) -> None:
