@@ -17,7 +17,10 @@ CALL = {
     "usage": TOKENS,
 }
 CALLS = {
-    "calls": [{"id": "c1", "at": AT, **CALL}, {"id": "c2", "at": AT, **CALL, "subject": "auth0|ann"}]
+    "calls": [
+        {"id": "c1", "at": AT, **CALL},
+        {"id": "c2", "at": AT, **CALL, "subject": "auth0|ann"},
+    ]
 }
 LATELY = {"calls": [{"id": "c3", **CALL}]}
 RIGHT = Target(

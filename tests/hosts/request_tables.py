@@ -11,7 +11,9 @@ from tests.hosts.request_table_money import COSTS, LEARNING
 
 TABLE = [*STATUS, *STREAMS, *LAUNCHES, *AMP, *AGUI, *COSTS, *LEARNING]
 
-NO_MODEL_YET = "/v1/learning/{task}"  # goes back to a model, of which a retraining makes the first: 404 here
+NO_MODEL_YET = (
+    "/v1/learning/{task}"  # goes back to a model, of which a retraining makes the first: 404 here
+)
 
 
 def without_a_line(table: Collection[Line]) -> Iterator[Way]:
@@ -23,7 +25,8 @@ def without_a_line(table: Collection[Line]) -> Iterator[Way]:
         taken = (
             line
             for line in table
-            if (line.function, line.method) == (name, method) and (line.status < 300 or way.path == NO_MODEL_YET)
+            if (line.function, line.method) == (name, method)
+            and (line.status < 300 or way.path == NO_MODEL_YET)
         )
         if not any(pattern.fullmatch(line.path.partition("?")[0]) for line in taken):
             yield way
