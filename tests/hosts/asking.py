@@ -17,7 +17,15 @@ ORIGIN = "https://app.example.com"
 REQUEST_ID = "asked-1"  # of all requests: each answer has to name it
 # What a host, and no function of ours, says of an answer.
 OF_THE_HOST = frozenset(
-    {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "server",
+        "x-vercel-internal-timing",  # of a cold start
+        "transfer-encoding",
+    }
 )
 OFTEN_OTHER = [  # what differs between two answers that say the same
     (re.compile(r"\b(fl|in)_[0-9a-f]{32}\b"), r"\1_ID"),

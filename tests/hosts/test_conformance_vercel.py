@@ -1,5 +1,6 @@
 """Vercel's own Python runtime, with what `vercel build` has made, answers as the dev host does."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ HTTP = (
 def test_on_vercel_every_request_is_answered_as_by_the_dev_host(
     place: Place, built: Path, of_the_dev_host: dict[str, Answer], tmp_path: Path
 ):
-    environ = vercel_build.with_tools({}) | place.settings
+    environ = vercel_build.with_tools({"PATH": os.environ["PATH"]}) | place.settings
     with vercel_build.running(built, HTTP, tmp_path, environ) as addresses:
 
         def address(sent: Sent) -> str:

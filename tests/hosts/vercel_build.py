@@ -35,7 +35,9 @@ def installed_cli() -> Path:
     with (CLI / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         if not done.exists() or done.read_text() != lock.read_text():
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+            # By the lock and its hashes; `npm ci` wants packages for other machines in it, which not
+            # every registry has.
+            command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]
             try:
                 subprocess.run(
                     command, cwd=CLI, check=True, capture_output=True, timeout=INSTALL_SECONDS
