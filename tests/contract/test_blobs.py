@@ -8,6 +8,7 @@ import boto3
 import httpx
 import pytest
 
+from core.adapters import s3 as s3_adapter
 from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore, in_thread
@@ -74,6 +75,19 @@ def test_what_was_deleted_is_gone_and_may_be_deleted_again(blobs: BlobStore):
         blobs.delete("t", "in_4")
         with pytest.raises(NotFoundError):
             blobs.size("t", "in_4")
+
+
+def test_the_ids_under_a_prefix_are_told_however_many_and_no_other_tenants(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3_adapter, "LISTED", 5)
+    own = {f"learning/route/segments/{n}" for n in range(12)}
+    for blob in own:
+        blobs.put("names", blob, b"x", "text/csv")
+    blobs.put("names", "learning/router/segments/1", b"x", "text/csv")
+    blobs.put("name", "learning/route/segments/x", b"x", "text/csv")
+    assert sorted(blobs.names("names", "learning/route/")) == sorted(own)
+    assert blobs.names("names", "nothing/") == []
 
 
 def test_all_of_a_prefix_is_deleted_and_nothing_of_another_tenant(blobs: BlobStore):
