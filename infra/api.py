@@ -98,5 +98,5 @@ app = OnePort(
 
 def checked() -> OnePort:
     """Return the app. Raises SettingsError, which the first request would be told otherwise."""
-    bootstrap.settings()
+    bootstrap.keys()
     return app

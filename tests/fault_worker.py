@@ -63,7 +63,7 @@ class Order:
 
 def work(order: Order) -> None:
     """Be a worker until somebody ends it."""
-    _begin(order)
+    begin(order)
     wire = Tripwire(order.trip)
     runner = LightRunner(
         order.model_url, wire.passed, order.broken, puts_off=order.puts_off, padding=order.padding
@@ -87,7 +87,7 @@ def work(order: Order) -> None:
 
 def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
     """Launch a crew as the function does; with a trip, not to the end."""
-    _begin(order)
+    begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
     launcher = launch.Launcher(ledger, bootstrap.wake_queue(), Registry(crews), now_ms=lambda: 0)
     asked = launcher.launch(tenant, launch.LaunchRequest(crew, {}), "once")
@@ -96,7 +96,7 @@ def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
 
 def sweep_once(order: Order, back_off_ms: int) -> None:
     """Sweep as the schedule does; with a trip, not to the end."""
-    _begin(order)
+    begin(order)
     wire = Tripwire(order.trip)
     ledger = wired_ledger(bootstrap.ledger(), wire)
     wake_queue = cast("WakeQueue", WiredWakeQueue(bootstrap.wake_queue(), wire))
@@ -106,7 +106,7 @@ def sweep_once(order: Order, back_off_ms: int) -> None:
 
 def resume_one(order: Order, tenant: str, flow: str) -> None:
     """Approve what a flow waits with; with a trip, not to the end."""
-    _begin(order)
+    begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
     asyncio.run(_approve(ledger, tenant, flow))
 
@@ -122,7 +122,8 @@ async def _approve(ledger: RunLedger, tenant: str, flow: str) -> None:
     )
 
 
-def _begin(order: Order) -> None:
+def begin(order: Order) -> None:
+    """Take on what an order says: its environment, its log, its clock; end with the test's process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log = os.open(order.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(log, 1)

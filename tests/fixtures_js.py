@@ -22,24 +22,28 @@ NodeStart = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """Install the locked packages, one test process at a time; return their folder."""
+    """Install what tests run under Node; return its folder."""
+    return npm_ci(FOLDER)
+
+
+def npm_ci(folder: Path, *options: str) -> Path:
+    """Install a folder's locked packages, unless they are there, one test process at a time; return where.
+
+    npm writes its own list of what it has installed last of all.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("node and npm are needed: apt-get install nodejs npm")
         pytest.skip("node and npm are needed")
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".installed"
-    with (FOLDER / ".lock").open("w") as held:
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    with (folder / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        if not installed.exists() or installed.read_text() != lock.read_text():
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            command = ["npm", "ci", "--no-audit", "--no-fund", *options]
             subprocess.run(
-                ["npm", "ci", "--no-audit", "--no-fund"],
-                cwd=FOLDER,
-                check=True,
-                capture_output=True,
-                timeout=_INSTALL_SECONDS,
+                command, cwd=folder, check=True, capture_output=True, timeout=_INSTALL_SECONDS
             )
-            installed.write_text(lock.read_text())
-    return FOLDER / "node_modules"
+    return folder / "node_modules"
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,9 @@
 """BlobStore over S3: one object a blob, under its tenant's prefix.
 
-Calls run in threads of their own and have a total limit, so that a store which hangs holds up
-nobody who does not need it, and those who do for ten seconds at most.
+Calls block until the store answers, as long as botocore's time-outs let them; `core.blobs` has the threads
+in which to call them, and a total limit.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
@@ -17,7 +16,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from urllib3.exceptions import HTTPError
 
-from core.blobs import VersionedBlob
+from core.blobs import AWAY, THREADS, VersionedBlob
 from core.config import SettingsError
 from core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
 
@@ -32,8 +31,6 @@ MISCONFIGURED = (  # no waiting mends these
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
 )
-TOTAL_SECONDS = 10.0  # of a call, with the wait for a thread and all that is tried again
-CALLS_AT_ONCE = 16
 READ_BYTES = 64 * 1024
 LISTED = 1_000  # names in one page: S3 tells no more
 
@@ -45,12 +42,8 @@ class S3Blobs:
     mend, beside the errors of the port.
     """
 
-    def __init__(
-        self, bucket: str, endpoint: str | None = None, total_seconds: float = TOTAL_SECONDS
-    ) -> None:
+    def __init__(self, bucket: str, endpoint: str | None = None) -> None:
         self._bucket = bucket
-        self._total_seconds = total_seconds
-        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "s3")
         # Of its own: boto3's shared session keeps the first credentials that it sees.
         self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
             "s3",
@@ -59,7 +52,7 @@ class S3Blobs:
                 connect_timeout=3,
                 read_timeout=8,  # a call that nobody waits for any more ends soon after
                 retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=CALLS_AT_ONCE,
+                max_pool_connections=THREADS,
                 signature_version="s3v4",
                 s3={"addressing_style": "path" if endpoint else "auto"},
             ),
@@ -135,7 +128,7 @@ class S3Blobs:
 
     def _call_on(self, operation: str, **arguments: Any) -> Any:
         try:
-            return self._within_limit(operation, **arguments)
+            return self._request(operation, **arguments)
         except ClientError as error:
             code = _code(error)
             if code == "404":  # of a HEAD, which does not say what is missing
@@ -153,22 +146,15 @@ class S3Blobs:
                 "AWS_SECRET_ACCESS_KEY, or give this host a role that may use CREWLINE_BUCKET"
             ) from error
         except BotoCoreError as error:
-            raise UnavailableError("the object store does not answer") from error
+            raise UnavailableError(AWAY) from error
 
-    def _within_limit(self, operation: str, **arguments: Any) -> Any:
-        call = self._threads.submit(
-            getattr(self._client, operation), Bucket=self._bucket, **arguments
-        )
-        try:
-            return call.result(self._total_seconds)
-        except TimeoutError as error:
-            call.cancel()
-            raise UnavailableError("the object store does not answer") from error
+    def _request(self, operation: str, **arguments: Any) -> Any:
+        return getattr(self._client, operation)(Bucket=self._bucket, **arguments)
 
     def _check_bucket(self) -> None:
         """Raise SettingsError if there is no bucket."""
         try:
-            self._within_limit("head_bucket")
+            self._request("head_bucket")
         except ClientError as error:
             raise self._refusal("NoSuchBucket" if _code(error) == "404" else "") from error
 

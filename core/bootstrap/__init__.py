@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.bootstrap.models import (
+    deployed_model,
     deployed_models,
     is_offline,
     may_choose,
     model,
+    model_names,
     named_model,
     spelled,
     telemetry,
 )
-from core.bootstrap.provider import provider, replace
+from core.bootstrap.provider import is_made, provider, replace
 from core.bootstrap.stores import (
     blobs,
     budget_book,
@@ -66,11 +68,13 @@ __all__ = [
     "blobs",
     "budget_book",
     "budgets",
+    "deployed_model",
     "deployed_models",
     "feedback_log",
     "flow_control",
     "flow_log",
     "hub",
+    "is_made",
     "is_offline",
     "issuer",
     "keys",
@@ -81,6 +85,7 @@ __all__ = [
     "ledger",
     "lessons",
     "may_choose",
+    "model_names",
     "model_store",
     "operator_ledger",
     "outbox",
@@ -220,7 +225,7 @@ def worker() -> "Worker":
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     deps = ledger(), budget_book(), runner(), timing, values(), lessons()
-    steps = StepRunner(*deps, usage_book=usage_book())
+    steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 
 
@@ -229,8 +234,8 @@ def retrainer(clock: "Clock") -> "Retrainer":
 
     Raises SettingsError where there is no key for models.
     """
-    from core.crews.clock import now_ms
     from core.learning.retraining import Retrainer
+    from core.time_of_day import now_ms
 
     store = model_store()
     from core.adapters.scikit_learn import indexed
@@ -263,15 +268,21 @@ def webhook_sender() -> "WebhookSender":
 
 
 def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
-    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
+    """Return what sends webhooks, with the bodies that `render` makes of notifications.
+
+    Raises SettingsError where there is nothing to sign them with.
+    """
+    from core.config import SettingsError
+    from core.webhooks.dispatch import DispatchParts
     from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.entry import Parts
     from core.webhooks.signing import Signer
 
+    if not settings().webhook_secrets:
+        raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
     signer = Signer(settings().webhook_secrets)
     sender, targets = webhook_sender(), webhook_targets()
     return WebhookDispatcher(
-        Parts(
+        DispatchParts(
             outbox(),
             flow_log(),
             sender,

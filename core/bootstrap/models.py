@@ -51,6 +51,23 @@ def spelled(name: str) -> str:
     return ours if slash and name == counted_name(name) == counted_name(ours) else name
 
 
+def model_names() -> set[str]:
+    """Return the models that the settings name, by the names that their calls are counted under."""
+    named = settings().model, *(settings().models or ())
+    return {_counted(name) for name in named if name}
+
+
+def deployed_model() -> str | None:
+    """Return the model that does tasks of which tenants chose none, by the name its calls are counted under.
+
+    None on a host that is told of no model.
+    """
+    from core.costs.prices import OFFLINE_MODEL
+
+    model = OFFLINE_MODEL if is_offline() else settings().model
+    return None if model is None else _counted(model)
+
+
 def deployed_models() -> "DeployedModels":
     """Return the models of this deployment, as trials compare them."""
     from core.crews.begin_trial import DeployedModels
@@ -94,7 +111,7 @@ def model() -> "Callable[[], BaseLLM]":
             raise SettingsError(
                 "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
             )
-        from core.adapters.offline_model import OfflineModel
+        from core.adapters.offline.model import OfflineModel
         from crews.tools import SKILLS
 
         return lambda: OfflineModel(SKILLS, stream=True)

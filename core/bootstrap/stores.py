@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
     from core.flows import FlowLog
-    from core.flows.live import Hub
+    from core.flows.hub import Hub
     from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
@@ -37,10 +37,10 @@ def settings() -> "Settings":
 
 @provider
 def keys() -> "Keys":
-    """Return the keys that tokens are signed with."""
+    """Return the keys that tokens are signed with. Raises SettingsError where there are none."""
     from core.identity import Keys
 
-    return Keys(settings().jwt_keys)
+    return Keys(settings().token_keys())
 
 
 @provider
@@ -101,7 +101,7 @@ def flow_log() -> "FlowLog":
 @provider
 def hub() -> "Hub":
     """Return the hub of this process, through which flows are watched."""
-    from core.flows.live import Hub
+    from core.flows.hub import Hub
 
     return Hub(flow_log())
 

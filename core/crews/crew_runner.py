@@ -1,4 +1,4 @@
-"""Work: what a worker hands to whoever runs a step, and what it gets back.
+"""Running a step: what a worker hands to whoever does, and what it gets back.
 
 A step is one agent asked for one thing. A strategy writes it down as a `Prompt`, ready to be
 run; a `CrewRunner` knows agents and models, and nothing of strategies, ledgers or queues. What
@@ -8,15 +8,17 @@ happens meanwhile goes to the `Session`: what is to be seen, and the money of ev
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import Choice
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
-from core.crews.definition import Definition
 from core.flows.events import Event, shortened
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
+    from core.crews.definition import Definition
 
 MESSAGE_CHARACTERS = 2_000
 
@@ -95,7 +97,7 @@ class StepTask:
 
     tenant: str
     flow: str
-    definition: Definition
+    definition: "Definition"
     prompt: Prompt
     attempt: int
     inputs: dict[str, Any]

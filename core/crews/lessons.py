@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from core.crews.crew_runner import Lesson, StepTask
-from core.crews.definition import Definition
 from core.errors import ConflictError, CrewlineError, UnavailableError
 from core.flows import Flow
 from core.json_text import compact, compact_bytes
@@ -30,7 +29,8 @@ from core.learning.context import digest
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 
-if TYPE_CHECKING:  # it loads numpy
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it; learners load numpy
+    from core.crews.definition import Definition
     from core.learning.serving import Learners
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Lessons:
         task = decider.memory(work.inputs)
         return await lessons_of(self._learners, work.tenant, decider, task, decisions)
 
-    async def learn_outcome(self, tenant: str, flow: Flow, crew: Definition, output: Any) -> None:
+    async def learn_outcome(self, tenant: str, flow: Flow, crew: "Definition", output: Any) -> None:
         """Learn what a flow has decided that is about to succeed; the same again changes nothing.
 
         Raises UnavailableError. What else goes wrong is logged: it would again, and the flow is done.
@@ -141,7 +141,7 @@ class Lessons:
         except (CrewlineError, ValueError, KeyError, TypeError, AttributeError):
             log.exception("what the flow decided is not learnt")
 
-    async def made(self, flow: Flow, crew: Definition, output: Any) -> list[Made]:
+    async def made(self, flow: Flow, crew: "Definition", output: Any) -> list[Made]:
         """Return what a flow has decided, from its results and its output."""
         decider = self._decider(crew)
         if decider is None:
@@ -165,7 +165,7 @@ class Lessons:
             if actions.get(each.about) in each.candidates
         ]
 
-    def _decider(self, crew: Definition) -> Decider | None:
+    def _decider(self, crew: "Definition") -> Decider | None:
         return self._deciders.get(crew.decides) if crew.decides else None
 
 
@@ -189,7 +189,7 @@ async def lessons_of(
     return tuple(each.lesson(decider) for each in told)
 
 
-def _answer(crew: Definition, output: Any) -> Any:
+def _answer(crew: "Definition", output: Any) -> Any:
     """Return what a crew answers: of a consensus, without how it came to be."""
     if crew.process == "consensus" and isinstance(output, Mapping):
         return cast("Mapping[str, Any]", output).get("answer")

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from core.crews.definition import Definition
 from core.crews.lessons import Lessons, Made
 from core.crews.trials import Trials, record_feedback
 from core.errors import InvalidInputError, NotFoundError, NothingThereError, UnavailableError
@@ -84,6 +83,8 @@ class ThumbReader:
 
     async def _decisions(self, tenant: str, state: Flow) -> Mapping[str, Made]:
         """Return what a flow has decided, by what it is about."""
+        from core.crews.definition import Definition  # noqa: PLC0415 -- most feedback is of no flow
+
         whole = await self.values.whole(tenant, state)
         output = await self.values.load(tenant, state.output)
         crew = Definition.from_stored(state.definition)

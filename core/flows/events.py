@@ -41,11 +41,21 @@ def run_error(message: str, code: str) -> list[Event]:
     return [{"type": "RUN_ERROR", "message": message, "code": code}]
 
 
-def step_started(step: str, attempt: int) -> list[Event]:
-    """A step begins; or begins again, since the worker that had it is gone."""
-    if attempt == 1:
-        return [{"type": "STEP_STARTED", "stepName": step}]
-    return custom("step_retried", {"step": step, "attempt": attempt})
+def starting() -> list[Event]:
+    """A worker loads, which takes seconds, before the first step begins."""
+    return custom("starting", {})
+
+
+def step_started(step: str, attempt: int, *, epoch: int = 0) -> list[Event]:
+    """A step begins that had `epoch` claims before; or begins again, since the worker that had it is gone.
+
+    One that was given back before its first attempt was counted goes on.
+    """
+    if attempt > 1:
+        return custom("step_retried", {"step": step, "attempt": attempt})
+    if epoch > 0:
+        return custom("step_resumed", {"step": step, "attempt": attempt})
+    return [{"type": "STEP_STARTED", "stepName": step}]
 
 
 def step_finished(step: str) -> list[Event]:
@@ -172,9 +182,9 @@ def model_call(
     return custom("model_call", called)
 
 
-def lessons(step: str, told: list[dict[str, Any]]) -> list[Event]:
+def lessons(step: str, shown: list[dict[str, Any]]) -> list[Event]:
     """Return what a step's agent was told of earlier flows: id, text and confidence of each lesson."""
-    return custom("lessons", {"step": step, "lessons": told})
+    return custom("lessons", {"step": step, "lessons": shown})
 
 
 def state_snapshot(state: dict[str, Any]) -> Event:

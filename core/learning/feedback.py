@@ -156,8 +156,9 @@ class FeedbackLog(Protocol):
         ...
 
     async def forgotten(self, tenant: str, task: str, subjects: Mapping[str, int]) -> None:
-        """Take subjects off that list who are forgotten up to these numbers; tell all readers that something
-        was taken away. Who was to be forgotten anew since stays on it.
+        """Take subjects off that list who are forgotten up to these numbers, and tell all readers.
+
+        Who was to be forgotten anew since stays on it.
         """
         ...
 
@@ -187,7 +188,7 @@ class FeedbackLog(Protocol):
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task that has had new feedback for `delay_ms`, and is nobody else's now.
 
-        Tenants take turns of one task each, however many tasks they have. Until it is released, it is had by
+        All callers name the same delay. Tenants take turns of one task each, however many tasks they have. Until it is released, it is had by
         the next one when the lease is over.
         """
         ...

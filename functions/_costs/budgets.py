@@ -8,11 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
 from core.costs.model_names import counted_name
 from core.costs.spreadsheets import NANO, usd
-from core.crews import clock
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._costs import known_names
@@ -116,7 +115,7 @@ async def zone_put(request: Request, who: Principal) -> Response:
     """Set the time zone in which days and months begin."""
     asked = await models.read(request, BODY_BYTES, ZoneBody, "the body is no time zone")
     try:
-        found = zone(asked.time_zone, clock.now_ms())
+        found = zone(asked.time_zone, time_of_day.now_ms())
     except InvalidInputError as error:
         raise _invalid("/time_zone", "must be a name like Europe/Berlin") from error
     await changed(who, bootstrap.budgets().save_zone(who.tenant, found))

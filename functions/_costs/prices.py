@@ -6,12 +6,11 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.costs.model_names import split_name
 from core.costs.price_lists import check_price
 from core.costs.prices import rates_of
 from core.costs.tenant_prices import ALWAYS, Price
-from core.crews import clock
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._costs.changes import changed
@@ -68,7 +67,7 @@ async def price_delete(request: Request, who: Principal) -> Response:
 def _require_known(entry: dict[str, Any]) -> None:
     """Raise InvalidInputError for the same price as that of a model which no price list has."""
     other = entry.get("same_as")
-    if other is not None and rates_of(bootstrap.prices(), other, clock.now_ms()) is None:
+    if other is not None and rates_of(bootstrap.prices(), other, time_of_day.now_ms()) is None:
         reason = "is a model that no price list has; give its price as input, output, ..."
         raise InvalidInputError("this price cannot be taken", {"/same_as": reason})
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, cpu
+from core import bootstrap, cpu, time_of_day
 from core.costs import recording
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook
@@ -17,7 +17,6 @@ from core.costs.rollup import DAY_MS, NOBODY
 from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
-from core.crews import clock
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.json_text import compact
@@ -101,34 +100,40 @@ Batch = list[tuple[recording.ReportedCall, recording.RecordedCall]]
 
 def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, PriceBook]:
     """Return the calls of a body with what each costs, and by which prices. Raises InvalidInputError."""
-    asked = models.parse(body, UsageBody, "the body is no usage")
     prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
-    reported = _reported(asked.calls, clock.now_ms(), subject)
-    return [(call, recording.recorded(call, prices)) for call in reported], prices
+    with bodies.collector_off():
+        asked = models.parse(body, UsageBody, "the body is no usage")
+        reported = _reported(asked.calls, time_of_day.now_ms(), subject)
+        return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
 def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
-    known = recorded.not_new
-    told = [
-        {"id": call.id, "is_new": False, "conflict": CONFLICT}
-        if known.get(call.id) == "conflict"
-        else {
-            "id": call.id,
-            "is_new": call.id not in known,
-            "usage": call.usage.public(),
-            "priced_by": call.rates.source if call.rates else None,
-            "savings": [
-                saving.public() for saving in recording.savings(reported, call.usage, prices)
-            ],
-        }
-        for reported, call in batch
-    ]
-    new = [call.usage for _, call in batch if call.id not in known]
-    total = Usage.total(new)
-    alerts = list(recorded.alerts)
-    answer = {"recorded": len(new), "total": total.public(), "budget_alerts": alerts}
-    return compact(answer | {"calls": told})
+    known, ways = recorded.not_new, recording.CheaperWays(prices)
+    with bodies.collector_off():
+        calls = [_told_of(known.get(call.id), reported, call, ways) for reported, call in batch]
+        new = [call.usage for _, call in batch if call.id not in known]
+        total, alerts = Usage.total(new).public(), list(recorded.alerts)
+        answer = {"recorded": len(new), "total": total, "budget_alerts": alerts, "calls": calls}
+        return compact(answer)
+
+
+def _told_of(
+    fate: recording.NotNew | None,
+    reported: recording.ReportedCall,
+    call: recording.RecordedCall,
+    ways: recording.CheaperWays,
+) -> dict[str, Any]:
+    """Return what is answered of one call."""
+    if fate == "conflict":
+        return {"id": call.id, "is_new": False, "conflict": CONFLICT}
+    return {
+        "id": call.id,
+        "is_new": fate is None,
+        "usage": call.usage.public(),
+        "priced_by": call.rates.source if call.rates else None,
+        "savings": [saving.public() for saving in ways.savings(reported, call.usage)],
+    }
 
 
 def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[recording.ReportedCall]:

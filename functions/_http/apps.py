@@ -35,7 +35,8 @@ DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
 
 
-EDGE = [Middleware(edge.AnswerHeaders), Middleware(edge.Edge)]
+ANSWER_HEADERS = Middleware(edge.AnswerHeaders)
+EDGE = [ANSWER_HEADERS, Middleware(edge.Edge)]
 MIDDLEWARE = [
     Middleware(cors.CrossOrigin),
     Middleware(compression.Compressed),
@@ -77,7 +78,11 @@ def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
     app = Starlette(
         routes=routes,
-        middleware=[*EDGE, Middleware(problems.Problems)],
+        middleware=[
+            ANSWER_HEADERS,
+            Middleware(edge.Edge, takes_tokens=False),
+            Middleware(problems.Problems),
+        ],
         exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
     )
     app.router.redirect_slashes = False

@@ -49,20 +49,25 @@ class Health:
     def __init__(self) -> None:
         self._looked = -KEEP_SECONDS
         self._looking: asyncio.Task[Report] | None = None
+        self._takes_tokens = True
 
-    async def report(self) -> Report:
-        """Return what was seen in the last ten seconds; whoever asks meanwhile waits for one look."""
+    async def report(self, *, takes_tokens: bool = True) -> Report:
+        """Return what was seen in the last ten seconds; whoever asks meanwhile waits for one look.
+
+        A function that takes tokens needs the keys to check them with.
+        """
         looking, now = self._looking, time.monotonic()
         here = looking is not None and looking.get_loop() is asyncio.get_running_loop()
-        if looking is None or not here or now - self._looked >= KEEP_SECONDS:
-            self._looked = now
-            looking = self._looking = asyncio.create_task(_look())
+        same = here and takes_tokens == self._takes_tokens
+        if looking is None or not same or now - self._looked >= KEEP_SECONDS:
+            self._looked, self._takes_tokens = now, takes_tokens
+            looking = self._looking = asyncio.create_task(_look(takes_tokens=takes_tokens))
         return await asyncio.shield(looking)
 
 
-async def _look() -> Report:
+async def _look(*, takes_tokens: bool) -> Report:
     try:
-        bootstrap.settings()
+        _ = bootstrap.keys() if takes_tokens else bootstrap.settings()
         issuer = bootstrap.issuer()
     except SettingsError as error:
         log.error("the settings cannot be used", extra={"why": str(error)})  # noqa: TRY400 -- said in full

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, cpu
-from core.crews import clock, thumbs
+from core import bootstrap, cpu, time_of_day
+from core.crews import thumbs
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.learning.feedback import Feedback
@@ -134,7 +134,7 @@ async def _said(
     who: Principal, place: str, asked: FeedbackBody | ThumbBody, limit: asyncio.Semaphore
 ) -> thumbs.Said:
     """Return what is to be kept of what stands at this place of a body. Raises InvalidInputError, NotFoundError."""
-    now_ms = clock.now_ms()
+    now_ms = time_of_day.now_ms()
     try:
         if isinstance(asked, FeedbackBody):
             kept = await cpu.run(who.tenant, partial(asked.feedback, who.subject), now_ms)

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from core import bootstrap
 from core.config import Settings, SettingsError
 from infra.api import app
-from infra.container.draining import Draining
+from infra.draining import Draining
 
 STREAMS = 256  # of one connection at a time
 ANSWERS = 10_000  # of the process at a time, streams included; more wait to be taken
@@ -51,7 +51,9 @@ class Listening:
 def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
-        Settings.from_environ(environ)  # or the first request would be the one to find out
+        Settings.from_environ(
+            environ
+        ).token_keys()  # or the first request would be the one to find out
         listening = read(environ)
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)

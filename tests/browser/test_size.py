@@ -77,6 +77,7 @@ def full_state() -> dict[str, Any]:
         usage=Usage(calls=1),
         output=BlobRef("flows/f1/0a1b2c3d/output", 50_000),
         error="none",
+        starting_ms=1,
     )
     return flow.public()
 

@@ -1,5 +1,6 @@
 """What every FeedbackLog does: in memory and over Redis."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryFeedbackLog
-from core.adapters.upstash import feedback as upstash_feedback
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
@@ -17,6 +17,7 @@ from core.errors import ConflictError
 from core.learning import feedback as limits
 from core.learning.feedback import Feedback, FeedbackLog, Lease
 from core.learning.patterns import Kind
+from core.time_of_day import now_ms
 from tests.fixtures_ports import own_keys
 
 T = "t"
@@ -199,7 +200,6 @@ async def leased(log: Log, lease_ms: int = HOUR_MS, delay_ms: int = 0) -> Lease 
 async def test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released(log: Log):
     assert await leased(log) is None
     await log.port.add(T, TASK, given("a"))
-    assert await leased(log, HOUR_MS, HOUR_MS) is None  # too new
     lease = await leased(log)
     assert lease
     assert await leased(log) is None
@@ -255,6 +255,13 @@ async def test_a_tenant_whose_feedback_is_too_new_holds_up_nobody(log: Log):
         await log.port.add(f"new-{number}", TASK, given("a"))
     found = await log.port.lease(HOUR_MS, HOUR_MS)
     assert (found and found.tenant, await log.port.lease(HOUR_MS, HOUR_MS)) == ("old", None)
+
+
+async def test_feedback_waits_for_more_and_is_leased_when_it_has_waited(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    assert await leased(log, HOUR_MS, 300) is None
+    await asyncio.sleep(0.35)
+    assert await leased(log, HOUR_MS, 300)
 
 
 async def test_a_task_that_is_to_forget_is_leased_at_once(log: Log):
@@ -314,7 +321,7 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
     await log.port.add(T, TASK, given("a"))
     await log.port.forget(T, TASK, "bob")
     await log.port.raise_floor(T, TASK, 1)
-    before, now = log.keys.feedback_ids(T, TASK, "ana", upstash_feedback.clock.now_ms())
+    before, now = log.keys.feedback_ids(T, TASK, "ana", now_ms())
     lasting = log.keys.feedback_keys(T, TASK)
     for key in (
         lasting.tasks,

@@ -26,7 +26,7 @@ from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
 from core.crews.lessons import Lessons
 from core.flows import Head, Status, events
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from core.flows.stream_limiter import StreamLimiter
 from core.flows.values import LargeValues
 from core.identity import SCOPES, Keys, mint

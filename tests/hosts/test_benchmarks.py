@@ -11,6 +11,7 @@ import sys
 import pytest
 
 COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
+    "cold_start": {},
     "costs": {
         "overspend": (0, 0),
         "reserve_settle_commands": (10, 20),
@@ -71,6 +72,13 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
     },
 }
 TIMED = {
+    "cold_start": {
+        **dict.fromkeys(
+            ("flow_status", "flow_events", "crew_launch", "cost_report", "feedback"), (0.1, 5)
+        ),
+        "crew_worker": (0.2, 5),
+        "starting_ms": (50, 5000),
+    },
     "costs": {
         "utilisation": (0.3, 1),
         "reserve_p50_vs_get": (0.2, 20),
@@ -116,6 +124,7 @@ TIMED = {
     },
 }
 TIME_OUT_SECONDS = {
+    "cold_start": 120,
     "costs": 120,
     "crews": 240,
     "growth": 120,

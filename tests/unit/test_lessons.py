@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from core.learning.learners import NOTHING_LEARNT, Question
 
 from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog, MemoryFlows
 from core.adapters.memory.learners import memory_learners
@@ -16,6 +15,7 @@ from core.crews.definition import Definition
 from core.crews.lessons import MOST_LESSONS, Lessons, lessons_of
 from core.errors import InvalidInputError, UnavailableError
 from core.flows import Status
+from core.learning.advice import NOTHING_LEARNT, Question
 from core.learning.feedback import Feedback
 from core.learning.models.model_store import ModelStore
 from core.learning.models.seals import SealKeys

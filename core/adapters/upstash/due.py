@@ -19,7 +19,7 @@ from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.scripts import Turn
-from core.polling import Due
+from core.due_loop import Due
 
 MOST_TENANTS = 100  # in one script
 MOST_SCRIPTS = 100  # in one look

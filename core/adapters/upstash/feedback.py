@@ -8,15 +8,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from core import cpu
+from core import cpu, time_of_day
 from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import MOST_TENANTS, DueIndex, DueKind, member_scores
 from core.adapters.upstash.ids import hashed
-from core.adapters.upstash.keys import FeedbackKeys, Keyspace
+from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
-from core.crews import clock
+from core.adapters.upstash.script_keys import FeedbackKeys
 from core.errors import ConflictError
 from core.learning.feedback import (
     TOO_MANY_TASKS,
@@ -40,7 +40,7 @@ class UpstashFeedbackLog:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
         self._scripts = runner or ScriptRunner(redis)

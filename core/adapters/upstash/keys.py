@@ -9,7 +9,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:due` | zset | tenant -> when to look into its due set (ms), never after the earliest time there |
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
-| `{p}:t:flow:f` | hash | the state of a flow; `step:`, `result:` and `brought:` fields per step (records.py) |
+| `{p}:t:flow:f` | hash | the state of a flow (`seq`: its last event); `step:`, `result:` and `brought:` fields per step (records.py) |
 | `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
@@ -52,83 +52,17 @@ What belongs to a flow that has not ended has no time to live; its hash and log 
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
 
-from core.costs.budget import months_around
-from core.costs.recording import REMEMBERED_DAYS
-from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
-
-Key = Annotated[str, "key"]
-
-
-@dataclass(frozen=True, slots=True)
-class FlowKeys:
-    """A flow as scripts take it: its hash and log, its tenant's due set and the index of that."""
-
-    flow_key: Key
-    log: Key
-    due: Key
-    index: Key
-    tenant: str
-    flow: str
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class DayKeys:
-    """The roll-ups of a tenant around a day, which is counted from 1970, and how long they may get."""
-
-    yesterday: Key
-    today: Key
-    tomorrow: Key
-    yesterday_hours: Key
-    today_hours: Key
-    tomorrow_hours: Key
-    day: int
-    most_cells: int = MOST_CELLS
-    most_hour_cells: int = MOST_HOUR_CELLS
-
-
-@dataclass(frozen=True, slots=True)
-class HeldKeys:
-    """What budgets of a tenant hold around a month, and the channel that tells of settles."""
-
-    budgets_before: Key
-    budgets_now: Key
-    budgets_after: Key
-    months: list[str]
-    settles: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrialKeys:
-    """The trials of a tenant, and the models that do its tasks."""
-
-    trials: Key
-    models: Key
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackKeys:
-    """The feedback of a task as scripts take it."""
-
-    tasks: Key
-    listed: Key
-    feedback: Key
-    forgotten: Key
-    learning: Key
-    learning_index: Key
-    tenant: str
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxKeys:
-    """Where scripts that spend money of budgets leave the alerts that are to be sent."""
-
-    outbox: Key
-    outbox_index: Key
-    deliveries: Key
+from core.adapters.upstash.script_keys import (
+    DayKeys,
+    FeedbackKeys,
+    FlowKeys,
+    HeldKeys,
+    MoneyKeys,
+    OutboxKeys,
+    TrialKeys,
+)
+from core.costs.rollup import DAY_MS, day_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +205,12 @@ class Keyspace:
         """Return the index of tenants of a partition that have something to learn."""
         return f"{tag}:retrain"
 
-    def day_keys(self, tenant: str, day: int) -> DayKeys:
-        """Return where a script that counts money counts it: a script must declare its keys."""
+    def money_keys(self, tenant: str, at_ms: int) -> MoneyKeys:
+        """Return where money of about a time is counted."""
+        days = self._day_keys(tenant, at_ms // DAY_MS)
+        return MoneyKeys(days, self.held_keys(tenant, at_ms), self.outbox_keys(tenant))
+
+    def _day_keys(self, tenant: str, day: int) -> DayKeys:
         yesterday, today, tomorrow = (day_of((day + off) * DAY_MS) for off in (-1, 0, 1))
         spend = self.spend
         return DayKeys(
@@ -288,6 +226,8 @@ class Keyspace:
 
 @lru_cache(maxsize=1024)
 def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
+    from core.costs.budget import months_around  # noqa: PLC0415 -- who reads a flow holds no money
+
     months = months_around(day * DAY_MS)
     before, now, after = (keys.budgets(tenant, month) for month in months)
     return HeldKeys(before, now, after, months, keys.settles(tenant))
@@ -295,6 +235,8 @@ def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
 
 def _two_periods(now_ms: int) -> tuple[str, str]:
     """Return which 32 days since 1970 were the last, and which these are in: ids are kept by them."""
+    from core.costs.recording import REMEMBERED_DAYS  # noqa: PLC0415 -- as above
+
     period = now_ms // (REMEMBERED_DAYS * DAY_MS)
     return str(period - 1), str(period)
 

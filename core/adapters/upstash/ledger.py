@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from core.adapters.upstash import records, scripts
@@ -22,15 +21,14 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    deferral,
-    request_id,
 )
+from core.crews.ledger_rules import release_events, transition_id
+from core.due_loop import Due
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
 from core.flows.state import output_ref
 from core.json_text import compact
-from core.polling import Due
 
 
 class UpstashRunLedger:
@@ -57,8 +55,7 @@ class UpstashRunLedger:
             keys.flow_keys(tenant, launch.flow),
             keys.flows(tenant),
             keys.definitions(tenant),
-            keys.outbox(tenant),
-            keys.outbox_index(keys.tag(tenant)),
+            keys.outbox_keys(tenant),
             keys.trial_keys(tenant).models,
             digest=launch.digest,
             crew=launch.crew,
@@ -90,6 +87,11 @@ class UpstashRunLedger:
         reply = await read(self._redis, command, fresh=fresh)
         return await self._definitions.flow(tenant, flow, reply)
 
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        """Tell that a worker loads."""
+        of = self._keys.flow_keys(tenant, flow)
+        await self._scripts.run(scripts.announce_start(of, events=encoded(events)), flow)
+
     async def claim(
         self,
         tenant: str,
@@ -105,7 +107,7 @@ class UpstashRunLedger:
         """Hold a step."""
         call = scripts.claim(
             self._keys.flow_keys(tenant, flow),
-            *self._scripts.spending(tenant),
+            self._scripts.money(tenant),
             step=step.id,
             epoch=step.epoch,
             owner=owner,
@@ -175,13 +177,13 @@ class UpstashRunLedger:
         """Give a claim back."""
         call = scripts.release(
             self._keys.flow_keys(claim.tenant, claim.flow),
-            *self._scripts.spending(claim.tenant),
+            self._scripts.money(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             delay_ms=delay_ms,
             reason=reason,
-            events=encoded(deferral(claim, write, delay_ms, reason)),
+            events=encoded(release_events(claim, write, delay_ms, reason)),
         )
         await self._scripts.run(call, claim.flow, "what the step emits")
 
@@ -202,7 +204,7 @@ class UpstashRunLedger:
             epoch=claim.epoch,
             seq=seq,
             known=known.head.version if known else 0,
-            outcome=asdict(write.outcome) if write.outcome else None,
+            outcome=records.outcome(write.outcome) if write.outcome else None,
             texts=[text],
             events=encoded(write.events),
         )
@@ -225,7 +227,6 @@ class UpstashRunLedger:
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
-        request: str | None = None,
         outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         """Change the status."""
@@ -233,21 +234,21 @@ class UpstashRunLedger:
         name, payload = _payload(None if is_large else output, waiting, answer)
         call = scripts.transition(
             self._keys.flow_keys(tenant, flow),
-            *self._scripts.spending(tenant),
+            self._scripts.money(tenant),
             self._keys.budget_waits(tenant),
             self._keys.trial_keys(tenant),
             ttl_ms=self._ttl_ms,
             to=to.value,
             epoch=status_epoch,
-            request=request or request_id(to, output, error, waiting, answer),
+            transition_id=transition_id(to, output, error, waiting, answer),
             error=error,
             answer=answer[0] if answer else None,
             output_ref=output_ref(flow, output.bytes) if is_large else None,
-            texts_hold=name,
+            text_is=name,
             until_ms=(waiting or {}).get("until_ms"),
             least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
-            outcomes=[asdict(each) for each in outcomes],
+            outcomes=[records.outcome(each) for each in outcomes],
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),
         )
@@ -263,8 +264,8 @@ class UpstashRunLedger:
     async def delete(self, tenant: str, flow: str) -> None:
         """Remove a flow."""
         keys = self._keys
-        of_tenant = keys.flows(tenant), keys.outbox(tenant), keys.deliveries(tenant)
-        call = scripts.delete(keys.flow_keys(tenant, flow), *of_tenant)
+        of, outbox = keys.flow_keys(tenant, flow), keys.outbox_keys(tenant)
+        call = scripts.delete(of, keys.flows(tenant), outbox)
         verdict, *status = await self._scripts.run(call, flow)
         if verdict == "not_ended":
             raise ConflictError(f"the flow is {status[0]}: cancel it first")

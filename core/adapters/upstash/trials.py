@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
+from core.adapters.upstash import records
 from core.adapters.upstash import trial_scripts as scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.records import as_dict
 from core.costs.model_choices import MOST_TRIALS, Override, TaskOutcome, Trial
 from core.costs.trials import Arm, Comparison, Evidence, Signal, Tally, Verdict
 from core.crews.trials import CHANGED
@@ -62,13 +61,14 @@ class UpstashTrials:
     async def record(self, tenant: str, flow: str, outcomes: Sequence[TaskOutcome]) -> None:
         """Count outcomes."""
         of, of_trials = self._keys.flow_keys(tenant, flow), self._keys.trial_keys(tenant)
-        told = [asdict(each) for each in outcomes]
-        (verdict,) = await self._runner.run(scripts.record_outcomes(of, of_trials, outcomes=told))
+        counted = [records.outcome(each) for each in outcomes]
+        script = scripts.record_outcomes(of, of_trials, outcomes=counted)
+        (verdict,) = await self._runner.run(script)
         if verdict == "not_found":
             raise NotFoundError(f"no flow {flow}")
 
     async def _all(self, key: str) -> dict[str, str]:
-        return as_dict(await read(self._redis, ["HGETALL", key], fresh=True))
+        return records.as_dict(await read(self._redis, ["HGETALL", key], fresh=True))
 
 
 def _refuse_second(reply: list[str]) -> None:
@@ -114,6 +114,7 @@ def _trial(text: str) -> Trial:
         started_ms=stored["started"],
         ended_ms=stored.get("ended"),
         verdict=None if verdict is None else Verdict(verdict),
+        changed_to=stored.get("changed_to"),
     )
 
 

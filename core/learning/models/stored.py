@@ -179,10 +179,10 @@ def _checked(data: object) -> Plain:
 
 def _of_today(data: Plain) -> Plain:
     """Return plain data of the earlier schema as that of this one."""
-    numbers = data.get("kept_numbers")
-    if data.get("schema") != UNSURE_SCHEMA or not isinstance(numbers, np.ndarray):
+    weights: Any = data.get("kept_weights")
+    if data.get("schema") != UNSURE_SCHEMA or type(weights) is not np.ndarray:
         return data
-    return data | {"schema": SCHEMA, "kept_confidences": np.ones(numbers.shape)}
+    return data | {"schema": SCHEMA, "kept_confidences": np.ones(len(weights))}
 
 
 def size_bytes(data: Plain) -> int:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 from core.flows.log import Batch, FlowLog
 from core.flows.state import Flow
-from core.flows.subscription import PollPolicy, Subscription
+from core.flows.subscription import FollowPolicy, Subscription
 
 MIN_READ_SECONDS = 1.0  # a reader who comes with no time left still gets what there is
 
@@ -22,9 +22,9 @@ MIN_READ_SECONDS = 1.0  # a reader who comes with no time left still gets what t
 class Hub:
     """Follows flows over a log; made once per process and used in one event loop."""
 
-    def __init__(self, flow_log: FlowLog, policy: PollPolicy | None = None) -> None:
+    def __init__(self, flow_log: FlowLog, policy: FollowPolicy | None = None) -> None:
         self._log = flow_log
-        self._policy = policy or PollPolicy()
+        self._policy = policy or FollowPolicy()
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
 
     def buffered(self) -> dict[tuple[str, str], int]:
@@ -75,7 +75,7 @@ class Subscriber:
 
         An empty batch means that nothing happened for 15 s: the moment for a heartbeat. A Flow is
         a snapshot: the cursor was no use, or this subscriber was too slow; what follows is after
-        `head.snapshot_sequence`, so the final event comes in any case.
+        `head.snapshot_event`, so the final event comes in any case.
         Raises UnavailableError.
         """
         while not self.ended:
@@ -111,7 +111,7 @@ class Subscriber:
 
     async def _snapshot(self) -> Flow:
         state = await self._subscription.snapshot()
-        self._number = state.head.snapshot_sequence
+        self._number = state.head.snapshot_event
         self._replaying = state.head.status.terminal  # the final event may be in the log alone
         return state
 

@@ -18,14 +18,14 @@ AUTHORIZATION_KEY = "authorization"
 
 
 @dataclass(frozen=True, slots=True)
-class Subscriptions:
-    """The addresses of a flow's webhooks by kind, and the headers that their receivers ask for."""
+class Receivers:
+    """Who gets a flow's webhooks: an address by kind, and the header that its receiver asks for."""
 
     urls: Mapping[WebhookKind, str]
     authorizations: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @classmethod
-    def of(cls, webhooks: Mapping[str, Any], results: Mapping[str, Any]) -> "Subscriptions":
+    def of(cls, webhooks: Mapping[str, Any], results: Mapping[str, Any]) -> "Receivers":
         """Return what is in use once these results are there; a BlobRef is no person's answer."""
         answers = [each for each in results.values() if not isinstance(each, BlobRef)]
         added = [answer[WEBHOOKS_KEY] for answer in answers if WEBHOOKS_KEY in answer]

@@ -14,8 +14,8 @@ from statistics import fmean
 from typing import Any, cast
 
 from core.adapters.crewai.asked import RuleCheck
-from core.adapters.offline_examples import example
-from core.adapters.offline_quotes import joined, split, words
+from core.adapters.offline.examples import example
+from core.adapters.offline.quotes import joined, split, words
 from core.crews.crew_runner import Prompt, StepKind, StepTask
 
 Own = Callable[[str], str]  # what the model answers to a prompt when nothing of this is asked

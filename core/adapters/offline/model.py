@@ -3,7 +3,7 @@
 It is handed the prompt that any model would be handed, and as data what it is asked
 (`core.adapters.crewai.asked`). What it can do with these, in this order: call the tool that the
 task names when the prompt holds the arguments; hand on what the tool said; plan, put together, vote
-and check as `offline_skills` says; ask the skills of crews, each a function of the prompt's text
+and check as `teamwork` says; ask the skills of crews, each a function of the prompt's text
 that answers or declines; and else quote the sentences of the context that are nearest to the task
 and to the agent's goal. It never makes text up, and its answers say whose they are.
 
@@ -20,10 +20,10 @@ from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError, llm_call_context
 from pydantic import BaseModel, Field
 
-from core.adapters import offline_skills
 from core.adapters.crewai.asked import asked
 from core.adapters.crewai.failures import Failure, UnusableAnswerError
-from core.adapters.offline_quotes import MODEL, goal, quote, without_refusal
+from core.adapters.offline import teamwork
+from core.adapters.offline.quotes import MODEL, goal, quote, without_refusal
 from core.crews.crew_runner import StepFailedError
 
 CHARS_PER_TOKEN = 4
@@ -147,7 +147,7 @@ class OfflineModel(BaseLLM):
             known = next((answer for answer in answers if answer is not None), None)
             return known or quote(asked, goal(system))
 
-        return offline_skills.answer(asked.get(), prompt, own) or own(prompt)
+        return teamwork.answer(asked.get(), prompt, own) or own(prompt)
 
     def _cut(self, text: str) -> tuple[str, str]:
         limit = int(self.max_tokens) * CHARS_PER_TOKEN if self.max_tokens else len(text)

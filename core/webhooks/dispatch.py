@@ -1,4 +1,4 @@
-"""Processing one outbox entry: send what its flow's log has gained, in order.
+"""Dispatching one delivery: send what its flow's log has gained, in order.
 
 One webhook is sent per webhook event; the cursor is saved after each 2xx. One that is not accepted is
 tried eight times over a day, and holds up those behind it, but for those that ask a person at another
@@ -37,8 +37,8 @@ TIMES = DispatchTimes()
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What processing needs; bodies are as `render` words them.
+class DispatchParts:
+    """What dispatching needs; bodies are as `render` words them.
 
     `now` is the time in seconds since 1970, for signatures.
     """
@@ -57,10 +57,10 @@ class Parts:
 
 
 @dataclass(slots=True)
-class OutboxEntry:
-    """An entry in our hands; `delivery` is how far it has come."""
+class Dispatch:
+    """A delivery in our hands, and how far it has come."""
 
-    parts: Parts
+    parts: DispatchParts
     tenant: str
     delivery: Delivery
     stopped: Callable[[], bool]
@@ -85,16 +85,16 @@ class OutboxEntry:
     async def _process(self) -> None:
         parts, delivery = self.parts, self.delivery
         head = await parts.log.head(self.tenant, delivery.flow)
-        if delivery.cursor >= DeliveryCursor.after(head.sequence):
+        if delivery.cursor >= DeliveryCursor.after(head.last_event):
             return await self._look_again(head, delivery.wait_ms * 2)
         flow = await self._whole(await parts.log.snapshot(self.tenant, delivery.flow))
         limit = 1 if delivery.failures else PAGE  # then the cursor is right before what is sent
-        while self.delivery.cursor < DeliveryCursor.after(flow.head.sequence):
+        while self.delivery.cursor < DeliveryCursor.after(flow.head.last_event):
             entries = await self._page(flow, limit)
             delay_ms = await self._send_all(flow, entries)
             if delay_ms is not None:
                 return await parts.outbox.save(self.tenant, self.delivery, delay_ms)
-            done = entries[-1].number if entries else flow.head.sequence
+            done = entries[-1].number if entries else flow.head.last_event
             self.delivery, limit = replace(self.delivery, cursor=DeliveryCursor.after(done)), PAGE
         return await self._look_again(flow.head, 0)
 
@@ -137,7 +137,7 @@ class OutboxEntry:
             raise UnavailableError("the log does not show all that the state counts")
         if page[0].number > before + 1:
             log.warning("webhooks came too late: the log was trimmed")
-        return [entry for entry in page if entry.number <= flow.head.sequence]
+        return [entry for entry in page if entry.number <= flow.head.last_event]
 
     async def _look_again(self, head: Head, waited_ms: int) -> None:
         """Poll a flow of which all is delivered later; or never again, if it has ended."""
@@ -147,7 +147,7 @@ class OutboxEntry:
         wait_ms = times.poll_ms(waited_ms, head.status)
         waited_ms = min(wait_ms, times.longest_poll_ms)
         delivery = replace(self.delivery, wait_ms=waited_ms, failures=0)
-        news = News(head.sequence, times.soonest_ms)
+        news = News(head.last_event, times.soonest_ms)
         return await outbox.save(self.tenant, delivery, wait_ms, news)
 
     async def _attempt(self, flow: Flow, event: WebhookEvent) -> int | None:
@@ -207,20 +207,20 @@ class OutboxEntry:
         self.delivery = replace(delivery, cursor=event.cursor, failures=0, disabled_kinds=disabled)
 
     async def _post(self, flow: Flow, event: WebhookEvent, name: str) -> None:
-        told = self.parts.render(flow, event.notification)
-        await self._post_to(event.url, told, name, event.authorization)
+        body = self.parts.render(flow, event.notification)
+        await self._post_to(event.url, body, name, event.authorization)
 
     async def _post_to(
-        self, url: str, told: dict[str, Any], name: str, authorization: str | None = None
+        self, url: str, body: dict[str, Any], name: str, authorization: str | None = None
     ) -> None:
         parts = self.parts
-        body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         target = parts.targets.target(self.tenant, url)
-        headers = parts.signer.headers(self.tenant, name, body, int(parts.now()))
+        headers = parts.signer.headers(self.tenant, name, data, int(parts.now()))
         if authorization is not None:
             headers["authorization"] = authorization
         async with parts.hosts.place(self.tenant, target.host, target.port):
-            await parts.sender.send(target, headers, body)
+            await parts.sender.send(target, headers, data)
 
     async def _count_failure(self) -> None:
         """Try again later what nobody foresaw; give the whole flow up when that does not help."""

@@ -106,7 +106,7 @@ GiveBack = Callable[[str, Item], Awaitable[None]]  # after a while it is due aga
 
 
 @dataclass(slots=True)
-class PollLoop(Generic[Item]):
+class DueLoop(Generic[Item]):
     """Runs what `lease` returns. `name` is what the log calls the work.
 
     Set `woken` to have it look at once. One object is one loop; it belongs to one event loop.

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from core.adapters.upstash.commands import CommandError
+from core.due_loop import Due, DueLoop, Idle, Room
 from core.errors import UnavailableError
-from core.polling import Due, Idle, PollLoop, Room
 
 QUICK = Idle(shortest=0.001, longest=0.02, after_error=0.001)
 
@@ -55,11 +55,11 @@ class Store:
 
 
 def a_loop(store: Store, concurrency: int = 4, per_tenant: int = 2, idle: Idle = QUICK):
-    return PollLoop("work", store.lease, store.run, Room(concurrency, per_tenant), idle)
+    return DueLoop("work", store.lease, store.run, Room(concurrency, per_tenant), idle)
 
 
 @asynccontextmanager
-async def running(loop: PollLoop[str]) -> AsyncIterator[None]:
+async def running(loop: DueLoop[str]) -> AsyncIterator[None]:
     stopped = asyncio.Event()
     task = asyncio.create_task(loop.run_forever(stopped))
     try:
@@ -111,7 +111,7 @@ async def test_what_finds_no_place_is_given_back_and_nothing_is_lost():
         if item == "a39":
             raise RuntimeError("never seen before")
 
-    loop = PollLoop("work", store.lease, store.run, Room(4, 2), QUICK, give_back)
+    loop = DueLoop("work", store.lease, store.run, Room(4, 2), QUICK, give_back)
     async with running(loop):
         async with asyncio.timeout(5):
             while "a39" not in given_back:  # noqa: ASYNC110 -- the loop under test knows nothing of us
@@ -152,7 +152,7 @@ async def test_work_that_goes_wrong_ends_nothing_and_gives_its_room_back():
         await store.run(tenant, item)
         raise ValueError(item)
 
-    async with running(PollLoop("work", store.lease, run, Room(2, 2), QUICK)):
+    async with running(DueLoop("work", store.lease, run, Room(2, 2), QUICK)):
         await until(store, 10)
 
 
@@ -245,7 +245,7 @@ async def test_run_once_a_store_that_is_away_is_told_when_all_that_ran_has_ended
         return await store.lease(limit, per_tenant)
 
     with pytest.raises(UnavailableError):
-        await PollLoop("work", lease, store.run, Room(4, 2), QUICK).run_due(9, lambda: False)
+        await DueLoop("work", lease, store.run, Room(4, 2), QUICK).run_due(9, lambda: False)
     assert store.ran == ["a0", "a1"]
 
 
