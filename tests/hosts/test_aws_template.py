@@ -11,7 +11,7 @@ import pytest
 
 from core.config import WORKER_MARGIN_SECONDS, Settings
 from infra.bundles.contents import BUNDLES, own_files
-from tests.fixtures_aws import ARTIFACTS, PREFIX, ROOT, WORKER, Template, plain
+from tests.fixtures_aws import ARTIFACTS, PAGE, PREFIX, ROOT, WORKER, Template, package, plain
 from tests.hosts.test_vercel import ENVIRON, MARGIN_SECONDS, asked
 from tests.hosts.test_vercel import destination as on_vercel
 
@@ -175,6 +175,17 @@ def test_viewers_and_runs_cannot_take_all_that_the_account_runs_at_once(template
     reserved = {one.name: one.properties.get("ReservedConcurrentExecutions") for one in functions}
     assert {name for name, many in reserved.items() if many is not None} == STREAMING
     assert sum(many or 0 for many in reserved.values()) <= 900  # of 1,000, 100 stay free
+
+
+def test_an_account_that_runs_few_at_once_can_reserve_none(osls: Path, tmp_path: Path):
+    told = re.search(r"add `(--param .+?)`", PAGE.read_text("utf-8"))
+    assert told
+    template = package(tmp_path, osls, more=told[1])
+    for function in template.functions().values():
+        reserved = function.properties.get("ReservedConcurrentExecutions")
+        assert reserved in (None, {"Ref": "AWS::NoValue"})
+    (mapping,) = template.of_type("Lambda::EventSourceMapping").values()
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
 
 
 def test_each_function_s_log_is_kept_for_a_month(template: Template):

@@ -21,9 +21,8 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    release_events,
-    transition_id,
 )
+from core.crews.ledger_rules import release_events, transition_id
 from core.due_loop import Due
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
