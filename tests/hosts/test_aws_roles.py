@@ -18,7 +18,8 @@ from functions import retrain
 from infra.bundles.contents import BUNDLES
 from tests.aws_permissions import BUCKETS, QUEUE, REGION, Permission, Role
 from tests.fixtures_aws import Template
-from tests.hosts.aws_stories import STORIES, acting
+from tests.hosts.aws_stories import STORIES
+from tests.hosts.aws_world import acting
 
 OBJECTS = {"Blobs.Arn/*", "Models.Arn/*"}
 BY_LAMBDA = {
