@@ -187,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             200,
             json.dumps(invoked.event).encode(),
             {
+                "Content-Type": "application/json",
                 "Lambda-Runtime-Aws-Request-Id": invoked.request_id,
                 "Lambda-Runtime-Invocation-Id": invoked.invocation_id,
                 "Lambda-Runtime-Deadline-Ms": str(invoked.deadline_ms),
