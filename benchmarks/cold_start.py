@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cold_process, course, crew_flows, parts, report
+from benchmarks import cold_process, course, crew_flows, parts, report, warm_handlers
 from benchmarks.cold_process import Code, Run, http_event, sqs_event
 from benchmarks.parts import TENANT, Parts
 from benchmarks.report import Figure
@@ -43,9 +43,10 @@ class Effort:
 
     starts: int
     workers: int
+    invocations: int  # of a handler that is warm
 
 
-FULL, QUICK = Effort(11, 7), Effort(1, 1)
+FULL, QUICK = Effort(11, 7, 100), Effort(1, 1, 5)
 
 
 async def events(running: Parts) -> dict[str, dict[str, Any]]:
@@ -162,7 +163,11 @@ def _after(ran: Run, at_ms: int | None) -> float:
 
 async def measured(running: Parts, effort: Effort) -> list[Figure]:
     """Return all figures."""
-    return [*await answers(running, effort.starts), *await worker(running, effort.workers)]
+    return [
+        *await answers(running, effort.starts),
+        *await worker(running, effort.workers),
+        *await warm_handlers.measured(running, await events(running), effort.invocations),
+    ]
 
 
 def main() -> None:

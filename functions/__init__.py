@@ -2,10 +2,9 @@
 
 Each module here is one deployable. What they share is in the packages that begin with `_`. A host that
 puts several of them on one port asks first whether a request can be for any (`has_long_target`), and
-which path it means (`rebased`). One that streams answers to events of API Gateway says so in their scopes
-(`STREAMED_EVENT`).
+which path it means (`rebased`).
 """
 
-from functions._http.edge import STREAMED_EVENT, has_long_target, rebased
+from functions._http.edge import has_long_target, rebased
 
-__all__ = ["STREAMED_EVENT", "has_long_target", "rebased"]
+__all__ = ["has_long_target", "rebased"]

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER, PAGE = ROOT / "infra" / "aws", ROOT / "docs" / "deploy-aws.md"
 ARTIFACTS = Path(".data") / "bundles"
 TEMPLATE = Path(".serverless") / "cloudformation-template-update-stack.json"
+LEAST_NODE = 20
 STAGE, PREFIX = "prod", "crewline-prod-"
 SECRETS = "0b8d7f3e-5b0a-4f0c-9c6f-3d2a1b0c9e8f"
 WORKER = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/crewline-worker@sha256:{'0f' * 32}"
@@ -153,8 +154,12 @@ def _stand_ins(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def osls() -> Path:
-    """Install the packager from its lock; return its folder."""
-    return npm_ci(FOLDER, "--ignore-scripts")
+    """Install the packager from its lock; return its folder. Debian 12's Node is too old for it."""
+    modules = npm_ci(FOLDER, "--ignore-scripts")
+    said = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
+    if int(said.strip("v").partition(".")[0]) < LEAST_NODE:
+        pytest.skip(f"osls takes Node {LEAST_NODE}.19 or newer, this is {said.strip()}")
+    return modules
 
 
 @pytest.fixture(scope="session")

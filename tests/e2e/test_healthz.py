@@ -21,6 +21,8 @@ from functions._http import edge, health
 from infra.api import app as one_port
 from infra.local.processes import free_port
 from tests.e2e.apps import LambdaContext, gateway_event
+from tests.fixtures_api import process_environ
+from tests.fixtures_servers import Rest
 from tests.unit.test_issuer import TRUSTED, Published, published, signed
 
 FUNCTIONS = [
@@ -156,6 +158,29 @@ def test_settings_that_cannot_be_used_are_said_without_what_they_hold(tmp_path: 
     said = log.read_text("utf-8")
     assert "is not set; docs/settings.md says" in said
     assert SECRET not in said + answer.text
+
+
+@pytest.mark.parametrize(("function", "status"), [("flow_status", 503), ("sweep", 200)])
+def test_only_a_function_that_takes_tokens_needs_keys_to_check_them(
+    function: str, status: int, gateway: Rest
+):
+    port = free_port()
+    environ = process_environ(gateway)
+    del environ["CREWLINE_JWT_KEYS"]
+    command = [sys.executable, "-m", "uvicorn", f"functions.{function}:app", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--lifespan", "off"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        answer = _patiently(f"http://127.0.0.1:{port}/healthz")
+    finally:
+        process.kill()
+        process.wait()
+    why = {"status": "degraded", "why": {"settings": health.SETTINGS}}
+    assert (answer.status_code, answer.json()) == (
+        status,
+        why if status == 503 else {"status": "ok"},
+    )
 
 
 def _patiently(url: str) -> httpx.Response:

@@ -105,6 +105,7 @@ def run(
     }
     mine |= {
         "CREWLINE_LEARNING_KEYS": f"k1:{SECRET}", "CREWLINE_MODEL": "offline", "HOME": str(tmp_path),
+        "CREWLINE_WEBHOOK_SECRET": SECRET,
         "AWS_DEFAULT_REGION": "eu-central-1", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
 

@@ -204,6 +204,14 @@ async def test_a_ticket_is_made_of_a_base64_body(events_api: RuntimeApi, flows: 
     reader.invoked.hang_up()
 
 
+async def test_a_link_begins_with_the_stage_that_was_asked(events_api: RuntimeApi, flows: Flows):
+    await begun(flows, "f1")
+    event = asked(flows, "/v1/flows/f1/ticket", "POST")
+    event["requestContext"]["path"] = "/dev/v1/flows/f1/ticket"
+    answer = await answered(events_api, event)
+    assert json.loads(answer.body)["url"].startswith("/dev/v1/flows/f1/events?")
+
+
 async def test_a_poll_that_has_nothing_new_is_a_304(start: Start, flows: Flows):
     await begun(flows, "f1")
     with RuntimeApi() as api, start("functions.flow_status.app", api):

@@ -21,7 +21,11 @@ LAUNCH = {
 }
 HELD = "Weigh the gathered facts"  # words of the second task
 PATIENCE_SECONDS = 60.0
-TIMING = {"CREWLINE_LEASE_SECONDS": "3", "CREWLINE_BEAT_SECONDS": "1"}
+TIMING = {
+    "CREWLINE_LEASE_SECONDS": "3",
+    "CREWLINE_BEAT_SECONDS": "1",
+    "CREWLINE_STEP_SECONDS": "30",
+}
 VISIBILITY_SECONDS = 4
 
 
