@@ -80,9 +80,8 @@ async def amp_status(
     flow = apps.possible_id(flow_id(kickoff))
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     state = await bootstrap.values().whole(who.tenant, state)
-    headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
     answer = answers.status(state, documented=result == "object")
-    return _in_pieces(answer, headers | polling.retry_after_header(state.head))
+    return _in_pieces(answer, apps.PRIVATE | polling.retry_after_header(state.head))
 
 
 def _in_pieces(answer: answers.Answer, headers: dict[str, str]) -> Response:

@@ -33,6 +33,7 @@ MISCONFIGURED = (  # no waiting mends these
     "SignatureDoesNotMatch",
 )
 READ_BYTES = 64 * 1024
+LISTED = 1_000  # names in one page: S3 tells no more
 
 
 class S3Blobs:
@@ -106,11 +107,18 @@ class S3Blobs:
 
     def delete_all(self, tenant: str, prefix: str) -> None:
         """Remove the objects under a prefix, one by one: a flow has few."""
-        while found := self._call_on("list_objects_v2", Prefix=f"{tenant}/{prefix}").get(
-            "Contents"
-        ):
-            for each in found:
-                self._call_on("delete_object", Key=each["Key"])
+        for blob in self.names(tenant, prefix):
+            self.delete(tenant, blob)
+
+    def names(self, tenant: str, prefix: str) -> list[str]:
+        """Return the ids of the objects under a prefix, however many pages that takes."""
+        own, more, found = f"{tenant}/", dict[str, str](), list[str]()
+        while True:
+            page = self._call_on("list_objects_v2", Prefix=own + prefix, MaxKeys=LISTED, **more)
+            found += (each["Key"].removeprefix(own) for each in page.get("Contents", []))
+            if not page.get("IsTruncated"):
+                return found
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         """Return a presigned PUT; the signed length makes S3 refuse another."""

@@ -208,12 +208,11 @@ def runner() -> "CrewRunner":
 def lessons() -> "Lessons":
     """Return what crews learn and are told; nothing where there is no key for models."""
     from core.crews.lessons import Lessons
-    from core.learning.serving_tutor import ServingTutor
     from crews.deciders import DECIDERS
 
     if not settings().learning_keys:
         return Lessons(None, DECIDERS)
-    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
+    return Lessons(learners(), DECIDERS)
 
 
 @provider

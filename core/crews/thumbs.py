@@ -20,7 +20,7 @@ from core.crews.trials import Trials, record_feedback
 from core.errors import InvalidInputError, NotFoundError, NothingThereError, UnavailableError
 from core.flows import Flow, FlowLog, Status
 from core.flows.values import LargeValues
-from core.learning.feedback import Feedback, FeedbackLog
+from core.learning.feedback import Fate, Feedback, FeedbackLog
 
 WHOLE = ""  # what a decision is about whose action is the whole output
 FLOWS_AT_ONCE = 8
@@ -95,24 +95,19 @@ class ThumbReader:
         return {one.about: one for one in made}
 
 
-async def keep(
-    log: FeedbackLog, trials: Trials, tenant: str, said: Sequence[Said]
-) -> set[tuple[str, str]]:
-    """Keep all that was said, or nothing of it; return (task, id) of what was there before.
+async def keep(log: FeedbackLog, trials: Trials, tenant: str, said: Sequence[Said]) -> list[Fate]:
+    """Keep all that was said, or nothing of it; return what became of each feedback, in their order.
 
     Raises ConflictError where there is no room for it, UnavailableError. Trials hear of it last: in them
     a person's first word counts, and what is refused is no word.
     """
-    given: dict[str, list[Feedback]] = {}
-    for task, one in (pair for each in said for pair in each.given):
-        given.setdefault(task, []).append(one)
-    known = await log.add_all(tenant, given)
+    fates = await log.add_all(tenant, [pair for each in said for pair in each.given])
     first: dict[str, Verdict] = {}
     for verdict in (each.verdict for each in said if each.verdict):
         first.setdefault(verdict.flow.id, verdict)
     limit = asyncio.Semaphore(FLOWS_AT_ONCE)
     await asyncio.gather(*(_record(trials, tenant, each, limit) for each in first.values()))
-    return known
+    return fates
 
 
 async def _record(trials: Trials, tenant: str, verdict: Verdict, limit: asyncio.Semaphore) -> None:

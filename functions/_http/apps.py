@@ -28,6 +28,7 @@ from functions._process import event_loop
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
+PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}  # of what a tenant has
 MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
 HOLD_SECONDS = 20.0  # of an answer that is buffered: under the 29 s that API Gateway waits
 DIGITS = re.compile(r"[0-9]{1,16}")

@@ -23,7 +23,6 @@ NO_TASK = f"is missing; {EVERY} stands for all tasks"
 MOST_TASKS = 100  # in one answer
 AT_ONCE = 8
 BODY_BYTES = 1024
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
 class VersionBody(BaseModel):
@@ -45,7 +44,7 @@ async def tasks(request: Request, who: Principal) -> Response:
     limit = asyncio.Semaphore(AT_ONCE)
     told = await asyncio.gather(*(_told(who.tenant, task, limit) for task in page))
     more = page[-1] if asked is None and page and known[-1] != page[-1] else None
-    return JSONResponse({"tasks": told, "after": more}, headers=HEADERS)
+    return JSONResponse({"tasks": told, "after": more}, headers=apps.PRIVATE)
 
 
 async def _told(tenant: str, task: str, limit: asyncio.Semaphore) -> dict[str, Any]:
@@ -94,7 +93,7 @@ async def roll_back(request: Request, who: Principal) -> Response:
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
     pointer = await changes.roll_back(store, log, who.tenant, task, asked.version)
     waiting = await log.waiting(who.tenant, task)
-    return JSONResponse(_public(task, pointer, waiting), headers=HEADERS)
+    return JSONResponse(_public(task, pointer, waiting), headers=apps.PRIVATE)
 
 
 async def forget(request: Request, who: Principal) -> Response:

@@ -10,7 +10,7 @@ import pytest
 from core.adapters.memory import MemoryFeedbackLog
 from core.adapters.s3 import S3Blobs
 from core.errors import UnavailableError
-from core.learning import serving
+from core.learning import following
 from core.learning.learner.model import Model
 from core.learning.models.model_store import ModelStore
 from core.learning.serving import Learners
@@ -51,7 +51,7 @@ async def cut_off(
 async def test_a_warm_process_waits_for_a_store_that_hangs_no_longer_than_it_must(
     cut_off: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(serving, "WARM_SECONDS", 0.1)
+    monkeypatch.setattr(following, "WARM_SECONDS", 0.1)
     fate, learners = cut_off
     assert await answer(learners) == ("pay", 3, "")
     fate[0] = Hang()

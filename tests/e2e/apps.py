@@ -33,7 +33,6 @@ from core.identity import SCOPES, Keys, mint
 from core.learning.models.model_store import ModelStore
 from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
-from core.learning.serving_tutor import ServingTutor
 from core.webhooks.targets import Targets
 from crews.deciders import DECIDERS
 from tests.fixtures_ports import a_launch
@@ -66,8 +65,10 @@ class App:
     blobs: MemoryBlobs
     keys: Keys
 
-    def bearer(self, tenant: str = "acme", scopes: Iterable[str] = SCOPES) -> dict[str, str]:
-        token = mint(self.keys, tenant, "ann", scopes, ttl_seconds=600, now=int(time.time()))
+    def bearer(
+        self, tenant: str = "acme", scopes: Iterable[str] = SCOPES, subject: str = "ann"
+    ) -> dict[str, str]:
+        token = mint(self.keys, tenant, subject, scopes, ttl_seconds=600, now=int(time.time()))
         return {"authorization": f"Bearer {token}"}
 
     def client(self, function: ModuleType, **who: Any) -> httpx.AsyncClient:
@@ -105,7 +106,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         feedback_log=log,
         model_store=store,
         learners=Learners(store, log),
-        lessons=Lessons(ServingTutor(Learners(store, log), log), DECIDERS),
+        lessons=Lessons(Learners(store, log), DECIDERS),
     ):
         yield app
 

@@ -22,11 +22,10 @@ from core.crews.timing import Timing
 from core.errors import NotFoundError
 from core.flows import Status, events
 from core.flows.values import LargeValues
+from core.learning.advice import Question
 from core.learning.feedback import Feedback
 from core.learning.models.model_store import ModelStore
 from core.learning.models.seals import SealKeys
-from core.learning.serving_tutor import ServingTutor
-from core.learning.tutor import Question
 from core.webhooks.targets import Targets
 from functions import (
     cost_report,
@@ -215,9 +214,9 @@ async def runs_steps_and_hands_them_over(world: World) -> None:
     assert (await world.app.flows.state("acme", "f")).head.status is Status.SUCCEEDED
     await bootstrap.feedback_log().add("acme", "route", [as_feedback(each) for each in said()])
     await retrained(world)
-    tutor = ServingTutor(bootstrap.learners(), bootstrap.feedback_log())  # whom deciders ask
+    learners = bootstrap.learners()  # whom deciders ask
     for task in ("route", "unknown"):
-        await tutor.advise("acme", task, [Question({"message": "bill"}, ("pay", "other"))])
+        await learners.advise("acme", task, [Question({"message": "bill"}, ("pay", "other"))])
 
 
 async def invoked(world: World, runner: Scripted, clock: Running) -> None:

@@ -15,7 +15,6 @@ from core.flows.values import LargeValues
 from core.learning.models.model_store import ModelStore
 from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
-from core.learning.serving_tutor import ServingTutor
 from crews.deciders import DECIDERS
 from tests.aws_permissions import BUCKETS, Role
 from tests.e2e.apps import KEYS, App, opened
@@ -67,6 +66,6 @@ async def acting(role: Role, folder: Path) -> AsyncIterator[World]:
         with bootstrap.replace(
             blobs=blobs, values=LargeValues(lambda: blobs, patience_seconds=1), wake_queue=role.queue(),
             model_store=store, learners=learners, partition_check=ANY_NUMBER,
-            lessons=Lessons(ServingTutor(learners, log), DECIDERS),
+            lessons=Lessons(learners, DECIDERS),
         ):  # fmt: skip
             yield World(app, role, *(S3Blobs(bucket, role.endpoint) for bucket in BUCKETS))

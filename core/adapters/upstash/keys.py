@@ -35,13 +35,16 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:trials` | hash | trial -> what came of it so far, as JSON (lua/trials.lua) |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
-| `{p}:t:feedback` | hash | task -> number of its last feedback; `~bytes` -> bytes of all that waits |
+| `{p}:t:feedback` | hash | task -> number of its last feedback; `TASK~` -> that up to which it was forgotten; |
+| | | `~bytes` -> bytes of all that waits |
 | `{p}:t:tasks` | zset | task of which anything is kept -> whether some of it waits in Redis (lua/feedback.lua) |
 | `{p}:t:feedback:TASK` | stream | feedback that is in no segment yet (feedback.py); id `<number>-0` |
-| `{p}:t:feedback:TASK:N` | set | hashes of the ids of feedback that came in the N-th 32 days; kept 65 days |
-| `{p}:t:feedback:TASK:forgotten` | zset | subjects that segments and models are to forget -> since when (ms) |
+| `{p}:t:feedback:TASK:ids:N:SUBJECT` | hash | hash of the id of a subject's feedback that came in the N-th 32 days -> digest |
+| | | of what it said, and its number; kept 65 days |
+| `{p}:t:feedback:TASK:forgotten` | zset | subjects that segments and models are to forget -> up to which number |
 | `{p}:t:pointers` | zset | task -> highest sequence of a pointer to its model |
-| `{p}:learning` | zset | `tenant task` -> since when it has something to learn (ms), or until when it is leased |
+| `{p}:t:retrain` | zset | task -> since when it has something to learn (ms), or until when it is leased |
+| `{p}:retrain` | zset | tenant -> when to look into the above: two levels, as what is due (due.py) |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
@@ -172,10 +175,11 @@ class Keyspace:
     def feedback(self, tenant: str, task: str) -> str:
         return self._of(tenant, "feedback", task)
 
-    def feedback_ids(self, tenant: str, task: str, now_ms: int) -> tuple[str, str]:
-        """Return where the ids of feedback are that came in the last period, and in this."""
+    def feedback_ids(self, tenant: str, task: str, subject: str, now_ms: int) -> tuple[str, str]:
+        """Return where the ids of a subject's feedback are that came in the last period, and in this."""
         before, now = _two_periods(now_ms)
-        return self._of(tenant, "feedback", task, before), self._of(tenant, "feedback", task, now)
+        ids = "feedback", task, "ids"
+        return self._of(tenant, *ids, before, subject), self._of(tenant, *ids, now, subject)
 
     def feedback_keys(self, tenant: str, task: str) -> FeedbackKeys:
         """Return what the scripts take that change the feedback of a task."""
@@ -184,6 +188,7 @@ class Keyspace:
             self.learning_tasks(tenant),
             self.feedback(tenant, task),
             self._of(tenant, "feedback", task, "forgotten"),
+            self.learning(tenant),
             self.learning_index(self.tag(tenant)),
             tenant,
             task,
@@ -192,9 +197,13 @@ class Keyspace:
     def pointers(self, tenant: str) -> str:
         return self._of(tenant, "pointers")
 
+    def learning(self, tenant: str) -> str:
+        """Return the due set of a tenant's tasks that have something to learn."""
+        return self._of(tenant, "retrain")
+
     def learning_index(self, tag: str) -> str:
-        """Return the index of tasks of a partition that have something to learn."""
-        return f"{tag}:learning"
+        """Return the index of tenants of a partition that have something to learn."""
+        return f"{tag}:retrain"
 
     def money_keys(self, tenant: str, at_ms: int) -> MoneyKeys:
         """Return where money of about a time is counted."""

@@ -82,5 +82,6 @@ class FeedbackKeys:
     feedback: Key
     forgotten: Key
     learning: Key
+    learning_index: Key
     tenant: str
     task: str

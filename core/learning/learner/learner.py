@@ -1,7 +1,7 @@
 """The learner: what one task of one tenant has learnt; it answers, and takes feedback.
 
 A linear expert and naive Bayes, mixed by how seldom they erred, say which concept a context is of; a
-table says which action the concept stands for. What somebody has said of exactly this context weighs
+table says which action the concept stands for. What somebody who is sure has said of exactly this context weighs
 as much as both together. Calibration tells how often such an answer was right, and neighbours show
 the patterns that speak for it. A feedback shows in the very next answer.
 """
@@ -21,6 +21,7 @@ from core.learning.learner.linear import Example, Floats, Linear
 from core.learning.learner.mixture import Mixture, log_softmax
 from core.learning.learner.model import MAX_CONCEPTS, Model
 from core.learning.learner.neighbours import Frozen, Neighbours
+from core.learning.learner.recommendation import Recommendation, Suggestion
 from core.learning.learner.terms import Terms, terms
 from core.learning.learner.trust import DOUBTED, Trust
 from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
@@ -33,24 +34,6 @@ LOOKED_AT = 30  # patterns, to find those
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
-    """An action, how often such an answer was right (0 to 1), and the patterns that speak for it."""
-
-    action: str
-    confidence: float
-    patterns: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """The best actions, best first; `abstain` where the first is less sure than was asked."""
-
-    actions: tuple[Suggestion, ...]
-    abstain: bool
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Look:
     """A context as the experts see it."""
 
@@ -59,7 +42,9 @@ class _Look:
     plain: Floats
     opinions: Floats  # of each expert, log-probabilities of the concepts
     mixed: Floats
-    said: str | None  # the action that somebody named for exactly this context
+    said: Mapping[
+        str, float
+    ]  # what was said of exactly this context: action -> its share, together at most 1
 
 
 class Learner:
@@ -108,20 +93,22 @@ class Learner:
         return ranked[0][0], self._calibration.confidence(ranked[0][1])
 
     def learn(self, pattern: Pattern) -> int:
-        """Take a feedback; return its number. What its source has already said counts once.
+        """Take a feedback; return its number. What its source has already said, as surely, counts once.
 
         Raises InvalidInputError for a context that is refused, ConflictError for one action too many.
         """
         key = digest(pattern.context)
         before = self._memory.word(key, pattern.source)
-        if before is not None and before.action == pattern.action:
+        says = pattern.action, pattern.confidence
+        if before is not None and (before.action, before.confidence) == says:
             self._memory.use(before.number)
             return before.number
         if not self._concepts.of(pattern.action) and len(self._concepts) > MAX_CONCEPTS:
             raise ConflictError(f"a task has at most {MAX_CONCEPTS} actions")
         look = self._look(pattern.context, key)
         weight = pattern.weight * self._judge(look, pattern)
-        kept, gone = self._memory.keep(key, pattern.action, pattern.source, weight)
+        source = pattern.source
+        kept, gone = self._memory.keep(key, pattern.action, source, weight, pattern.confidence)
         if before is not None:
             self._unlearn(look, before.number, before.action, before.weight)
         self._train(look, kept.number, pattern.action, weight)
@@ -152,10 +139,18 @@ class Learner:
         for number in numbers:
             self._memory.use(number)
 
+    def forget(self, many: int) -> None:
+        """Keep so many patterns less: those go that were neither said nor used for the longest time."""
+        gone = {one.number for one in self._memory.forget(many)}
+        self._linear.forget(gone)
+        for number in gone:
+            self._neighbours.remove(number)
+
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes: the tables, what is kept, and its terms."""
-        tables = self._linear.weights.nbytes + self._bayes.counts.nbytes
+        parts = self._linear.weights, self._bayes.counts, self._frequencies
+        tables = sum(part.nbytes for part in parts)
         return tables + 500 * len(self._memory) + self._neighbours.size_bytes
 
     def kept_one(self, number: int) -> Kept:
@@ -172,7 +167,7 @@ class Learner:
         return most if most is not None and most.action == one.action else one
 
     def said(self, context: Mapping[str, Any]) -> Kept | None:
-        """Return the weightiest word on exactly this context, of equals the newest.
+        """Return the word that holds on exactly this context (`Memory.said`).
 
         Raises InvalidInputError for a context that is refused.
         """
@@ -213,8 +208,7 @@ class Learner:
         margins = self._linear.scores(found.buckets, weighed) * np.float32(SHARPNESS)
         opinions = np.stack([log_softmax(margins), log_softmax(likelihoods)])
         mixed = self._mixture.mixed(opinions)
-        said = self._memory.said(key)
-        return _Look(found, weighed, plain, opinions, mixed, said and said.action)
+        return _Look(found, weighed, plain, opinions, mixed, self._memory.shares(key))
 
     def _ranked(
         self, look: _Look, candidates: Sequence[str] | None = None
@@ -224,9 +218,11 @@ class Learner:
         shares = dict(
             zip(names, self._concepts.by_action(np.exp(look.mixed)).tolist(), strict=True)
         )
-        if look.said is not None:
-            shares = {name: share / 2 for name, share in shares.items()}
-            shares[look.said] = shares.get(look.said, 0.0) + 0.5
+        if look.said:
+            rest = 1 - sum(look.said.values()) / 2
+            shares = {name: share * rest for name, share in shares.items()}
+            for name, share in look.said.items():
+                shares[name] = shares.get(name, 0.0) + share / 2
         if candidates is not None:
             others = 1 - sum(shares.values())  # of what is not known
             shares = {name: shares.get(name, 0.0) for name in candidates}
@@ -290,7 +286,7 @@ class Learner:
 
     def _unlearn(self, look: _Look, number: int, action: str, weight: float) -> None:
         """Take back what a source says no more."""
-        self._linear.forget(number)
+        self._linear.forget([number])
         if column := self._concept(look, action):
             self._bayes.learn(Example(look.terms.buckets, look.plain, column, -weight))
 

@@ -9,7 +9,7 @@ it, as if it had been there from the start; otherwise its zeros would outdo what
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +74,9 @@ class Linear:
         else:
             self.examples[self._draw()] = example
 
-    def forget(self, number: int) -> None:
-        """Train no more on a pattern."""
-        self.examples = [one for one in self.examples if one.number != number]
+    def forget(self, numbers: Collection[int]) -> None:
+        """Train no more on patterns of these numbers."""
+        self.examples = [one for one in self.examples if one.number not in numbers]
 
     def _draw(self) -> int:
         return int(self._random.random() * len(self.examples))
