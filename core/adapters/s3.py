@@ -4,6 +4,7 @@ Calls block until the store answers, as long as botocore's time-outs let them; `
 in which to call them, and a total limit.
 """
 
+from functools import cached_property
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
@@ -43,18 +44,22 @@ class S3Blobs:
     """
 
     def __init__(self, bucket: str, endpoint: str | None = None) -> None:
-        self._bucket = bucket
+        self._bucket, self._endpoint = bucket, endpoint
+
+    @cached_property
+    def _client(self) -> Any:
+        """The client, made when it is first used: that takes 0.2 s, and many flows have no object."""
         # Of its own: boto3's shared session keeps the first credentials that it sees.
-        self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
+        return boto3.Session().client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=self._endpoint,
             config=Config(
                 connect_timeout=3,
                 read_timeout=8,  # a call that nobody waits for any more ends soon after
                 retries={"total_max_attempts": 2, "mode": "standard"},
                 max_pool_connections=THREADS,
                 signature_version="s3v4",
-                s3={"addressing_style": "path" if endpoint else "auto"},
+                s3={"addressing_style": "path" if self._endpoint else "auto"},
             ),
         )
 
