@@ -98,8 +98,11 @@ class Sent:
 class Host(Protocol):
     """Something that runs functions. `prefix` is what paths begin with there, before /v1."""
 
-    prefix: str
-    buffers: bool
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def buffers(self) -> bool: ...
 
     def send(self, sent: Sent) -> Answer:
         """Have the function answer."""

@@ -16,7 +16,14 @@ from tests.hosts.lambda_functions import FROM_SOURCE, STREAMED_FROM_SOURCE, Code
 from tests.hosts.request_table import STATUS
 from tests.hosts.request_tables import TABLE, without_a_line
 
-BUFFERED = ("flow_status", "flow_events", "crew_launch", "crew_amp", "cost_report", "feedback")
+BUFFERED: tuple[str, ...] = (
+    "flow_status",
+    "flow_events",
+    "crew_launch",
+    "crew_amp",
+    "cost_report",
+    "feedback",
+)
 
 
 def test_no_route_is_without_a_line_of_the_table():
