@@ -55,7 +55,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 async def _problem_of(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        error = HTTPException(error.status_code, headers={"allow": ", ".join(_methods(request))})
+        error = HTTPException(405, headers={"allow": ", ".join(_methods(request))})
     return problems.response(error)
 
 
