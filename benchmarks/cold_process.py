@@ -1,7 +1,6 @@
 """Fresh processes: how long one takes until it has printed a line, and what handlers are called with."""
 
 import asyncio
-import base64
 import json
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from tests.e2e.apps import gateway_event
 
 ROOT = Path(__file__).parents[1]
 # What AWS' runtime does for a handler, and no more.
@@ -123,27 +123,10 @@ def _handler(function: str) -> str:
 def http_event(
     method: str, url: str, token: str, body: Any = None, **headers: str
 ) -> dict[str, Any]:
-    """Return a request as API Gateway's HTTP APIs hand it on (version 2.0)."""
-    parts = urlsplit(url)
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": parts.path,
-        "rawQueryString": parts.query,
-        "headers": {
-            "host": "api.example.com",
-            "x-forwarded-proto": "https",
-            "authorization": token,
-            **({} if body is None else {"content-type": "application/json"}),
-            **headers,
-        },
-        "requestContext": {
-            "http": {"method": method, "path": parts.path, "sourceIp": "192.0.2.7"},
-            "stage": "$default",
-        },
-        "body": base64.b64encode(b"" if body is None else json.dumps(body).encode()).decode(),
-        "isBase64Encoded": True,
-    }
+    """Return a request with a token, and JSON for a body, as API Gateway's HTTP APIs hand it on."""
+    kind = {} if body is None else {"content-type": "application/json"}
+    content = b"" if body is None else json.dumps(body).encode()
+    return gateway_event(method, url, {"authorization": token} | kind | headers, content)
 
 
 def sqs_event(tenant: str, flow: str) -> dict[str, Any]:
