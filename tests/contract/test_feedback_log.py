@@ -12,6 +12,7 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import FeedbackKeys, feedback_ids
 from core.adapters.upstash.sdk import SdkRedis
 from core.errors import ConflictError
 from core.learning import feedback as limits
@@ -321,8 +322,8 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
     await log.port.add(T, TASK, given("a"))
     await log.port.forget(T, TASK, "bob")
     await log.port.raise_floor(T, TASK, 1)
-    before, now = log.keys.feedback_ids(T, TASK, "ana", now_ms())
-    lasting = log.keys.feedback_keys(T, TASK)
+    before, now = feedback_ids(log.keys, T, TASK, "ana", now_ms())
+    lasting = FeedbackKeys.of(log.keys, T, TASK)
     for key in (
         lasting.tasks,
         lasting.listed,

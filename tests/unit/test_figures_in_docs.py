@@ -52,7 +52,7 @@ COSTS = [
     f"by day and by hour for {report.KEPT_DAYS} days",
     f"A day keeps {rollup.MOST_CELLS:,} different combinations",
     f"counts up to {recording.MOST_CALLS:,} model calls",
-    f"remembered for {recording.REMEMBERED_DAYS} days; `at` may lie {recording.OLDEST_DAYS} days back",
+    f"remembered for {rollup.REMEMBERED_DAYS} days; `at` may lie {recording.OLDEST_DAYS} days back",
     f"`spent` has the {budget.MOST_STATES} names",
     f"after `most_calls` answers ({trials.MOST_OUTCOMES:,})",
 ]

@@ -13,6 +13,7 @@ from core.adapters.upstash.flow_list import FlowList
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
@@ -47,9 +48,9 @@ class UpstashBudgetBook:
     async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""
         reserve = scripts.reserve(
-            self._keys.flow_keys(call.tenant, call.flow),
+            FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.held(call.tenant),
-            self._keys.outbox_keys(call.tenant),
+            OutboxKeys.of(self._keys, call.tenant),
             self._keys.budgets(call.tenant),
             step=call.step,
             epoch=call.epoch,
@@ -68,7 +69,7 @@ class UpstashBudgetBook:
     ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
-            self._keys.flow_keys(call.tenant, call.flow),
+            FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.money(call.tenant),
             step=call.step,
             epoch=call.epoch,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core import cpu, time_of_day
-from core.adapters.upstash import scripts
+from core.adapters.upstash import script_keys, scripts
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import MOST_TENANTS, DueIndex, DueKind, member_scores
@@ -86,7 +86,7 @@ class UpstashFeedbackLog:
         """Yield the log of a task and, of each subject of some feedback, its ids."""
         yield self._keys.feedback(tenant, task)
         for subject in _subjects(given):
-            yield from self._keys.feedback_ids(tenant, task, subject, now_ms)
+            yield from script_keys.feedback_ids(self._keys, tenant, task, subject, now_ms)
 
     async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
         """Return entries after a number: one XRANGE."""
@@ -103,7 +103,7 @@ class UpstashFeedbackLog:
         """Remove a subject's feedback and ids, or everybody's."""
         ids = (
             () if subject is None
-            else self._keys.feedback_ids(tenant, task, subject, self._now_ms())
+            else script_keys.feedback_ids(self._keys, tenant, task, subject, self._now_ms())
         )  # fmt: skip
         of = self._of(tenant, task)
         call = scripts.forget_feedback(of, ids, subject=subject, at_once=READ_AT_ONCE)
@@ -163,7 +163,7 @@ class UpstashFeedbackLog:
         await self._scripts.run(scripts.release_feedback(of, until_ms=lease.until_ms))
 
     def _of(self, tenant: str, task: str) -> FeedbackKeys:
-        return self._keys.feedback_keys(tenant, task)
+        return FeedbackKeys.of(self._keys, tenant, task)
 
 
 def _leases(texts: list[str]) -> list[tuple[str, tuple[str, int]]]:

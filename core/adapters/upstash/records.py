@@ -10,14 +10,14 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from core.blobs import BlobRef
-from core.costs.facts import Facts
 from core.costs.usage import Usage
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
 from core.flows.values import output_blob
 from core.json_text import compact
 
-if TYPE_CHECKING:  # who reads a flow launches none
+if TYPE_CHECKING:  # who reads a flow launches none, and sums up nothing
+    from core.costs.facts import Facts
     from core.costs.model_choices import Choice, TaskOutcome
     from core.crews.ledger import Launch
 
@@ -217,7 +217,7 @@ def usage(stored: str) -> Usage:
     return sums(stored)[0]
 
 
-def sums(stored: str) -> tuple[Usage, Facts]:
+def sums(stored: str) -> "tuple[Usage, Facts]":
     """Return the usage that is stored as sums, and the facts beside it."""
     found: dict[str, int] = json.loads(stored)
     usage = Usage(*[found.pop(name, 0) for name in USAGE_FIELDS])
