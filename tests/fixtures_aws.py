@@ -19,13 +19,12 @@ from typing import Any
 import pytest
 
 from infra.bundles.contents import BUNDLES, own_files
-from tests.fixtures_js import npm_ci
+from tests.fixtures_js import npm_ci, with_node
 
 ROOT = Path(__file__).parents[1]
 FOLDER, PAGE = ROOT / "infra" / "aws", ROOT / "docs" / "deploy-aws.md"
 ARTIFACTS = Path(".data") / "bundles"
 TEMPLATE = Path(".serverless") / "cloudformation-template-update-stack.json"
-LEAST_NODE = 20
 STAGE, PREFIX = "prod", "crewline-prod-"
 SECRETS = "0b8d7f3e-5b0a-4f0c-9c6f-3d2a1b0c9e8f"
 WORKER = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/crewline-worker@sha256:{'0f' * 32}"
@@ -137,7 +136,7 @@ def package(tree: Path, modules: Path, artifacts: Path | None = None, more: str 
         _stand_ins(tree / ARTIFACTS)
     run = subprocess.run(
         ["sh", "-c", f"{deploy_command().replace(' deploy ', ' package ')} {more}"],
-        cwd=tree, env={"PATH": os.environ["PATH"], "HOME": str(tree), "CI": "1", **SHELL},
+        cwd=tree, env=with_node({"PATH": os.environ["PATH"], "HOME": str(tree), "CI": "1", **SHELL}),
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
@@ -154,12 +153,8 @@ def _stand_ins(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def osls() -> Path:
-    """Install the packager from its lock; return its folder. Debian 12's Node is too old for it."""
-    modules = npm_ci(FOLDER, "--ignore-scripts")
-    said = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
-    if int(said.strip("v").partition(".")[0]) < LEAST_NODE:
-        pytest.skip(f"osls takes Node {LEAST_NODE}.19 or newer, this is {said.strip()}")
-    return modules
+    """Install the packager from its lock; return its folder."""
+    return npm_ci(FOLDER, "--ignore-scripts", "--engine-strict")
 
 
 @pytest.fixture(scope="session")

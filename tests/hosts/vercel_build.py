@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from infra.bundles.build import NoPythonError, target_python
+from tests.fixtures_js import NPM, with_node
 from tests.fixtures_servers import unavailable
 from tests.hosts.test_vercel import ROOT, deployed
 
@@ -28,20 +29,19 @@ QUIET = {"CI": "1", "VERCEL_TELEMETRY_DISABLED": "1", "VERCEL_PYTHON_DISABLE_RUN
 
 
 def installed_cli() -> Path:
-    """Return the command `vercel`, after installing it if need be. Skips the test where there is no npm."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is needed to install Vercel's CLI")
+    """Return the command `vercel`, after installing it if need be."""
     lock, done = CLI / "package-lock.json", CLI / "node_modules" / ".installed"
     with (CLI / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         if not done.exists() or done.read_text() != lock.read_text():
             # By the lock and its hashes; `npm ci` wants packages for other machines in it, which not
             # every registry has.
-            command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]
+            command = [*NPM, "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]
             try:
                 subprocess.run(
-                    command, cwd=CLI, check=True, capture_output=True, timeout=INSTALL_SECONDS
-                )
+                    command, cwd=CLI, env=with_node(os.environ), check=True, capture_output=True,
+                    timeout=INSTALL_SECONDS,
+                )  # fmt: skip
             except subprocess.SubprocessError as error:
                 unavailable(error)
             done.write_text(lock.read_text())
@@ -66,7 +66,7 @@ def build(tree: Path) -> Path:
     (tree / ".vercel").mkdir()
     (tree / ".vercel" / "project.json").write_text(PROJECT)
     run = subprocess.run(
-        [installed_cli(), "build", "--yes"], cwd=tree, env=with_tools(os.environ) | QUIET,
+        [installed_cli(), "build", "--yes"], cwd=tree, env=with_tools(with_node(os.environ)) | QUIET,
         capture_output=True, text=True, timeout=BUILD_SECONDS, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
