@@ -25,7 +25,7 @@ from core.webhooks.receivers import Receivers
 from functions._amp import answers
 from functions._amp.requests import Kickoff, Resume, kickoff_request, pointer, resume_request
 from functions._amp.words import flow_id, kickoff_id
-from functions._http import apps, auth, idempotency, polling, problems
+from functions._http import apps, auth, idempotency, polling, problems, typed_apps
 
 READ = ["GET", "HEAD"]
 CHANGED = "must be as it was before, or left out"
@@ -192,7 +192,7 @@ def _likely_review(state: Flow, task: str) -> str:
     return max(answered, key=review_number)
 
 
-app = apps.fastapi(router)
+app = typed_apps.fastapi(router)
 app.user_middleware.insert(
     next(i for i, part in enumerate(app.user_middleware) if part.cls is problems.Problems),
     Middleware(answers.AmpErrors),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,9 +25,6 @@ from core import bootstrap, complaints, identity
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from functions._http import auth, compression, cors, edge, problems
 from functions._process import event_loop
-
-if TYPE_CHECKING:
-    from fastapi import APIRouter, FastAPI
 
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}  # of what a tenant has
 MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
@@ -53,7 +50,8 @@ MIDDLEWARE = [
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
-async def _problem_of(request: Request, error: Exception) -> Response:
+async def problem_of(request: Request, error: Exception) -> Response:
+    """Return the problem of an error that a route raised."""
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         error = HTTPException(405, headers={"allow": ", ".join(_methods(request))})
     return problems.response(error)
@@ -69,16 +67,16 @@ def _methods(request: Request) -> Iterator[str]:
 
 
 def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
-    """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
+    """Return an app that starts fast, for the hot paths. Raises TypeError, see `require_guards`.
 
     A shortcut stands before all the rest. It answers what it can alike and quicker, also where that
     is an error (`failed`), and hands on what it cannot.
     """
-    _require_guards(routes)
+    require_guards(routes)
     app = Starlette(
         routes=routes,
         middleware=[*shortcuts, *EDGE, *MIDDLEWARE],
-        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+        exception_handlers={HTTPException: problem_of, Exception: problem_of},
     )
     app.router.redirect_slashes = False
     return app
@@ -102,37 +100,13 @@ def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
             Middleware(edge.Edge, takes_tokens=False),
             Middleware(problems.Problems),
         ],
-        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+        exception_handlers={HTTPException: problem_of, Exception: problem_of},
     )
     app.router.redirect_slashes = False
     return app
 
 
-def fastapi(router: "APIRouter") -> "FastAPI":
-    """Return an app for the functions that check typed input. Raises TypeError likewise."""
-    from fastapi import FastAPI  # noqa: PLC0415 -- the hot paths do without it
-    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 -- likewise
-
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
-        return problems.response(complaints.invalid("a parameter is wrong", error.errors()))
-
-    _require_guards(router.routes)
-    app = FastAPI(
-        openapi_url=None,
-        redirect_slashes=False,
-        middleware=[*EDGE, *MIDDLEWARE],
-        exception_handlers={
-            HTTPException: _problem_of,
-            RequestValidationError: invalid,
-            Exception: _problem_of,
-        },
-    )
-    app.include_router(router)
-    return app
-
-
-def _require_guards(routes: Sequence[BaseRoute]) -> None:
+def require_guards(routes: Sequence[BaseRoute]) -> None:
     """Default deny: refuse to build an app in which a route names no scope, with TypeError."""
     for route in routes:
         if not auth.guards(route):
