@@ -36,7 +36,6 @@ async def cut_off(
 ) -> AsyncIterator[Any]:
     """Learners of a store whose network can be told what to do."""
     del aws
-    monkeypatch.setattr("core.blobs.TOTAL_SECONDS", 1.0)
     client: Any = boto3.client("s3", endpoint_url=s3)
     client.create_bucket(Bucket=BUCKET)
     fate: list[Fate] = [Pass()]
@@ -44,6 +43,8 @@ async def cut_off(
         blobs = S3Blobs(BUCKET, url)
         learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
         await publish(S3Blobs(BUCKET, s3), model)
+        assert await answer(Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock))
+        monkeypatch.setattr("core.blobs.TOTAL_SECONDS", 2.0)
         yield fate, learners
     S3Blobs(BUCKET, s3).delete_all("t", "")
 
