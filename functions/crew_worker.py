@@ -127,7 +127,7 @@ def _places(_: asyncio.AbstractEventLoop) -> Places:
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT; then let steps finish for a while, and give the rest back."""
-    settings, worker = bootstrap.settings(), bootstrap.worker()
+    settings, worker = bootstrap.settings(), cold_start.loaded()
     clock = StoppableClock(settings.stop_seconds)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, clock.stop)
