@@ -152,7 +152,7 @@ async def _store_fits(clock: StoppableClock) -> None:
     return None
 
 
-app = apps.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
+app = apps.unguarded("crew_worker", [Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
     request_log.configure()

@@ -88,8 +88,14 @@ def test_each_request_leads_to_the_function_that_has_its_route(
     assert leads_to(api, "OPTIONS", path)[0] in HTTP  # a preflight, which any of them answers
 
 
+@pytest.mark.parametrize("name", HTTP)
+def test_each_function_is_asked_how_it_is_at_a_path_of_its_own(api: Api, name: str):
+    assert leads_to(api, "GET", f"/healthz/{name}") == (name, name in STREAMING)
+
+
 @pytest.mark.parametrize(
-    "path", ["/", "/health", "/healthz", "/nowhere", "/v1", "/v1/flows/f/nowhere"]
+    "path",
+    ["/", "/health", "/healthz", "/healthz/nobody", "/nowhere", "/v1", "/v1/flows/f/nowhere"],
 )
 def test_any_other_path_is_answered_by_a_function_that_says_what_there_is(api: Api, path: str):
     assert leads_to(api, "GET", path) == ("flow_status", False)
