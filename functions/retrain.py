@@ -67,6 +67,4 @@ async def retrain_now() -> dict[str, int]:
 
 
 handler = schedules.handler(retrain_for)
-app = schedules.app(
-    "retrain", lambda qstash: qstash.retrain_url, retrain_for, bootstrap.model_store
-)
+app = schedules.app("retrain", lambda qstash: qstash.retrain_url, retrain_for, bootstrap.seal_keys)

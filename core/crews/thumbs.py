@@ -14,13 +14,16 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from core.crews.lessons import Lessons, Made
 from core.crews.trials import Trials, record_feedback
 from core.errors import InvalidInputError, NotFoundError, NothingThereError, UnavailableError
 from core.flows import Flow, FlowLog, Status
 from core.flows.values import LargeValues
 from core.learning.feedback import Fate, Feedback, FeedbackLog
+
+if TYPE_CHECKING:  # most feedback is of no flow
+    from core.crews.lessons import Lessons, Made
 
 WHOLE = ""  # what a decision is about whose action is the whole output
 FLOWS_AT_ONCE = 8
@@ -65,7 +68,7 @@ class ThumbReader:
 
     flows: FlowLog
     values: LargeValues
-    lessons: Lessons
+    lessons: "Lessons"
 
     async def read(self, tenant: str, thumb: Thumb, now_ms: int) -> Said:
         """Return what a thumb says. Raises NotFoundError, NothingThereError, InvalidInputError."""
@@ -81,7 +84,7 @@ class ThumbReader:
             one.check()
         return Said(dated, Verdict(state, thumb.good) if thumb.column is None else None)
 
-    async def _decisions(self, tenant: str, state: Flow) -> Mapping[str, Made]:
+    async def _decisions(self, tenant: str, state: Flow) -> "Mapping[str, Made]":
         """Return what a flow has decided, by what it is about."""
         from core.crews.definition import Definition  # noqa: PLC0415 -- most feedback is of no flow
 
@@ -116,7 +119,7 @@ async def _record(trials: Trials, tenant: str, verdict: Verdict, limit: asyncio.
             await record_feedback(trials, tenant, verdict.flow, good=verdict.good)
 
 
-def _feedback(thumb: Thumb, state: Flow, made: Mapping[str, Made]) -> list[Given]:
+def _feedback(thumb: Thumb, state: Flow, made: "Mapping[str, Made]") -> list[Given]:
     about = thumb.column or WHOLE
     if about in made:
         return [_of_decision(thumb, made[about], thumb.id)]
@@ -129,7 +132,7 @@ def _feedback(thumb: Thumb, state: Flow, made: Mapping[str, Made]) -> list[Given
     return [_of_decision(thumb, one, given_id) for one, given_id in zip(own, ids, strict=True)]
 
 
-def _of_decision(thumb: Thumb, made: Made, given_id: str | None) -> Given:
+def _of_decision(thumb: Thumb, made: "Made", given_id: str | None) -> Given:
     if thumb.correction is not None and thumb.correction not in made.candidates:
         raise InvalidInputError(COMPLAINT, {"/correction": "is none of the fields there are"})
     right = thumb.good or thumb.correction is not None

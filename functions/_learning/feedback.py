@@ -93,7 +93,7 @@ class BatchBody(BaseModel):
 
 async def give(request: Request, who: Principal) -> Response:
     """Append feedback; answer which of it is new. Nothing counts unless all of it can."""
-    bootstrap.model_store()  # without its keys nothing is learnt: said before anything is kept
+    bootstrap.seal_keys()  # without them nothing is learnt: said before anything is kept
     body = await bodies.read_json(request, BODY_BYTES)
     parsed = await cpu.run(who.tenant, _parsed, body)
     limit = asyncio.Semaphore(thumbs.FLOWS_AT_ONCE)

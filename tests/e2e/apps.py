@@ -85,7 +85,8 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
     (folder / "haiku").mkdir()
     (folder / "haiku" / "crew.yaml").write_text(HAIKU)
     app = App(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
-    store, log = ModelStore(lambda: app.blobs, SealKeys(KEYS)), MemoryFeedbackLog()
+    seal_keys, log = SealKeys(KEYS), MemoryFeedbackLog()
+    store = ModelStore(lambda: app.blobs, seal_keys)
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
@@ -104,6 +105,7 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         registry=Registry(folder),
         values=LargeValues(lambda: app.blobs),
         feedback_log=log,
+        seal_keys=seal_keys,
         model_store=store,
         learners=Learners(store, log),
         lessons=Lessons(Learners(store, log), DECIDERS),
