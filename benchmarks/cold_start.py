@@ -8,6 +8,7 @@ its bundle is an image. All have .pyc; each process is new, the store is real an
 """
 
 import asyncio
+import itertools
 import statistics
 import tempfile
 from collections.abc import Collection, Generator, Mapping
@@ -46,7 +47,7 @@ class Effort:
     invocations: int  # of a handler that is warm
 
 
-FULL, QUICK = Effort(11, 7, 100), Effort(1, 1, 5)
+FULL, QUICK = Effort(11, 11, 100), Effort(1, 1, 5)
 
 
 async def events(running: Parts) -> dict[str, dict[str, Any]]:
@@ -70,16 +71,12 @@ async def answers(running: Parts, starts: int) -> list[Figure]:
     base, ours = list[float](), dict[str, list[float]]()
     with bundled([*asked, WITH_FASTAPI]) as code:
         for turn in range(1 + starts):
+            for name, event in asked.items():
+                ran = await cold_process.invoked(name, event, environ, code[name])
+                if turn:  # in that before, files are read into memory
+                    ours.setdefault(name, []).append(ran.seconds)
             imported = await cold_process.imported("fastapi", environ, code[WITH_FASTAPI])
-            runs = {
-                name: await cold_process.invoked(name, event, environ, code[name])
-                for name, event in asked.items()
-            }
-            if turn == 0:  # in which files are read into memory
-                continue
             base.append(imported.seconds)
-            for name, ran in runs.items():
-                ours.setdefault(name, []).append(ran.seconds)
     return [_ratio(name, ours[name], base, "fastapi", most) for name, most in MOST.items()]
 
 
@@ -100,8 +97,12 @@ def bundled(functions: Collection[str]) -> Generator[dict[str, Code]]:
 
 
 def _ratio(key: str, ours: list[float], base: list[float], module: str, most: float) -> Figure:
-    """Return the median of the ratios to what was imported in the same turn."""
-    ratio = statistics.median(one / other for one, other in zip(ours, base, strict=True))
+    """Return the median of the ratios to what was imported right before a turn and right after it.
+
+    Other work that comes or goes between two turns changes all three alike. `base` has one more.
+    """
+    around = map(statistics.mean, itertools.pairwise(base))
+    ratio = statistics.median(one / other for one, other in zip(ours, around, strict=True))
     seen = (
         f"{statistics.median(ours) * 1000:.0f} ms, import {module}"
         f" {statistics.median(base) * 1000:.0f}; {len(ours)} starts"
@@ -114,12 +115,11 @@ async def worker(running: Parts, starts: int) -> list[Figure]:
     base, ours, starting = list[float](), list[float](), list[float]()
     with worker_environ(running) as environ:
         for turn in range(1 + starts):
-            imported = await cold_process.imported("crewai", environ)
             woken = await begun(running, environ)
             if turn:
-                base.append(imported.seconds)
                 ours.append(woken.step_seconds)
                 starting.append(woken.starting_seconds * 1000)
+            base.append((await cold_process.imported("crewai", environ)).seconds)
     median = statistics.median(starting)
     spread = f"{min(starting):.0f} to {max(starting):.0f} ms"
     return [

@@ -245,4 +245,4 @@ def _each(head: Head, item: Batch | Flow) -> list[tuple[str, Entry | Flow | None
     return [(head.cursor(entry.number), entry) for entry in item] or [("", None)]
 
 
-app = typed_apps.fastapi(router)
+app = typed_apps.fastapi("crew_agui", router)

@@ -192,7 +192,7 @@ def _likely_review(state: Flow, task: str) -> str:
     return max(answered, key=review_number)
 
 
-app = typed_apps.fastapi(router)
+app = typed_apps.fastapi("crew_amp", router)
 app.user_middleware.insert(
     next(i for i, part in enumerate(app.user_middleware) if part.cls is problems.Problems),
     Middleware(answers.AmpErrors),

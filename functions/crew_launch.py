@@ -155,5 +155,5 @@ routes = [
     auth.GuardedRoute("/v1/inputs", input_create, auth.scope(INPUTS_WRITE), "POST"),
     auth.GuardedRoute("/v1/inputs/{blob}", input_delete, auth.scope(INPUTS_WRITE), "DELETE"),
 ]
-app = apps.starlette(routes)
+app = apps.starlette("crew_launch", routes)
 handler = apps.on_lambda(app)

@@ -8,6 +8,7 @@ DELETE /v1/feedback -- forgets what a subject, or everybody, has said of a task.
 PUT /v1/learning/{task} -- goes back to an earlier model.
 """
 
+from core import bootstrap
 from core.identity import FEEDBACK_WRITE, LEARNING_READ, LEARNING_WRITE, RECOMMENDATIONS_READ
 from functions._http import apps, auth
 from functions._learning import answers, control, feedback
@@ -21,5 +22,5 @@ routes = [
     auth.GuardedRoute("/v1/learning", control.tasks, auth.scope(LEARNING_READ)),
     auth.GuardedRoute("/v1/learning/{task}", control.roll_back, auth.scope(LEARNING_WRITE), "PUT"),
 ]
-app = apps.starlette(routes)
+app = apps.starlette("feedback", routes, needs=[bootstrap.model_store])
 handler = apps.on_lambda(app)

@@ -233,5 +233,5 @@ routes = [
     auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
     auth.GuardedRoute("/v1/flows/{flow}/output", flow_output, _reads),
 ]
-app = apps.starlette(routes, Middleware(NotModifiedShortcut))
+app = apps.starlette("flow_status", routes, Middleware(NotModifiedShortcut))
 handler = apps.on_lambda(app)

@@ -38,7 +38,6 @@ ESCAPED_BYTES = 6  # that one character can take in JSON
 
 
 ANSWER_HEADERS = Middleware(edge.AnswerHeaders)
-EDGE = [ANSWER_HEADERS, Middleware(edge.Edge)]
 MIDDLEWARE = [
     Middleware(cors.CrossOrigin),
     Middleware(compression.Compressed),
@@ -66,16 +65,28 @@ def _methods(request: Request) -> Iterator[str]:
             yield method
 
 
-def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
+def around(function: str, *needs: Callable[[], object]) -> list[Middleware]:
+    """Return what stands around the routes of a function, which needs `needs` beside the keys of tokens."""
+    of_function = Middleware(edge.Edge, function=function, needs=(bootstrap.keys, *needs))
+    return [ANSWER_HEADERS, of_function, *MIDDLEWARE]
+
+
+def starlette(
+    function: str,
+    routes: Sequence[auth.GuardedRoute],
+    *shortcuts: Middleware,
+    needs: Sequence[Callable[[], object]] = (),
+) -> Starlette:
     """Return an app that starts fast, for the hot paths. Raises TypeError, see `require_guards`.
 
+    `needs` make what the function needs of its settings beside the keys of tokens: /healthz tries them.
     A shortcut stands before all the rest. It answers what it can alike and quicker, also where that
     is an error (`failed`), and hands on what it cannot.
     """
     require_guards(routes)
     app = Starlette(
         routes=routes,
-        middleware=[*shortcuts, *EDGE, *MIDDLEWARE],
+        middleware=[*shortcuts, *around(function, *needs)],
         exception_handlers={HTTPException: problem_of, Exception: problem_of},
     )
     app.router.redirect_slashes = False
@@ -91,13 +102,16 @@ def failed(error: Exception) -> ASGIApp:
     return edge.AnswerHeaders(cors.CrossOrigin(problems.Problems(raising)))
 
 
-def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
+def unguarded(
+    function: str, routes: Sequence[BaseRoute], *needs: Callable[[], object]
+) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
+    of_function = Middleware(edge.Edge, function=function, needs=(bootstrap.settings, *needs))
     app = Starlette(
         routes=routes,
         middleware=[
             ANSWER_HEADERS,
-            Middleware(edge.Edge, takes_tokens=False),
+            of_function,
             Middleware(problems.Problems),
         ],
         exception_handlers={HTTPException: problem_of, Exception: problem_of},

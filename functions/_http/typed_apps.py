@@ -10,13 +10,13 @@ from core import complaints
 from functions._http import apps, problems
 
 
-def fastapi(router: APIRouter) -> FastAPI:
+def fastapi(function: str, router: APIRouter) -> FastAPI:
     """Return an app like `apps.starlette`. Raises TypeError likewise."""
     apps.require_guards(router.routes)
     app = FastAPI(
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[*apps.EDGE, *apps.MIDDLEWARE],
+        middleware=apps.around(function),
         exception_handlers={
             HTTPException: apps.problem_of,
             RequestValidationError: _invalid,

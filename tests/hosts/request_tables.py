@@ -9,7 +9,13 @@ from tests.hosts.asking import Line
 from tests.hosts.request_table import AGUI, AMP, LAUNCHES, STATUS, STREAMS
 from tests.hosts.request_table_money import COSTS, LEARNING
 
-TABLE = [*STATUS, *STREAMS, *LAUNCHES, *AMP, *AGUI, *COSTS, *LEARNING]
+HEALTH = [
+    *(Line(name, "GET", f"/healthz/{name}", bearer="", alone=True) for name in (
+        "flow_status", "flow_events", "crew_launch", "crew_amp", "crew_agui", "cost_report", "feedback",
+    )),
+    Line("flow_status", "GET", "/healthz/nobody", 404, alone=True),
+]  # fmt: skip
+TABLE = [*HEALTH, *STATUS, *STREAMS, *LAUNCHES, *AMP, *AGUI, *COSTS, *LEARNING]
 
 NO_MODEL_YET = (
     "/v1/learning/{task}"  # goes back to a model, of which a retraining makes the first: 404 here
