@@ -24,6 +24,7 @@ from core.crews.definition.registry import Registry
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
+from core.json_text import compact_bytes
 from functions._http import apps, auth, bodies, edge, idempotency, models
 
 REQUEST_BYTES = 256 * 1024
@@ -75,7 +76,7 @@ def _crews(registry: Registry) -> bytes:
     crews, broken = registry.read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
     wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
-    return JSONResponse({"crews": shown, **({"broken": wrong} if wrong else {})}).body
+    return compact_bytes({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 
 async def flow_launch(request: Request, who: Principal) -> Response:
