@@ -8,6 +8,7 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 """
 
 import secrets
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,9 +20,11 @@ from core import bootstrap
 from core.blobs import INPUT_ID, in_thread, put_in_turn
 from core.crews import launch
 from core.crews.control import FEEDBACK_CHARACTERS
+from core.crews.definition.registry import Registry
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
+from core.json_text import compact_bytes
 from functions._http import apps, auth, bodies, edge, idempotency, models
 
 REQUEST_BYTES = 256 * 1024
@@ -65,10 +68,15 @@ async def answer(request: Request) -> Answer:
 
 async def crew_list(_request: Request, _who: Principal) -> Response:
     """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
-    crews, broken = bootstrap.registry().read_all()
+    return Response(_crews(bootstrap.registry()), media_type="application/json")
+
+
+@lru_cache(1)  # a deployment's crews are the same as long as its process lives, whoever asks
+def _crews(registry: Registry) -> bytes:
+    crews, broken = registry.read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
     wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
-    return JSONResponse({"crews": shown, **({"broken": wrong} if wrong else {})})
+    return compact_bytes({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 
 async def flow_launch(request: Request, who: Principal) -> Response:
