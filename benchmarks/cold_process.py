@@ -1,7 +1,6 @@
 """Fresh processes: how long one takes until it has printed a line, and what handlers are called with."""
 
 import asyncio
-import base64
 import json
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from tests.e2e.apps import gateway_event
 
 ROOT = Path(__file__).parents[1]
 # What AWS' runtime does for a handler, and no more.
@@ -54,35 +54,54 @@ class Run:
     line: str
 
 
-def _run(code: str, *arguments: str, environ: Mapping[str, str]) -> Run:
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What runs: a Python, and the folder of a function's code with its packages."""
+
+    python: str = sys.executable
+    folder: Path = ROOT
+
+
+TREE = Code()
+
+
+def _run(text: str, *arguments: str, environ: Mapping[str, str], code: Code) -> Run:
     """Run Python until it has printed a line. Raises RuntimeError with what went wrong."""
     compiled = {name: value for name, value in environ.items() if name not in UNCOMPILED}
-    command = [sys.executable, "-c", code, *arguments]
+    command = [code.python, "-c", text, *arguments]
     began, start = time.time(), time.perf_counter()
     with subprocess.Popen(
-        command, cwd=ROOT, env=compiled, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=code.folder,
+        env=compiled,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         line = process.stdout.readline() if process.stdout else ""
         seconds = time.perf_counter() - start
         told = process.stderr.read() if process.stderr else ""
     if not line:
-        raise RuntimeError(f"{code[:60]!r} said nothing: {told[-2000:]}")
+        raise RuntimeError(f"{text[:60]!r} said nothing: {told[-2000:]}")
     return Run(began, seconds, line)
 
 
-async def run(code: str, *arguments: str, environ: Mapping[str, str]) -> Run:
+async def run(text: str, *arguments: str, environ: Mapping[str, str], code: Code = TREE) -> Run:
     """Run it in a thread, so that the loop knows which of its connections were closed meanwhile."""
-    return await asyncio.to_thread(_run, code, *arguments, environ=environ)
+    return await asyncio.to_thread(_run, text, *arguments, environ=environ, code=code)
 
 
-async def imported(module: str, environ: Mapping[str, str]) -> Run:
+async def imported(module: str, environ: Mapping[str, str], code: Code = TREE) -> Run:
     """Import a module in a fresh process."""
-    return await run(IMPORT.format(module=module), environ=environ)
+    return await run(IMPORT.format(module=module), environ=environ, code=code)
 
 
-async def invoked(function: str, event: Mapping[str, Any], environ: Mapping[str, str]) -> Run:
+async def invoked(
+    function: str, event: Mapping[str, Any], environ: Mapping[str, str], code: Code = TREE
+) -> Run:
     """Have a fresh process answer one event. Raises RuntimeError if the answer is an error."""
-    ran = await run(_handler(function) + ANSWER, json.dumps(event), environ=environ)
+    text = _handler(function) + ANSWER
+    ran = await run(text, json.dumps(event), environ=environ, code=code)
     answer = json.loads(ran.line)
     if answer.get("statusCode", 200) >= AN_ERROR or answer.get("batchItemFailures"):
         raise RuntimeError(f"{function} answered {ran.line[:2000]}")
@@ -104,27 +123,10 @@ def _handler(function: str) -> str:
 def http_event(
     method: str, url: str, token: str, body: Any = None, **headers: str
 ) -> dict[str, Any]:
-    """Return a request as API Gateway's HTTP APIs hand it on (version 2.0)."""
-    parts = urlsplit(url)
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": parts.path,
-        "rawQueryString": parts.query,
-        "headers": {
-            "host": "api.example.com",
-            "x-forwarded-proto": "https",
-            "authorization": token,
-            **({} if body is None else {"content-type": "application/json"}),
-            **headers,
-        },
-        "requestContext": {
-            "http": {"method": method, "path": parts.path, "sourceIp": "192.0.2.7"},
-            "stage": "$default",
-        },
-        "body": base64.b64encode(b"" if body is None else json.dumps(body).encode()).decode(),
-        "isBase64Encoded": True,
-    }
+    """Return a request with a token, and JSON for a body, as API Gateway's HTTP APIs hand it on."""
+    kind = {} if body is None else {"content-type": "application/json"}
+    content = b"" if body is None else json.dumps(body).encode()
+    return gateway_event(method, url, {"authorization": token} | kind | headers, content)
 
 
 def sqs_event(tenant: str, flow: str) -> dict[str, Any]:

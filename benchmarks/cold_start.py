@@ -2,25 +2,32 @@
 
 python -m benchmarks.cold_start --json
 
-Everything is of this tree, with .pyc; each process is new, the store is real and over the gateway.
+What answers over HTTP runs from its own bundle, as hosts unpack it (`infra.bundles`, for x86-64), under the
+hosts' Python; where there is none of that version, from this tree. The worker is of this tree, since
+its bundle is an image. All have .pyc; each process is new, the store is real and over the gateway.
 """
 
 import asyncio
+import itertools
 import statistics
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from benchmarks import cold_process, course, crew_flows, parts, report
-from benchmarks.cold_process import Run, http_event, sqs_event
+from benchmarks import cold_process, course, crew_flows, parts, report, warm_handlers
+from benchmarks.cold_process import Code, Run, http_event, sqs_event
 from benchmarks.parts import TENANT, Parts
 from benchmarks.report import Figure
 from core.adapters.crewai.environ import prepare_environ
 from core.identity import SCOPES
+from infra.bundles import build, packages
+from infra.bundles.contents import BUNDLES
 
 STATE_BYTES = 2048
+WITH_FASTAPI = "crew_amp"  # whose bundle has what is compared with
 MOST = {  # times what is imported: the function's first answer
     "flow_status": 0.55,
     "flow_events": 0.55,
@@ -37,9 +44,10 @@ class Effort:
 
     starts: int
     workers: int
+    invocations: int  # of a handler that is warm
 
 
-FULL, QUICK = Effort(11, 7), Effort(1, 1)
+FULL, QUICK = Effort(11, 11, 100), Effort(1, 1, 5)
 
 
 async def events(running: Parts) -> dict[str, dict[str, Any]]:
@@ -61,22 +69,40 @@ async def answers(running: Parts, starts: int) -> list[Figure]:
     """Start each function and `import fastapi` in turns."""
     asked, environ = await events(running), running.environ
     base, ours = list[float](), dict[str, list[float]]()
-    for turn in range(1 + starts):
-        imported = await cold_process.imported("fastapi", environ)
-        runs = {
-            name: await cold_process.invoked(name, event, environ) for name, event in asked.items()
-        }
-        if turn == 0:  # in which .pyc are written, and files read into memory
-            continue
-        base.append(imported.seconds)
-        for name, ran in runs.items():
-            ours.setdefault(name, []).append(ran.seconds)
+    with bundled([*asked, WITH_FASTAPI]) as code:
+        for turn in range(1 + starts):
+            for name, event in asked.items():
+                ran = await cold_process.invoked(name, event, environ, code[name])
+                if turn:  # in that before, files are read into memory
+                    ours.setdefault(name, []).append(ran.seconds)
+            imported = await cold_process.imported("fastapi", environ, code[WITH_FASTAPI])
+            base.append(imported.seconds)
     return [_ratio(name, ours[name], base, "fastapi", most) for name, most in MOST.items()]
 
 
+@contextmanager
+def bundled(functions: Collection[str]) -> Generator[dict[str, Code]]:
+    """Make the bundles of functions, and yield what runs them; the tree where there is no such Python."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            python = str(build.target_python())
+        except build.NoPythonError as error:
+            print(f"{error}; measured from the tree, under the Python of this environment")
+            yield dict.fromkeys(functions, cold_process.TREE)
+            return
+        for name in functions:
+            build.build(BUNDLES[name], packages.TWIN, Path(folder), zips=False)
+        print(f"measured from bundles, under {python}")
+        yield {name: Code(python, Path(folder) / name) for name in functions}
+
+
 def _ratio(key: str, ours: list[float], base: list[float], module: str, most: float) -> Figure:
-    """Return the median of the ratios to what was imported in the same turn."""
-    ratio = statistics.median(one / other for one, other in zip(ours, base, strict=True))
+    """Return the median of the ratios to what was imported right before a turn and right after it.
+
+    Other work that comes or goes between two turns changes all three alike. `base` has one more.
+    """
+    around = map(statistics.mean, itertools.pairwise(base))
+    ratio = statistics.median(one / other for one, other in zip(ours, around, strict=True))
     seen = (
         f"{statistics.median(ours) * 1000:.0f} ms, import {module}"
         f" {statistics.median(base) * 1000:.0f}; {len(ours)} starts"
@@ -89,12 +115,11 @@ async def worker(running: Parts, starts: int) -> list[Figure]:
     base, ours, starting = list[float](), list[float](), list[float]()
     with worker_environ(running) as environ:
         for turn in range(1 + starts):
-            imported = await cold_process.imported("crewai", environ)
             woken = await begun(running, environ)
             if turn:
-                base.append(imported.seconds)
                 ours.append(woken.step_seconds)
                 starting.append(woken.starting_seconds * 1000)
+            base.append((await cold_process.imported("crewai", environ)).seconds)
     median = statistics.median(starting)
     spread = f"{min(starting):.0f} to {max(starting):.0f} ms"
     return [
@@ -138,7 +163,11 @@ def _after(ran: Run, at_ms: int | None) -> float:
 
 async def measured(running: Parts, effort: Effort) -> list[Figure]:
     """Return all figures."""
-    return [*await answers(running, effort.starts), *await worker(running, effort.workers)]
+    return [
+        *await answers(running, effort.starts),
+        *await worker(running, effort.workers),
+        *await warm_handlers.measured(running, await events(running), effort.invocations),
+    ]
 
 
 def main() -> None:

@@ -134,6 +134,10 @@ class BlobStore(Protocol):
         """Remove all blobs of the tenant whose ids begin with `prefix`."""
         ...
 
+    def names(self, tenant: str, prefix: str) -> list[str]:
+        """Return the ids of all blobs of the tenant that begin with `prefix`."""
+        ...
+
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         """Return a URL that takes one PUT of exactly `size` bytes within `ttl_seconds`."""
         ...

@@ -96,5 +96,5 @@ routes = [
     auth.GuardedRoute("/v1/prices/{model:path}", prices.price_put, _may_set, "PUT"),
     auth.GuardedRoute("/v1/prices/{model:path}", prices.price_delete, _may_set, "DELETE"),
 ]
-app = apps.starlette(routes)
+app = apps.starlette("cost_report", routes)
 handler = apps.on_lambda(app)

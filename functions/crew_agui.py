@@ -33,7 +33,7 @@ from functions._agui.conversation import Conversation
 from functions._agui.interrupts import parse_id, review_answer
 from functions._agui.run_events import RunEvents
 from functions._agui.run_input import ResumeEntry, RunInput
-from functions._http import apps, auth
+from functions._http import apps, auth, typed_apps
 from functions._http.under_way import under_way
 from functions._streams import sse
 from functions._streams.sse_stream import NOT_BEGUN
@@ -245,4 +245,4 @@ def _each(head: Head, item: Batch | Flow) -> list[tuple[str, Entry | Flow | None
     return [(head.cursor(entry.number), entry) for entry in item] or [("", None)]
 
 
-app = apps.fastapi(router)
+app = typed_apps.fastapi("crew_agui", router)

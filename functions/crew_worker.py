@@ -127,7 +127,7 @@ def _places(_: asyncio.AbstractEventLoop) -> Places:
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT; then let steps finish for a while, and give the rest back."""
-    settings, worker = bootstrap.settings(), bootstrap.worker()
+    settings, worker = bootstrap.settings(), cold_start.loaded()
     clock = StoppableClock(settings.stop_seconds)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, clock.stop)
@@ -152,7 +152,7 @@ async def _store_fits(clock: StoppableClock) -> None:
     return None
 
 
-app = apps.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
+app = apps.unguarded("crew_worker", [Route("/v1/worker", run_message, methods=["POST"])])
 
 if __name__ == "__main__":
     request_log.configure()

@@ -35,7 +35,7 @@ from core.crews.ledger import RunLedger
 from core.crews.lessons import Lessons
 from core.crews.wakeups import WakeQueue
 from functions import crew_worker, sweep
-from tests.deciders import Sides, WiredTutor
+from tests.deciders import Sides, WiredLearners
 from tests.light_runner import LightRunner
 from tests.tripwires import Tripwire, WiredBlobs, WiredBudgets, WiredWakeQueue, wired_ledger
 
@@ -74,7 +74,7 @@ def work(order: Order) -> None:
             stack.enter_context(bootstrap.replace(blobs=WiredBlobs(bootstrap.blobs(), wire)))
         plain = bootstrap.worker()
         ledger, budgets = wired_ledger(plain.ledger, wire), WiredBudgets(plain.steps.budgets, wire)
-        lessons = Lessons(WiredTutor(bootstrap.feedback_log(), wire), {"sides": Sides()})
+        lessons = Lessons(WiredLearners(bootstrap.feedback_log(), wire), {"sides": Sides()})
         wired = replace(
             plain,
             ledger=ledger,

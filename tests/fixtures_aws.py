@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from infra.bundles.contents import BUNDLES, own_files
-from tests.fixtures_js import npm_ci
+from tests.fixtures_js import npm_ci, with_node
 
 ROOT = Path(__file__).parents[1]
 FOLDER, PAGE = ROOT / "infra" / "aws", ROOT / "docs" / "deploy-aws.md"
@@ -124,8 +124,8 @@ def deploy_command() -> str:
     return lines[0]
 
 
-def package(tree: Path, modules: Path, artifacts: Path | None = None) -> Template:
-    """Have osls package serverless.yml in a tree of its own, by the page's command."""
+def package(tree: Path, modules: Path, artifacts: Path | None = None, more: str = "") -> Template:
+    """Have osls package serverless.yml in a tree of its own, by the page's command and `more` parameters."""
     shutil.copy(ROOT / "serverless.yml", tree)
     shutil.copytree(FOLDER, tree / "infra" / "aws", ignore=shutil.ignore_patterns("node_modules"))
     (tree / "infra" / "aws" / "node_modules").symlink_to(modules)
@@ -135,8 +135,8 @@ def package(tree: Path, modules: Path, artifacts: Path | None = None) -> Templat
     else:
         _stand_ins(tree / ARTIFACTS)
     run = subprocess.run(
-        ["sh", "-c", deploy_command().replace(" deploy ", " package ")],
-        cwd=tree, env={"PATH": os.environ["PATH"], "HOME": str(tree), "CI": "1", **SHELL},
+        ["sh", "-c", f"{deploy_command().replace(' deploy ', ' package ')} {more}"],
+        cwd=tree, env=with_node({"PATH": os.environ["PATH"], "HOME": str(tree), "CI": "1", **SHELL}),
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
@@ -154,7 +154,7 @@ def _stand_ins(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def osls() -> Path:
     """Install the packager from its lock; return its folder."""
-    return npm_ci(FOLDER, "--ignore-scripts")
+    return npm_ci(FOLDER, "--ignore-scripts", "--engine-strict")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Calls block until the store answers, as long as botocore's time-outs let them; `
 in which to call them, and a total limit.
 """
 
+from functools import cached_property
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
@@ -32,6 +33,7 @@ MISCONFIGURED = (  # no waiting mends these
     "SignatureDoesNotMatch",
 )
 READ_BYTES = 64 * 1024
+LISTED = 1_000  # names in one page: S3 tells no more
 
 
 class S3Blobs:
@@ -42,18 +44,22 @@ class S3Blobs:
     """
 
     def __init__(self, bucket: str, endpoint: str | None = None) -> None:
-        self._bucket = bucket
+        self._bucket, self._endpoint = bucket, endpoint
+
+    @cached_property
+    def _client(self) -> Any:
+        """The client, made when it is first used: that takes 0.2 s, and many flows have no object."""
         # Of its own: boto3's shared session keeps the first credentials that it sees.
-        self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
+        return boto3.Session().client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=self._endpoint,
             config=Config(
                 connect_timeout=3,
                 read_timeout=8,  # a call that nobody waits for any more ends soon after
                 retries={"total_max_attempts": 2, "mode": "standard"},
                 max_pool_connections=THREADS,
                 signature_version="s3v4",
-                s3={"addressing_style": "path" if endpoint else "auto"},
+                s3={"addressing_style": "path" if self._endpoint else "auto"},
             ),
         )
 
@@ -101,11 +107,18 @@ class S3Blobs:
 
     def delete_all(self, tenant: str, prefix: str) -> None:
         """Remove the objects under a prefix, one by one: a flow has few."""
-        while found := self._call_on("list_objects_v2", Prefix=f"{tenant}/{prefix}").get(
-            "Contents"
-        ):
-            for each in found:
-                self._call_on("delete_object", Key=each["Key"])
+        for blob in self.names(tenant, prefix):
+            self.delete(tenant, blob)
+
+    def names(self, tenant: str, prefix: str) -> list[str]:
+        """Return the ids of the objects under a prefix, however many pages that takes."""
+        own, more, found = f"{tenant}/", dict[str, str](), list[str]()
+        while True:
+            page = self._call_on("list_objects_v2", Prefix=own + prefix, MaxKeys=LISTED, **more)
+            found += (each["Key"].removeprefix(own) for each in page.get("Contents", []))
+            if not page.get("IsTruncated"):
+                return found
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         """Return a presigned PUT; the signed length makes S3 refuse another."""

@@ -40,6 +40,7 @@ from core.bootstrap.stores import (
     partition_check,
     redis,
     scripts,
+    seal_keys,
     settings,
     stream_limiter,
     trials,
@@ -96,6 +97,7 @@ __all__ = [
     "replace",
     "retrainer",
     "runner",
+    "seal_keys",
     "settings",
     "spelled",
     "stream_limiter",
@@ -208,12 +210,11 @@ def runner() -> "CrewRunner":
 def lessons() -> "Lessons":
     """Return what crews learn and are told; nothing where there is no key for models."""
     from core.crews.lessons import Lessons
-    from core.learning.serving_tutor import ServingTutor
     from crews.deciders import DECIDERS
 
     if not settings().learning_keys:
         return Lessons(None, DECIDERS)
-    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
+    return Lessons(learners(), DECIDERS)
 
 
 @provider

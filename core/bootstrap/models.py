@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from core.bootstrap.provider import provider
 from core.bootstrap.stores import settings
-from core.costs.model_names import counted_name, split_name
 
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
@@ -20,6 +19,8 @@ def may_choose(name: str) -> bool:
 
     A host that is told of no model cannot tell; the worker can.
     """
+    from core.costs.model_names import counted_name
+
     chosen = settings()
     if chosen.models:
         return counted_name(name) in map(counted_name, chosen.models)
@@ -33,6 +34,8 @@ def is_offline() -> bool:
 
 def _is_of_ours(name: str) -> bool:
     """Tell whether a model is of the provider of the deployment's model."""
+    from core.costs.model_names import split_name
+
     provider = split_name(name).provider
     return provider != "" and provider == split_name(settings().model or "").provider
 
@@ -42,6 +45,8 @@ def spelled(name: str) -> str:
 
     As in CREWLINE_MODELS, or with the provider's prefix of CREWLINE_MODEL (`xai/` for `x-ai/`).
     """
+    from core.costs.model_names import counted_name
+
     chosen = settings()
     for listed in sorted(chosen.models or (), key=lambda each: each != name):
         if counted_name(listed) == counted_name(name):
@@ -77,6 +82,8 @@ def deployed_models() -> "DeployedModels":
 
 def _counted(name: str) -> str:
     """Return the name that calls of a model are counted under; at an address of their own all are OpenAI's."""
+    from core.costs.model_names import counted_name
+
     at_address = settings().model_base_url is not None and not name.startswith("openai/")
     return counted_name(f"openai/{name}" if at_address else name)
 

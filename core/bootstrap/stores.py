@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.issuer import Issuer
     from core.learning.feedback import FeedbackLog
     from core.learning.models.model_store import ModelStore
+    from core.learning.models.seals import SealKeys
     from core.learning.serving import Learners
 
 
@@ -192,17 +193,24 @@ def learning_blobs() -> "BlobStore":
 
 
 @provider
-def model_store() -> "ModelStore":
-    """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
+def seal_keys() -> "SealKeys":
+    """Return what models and feedback are sealed with. Raises SettingsError where there is no key."""
     from core.config import SettingsError
-    from core.learning.models.model_store import ModelStore
     from core.learning.models.seals import SealKeys
 
     if not settings().learning_keys:
         raise SettingsError(
             "CREWLINE_LEARNING_KEYS is not set: nothing can be learnt without a key for its models"
         )
-    return ModelStore(learning_blobs, SealKeys(settings().learning_keys))
+    return SealKeys(settings().learning_keys)
+
+
+@provider
+def model_store() -> "ModelStore":
+    """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
+    from core.learning.models.model_store import ModelStore
+
+    return ModelStore(learning_blobs, seal_keys())
 
 
 @provider

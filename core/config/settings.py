@@ -188,7 +188,7 @@ class Settings:
         readers.base_path,
         "CREWLINE_BASE_PATH",
         meaning="what paths begin with at a custom domain or proxy, like `/prod`; a named stage of"
-        " an HTTP API needs none",
+        " API Gateway needs none",
         default="",
         shown="none",
     )

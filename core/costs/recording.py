@@ -24,10 +24,9 @@ from core.costs.usage import Usage
 NotNew = Literal["known", "conflict"]
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
-REMEMBERED_DAYS = 32  # an id, at least
 DIGEST_DIGITS = 12  # hex
 _KNOWN_MODELS = 1024
-OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
+OLDEST_DAYS = 31  # of a call's time
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ earliest end of a lease, so a healthy flow is left alone; or earlier, when someb
 at what a commit made ready.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -120,27 +118,6 @@ LEAST_WAIT_MS = 2_000  # of one: should a window have ended already, nothing goe
 
 # Of an id that was made of what the request brought.
 ID_TAKEN = "this Idempotency-Key, or AG-UI run, belongs to another request: take a new one"
-
-
-def transition_id(
-    to: Status, output: Any, error: str | None, waiting: Any, answer: tuple[str, Any] | None
-) -> str:
-    """Return what tells a transition from every other: a hash of all that it brings.
-
-    Two workers that bring a flow to the same end send the same one; two different answers of two
-    people are different ones.
-    """
-    text = json.dumps([to.value, output, error, waiting, answer], sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def release_events(claim: Claim, write: StepWrite, delay_ms: int, reason: str) -> list[Event]:
-    """Return the events of a release: the write's, the end of an open message, why it is put off."""
-    released = [*write.events, *(events.text_end(write.message) if write.message else [])]
-    if delay_ms > 0:
-        put_off = {"step": claim.step, "reason": reason, "retry_after_ms": delay_ms}
-        released += events.custom("step_deferred", put_off)
-    return released
 
 
 class RunLedger(Protocol):
@@ -274,11 +251,11 @@ class RunLedger(Protocol):
     ) -> None:
         """Change the status if the status epoch is still `status_epoch`.
 
-        Only the transition that moved the flow may be sent again, which its `transition_id` tells
-        from every other. A flow that waits says `waiting` for what, and is not looked at before its
-        time is over or it moves on; one that waits for money (`{"reason": "budget", "until_ms": ...}`)
-        also then, and when a budget changes. What it waited for is kept as one more result, `answer`
-        (name, result), and the flow is due at once. When it ends, its steps that run end with it as
+        Only the transition that moved the flow may be sent again, which its id tells from every
+        other (`core.crews.ledger_rules`). A flow that waits says `waiting` for what, and is not
+        looked at before its time is over or it moves on; one that waits for money (`{"reason":
+        "budget", "until_ms": ...}`) also then, and when a budget changes. What it waited for is kept
+        as one more result, `answer` (name, result), and the flow is due at once. When it ends, its steps that run end with it as
         failed or cancelled, calls that were never settled count as lost, and messages that are open
         are ended. Its webhooks are due at once. `outcomes` count in their trials. Raises
         FencedError if the epoch is another, or the flow has ended.

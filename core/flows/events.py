@@ -11,13 +11,15 @@ Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com
 """
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.costs.rates import Rates
-from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.flows.pieces import pieces
 from core.json_text import compact
+
+if TYPE_CHECKING:  # who reads a flow prices nothing
+    from core.costs.rates import Rates
+    from core.costs.token_counts import TokenCounts
 
 PIECE_CHARACTERS = 32_000  # of one event, of what may be cut
 BATCH_CHARACTERS = 256_000  # of the events of one write, the last one apart
@@ -172,8 +174,8 @@ def model_call(
     step: str,
     model: str,
     usage: Usage,
-    tokens: TokenCounts | None = None,
-    rates: Rates | None = None,
+    tokens: "TokenCounts | None" = None,
+    rates: "Rates | None" = None,
 ) -> list[Event]:
     """Return what one call of a model consumed; with its counts and rates, so that it can be explained."""
     called = {"step": step, "model": model, **usage.public()}

@@ -9,11 +9,13 @@ incarnation with that number is the cursor of whoever follows.
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.blobs import BlobRef
-from core.costs.model_choices import Choice
 from core.costs.usage import Usage
+
+if TYPE_CHECKING:  # few flows have any, and each module costs a cold reader a millisecond
+    from core.costs.model_choices import Choice
 
 CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})")  # incarnation and number
 SCHEMA = "1"  # bump when the JSON of a state changes its meaning: every cached ETag then misses
@@ -147,7 +149,9 @@ class Flow:
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
     starting_ms: int | None = None  # since when a worker loads for it that had just begun
-    models: dict[str, Choice] = field(default_factory=dict[str, Choice])  # of tasks with their own
+    models: dict[str, "Choice"] = field(
+        default_factory=dict[str, "Choice"]
+    )  # of tasks with their own
     # Numbers of events, as a snapshot has them: of the one that brought a result (not of those that
     # were there at the launch), and of the last that changed the status.
     brought: dict[str, int] = field(default_factory=dict[str, int], compare=False)

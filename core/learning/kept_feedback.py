@@ -5,10 +5,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.learning.feedback import Entry, entries_of
+from core.learning.feedback import Entry
 from core.learning.learner import Learner
-from core.learning.models.model_store import ModelStore, UntrustedError
 from core.learning.models.pointer import Segment
+from core.learning.segments import Segments
 from core.learning.time_limit import TimeLimit
 
 
@@ -16,18 +16,8 @@ from core.learning.time_limit import TimeLimit
 class KeptFeedback:
     """The feedback of a task that these segments hold. Methods raise UntrustedError, NotFoundError."""
 
-    store: ModelStore
-    tenant: str
-    task: str
+    of_task: Segments
     segments: Sequence[Segment]
-
-    async def entries(self, segment: Segment) -> list[Entry]:
-        """Return what a segment holds."""
-        data = await self.store.segment(self.tenant, self.task, segment)
-        try:
-            return await asyncio.to_thread(list, entries_of(data))
-        except ValueError as error:
-            raise UntrustedError(f"segment {segment.name} is damaged") from error
 
     async def newest(self, after: int, most: int) -> list[Entry]:
         """Return the newest entries after a number: `most`, or a third of all that there are, if that is less."""
@@ -35,7 +25,7 @@ class KeptFeedback:
         for segment in reversed(self.segments):
             if segment.last <= after or len(found) >= most:
                 break
-            entries = await self.entries(segment)
+            entries = await self.of_task.read([segment])
             found = [one for one in entries if one.number > after] + found
         third = max(1, sum(map(_size, self.segments)) // 3)
         return found[-min(most, third) :]
@@ -55,7 +45,7 @@ class KeptFeedback:
             if limit.too_many(left + many) >= many:
                 passed_over += many
                 continue
-            entries = await self.entries(segment)
+            entries = await self.of_task.read([segment])
             entries = [one for one in entries if after < one.number < before]
             passed_over += await asyncio.to_thread(limit.learn, learner, entries, left)
         return passed_over

@@ -10,22 +10,17 @@ What there is no time to learn is the oldest of it, and the version says how muc
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from core.errors import ConflictError, NotFoundError, TooLargeError
+from core.errors import ConflictError, NotFoundError
 from core.learning import changes, evaluation
-from core.learning.feedback import Entry, FeedbackLog, lines
+from core.learning.feedback import Entry, FeedbackLog
 from core.learning.kept_feedback import KeptFeedback
 from core.learning.learner import Learner
 from core.learning.learner.model import Model
-from core.learning.models.model_store import (
-    SEGMENT_BYTES,
-    ModelStore,
-    StoredPointer,
-    UntrustedError,
-)
+from core.learning.models import stored
+from core.learning.models.model_store import ModelStore, StoredPointer, UntrustedError
 from core.learning.models.pointer import (
     KEPT_VERSIONS,
     MOST_EVALUATIONS,
@@ -35,6 +30,7 @@ from core.learning.models.pointer import (
     Segment,
     Version,
 )
+from core.learning.segments import Segments
 from core.learning.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
@@ -43,6 +39,7 @@ READ = 500  # entries of one command
 SMALL_BYTES = 1 << 20  # a segment below this is written again with what is new
 JUDGED = 2_000  # the newest feedback, on which a candidate is tried: a third of all at most
 SHARE = 0.7  # of the time that is left, for learning; the index and the store have the rest
+LESS = 0.9  # of what may fit of a model that is too large: what it keeps is not its patterns alone
 OVERTAKEN = "overtaken"  # the pointer was somebody else's: what is new may be unlearnt still
 
 Fit = Callable[
@@ -78,7 +75,7 @@ class Retrainer:
             return OVERTAKEN
 
     async def _retrain(self, tenant: str, task: str, found: StoredPointer) -> str:
-        await self.store.delete(tenant, task, found.pointer.garbage)
+        found = await self._remove_left(tenant, task, found)
         subjects = await self.log.to_forget(tenant, task)
         found = await self._move_to_segment(tenant, task, found)
         if subjects:
@@ -87,16 +84,28 @@ class Retrainer:
             return "nothing new"
         return await self._evaluate(tenant, task, found)
 
+    async def _remove_left(self, tenant: str, task: str, found: StoredPointer) -> StoredPointer:
+        """Remove objects that a killed run has left, which no pointer names.
+
+        Whoever wrote one may only be slow: so the pointer is written anew first, and they can name none of it.
+        """
+        left = await self.store.names(tenant, task) - found.pointer.names()
+        if left:
+            new = found.pointer.next()
+            found = await changes.publish(self.store, self.log, tenant, task, new, found.etag)
+            await self.store.delete(tenant, task, left)
+        return found
+
     async def _move_to_segment(self, tenant: str, task: str, found: StoredPointer) -> StoredPointer:
         """Write what Redis has to a segment, name it, and then remove it from Redis."""
-        pointer = found.pointer
+        pointer, segments = found.pointer, Segments(self.store, tenant, task)
         new = await self._new_entries(tenant, task, pointer.stored)
         if any(one.feedback for one in new):
             kept, joined = pointer.segments, list[Entry]()
             if kept and kept[-1].size_bytes < SMALL_BYTES:
-                joined = await KeptFeedback(self.store, tenant, task, kept).entries(kept[-1])
+                joined = await segments.read(kept[-1:])
                 kept = kept[:-1]
-            written = await self._write(tenant, task, [*joined, *new], pointer.generation)
+            written = await segments.write([*joined, *new], pointer.generation)
             named = (*kept, *written)[-MOST_SEGMENTS:]
             new_pointer = pointer.next(segments=named)
             found = await self._publish(tenant, task, new_pointer, found.etag)
@@ -110,28 +119,14 @@ class Retrainer:
             new += some
         return new
 
-    async def _write(
-        self, tenant: str, task: str, entries: Sequence[Entry], generation: int
-    ) -> list[Segment]:
-        """Store entries as segments of a bounded size."""
-        written = list[Segment]()
-        for part in _parts(entries):
-            written.append(
-                await self.store.save_segment(
-                    tenant, task, lines(part),
-                    generation=generation, first=part[0].number, last=part[-1].number,
-                )
-            )  # fmt: skip
-        return written
-
     async def _evaluate(self, tenant: str, task: str, found: StoredPointer) -> str:
         """Make a candidate, evaluate it against the current model, and publish it if it is not worse."""
         pointer = found.pointer
-        feedback = KeptFeedback(self.store, tenant, task, pointer.segments)
+        feedback = KeptFeedback(Segments(self.store, tenant, task), pointer.segments)
         newest = await feedback.newest(pointer.position, JUDGED)
         if not newest:
             return "nothing new"
-        of_current = await self._score_of_current(feedback, pointer, newest)
+        of_current = await self._score_of_current(tenant, task, pointer, newest)
         candidate, limit = self.new(None), self._time_limit()
         left_out = await feedback.teach(candidate, limit, before=newest[0].number)
         score = await asyncio.to_thread(evaluation.prequential, candidate, newest)
@@ -147,22 +142,17 @@ class Retrainer:
             await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
             return "refused"
         new_pointer = pointer.next(evaluations=history)
-        try:
-            await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
-        except TooLargeError as error:
-            log.error("no model is made: %s", error, extra={"tenant": tenant, "task": task})  # noqa: TRY400 -- told
-            history = (*pointer.evaluations, replace(evaluated, published=0))[-MOST_EVALUATIONS:]
-            await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
-            return "refused"
+        await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
         return "published"
 
     async def _score_of_current(
-        self, feedback: KeptFeedback, pointer: Pointer, newest: Sequence[Entry]
+        self, tenant: str, task: str, pointer: Pointer, newest: Sequence[Entry]
     ) -> evaluation.Score | None:
         """Return how the current model does; None before the first, where a reader knows all there is."""
         if not pointer.version:
             return None
-        current = await self._current(feedback.tenant, feedback.task, pointer)
+        current = await self._current(tenant, task, pointer)
+        feedback = KeptFeedback(Segments(self.store, tenant, task), pointer.segments)
         limit, first = self._time_limit(), newest[0].number
         await feedback.teach(current, limit, after=pointer.position, before=first)
         return await asyncio.to_thread(evaluation.prequential, current, newest)
@@ -178,24 +168,23 @@ class Retrainer:
             return self.new(None)
 
     async def _forget(
-        self, tenant: str, task: str, found: StoredPointer, subjects: set[str]
+        self, tenant: str, task: str, found: StoredPointer, subjects: Mapping[str, int]
     ) -> str:
-        """Write all segments anew without what subjects said, and a model of them; remove the others.
+        """Write all segments anew without what subjects said up to a number each, and a model; remove the others.
 
         It is published whether it is worse or not, and no earlier version stays.
         """
-        pointer = found.pointer
+        pointer, segments = found.pointer, Segments(self.store, tenant, task)
         generation, written = pointer.sequence + 1, list[Segment]()
-        feedback = KeptFeedback(self.store, tenant, task, pointer.segments)
         for segment in pointer.segments:
             kept = [
                 one
-                for one in await feedback.entries(segment)
-                if one.feedback and one.feedback.whose not in subjects
+                for one in await segments.read([segment])
+                if one.feedback and one.number > subjects.get(one.feedback.whose, -1)
             ]
-            written += await self._write(tenant, task, kept, generation)
+            written += await segments.write(kept, generation)
         candidate, limit = self.new(None), self._time_limit()
-        left_out = await replace(feedback, segments=written).teach(candidate, limit)
+        left_out = await KeptFeedback(segments, written).teach(candidate, limit)
         new = pointer.next(generation=generation, segments=tuple(written), versions=(), version=0)
         if written:
             await self._publish_model(tenant, task, candidate, found, new, left_out)
@@ -214,7 +203,7 @@ class Retrainer:
         left_out: int,
     ) -> None:
         """Store a candidate's model, and then the pointer that names it as the one that answers."""
-        model = await asyncio.to_thread(self.fit, candidate, new.sequence)
+        model = await asyncio.to_thread(self._fitted, candidate, new.sequence)
         made = Version(new.sequence, new.stored, self.now_ms(), len(model.kept), left_out)
         await self.store.save_model(tenant, task, model, new.generation)
         versions = (made, *new.versions)[:KEPT_VERSIONS]
@@ -224,6 +213,15 @@ class Retrainer:
             versions=versions,
         )
         await self._publish(tenant, task, new, found.etag)
+
+    def _fitted(self, candidate: Learner, version: int) -> Model:
+        """Return a candidate's model; it forgets what was used least until the model can be read again."""
+        model = self.fit(candidate, version)
+        while model.kept and (size := stored.size_bytes(stored.plain(model))) > stored.MAX_BYTES:
+            fits = int(LESS * len(model.kept) * stored.MAX_BYTES / size)
+            candidate.forget(len(model.kept) - fits)
+            model = self.fit(candidate, version)
+        return model
 
     async def _publish(
         self, tenant: str, task: str, new: Pointer, etag: str | None
@@ -243,14 +241,3 @@ class Retrainer:
 
     def _time_limit(self) -> TimeLimit:
         return TimeLimit(time.monotonic() + SHARE * min(self.seconds_left(), 1e6))
-
-
-def _parts(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
-    """Cut entries where a segment is full."""
-    cuts, size = [0], 0
-    for at, one in enumerate(entries):
-        size += len(one.feedback.to_json()) * 2 if one.feedback else 0  # as bytes, about
-        if size > SEGMENT_BYTES and at > cuts[-1]:
-            cuts.append(at)
-            size = 0
-    return [entries[start:end] for start, end in pairwise([*cuts, len(entries)])] if entries else []

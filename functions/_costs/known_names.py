@@ -26,12 +26,20 @@ _NAME: dict[Scope, Callable[[Cell], str]] = {
 
 
 async def check_name(tenant: str, budget: Budget) -> None:
-    """Raise InvalidInputError, with the name that may have been meant, if the budget's is not known."""
+    """Raise InvalidInputError, with the name that may have been meant, if the budget's is not known.
+
+    A budget that is there may be changed, also when its crew is gone.
+    """
     if budget.scope not in _NAME or budget.name == EACH:
         return
     why = await (_model if budget.scope is Scope.MODEL else _crew_or_agent)(tenant, budget)
-    if why is not None:
+    if why is not None and not await _is_there(tenant, budget):
         raise InvalidInputError("the body is no budget", {"/name": why})
+
+
+async def _is_there(tenant: str, budget: Budget) -> bool:
+    there = (await bootstrap.budgets().all(tenant, budget.id)).budgets
+    return (budget.scope, budget.name) in {(each.scope, each.name) for each in there}
 
 
 async def _crew_or_agent(tenant: str, budget: Budget) -> str | None:

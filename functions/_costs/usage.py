@@ -1,7 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -21,7 +20,7 @@ from core.costs.usage import Usage
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.json_text import compact
-from functions._http import bodies, models
+from functions._http import bodies, models, times
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
 CONFLICT = "another call was counted under this id; what is said here is not counted"
@@ -161,17 +160,7 @@ def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[reco
 
 def _time_ms(text: str | None, now_ms: int) -> int:
     """Return a time in ISO 8601. Raises ValueError for what is none, or cannot be counted any more."""
-    if text is None:
-        return now_ms
-    try:
-        at = datetime.fromisoformat(text)
-        at_ms = round(at.timestamp() * 1000) if at.tzinfo else None
-    except (ValueError, OverflowError):
-        at_ms = None
-    if at_ms is None:
-        raise ValueError("must be a time with its zone, such as 2026-11-25T12:00:00Z")
-    if at_ms > now_ms + recording.FUTURE_MS:
-        raise ValueError("lies in the future")
+    at_ms = times.time_ms(text, now_ms)
     if at_ms < now_ms - recording.OLDEST_DAYS * DAY_MS:
         raise ValueError(f"is more than {recording.OLDEST_DAYS} days ago")
     return at_ms

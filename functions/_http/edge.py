@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core import bootstrap, logs
 from core.config import SettingsError
 from functions._http import problems
-from functions._http.health import Report, health
+from functions._http.health import Needs, Report, health
 from functions._process import request_log
 
 TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
@@ -108,11 +108,15 @@ def _refusal(scope: Scope) -> HTTPException | None:
 
 
 class Edge:
-    """ASGI: refuses long heads, takes base paths off, and answers GET /health and /healthz to anybody."""
+    """ASGI: refuses long heads, takes base paths off, and answers to anybody how the function is.
 
-    def __init__(self, app: ASGIApp, *, takes_tokens: bool = True) -> None:
+    GET /health and /healthz are of any function, /healthz/{function} is of this one.
+    """
+
+    def __init__(self, app: ASGIApp, *, function: str, needs: Needs) -> None:
         self.app = app
-        self._takes_tokens = takes_tokens
+        self._needs = needs
+        self._own = {HEALTH, HEALTHZ, f"{HEALTHZ}/{function}"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := _refusal(scope)):
@@ -120,13 +124,11 @@ class Edge:
             return
         inner = rebased(scope)
         asked = inner["type"] == "http" and inner["method"] in {"GET", "HEAD"}
-        if asked and inner["path"] in {HEALTH, HEALTHZ}:
-            await _answer(await self._report(inner["path"]), send)
+        if asked and inner["path"] in self._own:
+            path = inner["path"]
+            await _answer(ALIVE if path == HEALTH else await health.report(self._needs), send)
             return
         await self.app(inner, receive, send)
-
-    async def _report(self, path: str) -> Report:
-        return await health.report(takes_tokens=self._takes_tokens) if path == HEALTHZ else ALIVE
 
 
 async def _answer(report: Report, send: Send) -> None:

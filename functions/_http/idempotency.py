@@ -1,7 +1,18 @@
-"""The header Idempotency-Key, as FastAPI reads it: apart, since most functions do without FastAPI."""
+"""The header Idempotency-Key: under one, a request that is sent again is the same request."""
 
-from typing import Annotated
+import re
 
-from fastapi import Header
+from starlette.requests import Request
 
-IdempotencyKey = Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")]
+from core.errors import InvalidInputError
+
+KEY = re.compile(r"[ -~]{1,255}")
+RULE = "must have 1 to 255 characters of visible ASCII or blanks"
+
+
+def key(request: Request) -> str | None:
+    """Return the key that a request brings; None without one. Raises InvalidInputError."""
+    found = request.headers.get("idempotency-key")
+    if found is not None and not KEY.fullmatch(found):
+        raise InvalidInputError("a parameter is wrong", {"/header/idempotency-key": RULE})
+    return found

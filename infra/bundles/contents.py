@@ -14,9 +14,17 @@ IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
 READERS_NEED_NOT = (
-    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/crews/strategies",
+    AGENTS, LEARNING, "core/adapters/upstash/lua",
+    *(f"core/adapters/{name}" for name in (
+        "genai_prices.py", "http_webhooks.py", "litellm_prices.json", "litellm_prices.py", "offline", "otel.py",
+        "price_catalogues.py", "qstash.py", "scikit_learn.py", "sqs.py",
+    )),
+    "core/costs/savings",
+    *(f"core/crews/{name}" for name in (
+        "definition", "event_buffer.py", "step_runner.py", "strategies", "worker.py",
+    )),
     "core/webhooks", "crews",
-    "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
+    *(f"functions/{name}" for name in ("_agui", "_amp", "_costs", "_learning", "_worker")),
 )  # fmt: skip
 STREAMING = (
     "infra/__init__.py",
@@ -52,8 +60,8 @@ BUNDLES = {
     bundle.function: bundle
     for bundle in (
         Bundle("cost_report", "costs"),
-        Bundle("crew_agui", "api", runtime=STREAMING),
-        Bundle("crew_amp", "api"),
+        Bundle("crew_agui", "typed", runtime=STREAMING),
+        Bundle("crew_amp", "typed"),
         Bundle("crew_launch", "api"),
         Bundle("crew_worker", "worker", pruned=BEYOND_CREWS, without=()),
         Bundle("feedback", "answers"),

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 from core import bootstrap
 from core.config import Settings, SettingsError
 from infra.api import app
+from infra.container.fair_starts import FairStarts
 from infra.draining import Draining
 
 STREAMS = 256  # of one connection at a time
@@ -96,7 +97,9 @@ async def _serve_until_told(listening: Listening) -> None:
 
 async def serve(app: ASGIApp, listening: Listening, stopping: asyncio.Event) -> None:
     """Serve until `stopping` is set and the answers under way have ended, or GRACE_SECONDS longer."""
-    draining: Any = Draining(app, stopping)  # granian types every message, Starlette none
+    draining: Any = Draining(
+        FairStarts(app), stopping
+    )  # granian types every message, Starlette none
     server = _server(draining, listening)
     drained = asyncio.create_task(draining.drained(GRACE_SECONDS))
     serving = asyncio.create_task(server.serve())

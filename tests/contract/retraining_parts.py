@@ -17,11 +17,12 @@ from core.adapters.upstash.http import HttpRedis
 from core.crews.clock import NoLimit
 from core.learning import changes
 from core.learning.feedback import Entry, Feedback, FeedbackLog, entries_of
+from core.learning.following import Served
 from core.learning.models.model_store import ModelStore
 from core.learning.models.pointer import Pointer
 from core.learning.models.seals import SealKeys
 from core.learning.retraining import Fit, Retrainer
-from core.learning.serving import Learners, Served
+from core.learning.serving import Learners
 from tests.fixtures_ports import own_keys
 from tests.unit.learning.test_learner import stream
 

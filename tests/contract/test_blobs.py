@@ -9,6 +9,7 @@ import boto3
 import httpx
 import pytest
 
+from core.adapters import s3 as s3_adapter
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.tools import StepContext
 from core.adapters.memory import MemoryBlobs, MemoryFlows
@@ -77,6 +78,19 @@ def test_what_was_deleted_is_gone_and_may_be_deleted_again(blobs: BlobStore):
         blobs.delete("t", "in_4")
         with pytest.raises(NotFoundError):
             blobs.size("t", "in_4")
+
+
+def test_the_ids_under_a_prefix_are_told_however_many_and_no_other_tenants(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3_adapter, "LISTED", 5)
+    own = {f"learning/route/segments/{n}" for n in range(12)}
+    for blob in own:
+        blobs.put("names", blob, b"x", "text/csv")
+    blobs.put("names", "learning/router/segments/1", b"x", "text/csv")
+    blobs.put("name", "learning/route/segments/x", b"x", "text/csv")
+    assert sorted(blobs.names("names", "learning/route/")) == sorted(own)
+    assert blobs.names("names", "nothing/") == []
 
 
 def test_all_of_a_prefix_is_deleted_and_nothing_of_another_tenant(blobs: BlobStore):

@@ -240,6 +240,16 @@ async def test_a_model_without_a_price_has_a_budget_once_it_has_one_or_was_used(
     assert (await put(app, "ours", ours, tenant="rival")).status_code == 422
 
 
+async def test_a_budget_is_changed_although_nobody_knows_its_name_any_more(
+    app: App, tmp_path: Path
+):
+    assert (await put(app)).status_code == 200
+    (tmp_path / "haiku" / "crew.yaml").unlink()
+    (tmp_path / "haiku").rmdir()
+    assert (await put(app, body=MONTHLY | {"limit_usd": "20"})).json()["limit_usd"] == "20"
+    assert (await put(app, "another")).status_code == 422
+
+
 async def test_the_models_of_the_deployment_are_known_without_a_price(tmp_path: Path):
     with opened(tmp_path, model="in-house/a", models=("in-house/b",)) as app:
         for name in ("in-house/a", "in-house/b"):

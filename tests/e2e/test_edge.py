@@ -80,6 +80,13 @@ async def test_a_host_that_streams_tells_the_stage_in_its_scope(app: App):
     assert answer.json()["url"].startswith("/prod/v1/flows/f1/events?ticket=")
 
 
+def test_a_stage_is_told_by_events_of_an_http_api_in_either_version(app: App):
+    event = rest_event("GET", "/prod/v1/flows", app.bearer())
+    event |= {"version": "1.0"}
+    event["requestContext"] |= {"stage": "prod", "path": "/prod/v1/flows"}
+    assert invoked(flow_status, event)["statusCode"] == 200
+
+
 @pytest.mark.parametrize("stage", ["v1", "prod", "$default"])
 def test_a_custom_domain_that_leaves_the_stage_out_is_served_too(app: App, stage: str):
     answer = invoked(flow_status, staged(stage, "GET", "/v1/flows", app.bearer()))

@@ -21,6 +21,8 @@ from functions._http import edge, health
 from infra.api import app as one_port
 from infra.local.processes import free_port
 from tests.e2e.apps import LambdaContext, gateway_event
+from tests.fixtures_api import process_environ
+from tests.fixtures_servers import Rest
 from tests.unit.test_issuer import TRUSTED, Published, published, signed
 
 FUNCTIONS = [
@@ -69,6 +71,15 @@ async def test_every_function_says_that_it_can_work(function: ModuleType):
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+async def test_each_says_so_at_its_own_path_and_at_that_of_no_other(function: ModuleType):
+    name = function.__name__.rpartition(".")[2]
+    with bootstrap.replace(redis=Store(), issuer=None):
+        assert (await asked(function.app, path=f"/healthz/{name}")).json() == {"status": "ok"}
+        other = await asked(function.app, path="/healthz/nobody")
+    assert other.status_code in {401, 404}
+
+
 async def test_it_is_there_on_one_port_and_at_a_named_stage():
     with bootstrap.replace(redis=Store(), issuer=None):
         assert (await asked(one_port)).json() == {"status": "ok"}
@@ -101,7 +112,8 @@ async def test_however_many_ask_the_store_is_asked_once_in_ten_seconds():
     store = Store(0.05)
     with bootstrap.replace(redis=store, issuer=None):
         answers = await asyncio.gather(*(asked(flow_status.app) for _ in range(50)))
-        answers.append(await asked(flow_status.app))
+        answers.append(await asked(one_port, path="/healthz/crew_launch"))
+        answers.append(await asked(one_port, path="/healthz/feedback"))
     assert {answer.status_code for answer in answers} == {200}
     assert store.commands == [["TIME"]]
 
@@ -156,6 +168,46 @@ def test_settings_that_cannot_be_used_are_said_without_what_they_hold(tmp_path: 
     said = log.read_text("utf-8")
     assert "is not set; docs/settings.md says" in said
     assert SECRET not in said + answer.text
+
+
+@pytest.mark.parametrize(("function", "status"), [("flow_status", 503), ("sweep", 200)])
+def test_only_a_function_that_takes_tokens_needs_keys_to_check_them(
+    function: str, status: int, gateway: Rest
+):
+    port = free_port()
+    environ = process_environ(gateway)
+    del environ["CREWLINE_JWT_KEYS"]
+    command = [sys.executable, "-m", "uvicorn", f"functions.{function}:app", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--lifespan", "off"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        answer = _patiently(f"http://127.0.0.1:{port}/healthz")
+    finally:
+        process.kill()
+        process.wait()
+    why = {"status": "degraded", "why": {"settings": health.SETTINGS}}
+    assert (answer.status_code, answer.json()) == (
+        status,
+        why if status == 503 else {"status": "ok"},
+    )
+
+
+def test_what_one_function_lacks_is_no_trouble_of_another(gateway: Rest):
+    port = free_port()
+    environ = process_environ(gateway)  # which has no key to seal models with
+    command = [sys.executable, "-m", "uvicorn", "infra.api:app", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--lifespan", "off"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/healthz/"
+        seen = {name: _patiently(url + name) for name in ("cost_report", "feedback")}
+    finally:
+        process.kill()
+        process.wait()
+    assert (seen["cost_report"].status_code, seen["feedback"].status_code) == (200, 503)
+    assert seen["feedback"].json()["why"] == {"settings": health.SETTINGS}
 
 
 def _patiently(url: str) -> httpx.Response:

@@ -213,7 +213,7 @@ async def test_a_model_that_breaks_off_and_is_tried_again(tmp_path: Path, flows:
 
 @BOTH
 async def test_a_task_whose_time_is_up_in_each_attempt(tmp_path: Path, flows: Flows):
-    limits = "retries: 1, max_execution_time: 0.6"
+    limits = "retries: 1, max_execution_time: 1.5"
     _, log = await staged(tmp_path, flows, lambda stage: stage.run(), task=limits)
     assert texts(log) == ["(", ")", "again", "(", ")", "!"]
 

@@ -5,10 +5,8 @@ what a function has lies in memory.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,23 +15,18 @@ import pytest
 from core import bootstrap
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryBudgetBook, MemoryOutbox, MemoryUsageBook
-from core.adapters.s3 import S3Blobs
 from core.blobs import BlobRef, in_thread
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import CrewRunner, Session, StepTask
-from core.crews.lessons import Lessons
 from core.crews.timing import Timing
 from core.errors import NotFoundError
 from core.flows import Status, events
 from core.flows.values import LargeValues
+from core.learning.advice import Question
 from core.learning.feedback import Feedback
 from core.learning.models.model_store import ModelStore
 from core.learning.models.seals import SealKeys
-from core.learning.serving import Learners
-from core.learning.serving_tutor import ServingTutor
-from core.learning.tutor import Question
 from core.webhooks.targets import Targets
-from crews.deciders import DECIDERS
 from functions import (
     cost_report,
     crew_agui,
@@ -46,69 +39,21 @@ from functions import (
     retrain,
     sweep,
 )
-from tests.aws_permissions import BUCKETS, Role
 from tests.e2e.agui_parts import asked
-from tests.e2e.apps import KEYS, App, begin, opened
+from tests.e2e.apps import KEYS, begin
 from tests.e2e.test_budgets import MONTHLY
 from tests.fixtures_ports import a_launch, in_memory
+from tests.hosts.aws_world import World
 from tests.large_values import TEXT
 from tests.unit.learning.test_learner import stream
 from tests.webhook_parts import SECRET, Story, receiving
-from tests.worker_parts import ANY_NUMBER, Scripted, a_crew, launched
+from tests.worker_parts import Scripted, a_crew, launched
 from tests.workers import worker_over
 
 CSV = b"a,b\n1,2\n"
-READS_A_FILE = """
-name: reads
-description: Reads a file.
-process: sequential
-inputs:
-  type: object
-  required: [file]
-  properties: {file: {type: string, format: crewline-input}}
-agents: {a: {role: r, goal: g, backstory: b}}
-tasks: {read: {description: "Read {file}", expected_output: o, agent: a}}
-"""
-
-
-@dataclass
-class World:
-    """A function's surroundings: the app behind its ports, its role, and buckets that nobody guards."""
-
-    app: App
-    role: Role
-    files: S3Blobs
-    models: S3Blobs
-
-    async def ended(self, flow: str = "f1") -> None:
-        """Have a flow with a large output."""
-        await launched(self.app.flows, flow=flow, tenant="acme")
-        data = json.dumps(TEXT).encode()
-        self.files.put("acme", f"flows/{flow}/output", data, "application/json")
-        await self.app.flows.transition(
-            "acme", flow, Status.SUCCEEDED, status_epoch=0, events=events.run_finished(flow, 1),
-            output=BlobRef(f"flows/{flow}/output", len(data)),
-        )  # fmt: skip
 
 
 Tell = Callable[[World], Awaitable[None]]
-
-
-@asynccontextmanager
-async def acting(role: Role, folder: Path) -> AsyncIterator[World]:
-    """Have the parts of a function that has this role in their places."""
-    blobs, models = (role.blobs(bucket) for bucket in BUCKETS)
-    with opened(folder, agui_seconds=0.1) as app:
-        (folder / "reads").mkdir()
-        (folder / "reads" / "crew.yaml").write_text(READS_A_FILE)
-        log, store = bootstrap.feedback_log(), ModelStore(lambda: models, SealKeys(KEYS))
-        learners = Learners(store, log)
-        with bootstrap.replace(
-            blobs=blobs, values=LargeValues(lambda: blobs, patience_seconds=1), wake_queue=role.queue(),
-            model_store=store, learners=learners, partition_check=ANY_NUMBER,
-            lessons=Lessons(ServingTutor(learners, log), DECIDERS),
-        ):  # fmt: skip
-            yield World(app, role, *(S3Blobs(bucket, role.endpoint) for bucket in BUCKETS))
 
 
 async def reads_outputs_and_drafts(world: World) -> None:
@@ -269,9 +214,9 @@ async def runs_steps_and_hands_them_over(world: World) -> None:
     assert (await world.app.flows.state("acme", "f")).head.status is Status.SUCCEEDED
     await bootstrap.feedback_log().add("acme", "route", [as_feedback(each) for each in said()])
     await retrained(world)
-    tutor = ServingTutor(bootstrap.learners(), bootstrap.feedback_log())  # whom deciders ask
+    learners = bootstrap.learners()  # whom deciders ask
     for task in ("route", "unknown"):
-        await tutor.advise("acme", task, [Question({"message": "bill"}, ("pay", "other"))])
+        await learners.advise("acme", task, [Question({"message": "bill"}, ("pay", "other"))])
 
 
 async def invoked(world: World, runner: Scripted, clock: Running) -> None:

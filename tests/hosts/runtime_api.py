@@ -187,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             200,
             json.dumps(invoked.event).encode(),
             {
+                "Content-Type": "application/json",
                 "Lambda-Runtime-Aws-Request-Id": invoked.request_id,
                 "Lambda-Runtime-Invocation-Id": invoked.invocation_id,
                 "Lambda-Runtime-Deadline-Ms": str(invoked.deadline_ms),
@@ -264,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name there
         """Say nothing."""
 
 

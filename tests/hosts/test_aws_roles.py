@@ -13,12 +13,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from core.config import SettingsError
-from core.learning import serving
+from core.learning import following
 from functions import retrain
 from infra.bundles.contents import BUNDLES
 from tests.aws_permissions import BUCKETS, QUEUE, REGION, Permission, Role
 from tests.fixtures_aws import Template
-from tests.hosts.aws_stories import STORIES, acting
+from tests.hosts.aws_stories import STORIES
+from tests.hosts.aws_world import acting
 
 OBJECTS = {"Blobs.Arn/*", "Models.Arn/*"}
 BY_LAMBDA = {
@@ -52,7 +53,7 @@ async def test_a_function_does_all_it_does_with_its_own_permissions_and_needs_ea
     function: str, template: Template, aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(retrain, "DELAY_MS", 0)
-    monkeypatch.setattr(serving, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(following, "RECHECK_SECONDS", 0.0)
     allowed = permissions(template, function)
     role = Role(aws, allowed)
     async with acting(role, tmp_path) as world:

@@ -12,6 +12,7 @@ import pytest
 
 COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
     "cold_start": {},
+    "cost_model": {"ratio": (0.0001, 0.1)},
     "costs": {
         "overspend": (0, 0),
         "reserve_settle_commands": (10, 20),
@@ -78,6 +79,31 @@ TIMED = {
         ),
         "crew_worker": (0.2, 5),
         "starting_ms": (50, 5000),
+        **{
+            f"warm_p50_ms_{function}": (0.1, 2000)
+            for function in ("flow_status", "flow_events", "crew_launch", "cost_report", "feedback")
+        },
+    },
+    "cost_model": {
+        **{
+            f"usd_month_{viewers}_viewers_{host}": (1, 200_000)
+            for viewers in ("1k", "10k")
+            for host in (
+                "lambda",
+                "lambda_polls",
+                "vercel",
+                "container",
+                "naive_lambda",
+                "naive_vercel",
+            )
+        },
+        **{
+            f"usd_month_{flows}_flows_{host}": (0.5, 5_000)
+            for flows in ("1k", "100k")
+            for host in ("lambda", "vercel", "container")
+        },
+        "usd_month_10k_viewers_default": (10, 5_000),
+        "usd_month_10k_viewers_naive": (5_000, 50_000),
     },
     "costs": {
         "utilisation": (0.3, 1),
@@ -125,6 +151,7 @@ TIMED = {
 }
 TIME_OUT_SECONDS = {
     "cold_start": 120,
+    "cost_model": 120,
     "costs": 120,
     "crews": 240,
     "growth": 120,

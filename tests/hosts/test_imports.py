@@ -16,9 +16,9 @@ ALLOWED = {
     "cost_report": {"pydantic"},
     "crew_agui": {"fastapi", *CREWS},
     "crew_amp": {"fastapi", *CREWS},
-    "crew_launch": {"fastapi", *CREWS},
+    "crew_launch": CREWS,
     "crew_worker": set[str](),  # it says that it loads before it does
-    "feedback": {"numpy", "pydantic"},
+    "feedback": {"pydantic"},
     "flow_events": set[str](),
     "flow_status": set[str](),
     "retrain": {"numpy"},

@@ -42,9 +42,7 @@ def run_of(flows: Flows) -> dict[str, object]:
     return rest_event("POST", "/v1/agui/research_brief", headers, json.dumps(run).encode())
 
 
-@pytest.mark.parametrize(
-    "function", ["flow_events", pytest.param("crew_agui", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("function", sorted(STREAMING))
 async def test_a_function_streams_from_its_bundle_alone(
     function: str, make: Make, python: Path, of_the_host: Path,
     gateway: Rest, flows: Flows, tmp_path: Path,

@@ -20,9 +20,8 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    release_events,
-    transition_id,
 )
+from core.crews.ledger_rules import release_events, transition_id
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows import events as agui

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TypeVar
 
 from core import cpu, time_of_day
-from core.adapters.upstash import budget_records, records, scripts
+from core.adapters.upstash import budget_records, cost_records, records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_list import FlowList
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
@@ -47,14 +48,14 @@ class UpstashBudgetBook:
     async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""
         reserve = scripts.reserve(
-            self._keys.flow_keys(call.tenant, call.flow),
+            FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.held(call.tenant),
-            self._keys.outbox_keys(call.tenant),
+            OutboxKeys.of(self._keys, call.tenant),
             self._keys.budgets(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
-            call=records.call(call),
+            call=cost_records.call(call),
             least=call.needed_nanodollars,
             prices=call.prices_version,
         )
@@ -68,7 +69,7 @@ class UpstashBudgetBook:
     ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
-            self._keys.flow_keys(call.tenant, call.flow),
+            FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.money(call.tenant),
             step=call.step,
             epoch=call.epoch,
@@ -95,7 +96,7 @@ class UpstashBudgetBook:
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         """Return the cells of these days: one HGETALL each."""
-        read = partial(records.cells, hours=hours)
+        read = partial(cost_records.cells, hours=hours)
         pieces = [each async for each in self._pieces(tenant, days, read, hours)]
         found = [cell for piece in pieces for cell in piece]
         return await cpu.run(tenant, in_order, found, len(found) * _CELL_BYTES)
@@ -111,7 +112,7 @@ class UpstashBudgetBook:
         """Yield `work` of the cells of these days."""
 
         def worked(fields: Sequence[Field]) -> T:
-            return work(records.cell_sums(fields, hours=hours))
+            return work(cost_records.cell_sums(fields, hours=hours))
 
         async for each in self._pieces(tenant, days, worked, hours):
             yield each

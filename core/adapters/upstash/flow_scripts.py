@@ -25,11 +25,11 @@ class FlowScripts:
 
     def held(self, tenant: str) -> HeldKeys:
         """Return the keys of what a tenant's budgets hold in the month before, this one, and the next."""
-        return self._keys.held_keys(tenant, self._now_ms())
+        return HeldKeys.around(self._keys, tenant, self._now_ms())
 
     def money(self, tenant: str) -> MoneyKeys:
         """Return the keys of what a script counts money in."""
-        return self._keys.money_keys(tenant, self._now_ms())
+        return MoneyKeys.around(self._keys, tenant, self._now_ms())
 
     async def run(
         self, call: ScriptCall, flow: str, what: str = "what is to be stored"

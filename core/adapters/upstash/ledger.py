@@ -11,6 +11,7 @@ from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys, TrialKeys
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome, tasks_of
 from core.crews.ledger import (
@@ -21,9 +22,8 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    release_events,
-    transition_id,
 )
+from core.crews.ledger_rules import release_events, transition_id
 from core.due_loop import Due
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
@@ -53,11 +53,11 @@ class UpstashRunLedger:
         """Begin a flow."""
         keys = self._keys
         call = scripts.create(
-            keys.flow_keys(tenant, launch.flow),
+            FlowKeys.of(keys, tenant, launch.flow),
             keys.flows(tenant),
             keys.definitions(tenant),
-            keys.outbox_keys(tenant),
-            keys.trial_keys(tenant).models,
+            OutboxKeys.of(keys, tenant),
+            TrialKeys.of(keys, tenant).models,
             digest=launch.digest,
             crew=launch.crew,
             tasks=tasks_of(launch.definition),
@@ -90,7 +90,7 @@ class UpstashRunLedger:
 
     async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
         """Tell that a worker loads."""
-        of = self._keys.flow_keys(tenant, flow)
+        of = FlowKeys.of(self._keys, tenant, flow)
         await self._scripts.run(scripts.announce_start(of, events=encoded(events)), flow)
 
     async def claim(
@@ -107,7 +107,7 @@ class UpstashRunLedger:
     ) -> Claim | StepBusy:
         """Hold a step."""
         call = scripts.claim(
-            self._keys.flow_keys(tenant, flow),
+            FlowKeys.of(self._keys, tenant, flow),
             self._scripts.money(tenant),
             step=step.id,
             epoch=step.epoch,
@@ -125,7 +125,7 @@ class UpstashRunLedger:
     async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
         """Add steps."""
         call = scripts.add_steps(
-            self._keys.flow_keys(tenant, known.id),
+            FlowKeys.of(self._keys, tenant, known.id),
             steps=[
                 {
                     "id": s.id,
@@ -153,14 +153,14 @@ class UpstashRunLedger:
         self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
     ) -> None:
         """Have a flow looked at later."""
-        of = self._keys.flow_keys(tenant, flow)
+        of = FlowKeys.of(self._keys, tenant, flow)
         call = scripts.reschedule(of, delay_ms=delay_ms, seen=seen)
         await self._scripts.run(call, flow)
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         """Append events."""
         call = scripts.emit(
-            self._keys.flow_keys(claim.tenant, claim.flow),
+            FlowKeys.of(self._keys, claim.tenant, claim.flow),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
@@ -177,7 +177,7 @@ class UpstashRunLedger:
     ) -> None:
         """Give a claim back."""
         call = scripts.release(
-            self._keys.flow_keys(claim.tenant, claim.flow),
+            FlowKeys.of(self._keys, claim.tenant, claim.flow),
             self._scripts.money(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
@@ -199,8 +199,8 @@ class UpstashRunLedger:
         """Store a step's result."""
         text = records.result_text(result)
         call = scripts.commit(
-            self._keys.flow_keys(claim.tenant, claim.flow),
-            self._keys.trial_keys(claim.tenant),
+            FlowKeys.of(self._keys, claim.tenant, claim.flow),
+            TrialKeys.of(self._keys, claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
@@ -234,10 +234,10 @@ class UpstashRunLedger:
         is_large = isinstance(output, BlobRef)
         name, payload = _payload(None if is_large else output, waiting, answer)
         call = scripts.transition(
-            self._keys.flow_keys(tenant, flow),
+            FlowKeys.of(self._keys, tenant, flow),
             self._scripts.money(tenant),
             self._keys.budget_waits(tenant),
-            self._keys.trial_keys(tenant),
+            TrialKeys.of(self._keys, tenant),
             ttl_ms=self._ttl_ms,
             to=to.value,
             epoch=status_epoch,
@@ -257,7 +257,7 @@ class UpstashRunLedger:
 
     async def record_failure(self, tenant: str, flow: str) -> int:
         """Count a failure."""
-        of, nonce = self._keys.flow_keys(tenant, flow), secrets.token_hex(8)
+        of, nonce = FlowKeys.of(self._keys, tenant, flow), secrets.token_hex(8)
         call = scripts.record_failure(of, nonce=nonce)
         _, failures = await self._scripts.run(call, flow)
         return failures
@@ -265,7 +265,7 @@ class UpstashRunLedger:
     async def delete(self, tenant: str, flow: str) -> None:
         """Remove a flow."""
         keys = self._keys
-        of, outbox = keys.flow_keys(tenant, flow), keys.outbox_keys(tenant)
+        of, outbox = FlowKeys.of(keys, tenant, flow), OutboxKeys.of(keys, tenant)
         call = scripts.delete(of, keys.flows(tenant), outbox)
         verdict, *status = await self._scripts.run(call, flow)
         if verdict == "not_ended":

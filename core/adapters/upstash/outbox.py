@@ -12,6 +12,7 @@ from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import OutboxKeys
 from core.crews.ledger import FencedError
 from core.due_loop import Due
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind
@@ -51,7 +52,7 @@ class UpstashOutbox:
     async def _write(self, tenant: str, delivery: Delivery, **saved: Any) -> None:
         keys = self._keys
         call = scripts.outbox_save(
-            keys.outbox_keys(tenant),
+            OutboxKeys.of(keys, tenant),
             keys.flow(tenant, delivery.flow),
             tenant=tenant,
             flow=delivery.flow,

@@ -234,6 +234,7 @@ def add_feedback(
     tasks: Key,
     listed: Key,
     learning: Key,
+    learning_index: Key,
     of_logs: Keys,
     *,
     tenant: str,
@@ -247,7 +248,9 @@ def trim_feedback(of: FeedbackKeys, *, through: int) -> None: ...
 
 
 @script("feedback")
-def forget_feedback(of: FeedbackKeys, *, subject: str | None, at_once: int) -> None: ...
+def forget_feedback(
+    of: FeedbackKeys, of_ids: Keys, *, subject: str | None, at_once: int
+) -> None: ...
 
 
 @script("feedback")
@@ -255,15 +258,15 @@ def unlist_feedback(of: FeedbackKeys) -> None: ...
 
 
 @script("feedback")
-def feedback_forgotten(of: FeedbackKeys, *, subjects: list[str]) -> None: ...
+def feedback_forgotten(of: FeedbackKeys, *, subjects: list[tuple[str, int]]) -> None: ...
 
 
 @script("feedback")
 def release_feedback(of: FeedbackKeys, *, until_ms: int) -> None: ...
 
 
-@script()
-def lease_feedback(learning: Key, *, lease_ms: int, delay_ms: int) -> None: ...
+@script("due")
+def lease_feedback(turn: Turn, *, delay_ms: int) -> None: ...
 
 
 @script("due")

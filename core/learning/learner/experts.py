@@ -55,7 +55,8 @@ class Experts:
     @property
     def size_bytes(self) -> int:
         """How much memory the tables take."""
-        return self.linear.weights.nbytes + self.bayes.counts.nbytes
+        parts = self.linear.weights, self.bayes.counts, self.frequencies
+        return sum(part.nbytes for part in parts)
 
     def look(self, found: Terms) -> Look:
         """Return a context as they see it."""
@@ -103,7 +104,7 @@ class Experts:
 
     def untrain(self, one: Labelled) -> None:
         """Take back what was trained, as far as that is known; concept 0 is of what is not."""
-        self.linear.forget(one.number)
+        self.linear.forget([one.number])
         if one.concept:
             buckets, plain = one.look.terms.buckets, one.look.plain
             self.bayes.learn(Example(buckets, plain, one.concept, -one.weight))

@@ -1,13 +1,12 @@
 """The learner: what one task of one tenant has learnt; it answers, and takes feedback.
 
 A linear expert and naive Bayes, mixed by how seldom they erred, say which concept a context is of; a
-table says which action the concept stands for. What somebody has said of exactly this context weighs
+table says which action the concept stands for. What somebody who is sure has said of exactly this context weighs
 as much as both together. Calibration tells how often such an answer was right, and neighbours show
 the patterns that speak for it. A feedback shows in the very next answer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,30 +18,13 @@ from core.learning.learner.concepts import Concepts
 from core.learning.learner.experts import Experts, Labelled, Look
 from core.learning.learner.model import MAX_CONCEPTS, Model
 from core.learning.learner.neighbours import Frozen, Neighbours
+from core.learning.learner.recommendation import Recommendation, Suggestion
 from core.learning.learner.terms import Terms, terms
 from core.learning.learner.trust import DOUBTED, Trust
 from core.learning.patterns import CAPACITY, Kept, Memory, Pattern
 
 SHOWN = 3  # patterns for each action
 LOOKED_AT = 30  # patterns, to find those
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """An action, how often such an answer was right (0 to 1), and the patterns that speak for it."""
-
-    action: str
-    confidence: float
-    patterns: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """The best actions, best first; `abstain` where the first is less sure than was asked."""
-
-    actions: tuple[Suggestion, ...]
-    abstain: bool
-    version: int
 
 
 class Learner:
@@ -69,7 +51,7 @@ class Learner:
 
         Raises InvalidInputError for a context that is refused.
         """
-        said, look = self.said(context), self._experts.look(terms(context))
+        said, look = self._memory.shares(digest(context)), self._experts.look(terms(context))
         ranked = self._ranked(look, said, candidates)[:most]
         speaking = self._speaking(look.terms)
         sure = self._confidences([share for _, share in ranked])
@@ -81,11 +63,12 @@ class Learner:
 
     def predict(self, context: Mapping[str, Any]) -> tuple[str | None, float]:
         """Return the best action and how sure it is, without what speaks for it."""
-        best, share = self._best(self._experts.look(terms(context)), self.said(context))
+        said, look = self._memory.shares(digest(context)), self._experts.look(terms(context))
+        best, share = self._best(look, said)
         return best, self._calibration.confidence(share) if best is not None else 0.0
 
     def learn(self, pattern: Pattern) -> int:
-        """Take a feedback; return its number. What its source has already said counts once.
+        """Take a feedback; return its number. What its source has already said, as surely, counts once.
 
         Raises InvalidInputError for a context that is refused, ConflictError for one action too many.
         """
@@ -111,7 +94,8 @@ class Learner:
         Raises ConflictError for one action too many.
         """
         before = self._memory.word(key, pattern.source)
-        if before is not None and before.action == pattern.action:
+        says = pattern.action, pattern.confidence
+        if before is not None and (before.action, before.confidence) == says:
             self._memory.use(before.number)
             return before.number
         if not self._concepts.of(pattern.action) and len(self._concepts) > MAX_CONCEPTS:
@@ -120,9 +104,9 @@ class Learner:
 
     def _take(self, look: Look, key: bytes, pattern: Pattern) -> int:
         """Learn a word that is new; return its number."""
-        before = self._memory.word(key, pattern.source)
-        weight = pattern.weight * self._judge(look, self._memory.said(key), pattern)
-        kept, gone = self._memory.keep(key, pattern.action, pattern.source, weight)
+        before, source = self._memory.word(key, pattern.source), pattern.source
+        weight = pattern.weight * self._judge(look, self._memory.shares(key), pattern)
+        kept, gone = self._memory.keep(key, pattern.action, source, weight, pattern.confidence)
         if before is not None:
             self._unlearn(look, before.number, before.action, before.weight)
         concept = self._concept(look, pattern.action) or self._begin(pattern.action)
@@ -140,7 +124,7 @@ class Learner:
         """
         key = digest(pattern.context)
         look = self._experts.look(terms(pattern.context))
-        best, share = self._best(look, self._memory.said(key))
+        best, share = self._best(look, self._memory.shares(key))
         if best == pattern.action:
             self._calibration.observe(share, right=False)
         before = self._memory.word(key, pattern.source)
@@ -153,6 +137,13 @@ class Learner:
         """Remember that patterns were of use: they are forgotten later."""
         for number in numbers:
             self._memory.use(number)
+
+    def forget(self, many: int) -> None:
+        """Keep so many patterns less: those go that were neither said nor used for the longest time."""
+        gone = {one.number for one in self._memory.forget(many)}
+        self._experts.linear.forget(gone)
+        for number in gone:
+            self._neighbours.remove(number)
 
     @property
     def size_bytes(self) -> int:
@@ -173,7 +164,7 @@ class Learner:
         return most if most is not None and most.action == one.action else one
 
     def said(self, context: Mapping[str, Any]) -> Kept | None:
-        """Return the weightiest word on exactly this context, of equals the newest.
+        """Return the word that holds on exactly this context (`Memory.said`).
 
         Raises InvalidInputError for a context that is refused.
         """
@@ -206,16 +197,21 @@ class Learner:
         )
 
     def _ranked(
-        self, look: Look, said: Kept | None, candidates: Sequence[str] | None = None
+        self, look: Look, said: Mapping[str, float], candidates: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return actions and their shares, the largest first."""
+        """Return actions and their shares, the largest first.
+
+        `said` are the shares of what was said of exactly this context (`Memory.shares`).
+        """
         names = self._concepts.actions
         shares = dict(
             zip(names, self._concepts.by_action(np.exp(look.mixed)).tolist(), strict=True)
         )
-        if said is not None:
-            shares = {name: share / 2 for name, share in shares.items()}
-            shares[said.action] = shares.get(said.action, 0.0) + 0.5
+        if said:
+            rest = 1 - sum(said.values()) / 2
+            shares = {name: share * rest for name, share in shares.items()}
+            for name, share in said.items():
+                shares[name] = shares.get(name, 0.0) + share / 2
         if candidates is not None:
             others = 1 - sum(shares.values())  # of what is not known
             shares = {name: shares.get(name, 0.0) for name in candidates}
@@ -223,9 +219,9 @@ class Learner:
             shares = {name: share / total for name, share in shares.items()}
         return sorted(shares.items(), key=lambda pair: -pair[1])
 
-    def _best(self, look: Look, said: Kept | None) -> tuple[str | None, float]:
+    def _best(self, look: Look, said: Mapping[str, float]) -> tuple[str | None, float]:
         """Return the first of the ranked actions with its share; None where there is none."""
-        if said is not None:
+        if said:
             return self._ranked(look, said)[0]
         shares = self._concepts.by_action(np.exp(look.mixed))
         if not len(shares):
@@ -250,7 +246,7 @@ class Learner:
                 numbers.append(one.number)
         return speaking
 
-    def _judge(self, look: Look, said: Kept | None, pattern: Pattern) -> float:
+    def _judge(self, look: Look, said: Mapping[str, float], pattern: Pattern) -> float:
         """Learn from how this would have been answered; return how far the feedback is believed."""
         best, share = self._best(look, said)
         self._calibration.observe(share, right=best == pattern.action)

@@ -9,7 +9,7 @@ it, as if it had been there from the start; otherwise its zeros would outdo what
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +91,9 @@ class Linear:
         rate = self._rate()
         return [(one, rate) for one in (example, *again)]
 
-    def forget(self, number: int) -> None:
-        """Train no more on a pattern."""
-        self.examples = [one for one in self.examples if one.number != number]
+    def forget(self, numbers: Collection[int]) -> None:
+        """Train no more on patterns of these numbers."""
+        self.examples = [one for one in self.examples if one.number not in numbers]
 
     def _train_all(self, csr: Csr, turns: Sequence[tuple[Example, float]]) -> None:
         """Train one after the other, with the weights of all read once and written once.

@@ -24,6 +24,7 @@ from core.learning.models.stored import DamagedModelError
 
 SEGMENT_BYTES = 8 << 20
 SEAL_BYTES = 1024
+KINDS = ("models", "segments")  # folders of a task
 BINARY = "application/octet-stream"
 
 
@@ -117,6 +118,13 @@ class ModelStore:
             raise TooLargeError(f"the model has {len(data):,} bytes")
         await in_thread(self.blobs().put, tenant, _place(label), data, BINARY)
 
+    async def names(self, tenant: str, task: str) -> set[str]:
+        """Return the models and segments that there are, as `Pointer.names` has them."""
+        folder, found = _object(task, ""), set[str]()
+        for kind in KINDS:
+            found.update(await in_thread(self.blobs().names, tenant, f"{folder}{kind}/"))
+        return {name.removeprefix(folder) for name in found}
+
     async def delete(self, tenant: str, task: str, names: Iterable[str]) -> None:
         """Remove what a pointer has as its garbage."""
         for name in names:
@@ -143,7 +151,7 @@ class ModelStore:
 
     async def delete_all(self, tenant: str, task: str) -> None:
         """Remove all models and segments of a task; the pointer stays."""
-        for kind in ("models", "segments"):
+        for kind in KINDS:
             await in_thread(self.blobs().delete_all, tenant, _object(task, f"{kind}/"))
 
     async def _data(self, label: Label, most_bytes: int) -> bytes:

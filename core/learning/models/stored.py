@@ -22,7 +22,10 @@ from core.learning.learner.neighbours import Frozen
 from core.learning.learner.terms import BUCKETS
 from core.learning.patterns import Kept, Kind, Source
 
-SCHEMA = 2
+SCHEMA, UNSURE_SCHEMA = (
+    3,
+    2,
+)  # in the earlier one no pattern had a confidence: all are taken as sure
 DIGEST_BYTES = 16
 MAX_BYTES = 1 << 28  # of all arrays and texts
 MAX_KEPT = 1_000_000  # patterns
@@ -37,6 +40,7 @@ ARRAYS = {  # name -> type, dimensions
     "example_columns": ("i4", 1), "example_weights": ("f4", 1), "example_numbers": ("i8", 1),
     "kept_numbers": ("i8", 1), "kept_digests": ("u1", 1), "kept_actions": ("i4", 1),
     "kept_sources": ("i4", 1), "kept_weights": ("f4", 1), "kept_used": ("i8", 1),
+    "kept_confidences": ("f8", 1),
     "idf": ("f4", 1), "starts": ("i8", 1), "entries": ("i4", 1), "numbers": ("i8", 1),
     "norms": ("f4", 1),
 }  # fmt: skip
@@ -101,6 +105,7 @@ def _plain_kept(kept: tuple[Kept, ...]) -> Plain:
         ),
         "kept_weights": np.array([one.weight for one in kept], np.float32),
         "kept_used": np.array([one.used for one in kept], np.int64),
+        "kept_confidences": np.array([one.confidence for one in kept], np.float64),
     }
 
 
@@ -157,7 +162,7 @@ def _checked(data: object) -> Plain:
     """Return the data if it has all names, each with its type, and is not too large."""
     if not isinstance(data, dict):
         raise DamagedModelError("the model is damaged: not an object")
-    found: Plain = data  # pyright: ignore[reportUnknownVariableType]
+    found = _of_today(data)  # pyright: ignore[reportUnknownArgumentType]
     _need(found.get("schema") == SCHEMA, f"schema: not {SCHEMA}")
     _need(set(found) == {*NUMBERS, *TEXTS, *ARRAYS}, "other names than a model has")
     for name in NUMBERS:
@@ -168,9 +173,22 @@ def _checked(data: object) -> Plain:
         one = found[name]
         _need(type(one) is np.ndarray, f"{name}: no array")
         _need(one.dtype == np.dtype(dtype) and one.ndim == dimensions, f"{name}: wrong type")
-    size = sum(found[name].nbytes for name in ARRAYS) + sum(len(found[name]) for name in TEXTS)
-    _need(size <= MAX_BYTES, "too large")
+    _need(size_bytes(found) <= MAX_BYTES, "too large")
     return found
+
+
+def _of_today(data: Plain) -> Plain:
+    """Return plain data of the earlier schema as that of this one."""
+    weights: Any = data.get("kept_weights")
+    if data.get("schema") != UNSURE_SCHEMA or type(weights) is not np.ndarray:
+        return data
+    return data | {"schema": SCHEMA, "kept_confidences": np.ones(len(weights))}
+
+
+def size_bytes(data: Plain) -> int:
+    """Return how many bytes the arrays and texts of plain data have, of which a model has MAX_BYTES at most."""
+    texts = sum(len(data[name].encode("utf-8", "replace")) for name in TEXTS)
+    return texts + sum(data[name].nbytes for name in ARRAYS)
 
 
 def _examples(found: Plain, columns: int) -> Iterator[Example]:
@@ -189,7 +207,9 @@ def _examples(found: Plain, columns: int) -> Iterator[Example]:
 
 
 def _kept(found: Plain) -> Iterator[Kept]:
-    names = ("kept_numbers", "kept_actions", "kept_sources", "kept_weights", "kept_used")
+    names = (
+        "kept_numbers", "kept_actions", "kept_sources", "kept_weights", "kept_used", "kept_confidences",
+    )  # fmt: skip
     size = _same_length(found, *names)
     _need(size <= MAX_KEPT, "too many patterns")
     digests = found["kept_digests"].tobytes()
@@ -197,10 +217,12 @@ def _kept(found: Plain) -> Iterator[Kept]:
     actions, sources = _lines(found["actions"]), list(_sources(found["sources"]))
     _within(found, "kept_actions", len(actions))
     _within(found, "kept_sources", len(sources))
+    sure = found["kept_confidences"]
+    _need(bool(((sure >= 0) & (sure <= 1)).all()), "kept_confidences: astray")
     columns = [cast("list[Any]", found[name].tolist()) for name in names]
-    for row, (number, action, source, weight, used) in enumerate(zip(*columns, strict=True)):
+    for row, (number, action, source, *rest) in enumerate(zip(*columns, strict=True)):
         digest = digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
-        yield Kept(number, digest, actions[int(action)], sources[int(source)], weight, used)
+        yield Kept(number, digest, actions[int(action)], sources[int(source)], *rest)
 
 
 def _sources(text: str) -> Iterator[Source]:

@@ -13,11 +13,11 @@ from mangum.handlers.utils import handle_multi_value_headers
 from starlette.types import ASGIApp, Message, Scope
 
 from core.json_text import compact_bytes
+from functions._http import edge
 from infra.aws.streaming.runtime_api import Invocation, RuntimeApi, StreamedAnswer
 
 LAST_SECONDS = 1.0  # of an invocation: an app that still runs is ended, and its answer with it
 CLOSE_SECONDS = 0.3  # of it: what is not taken by then is given up, or Lambda would end the process
-STREAMED_EVENT = "crewline.event"  # in a scope; `aws.event` is what apps know hosts by that buffer
 DELIMITER = bytes(8)  # between status and headers, and the body
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Host:
         """Return a request's scope and body. The event has a name that does not say that answers are buffered."""
         handler: Any = self._mangum.infer(invocation.event, invocation)  # pyright: ignore[reportArgumentType]
         scope = dict(handler.scope)
-        scope[STREAMED_EVENT] = scope.pop("aws.event")
+        scope[edge.STREAMED_EVENT] = scope.pop(edge.BUFFERED_EVENT)
         return scope, handler.body
 
 

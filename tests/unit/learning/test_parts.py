@@ -87,7 +87,7 @@ def test_what_is_trained_again_is_bounded_and_leaves_out_what_was_taken_back():
         linear.learn(example(1, number % 50, number=number))
     assert len(linear.examples) == REMEMBERED
     kept = linear.examples[7].number
-    linear.forget(kept)
+    linear.forget([kept])
     assert kept not in {one.number for one in linear.examples}
 
 

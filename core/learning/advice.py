@@ -1,10 +1,9 @@
-"""The tutor: what each tenant has learnt of each task, asked and taught in batches."""
+"""Advice on decisions that are about to be made: what a learner answers to questions, all candidates of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 
 if TYPE_CHECKING:  # it loads numpy
@@ -53,21 +52,3 @@ def _said(learner: "Learner", asked: Question, actions: "tuple[Suggestion, ...]"
     if word is None or word.source.kind is Kind.AGENT or not actions:
         return None
     return word.number if word.action == actions[0].action else None
-
-
-class Tutor(Protocol):
-    """Port: what tenants have learnt. `task` names one memory of a tenant.
-
-    Raises UnavailableError.
-    """
-
-    async def advise(self, tenant: str, task: str, questions: Sequence[Question]) -> list[Advice]:
-        """Answer questions, in their order."""
-        ...
-
-    async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
-        """Take feedback, in its order. What has the same id is learnt once.
-
-        Raises InvalidInputError for what cannot be kept, ConflictError for too much.
-        """
-        ...
