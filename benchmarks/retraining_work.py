@@ -18,13 +18,12 @@ from typing import Any
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before numpy counts its threads
 
-from core.learning.pointer import Pointer, Segment  # noqa: E402
-
 from benchmarks import learning_streams as streams  # noqa: E402
 from core import bootstrap  # noqa: E402
 from core.crews.clock import NoLimit  # noqa: E402
 from core.learning import changes  # noqa: E402
 from core.learning.feedback import Entry, Feedback, lines  # noqa: E402
+from core.learning.models.pointer import Pointer, Segment  # noqa: E402
 
 TENANT, TASK = "bench", "route"
 USERS = 20

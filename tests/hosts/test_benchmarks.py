@@ -50,6 +50,7 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
         "exports_rich_gain": (-0.01, 0.1),
         "exports_rich_again_gain": (-0.005, 0.1),
     },
+    "retraining": {"retrain_2k_left_out": (0, 0)},
     "recommend": {"model_mb_2k": (5, 20), "redis_commands_per_recommendation": (1, 1.2)},
     "polling": {
         "saved_total": (0.97, 1),
@@ -125,6 +126,7 @@ TIMED = {
         "drift_recovery": (0, 150),
     },
     "mapping_lessons": {},
+    "retraining": {"retrain_2k_cpu_seconds": (0.5, 120), "retrain_2k_mb": (100, 3072)},
     "recommend": {
         "cold_import_vs_sklearn": (0.001, 0.5),
         "p50_vs_naive_loop_300": (0, 0.1),
