@@ -152,7 +152,12 @@ async def _store_fits(clock: StoppableClock) -> None:
     return None
 
 
-app = apps.unguarded("crew_worker", [Route("/v1/worker", run_message, methods=["POST"])])
+app = apps.unguarded(
+    "crew_worker",
+    [Route("/v1/worker", run_message, methods=["POST"])],
+    bootstrap.require_model,
+    webhook_sending.require_secret,
+)
 
 if __name__ == "__main__":
     request_log.configure()

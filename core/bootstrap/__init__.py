@@ -18,6 +18,7 @@ from core.bootstrap.models import (
     model,
     model_names,
     named_model,
+    require_model,
     spelled,
     telemetry,
 )
@@ -39,13 +40,19 @@ from core.bootstrap.stores import (
     operator_ledger,
     partition_check,
     redis,
-    scripts,
     seal_keys,
     settings,
     stream_limiter,
     trials,
     usage_book,
     values,
+)
+from core.bootstrap.webhooks import (
+    outbox,
+    webhook_dispatcher,
+    webhook_sender,
+    webhook_signer,
+    webhook_targets,
 )
 
 if TYPE_CHECKING:
@@ -59,11 +66,6 @@ if TYPE_CHECKING:
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.worker import Worker
     from core.learning.retraining import Retrainer
-    from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.events import Render
-    from core.webhooks.outbox import Outbox
-    from core.webhooks.sender import WebhookSender
-    from core.webhooks.targets import Targets
 
 __all__ = [
     "blobs",
@@ -95,6 +97,7 @@ __all__ = [
     "redis",
     "registry",
     "replace",
+    "require_model",
     "retrainer",
     "runner",
     "seal_keys",
@@ -110,6 +113,7 @@ __all__ = [
     "wake_verifier",
     "webhook_dispatcher",
     "webhook_sender",
+    "webhook_signer",
     "webhook_targets",
     "worker",
 ]
@@ -243,55 +247,3 @@ def retrainer(clock: "Clock") -> "Retrainer":
     from core.adapters.scikit_learn import block_learner, indexed
 
     return Retrainer(store, feedback_log(), indexed, clock.seconds_left, now_ms, block_learner)
-
-
-@provider
-def webhook_targets() -> "Targets":
-    """Return where each tenant's webhooks may go."""
-    from core.webhooks.targets import Targets
-
-    return Targets(settings().webhook_hosts)
-
-
-@provider
-def outbox() -> "Outbox":
-    """Return the flows of which webhooks are still to be sent."""
-    from core.adapters.upstash.outbox import UpstashOutbox
-
-    return UpstashOutbox(redis(), keyspace(), scripts(redis()))
-
-
-@provider
-def webhook_sender() -> "WebhookSender":
-    """Return what sends one webhook."""
-    from core.adapters.http_webhooks import HttpWebhookSender
-
-    return HttpWebhookSender()
-
-
-def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
-    """Return what sends webhooks, with the bodies that `render` makes of notifications.
-
-    Raises SettingsError where there is nothing to sign them with.
-    """
-    from core.config import SettingsError
-    from core.webhooks.dispatch import DispatchParts
-    from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.signing import Signer
-
-    if not settings().webhook_secrets:
-        raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")
-    signer = Signer(settings().webhook_secrets)
-    sender, targets = webhook_sender(), webhook_targets()
-    return WebhookDispatcher(
-        DispatchParts(
-            outbox(),
-            flow_log(),
-            sender,
-            targets,
-            signer,
-            render,
-            values=values(),
-            budgets=budgets(),
-        )
-    )

@@ -108,16 +108,21 @@ def named_model(name: str) -> "BaseLLM":
     )()
 
 
-def model() -> "Callable[[], BaseLLM]":
-    """Return what makes a model for each step: the one of the settings, or the offline one."""
+def require_model() -> None:
+    """Raise SettingsError where the settings name no model, nor the offline one."""
     from core.config import SettingsError
 
+    if settings().model is None and not settings().offline_model:
+        raise SettingsError(
+            "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
+        )
+
+
+def model() -> "Callable[[], BaseLLM]":
+    """Return what makes a model for each step: the one of the settings, or the offline one."""
+    require_model()
     chosen = settings()
     if chosen.model is None:
-        if not chosen.offline_model:
-            raise SettingsError(
-                "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
-            )
         from core.adapters.offline.model import OfflineModel
         from crews.tools import SKILLS
 

@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 LISTENING = Idle(shortest=0.2, longest=30.0)  # how it sleeps where wake-ups come
 
 
+def require_secret() -> None:
+    """Raise SettingsError where tenants may have webhooks, and there is nothing to sign them with."""
+    if bootstrap.settings().webhook_hosts:
+        bootstrap.webhook_signer()
+
+
 async def deliver_due(clock: Clock) -> int:
     """Send what is due while there is time; return how many flows were processed.
 

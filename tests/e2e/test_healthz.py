@@ -5,6 +5,8 @@ import importlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,11 +18,11 @@ from core import bootstrap
 from core.adapters.upstash.commands import Command
 from core.errors import UnavailableError
 from core.issuer import Issuer
-from functions import flow_status
+from functions import crew_worker, flow_status, sweep
 from functions._http import edge, health
 from infra.api import app as one_port
 from infra.local.processes import free_port
-from tests.e2e.apps import LambdaContext, gateway_event
+from tests.e2e.apps import App, LambdaContext, gateway_event
 from tests.fixtures_api import process_environ
 from tests.fixtures_servers import Rest
 from tests.unit.test_issuer import TRUSTED, Published, published, signed
@@ -30,6 +32,7 @@ FUNCTIONS = [
     for path in sorted((Path(__file__).parents[2] / "functions").glob("[!_]*.py"))
 ]
 SECRET = "a-secret-that-nobody-is-told"
+WEBHOOK_SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
 
 
 class Store:
@@ -61,6 +64,15 @@ async def asked(app: Any, method: str = "GET", path: str = "/healthz") -> httpx.
         return await client.request(method, path)
 
 
+@pytest.fixture
+def configured(app: App) -> Iterator[None]:
+    """Settings with all that any function needs."""
+    del app  # whose settings these are
+    with bootstrap.replace(settings=replace(bootstrap.settings(), offline_model=True)):
+        yield
+
+
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 async def test_every_function_says_that_it_can_work(function: ModuleType):
     with bootstrap.replace(redis=Store(), issuer=None):
@@ -71,6 +83,7 @@ async def test_every_function_says_that_it_can_work(function: ModuleType):
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 async def test_each_says_so_at_its_own_path_and_at_that_of_no_other(function: ModuleType):
     name = function.__name__.rpartition(".")[2]
@@ -208,6 +221,24 @@ def test_what_one_function_lacks_is_no_trouble_of_another(gateway: Rest):
         process.wait()
     assert (seen["cost_report"].status_code, seen["feedback"].status_code) == (200, 503)
     assert seen["feedback"].json()["why"] == {"settings": health.SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("function", "lacking", "given"),
+    [
+        (crew_worker, {"offline_model": False}, {"offline_model": True}),
+        (sweep, {"webhook_hosts": {"t": ("a.example",)}}, {"webhook_secrets": (WEBHOOK_SECRET,)}),
+    ],
+)
+async def test_nobody_says_that_it_can_work_without_a_setting_that_only_it_needs(
+    function: ModuleType, lacking: dict[str, Any], given: dict[str, Any]
+):
+    for more, status in ((lacking, 503), (lacking | given, 200)):
+        settings = replace(bootstrap.settings(), **more)
+        with bootstrap.replace(redis=Store(), issuer=None, settings=settings):
+            assert (await asked(function.app)).status_code == status
+            assert (await asked(flow_status.app)).status_code == 200
+        edge.health = health.Health()
 
 
 def _patiently(url: str) -> httpx.Response:

@@ -52,6 +52,7 @@ os._exit(0)
 # Loaded, and not run: classes that signatures and errors name, and what the next request may ask for.
 IDLE = {
     "core.adapters.upstash.flow_list", "core.adapters.upstash.refusals", "core.blobs", "core.bootstrap.models",
+    "core.bootstrap.webhooks",
     "core.complaints", "core.cpu", "core.errors", "core.flows.events", "core.flows.pieces", "core.flows.tickets",
 }  # fmt: skip
 ALSO = {
