@@ -25,8 +25,8 @@ check: setup ## lint, types, import contracts, crews, drift of the locks
 	@$(RUN) -m infra.check_crews
 	@infra/lock.sh --check
 
-test: setup ## run the tests with branch coverage
-	@$(RUN) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+test: setup ## run the tests with branch coverage; say which were skipped, and why
+	@$(RUN) -m pytest -rs -n 2 --cov --cov-report=term-missing:skip-covered
 
 pythons: setup ## run the unit and contract tests on the other Pythons that are promised
 	@infra/test_other_pythons.sh

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from benchmarks import cost_work, course
 from benchmarks.parts import TENANT, Parts, commands_so_far
 from benchmarks.report import Figure
+from core import time_of_day
 from core.adapters.crewai.output_bound import LEAST_OUTPUT_TOKENS
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.adapters.upstash.budget_store import UpstashBudgets
@@ -23,7 +24,6 @@ from core.costs.budget import Budget, Refusal, Scope, Verdict, Window
 from core.costs.prices import bound, rates_of
 from core.costs.rates import Rates
 from core.costs.usage import Usage
-from core.crews import clock
 from core.crews.budgets import Call
 from core.crews.ledger import Claim
 from core.crews.money_queue import MoneyQueue
@@ -40,7 +40,7 @@ async def measured(running: Parts, races: int, calls: int) -> list[Figure]:
     """Return the figures of so many races, and of so many calls one after the other."""
     pubsub = HttpPubSub(running.settings.redis_url, running.settings.redis_token)
     book = UpstashBudgetBook(running.redis(), pubsub=pubsub)
-    rates = rates_of(CataloguePriceBook(), MODEL, clock.now_ms())
+    rates = rates_of(CataloguePriceBook(), MODEL, time_of_day.now_ms())
     if rates is None:
         raise RuntimeError(f"nobody knows what {MODEL} costs")
     return [

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import cost_work
 from benchmarks.parts import Parts, Server
 from benchmarks.report import Figure
-from core import identity
+from core import identity, time_of_day
 from core.adapters.upstash.commands import Command, Commands
 from core.adapters.upstash.usage import UpstashUsageBook
 from core.costs.recording import MOST_CALLS, RecordedCall
 from core.costs.rollup import HOUR_MS, day_of
-from core.crews import clock
 
 if TYPE_CHECKING:
     from httpx import AsyncClient
@@ -39,7 +38,7 @@ async def measured(running: Parts, few: int, many: int, reads: int, batches: int
 
 
 async def _record(redis: Commands, tenant: str, count: int) -> None:
-    book, now_ms = UpstashUsageBook(redis), clock.now_ms()
+    book, now_ms = UpstashUsageBook(redis), time_of_day.now_ms()
     calls = cost_work.calls(count, DAYS, now_ms, "c")
     while batch := list(itertools.islice(calls, MOST_CALLS)):
         await book.record(tenant, batch)
@@ -70,7 +69,7 @@ async def _ingest(running: Parts, server: Server, batches: int) -> Figure:
     These have their prices already, check no id and answer nothing. Told beside it: the very scripts
     that batches over HTTP come to, sent as they are.
     """
-    redis, now_ms = running.redis(), clock.now_ms()
+    redis, now_ms = running.redis(), time_of_day.now_ms()
     prepared = await _prepared(redis, batches, now_ms)
     raw = [
         list(_commands(cost_work.calls(MOST_CALLS, 1, now_ms, f"p{number}-")))

@@ -74,10 +74,10 @@ class Monitor(Listener):
 async def commands(running: Parts, steps: int = len(CREW.tasks)) -> list[Figure]:
     """Count what a flow of the crew takes, launch, wake-up and end included."""
     redis, ours = running.redis(), office(running, a_model(CALL_SECONDS, PIECES))
-    await _a_flow(ours)  # now the server has the scripts
+    await a_flow(ours)  # now the server has the scripts
     monitor = await Monitor(_request(running)).connected(running.gateway_port)
     before = await parts.commands_so_far(redis)
-    await _a_flow(ours)
+    await a_flow(ours)
     ran = await parts.commands_so_far(redis) - before
     await _heard(monitor, ran.total())
     monitor.close()
@@ -93,7 +93,7 @@ async def _heard(monitor: Monitor, count: int) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def _a_flow(ours: Office) -> None:
+async def a_flow(ours: Office) -> None:
     """Launch a flow, find it in the due set, run it."""
     flow = await ours.launch(CREW)
     for _, found in (await ours.ledger.lease(1, 1, 1000)).items:

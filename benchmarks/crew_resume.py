@@ -104,8 +104,8 @@ async def _stood(running: Parts, state: Flow, killed_ms: float) -> Standstill:
     ]
     async with asyncio.timeout(FOUND_SECONDS):
         while True:
-            (sequence, step), place = await redis.pipeline(look)
-            if int(sequence) > state.head.sequence:
+            (last, step), place = await redis.pipeline(look)
+            if int(last) > state.head.last_event:
                 return _parts(killed_ms, state.steps[0].lease_ms, places, json.loads(step))
             if [float(place)] != places[-1:]:
                 places.append(float(place))

@@ -44,14 +44,14 @@ async def _with_worker(
     idle_many = await _idle(running, settle_seconds, idle_seconds)
     start_many = await _start_ms(running, starts)
     running.processes.stop("worker")
-    swept = await _swept(running)
+    commands = await swept(running)
     name = short(tenants)
     ratio = round(start_many / start_1, 3)
     seen = f"{start_many:.2f} ms from the wake-up to the step, {start_1:.2f} with one tenant"
     return [
         Figure("idle_commands_per_minute_1", round(idle_1, 1), "<= 10"),
         Figure(f"idle_commands_per_minute_{name}", round(idle_many, 1), "<= 10"),
-        Figure(f"sweep_commands_{name}", swept, "<= 10", f"{tenants} tenants, nothing due"),
+        Figure(f"sweep_commands_{name}", commands, "<= 10", f"{tenants} tenants, nothing due"),
         Figure(f"start_ratio_{name}", ratio, "<= 1.5", seen),
     ]
 
@@ -106,7 +106,7 @@ async def _one_start_ms(running: Parts) -> float:
     return started + 0.5 - (int(seconds) * 1000 + int(micros) / 1000)
 
 
-async def _swept(running: Parts) -> float:
+async def swept(running: Parts) -> float:
     """Return the commands of one sweep, in a process of its own as a schedule has it."""
     redis = running.redis()
     before = await parts.commands_so_far(redis)

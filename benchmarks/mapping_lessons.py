@@ -24,7 +24,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.report import Figure, options, tell
-from core.adapters.memory.tutor import MemoryTutor
+from core.adapters.memory.learners import memory_learners
 from core.crews.lessons import lessons_of
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
@@ -93,11 +93,11 @@ class Seen:
 
 async def course(files: Sequence[File], seen: Seen) -> None:
     """Map files in this order, each with the lessons of those before it."""
-    tutor, without, learnt = MemoryTutor(), list[float](), list[float]()
+    learners, without, learnt = memory_learners(), list[float](), list[float]()
     corrected = set[tuple[str, str]]()
     for number, file in enumerate(files):
         memory = column_decisions.memory({"target": file.target})
-        told = await lessons_of(tutor, TENANT, column_decisions, memory, file.decisions)
+        told = await lessons_of(learners, TENANT, column_decisions, memory, file.decisions)
         entries = file.mapped([each.text for each in told]) if told else file.unlearnt
         without.append(file.score(file.unlearnt).f1)
         learnt.append(file.score(entries).f1)
@@ -105,7 +105,7 @@ async def course(files: Sequence[File], seen: Seen) -> None:
         wrong = {(file.name, about) for about in file.wrong(entries)}
         seen.lapses.update(wrong & corrected)
         corrected |= wrong
-        await tutor.learn(TENANT, memory, list(feedback(file, entries, number)))
+        await learners.learn(TENANT, memory, list(feedback(file, entries, number)))
     seen.without.append(fmean(without))
     seen.learnt.append(fmean(learnt))
 

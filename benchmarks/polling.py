@@ -108,15 +108,15 @@ async def _cpu(
     count = effort.polls // effort.rounds
     pairs = [
         (
-            await _cpu_us(status, poll.ours, count, CLIENTS),
-            await _cpu_us(base, poll.naive, count, CLIENTS),
+            await cpu_us(status, poll.ours, count, CLIENTS),
+            await cpu_us(base, poll.naive, count, CLIENTS),
         )
         for _ in range(effort.rounds)
     ]
     ours, naively = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratio = statistics.median(one / other for one, other in pairs)
     alone, alone_naive, least = [
-        await _cpu_us(server, request, count)
+        await cpu_us(server, request, count)
         for server, request in ((status, poll.ours), (base, poll.naive), (floor, poll.ours))
     ]
     seen = (
@@ -126,9 +126,11 @@ async def _cpu(
     return Figure(f"poll_cpu_vs_naive_{name}", round(ratio, 4), f"<= {MAX_CPU[name]}", seen)
 
 
-async def _cpu_us(server: Server, request: bytes, polls: int, clients: int = 1) -> float:
+async def cpu_us(
+    server: Server, request: bytes, polls: int, clients: int = 1, status: int = NOT_MODIFIED
+) -> float:
     """Return what one poll costs the server's process, after some to warm up."""
-    load = Load(server.port, request, NOT_MODIFIED)
+    load = Load(server.port, request, status)
     await load.times(polls // 5, clients)
     before, answered = server.cpu_seconds(), load.answered
     await load.times(polls, clients)

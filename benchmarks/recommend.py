@@ -1,6 +1,9 @@
 """Answering: what a recommendation costs in process, and a model to load.
 
 python -m benchmarks.recommend --json
+
+A million requests as objects would take more memory than all else: they are made anew where they are
+gone through, from the same seed.
 """
 
 import json
@@ -10,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,10 +28,10 @@ from benchmarks.parts import run
 from benchmarks.report import Figure, short
 from core.adapters.scikit_learn import index
 from core.learning.learner import Learner
-from core.learning.model import Model
+from core.learning.learner.model import Model
+from core.learning.learner.terms import terms
+from core.learning.models.stored import plain, restored
 from core.learning.patterns import Kept, Kind, Pattern, Source
-from core.learning.stored import plain, restored
-from core.learning.terms import terms
 
 MILLION = 1_000_000
 BOUNDS = {100_000: "<= 0.2", MILLION: "<= 0.5"}
@@ -71,15 +74,32 @@ def action(number: int) -> str:
     return f"action {number % ACTIONS}"
 
 
-def model(contexts: Sequence[Mapping[str, Any]], trained: int) -> Model:
-    """Return a model that keeps all contexts; its experts have learnt the first of them."""
+def contexts(many: int) -> Iterator[dict[str, Any]]:
+    """Yield requests, each time the same."""
+    draw = random.Random(2)
+    for _ in range(many):
+        yield context(draw)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The exact terms of so many requests, one request after the other, as often as they are gone through."""
+
+    many: int
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        """Yield those of each request."""
+        return (tuple(terms(one).words) for one in contexts(self.many))
+
+
+def model(many: int, trained: int) -> Model:
+    """Return a model that keeps so many requests; its experts have learnt the first of them."""
     learner = Learner()
-    for number, one in enumerate(contexts[:trained]):
+    for number, one in enumerate(contexts(trained)):
         learner.learn(Pattern(one, action(number), SOURCE))
-    numbers = range(len(contexts))
-    words = [tuple(terms(one).words) for one in contexts]
-    kept = [Kept(n, n.to_bytes(16), action(n), SOURCE, 1.0, n) for n in numbers]
-    base = learner.model(1, index(numbers, words))
+    actions = [action(number) for number in range(ACTIONS)]
+    kept = (Kept(n, n.to_bytes(16), actions[n % ACTIONS], SOURCE, 1.0, n) for n in range(many))
+    base = learner.model(1, index(range(many), Words(many)))
     return replace(base, kept=tuple(kept))
 
 
@@ -128,13 +148,11 @@ def name(many: int) -> str:
     return "1m" if many == MILLION else short(many)
 
 
-def against_loop(
-    contexts: Sequence[dict[str, Any]], queries: Sequence[dict[str, Any]], trained: int
-) -> Figure:
+def against_loop(many: int, queries: Sequence[dict[str, Any]], trained: int) -> Figure:
     """Compare with the naive design's loop: cosine_similarity with one pattern after the other."""
-    learner = Learner(model(contexts, trained))
+    learner = Learner(model(many, trained))
     vectorizer = TfidfVectorizer(max_features=1000)
-    rows = vectorizer.fit_transform([json.dumps(one) for one in contexts])
+    rows = vectorizer.fit_transform(json.dumps(one) for one in contexts(many))
     asked = vectorizer.transform([json.dumps(queries[0])])
     part = rows[:: max(1, rows.shape[0] // LOOP_TIMED)]  # every so many rows
     timed = milliseconds(lambda: [cosine_similarity(asked, row) for row in part], 1)[0]
@@ -144,9 +162,7 @@ def against_loop(
         for _ in range(5)
     )
     seen = f"{ours:.2f} ms instead of {base:.0f}"
-    return Figure(
-        f"p50_vs_naive_loop_{name(len(contexts))}", round(ours / base, 6), "<= 0.001", seen
-    )
+    return Figure(f"p50_vs_naive_loop_{name(many)}", round(ours / base, 6), "<= 0.001", seen)
 
 
 def stored(fitted: Model) -> list[Figure]:
@@ -184,14 +200,13 @@ def measure(effort: Effort) -> list[Figure]:
     """Measure all."""
     draw = random.Random(1)
     queries = [context(draw) for _ in range(50)]
-    contexts = [context(draw) for _ in range(max(effort.sizes))]
     figures = [
         cold_import(effort.imports),
-        against_loop(contexts[: effort.looped], queries, effort.trained),
+        against_loop(effort.looped, queries, effort.trained),
         *run(visible(effort.rounds)),
     ]
     for size in effort.sizes:
-        fitted = model(contexts[:size], effort.trained)
+        fitted = model(size, effort.trained)
         figures.append(against_matvec(fitted, queries, effort.rounds))
         if size == min(effort.sizes):
             figures += stored(fitted)

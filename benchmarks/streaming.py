@@ -102,7 +102,7 @@ async def crowd(running: Parts, effort: Effort) -> list[Figure]:
     """Let thousands watch; count what they saw, and the CPU time of the process that served them."""
     server, count = running.serve("crowd", API), effort.flows
     writers = [await writing(running) for _ in range(count)]
-    viewers = await _joined(running, server, writers, effort.viewers)
+    viewers = await joined(running, server, writers, effort.viewers)
     used, start = server.cpu_seconds(), time.monotonic()
     gap = min(GAP_SECONDS, effort.seconds / 2)
     changing = [_changing(w, gap * n / count, gap, effort.seconds) for n, w in enumerate(writers)]
@@ -128,7 +128,7 @@ def _crowded(
     ]
 
 
-async def _joined(
+async def joined(
     running: Parts, server: Server, writers: Sequence[Writer], count: int
 ) -> list[Viewer]:
     """Return so many viewers, each a subject of its own, spread over the flows."""
@@ -174,7 +174,7 @@ async def _counted(
     """Return what Redis ran while so many viewers came, watched and came back once."""
     redis, writer = running.redis(), await writing(running)
     before = await parts.commands_so_far(redis)
-    viewers = await _joined(running, server, [writer], count)
+    viewers = await joined(running, server, [writer], count)
     for _ in range(round(2 * effort.life_seconds / effort.change_seconds)):
         await writer.change()
         await asyncio.sleep(effort.change_seconds if count else 0)

@@ -671,6 +671,10 @@ class Crewline:
         """See `AsyncCrewline.result`."""
         return self._run(self._client.result(flow, timeout_seconds))
 
+    def call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """See `AsyncCrewline.call`."""
+        return self._run(self._client.call(method, path, **request))
+
     def _run(self, job: Coroutine[Any, Any, T]) -> T:
         """Return what the job returns; whoever interrupts the wait ends the job."""
         future = asyncio.run_coroutine_threadsafe(job, self._loop)

@@ -17,7 +17,8 @@ T = TypeVar("T")
 INPUT_ID = re.compile(r"in_[0-9a-f]{32}")
 THREADS = 16
 PUTS_AT_ONCE = 2  # of a tenant: while 3 MB are sent a thread wants the interpreter all the time
-TOTAL_SECONDS = 12.0  # a little more than an adapter takes
+TOTAL_SECONDS = 10.0  # of a call, with the wait for a thread and all that is tried again
+AWAY = "the object store does not answer"
 
 _putting = WeakValueDictionary[str, asyncio.Semaphore]()
 
@@ -47,14 +48,24 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     """Call a method of a BlobStore in a thread of a pool of its own.
 
     So a store that hangs takes no thread from compression or name resolution. Raises what the call
-    does, and UnavailableError if there was no thread for too long.
+    does, and UnavailableError where it takes too long, or there is no thread for it.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(TOTAL_SECONDS):
             return await loop.run_in_executor(_threads(), lambda: call(*args, **kwargs))
     except TimeoutError as error:
-        raise UnavailableError("the object store does not answer") from error
+        raise UnavailableError(AWAY) from error
+
+
+def from_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do as `in_thread` for who is in no event loop, such as a tool."""
+    called = _threads().submit(call, *args, **kwargs)
+    try:
+        return called.result(TOTAL_SECONDS)
+    except TimeoutError as error:
+        called.cancel()
+        raise UnavailableError(AWAY) from error
 
 
 async def put_in_turn(
@@ -81,7 +92,7 @@ def _threads() -> ThreadPoolExecutor:
 
 
 class BlobStore(Protocol):
-    """Port: objects by (tenant, id). Methods block, ten seconds at most: call them by `in_thread`.
+    """Port: objects by (tenant, id). Methods block, so call them by `in_thread` or `from_thread`.
 
     Raises NotFoundError for what is not there or is another tenant's, UnavailableError when the
     store does not answer.
@@ -121,6 +132,10 @@ class BlobStore(Protocol):
 
     def delete_all(self, tenant: str, prefix: str) -> None:
         """Remove all blobs of the tenant whose ids begin with `prefix`."""
+        ...
+
+    def names(self, tenant: str, prefix: str) -> list[str]:
+        """Return the ids of all blobs of the tenant that begin with `prefix`."""
         ...
 
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:

@@ -21,7 +21,9 @@ from types import TracebackType
 from typing import Any, TextIO
 
 JSON, TEXT = "json", "text"
-_OURS = frozenset({"core", "functions", "crews"})  # packages; what they log is written by us
+_OURS = frozenset(
+    {"core", "functions", "crews", "infra"}
+)  # packages; what they log is written by us
 _LAMBDA = "awslambdaric"  # its handler writes lines of its own form
 _ASYNCIO = (
     "asyncio"  # it says what went wrong in a first line of its own, and quotes in further ones

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core import time_of_day
 from core.costs.report import FLOW, Query, read_query
-from core.crews import clock
 from core.errors import InvalidInputError
 from core.identity import BUDGETS_WRITE, COSTS_READ, COSTS_WRITE, Principal
 from functions._costs import answers, budgets, flows, prices, reports, savings, trials, usage
@@ -33,7 +33,7 @@ async def cost_report(request: Request, who: Principal) -> Response:
     by_flow = request.query_params.get("group_by") == FLOW
     page = ("limit", "before") if by_flow else ("limit", "after")
     apps.refuse_unknown_parameters(request, "from", "to", "group_by", "format", *page)
-    now_ms = clock.now_ms()
+    now_ms = time_of_day.now_ms()
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query, form = read_query(request.query_params, today), _format(request)
     following = None
@@ -96,5 +96,5 @@ routes = [
     auth.GuardedRoute("/v1/prices/{model:path}", prices.price_put, _may_set, "PUT"),
     auth.GuardedRoute("/v1/prices/{model:path}", prices.price_delete, _may_set, "DELETE"),
 ]
-app = apps.starlette(routes)
+app = apps.starlette("cost_report", routes)
 handler = apps.on_lambda(app)

@@ -33,7 +33,7 @@ from functions._agui.conversation import Conversation
 from functions._agui.interrupts import parse_id, review_answer
 from functions._agui.run_events import RunEvents
 from functions._agui.run_input import ResumeEntry, RunInput
-from functions._http import apps, auth
+from functions._http import apps, auth, typed_apps
 from functions._http.under_way import under_way
 from functions._streams import sse
 from functions._streams.sse_stream import NOT_BEGUN
@@ -178,7 +178,7 @@ async def _run(
                     told, known = _caught_up(source, translator, item, None), None
                 case Entry() if known is not None:
                     conversation.apply(json.loads(item.json))
-                    if item.number < known.head.sequence:
+                    if item.number < known.head.last_event:
                         continue
                     told, known = _caught_up(source, translator, known, conversation), None
                 case Entry():
@@ -203,7 +203,7 @@ async def _live(source: Source, translator: RunEvents, entry: Entry) -> list[Eve
         return translator.translate(event)
     waiting = event["value"]
     state = await bootstrap.flow_log().snapshot(source.tenant, source.flow)
-    was_answered = state.head.sequence > entry.number and state.question is None
+    was_answered = state.head.last_event > entry.number and state.question is None
     if was_answered or waiting["review"] == source.answered:
         return translator.translate(event)
     return translator.interrupt(source.flow, waiting, state.deadline_ms)
@@ -241,8 +241,8 @@ async def _log(
 
 def _each(head: Head, item: Batch | Flow) -> list[tuple[str, Entry | Flow | None]]:
     if isinstance(item, Flow):
-        return [(item.head.cursor(item.head.snapshot_sequence), item)]
+        return [(item.head.cursor(item.head.snapshot_event), item)]
     return [(head.cursor(entry.number), entry) for entry in item] or [("", None)]
 
 
-app = apps.fastapi(router)
+app = typed_apps.fastapi("crew_agui", router)

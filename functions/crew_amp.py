@@ -21,11 +21,11 @@ from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.flows import Flow
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_READ, FLOWS_WRITE, Principal
 from core.webhooks.outbox import WebhookKind
-from core.webhooks.subscriptions import Subscriptions
+from core.webhooks.receivers import Receivers
 from functions._amp import answers
 from functions._amp.requests import Kickoff, Resume, kickoff_request, pointer, resume_request
 from functions._amp.words import flow_id, kickoff_id
-from functions._http import apps, auth, models, polling, problems
+from functions._http import apps, auth, idempotency, polling, problems, typed_apps
 
 READ = ["GET", "HEAD"]
 CHANGED = "must be as it was before, or left out"
@@ -47,7 +47,7 @@ async def amp_kickoff(
     crew: str,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
     asked: Annotated[Kickoff, Depends(kickoff_request)],
-    idempotency_key: models.IdempotencyKey = None,
+    idempotency_key: Annotated[str | None, Depends(idempotency.key)],
 ) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
 
@@ -80,9 +80,8 @@ async def amp_status(
     flow = apps.possible_id(flow_id(kickoff))
     state = _of_crew(await bootstrap.flow_log().snapshot(who.tenant, flow), crew)
     state = await bootstrap.values().whole(who.tenant, state)
-    headers = {"cache-control": "private, no-cache", "vary": "Authorization"}
     answer = answers.status(state, documented=result == "object")
-    return _in_pieces(answer, headers | polling.retry_after_header(state.head))
+    return _in_pieces(answer, apps.PRIVATE | polling.retry_after_header(state.head))
 
 
 def _in_pieces(answer: answers.Answer, headers: dict[str, str]) -> Response:
@@ -115,7 +114,7 @@ async def amp_resume(
     crew: str,
     who: Annotated[Principal, Depends(auth.scope(FLOWS_APPROVE))],
     said: Annotated[Resume, Depends(resume_request)],
-    idempotency_key: models.IdempotencyKey = None,
+    idempotency_key: Annotated[str | None, Depends(idempotency.key)],
 ) -> Response:
     """Answer a task that waits for a person.
 
@@ -154,7 +153,7 @@ def _added_urls(state: Flow, said: Resume, review: str) -> dict[WebhookKind, str
     InvalidInputError if one is another than before, or if nothing is ever sent of this flow.
     """
     before = {name: result for name, result in state.results.items() if name != review}
-    known = Subscriptions.of(state.webhooks, before).urls
+    known = Receivers.of(state.webhooks, before).urls
     wrong = {
         pointer(kind): CHANGED if known else NO_WEBHOOKS
         for kind, url in said.urls().items()
@@ -193,7 +192,7 @@ def _likely_review(state: Flow, task: str) -> str:
     return max(answered, key=review_number)
 
 
-app = apps.fastapi(router)
+app = typed_apps.fastapi("crew_amp", router)
 app.user_middleware.insert(
     next(i for i, part in enumerate(app.user_middleware) if part.cls is problems.Problems),
     Middleware(answers.AmpErrors),

@@ -4,13 +4,13 @@ POST /v1/flows/{id}/cancel, /v1/flows/{id}/resume -- ending it before its time, 
 where it waits for a person. DELETE /v1/flows/{id} and /v1/inputs/{id} -- leaving nothing of them.
 
 Requests name crews and inputs and carry neither code nor paths. Bodies are read by
-`bodies.read_json`, never by FastAPI, which answers 500 to some of what people send.
+`bodies.read_json`. FastAPI is not here: it would take as long to load as all the rest.
 """
 
 import secrets
+from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,10 +20,12 @@ from core import bootstrap
 from core.blobs import INPUT_ID, in_thread, put_in_turn
 from core.crews import launch
 from core.crews.control import FEEDBACK_CHARACTERS
+from core.crews.definition.registry import Registry
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Status
 from core.identity import CREWS_READ, FLOWS_APPROVE, FLOWS_WRITE, INPUTS_WRITE, Principal
-from functions._http import apps, auth, bodies, edge, models
+from core.json_text import compact_bytes
+from functions._http import apps, auth, bodies, edge, idempotency, models
 
 REQUEST_BYTES = 256 * 1024
 INLINE_BYTES = 4 * 1024**2  # base64 of it still fits into a Lambda event
@@ -32,8 +34,6 @@ UPLOAD_SECONDS = 900
 UPLOAD_COMMAND = "curl --data-binary @FILE -H 'content-type: application/octet-stream'"
 FORM = "application/x-www-form-urlencoded"  # what curl -d sends, without the file's line ends
 OPAQUE = "application/octet-stream"  # an input is data for a crew, whatever it says it is
-
-router = APIRouter()
 
 
 class Answer(BaseModel):
@@ -66,62 +66,49 @@ async def answer(request: Request) -> Answer:
     return await models.read(request, REQUEST_BYTES, Answer, "the body is not an answer")
 
 
-@router.api_route("/v1/crews", methods=["GET", "HEAD"])
-async def crew_list(_: Annotated[Principal, Depends(auth.scope(CREWS_READ))]) -> Response:
+async def crew_list(_request: Request, _who: Principal) -> Response:
     """Answer with the crews and the JSON Schemas of their inputs, and with what is broken."""
-    crews, broken = bootstrap.registry().read_all()
+    return Response(_crews(bootstrap.registry()), media_type="application/json")
+
+
+@lru_cache(1)  # a deployment's crews are the same as long as its process lives, whoever asks
+def _crews(registry: Registry) -> bytes:
+    crews, broken = registry.read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
     wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
-    return JSONResponse({"crews": shown, **({"broken": wrong} if wrong else {})})
+    return compact_bytes({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 
-@router.post("/v1/flows")
-async def flow_launch(
-    request: Request,
-    who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))],
-    asked: Annotated[launch.LaunchRequest, Depends(flow_request)],
-    idempotency_key: models.IdempotencyKey = None,
-) -> Response:
+async def flow_launch(request: Request, who: Principal) -> Response:
     """Launch a crew. A request sent again under its key gets the same answer."""
-    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, idempotency_key, who.subject)
+    key, asked = idempotency.key(request), await flow_request(request)
+    flow, _ = await bootstrap.launcher().launch(who.tenant, asked, key, who.subject)
     path = edge.link(request, f"/v1/flows/{flow}")
     links = {"self": path, "events": f"{path}/events"}
     body = {"id": flow, "status": Status.QUEUED, "links": links}
     return JSONResponse(body, 202, {"location": path})
 
 
-@router.post("/v1/flows/{flow}/cancel")
-async def flow_cancel(
-    flow: str, who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))]
-) -> Response:
+async def flow_cancel(request: Request, who: Principal) -> Response:
     """End a flow; answer with its state. A request sent again gets the same answer."""
-    possible = apps.possible_id(flow)
-    state = await bootstrap.flow_control().cancel(
-        tenant=who.tenant, flow=possible, subject=who.subject
-    )
+    flow = apps.flow_id(request)
+    state = await bootstrap.flow_control().cancel(tenant=who.tenant, flow=flow, subject=who.subject)
     return JSONResponse(state.public())
 
 
-@router.delete("/v1/flows/{flow}")
-async def flow_delete(
-    flow: str, who: Annotated[Principal, Depends(auth.scope(FLOWS_WRITE))]
-) -> Response:
+async def flow_delete(request: Request, who: Principal) -> Response:
     """Remove a flow that has ended; its inputs stay. Sent again it is not found."""
-    possible, blobs = apps.possible_id(flow), bootstrap.blobs()
-    await bootstrap.flow_control().delete(blobs, tenant=who.tenant, flow=possible)
+    flow, blobs = apps.flow_id(request), bootstrap.blobs()
+    await bootstrap.flow_control().delete(blobs, tenant=who.tenant, flow=flow)
     return Response(status_code=204)
 
 
-@router.post("/v1/flows/{flow}/resume")
-async def flow_resume(
-    flow: str,
-    who: Annotated[Principal, Depends(auth.scope(FLOWS_APPROVE))],
-    said: Annotated[Answer, Depends(answer)],
-) -> Response:
+async def flow_resume(request: Request, who: Principal) -> Response:
     """Answer a flow that waits; answer with its state. Sent again with `review` it is the same."""
+    said = await answer(request)
     state = await bootstrap.flow_control().resume(
         tenant=who.tenant,
-        flow=apps.possible_id(flow),
+        flow=apps.flow_id(request),
         approve=said.approve,
         feedback=said.feedback,
         review=said.review,
@@ -130,13 +117,9 @@ async def flow_resume(
     return JSONResponse(state.public())
 
 
-@router.post("/v1/inputs")
-async def input_create(
-    request: Request,
-    who: Annotated[Principal, Depends(auth.scope(INPUTS_WRITE))],
-    size: Annotated[int | None, Query(ge=1, le=UPLOAD_BYTES)] = None,
-) -> Response:
+async def input_create(request: Request, who: Principal) -> Response:
     """Store the body as an input; or, for `size` bytes to come, say where they may be put."""
+    size = apps.whole_number(request, "size", 1, UPLOAD_BYTES)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("multipart/") or kind == FORM:
         raise HTTPException(415, f"a form is no file; send the bytes of the file: {UPLOAD_COMMAND}")
@@ -152,11 +135,9 @@ async def input_create(
     return JSONResponse({"id": blob, "upload": upload}, 201)
 
 
-@router.delete("/v1/inputs/{blob}")
-async def input_delete(
-    blob: str, who: Annotated[Principal, Depends(auth.scope(INPUTS_WRITE))]
-) -> Response:
+async def input_delete(request: Request, who: Principal) -> Response:
     """Remove an input, whether or not a flow has yet to read it. Sent again it is not found."""
+    blob: str = request.path_params["blob"]
     if not INPUT_ID.fullmatch(blob):
         raise NotFoundError("no such input")
     blobs = bootstrap.blobs()
@@ -165,5 +146,15 @@ async def input_delete(
     return Response(status_code=204)
 
 
-app = apps.fastapi(router)
+_writes = auth.scope(FLOWS_WRITE)
+routes = [
+    auth.GuardedRoute("/v1/crews", crew_list, auth.scope(CREWS_READ)),
+    auth.GuardedRoute("/v1/flows", flow_launch, _writes, "POST"),
+    auth.GuardedRoute("/v1/flows/{flow}/cancel", flow_cancel, _writes, "POST"),
+    auth.GuardedRoute("/v1/flows/{flow}", flow_delete, _writes, "DELETE"),
+    auth.GuardedRoute("/v1/flows/{flow}/resume", flow_resume, auth.scope(FLOWS_APPROVE), "POST"),
+    auth.GuardedRoute("/v1/inputs", input_create, auth.scope(INPUTS_WRITE), "POST"),
+    auth.GuardedRoute("/v1/inputs/{blob}", input_delete, auth.scope(INPUTS_WRITE), "DELETE"),
+]
+app = apps.starlette("crew_launch", routes)
 handler = apps.on_lambda(app)

@@ -19,7 +19,7 @@ import logging
 import signal
 import sys
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,15 +28,17 @@ from starlette.routing import Route
 from core import bootstrap, logs
 from core.config import WORKER_MARGIN_SECONDS, SettingsError
 from core.crews.clock import Clock, StoppableClock
-from core.crews.worker import Worker
+from core.due_loop import NoPlaceError, Places, Room
 from core.errors import UnavailableError
-from core.polling import NoPlaceError, Places, Room
 from crews.loading import AllowListError
 from functions._http import apps
 from functions._process import event_loop, request_log
 from functions._process.clocks import DeadlineClock, LambdaClock
-from functions._worker import wakeups, webhook_sending
+from functions._worker import cold_start, wakeups, webhook_sending
 from functions._worker.worker_loop import serve
+
+if TYPE_CHECKING:  # a cold worker says that it loads before it does
+    from core.crews.worker import Worker
 
 log = logging.getLogger("functions.crew_worker")  # also where it is __main__
 
@@ -48,27 +50,31 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     for ever.
     """
     request_log.configure()
-    worker, clock = bootstrap.worker(), LambdaClock(context)
-    if clock.seconds_left() < worker.steps.timing.step_seconds:
+    clock = LambdaClock(context)
+    if clock.seconds_left() < bootstrap.settings().step_seconds:
         raise SettingsError(
             "CREWLINE_STEP_SECONDS must be less than this function's time-out, with "
             f"{WORKER_MARGIN_SECONDS:.0f} s to spare"
         )
     with logs.context(request_id=request_log.invocation_id(context)):
-        failed = event_loop.run(_run_batch(worker, event["Records"], clock))
+        failed = event_loop.run(_run_batch(event["Records"], clock))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
-async def _run_batch(worker: Worker, records: list[dict[str, Any]], clock: Clock) -> list[str]:
+async def _run_batch(records: list[dict[str, Any]], clock: Clock) -> list[str]:
     """Run the flows of all messages side by side; return the ids of those that come again."""
     await bootstrap.partition_check().require()
+    named = (wakeups.named_flow(record["body"]) for record in records)
+    worker = await cold_start.worker([flow for flow in named if flow is not None])
     places = Places(Room.shared(bootstrap.settings().worker_flows))
     ran = await asyncio.gather(*(_run_record(worker, record, clock, places) for record in records))
     await webhook_sending.deliver_due(clock)
     return [record["messageId"] for record, done in zip(records, ran, strict=True) if not done]
 
 
-async def _run_record(worker: Worker, record: dict[str, Any], clock: Clock, places: Places) -> bool:
+async def _run_record(
+    worker: "Worker", record: dict[str, Any], clock: Clock, places: Places
+) -> bool:
     """Run the flow that a message names; tell whether the message may go."""
     named = wakeups.named_flow(record["body"])
     if named is None:
@@ -104,7 +110,7 @@ async def run_message(request: Request) -> Response:
 
 async def _run_named(tenant: str, flow: str, clock: Clock) -> None:
     """Run a flow in its tenant's share of this process. Raises UnavailableError if that is taken."""
-    worker = bootstrap.worker()
+    worker = await cold_start.worker([(tenant, flow)])
     seconds = clock.seconds_left() - worker.steps.timing.step_seconds
     try:
         async with _places(asyncio.get_running_loop()).place(tenant, seconds):
@@ -121,7 +127,7 @@ def _places(_: asyncio.AbstractEventLoop) -> Places:
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT; then let steps finish for a while, and give the rest back."""
-    settings, worker = bootstrap.settings(), bootstrap.worker()
+    settings, worker = bootstrap.settings(), cold_start.loaded()
     clock = StoppableClock(settings.stop_seconds)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, clock.stop)
@@ -146,7 +152,12 @@ async def _store_fits(clock: StoppableClock) -> None:
     return None
 
 
-app = apps.unguarded([Route("/v1/worker", run_message, methods=["POST"])])
+app = apps.unguarded(
+    "crew_worker",
+    [Route("/v1/worker", run_message, methods=["POST"])],
+    bootstrap.require_model,
+    webhook_sending.require_secret,
+)
 
 if __name__ == "__main__":
     request_log.configure()

@@ -175,5 +175,5 @@ routes = [
     auth.GuardedRoute("/v1/flows/{flow}/ticket", flow_ticket, _reads, "POST"),
     auth.GuardedRoute("/v1/events/ticket", several_ticket, _reads, "POST"),
 ]
-app = apps.starlette(routes)
+app = apps.starlette("flow_events", routes)
 handler = apps.on_lambda(app)

@@ -40,7 +40,6 @@ POLLERS = {b"authorization", b"if-none-match"}  # what the shortcut needs, and
 BEYOND = {b"origin", b"prefer"}  # what it leaves to the routes, as it does longer heads
 PLAIN_HEADERS, PLAIN_BYTES = 64, 8 * 1024  # a browser sends 20, of 2 kB with its token
 CHUNK_BYTES = 256 * 1024
-PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
 async def flow_status(request: Request, who: Principal) -> Response:
@@ -89,7 +88,7 @@ def _state(state: Flow, poll: polling.LongPoll = polling.NO_LONG_POLL) -> Respon
 
 def _headers(head: Head, tag: str | None = None) -> dict[str, str]:
     """Return the headers of a state, the same on 200 and 304, where `tag` is what the caller has."""
-    return {**PRIVATE, "etag": tag or head.etag, **polling.retry_after_header(head)}
+    return {**apps.PRIVATE, "etag": tag or head.etag, **polling.retry_after_header(head)}
 
 
 async def flow_output(request: Request, who: Principal) -> Response:
@@ -101,7 +100,7 @@ async def flow_output(request: Request, who: Principal) -> Response:
     flow, review = apps.flow_id(request), request.query_params.get("review")
     state = await bootstrap.flow_log().snapshot(who.tenant, flow)
     value = _draft(state, review) if review is not None else _output(state)
-    headers = PRIVATE | {"etag": f'"{SCHEMA}.{state.head.incarnation}.{review or "output"}"'}
+    headers = apps.PRIVATE | {"etag": f'"{SCHEMA}.{state.head.incarnation}.{review or "output"}"'}
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     if not isinstance(value, BlobRef):
@@ -146,7 +145,7 @@ async def flow_list(request: Request, who: Principal) -> Response:
     before = apps.whole_number(request, "before", 0, LAST)
     flows = await bootstrap.flow_log().recent(who.tenant, limit, before)
     body = {"flows": [flow.public() for flow in flows], "next": _next(request, flows, limit)}
-    return _json(body, PRIVATE)
+    return _json(body, apps.PRIVATE)
 
 
 def _next(request: Request, flows: list[Summary], limit: int) -> str | None:
@@ -234,5 +233,5 @@ routes = [
     auth.GuardedRoute("/v1/flows/{flow}", flow_status, _reads),
     auth.GuardedRoute("/v1/flows/{flow}/output", flow_output, _reads),
 ]
-app = apps.starlette(routes, Middleware(NotModifiedShortcut))
+app = apps.starlette("flow_status", routes, Middleware(NotModifiedShortcut))
 handler = apps.on_lambda(app)

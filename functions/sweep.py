@@ -42,4 +42,6 @@ async def sweep_and_deliver(clock: Clock) -> dict[str, int]:
 
 
 handler = schedules.handler(sweep_and_deliver)
-app = schedules.app("/v1/sweep", lambda qstash: qstash.sweep_url, sweep_and_deliver)
+app = schedules.app(
+    "sweep", lambda qstash: qstash.sweep_url, sweep_and_deliver, webhook_sending.require_secret
+)

@@ -3,7 +3,7 @@
 uvicorn --factory infra.api:checked
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -24,6 +24,7 @@ from functions import (
 )
 from infra import page
 
+OF_FUNCTION = "/healthz/"  # how one of them is
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -34,8 +35,8 @@ class OnePort:
     has the path but not the method, the answer lists the methods of all functions.
     """
 
-    def __init__(self, functions: Sequence[Starlette]) -> None:
-        self._functions = functions
+    def __init__(self, functions: Mapping[str, Starlette], *others: Starlette) -> None:
+        self._by_name, self._functions = functions, [*functions.values(), *others]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = rebased(scope)
@@ -51,6 +52,9 @@ class OnePort:
     def _function(self, scope: Scope) -> Starlette:
         if scope["type"] == "http" and has_long_target(scope):
             return self._functions[0]  # no path is compared: any of them refuses this
+        if scope["type"] == "http" and scope["path"].startswith(OF_FUNCTION):
+            named = self._by_name.get(scope["path"].removeprefix(OF_FUNCTION))
+            return named or self._functions[0]
         partly: Starlette | None = None
         for function in self._functions:
             match = _match(function, scope)
@@ -83,20 +87,20 @@ def _match(function: Starlette, scope: Scope) -> Match:
 
 
 app = OnePort(
-    [
-        flow_status.app,
-        flow_events.app,
-        crew_launch.app,
-        crew_amp.app,
-        crew_agui.app,
-        cost_report.app,
-        feedback.app,
-        page.app,
-    ]
+    {
+        "flow_status": flow_status.app,
+        "flow_events": flow_events.app,
+        "crew_launch": crew_launch.app,
+        "crew_amp": crew_amp.app,
+        "crew_agui": crew_agui.app,
+        "cost_report": cost_report.app,
+        "feedback": feedback.app,
+    },
+    page.app,
 )
 
 
 def checked() -> OnePort:
     """Return the app. Raises SettingsError, which the first request would be told otherwise."""
-    bootstrap.settings()
+    bootstrap.keys()
     return app

@@ -76,7 +76,7 @@ def _runner(files: Mapping[str, bytes]) -> CrewRunner:
     prepare_environ(os.environ, os.environ.get("HOME") or tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner  # noqa: PLC0415 -- the environment first
     from core.adapters.memory import MemoryBlobs  # noqa: PLC0415
-    from core.adapters.offline_model import OfflineModel  # noqa: PLC0415
+    from core.adapters.offline.model import OfflineModel  # noqa: PLC0415
     from core.adapters.price_catalogues import CataloguePriceBook  # noqa: PLC0415
     from crews.tools import GUARDRAILS, SKILLS, TOOLS  # noqa: PLC0415
 

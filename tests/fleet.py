@@ -22,8 +22,8 @@ from core.blobs import BlobStore
 from core.crews.clock import NoLimit
 from core.crews.definition import Definition
 from core.crews.wakeups import WakeQueue
+from core.due_loop import Room
 from core.flows.values import INLINE, LargeValues
-from core.polling import Room
 from functions import sweep
 from tests import fault_worker
 from tests.counting_model import CountingModel
@@ -40,8 +40,8 @@ POLL_SECONDS = 0.02
 WORKER_FLOWS = 8
 AT_ONCE = Room.shared(WORKER_FLOWS).per_tenant  # steps of a tenant that one worker may hold
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.fault_worker", "pytest"])
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["tests.fault_worker", "pytest"])
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Place:
 
     async def in_a_process(self, target: Callable[..., None], order: Order, *given: Any) -> int:
         """Run a function in a process of its own; return its exit code."""
-        process = _processes.Process(target=target, args=(order, *given), daemon=True)
+        process = processes.Process(target=target, args=(order, *given), daemon=True)
         process.start()
         await asyncio.to_thread(process.join, PATIENCE_SECONDS)
         process.kill()
@@ -92,7 +92,7 @@ class Fleet:
     def add(self, **given: Any) -> BaseProcess:
         """Start one worker more."""
         order = self.place.order(**{"trip": next(self._trips, ""), **self._given, **given})
-        worker = _processes.Process(target=fault_worker.work, args=(order,), daemon=True)
+        worker = processes.Process(target=fault_worker.work, args=(order,), daemon=True)
         worker.start()
         self._workers.append(worker)
         return worker

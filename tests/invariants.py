@@ -97,7 +97,7 @@ def succeeded(told: Story, expected: Expected) -> None:
 
 def numbers_and_versions(told: Story) -> None:
     """No event is missing or there twice; the deltas lead from version to version to the state."""
-    assert told.numbers == [*range(1, told.state.head.sequence + 1)]
+    assert told.numbers == [*range(1, told.state.head.last_event + 1)]
     viewed: dict[str, Any] = {}
     versions: list[int] = []
     for event in told.events:

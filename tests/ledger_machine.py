@@ -122,7 +122,7 @@ class LedgerMachine(LedgerModel):
         number = self.call(lambda: self.flows.ledger.emit(claim, seq, lease, write), refused)
         if refused is None:
             held.seq, held.long = seq, long
-            assert number == self.whole().head.sequence
+            assert number == self.whole().head.last_event
             self.world.pass_time()
 
     @precondition(lambda self: self.claims)
@@ -214,7 +214,7 @@ class LedgerMachine(LedgerModel):
         refused = FencedError if self.ended or late else None
         if late and brings == self.moved:
             refused = None  # it was this transition, whose reply was lost
-        before = self.whole().head.sequence
+        before = self.whole().head.last_event
         self.call(
             lambda: self.flows.ledger.transition(
                 self.flows.tenant, self.flow, to, status_epoch=epoch,
@@ -224,7 +224,7 @@ class LedgerMachine(LedgerModel):
             refused,
         )  # fmt: skip
         if refused or late:
-            assert self.whole().head.sequence == before
+            assert self.whole().head.last_event == before
             return
         self.status, self.status_epoch, self.moved = to, self.status_epoch + 1, brings
         if answered:

@@ -81,7 +81,7 @@ class LedgerModel(RuleBasedStateMachine):
     def the_flow_is_whole(self) -> None:
         state = self.whole()
         entries = self.world.run(self.flows.log.entries(self.flows.tenant, self.flow, 0, 10_000))
-        assert [entry.number for entry in entries] == list(range(1, state.head.sequence + 1))
+        assert [entry.number for entry in entries] == list(range(1, state.head.last_event + 1))
         told = [json.loads(entry.json) for entry in entries]
         assert versions(told) == list(range(2, state.head.version + 1 - self.late))
         late = {"usage": state.usage.public(), "version": state.head.version} if self.late else {}

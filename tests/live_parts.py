@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from core.adapters.memory import MemoryFlows
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
-from core.flows import Batch, Flow, Status, events, live
+from core.flows import Batch, Flow, Status, events, hub
+from core.flows.subscription import FollowPolicy
 
 LEASE_MS = 60_000
 
-SOON = live.PollPolicy(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
+SOON = FollowPolicy(silence=0.1, first=0.02, growth=1.2, longest=0.05, subscribe_again=0.3)
 
 
 class Counted(MemoryFlows):
@@ -89,7 +90,7 @@ async def ended(log: MemoryFlows) -> int:
     await log.transition(
         "t", "f1", Status.SUCCEEDED, status_epoch=0, events=events.run_finished("f1", 1)
     )
-    return (await MemoryFlows.head(log, "t", "f1")).sequence
+    return (await MemoryFlows.head(log, "t", "f1")).last_event
 
 
 def seconds(total: float) -> Callable[[], float]:
@@ -97,9 +98,7 @@ def seconds(total: float) -> Callable[[], float]:
     return lambda: end - asyncio.get_running_loop().time()
 
 
-async def seen(
-    watching: live.Hub, cursor: str | None = None, total: float = 10
-) -> list[int | Flow]:
+async def seen(watching: hub.Hub, cursor: str | None = None, total: float = 10) -> list[int | Flow]:
     """Numbers of events, and snapshots between them, until the flow or the time ends."""
     found: list[int | Flow] = []
     async with watching.subscribe("t", "f1", cursor) as viewer:

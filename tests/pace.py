@@ -4,9 +4,11 @@ A bound says what a piece of work may take on a machine of a known pace. On one 
 others use too, it is as much longer as a known piece of work takes longer there, just then.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 KNOWN_WORK_SECONDS = 0.002  # of the processor that the bounds were written on
 
@@ -23,6 +25,16 @@ def cpu_seconds_under(seconds: float) -> Iterator[None]:
     yield
     spent = time.thread_time() - began
     assert spent < seconds or spent < cpu_bound(seconds)
+
+
+async def longest_turn(of: asyncio.Task[Any]) -> float:
+    """The most that the loop's thread computes, in seconds, until somebody else has a turn."""
+    longest, began = 0.0, time.thread_time()
+    while not of.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, began = max(longest, now - began), now
+    return longest
 
 
 def _known_work() -> float:

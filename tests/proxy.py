@@ -8,6 +8,8 @@ between a client and the API.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -33,6 +35,40 @@ async def connect(url: str) -> Streams:
 async def head(reader: asyncio.StreamReader) -> bytes:
     """Read up to the empty line. Raises IncompleteReadError."""
     return await reader.readuntil(b"\r\n\r\n")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked; names of headers in small letters."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @classmethod
+    async def read(cls, reader: asyncio.StreamReader) -> Self:
+        """Read a request. Raises IncompleteReadError."""
+        first, *lines = (await head(reader)).decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ")
+        pairs = (line.partition(": ") for line in lines if line)
+        headers = {name.lower(): value for name, _, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        return cls(method, target, headers, body)
+
+    async def sent_on(self, url: str, **more: str) -> Streams:
+        """Send it to a server, whose answer ends with the connection; `more` headers it lacks."""
+        reader, writer = await connect(url)
+        headers = more | self.headers | {"connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"{self.method} {self.target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
+        writer.write(self.body)
+        return reader, writer
 
 
 async def message(reader: asyncio.StreamReader) -> bytes:

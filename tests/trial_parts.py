@@ -59,20 +59,24 @@ async def claimed(flows: Flows, state: Flow, owner: str = "w1", lease_ms: int = 
     return claim
 
 
-def outcome(state: Flow, quality: float, signal: Signal = Signal.ANSWERS) -> TaskOutcome | None:
-    return task_outcome(state.models.get("one"), "one", signal, quality)
+def outcome(
+    state: Flow, quality: float, signal: Signal = Signal.ANSWERS, deployed: str | None = None
+) -> TaskOutcome | None:
+    return task_outcome(state.models.get("one"), "one", signal, quality, deployed=deployed)
 
 
-async def committed(flows: Flows, claim: Claim, quality: float = 1.0, seq: int = 1) -> Flow:
+async def committed(
+    flows: Flows, claim: Claim, quality: float = 1.0, seq: int = 1, deployed: str | None = None
+) -> Flow:
     """Commit a step, as a worker does who knows what its flow was launched with."""
-    told = outcome(await state_of(flows, claim.flow), quality)
+    told = outcome(await state_of(flows, claim.flow), quality, deployed=deployed)
     write = StepWrite(outcome=told)
     return await flows.ledger.commit(claim, seq, {"output": "x"}, write)
 
 
-async def failed(flows: Flows, state: Flow) -> None:
+async def failed(flows: Flows, state: Flow, deployed: str | None = None) -> None:
     """End a flow whose step failed."""
-    told = outcome(state, 0.0)
+    told = outcome(state, 0.0, deployed=deployed)
     await flows.ledger.transition(
         flows.tenant, state.id, Status.FAILED, status_epoch=0, events=[], error="no",
         outcomes=[told] if told else [],

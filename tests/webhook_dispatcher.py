@@ -9,11 +9,11 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
+from core.due_loop import Idle
 from core.flows.values import INLINE, LargeValues
-from core.polling import Idle
+from core.webhooks.dispatch import DispatchParts
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
-from core.webhooks.entry import Parts
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -28,7 +28,7 @@ def dispatcher(
 ) -> WebhookDispatcher:
     """What sends one tenant's webhooks to one service, quickly; `prefix` is that of the store's keys."""
     redis, keys = RetryingClient(HttpRedis(url, token)), Keyspace(prefix=prefix)
-    parts = Parts(
+    parts = DispatchParts(
         UpstashOutbox(redis, keys),
         UpstashFlowLog(redis, HttpPubSub(url, token), keys),
         HttpWebhookSender(timeout_seconds=0.8),

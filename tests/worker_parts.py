@@ -105,10 +105,12 @@ def a_worker(
     *,
     wake_queue: WakeQueue | None = None,
     timing: Timing = TIMING,
+    deployed_model: str | None = None,
 ) -> Worker:
     book, usage_book = MemoryBudgetBook(memory), MemoryUsageBook(memory)
     deps = memory, book, wake_queue or memory, runner, timing
-    return worker_over(*deps, lessons=lessons, usage_book=usage_book)
+    more = {"lessons": lessons, "usage_book": usage_book, "deployed_model": deployed_model}
+    return worker_over(*deps, **more)
 
 
 async def log_of(memory: MemoryFlows, flow: str = "f") -> list[dict[str, Any]]:

@@ -22,7 +22,8 @@ def worker_over(
     lessons: Lessons | None = None,
     values: LargeValues = INLINE,
     usage_book: UsageBook | None = None,
+    deployed_model: str | None = None,
 ) -> Worker:
     deps = ledger, budgets, runner, timing, values, lessons or Lessons()
-    steps = StepRunner(*deps, usage_book=usage_book)
+    steps = StepRunner(*deps, usage_book=usage_book, deployed_model=deployed_model)
     return Worker(ledger, wake_queue, steps, values)

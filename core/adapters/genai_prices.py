@@ -1,5 +1,6 @@
 """Prices from the library genai-prices, out of the data it ships with: no network, no updating."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -52,6 +53,11 @@ class GenaiPrices:
         entry = _entry(model, model.get_prices(at, context))
         source = f"genai-prices {__version__}: {provider.id}/{model.id}"
         return entry_rates(entry, source) if entry else None
+
+    def models(self) -> Iterator[str]:
+        """Yield the names of the library's models, with their providers."""
+        for provider in providers:
+            yield from (f"{provider.id}/{model.id}" for model in provider.models)
 
 
 @lru_cache(maxsize=1024)

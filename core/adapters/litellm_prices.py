@@ -1,6 +1,7 @@
 """Prices from LiteLLM's list, of models that genai-prices lacks: a file that `infra.price_list` writes."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ class LitellmPrices:
         """Return the prices of a model that is written as it stands in the file, None without."""
         entry = _entries().get(str(name))
         return entry_rates(entry, f"LiteLLM: {name}", variant) if entry else None
+
+    def models(self) -> Iterator[str]:
+        """Yield the names of the file."""
+        yield from _entries()
 
 
 @cache

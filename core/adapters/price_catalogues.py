@@ -1,5 +1,6 @@
 """PriceBook over the two price lists that come with the code."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from core.adapters.genai_prices import GenaiPrices
@@ -22,6 +23,11 @@ class CataloguePriceBook:
     def rates(self, model: str, at_ms: int, variant: Variant = "standard") -> Rates | None:
         """Return the prices of a call, None if neither list has the model."""
         return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
+
+    def models(self) -> Iterator[str]:
+        """Yield the names of the models of both lists, some of them twice."""
+        yield from self._genai.models()
+        yield from self._litellm.models()
 
     def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
         name, at_ms = split_name(model), hour * HOUR_MS

@@ -1,10 +1,10 @@
 """BlobStore over S3: one object a blob, under its tenant's prefix.
 
-Calls run in threads of their own and have a total limit, so that a store which hangs holds up
-nobody who does not need it, and those who do for ten seconds at most.
+Calls block until the store answers, as long as botocore's time-outs let them; `core.blobs` has the threads
+in which to call them, and a total limit.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
@@ -17,7 +17,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from urllib3.exceptions import HTTPError
 
-from core.blobs import VersionedBlob
+from core.blobs import AWAY, THREADS, VersionedBlob
 from core.config import SettingsError
 from core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
 
@@ -32,9 +32,8 @@ MISCONFIGURED = (  # no waiting mends these
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
 )
-TOTAL_SECONDS = 10.0  # of a call, with the wait for a thread and all that is tried again
-CALLS_AT_ONCE = 16
 READ_BYTES = 64 * 1024
+LISTED = 1_000  # names in one page: S3 tells no more
 
 
 class S3Blobs:
@@ -44,23 +43,23 @@ class S3Blobs:
     mend, beside the errors of the port.
     """
 
-    def __init__(
-        self, bucket: str, endpoint: str | None = None, total_seconds: float = TOTAL_SECONDS
-    ) -> None:
-        self._bucket = bucket
-        self._total_seconds = total_seconds
-        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "s3")
+    def __init__(self, bucket: str, endpoint: str | None = None) -> None:
+        self._bucket, self._endpoint = bucket, endpoint
+
+    @cached_property
+    def _client(self) -> Any:
+        """The client, made when it is first used: that takes 0.2 s, and many flows have no object."""
         # Of its own: boto3's shared session keeps the first credentials that it sees.
-        self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
+        return boto3.Session().client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=self._endpoint,
             config=Config(
                 connect_timeout=3,
                 read_timeout=8,  # a call that nobody waits for any more ends soon after
                 retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=CALLS_AT_ONCE,
+                max_pool_connections=THREADS,
                 signature_version="s3v4",
-                s3={"addressing_style": "path" if endpoint else "auto"},
+                s3={"addressing_style": "path" if self._endpoint else "auto"},
             ),
         )
 
@@ -108,11 +107,18 @@ class S3Blobs:
 
     def delete_all(self, tenant: str, prefix: str) -> None:
         """Remove the objects under a prefix, one by one: a flow has few."""
-        while found := self._call_on("list_objects_v2", Prefix=f"{tenant}/{prefix}").get(
-            "Contents"
-        ):
-            for each in found:
-                self._call_on("delete_object", Key=each["Key"])
+        for blob in self.names(tenant, prefix):
+            self.delete(tenant, blob)
+
+    def names(self, tenant: str, prefix: str) -> list[str]:
+        """Return the ids of the objects under a prefix, however many pages that takes."""
+        own, more, found = f"{tenant}/", dict[str, str](), list[str]()
+        while True:
+            page = self._call_on("list_objects_v2", Prefix=own + prefix, MaxKeys=LISTED, **more)
+            found += (each["Key"].removeprefix(own) for each in page.get("Contents", []))
+            if not page.get("IsTruncated"):
+                return found
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         """Return a presigned PUT; the signed length makes S3 refuse another."""
@@ -127,7 +133,7 @@ class S3Blobs:
 
     def _call_on(self, operation: str, **arguments: Any) -> Any:
         try:
-            return self._within_limit(operation, **arguments)
+            return self._request(operation, **arguments)
         except ClientError as error:
             code = _code(error)
             if code == "404":  # of a HEAD, which does not say what is missing
@@ -145,22 +151,15 @@ class S3Blobs:
                 "AWS_SECRET_ACCESS_KEY, or give this host a role that may use CREWLINE_BUCKET"
             ) from error
         except BotoCoreError as error:
-            raise UnavailableError("the object store does not answer") from error
+            raise UnavailableError(AWAY) from error
 
-    def _within_limit(self, operation: str, **arguments: Any) -> Any:
-        call = self._threads.submit(
-            getattr(self._client, operation), Bucket=self._bucket, **arguments
-        )
-        try:
-            return call.result(self._total_seconds)
-        except TimeoutError as error:
-            call.cancel()
-            raise UnavailableError("the object store does not answer") from error
+    def _request(self, operation: str, **arguments: Any) -> Any:
+        return getattr(self._client, operation)(Bucket=self._bucket, **arguments)
 
     def _check_bucket(self) -> None:
         """Raise SettingsError if there is no bucket."""
         try:
-            self._within_limit("head_bucket")
+            self._request("head_bucket")
         except ClientError as error:
             raise self._refusal("NoSuchBucket" if _code(error) == "404" else "") from error
 

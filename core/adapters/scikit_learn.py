@@ -1,16 +1,18 @@
-"""Fitting a model with scikit-learn; the one module that imports it. Answering needs numpy only."""
+"""Fitting a model with scikit-learn and scipy; the one module that imports them. Answering needs numpy only."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]  # comes with scikit-learn
 from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]  # it has none
     TfidfVectorizer,
 )
 
 from core.learning.learner import Learner
-from core.learning.model import Model
-from core.learning.neighbours import Frozen
+from core.learning.learner.blocks import BlockLearner
+from core.learning.learner.model import Model
+from core.learning.learner.neighbours import Frozen
 from core.learning.patterns import CAPACITY, Pattern
 
 VOCABULARY = 1_000_000  # terms; the rarest are left out beyond that
@@ -30,14 +32,22 @@ def fit(patterns: Iterable[Pattern], version: int, capacity: int = CAPACITY) -> 
     return indexed(learner, version)
 
 
+def block_learner(model: Model | None = None, capacity: int = CAPACITY) -> BlockLearner:
+    """Return a learner that is to be taught much; of nothing, or what a model knows."""
+    return BlockLearner(csr_array, model, capacity)
+
+
 def indexed(learner: Learner, version: int) -> Model:
     """Return the model of a learner that began with nothing, with the index over what it keeps."""
     numbers = [one.number for one in learner.kept()]
     return learner.model(version, index(numbers, [learner.words(number) for number in numbers]))
 
 
-def index(numbers: Sequence[int], words: Sequence[tuple[str, ...]]) -> Frozen:
-    """Return the inverted index of patterns by their exact terms, with TF-IDF weights."""
+def index(numbers: Sequence[int], words: Iterable[tuple[str, ...]]) -> Frozen:
+    """Return the inverted index of patterns by their exact terms, with TF-IDF weights.
+
+    `words` are gone through twice.
+    """
     if not any(words):
         return Frozen.empty()
     vectorizer: Any = TfidfVectorizer(**_OPTIONS)

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.bootstrap.models import (
+    deployed_model,
     deployed_models,
     is_offline,
     may_choose,
     model,
+    model_names,
     named_model,
+    require_model,
     spelled,
     telemetry,
 )
-from core.bootstrap.provider import provider, replace
+from core.bootstrap.provider import is_made, provider, replace
 from core.bootstrap.stores import (
     blobs,
     budget_book,
@@ -37,12 +40,19 @@ from core.bootstrap.stores import (
     operator_ledger,
     partition_check,
     redis,
-    scripts,
+    seal_keys,
     settings,
     stream_limiter,
     trials,
     usage_book,
     values,
+)
+from core.bootstrap.webhooks import (
+    outbox,
+    webhook_dispatcher,
+    webhook_sender,
+    webhook_signer,
+    webhook_targets,
 )
 
 if TYPE_CHECKING:
@@ -56,21 +66,18 @@ if TYPE_CHECKING:
     from core.crews.wakeups import WakeListener, WakeQueue, WakeVerifier
     from core.crews.worker import Worker
     from core.learning.retraining import Retrainer
-    from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.events import Render
-    from core.webhooks.outbox import Outbox
-    from core.webhooks.sender import WebhookSender
-    from core.webhooks.targets import Targets
 
 __all__ = [
     "blobs",
     "budget_book",
     "budgets",
+    "deployed_model",
     "deployed_models",
     "feedback_log",
     "flow_control",
     "flow_log",
     "hub",
+    "is_made",
     "is_offline",
     "issuer",
     "keys",
@@ -81,6 +88,7 @@ __all__ = [
     "ledger",
     "lessons",
     "may_choose",
+    "model_names",
     "model_store",
     "operator_ledger",
     "outbox",
@@ -89,8 +97,10 @@ __all__ = [
     "redis",
     "registry",
     "replace",
+    "require_model",
     "retrainer",
     "runner",
+    "seal_keys",
     "settings",
     "spelled",
     "stream_limiter",
@@ -103,6 +113,7 @@ __all__ = [
     "wake_verifier",
     "webhook_dispatcher",
     "webhook_sender",
+    "webhook_signer",
     "webhook_targets",
     "worker",
 ]
@@ -203,12 +214,11 @@ def runner() -> "CrewRunner":
 def lessons() -> "Lessons":
     """Return what crews learn and are told; nothing where there is no key for models."""
     from core.crews.lessons import Lessons
-    from core.learning.serving_tutor import ServingTutor
     from crews.deciders import DECIDERS
 
     if not settings().learning_keys:
         return Lessons(None, DECIDERS)
-    return Lessons(ServingTutor(learners(), feedback_log()), DECIDERS)
+    return Lessons(learners(), DECIDERS)
 
 
 @provider
@@ -221,7 +231,7 @@ def worker() -> "Worker":
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
     deps = ledger(), budget_book(), runner(), timing, values(), lessons()
-    steps = StepRunner(*deps, usage_book=usage_book())
+    steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 
 
@@ -230,56 +240,10 @@ def retrainer(clock: "Clock") -> "Retrainer":
 
     Raises SettingsError where there is no key for models.
     """
-    from core.crews.clock import now_ms
     from core.learning.retraining import Retrainer
+    from core.time_of_day import now_ms
 
     store = model_store()
-    from core.adapters.scikit_learn import indexed
+    from core.adapters.scikit_learn import block_learner, indexed
 
-    return Retrainer(store, feedback_log(), indexed, clock.seconds_left, now_ms)
-
-
-@provider
-def webhook_targets() -> "Targets":
-    """Return where each tenant's webhooks may go."""
-    from core.webhooks.targets import Targets
-
-    return Targets(settings().webhook_hosts)
-
-
-@provider
-def outbox() -> "Outbox":
-    """Return the flows of which webhooks are still to be sent."""
-    from core.adapters.upstash.outbox import UpstashOutbox
-
-    return UpstashOutbox(redis(), keyspace(), scripts(redis()))
-
-
-@provider
-def webhook_sender() -> "WebhookSender":
-    """Return what sends one webhook."""
-    from core.adapters.http_webhooks import HttpWebhookSender
-
-    return HttpWebhookSender()
-
-
-def webhook_dispatcher(render: "Render") -> "WebhookDispatcher":
-    """Return what sends webhooks, with the bodies that `render` makes of notifications."""
-    from core.webhooks.dispatcher import WebhookDispatcher
-    from core.webhooks.entry import Parts
-    from core.webhooks.signing import Signer
-
-    signer = Signer(settings().webhook_secrets)
-    sender, targets = webhook_sender(), webhook_targets()
-    return WebhookDispatcher(
-        Parts(
-            outbox(),
-            flow_log(),
-            sender,
-            targets,
-            signer,
-            render,
-            values=values(),
-            budgets=budgets(),
-        )
-    )
+    return Retrainer(store, feedback_log(), indexed, clock.seconds_left, now_ms, block_learner)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from core.bootstrap.provider import provider
 from core.bootstrap.stores import settings
-from core.costs.model_names import counted_name, split_name
 
 if TYPE_CHECKING:
     from crewai.llms.base_llm import BaseLLM
@@ -20,6 +19,8 @@ def may_choose(name: str) -> bool:
 
     A host that is told of no model cannot tell; the worker can.
     """
+    from core.costs.model_names import counted_name
+
     chosen = settings()
     if chosen.models:
         return counted_name(name) in map(counted_name, chosen.models)
@@ -33,6 +34,8 @@ def is_offline() -> bool:
 
 def _is_of_ours(name: str) -> bool:
     """Tell whether a model is of the provider of the deployment's model."""
+    from core.costs.model_names import split_name
+
     provider = split_name(name).provider
     return provider != "" and provider == split_name(settings().model or "").provider
 
@@ -42,6 +45,8 @@ def spelled(name: str) -> str:
 
     As in CREWLINE_MODELS, or with the provider's prefix of CREWLINE_MODEL (`xai/` for `x-ai/`).
     """
+    from core.costs.model_names import counted_name
+
     chosen = settings()
     for listed in sorted(chosen.models or (), key=lambda each: each != name):
         if counted_name(listed) == counted_name(name):
@@ -49,6 +54,23 @@ def spelled(name: str) -> str:
     prefix, slash, _ = (chosen.model or "").partition("/")
     ours = f"{prefix}/{name.partition('/')[2]}"
     return ours if slash and name == counted_name(name) == counted_name(ours) else name
+
+
+def model_names() -> set[str]:
+    """Return the models that the settings name, by the names that their calls are counted under."""
+    named = settings().model, *(settings().models or ())
+    return {_counted(name) for name in named if name}
+
+
+def deployed_model() -> str | None:
+    """Return the model that does tasks of which tenants chose none, by the name its calls are counted under.
+
+    None on a host that is told of no model.
+    """
+    from core.costs.prices import OFFLINE_MODEL
+
+    model = OFFLINE_MODEL if is_offline() else settings().model
+    return None if model is None else _counted(model)
 
 
 def deployed_models() -> "DeployedModels":
@@ -60,6 +82,8 @@ def deployed_models() -> "DeployedModels":
 
 def _counted(name: str) -> str:
     """Return the name that calls of a model are counted under; at an address of their own all are OpenAI's."""
+    from core.costs.model_names import counted_name
+
     at_address = settings().model_base_url is not None and not name.startswith("openai/")
     return counted_name(f"openai/{name}" if at_address else name)
 
@@ -84,17 +108,22 @@ def named_model(name: str) -> "BaseLLM":
     )()
 
 
-def model() -> "Callable[[], BaseLLM]":
-    """Return what makes a model for each step: the one of the settings, or the offline one."""
+def require_model() -> None:
+    """Raise SettingsError where the settings name no model, nor the offline one."""
     from core.config import SettingsError
 
+    if settings().model is None and not settings().offline_model:
+        raise SettingsError(
+            "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
+        )
+
+
+def model() -> "Callable[[], BaseLLM]":
+    """Return what makes a model for each step: the one of the settings, or the offline one."""
+    require_model()
     chosen = settings()
     if chosen.model is None:
-        if not chosen.offline_model:
-            raise SettingsError(
-                "CREWLINE_MODEL is not set: name a model, or write offline for the one that is made up"
-            )
-        from core.adapters.offline_model import OfflineModel
+        from core.adapters.offline.model import OfflineModel
         from crews.tools import SKILLS
 
         return lambda: OfflineModel(SKILLS, stream=True)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
     from core.flows import FlowLog
-    from core.flows.live import Hub
+    from core.flows.hub import Hub
     from core.flows.stream_limiter import StreamLimiter
     from core.flows.values import LargeValues
     from core.identity import Keys
     from core.issuer import Issuer
     from core.learning.feedback import FeedbackLog
-    from core.learning.model_store import ModelStore
+    from core.learning.models.model_store import ModelStore
+    from core.learning.models.seals import SealKeys
     from core.learning.serving import Learners
 
 
@@ -37,10 +38,10 @@ def settings() -> "Settings":
 
 @provider
 def keys() -> "Keys":
-    """Return the keys that tokens are signed with."""
+    """Return the keys that tokens are signed with. Raises SettingsError where there are none."""
     from core.identity import Keys
 
-    return Keys(settings().jwt_keys)
+    return Keys(settings().token_keys())
 
 
 @provider
@@ -101,7 +102,7 @@ def flow_log() -> "FlowLog":
 @provider
 def hub() -> "Hub":
     """Return the hub of this process, through which flows are watched."""
-    from core.flows.live import Hub
+    from core.flows.hub import Hub
 
     return Hub(flow_log())
 
@@ -192,17 +193,24 @@ def learning_blobs() -> "BlobStore":
 
 
 @provider
-def model_store() -> "ModelStore":
-    """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
+def seal_keys() -> "SealKeys":
+    """Return what models and feedback are sealed with. Raises SettingsError where there is no key."""
     from core.config import SettingsError
-    from core.learning.model_store import ModelStore
-    from core.learning.seals import SealKeys
+    from core.learning.models.seals import SealKeys
 
     if not settings().learning_keys:
         raise SettingsError(
             "CREWLINE_LEARNING_KEYS is not set: nothing can be learnt without a key for its models"
         )
-    return ModelStore(learning_blobs, SealKeys(settings().learning_keys))
+    return SealKeys(settings().learning_keys)
+
+
+@provider
+def model_store() -> "ModelStore":
+    """Return what keeps models and feedback. Raises SettingsError where there is no key to seal them."""
+    from core.learning.models.model_store import ModelStore
+
+    return ModelStore(learning_blobs, seal_keys())
 
 
 @provider

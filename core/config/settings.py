@@ -34,34 +34,29 @@ WORKER_MARGIN_SECONDS = 5.0  # of an invocation, for the last commit and the han
 class Settings:
     """The settings of one process. Times are in seconds, sizes in bytes."""
 
-    # fmt: off -- what belongs together in a declaration stands in one line
+    # What belongs together in a declaration stands in one line.
+    # fmt: off
 
     redis_url: str = text(
-        "UPSTASH_REDIS_REST_URL",
-        "Redis over HTTP",
-        required=True,
-        is_address=True,
-        shown="a local Valkey",
+        "UPSTASH_REDIS_REST_URL", "Redis over HTTP", required=True, is_address=True, shown="a local Valkey"
     )
     redis_token: str = text(
         "UPSTASH_REDIS_REST_TOKEN",
         "its token; the one that may write",
-        required=True,
-        secret=True,
-        shown="a local Valkey's",
+        required=True, secret=True, shown="a local Valkey's",
     )
     jwt_keys: Mapping[str, str] = value(
         readers.jwt_keys,
         "CREWLINE_JWT_KEYS",
-        meaning="`kid:secret`, two while they are rotated; secrets of 32 random characters or more",
+        meaning="`kid:secret`, two while they are rotated; secrets of 32 random characters or more. What only a queue"
+        " or a schedule calls needs none",
         secret=True,
         shown="a key of this machine",
     )
     bucket: str = text(
         "CREWLINE_BUCKET",
         "the object store, by boto3's credentials; give it [an expiry rule](storage.md)",
-        required=True,
-        shown="a local folder",
+        required=True, shown="a local folder",
     )
     s3_endpoint: str | None = text(
         "CREWLINE_S3_ENDPOINT", "where the object store is", is_address=True, shown="AWS"
@@ -123,13 +118,11 @@ class Settings:
         " takes the extra `otel`",
     )
     model_timeout_seconds: float = seconds(
-        "CREWLINE_MODEL_TIMEOUT_SECONDS",
-        120.0,
+        "CREWLINE_MODEL_TIMEOUT_SECONDS", 120.0,
         "how long a model's provider may be silent before the call is made once more, then fails",
     )
     tool_timeout_seconds: float = seconds(
-        "CREWLINE_TOOL_TIMEOUT_SECONDS",
-        300.0,
+        "CREWLINE_TOOL_TIMEOUT_SECONDS", 300.0,
         "how long one call of a tool may take before [it has failed](crews.md#tools-that-fail)",
     )
     queue_url: str | None = text(
@@ -152,19 +145,14 @@ class Settings:
         shown="none: these are not found",
     )
     worker_seconds: float = seconds(
-        "CREWLINE_WORKER_SECONDS",
-        300.0,
+        "CREWLINE_WORKER_SECONDS", 300.0,
         "how long the host lets a request to the address that QStash wakes take",
     )
     lease_seconds: float = seconds(
-        "CREWLINE_LEASE_SECONDS",
-        30.0,
-        "how long a silent worker keeps its step",
-        shown="30 (local: 6)",
+        "CREWLINE_LEASE_SECONDS", 30.0, "how long a silent worker keeps its step", shown="30 (local: 6)"
     )
     beat_seconds: float = seconds(
-        "CREWLINE_BEAT_SECONDS",
-        10.0,
+        "CREWLINE_BEAT_SECONDS", 10.0,
         "how often a worker says that it lives; at most a third of the lease",
         shown="10 (local: 2)",
     )
@@ -172,14 +160,11 @@ class Settings:
         "CREWLINE_STEP_SECONDS", 60.0, "no step is begun with less time left"
     )
     worker_flows: int = whole(
-        "CREWLINE_WORKER_FLOWS",
-        16,
-        1,
+        "CREWLINE_WORKER_FLOWS", 16, 1,
         "flows that one worker process runs at once, half of them at most for one tenant",
     )
     stop_seconds: float = seconds(
-        "CREWLINE_STOP_SECONDS",
-        8.0,
+        "CREWLINE_STOP_SECONDS", 8.0,
         "how long steps may go on when a worker is asked to stop; what is left then goes on"
         " elsewhere",
         shown="8 (local: 1)",
@@ -191,15 +176,11 @@ class Settings:
         "CREWLINE_AGUI_SECONDS", math.inf, "the same for an [AG-UI run](agui.md)", shown="no limit"
     )
     streams_per_subject: int = whole(
-        "CREWLINE_STREAMS_PER_SUBJECT",
-        100,
-        STREAMS_FLOOR,
+        "CREWLINE_STREAMS_PER_SUBJECT", 100, STREAMS_FLOOR,
         "how many streams (each flow of one counts) and held polls a subject may have in a process",
     )
     requests_per_subject: int = whole(
-        "CREWLINE_REQUESTS_PER_SUBJECT",
-        128,
-        1,
+        "CREWLINE_REQUESTS_PER_SUBJECT", 128, 1,
         "how many other requests at once; one more gets 429",
     )
     body_seconds: float = seconds("CREWLINE_BODY_SECONDS", 60.0, "the time a body has to arrive")
@@ -207,7 +188,7 @@ class Settings:
         readers.base_path,
         "CREWLINE_BASE_PATH",
         meaning="what paths begin with at a custom domain or proxy, like `/prod`; a named stage of"
-        " an HTTP API needs none",
+        " API Gateway needs none",
         default="",
         shown="none",
     )
@@ -234,9 +215,7 @@ class Settings:
         secret=True,
     )
     flow_ttl_seconds: int = whole(
-        "CREWLINE_FLOW_TTL_SECONDS",
-        7 * 24 * 3600,
-        FLOW_TTL_FLOOR_SECONDS,
+        "CREWLINE_FLOW_TTL_SECONDS", 7 * 24 * 3600, FLOW_TTL_FLOOR_SECONDS,
         "how long a flow is kept after its end; one that has not ended is always kept",
     )
     redis_plaintext: bool = value(
@@ -248,16 +227,12 @@ class Settings:
         shown="no",
     )
     partitions: int = whole(
-        "CREWLINE_PARTITIONS",
-        1,
-        1,
+        "CREWLINE_PARTITIONS", 1, 1,
         "into how many slots of a Redis cluster the tenants are divided; the first worker records"
         " it in the store, and another number is refused",
     )
     max_request_bytes: int = whole(
-        "CREWLINE_MAX_REQUEST_BYTES",
-        10_000_000,
-        REQUEST_FLOOR,
+        "CREWLINE_MAX_REQUEST_BYTES", 10_000_000, REQUEST_FLOOR,
         "the largest request that the store takes; results over 32 kB are in the bucket, texts are"
         " written in pieces; a step that would need more fails and says so",
     )
@@ -279,6 +254,14 @@ class Settings:
         settings = cls(**read_all(cls, environ))
         settings._check_together()
         return settings
+
+    def token_keys(self) -> Mapping[str, str]:
+        """Return the keys of tokens. Raises SettingsError where there are none, for what has to check one."""
+        if not self.jwt_keys:
+            raise SettingsError(
+                "CREWLINE_JWT_KEYS is not set; docs/settings.md says what it should hold"
+            )
+        return self.jwt_keys
 
     def _check_together(self) -> None:
         """Raise SettingsError for settings that cannot work beside each other."""
@@ -302,5 +285,3 @@ class Settings:
             )
         if self.queue_url and self.qstash:
             raise SettingsError("set CREWLINE_QUEUE_URL or CREWLINE_WORKER_URL, not both")
-        if self.webhook_hosts and not self.webhook_secrets:
-            raise SettingsError("CREWLINE_WEBHOOK_HOSTS needs CREWLINE_WEBHOOK_SECRET to sign with")

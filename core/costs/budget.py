@@ -244,10 +244,3 @@ def _offset_ms(info: ZoneInfo, time_ms: int) -> int:
 
 def _utc(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, UTC)
-
-
-def months_around(time_ms: int) -> list[str]:
-    """Return the month before that of a time by UTC, its own and the next."""
-    first = _utc(time_ms).replace(day=1)
-    days = first - timedelta(days=1), first, first + timedelta(days=32)
-    return [day.date().isoformat()[:7] for day in days]

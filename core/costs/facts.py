@@ -19,6 +19,7 @@ Facts are named whole numbers that add up, kept with the sums of a day. Those th
 | `tries`, `tries_again`, `tries_checked` | answers begun to a task; of these, ones that follow a failed one; ones that a schema, a guardrail or a person checks |
 | `wasted_R_n`, `wasted_R_cost` | calls whose answers were no use, and their nano-dollars; R is `error`, `refused`, `retry` or `failed` (a step for good) |
 | `late_n`, `late_*` | calls that nobody waits for, and their usage |
+| `V_*` | calls that were made as the variant V (`batch`, `flex`, ...) of a model, and their usage |
 | `quality_Q` | answers or calls of this required quality, `low` or `critical` |
 """
 
@@ -54,9 +55,13 @@ def added(*facts: Facts) -> dict[str, int]:
 
 def of_tokens(tokens: TokenCounts, rates: Rates | None, *, cut: bool = False) -> dict[str, int]:
     """Return what the sizes of a call say. `cut`: its answer ended at a limit, and is no use."""
-    size = bucket(tokens.output)
-    answer = {f"cut_n_{size}": 1, f"cut_{size}": tokens.output} if cut else {f"out_n_{size}": 1}
-    return added(answer, {"write_1h": tokens.cache_write_1h}, _tier(tokens, rates))
+    size, hour = bucket(tokens.output), tokens.cache_write_1h
+    facts = {f"cut_n_{size}": 1} if cut else {f"out_n_{size}": 1}
+    if cut and tokens.output:
+        facts[f"cut_{size}"] = tokens.output
+    if hour:
+        facts["write_1h"] = hour
+    return facts | _tier(tokens, rates)
 
 
 def bucket(tokens: int) -> int:
@@ -81,6 +86,13 @@ def of_effort(effort: str | None, tokens: TokenCounts) -> dict[str, int]:
     said = tokens.output - tokens.reasoning
     of = f"effort_{effort}"
     return {f"{of}_n": 1, f"{of}_tokens": tokens.reasoning, f"{of}_said": said}
+
+
+def of_variant(variant: str, usage: Usage) -> dict[str, int]:
+    """Return what a call says that was made as a variant of a model; nothing of the standard."""
+    if variant == "standard":
+        return {}
+    return {f"{variant}_{name}": value for name, value in usage.public().items() if value}
 
 
 def of_late(usage: Usage) -> dict[str, int]:

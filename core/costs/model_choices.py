@@ -30,7 +30,9 @@ class TaskOutcome:
     """What came of a task of a flow that is in a trial.
 
     One that is not `final` is only remembered: the final one is no better. Each flow's task has one
-    final outcome of each signal, the first. `checked`: the task could have refused the answer.
+    final outcome of each signal, the first. `checked`: the task could have refused the answer. `done_by`: the
+    deployment's model that did the task, by the name its calls are counted under; None where the flow
+    was launched with a model, or nobody here knows.
     """
 
     trial: str
@@ -41,6 +43,7 @@ class TaskOutcome:
     quality: float
     final: bool = True
     checked: bool = True
+    done_by: str | None = None
 
 
 def task_outcome(
@@ -51,12 +54,17 @@ def task_outcome(
     *,
     final: bool = True,
     checked: bool = True,
+    deployed: str | None = None,
 ) -> TaskOutcome | None:
-    """Return what is recorded of a task that was done by this choice; None where it is in no trial."""
+    """Return what is recorded of a task that was done by this choice; None where it is in no trial.
+
+    `deployed`: the model that does what the flow was launched without one for.
+    """
     if choice is None or choice.trial is None:
         return None
     arm = choice.trial, choice.run, choice.arm
-    return TaskOutcome(*arm, task, signal, quality, final, checked)
+    done_by = deployed if choice.model is None else None
+    return TaskOutcome(*arm, task, signal, quality, final, checked, done_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +72,26 @@ class Trial:
     """A trial of a cheaper model at a task. `run` tells it from an earlier one of the same id.
 
     It runs until `ended_ms`; without a verdict then, it was stopped by a person. `share` of the flows have the
-    task done by the cheaper model.
+    task done by the cheaper model. `changed_to`: the model that the deployment has in place of the one in use
+    since, which ended it.
     """
 
     id: str
     run: str
     crew: str
     task: str
-    model: str  # in use when it began, as it is reported
+    model: str  # in use when it began, by the name its calls are counted under
     cheaper: str
     share: float
     evidence: Evidence = field(default_factory=Evidence)
     started_ms: int = 0
     ended_ms: int | None = None
     verdict: Verdict | None = None
+    changed_to: str | None = None
+
+    def ends_for(self, outcome: TaskOutcome) -> bool:
+        """Tell whether an outcome shows that the model in use is another one now."""
+        return outcome.done_by not in (None, self.model)
 
 
 @dataclass(frozen=True, slots=True)

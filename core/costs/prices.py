@@ -3,6 +3,7 @@
 An unknown model is unpriced, never free. docs/costs.md says where a price is looked for.
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from core.costs.model_names import split_name
@@ -44,6 +45,10 @@ class PriceBook(Protocol):
         `model` is a name as CrewAI or LiteLLM writes it. A variant that a model is not known to have
         has no price.
         """
+        ...
+
+    def models(self) -> Iterable[str]:
+        """Return names of models that have a price, to tell which may have been meant; some twice."""
         ...
 
 

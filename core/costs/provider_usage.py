@@ -219,6 +219,8 @@ def _openai(figures: _Figures) -> TokenCounts:
 
 def _cached(figures: _Figures) -> tuple[int, int, int]:
     """Return tokens that were read from the cache, written to it, and of these for an hour."""
+    if not any("cache" in path for path in figures.paths):  # as all names below do
+        return 0, 0, 0
     read = figures.first(
         "prompt_tokens_details.cached_tokens",
         "input_tokens_details.cached_tokens",

@@ -8,14 +8,15 @@ bound, and is marked.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from core.costs.facts import NO_FACTS, Facts, added, of_tokens
+from core.costs.facts import NO_FACTS, Facts, added, of_tokens, of_variant
 from core.costs.price_lists import CHEAPER, Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
-from core.costs.rollup import Names
+from core.costs.rollup import HOUR_MS, Names
 from core.costs.savings.siblings import smaller
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
@@ -23,9 +24,9 @@ from core.costs.usage import Usage
 NotNew = Literal["known", "conflict"]
 Quality = Literal["low", "high", "critical"]
 MOST_CALLS = 1_000  # of one batch
-REMEMBERED_DAYS = 32  # an id, at least
 DIGEST_DIGITS = 12  # hex
-OLDEST_DAYS, FUTURE_MS = 31, 5 * 60_000  # of a call's time
+_KNOWN_MODELS = 1024
+OLDEST_DAYS = 31  # of a call's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def recorded(call: ReportedCall, book: PriceBook) -> RecordedCall:
     """Return a call with its price: by its usage, or by its bound where that is missing."""
     rates = rates_of(book, call.model, call.at_ms, call.variant)
     usage = _usage(call, rates)
-    digest, facts = call.digest(), _facts(call, rates)
+    digest, facts = call.digest(), _facts(call, rates, usage)
     return RecordedCall(call.id, call.at_ms, call.names, usage, rates, digest, facts)
 
 
@@ -129,36 +130,59 @@ def batch_digest(calls: Sequence[RecordedCall]) -> str:
     return _digest(repr([(call.id, call.digest) for call in calls]))
 
 
-def savings(call: ReportedCall, usage: Usage, book: PriceBook) -> list[Saving]:
-    """Return how the same call could have been made for less: what changes no answer first, then most.
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to make a call that may cost less: as another `variant`, or by another `model`."""
 
-    By the rules of `core.costs.savings`: a critical call is never told of a smaller model.
-    """
-    tokens = call.tokens
-    if tokens is None or call.variant != "standard" or usage.unpriced_calls:
-        return []
-    rates: list[tuple[Saving, Rates | None]] = [
-        (Saving(0, variant), rates_of(book, call.model, call.at_ms, variant)) for variant in CHEAPER
-    ]
-    if call.required_quality != "critical" and (model := smaller(call.model)):
-        rates.append((Saving(0, model=model), rates_of(book, model, call.at_ms)))
-    found = [_saving(each, priced, tokens, usage) for each, priced in rates]
-    less = [each for each in found if each is not None]
-    return sorted(less, key=lambda saving: (not saving.is_verified, -saving.nanodollars))
+    rates: Rates
+    variant: Variant = "standard"
+    model: str | None = None
 
 
-def _saving(
-    saving: Saving, rates: Rates | None, tokens: TokenCounts, usage: Usage
-) -> Saving | None:
-    cost = rates.cost_nanodollars(tokens) if rates else None
-    saved = 0 if cost is None else usage.cost_nanodollars - cost
-    return replace(saving, nanodollars=saved) if saved > 0 else None
+class CheaperWays:
+    """How calls could have been made for less, by one book of prices; what holds for a model is looked up once."""
+
+    def __init__(self, book: PriceBook) -> None:
+        self._book = book
+        self._ways_in_hour = lru_cache(_KNOWN_MODELS)(self._find)
+
+    def savings(self, call: ReportedCall, usage: Usage) -> list[Saving]:
+        """Return how the same call could have been made for less: what changes no answer first, then most.
+
+        By the rules of `core.costs.savings`: a critical call is never told of a smaller model.
+        """
+        tokens, cost = call.tokens, usage.cost_nanodollars
+        if tokens is None or call.variant != "standard" or usage.unpriced_calls:
+            return []
+        is_critical, less = call.required_quality == "critical", list[Saving]()
+        for way in self._ways_in_hour(call.model, call.at_ms // HOUR_MS):
+            costs = None if is_critical and way.model else way.rates.cost_nanodollars(tokens)
+            if costs is not None and costs < cost:
+                less.append(Saving(cost - costs, way.variant, way.model))
+        less.sort(key=_verified_and_most_first)
+        return less
+
+    def _find(self, model: str, hour: int) -> list[_Way]:
+        at_ms, ways = hour * HOUR_MS, list[_Way]()
+        for variant in CHEAPER:
+            if rates := rates_of(self._book, model, at_ms, variant):
+                ways.append(_Way(rates, variant))
+        if (other := smaller(model)) and (rates := rates_of(self._book, other, at_ms)):
+            ways.append(_Way(rates, model=other))
+        return ways
 
 
-def _facts(call: ReportedCall, rates: Rates | None) -> Facts:
+def _verified_and_most_first(saving: Saving) -> tuple[bool, int]:
+    return not saving.is_verified, -saving.nanodollars
+
+
+def _facts(call: ReportedCall, rates: Rates | None, usage: Usage) -> Facts:
     """Return what one call alone tells; whether it repeats another, nobody says of calls made elsewhere."""
     sizes = of_tokens(call.tokens, rates) if call.tokens else NO_FACTS
-    return added(sizes, {f"quality_{call.required_quality}": int(call.required_quality != "high")})
+    if call.required_quality == "high" and call.variant == "standard":
+        return sizes
+    quality = {f"quality_{call.required_quality}": int(call.required_quality != "high")}
+    return added(sizes, quality, of_variant(call.variant, usage))
 
 
 def _usage(call: ReportedCall, rates: Rates | None) -> Usage:

@@ -8,7 +8,7 @@ that no tenant's report grows without bound and no cost is lost.
 
 from collections.abc import Container
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from core.costs.facts import Facts
 from core.costs.usage import Usage
@@ -18,6 +18,7 @@ NOBODY = "-"  # the subject of what nobody launched
 FOLDED = "~"
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+REMEMBERED_DAYS = 32  # ids of what is counted once, at least
 
 Names = tuple[str, str, str, str, str]  # crew, task, agent, subject, model
 
@@ -49,6 +50,13 @@ class Cell:
 def day_of(time_ms: float) -> str:
     """Return the day of a time as roll-ups name it."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
+
+
+def months_around(time_ms: int) -> list[str]:
+    """Return the month before that of a time by UTC, its own and the next."""
+    first = datetime.fromtimestamp(time_ms / 1000, UTC).replace(day=1)
+    days = first - timedelta(days=1), first, first + timedelta(days=32)
+    return [day.date().isoformat()[:7] for day in days]
 
 
 def in_order(cells: list[Cell]) -> list[Cell]:

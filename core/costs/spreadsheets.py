@@ -1,8 +1,13 @@
 """Spreadsheets: a report as CSV, and as a FOCUS 1.0 file, which tools for cloud costs read.
 
 FOCUS (https://focus.finops.org/focus-specification/v1-0/) wants a row for each charge. Here that is what
-one crew's task, agent and subject spent on one model in a day. The roll-up knows what that cost, but not
-what each kind of token did, nor in which variant: so a unit price is the average of the row's tokens.
+one crew's task, agent and subject spent on one model, in one variant, in a day. The roll-up knows what
+that cost, but not what each kind of token did: so a unit price is the average of the row's tokens.
+
+A variant (batch, flex, ...) has prices of its own, which its maker publishes as it does the standard ones. So it
+is another price of the same SKU (`SkuPriceId`), and its pricing category is `Standard` as well: FOCUS' word
+for rates that are known beforehand. `Dynamic` would be one that the provider changes at will, `Committed`
+one that was bought with a commitment.
 """
 
 import csv
@@ -14,11 +19,13 @@ from decimal import Decimal
 
 from core.costs.flow_costs import FlowCost
 from core.costs.model_names import split_name
+from core.costs.price_lists import VARIANTS
 from core.costs.report import Query, Row, sums
 from core.costs.rollup import NOBODY
 from core.costs.usage import Usage
 
 NANO = 10**9
+STANDARD = VARIANTS[0]
 FOCUS_COLUMNS = (
     "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
     "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
@@ -29,9 +36,9 @@ FOCUS_COLUMNS = (
     "PricingUnit", "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId",
     "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "SkuId", "SkuPriceId",
     "SubAccountId", "SubAccountName", "Tags",
-    "x_Calls", "x_UnpricedCalls", "x_SureCost",
+    "x_Variant", "x_Calls", "x_UnpricedCalls", "x_SureCost",
 )  # fmt: skip
-FOCUS_BY = ("day", "crew", "task", "agent", "subject", "model")  # a charge
+FOCUS_BY = ("day", "crew", "task", "agent", "subject", "model", "variant")  # a charge
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet would begin to reckon
 
 
@@ -79,7 +86,7 @@ def usd(nanodollars: int) -> str:
 
 
 def _focus_row(tenant: str, row: Row) -> list[str]:
-    (told_day, *_, subject, full_name), usage = row.names, row.usage
+    (told_day, *_, subject, full_name, variant), usage = row.names, row.usage
     day = date.fromisoformat(told_day)
     month = day.replace(day=1)
     cost, tokens = usd(usage.cost_nanodollars), usage.input_tokens + usage.output_tokens
@@ -91,7 +98,7 @@ def _focus_row(tenant: str, row: Row) -> list[str]:
         "BillingPeriodStart": _midnight(month),
         "BillingPeriodEnd": _midnight((month + timedelta(days=31)).replace(day=1)),
         "ChargeCategory": "Usage",
-        "ChargeDescription": _description(usage),
+        "ChargeDescription": _description(usage, variant),
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": _midnight(day),
         "ChargePeriodEnd": _midnight(day + timedelta(days=1)),
@@ -101,8 +108,11 @@ def _focus_row(tenant: str, row: Row) -> list[str]:
         "PricingCategory": "Standard",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": model,
+        "SkuId": full_name,
+        "SkuPriceId": full_name if variant == STANDARD else f"{full_name}:{variant}",
         "SubAccountId": subject,
         "Tags": json.dumps(dict(zip(FOCUS_BY[1:5], row.names[1:5], strict=True)), sort_keys=True),
+        "x_Variant": variant,
         "x_Calls": str(usage.calls),
         "x_UnpricedCalls": str(usage.unpriced_calls),
         "x_SureCost": usd(sums(usage)["sure_nanodollars"]),
@@ -110,7 +120,6 @@ def _focus_row(tenant: str, row: Row) -> list[str]:
     told |= dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), str(tokens))
     told |= dict.fromkeys(("ConsumedUnit", "PricingUnit"), "Tokens")
     told |= dict.fromkeys(("ContractedUnitPrice", "ListUnitPrice"), _each(usage, tokens))
-    told |= dict.fromkeys(("SkuId", "SkuPriceId"), full_name)
     told |= dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), provider)
     return [_as_text(told.get(column, "")) for column in FOCUS_COLUMNS]
 
@@ -129,8 +138,8 @@ def _each(usage: Usage, tokens: int) -> str:
     return f"{(Decimal(usage.cost_nanodollars) / NANO / tokens).normalize():f}"
 
 
-def _description(usage: Usage) -> str:
-    notes = [f"{usage.calls} model calls"]
+def _description(usage: Usage, variant: str) -> str:
+    notes = [f"{usage.calls} model calls{'' if variant == STANDARD else f' as {variant}'}"]
     notes += [f"{usage.unpriced_calls} of unknown price, not in the cost"] * bool(
         usage.unpriced_calls
     )

@@ -4,12 +4,13 @@ Tuples of numbers are added and become `Usage` in the rows that are told: that t
 time. Of the rows only those of the page are kept, and of what days were made of only the last weeks'.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from operator import add, itemgetter
+from operator import add, itemgetter, sub
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from core.costs.price_lists import VARIANTS
 from core.costs.rollup import Cell, Names
 from core.costs.unusual import Watch
 from core.costs.usage import Usage
@@ -23,19 +24,36 @@ _PARTS = (("model", 4), ("crew", 0), ("task", 1), ("agent", 2), ("subject", 3))
 
 
 class CellSums(NamedTuple):
-    """A cell with its sums as plain numbers, in the order of SUMS; `stored` has them and facts by name."""
+    """A cell with its sums as plain numbers, in the order of SUMS; `stored` has them and facts by name.
+
+    `variant`: as which its calls were made, once it is split by that (`by_variant`).
+    """
 
     day: str
     hour: int | None
     names: Names
     sums: Sequence[int]
     stored: Mapping[str, int] = MappingProxyType({})
+    variant: str = VARIANTS[0]
 
 
 def cell_sums(cell: Cell) -> CellSums:
     """Return a cell as plain numbers."""
     sums = cell.usage.public()
     return CellSums(cell.day, cell.hour, cell.names, [*sums.values()], {**sums, **cell.facts})
+
+
+def by_variant(cells: Iterable[CellSums]) -> Iterator[CellSums]:
+    """Yield the cells of a day, each once for each variant as which its calls were made."""
+    for cell in cells:
+        left = cell.sums
+        for variant in VARIANTS[1:]:
+            if f"{variant}_calls" in cell.stored:
+                part = [cell.stored.get(f"{variant}_{name}", 0) for name in SUMS]
+                left = [*map(sub, left, part)]
+                yield cell._replace(sums=part, variant=variant)
+        if any(left):
+            yield cell._replace(sums=left)
 
 
 Key = tuple[str, ...]
@@ -54,6 +72,10 @@ DIMENSIONS: Mapping[str, Callable[[CellSums], str]] = {
     "subject": lambda cell: cell.names[3],
     "model": lambda cell: cell.names[4],
 }
+_EVERY_DIMENSION: Mapping[str, Callable[[CellSums], str]] = {
+    **DIMENSIONS,
+    "variant": lambda cell: cell.variant,
+}
 
 
 class Rows:
@@ -63,7 +85,7 @@ class Rows:
     """
 
     def __init__(self, group_by: Sequence[str], limit: int, after: Key | None = None) -> None:
-        self._names = [DIMENSIONS[name] for name in group_by]
+        self._names = [_EVERY_DIMENSION[name] for name in group_by]
         self._limit, self._after = limit, after
         self._sums: dict[Key, Sequence[int]] = {}
         self._last: Key | None = None  # what lies beyond is of a later page

@@ -6,7 +6,7 @@ and hears when it prices a call by an older one: reserving money says so (`Verdi
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -61,6 +61,11 @@ class TenantPriceBook:
         variant that it does not have is `_derived`.
         """
         return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
+
+    def models(self) -> Iterator[str]:
+        """Yield the names of the tenant's models, then the book's."""
+        yield from self._of
+        yield from self._book.models()
 
     def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
         name, at_ms = split_name(model), hour * HOUR_MS

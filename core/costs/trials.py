@@ -54,6 +54,7 @@ class Verdict(StrEnum):
     AS_GOOD = "as_good"
     WORSE = "worse"
     UNDECIDED = "undecided"  # at its largest size
+    MODEL_CHANGED = "model_changed"  # the deployment has another model than the one that was in use
 
 
 _START = tuple(1 / len(BETS) for _ in BETS)

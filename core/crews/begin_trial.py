@@ -2,26 +2,35 @@
 
 The model that the trial replaces is the one that does the task now, chosen by the tenant or else the
 deployment's; what the task used earlier is compared with nothing. A choice that is made in between is
-seen by the store, which begins no trial then.
+seen by the store, which begins no trial then. What is tried is a right-sizing that the savings recommend by
+what is recorded and by the prices of now, and that is not verified.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
+from core import cpu, time_of_day
 from core.costs.model_choices import CRITICAL, Trial
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook, priced, rates_of
+from core.costs.report import Query
 from core.costs.rollup import DAY_MS, day_of
+from core.costs.savings.recommendation import Recommendation, Target, read_id
+from core.costs.savings.report import recommendations
+from core.costs.savings.spend import Known, Record
 from core.costs.tally import CellSums
 from core.costs.tenant_prices import TenantPriceBook
 from core.costs.token_counts import TokenCounts
-from core.crews import clock
 from core.crews.budgets import BudgetBook
 from core.crews.trials import Trials
 from core.errors import ConflictError, InvalidInputError, NothingThereError
 
 TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
 LATELY_DAYS = 90  # in which the task must have used the model
+NOT_RECOMMENDED = "GET /v1/costs/savings?from={first}&to={last} does not recommend this; give `from` and `to` of a report that does"
+VERIFIED = "what is recorded shows already that the cheaper model is as good: PUT /v1/costs/models/{crew}/{task} chooses it"
 NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 
 
@@ -46,19 +55,22 @@ class TrialStarter:
     prices: PriceBook
     models: DeployedModels
 
-    async def begin(self, tenant: str, trial: Trial, quality: str) -> Trial:
+    async def begin(self, tenant: str, trial: Trial, quality: str, period: Query) -> Trial:
         """Begin a trial at a task whose answers need this quality.
 
-        Raises ConflictError for a task that is critical or done by another model now, or where a trial
-        runs; NothingThereError without a recorded call of the model; InvalidInputError where the other
-        is not cheaper.
+        Raises ConflictError for a task that is critical or done by another model now, where a trial
+        runs, or for what is verified; NothingThereError without a recorded call of the model, and for what
+        the savings of the period do not recommend; InvalidInputError where the other is not cheaper.
         """
         if quality == CRITICAL or await self._recorded_critical(tenant, trial):
             reason = "the answers to this task are critical: no other model is tried at it"
             raise ConflictError(reason)
         chosen = await self._chosen(tenant, trial)
         self._require_in_use(trial, chosen)
-        await self._require_cheaper(tenant, trial)
+        book = TenantPriceBook(self.prices, (await self.book.prices(tenant)).prices)
+        self._require_cheaper(book, trial)
+        await self._require_recommended(tenant, book, read_id(trial.id), period)
+        trial = replace(trial, model=counted_name(trial.model))
         return await self.trials.start(tenant, trial, chosen)
 
     async def _chosen(self, tenant: str, trial: Trial) -> str | None:
@@ -78,19 +90,32 @@ class TrialStarter:
         if counted(in_use) != counted_name(trial.model):
             raise ConflictError(f"the task is done by {in_use} now, and not by {trial.model}")
 
-    async def _require_cheaper(self, tenant: str, trial: Trial) -> None:
+    def _require_cheaper(self, book: PriceBook, trial: Trial) -> None:
         """Raise InvalidInputError where the models' prices are unknown, or the other is not cheaper."""
         if not self.models.may_choose(trial.cheaper):
             raise _refused(f"its cheaper model {NOT_HERE}")
-        agreed = await self.book.prices(tenant)
-        book = TenantPriceBook(self.prices, agreed.prices)
         cheaper = _cost(book, trial.cheaper, "cheaper")
         if cheaper >= _cost(book, trial.model, "present"):
             raise _refused("names a model that is not cheaper")
 
+    async def _require_recommended(
+        self, tenant: str, book: PriceBook, target: Target, period: Query
+    ) -> None:
+        """Raise NothingThereError or ConflictError for what there is no reason to try."""
+        record, now_ms = Record(), time_of_day.now_ms()
+        days = period.days(datetime.fromtimestamp(now_ms / 1000, UTC).date())
+        async for _ in self.book.spending_pieces(tenant, days, record.take):
+            pass
+        recommended = partial(_recommended, book, target, now_ms)
+        found = await cpu.run(tenant, recommended, record)
+        if found is None:
+            raise NothingThereError(NOT_RECOMMENDED.format(first=period.first, last=period.last))
+        if found.verified:
+            raise ConflictError(VERIFIED.format(crew=target.crew, task=target.task))
+
     async def _recorded_critical(self, tenant: str, trial: Trial) -> bool:
         """Tell whether a call of the task was lately critical. Raises NothingThereError without any call."""
-        now_ms, recorded = clock.now_ms(), _Recorded(trial)
+        now_ms, recorded = time_of_day.now_ms(), _Recorded(trial)
         days = [day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)]
         async for _ in self.book.spending_pieces(tenant, days, recorded.take):
             pass
@@ -117,9 +142,19 @@ class _Recorded:
                 self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
 
 
+def _recommended(
+    book: PriceBook, target: Target, now_ms: int, record: Record
+) -> Recommendation | None:
+    """Return what the savings say of a target, by the prices of now; None where that is nothing."""
+    known = Known.of(book, now_ms, record)
+    spend = known.spends.get(target.names)
+    found = [] if spend is None else recommendations(spend, known)
+    return next((each for each in found if each.target == target), None)
+
+
 def _cost(book: PriceBook, model: str, called: str) -> int:
     """Return what a call costs, in nano-dollars. Raises InvalidInputError where nobody knows."""
-    used = priced(rates_of(book, model, clock.now_ms()), TYPICAL)
+    used = priced(rates_of(book, model, time_of_day.now_ms()), TYPICAL)
     if used.unpriced_calls:
         raise _refused(f"nobody knows the price of the {called} model: set it (PUT /v1/prices)")
     return used.cost_nanodollars

@@ -78,14 +78,14 @@ class BudgetBook(Protocol):
         ...
 
     async def settle(
-        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+        self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
     ) -> None:
-        """Count what a reserved call consumed, append `told` to the log, renew no lease.
+        """Count what a reserved call consumed, append `new_events` to the log, renew no lease.
 
         `facts` are added to the sums of the day, and to nothing else.
 
         Bumps the state version: the usage is part of the state. Of a call that was lost it counts in
-        place of the bound, within a day and once; `told` is not appended then, and after the end of
+        place of the bound, within a day and once; `new_events` are not appended then, and after the end of
         the flow no STATE_DELTA either. One that was never reserved cannot be any more.
         """
         ...

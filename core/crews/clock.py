@@ -1,9 +1,8 @@
-"""Clocks: the time of day for show, and how long a process may still run."""
+"""Clocks: how long a process may still run."""
 
 import asyncio
 import math
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 
@@ -47,11 +46,3 @@ class StoppableClock:
     def seconds_left(self) -> float:
         """Return what is left for steps that run."""
         return self._end - time.monotonic()
-
-
-def now_ms() -> int:
-    """Return milliseconds since 1970 by this process' clock: for timestamps, never for decisions."""
-    return time.time_ns() // 1_000_000
-
-
-NowMs = Callable[[], int]

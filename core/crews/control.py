@@ -8,7 +8,6 @@ from typing import Any, cast
 from core.blobs import BlobStore, flow_prefix, in_thread
 from core.costs.trials import Signal
 from core.crews import flow_ids, strategies
-from core.crews.clock import NowMs, now_ms
 from core.crews.definition import Definition
 from core.crews.launch import time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
@@ -17,6 +16,7 @@ from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status, Step, events
 from core.flows.values import LargeValues
+from core.time_of_day import NowMs, now_ms
 
 FEEDBACK_CHARACTERS = 20_000  # of a person, whichever way they come
 TRIES = 5  # at a flow that moves between being read and being written
@@ -103,28 +103,14 @@ class FlowControl:
         Raises ConflictError if the flow does not wait, or waits for another answer; InvalidInputError
         if no review is named, or neither approval nor feedback is given; NotFoundError, UnavailableError.
         """
-        if not approve and not feedback.strip():
-            reason = "say what should be different, or approve"
-            raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
-        answer = strategies.review_answer(approve, feedback) | _given(
-            {WEBHOOKS_KEY: webhooks, REQUEST_KEY: request}
-        )
+        said = _Answer(approve, feedback, subject)
+        answer = said.result() | _given({WEBHOOKS_KEY: webhooks, REQUEST_KEY: request})
         state = await self.ledger.state(tenant, flow, fresh=True)
         if _has_answer(state, review, answer):
             return state
         asked = _question(state, review)
-        given = {"review": asked["review"], "task": asked["task"], "approved": approve}
-        resumed = events.custom("resumed", given | {"feedback": feedback, "by": subject})
         try:
-            await self.ledger.transition(
-                tenant,
-                flow,
-                Status.RUNNING,
-                status_epoch=state.status_epoch,
-                events=events.stamped(resumed, self.now_ms()),
-                answer=(asked["review"], answer),
-                outcomes=outcomes(state, [asked["task"]], Signal.PEOPLE, float(approve)),
-            )
+            await self._end_wait(tenant, state, asked, said, answer)
         except FencedError as error:
             state = await self.ledger.state(tenant, flow, fresh=True)
             if _has_answer(state, review, answer):
@@ -132,6 +118,25 @@ class FlowControl:
             raise ConflictError("the flow was answered by somebody else, or has ended") from error
         await wake_worker(self.wake_queue, tenant, flow)
         return await self.ledger.state(tenant, flow, fresh=True)
+
+    async def _end_wait(
+        self,
+        tenant: str,
+        state: Flow,
+        asked: dict[str, Any],
+        said: "_Answer",
+        answer: dict[str, Any],
+    ) -> None:
+        """Have a flow go on with the answer to what it asked, which is kept as a result."""
+        await self.ledger.transition(
+            tenant,
+            state.id,
+            Status.RUNNING,
+            status_epoch=state.status_epoch,
+            events=events.stamped(said.told_to(asked), self.now_ms()),
+            answer=(asked["review"], answer),
+            outcomes=outcomes(state, [asked["task"]], Signal.PEOPLE, float(said.approve)),
+        )
 
     async def delete(self, blobs: BlobStore, *, tenant: str, flow: str) -> None:
         """Remove a flow that has ended, and what the object store has of it.
@@ -169,6 +174,27 @@ class FlowControl:
         if await self.ledger.create(tenant, launch):
             await wake_worker(self.wake_queue, tenant, launch.flow)
         return launch.flow
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a person says of a draft; `subject` is who."""
+
+    approve: bool
+    feedback: str
+    subject: str | None
+
+    def result(self) -> dict[str, Any]:
+        """Return what is kept of it. Raises InvalidInputError where it says nothing."""
+        if not self.approve and not self.feedback.strip():
+            reason = "say what should be different, or approve"
+            raise InvalidInputError("an answer that says nothing", {"/feedback": reason})
+        return strategies.review_answer(self.approve, self.feedback)
+
+    def told_to(self, asked: dict[str, Any]) -> list[events.Event]:
+        """Return the event of a flow that asked this and is answered."""
+        given = {"review": asked["review"], "task": asked["task"], "approved": self.approve}
+        return events.custom("resumed", given | {"feedback": self.feedback, "by": self.subject})
 
 
 def _question(state: Flow, review: str | None) -> dict[str, Any]:

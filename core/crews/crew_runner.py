@@ -1,4 +1,4 @@
-"""Work: what a worker hands to whoever runs a step, and what it gets back.
+"""Running a step: what a worker hands to whoever does, and what it gets back.
 
 A step is one agent asked for one thing. A strategy writes it down as a `Prompt`, ready to be
 run; a `CrewRunner` knows agents and models, and nothing of strategies, ledgers or queues. What
@@ -8,15 +8,17 @@ happens meanwhile goes to the `Session`: what is to be seen, and the money of ev
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import Choice
-from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
-from core.crews.definition import Definition
 from core.flows.events import Event, shortened
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it; so do budgets
+    from core.costs.budget import Refusal
+    from core.costs.tenant_prices import TenantPrices
+    from core.crews.definition import Definition
 
 MESSAGE_CHARACTERS = 2_000
 
@@ -95,7 +97,7 @@ class StepTask:
 
     tenant: str
     flow: str
-    definition: Definition
+    definition: "Definition"
     prompt: Prompt
     attempt: int
     inputs: dict[str, Any]
@@ -144,7 +146,7 @@ class StepDeferredError(Exception):
 class BudgetExhaustedError(Exception):
     """A budget has no room for the step's next model call: the flow waits until it has."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: "Refusal") -> None:
         super().__init__(f"the budget {refusal.budget} is spent")
         self.refusal = refusal
 
@@ -160,7 +162,7 @@ class ShortOfMoneyError(Exception):
 class PricesChangedError(Exception):
     """A call was priced by what the tenant's prices were before: price it anew, and reserve it again."""
 
-    def __init__(self, prices: TenantPrices) -> None:
+    def __init__(self, prices: "TenantPrices") -> None:
         super().__init__("the tenant's prices have changed")
         self.prices = prices
 

@@ -22,7 +22,7 @@ from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
-from core.crews.clock import NowMs
+from core.crews.claim_calls import ClaimCalls, Whose
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.crews.money_queue import MoneyQueue
@@ -33,9 +33,9 @@ from core.errors import NotFoundError
 from core.flows import Flow, events
 from core.flows.events import Event
 from core.retries import RetryPolicy, deadline
+from core.time_of_day import NowMs
 
 T = TypeVar("T")
-Whose = tuple[str, str, str, str]  # crew, task, agent and subject for whom money is spent
 
 
 class EventBuffer:
@@ -61,7 +61,6 @@ class EventBuffer:
         tries: Tries,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
-        self._whose = whose
         self._now_ms, self._may_call, self._money = now_ms, may_call, money
         self._loop = asyncio.get_running_loop()
         self._posted, self._unsent = asyncio.Event(), Unsent()
@@ -69,18 +68,17 @@ class EventBuffer:
         self._message: str | None = None  # that is being written, as the ledger knows it
         self._beat_at = time.monotonic()  # when the lease was renewed last
         self._lost: FencedError | ExpiredError | NotFoundError | None = None
-        self._calls_made, self._messages_made = itertools.count(1), itertools.count(1)
-        self._calls: dict[str, Call] = {}
+        self._messages_made, self._calls = itertools.count(1), ClaimCalls(claim, whose)
         self._closing = False
         self._late_calls = late_calls
         self.tries = tries
 
     # The Session.
 
-    def post(self, told: list[Event]) -> None:
+    def post(self, new: list[Event]) -> None:
         """Take what happened; returns at once. Raises what the step was lost by."""
-        self.tries.heard(told)
-        self._append(events.stamped(told, self._now_ms()))
+        self.tries.heard(new)
+        self._append(events.stamped(new, self._now_ms()))
 
     def message_id(self) -> str:
         """Return `{flow}.{step}.{epoch}.{n}`; all attempts within the claim count on."""
@@ -98,8 +96,7 @@ class EventBuffer:
         """Hold the bound of a call, and wait until it is held; return the call's id."""
         self._raise_if_lost()
         self._may_call()
-        of = {"least_nanodollars": least_nanodollars, "prices_version": prices_version}
-        call = replace(self._call(model, bound), **of)
+        call = self._calls.new(model, bound, least_nanodollars, prices_version)
         reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
             refusal = reserving.result()
@@ -108,14 +105,14 @@ class EventBuffer:
             raise
         if refusal is not None:
             raise refusal
-        self._calls[call.id] = call
+        self._calls.begin(call)
         self.tries.called(model)
         return call.id
 
-    def settle(self, call: str, usage: Usage, told: list[Event], facts: Facts = NO_FACTS) -> None:
+    def settle(self, call: str, usage: Usage, new: list[Event], facts: Facts = NO_FACTS) -> None:
         """Take what a call cost; returns at once. Counts also when the step is over or lost."""
-        stamped = events.stamped(told, self._now_ms())
-        item = SettledCall(self._calls.pop(call), usage, stamped, self.tries.facts(usage, facts))
+        stamped = events.stamped(new, self._now_ms())
+        item = SettledCall(self._calls.end(call), usage, stamped, self.tries.facts(usage, facts))
         try:
             self._append([item])
         except (FencedError, ExpiredError, NotFoundError):
@@ -225,30 +222,30 @@ class EventBuffer:
 
         What of it is too much for one write is written here.
         """
-        told: list[Event] = []
+        before: list[Event] = []
         for item in self._unsent.take_all():
             if isinstance(item, SettledCall):
-                await self._settle(item, told)
-                told = []
+                await self._settle(item, before)
+                before = []
             else:
-                told.append(item)
-        return self._write(await self._emit_full(told))
+                before.append(item)
+        return self._write(await self._emit_full(before))
 
-    async def _emit_full(self, told: list[Event]) -> list[Event]:
+    async def _emit_full(self, gathered: list[Event]) -> list[Event]:
         """Write as much as makes full writes; return the rest."""
-        *full, rest = events.batches(events.merged(told))
+        *full, rest = events.batches(events.merged(gathered))
         for batch in full:
             await self._emit(self._write(batch))
         return rest
 
     async def _settle(self, item: SettledCall, before: list[Event]) -> None:
-        """Count a call. What was told before it, and its answer, go with it where they may."""
-        told = await self._emit_full([*before, *item.events])
-        if self._message is not None or events.open_message(told, None) is not None:
-            await self._emit(self._write(told))  # which message is open is kept with an emit
-            told = []
+        """Count a call. What happened before it, and its answer, go with it where they may."""
+        rest = await self._emit_full([*before, *item.events])
+        if self._message is not None or events.open_message(rest, None) is not None:
+            await self._emit(self._write(rest))  # which message is open is kept with an emit
+            rest = []
         if self._lost is None:
-            write = partial(self._budgets.settle, item.call, item.usage, told, item.facts)
+            write = partial(self._budgets.settle, item.call, item.usage, rest, item.facts)
             await self._write_if_held(write)
             self._unsent.note_counted(item)
 
@@ -268,11 +265,11 @@ class EventBuffer:
         await self._write_if_held(lambda: self._ledger.emit(self._claim, seq, lease_ms, write))
         self._beat_at = began
 
-    def _write(self, told: list[Event]) -> StepWrite:
-        if any(events.is_text(event) for event in told):
+    def _write(self, batch: list[Event]) -> StepWrite:
+        if any(events.is_text(event) for event in batch):
             self._unsent.note_text_written()
-        self._message = events.open_message(told, self._message)
-        return StepWrite(told, self._message)
+        self._message = events.open_message(batch, self._message)
+        return StepWrite(batch, self._message)
 
     async def _write_if_held(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """Send a write, unless the step is lost; or learn from it that it is."""
@@ -295,9 +292,3 @@ class EventBuffer:
     def _raise_if_lost(self) -> None:
         if self._lost is not None:
             raise self._lost
-
-    def _call(self, model: str, bound: Usage) -> Call:
-        held, number = self._claim, next(self._calls_made)
-        crew, task, agent, subject = self._whose
-        of = held.tenant, held.flow, held.step, held.epoch, number, model
-        return Call(*of, crew, task, bound, agent, subject)

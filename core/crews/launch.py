@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import cpu
+from core import cpu, time_of_day
 from core.blobs import BlobStore, in_thread
-from core.crews import clock, flow_ids, strategies
+from core.crews import flow_ids, strategies
 from core.crews.definition import Definition, Registry, schemas
 from core.crews.ledger import Launch, RunLedger
 from core.crews.wakeups import WakeQueue, wake_worker
@@ -41,6 +41,15 @@ class LaunchRequest:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A request that can be launched: its crew, its digest, and the inputs that the crew will have."""
+
+    definition: Definition
+    digest: str
+    inputs: dict[str, Any]
+
+
 def _looked_at(asked: tuple[Definition, LaunchRequest]) -> tuple[str, dict[str, Any]]:
     """Return the request's digest, and the inputs that the crew will have."""
     definition, request = asked
@@ -63,7 +72,7 @@ class Launcher:
     registry: Registry
     blobs: Callable[[], BlobStore] | None = None
     new_id: Callable[[], str] = _random_id
-    now_ms: Callable[[], int] = clock.now_ms
+    now_ms: Callable[[], int] = time_of_day.now_ms
 
     async def launch(
         self,
@@ -84,34 +93,43 @@ class Launcher:
         flow = flow_ids.of_launch(tenant, idempotency_key, self.new_id)
         try:
             check()
-            definition = _definition(self.registry, request.crew)
-            digest, inputs = await cpu.run(tenant, _looked_at, (definition, request), rests=True)
-            await self._uploads_are_there(tenant, definition, inputs)
+            accepted = await self._accepted(tenant, request)
         except (InvalidInputError, NotFoundError):
             if idempotency_key is None or not await self.has_made(tenant, flow, request):
                 raise
             return flow, False
-        created = await self.ledger.create(
-            tenant,
-            Launch(
-                flow=flow,
-                digest=digest,
-                incarnation=self.new_id()[:8],
-                crew=definition.name,
-                definition=definition.model_dump(mode="json"),
-                definition_digest=definition.digest(),
-                inputs=inputs,
-                steps=strategies.initial_steps(definition.filled(inputs)),
-                created_ms=self.now_ms(),
-                time_limit_ms=time_limit_ms(definition),
-                webhooks=request.webhooks,
-                launched_by=subject,
-            ),
-        )
+        launch = self._launch(flow, accepted, request.webhooks, subject)
+        created = await self.ledger.create(tenant, launch)
         if created:
-            log.info("launched", extra={"flow": flow, "crew": definition.name})
+            log.info("launched", extra={"flow": flow, "crew": launch.crew})
             await wake_worker(self.wake_queue, tenant, flow)
         return flow, created
+
+    async def _accepted(self, tenant: str, request: LaunchRequest) -> "_Accepted":
+        """Return the crew that is asked for, with inputs that fit it. Raises InvalidInputError."""
+        definition = _definition(self.registry, request.crew)
+        digest, inputs = await cpu.run(tenant, _looked_at, (definition, request), rests=True)
+        await self._uploads_are_there(tenant, definition, inputs)
+        return _Accepted(definition, digest, inputs)
+
+    def _launch(
+        self, flow: str, accepted: "_Accepted", webhooks: dict[str, Any], subject: str | None
+    ) -> Launch:
+        definition, inputs = accepted.definition, accepted.inputs
+        return Launch(
+            flow=flow,
+            digest=accepted.digest,
+            incarnation=self.new_id()[:8],
+            crew=definition.name,
+            definition=definition.model_dump(mode="json"),
+            definition_digest=definition.digest(),
+            inputs=inputs,
+            steps=strategies.initial_steps(definition.filled(inputs)),
+            created_ms=self.now_ms(),
+            time_limit_ms=time_limit_ms(definition),
+            webhooks=webhooks,
+            launched_by=subject,
+        )
 
     async def has_made(self, tenant: str, flow: str, request: LaunchRequest) -> bool:
         """Tell whether this request made the flow. Raises ConflictError if another one did."""

@@ -12,17 +12,15 @@ earliest end of a lease, so a healthy flow is left alone; or earlier, when someb
 at what a commit made ready.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome
+from core.due_loop import Due
 from core.flows import Flow, Head, Status, Step, events
 from core.flows.events import Event
-from core.polling import Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +120,6 @@ LEAST_WAIT_MS = 2_000  # of one: should a window have ended already, nothing goe
 ID_TAKEN = "this Idempotency-Key, or AG-UI run, belongs to another request: take a new one"
 
 
-def request_id(
-    to: Status, output: Any, error: str | None, waiting: Any, answer: tuple[str, Any] | None
-) -> str:
-    """Return the identity of a transition that came without one: a hash of all it brings.
-
-    Two workers that bring a flow to the same end send the same request; two different answers of
-    two people are different ones.
-    """
-    text = json.dumps([to.value, output, error, waiting, answer], sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def deferral(claim: Claim, write: StepWrite, delay_ms: int, reason: str) -> list[Event]:
-    """Return the events of a release: the write's, the end of an open message, why it is put off."""
-    told = [*write.events, *(events.text_end(write.message) if write.message else [])]
-    if delay_ms > 0:
-        put_off = {"step": claim.step, "reason": reason, "retry_after_ms": delay_ms}
-        told += events.custom("step_deferred", put_off)
-    return told
-
-
 class RunLedger(Protocol):
     """Port: changing flows.
 
@@ -173,6 +150,13 @@ class RunLedger(Protocol):
         It may be a moment old, as a replica has it, though a flow that exists is found; with
         `fresh` it shows all that was written before it was asked for. Who is told that a state was
         old (FencedError, StepBusy) reads the next one fresh, or would go round in a circle.
+        """
+        ...
+
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        """Tell with `events` that a worker loads for a queued flow, which its state says from then on.
+
+        Once for each flow: from the second time on, and when a step has begun, nothing changes.
         """
         ...
 
@@ -263,18 +247,17 @@ class RunLedger(Protocol):
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
-        request: str | None = None,
         outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         """Change the status if the status epoch is still `status_epoch`.
 
-        `request` tells this request from every other (`request_id` of its payload where it is
-        None): only the one that moved the flow may be sent again. A flow that waits says `waiting`
-        for what, and is not looked at before its time is over or it moves on; one that waits for money
-        (`{"reason": "budget", "until_ms": ...}`) also then, and when a budget changes. What it waited for
-        is kept as one more result, `answer` (name, result), and the flow is due at once. When it
-        ends, its steps that run end with it as failed or cancelled, calls that were never settled
-        count as lost, and messages that are open are ended. Its webhooks are due at once. `outcomes` count in their trials. Raises
+        Only the transition that moved the flow may be sent again, which its id tells from every
+        other (`core.crews.ledger_rules`). A flow that waits says `waiting` for what, and is not
+        looked at before its time is over or it moves on; one that waits for money (`{"reason":
+        "budget", "until_ms": ...}`) also then, and when a budget changes. What it waited for is kept
+        as one more result, `answer` (name, result), and the flow is due at once. When it ends, its steps that run end with it as
+        failed or cancelled, calls that were never settled count as lost, and messages that are open
+        are ended. Its webhooks are due at once. `outcomes` count in their trials. Raises
         FencedError if the epoch is another, or the flow has ended.
         """
         ...

@@ -1,7 +1,7 @@
 """Lessons: what was learnt of earlier decisions, told to an agent before it makes the next ones.
 
 A crew that `decides` names a module of the deployment's list, which knows what its steps decide
-(`Decider`). Before a step the tutor is asked about each decision. What somebody has said of exactly
+(`Decider`). Before a step the learners are asked about each decision. What somebody has said of exactly
 this decision is told whatever else was learnt, so a correction holds until somebody says otherwise;
 of the rest, what is more likely right than wrong, by id and with its confidence, if it is not an
 agent's own word. Before a flow succeeds, what it decided is learnt as an agent's word, the weakest
@@ -18,17 +18,20 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from core.crews.crew_runner import Lesson, StepTask
-from core.crews.definition import Definition
-from core.errors import CrewlineError, UnavailableError
+from core.errors import ConflictError, CrewlineError, UnavailableError
 from core.flows import Flow
 from core.json_text import compact, compact_bytes
+from core.learning.advice import Advice, Question
 from core.learning.context import digest
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
-from core.learning.tutor import Advice, Question, Tutor
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it; learners load numpy
+    from core.crews.definition import Definition
+    from core.learning.serving import Learners
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ class Decider(Protocol):
     """What a crew decides, in plain functions: a module of the crew can be one."""
 
     def memory(self, inputs: Mapping[str, Any]) -> str:
-        """Return the name of the memory, the tutor's task, that flows with these inputs share."""
+        """Return the name of the memory, a task of the learners, that flows with these inputs share."""
         ...
 
     def decisions(self, text: str, inputs: Mapping[str, Any], task: str) -> Sequence[Decision]:
@@ -103,40 +106,42 @@ class Lessons:
     """What a deployment's crews learn. Without deciders, nothing."""
 
     def __init__(
-        self, tutor: Tutor | None = None, deciders: Mapping[str, Decider] | None = None
+        self, learners: "Learners | None" = None, deciders: Mapping[str, Decider] | None = None
     ) -> None:
-        self._tutor, self._deciders = tutor, deciders or {}
+        self._learners, self._deciders = learners, deciders or {}
 
     async def before(self, work: StepTask) -> tuple[Lesson, ...]:
         """Return what this step should be told, the surest first. Raises UnavailableError."""
         decider = self._decider(work.definition)
-        if decider is None or self._tutor is None:
+        if decider is None or self._learners is None:
             return ()
         text = "\n\n".join([work.prompt.description, *(item.text for item in work.prompt.context)])
         decisions = await _decisions(decider, text, work.inputs, work.prompt.task)
         if not decisions:
             return ()
         task = decider.memory(work.inputs)
-        return await lessons_of(self._tutor, work.tenant, decider, task, decisions)
+        return await lessons_of(self._learners, work.tenant, decider, task, decisions)
 
-    async def learn_outcome(self, tenant: str, flow: Flow, crew: Definition, output: Any) -> None:
+    async def learn_outcome(self, tenant: str, flow: Flow, crew: "Definition", output: Any) -> None:
         """Learn what a flow has decided that is about to succeed; the same again changes nothing.
 
         Raises UnavailableError. What else goes wrong is logged: it would again, and the flow is done.
         """
-        if self._decider(crew) is None or self._tutor is None:
+        if self._decider(crew) is None or self._learners is None:
             return
         try:
             made = await self.made(flow, crew, output)
             given = [_outcome(flow, crew.name, each) for each in made if each.teaches]
             if given:
-                await self._tutor.learn(tenant, made[0].task, given)
+                await self._learners.learn(tenant, made[0].task, given)
         except UnavailableError:
             raise
+        except ConflictError as error:  # there is no room for it: nothing to be mended here
+            log.warning("what the flow decided is not learnt", extra={"why": str(error)})
         except (CrewlineError, ValueError, KeyError, TypeError, AttributeError):
             log.exception("what the flow decided is not learnt")
 
-    async def made(self, flow: Flow, crew: Definition, output: Any) -> list[Made]:
+    async def made(self, flow: Flow, crew: "Definition", output: Any) -> list[Made]:
         """Return what a flow has decided, from its results and its output."""
         decider = self._decider(crew)
         if decider is None:
@@ -160,12 +165,12 @@ class Lessons:
             if actions.get(each.about) in each.candidates
         ]
 
-    def _decider(self, crew: Definition) -> Decider | None:
+    def _decider(self, crew: "Definition") -> Decider | None:
         return self._deciders.get(crew.decides) if crew.decides else None
 
 
 async def lessons_of(
-    tutor: Tutor, tenant: str, decider: Decider, task: str, decisions: Sequence[Decision]
+    learners: "Learners", tenant: str, decider: Decider, task: str, decisions: Sequence[Decision]
 ) -> tuple[Lesson, ...]:
     """Return what was learnt of decisions that is likely, and more than what is usual; the surest first."""
     own = [Question(each.context, each.candidates) for each in decisions]
@@ -174,7 +179,7 @@ async def lessons_of(
         for each in decisions
         if each.usual is not None
     }
-    answers = await tutor.advise(tenant, task, [*own, *usual.values()])
+    answers = await learners.advise(tenant, task, [*own, *usual.values()])
     without = dict(zip(usual, answers[len(own) :], strict=True))
     pairs = zip(decisions, answers[: len(own)], strict=True)
     found = (
@@ -184,7 +189,7 @@ async def lessons_of(
     return tuple(each.lesson(decider) for each in told)
 
 
-def _answer(crew: Definition, output: Any) -> Any:
+def _answer(crew: "Definition", output: Any) -> Any:
     """Return what a crew answers: of a consensus, without how it came to be."""
     if crew.process == "consensus" and isinstance(output, Mapping):
         return cast("Mapping[str, Any]", output).get("answer")

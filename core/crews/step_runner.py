@@ -19,7 +19,8 @@ from core.blobs import BlobRef
 from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
 from core.crews.budgets import BudgetBook
-from core.crews.clock import Clock, NowMs, now_ms
+from core.crews.claim_calls import Whose
+from core.crews.clock import Clock
 from core.crews.crew_runner import (
     BudgetExhaustedError,
     CrewRunner,
@@ -31,7 +32,7 @@ from core.crews.crew_runner import (
     StepTask,
 )
 from core.crews.deferrals import deferral
-from core.crews.event_buffer import EventBuffer, Whose
+from core.crews.event_buffer import EventBuffer
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
 from core.crews.lessons import Lessons
@@ -45,6 +46,7 @@ from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
 from core.flows.values import LargeValues, result_blob
+from core.time_of_day import NowMs, now_ms
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -64,15 +66,9 @@ def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTa
 
 
 def step_started_events(work: StepTask, step: Step) -> list[Event]:
-    """Return the events of a step that begins; a manager's subtask is shown as a delegation.
-
-    One that was given back before its first attempt was counted goes on, as `step_resumed`.
-    """
+    """Return the events of a step that begins; a manager's subtask is shown as a delegation."""
     prompt = work.prompt
-    if step.epoch > 0 and work.attempt == 1:
-        begun = events.custom("step_resumed", {"step": prompt.step, "attempt": work.attempt})
-    else:
-        begun = events.step_started(prompt.step, work.attempt)
+    begun = events.step_started(prompt.step, work.attempt, epoch=step.epoch)
     begun += events.custom("agent_started", work.who())
     if prompt.kind is not StepKind.SUBTASK or step.epoch > 0:
         return begun
@@ -105,6 +101,7 @@ class StepRunner:
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
     usage_book: UsageBook | None = None  # told of steps that failed
+    deployed_model: str | None = None  # by the name its calls are counted under, for trials
 
     async def claim(self, work: StepTask, step: Step, *, seen: int, more: bool) -> Claim | StepBusy:
         """Claim a step that was chosen from the state of version `seen`; see `RunLedger.claim`."""
@@ -152,7 +149,7 @@ class StepRunner:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
             return await _end_attempt(work, buffer, error)
-        return await _commit(work, buffer, kept, known)
+        return await _commit(work, buffer, kept, known, self.deployed_model)
 
     def _buffer(self, claim: Claim, clock: Clock, whose: Whose, tries: Tries) -> EventBuffer:
         def may_call() -> None:
@@ -274,14 +271,18 @@ async def _defer(
 
 
 async def _commit(
-    work: StepTask, buffer: EventBuffer, result: dict[str, Any] | BlobRef, known: Flow
+    work: StepTask,
+    buffer: EventBuffer,
+    result: dict[str, Any] | BlobRef,
+    known: Flow,
+    deployed: str | None,
 ) -> Flow:
     """Store the result; what the store refuses it would refuse again, so the step has failed."""
     buffer.post(events.custom("agent_finished", work.who()))
     try:
-        refused = buffer.tries.was_refused
         checked = work.definition.tasks[work.prompt.task].is_checked
-        outcome = answer_outcome(work.choice, work.prompt, result, refused=refused, checked=checked)
+        of = {"refused": buffer.tries.was_refused, "checked": checked}
+        outcome = answer_outcome(work.choice, work.prompt, result, **of, deployed=deployed)
         return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise

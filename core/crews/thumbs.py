@@ -14,14 +14,16 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from core.crews.definition import Definition
-from core.crews.lessons import Lessons, Made
 from core.crews.trials import Trials, record_feedback
 from core.errors import InvalidInputError, NotFoundError, NothingThereError, UnavailableError
 from core.flows import Flow, FlowLog, Status
 from core.flows.values import LargeValues
-from core.learning.feedback import Feedback, FeedbackLog
+from core.learning.feedback import Fate, Feedback, FeedbackLog
+
+if TYPE_CHECKING:  # most feedback is of no flow
+    from core.crews.lessons import Lessons, Made
 
 WHOLE = ""  # what a decision is about whose action is the whole output
 FLOWS_AT_ONCE = 8
@@ -66,7 +68,7 @@ class ThumbReader:
 
     flows: FlowLog
     values: LargeValues
-    lessons: Lessons
+    lessons: "Lessons"
 
     async def read(self, tenant: str, thumb: Thumb, now_ms: int) -> Said:
         """Return what a thumb says. Raises NotFoundError, NothingThereError, InvalidInputError."""
@@ -82,8 +84,10 @@ class ThumbReader:
             one.check()
         return Said(dated, Verdict(state, thumb.good) if thumb.column is None else None)
 
-    async def _decisions(self, tenant: str, state: Flow) -> Mapping[str, Made]:
+    async def _decisions(self, tenant: str, state: Flow) -> "Mapping[str, Made]":
         """Return what a flow has decided, by what it is about."""
+        from core.crews.definition import Definition  # noqa: PLC0415 -- most feedback is of no flow
+
         whole = await self.values.whole(tenant, state)
         output = await self.values.load(tenant, state.output)
         crew = Definition.from_stored(state.definition)
@@ -94,24 +98,19 @@ class ThumbReader:
         return {one.about: one for one in made}
 
 
-async def keep(
-    log: FeedbackLog, trials: Trials, tenant: str, said: Sequence[Said]
-) -> set[tuple[str, str]]:
-    """Keep all that was said, or nothing of it; return (task, id) of what was there before.
+async def keep(log: FeedbackLog, trials: Trials, tenant: str, said: Sequence[Said]) -> list[Fate]:
+    """Keep all that was said, or nothing of it; return what became of each feedback, in their order.
 
     Raises ConflictError where there is no room for it, UnavailableError. Trials hear of it last: in them
     a person's first word counts, and what is refused is no word.
     """
-    given: dict[str, list[Feedback]] = {}
-    for task, one in (pair for each in said for pair in each.given):
-        given.setdefault(task, []).append(one)
-    known = await log.add_all(tenant, given)
+    fates = await log.add_all(tenant, [pair for each in said for pair in each.given])
     first: dict[str, Verdict] = {}
     for verdict in (each.verdict for each in said if each.verdict):
         first.setdefault(verdict.flow.id, verdict)
     limit = asyncio.Semaphore(FLOWS_AT_ONCE)
     await asyncio.gather(*(_record(trials, tenant, each, limit) for each in first.values()))
-    return known
+    return fates
 
 
 async def _record(trials: Trials, tenant: str, verdict: Verdict, limit: asyncio.Semaphore) -> None:
@@ -120,7 +119,7 @@ async def _record(trials: Trials, tenant: str, verdict: Verdict, limit: asyncio.
             await record_feedback(trials, tenant, verdict.flow, good=verdict.good)
 
 
-def _feedback(thumb: Thumb, state: Flow, made: Mapping[str, Made]) -> list[Given]:
+def _feedback(thumb: Thumb, state: Flow, made: "Mapping[str, Made]") -> list[Given]:
     about = thumb.column or WHOLE
     if about in made:
         return [_of_decision(thumb, made[about], thumb.id)]
@@ -133,7 +132,7 @@ def _feedback(thumb: Thumb, state: Flow, made: Mapping[str, Made]) -> list[Given
     return [_of_decision(thumb, one, given_id) for one, given_id in zip(own, ids, strict=True)]
 
 
-def _of_decision(thumb: Thumb, made: Made, given_id: str | None) -> Given:
+def _of_decision(thumb: Thumb, made: "Made", given_id: str | None) -> Given:
     if thumb.correction is not None and thumb.correction not in made.candidates:
         raise InvalidInputError(COMPLAINT, {"/correction": "is none of the fields there are"})
     right = thumb.good or thumb.correction is not None

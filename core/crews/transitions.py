@@ -6,7 +6,6 @@ from typing import Any
 
 from core.blobs import BlobRef
 from core.costs.trials import Signal
-from core.crews.clock import NowMs
 from core.crews.ledger import FOR_MONEY, RunLedger
 from core.crews.outcomes import MoneyWait
 from core.crews.strategies import Wait
@@ -14,6 +13,7 @@ from core.crews.trials import outcomes
 from core.flows import Flow, Status, events
 from core.flows.state import output_ref, shown_result
 from core.flows.values import LargeValues, draft_blob, output_blob
+from core.time_of_day import NowMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Transitions:
     values: LargeValues
     tenant: str
     now_ms: NowMs
+    deployed_model: str | None = None  # as of `core.crews.trials.outcomes`
 
     async def wait(self, state: Flow, wait: Wait) -> None:
         """Have a flow wait for a person's answer."""
@@ -112,5 +113,5 @@ class Transitions:
             status_epoch=state.status_epoch,
             events=events.stamped(events.run_error(message, code), self.now_ms()),
             error=message,
-            outcomes=outcomes(state, tasks, Signal.ANSWERS, 0.0),
+            outcomes=outcomes(state, tasks, Signal.ANSWERS, 0.0, self.deployed_model),
         )

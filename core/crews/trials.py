@@ -59,15 +59,25 @@ async def record_feedback(trials: Trials, tenant: str, state: Flow, *, good: boo
 
     The first word on each task counts, a review's or this. Raises NotFoundError, UnavailableError.
     """
-    if told := outcomes(state, state.models, Signal.PEOPLE, float(good)):
-        await trials.record(tenant, state.id, told)
+    if found := outcomes(state, state.models, Signal.PEOPLE, float(good)):
+        await trials.record(tenant, state.id, found)
 
 
 def outcomes(
-    state: Flow, tasks: Collection[str], signal: Signal, quality: float
+    state: Flow,
+    tasks: Collection[str],
+    signal: Signal,
+    quality: float,
+    deployed: str | None = None,
 ) -> tuple[TaskOutcome, ...]:
-    """Return what is recorded of tasks of a flow, those that are in trials."""
-    found = (task_outcome(state.models.get(task), task, signal, quality) for task in tasks)
+    """Return what is recorded of tasks of a flow, those that are in trials.
+
+    `deployed` is the deployment's model, by the name its calls are counted under, where that is known.
+    """
+    chosen = state.models
+    found = (
+        task_outcome(chosen.get(task), task, signal, quality, deployed=deployed) for task in tasks
+    )
     return tuple(each for each in found if each is not None)
 
 
@@ -78,16 +88,18 @@ def answer_outcome(
     *,
     refused: bool,
     checked: bool,
+    deployed: str | None = None,
 ) -> TaskOutcome | None:
     """Return what is recorded of a step that is committed with this result; None where that is nothing.
 
     `refused`: an answer was refused before it, or the step was tried again. `checked`: its task has what
-    may refuse one.
+    may refuse one. `deployed`: as of `outcomes`.
     """
     final = _decides(prompt, result)
     quality = 0.5 if refused else 1.0
-    told = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, final=final, checked=checked)
-    return told if final or refused else None
+    of = {"final": final, "checked": checked}
+    outcome = task_outcome(choice, prompt.task, Signal.ANSWERS, quality, **of, deployed=deployed)
+    return outcome if final or refused else None
 
 
 def _decides(prompt: Prompt, result: dict[str, Any] | BlobRef) -> bool:

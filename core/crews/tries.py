@@ -57,9 +57,9 @@ class Tries:
         with self._lock:
             self._model, self._of_call = model, (0, 0)
 
-    def heard(self, told: Sequence[Event]) -> None:
+    def heard(self, new: Sequence[Event]) -> None:
         """Note what is told of tries that failed."""
-        for event in told:
+        for event in new:
             if event["type"] == "CUSTOM" and (why := _FAILED.get(event["name"])):
                 with self._lock:
                     self._fail(why)
@@ -67,7 +67,7 @@ class Tries:
     def facts(self, usage: Usage, facts: Facts) -> dict[str, int]:
         """Return the facts of a call that is settled, its own and those of its tries."""
         with self._lock:
-            told = self._wasted | self._begun(facts)
+            of_tries = self._wasted | self._begun(facts)
             self._wasted = {}
             self._of_call = usage.calls, usage.cost_nanodollars
             self._of_try = _sum(self._of_try, self._of_call)
@@ -75,7 +75,7 @@ class Tries:
             if self._asks_again or failed:  # what is repeated is no duplicate
                 facts = {name: n for name, n in facts.items() if not name.startswith("repeats")}
         late = of_late(usage) if self._is_unattended else {}
-        return added(facts, told, late)
+        return added(facts, of_tries, late)
 
     def given_up(self) -> tuple[str, dict[str, int]]:
         """Return the facts that no further call will tell of, now that the step failed; and the model."""
@@ -88,12 +88,12 @@ class Tries:
         if not self._begins:
             return {}
         self._begins, again = False, int(self._follows_failed)
-        told = {"tries": 1, "tries_again": again, "tries_checked": int(self._is_checked)}
-        told |= {f"quality_{self._quality}": 1} if self._quality != "high" else {}
+        begun = {"tries": 1, "tries_again": again, "tries_checked": int(self._is_checked)}
+        begun |= {f"quality_{self._quality}": 1} if self._quality != "high" else {}
         for effort in EFFORTS:
             if f"effort_{effort}_n" in facts:
-                told |= {f"effort_{effort}_tries": 1, f"effort_{effort}_again": again}
-        return told
+                begun |= {f"effort_{effort}_tries": 1, f"effort_{effort}_again": again}
+        return begun
 
     def _fail(self, why: str) -> None:
         self._failed = True

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from core import logs
 from core.crews import strategies
-from core.crews.clock import Clock, NowMs, now_ms
+from core.crews.clock import Clock
 from core.crews.crew_runner import StepTask
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
 from core.crews.outcomes import MoneyWait, Outcome, StepCrashedError, StepError
@@ -24,10 +24,11 @@ from core.crews.step_ids import task_of
 from core.crews.step_runner import StepRunner, attempts_exceeded_message, build_work
 from core.crews.transitions import Transitions
 from core.crews.wakeups import WakeQueue, wake_worker
+from core.due_loop import Due
 from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Status, Step
 from core.flows.values import LargeValues, LostValueError, StoreAwayError
-from core.polling import Due
+from core.time_of_day import NowMs, now_ms
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ class _Visit:
 
     def __post_init__(self) -> None:
         worker = self.worker
-        self._transitions = Transitions(worker.ledger, worker.values, self.tenant, worker.now_ms)
+        of = self.tenant, worker.now_ms, worker.steps.deployed_model
+        self._transitions = Transitions(worker.ledger, worker.values, *of)
 
     async def run(self) -> Outcome:
         try:

@@ -11,13 +11,15 @@ Source of the types and their fields: the AG-UI protocol, https://docs.ag-ui.com
 """
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.costs.rates import Rates
-from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.flows.pieces import pieces
 from core.json_text import compact
+
+if TYPE_CHECKING:  # who reads a flow prices nothing
+    from core.costs.rates import Rates
+    from core.costs.token_counts import TokenCounts
 
 PIECE_CHARACTERS = 32_000  # of one event, of what may be cut
 BATCH_CHARACTERS = 256_000  # of the events of one write, the last one apart
@@ -41,11 +43,21 @@ def run_error(message: str, code: str) -> list[Event]:
     return [{"type": "RUN_ERROR", "message": message, "code": code}]
 
 
-def step_started(step: str, attempt: int) -> list[Event]:
-    """A step begins; or begins again, since the worker that had it is gone."""
-    if attempt == 1:
-        return [{"type": "STEP_STARTED", "stepName": step}]
-    return custom("step_retried", {"step": step, "attempt": attempt})
+def starting() -> list[Event]:
+    """A worker loads, which takes seconds, before the first step begins."""
+    return custom("starting", {})
+
+
+def step_started(step: str, attempt: int, *, epoch: int = 0) -> list[Event]:
+    """A step begins that had `epoch` claims before; or begins again, since the worker that had it is gone.
+
+    One that was given back before its first attempt was counted goes on.
+    """
+    if attempt > 1:
+        return custom("step_retried", {"step": step, "attempt": attempt})
+    if epoch > 0:
+        return custom("step_resumed", {"step": step, "attempt": attempt})
+    return [{"type": "STEP_STARTED", "stepName": step}]
 
 
 def step_finished(step: str) -> list[Event]:
@@ -162,8 +174,8 @@ def model_call(
     step: str,
     model: str,
     usage: Usage,
-    tokens: TokenCounts | None = None,
-    rates: Rates | None = None,
+    tokens: "TokenCounts | None" = None,
+    rates: "Rates | None" = None,
 ) -> list[Event]:
     """Return what one call of a model consumed; with its counts and rates, so that it can be explained."""
     called = {"step": step, "model": model, **usage.public()}
@@ -172,9 +184,9 @@ def model_call(
     return custom("model_call", called)
 
 
-def lessons(step: str, told: list[dict[str, Any]]) -> list[Event]:
+def lessons(step: str, shown: list[dict[str, Any]]) -> list[Event]:
     """Return what a step's agent was told of earlier flows: id, text and confidence of each lesson."""
-    return custom("lessons", {"step": step, "lessons": told})
+    return custom("lessons", {"step": step, "lessons": shown})
 
 
 def state_snapshot(state: dict[str, Any]) -> Event:

@@ -38,7 +38,7 @@ class Page:
     @property
     def more(self) -> bool:
         """Whether there were further events when the head was read."""
-        return self.number < self.head.sequence
+        return self.number < self.head.last_event
 
 
 async def read_page(
@@ -54,20 +54,20 @@ async def read_page(
     """
     head = await log.head(tenant, flow, fresh=fresh)
     number = int(after) if NUMBER.fullmatch(after) else head.number(after)
-    if number is not None and (number == head.sequence or _is_ahead(head, number)):
+    if number is not None and (number == head.last_event or _is_ahead(head, number)):
         return Page(head, number, [])
-    if number is not None and number < head.sequence:
+    if number is not None and number < head.last_event:
         entries = await log.entries(tenant, flow, number, PAGE_EVENTS, fresh=fresh)
         if not entries and not fresh:  # read from a replica behind the one that told the head
             entries = await log.entries(tenant, flow, number, PAGE_EVENTS, fresh=True)
         if entries and entries[0].number == number + 1:
             return await _page(log, tenant, flow, head, list(_fitting(entries)))
     state = await log.snapshot(tenant, flow, fresh=True)
-    return Page(state.head, state.head.snapshot_sequence, [], state)
+    return Page(state.head, state.head.snapshot_event, [], state)
 
 
 def _is_ahead(head: Head, number: int) -> bool:
-    return number > head.sequence and not head.status.terminal
+    return number > head.last_event and not head.status.terminal
 
 
 async def _page(log: FlowLog, tenant: str, flow: str, head: Head, entries: Batch) -> Page:

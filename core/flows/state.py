@@ -9,11 +9,13 @@ incarnation with that number is the cursor of whoever follows.
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.blobs import BlobRef
-from core.costs.model_choices import Choice
 from core.costs.usage import Usage
+
+if TYPE_CHECKING:  # few flows have any, and each module costs a cold reader a millisecond
+    from core.costs.model_choices import Choice
 
 CURSOR = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})")  # incarnation and number
 SCHEMA = "1"  # bump when the JSON of a state changes its meaning: every cached ETag then misses
@@ -40,12 +42,12 @@ class Status(StrEnum):
 class Head:
     """The newest of a flow, read with one command however large its state is.
 
-    `incarnation` tells a flow from a later one of the same id; `sequence` is the number of its
+    `incarnation` tells a flow from a later one of the same id; `last_event` is the number of its
     last event, `version` that of its state.
     """
 
     incarnation: str
-    sequence: int
+    last_event: int
     version: int
     status: Status
 
@@ -55,12 +57,12 @@ class Head:
         return f'"{SCHEMA}.{self.incarnation}.{self.version}"'
 
     @property
-    def snapshot_sequence(self) -> int:
+    def snapshot_event(self) -> int:
         """The number of the last event that a snapshot of this state takes the place of.
 
         A snapshot of a flow that has ended is followed by the final event, as every stream is.
         """
-        return self.sequence - 1 if self.status.terminal else self.sequence
+        return self.last_event - 1 if self.status.terminal else self.last_event
 
     def known_as(self, if_none_match: str) -> str | None:
         """Return the caller's tag of this state, or of a newer one; None if it has neither.
@@ -77,9 +79,9 @@ class Head:
                 return tag[1]
         return None
 
-    def cursor(self, sequence: int | None = None) -> str:
+    def cursor(self, number: int | None = None) -> str:
         """The id of an event in this flow's stream; of the last one if no number is given."""
-        return f"{self.incarnation}.{self.sequence if sequence is None else sequence}"
+        return f"{self.incarnation}.{self.last_event if number is None else number}"
 
     def number(self, cursor: str) -> int | None:
         """The number in a cursor of this incarnation; None for any other text."""
@@ -110,7 +112,7 @@ class Step:
     deferred: dict[str, Any] | None = None  # while it is put off: {reason, until_ms}
 
     def public(self) -> dict[str, Any]:
-        """What a viewer sees of the step."""
+        """What readers see of the step."""
         return {
             "id": self.id,
             "title": self.title,
@@ -146,7 +148,10 @@ class Flow:
     output: Any = None  # JSON, or the BlobRef of it
     error: str | None = None
     launched_by: str | None = None  # the subject of a token
-    models: dict[str, Choice] = field(default_factory=dict[str, Choice])  # of tasks with their own
+    starting_ms: int | None = None  # since when a worker loads for it that had just begun
+    models: dict[str, "Choice"] = field(
+        default_factory=dict[str, "Choice"]
+    )  # of tasks with their own
     # Numbers of events, as a snapshot has them: of the one that brought a result (not of those that
     # were there at the launch), and of the last that changed the status.
     brought: dict[str, int] = field(default_factory=dict[str, int], compare=False)
@@ -165,24 +170,30 @@ class Flow:
         """The snapshot: JSON-ready, without inputs, definition, owners and step results.
 
         In the place of an output that is too large for it, `output_ref` says where that is read.
+        `starting_ms` is there from when a worker has begun to load for a queued flow.
         """
         large = isinstance(self.output, BlobRef)
         ref = {"output_ref": output_ref(self.id, self.output.bytes)} if large else {}
-        return ref | {
-            "id": self.id,
-            "crew": self.crew,
-            "definition": self.definition_digest,
-            "status": self.head.status.value,
-            "version": self.head.version,
-            "launched_by": self.launched_by,
-            "created_ms": self.created_ms,
-            "updated_ms": self.updated_ms,
-            "steps": [step.public() for step in self.steps],
-            "usage": self.usage.public(),
-            "waiting": self.waiting,
-            "output": None if large else self.output,
-            "error": self.error,
-        }
+        starting = {} if self.starting_ms is None else {"starting_ms": self.starting_ms}
+        return (
+            ref
+            | starting
+            | {
+                "id": self.id,
+                "crew": self.crew,
+                "definition": self.definition_digest,
+                "status": self.head.status.value,
+                "version": self.head.version,
+                "launched_by": self.launched_by,
+                "created_ms": self.created_ms,
+                "updated_ms": self.updated_ms,
+                "steps": [step.public() for step in self.steps],
+                "usage": self.usage.public(),
+                "waiting": self.waiting,
+                "output": None if large else self.output,
+                "error": self.error,
+            }
+        )
 
 
 def output_ref(flow: str, size: int, review: str | None = None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ REREAD_SECONDS = 0.02  # the first pause
 
 
 @dataclass(frozen=True, slots=True)
-class PollPolicy:
+class FollowPolicy:
     """How long things wait, in seconds: a subscription in silence, or where it has no subscription."""
 
     silence: float = 15.0  # before the log is read, and before a subscriber is given a heartbeat
@@ -58,7 +58,7 @@ class Subscription:
 
     head: Head
 
-    def __init__(self, flow_log: FlowLog, tenant: str, flow: str, policy: PollPolicy) -> None:
+    def __init__(self, flow_log: FlowLog, tenant: str, flow: str, policy: FollowPolicy) -> None:
         self._log, self._tenant, self._flow, self.policy = flow_log, tenant, flow, policy
         self._fields = {"tenant": tenant, "flow": flow, "request_id": None}  # of no one request
         self.subscribers = 0
@@ -139,7 +139,7 @@ class Subscription:
         """Start following; return once subscribed or polling. Does nothing for an ended flow."""
         self.head = await self._log.head(self._tenant, self._flow)
         self.ended = self.head.status.terminal
-        self.last = self.head.sequence if self.ended else self._start_cursor(cursor)
+        self.last = self.head.last_event if self.ended else self._start_cursor(cursor)
         if self.ended:
             return
         ready = asyncio.get_running_loop().create_future()
@@ -151,7 +151,7 @@ class Subscription:
 
     def _start_cursor(self, cursor: str | None) -> int:
         """Return where the buffer begins: where its first subscriber has come to, if that is near."""
-        newest = self.head.sequence
+        newest = self.head.last_event
         known = 0 if cursor is None else self.head.number(cursor)
         if known is None or known > newest:
             return newest
@@ -242,16 +242,16 @@ class Subscription:
 
 
 async def snapshot_at(
-    flow_log: FlowLog, tenant: str, flow: str, number: int, policy: PollPolicy | None = None
+    flow_log: FlowLog, tenant: str, flow: str, number: int, policy: FollowPolicy | None = None
 ) -> Flow:
     """Return the state as of this event, of which the caller has heard, or of a later one.
 
     Raises NotFoundError, and UnavailableError if the store does not show it for long.
     """
-    async with aclosing((policy or PollPolicy()).rereads()) as times:
+    async with aclosing((policy or FollowPolicy()).rereads()) as times:
         async for _ in times:
             state = await flow_log.snapshot(tenant, flow, fresh=True)
-            if state.head.sequence >= number:
+            if state.head.last_event >= number:
                 return state
     raise AssertionError
 

@@ -2,8 +2,8 @@
 
 from core.errors import NothingThereError
 from core.learning.feedback import FeedbackLog
-from core.learning.model_store import ModelStore, StoredPointer, require_newest
-from core.learning.pointer import Pointer
+from core.learning.models.model_store import ModelStore, StoredPointer, require_newest
+from core.learning.models.pointer import Pointer
 
 
 async def publish(

@@ -51,6 +51,11 @@ def digest(context: Mapping[str, Any]) -> bytes:
     Raises InvalidInputError as `leaves` does.
     """
     leaves(context)
+    return digest_of_checked(context)
+
+
+def digest_of_checked(context: Mapping[str, Any]) -> bytes:
+    """Return the digest of a context that `leaves` has not refused."""
     text = json_text.compact_bytes(_sorted(context))
     return hashlib.blake2b(text, digest_size=16).digest()
 

@@ -3,13 +3,16 @@
 Each task of a tenant has a log of feedback, numbered 1, 2, 3 and never again: a model knows all up to
 its position, and a process reads what came after, in one command, beside each answer. Numbers that
 are missing in what it reads were moved to a segment, or taken away: then it looks at the pointer.
+
+What is to be forgotten is known by the number up to which it is: what its subject says later stays.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from core.json_text import compact, compact_bytes
 from core.learning import checks
@@ -25,14 +28,16 @@ TOO_MANY_TASKS = (
     "this would be one task too many: what was learnt of another is to be forgotten first"
 )
 TASK = re.compile(r"[A-Za-z0-9_-]{1,100}")
+DIGEST_DIGITS = 12  # hex
+Fate = Literal["new", "known", "conflict"]  # of a feedback; only one that is new is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What somebody said: in this context, this action was right, or (`right` false) wrong.
 
-    Its `id` is its sender's, and counts once. `subject` is who said it; of what a crew's agents decided
-    that is the crew, and `launched_by` whose flow it was.
+    Its `id` is its sender's, of whom each counts once (`whose`). `subject` is who said it; of what a crew's
+    agents decided that is the crew, and `launched_by` whose flow it was.
     """
 
     id: str
@@ -47,7 +52,7 @@ class Feedback:
 
     @property
     def whose(self) -> str:
-        """The subject with whom it is forgotten."""
+        """The subject among whose ids its own is, and with whom it is forgotten."""
         return self.launched_by or self.subject
 
     @property
@@ -60,6 +65,12 @@ class Feedback:
         """Raise InvalidInputError for what cannot be kept."""
         leaves(self.context)
         _ = self.pattern
+
+    def digest(self) -> str:
+        """Return what tells two of one id apart; when it was said may be when it came, so that is not of it."""
+        said = self.plain() | {"id": "", "at_ms": 0}
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; the context is shared, since a copy takes longer than all else."""
@@ -110,18 +121,18 @@ def room_for(given: Iterable[Feedback]) -> Room:
 class FeedbackLog(Protocol):
     """Port: the feedback of tasks that is in no segment yet. Methods raise UnavailableError."""
 
-    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
-        """Append feedback; return the ids that were there before, which are not added again.
+    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> list[Fate]:
+        """Append feedback of one task; return what became of each, in their order.
 
-        An id is remembered for 32 days at least. Raises ConflictError where there would be more than
-        there is room for (`room_for`): nothing is added then.
+        An id that the same subject (`Feedback.whose`) has given before is `known`, or a `conflict` where
+        it said something else then: neither is appended. It is remembered for 32 days at least, or until what the
+        subject said, or the task, is forgotten. Raises ConflictError where there would be more than there is
+        room for (`room_for`): nothing is appended then.
         """
         ...
 
-    async def add_all(
-        self, tenant: str, given: Mapping[str, Sequence[Feedback]]
-    ) -> set[tuple[str, str]]:
-        """Append feedback of several tasks as `add` does, all of it or none; return (task, id) of what was there."""
+    async def add_all(self, tenant: str, given: Sequence[tuple[str, Feedback]]) -> list[Fate]:
+        """Append feedback, each with its task, as `add` does: all of it, or none."""
         ...
 
     async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
@@ -133,19 +144,22 @@ class FeedbackLog(Protocol):
         ...
 
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
-        """Remove a subject's feedback (None: everybody's), and write down that it is to be forgotten.
+        """Remove a subject's feedback (None: everybody's) and ids, and write down that it is to be forgotten.
 
-        A subject's is also what the subject's flows decided (`Feedback.whose`).
+        A subject's is also what the subject's flows decided (`Feedback.whose`). What is said later stays.
         The task is due at once; where it is leased, when its lease is released or over.
         """
         ...
 
-    async def to_forget(self, tenant: str, task: str) -> set[str]:
-        """Return the subjects that are to be forgotten by segments and models."""
+    async def to_forget(self, tenant: str, task: str) -> dict[str, int]:
+        """Return whom segments and models are to forget, and up to which number: subject -> number."""
         ...
 
-    async def forgotten(self, tenant: str, task: str, subjects: Iterable[str]) -> None:
-        """Take subjects off that list; tell all readers that something was taken away."""
+    async def forgotten(self, tenant: str, task: str, subjects: Mapping[str, int]) -> None:
+        """Take subjects off that list who are forgotten up to these numbers, and tell all readers.
+
+        Who was to be forgotten anew since stays on it.
+        """
         ...
 
     async def floor(self, tenant: str, task: str) -> int:
@@ -174,7 +188,8 @@ class FeedbackLog(Protocol):
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task that has had new feedback for `delay_ms`, and is nobody else's now.
 
-        Until it is released, it is had by the next one when the lease is over.
+        All callers name the same delay. Tenants take turns of one task each, however many tasks they have. Until it is released, it is had by
+        the next one when the lease is over.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Patterns: what is kept of feedback. Who said it decides how much it counts.
 
 A source has one word on a context: saying it again changes nothing but its age, saying something else
-replaces it. What is kept is bounded; what was neither said nor used for the longest time is forgotten
+replaces it. Words of several sources on one context are heard in turn, and each counts for what its source is
+sure of (`Memory.shares`). What is kept is bounded; what was neither said nor used for the longest time is forgotten
 first.
 """
 
@@ -14,6 +15,7 @@ from core.errors import InvalidInputError
 
 CAPACITY = 100_000  # patterns of one task
 FORGOTTEN = 0.05  # of them at once, so that looking for the oldest is rare
+HALF, LEAST = 0.5, 1e-6  # of the say on a context: what holds has more; less is as good as none
 MAX_ACTION_BYTES = 256
 MAX_SOURCE_BYTES = 128
 
@@ -27,6 +29,7 @@ class Kind(StrEnum):
 
 
 WEIGHTS = {Kind.USER: 1.0, Kind.OUTCOME: 0.5, Kind.AGENT: 0.25}
+HEARD_LAST = (Kind.USER, Kind.OUTCOME, Kind.AGENT)  # of words on the very same context
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,10 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A pattern in memory, under its number; `used` is the tick of when it was last said or used."""
+    """A pattern in memory, under its number; `used` is the tick of when it was last said or used.
+
+    `weight` is what it weighs with the experts, `confidence` how sure its source is.
+    """
 
     number: int
     digest: bytes
@@ -75,6 +81,7 @@ class Kept:
     source: Source
     weight: float
     used: int
+    confidence: float = 1.0
 
 
 class Memory:
@@ -107,29 +114,54 @@ class Memory:
         number = self._numbers.get((digest, source))
         return None if number is None else self._kept[number]
 
-    def said(self, digest: bytes) -> Kept | None:
-        """Return the weightiest word on exactly this context, of equals the one that was said last.
+    def shares(self, digest: bytes) -> dict[str, float]:
+        """Return by action how much of the say it has on exactly this context, together at most 1.
 
-        Not one of which its source is not sure at all.
+        Words are heard from agents' to outcomes' to people's, and of these from the oldest to the newest. Each
+        takes the share that its source is sure of from all before it: a sure word leaves them nothing,
+        one of 0.3 leaves them 0.7 of what they had.
         """
-        words = [self._kept[number] for number in self._by_context.get(digest, ())]
-        sure = [one for one in words if one.weight > 0]
-        return max(sure, key=lambda one: (WEIGHTS[one.source.kind], one.number), default=None)
+        shares: dict[str, float] = {}
+        left = 1.0
+        for one in self._last_heard(digest):
+            shares[one.action] = shares.get(one.action, 0.0) + left * one.confidence
+            left *= 1 - one.confidence
+            if left < LEAST:
+                break
+        return shares
+
+    def said(self, digest: bytes) -> Kept | None:
+        """Return the word that holds on exactly this context, if an action has more than half of the say.
+
+        It is the one of that action that was heard last.
+        """
+        shares = self.shares(digest)
+        best = max(shares, key=shares.__getitem__, default=None)
+        if best is None or shares[best] <= HALF:
+            return None
+        words = (one for one in self._last_heard(digest) if one.confidence > 0)
+        return next(one for one in words if one.action == best)
+
+    def _last_heard(self, digest: bytes) -> Iterator[Kept]:
+        """Yield the words on a context, from that which is heard last to that which is heard first."""
+        words = [self._kept[number] for number in self._by_context.get(digest, ())]  # oldest first
+        for kind in HEARD_LAST:
+            yield from (one for one in reversed(words) if one.source.kind is kind)
 
     def keep(
-        self, digest: bytes, action: str, source: Source, weight: float
+        self, digest: bytes, action: str, source: Source, weight: float, confidence: float = 1.0
     ) -> tuple[Kept, list[Kept]]:
         """Keep a word; return it, and what had to go for it: the same source's last, the forgotten."""
         gone = [before] if (before := self.word(digest, source)) else []
         for one in gone:
             self._drop(one)
         self._tick += 1
-        kept = Kept(self._next, digest, action, source, weight, self._tick)
+        kept = Kept(self._next, digest, action, source, weight, self._tick, confidence)
         self._next += 1
         self._kept[kept.number] = kept
         self._numbers[digest, source] = kept.number
         self._by_context.setdefault(digest, []).append(kept.number)
-        return kept, gone + self._forget()
+        return kept, gone + self._make_room()
 
     def remove(self, number: int) -> None:
         """Keep a word no more."""
@@ -145,14 +177,18 @@ class Memory:
         """Go through all that is kept, in the order of their numbers."""
         return iter(sorted(self._kept.values(), key=lambda one: one.number))
 
-    def _forget(self) -> list[Kept]:
-        if len(self._kept) <= self._capacity:
-            return []
-        many = max(1, int(self._capacity * FORGOTTEN), len(self._kept) - self._capacity)
+    def forget(self, many: int) -> list[Kept]:
+        """Forget so many patterns, those that were neither said nor used for the longest time; return them."""
         oldest = sorted(self._kept.values(), key=lambda one: one.used)[:many]
         for one in oldest:
             self._drop(one)
         return oldest
+
+    def _make_room(self) -> list[Kept]:
+        if len(self._kept) <= self._capacity:
+            return []
+        many = max(1, int(self._capacity * FORGOTTEN), len(self._kept) - self._capacity)
+        return self.forget(many)
 
     def _drop(self, one: Kept) -> None:
         del self._kept[one.number]

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from core.errors import ConflictError, InvalidInputError
+from core.errors import InvalidInputError
 from core.learning.feedback import Entry, Feedback
 from core.learning.learner import Learner
+from core.learning.patterns import Pattern
 
 
 def learn(learner: Learner, entries: Iterable[Entry]) -> int:
@@ -13,13 +15,30 @@ def learn(learner: Learner, entries: Iterable[Entry]) -> int:
 
     What was accepted once is not refused but for an action too many, or by a later version's rules.
     """
+    given = (one.feedback for one in entries if one.feedback)
     refused = 0
-    for entry in entries:
-        if entry.feedback is None:
-            continue
+    for right, some in groupby(given, lambda one: one.right):
+        teach = _learn_all if right else _reject_all
+        refused += teach(learner, some)
+    return refused
+
+
+def _learn_all(learner: Learner, given: Iterable[Feedback]) -> int:
+    patterns, refused = list[Pattern](), 0
+    for one in given:
         try:
-            take(learner, entry.feedback)
-        except (InvalidInputError, ConflictError):
+            patterns.append(one.pattern)
+        except InvalidInputError:
+            refused += 1
+    return refused + learner.learn_all(patterns)
+
+
+def _reject_all(learner: Learner, given: Iterable[Feedback]) -> int:
+    refused = 0
+    for one in given:
+        try:
+            learner.reject(one.pattern)
+        except InvalidInputError:
             refused += 1
     return refused
 

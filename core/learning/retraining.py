@@ -10,17 +10,18 @@ What there is no time to learn is the oldest of it, and the version says how muc
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from core.errors import ConflictError, NotFoundError, TooLargeError
+from core.errors import ConflictError, NotFoundError
 from core.learning import changes, evaluation
-from core.learning.feedback import Entry, FeedbackLog, entries_of, lines
+from core.learning.feedback import Entry, FeedbackLog
+from core.learning.kept_feedback import KeptFeedback
 from core.learning.learner import Learner
-from core.learning.model import Model
-from core.learning.model_store import SEGMENT_BYTES, ModelStore, StoredPointer, UntrustedError
-from core.learning.pointer import (
+from core.learning.learner.model import Model
+from core.learning.models import stored
+from core.learning.models.model_store import ModelStore, StoredPointer, UntrustedError
+from core.learning.models.pointer import (
     KEPT_VERSIONS,
     MOST_EVALUATIONS,
     MOST_SEGMENTS,
@@ -29,7 +30,7 @@ from core.learning.pointer import (
     Segment,
     Version,
 )
-from core.learning.replay import learn
+from core.learning.segments import Segments
 from core.learning.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
@@ -37,11 +38,8 @@ log = logging.getLogger(__name__)
 READ = 500  # entries of one command
 SMALL_BYTES = 1 << 20  # a segment below this is written again with what is new
 JUDGED = 2_000  # the newest feedback, on which a candidate is tried: a third of all at most
-MOST_LEARNT, MOST_BYTES = (
-    250_000,
-    256 << 20,
-)  # feedback that is looked at; it takes five times the bytes
 SHARE = 0.7  # of the time that is left, for learning; the index and the store have the rest
+LESS = 0.9  # of what may fit of a model that is too large: what it keeps is not its patterns alone
 OVERTAKEN = "overtaken"  # the pointer was somebody else's: what is new may be unlearnt still
 
 Fit = Callable[
@@ -58,6 +56,7 @@ class Retrainer:
     fit: Fit
     seconds_left: Callable[[], float]
     now_ms: Callable[[], int]
+    new: Callable[[Model | None], Learner] = Learner  # a learner of a model, or of nothing
 
     async def retrain(self, tenant: str, task: str) -> str:
         """Retrain a task; return what came of it: published, refused, nothing new, or overtaken.
@@ -76,7 +75,7 @@ class Retrainer:
             return OVERTAKEN
 
     async def _retrain(self, tenant: str, task: str, found: StoredPointer) -> str:
-        await self.store.delete(tenant, task, found.pointer.garbage)
+        found = await self._remove_left(tenant, task, found)
         subjects = await self.log.to_forget(tenant, task)
         found = await self._move_to_segment(tenant, task, found)
         if subjects:
@@ -85,16 +84,28 @@ class Retrainer:
             return "nothing new"
         return await self._evaluate(tenant, task, found)
 
+    async def _remove_left(self, tenant: str, task: str, found: StoredPointer) -> StoredPointer:
+        """Remove objects that a killed run has left, which no pointer names.
+
+        Whoever wrote one may only be slow: so the pointer is written anew first, and they can name none of it.
+        """
+        left = await self.store.names(tenant, task) - found.pointer.names()
+        if left:
+            new = found.pointer.next()
+            found = await changes.publish(self.store, self.log, tenant, task, new, found.etag)
+            await self.store.delete(tenant, task, left)
+        return found
+
     async def _move_to_segment(self, tenant: str, task: str, found: StoredPointer) -> StoredPointer:
         """Write what Redis has to a segment, name it, and then remove it from Redis."""
-        pointer = found.pointer
+        pointer, segments = found.pointer, Segments(self.store, tenant, task)
         new = await self._new_entries(tenant, task, pointer.stored)
         if any(one.feedback for one in new):
             kept, joined = pointer.segments, list[Entry]()
             if kept and kept[-1].size_bytes < SMALL_BYTES:
-                joined = await self._entries(tenant, task, kept[-1:])
+                joined = await segments.read(kept[-1:])
                 kept = kept[:-1]
-            written = await self._write(tenant, task, [*joined, *new], pointer.generation)
+            written = await segments.write([*joined, *new], pointer.generation)
             named = (*kept, *written)[-MOST_SEGMENTS:]
             new_pointer = pointer.next(segments=named)
             found = await self._publish(tenant, task, new_pointer, found.etag)
@@ -108,49 +119,17 @@ class Retrainer:
             new += some
         return new
 
-    async def _write(
-        self, tenant: str, task: str, entries: Sequence[Entry], generation: int
-    ) -> list[Segment]:
-        """Store entries as segments of a bounded size."""
-        written = list[Segment]()
-        for part in _parts(entries):
-            written.append(
-                await self.store.save_segment(
-                    tenant, task, lines(part),
-                    generation=generation, first=part[0].number, last=part[-1].number,
-                )
-            )  # fmt: skip
-        return written
-
-    async def _entries(self, tenant: str, task: str, segments: Sequence[Segment]) -> list[Entry]:
-        """Return what segments hold. Raises UntrustedError."""
-        found = list[Entry]()
-        for segment in segments:
-            data = await self.store.segment(tenant, task, segment)
-            try:
-                found += await asyncio.to_thread(list, entries_of(data))
-            except ValueError as error:
-                raise UntrustedError(f"segment {segment.name} is damaged") from error
-        return found
-
     async def _evaluate(self, tenant: str, task: str, found: StoredPointer) -> str:
         """Make a candidate, evaluate it against the current model, and publish it if it is not worse."""
         pointer = found.pointer
-        entries, not_read = await self._newest(tenant, task, pointer.segments)
-        new = sum(one.number > pointer.position for one in entries)
-        if not new:
+        feedback = KeptFeedback(Segments(self.store, tenant, task), pointer.segments)
+        newest = await feedback.newest(pointer.position, JUDGED)
+        if not newest:
             return "nothing new"
-        judged = min(JUDGED, new, max(1, len(entries) // 3))
-        earlier, newest = entries[:-judged], entries[-judged:]
-        of_current = await self._score_of_current(tenant, task, pointer, earlier, newest)
-        limit = self._time_limit()
-
-        def run() -> tuple[Learner, evaluation.Score, int]:
-            candidate = Learner()
-            left_out = limit.learn(candidate, earlier)
-            return candidate, evaluation.prequential(candidate, newest), left_out
-
-        candidate, score, left_out = await asyncio.to_thread(run)
+        of_current = await self._score_of_current(tenant, task, pointer, newest)
+        candidate, limit = self.new(None), self._time_limit()
+        left_out = await feedback.teach(candidate, limit, before=newest[0].number)
+        score = await asyncio.to_thread(evaluation.prequential, candidate, newest)
         of_current = of_current or score
         worse = evaluation.is_worse(score.right, of_current.right)
         version = pointer.sequence + 1
@@ -163,78 +142,49 @@ class Retrainer:
             await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
             return "refused"
         new_pointer = pointer.next(evaluations=history)
-        left_out += not_read
-        try:
-            await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
-        except TooLargeError as error:
-            log.error("no model is made: %s", error, extra={"tenant": tenant, "task": task})  # noqa: TRY400 -- told
-            history = (*pointer.evaluations, replace(evaluated, published=0))[-MOST_EVALUATIONS:]
-            await self._publish(tenant, task, pointer.next(evaluations=history), found.etag)
-            return "refused"
+        await self._publish_model(tenant, task, candidate, found, new_pointer, left_out)
         return "published"
 
     async def _score_of_current(
-        self,
-        tenant: str,
-        task: str,
-        pointer: Pointer,
-        earlier: Sequence[Entry],
-        newest: Sequence[Entry],
+        self, tenant: str, task: str, pointer: Pointer, newest: Sequence[Entry]
     ) -> evaluation.Score | None:
         """Return how the current model does; None before the first, where a reader knows all there is."""
         if not pointer.version:
             return None
         current = await self._current(tenant, task, pointer)
-
-        def run() -> evaluation.Score:
-            learn(current, (one for one in earlier if one.number > pointer.position))
-            return evaluation.prequential(current, newest)
-
-        return await asyncio.to_thread(run)
-
-    async def _newest(
-        self, tenant: str, task: str, segments: Sequence[Segment]
-    ) -> tuple[list[Entry], int]:
-        """Return the newest feedback, in its order, and about how much older there is."""
-        start, many, size = len(segments), 0, 0
-        while start > 0:
-            one = segments[start - 1]
-            many, size = many + one.last - one.first + 1, size + one.size_bytes
-            if start < len(segments) and (many > MOST_LEARNT or size > MOST_BYTES):
-                break
-            start -= 1
-        not_read = sum(one.last - one.first + 1 for one in segments[:start])
-        return await self._entries(tenant, task, segments[start:]), not_read
+        feedback = KeptFeedback(Segments(self.store, tenant, task), pointer.segments)
+        limit, first = self._time_limit(), newest[0].number
+        await feedback.teach(current, limit, after=pointer.position, before=first)
+        return await asyncio.to_thread(evaluation.prequential, current, newest)
 
     async def _current(self, tenant: str, task: str, pointer: Pointer) -> Learner:
         """Return the learner of the current model; one of nothing where it cannot be had."""
         try:
-            return Learner(
+            return self.new(
                 await self.store.model(tenant, task, pointer.version, pointer.generation)
             )
         except (UntrustedError, NotFoundError):
             log.exception("the current model is refused", extra={"tenant": tenant, "task": task})
-            return Learner()
+            return self.new(None)
 
     async def _forget(
-        self, tenant: str, task: str, found: StoredPointer, subjects: set[str]
+        self, tenant: str, task: str, found: StoredPointer, subjects: Mapping[str, int]
     ) -> str:
-        """Write all segments anew without what subjects said, and a model of them; remove the others.
+        """Write all segments anew without what subjects said up to a number each, and a model; remove the others.
 
         It is published whether it is worse or not, and no earlier version stays.
         """
-        pointer = found.pointer
+        pointer, segments = found.pointer, Segments(self.store, tenant, task)
         generation, written = pointer.sequence + 1, list[Segment]()
         for segment in pointer.segments:
             kept = [
                 one
-                for one in await self._entries(tenant, task, [segment])
-                if one.feedback and one.feedback.whose not in subjects
+                for one in await segments.read([segment])
+                if one.feedback and one.number > subjects.get(one.feedback.whose, -1)
             ]
-            written += await self._write(tenant, task, kept, generation)
-        entries, not_read = await self._newest(tenant, task, written)
-        candidate, limit = Learner(), self._time_limit()
-        left_out = not_read + await asyncio.to_thread(limit.learn, candidate, entries)
+            written += await segments.write(kept, generation)
+        candidate, limit = self.new(None), self._time_limit()
+        left_out = await KeptFeedback(segments, written).teach(candidate, limit)
         new = pointer.next(generation=generation, segments=tuple(written), versions=(), version=0)
         if written:
             await self._publish_model(tenant, task, candidate, found, new, left_out)
@@ -253,7 +203,7 @@ class Retrainer:
         left_out: int,
     ) -> None:
         """Store a candidate's model, and then the pointer that names it as the one that answers."""
-        model = await asyncio.to_thread(self.fit, candidate, new.sequence)
+        model = await asyncio.to_thread(self._fitted, candidate, new.sequence)
         made = Version(new.sequence, new.stored, self.now_ms(), len(model.kept), left_out)
         await self.store.save_model(tenant, task, model, new.generation)
         versions = (made, *new.versions)[:KEPT_VERSIONS]
@@ -263,6 +213,15 @@ class Retrainer:
             versions=versions,
         )
         await self._publish(tenant, task, new, found.etag)
+
+    def _fitted(self, candidate: Learner, version: int) -> Model:
+        """Return a candidate's model; it forgets what was used least until the model can be read again."""
+        model = self.fit(candidate, version)
+        while model.kept and (size := stored.size_bytes(stored.plain(model))) > stored.MAX_BYTES:
+            fits = int(LESS * len(model.kept) * stored.MAX_BYTES / size)
+            candidate.forget(len(model.kept) - fits)
+            model = self.fit(candidate, version)
+        return model
 
     async def _publish(
         self, tenant: str, task: str, new: Pointer, etag: str | None
@@ -282,14 +241,3 @@ class Retrainer:
 
     def _time_limit(self) -> TimeLimit:
         return TimeLimit(time.monotonic() + SHARE * min(self.seconds_left(), 1e6))
-
-
-def _parts(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
-    """Cut entries where a segment is full."""
-    cuts, size = [0], 0
-    for at, one in enumerate(entries):
-        size += len(one.feedback.to_json()) * 2 if one.feedback else 0  # as bytes, about
-        if size > SEGMENT_BYTES and at > cuts[-1]:
-            cuts.append(at)
-            size = 0
-    return [entries[start:end] for start, end in pairwise([*cuts, len(entries)])] if entries else []

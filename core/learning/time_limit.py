@@ -1,14 +1,17 @@
-"""Learning within a time limit: where there is too little, what is oldest of the rest is skipped."""
+"""Learning within a time limit: where there is too little, what is oldest of the rest is passed over."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.learning.feedback import Entry
 from core.learning.learner import Learner
 from core.learning.replay import learn
 
-CHUNK = 200  # feedback between two looks at the clock
+CHUNK = 512  # feedback between two looks at the clock
+WARM = 0.05  # of the time, before which the pace says little: much is learnt faster than a little
+RECENT = 0.9  # of earlier chunks' time counts with each: some ten of them make the pace
 
 
 @dataclass(slots=True)
@@ -17,18 +20,35 @@ class TimeLimit:
 
     end: float
     clock: Callable[[], float] = time.monotonic
+    _began: float | None = field(default=None, init=False)
+    _learnt: float = field(default=0.0, init=False)  # of late, in so many seconds
+    _seconds: float = field(default=0.0, init=False)
 
-    def learn(self, learner: Learner, entries: Sequence[Entry]) -> int:
-        """Have a learner take entries; skip the oldest of those for which there is no time; return how many."""
-        skipped, at = 0, 0
-        began = self.clock()
+    def learn(self, learner: Learner, entries: Sequence[Entry], later: int = 0) -> int:
+        """Have a learner take entries, of more, with so many `later` ones to be learnt after them.
+
+        Passes over the oldest of those for which there is no time; returns how many of these entries.
+        """
+        passed_over = at = 0
         while at < len(entries):
-            learn(learner, entries[at : at + CHUNK])
+            skip = min(self.too_many(len(entries) - at + later), len(entries) - at)
+            passed_over, at = passed_over + skip, at + skip
+            self._learn(learner, entries[at : at + CHUNK])
             at += CHUNK
-            each = (self.clock() - began) / (at - skipped)
-            fit = max(0, min(len(entries), (self.end - self.clock()) / max(each, 1e-9)))
-            behind = len(entries) - at - int(fit)
-            if behind > 0:
-                skipped += behind
-                at += behind
-        return skipped
+        return passed_over
+
+    def too_many(self, left: int) -> int:
+        """Return for how many of what is left there is no time, at the pace of late; 0 before there is one."""
+        now = self.clock()
+        if self._began is None or now < self._began + WARM * (self.end - self._began):
+            return 0
+        each = max(self._seconds / self._learnt, 1e-9)
+        fit = max(0, min(left, (self.end - now) / each))
+        return left - math.ceil(fit)
+
+    def _learn(self, learner: Learner, entries: Sequence[Entry]) -> None:
+        began = self.clock()
+        self._began = began if self._began is None else self._began
+        learn(learner, entries)
+        self._seconds = RECENT * self._seconds + self.clock() - began
+        self._learnt = RECENT * self._learnt + len(entries)

@@ -1,6 +1,6 @@
 """Sending the alert of a budget to the budget's address: signed, tried again and given up as others are.
 
-Each alert is an entry of the outbox by itself, so a receiver that fails holds up no other budget's.
+Each alert is a delivery by itself, so a receiver that fails holds up no other budget's.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.errors import InvalidInputError
-from core.webhooks.entry import OutboxEntry
+from core.webhooks.dispatch import Dispatch
 from core.webhooks.hosts import SlowHostError
 from core.webhooks.sender import UndeliveredError
 
@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 ID_DIGITS = 32  # hex
 
 
-class AlertEntry(OutboxEntry):
+class AlertDispatch(Dispatch):
     """An alert in our hands. It goes to the address that its budget has now; without one, nowhere."""
 
     async def _process(self) -> None:
-        told: dict[str, Any] = json.loads(self.delivery.alert or "{}")
-        url = await self._address(told["value"]["budget"])
+        event: dict[str, Any] = json.loads(self.delivery.alert or "{}")
+        url = await self._address(event["value"]["budget"])
         if url is None:
             return await self._leave()
-        body = {"type": told["name"], "timestamp": told.get("timestamp"), **told["value"]}
+        body = {"type": event["name"], "timestamp": event.get("timestamp"), **event["value"]}
         try:
             await self._post_to(url, body, _name(self.delivery.flow))
         except SlowHostError:
@@ -49,8 +49,8 @@ class AlertEntry(OutboxEntry):
     async def _address(self, name: str) -> str | None:
         if self.parts.budgets is None:
             return None
-        told = await self.parts.budgets.all(self.tenant, name)
-        return next((budget.webhook for budget in told.budgets if budget.id == name), None)
+        there = await self.parts.budgets.all(self.tenant, name)
+        return next((budget.webhook for budget in there.budgets if budget.id == name), None)
 
 
 def _name(entry: str) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.crews.ledger import FencedError
+from core.due_loop import Due, DueLoop, Idle, Room
 from core.errors import UnavailableError
-from core.polling import Due, Idle, PollLoop, Room
-from core.webhooks.alerts import AlertEntry
-from core.webhooks.entry import OutboxEntry, Parts
+from core.webhooks.alerts import AlertDispatch
+from core.webhooks.dispatch import Dispatch, DispatchParts
 from core.webhooks.outbox import Delivery
 
 ROOM = Room(concurrency=32, per_tenant=8)  # flows that one process has under way
@@ -24,7 +24,7 @@ def _never() -> bool:
 class WebhookDispatcher:
     """Sends webhooks with these parts."""
 
-    parts: Parts
+    parts: DispatchParts
     idle: Idle = IDLE
 
     async def deliver_once(self, limit: int = LIMIT, stopped: Callable[[], bool] = _never) -> int:
@@ -35,14 +35,14 @@ class WebhookDispatcher:
         """
         return await self.loop(stopped).run_due(limit, stopped)
 
-    def loop(self, stopped: Callable[[], bool]) -> PollLoop[Delivery]:
+    def loop(self, stopped: Callable[[], bool]) -> DueLoop[Delivery]:
         """Return a loop that sends what is due; `stopped` tells it to leave the rest."""
 
         async def run(tenant: str, delivery: Delivery) -> None:
-            kind = OutboxEntry if delivery.alert is None else AlertEntry
+            kind = Dispatch if delivery.alert is None else AlertDispatch
             await kind(self.parts, tenant, delivery, stopped).process()
 
-        return PollLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
+        return DueLoop("webhooks", self._lease, run, ROOM, self.idle, self._give_back)
 
     async def _give_back(self, tenant: str, delivery: Delivery) -> None:
         """Put off what finds no place here, as its tenant has too much under way."""

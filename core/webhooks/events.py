@@ -17,12 +17,12 @@ from core.crews.definition import StoredDefinitionError, as_text
 from core.flows import Entry, Flow
 from core.flows.events import Event
 from core.webhooks.outbox import DeliveryCursor, WebhookKind
-from core.webhooks.subscriptions import Subscriptions
+from core.webhooks.receivers import Receivers
 
 log = logging.getLogger(__name__)
 
 TYPES = ("STEP_FINISHED", "CUSTOM", "RUN_FINISHED", "RUN_ERROR")
-CUSTOM_NAMES = ("resumed", "waiting")
+CUSTOM_NAMES = ("resumed", "waiting", "budget_alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,15 @@ class FlowEnded:
     """The flow has ended; how, its state says."""
 
 
-Notification = StepFinished | TaskFinished | WaitingForPerson | FlowEnded
+@dataclass(frozen=True, slots=True)
+class BudgetAlert:
+    """A call of the flow brought a budget to one of its alerts; `value` is that of the event `budget_alert`."""
+
+    value: Mapping[str, Any]
+    time_ms: int | None
+
+
+Notification = StepFinished | TaskFinished | WaitingForPerson | BudgetAlert | FlowEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +96,9 @@ def webhook_events(flow: Flow, entries: Sequence[Entry]) -> Iterator[WebhookEven
     replay = _Replay(flow, entries[0].number if entries else 0)
     for number, event in _relevant(entries):
         for kind, notification in replay.apply(event):
-            if url := replay.subscriptions.url(kind):
+            if url := replay.receivers.url(kind):
                 cursor = DeliveryCursor(number, kind.position)
-                header = replay.subscriptions.authorization(kind)
+                header = replay.receivers.authorization(kind)
                 yield WebhookEvent(cursor, kind, url, notification, header)
 
 
@@ -113,7 +121,7 @@ def _result(event: Event) -> str | None:
 class _Replay:
     """Replays results in log order, from those that were there before the event of number `first`.
 
-    `subscriptions` are the addresses in use at this point of the log.
+    `receivers` are those in use at this point of the log.
     """
 
     def __init__(self, flow: Flow, first: int) -> None:
@@ -122,7 +130,7 @@ class _Replay:
         brought = flow.brought
         self._results = {n: r for n, r in flow.results.items() if brought.get(n, 0) < first}
         self._finished = set(self._tasks())
-        self.subscriptions = Subscriptions.of(flow.webhooks, self._results)
+        self.receivers = Receivers.of(flow.webhooks, self._results)
 
     def apply(self, event: Event) -> Iterator[tuple[WebhookKind, Notification]]:
         """Take the next event of the log; yield what is to be sent of it."""
@@ -131,10 +139,12 @@ class _Replay:
                 yield WebhookKind.STEP, self._step(self._graph, name)
             self._results[name] = self._flow.results[name]
             if WEBHOOKS_KEY in self._results[name]:
-                self.subscriptions = Subscriptions.of(self._flow.webhooks, self._results)
+                self.receivers = Receivers.of(self._flow.webhooks, self._results)
             yield from self._newly_finished()
         elif event.get("name") == "waiting":
-            yield self.subscriptions.kind_for_waiting, self._waiting(event["value"])
+            yield self.receivers.kind_for_waiting, self._waiting(event["value"])
+        elif event.get("name") == "budget_alert":
+            yield WebhookKind.CREW, BudgetAlert(event["value"], event.get("timestamp"))
         elif event["type"].startswith("RUN_"):
             yield WebhookKind.CREW, FlowEnded()
 

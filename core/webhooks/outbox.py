@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from core.polling import Due
+from core.due_loop import Due
 
 
 class WebhookKind(StrEnum):

@@ -12,8 +12,6 @@ import io
 import re
 from collections.abc import Iterator
 
-import chardet
-
 from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.sample import Sample
 
@@ -108,6 +106,8 @@ def is_guess(encoding: str) -> bool:
 
 def _guess(sample: bytes) -> str:
     """Return Python's name of the encoding that letters are most likely in."""
+    import chardet  # noqa: PLC0415 -- most files need no guess
+
     found = chardet.detect(sample, include_encodings=_GUESSES)["encoding"]
     name = codecs.lookup(found or "cp1252").name
     if name in _CENTRAL_EUROPEAN and _may_be_spanish(sample):

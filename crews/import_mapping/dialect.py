@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import dropwhile, islice
 
-import clevercsv
-
 from crews.import_mapping import rows
 from crews.import_mapping.errors import BadCsv
 from crews.import_mapping.header import header_place, is_a_row, is_blank
@@ -96,6 +94,8 @@ def _header(cut: list[Row], dialect: Dialect) -> list[str]:
 def _dialect(sample: str) -> Dialect:
     if said := _SEPARATOR_LINE.fullmatch(sample.partition("\n")[0]):
         return Dialect(said[1], lines=1)
+    import clevercsv  # noqa: PLC0415 -- it takes 90 ms, and workers load all tools
+
     try:
         found = clevercsv.Detector().detect(_LONG_WORD.sub(r"\1", _whole_lines(sample)))
     except Exception as error:  # its own parser's, for one, are of a class that it does not export

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from crews.import_mapping.blocks import having, json_objects, profile_of
 from crews.import_mapping.evidence import column
-from crews.import_mapping.matching import propose, review
 
 MODEL = "crewline/offline"
 NAMES_ALONE = "by names alone"
@@ -35,6 +34,8 @@ def map_columns(prompt: str) -> str | None:
     columns = [column(entry, int(profile["rows"])) for entry in profile["columns"]]
     proposals = [block["columns"] for block in having(blocks, "columns", "field")]
     lessons = prompt.splitlines()
+    from crews.import_mapping.matching import propose, review  # noqa: PLC0415 -- it loads scipy
+
     if proposals:
         mapping = review(columns, target, merged(proposals), lessons)
     else:

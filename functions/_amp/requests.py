@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from core.crews.control import FEEDBACK_CHARACTERS
 from core.webhooks.outbox import WebhookKind
-from core.webhooks.subscriptions import AUTHORIZATION_KEY, META_KEY
+from core.webhooks.receivers import AUTHORIZATION_KEY, META_KEY
 from functions._http import models
 
 REQUEST_BYTES = 256 * 1024
@@ -105,7 +105,7 @@ class Kickoff(Hooks):
         return super().urls() | ({} if asked is None else {WebhookKind.HUMAN_INPUT: asked.url})
 
     def kept(self) -> dict[str, Any]:
-        """Return what the flow keeps of its webhooks (`core.webhooks.subscriptions`)."""
+        """Return what the flow keeps of its webhooks (`core.webhooks.receivers`)."""
         kept: dict[str, Any] = {kind.value: url for kind, url in self.urls().items()}
         asked = self.human_input_webhook
         if asked is not None and asked.authentication is not None:

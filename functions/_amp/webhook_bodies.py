@@ -4,8 +4,14 @@ from typing import Any
 
 from core.crews.definition import as_text
 from core.flows import Flow, Status
-from core.webhooks.events import Notification, StepFinished, TaskFinished, WaitingForPerson
-from core.webhooks.subscriptions import META_KEY
+from core.webhooks.events import (
+    BudgetAlert,
+    Notification,
+    StepFinished,
+    TaskFinished,
+    WaitingForPerson,
+)
+from core.webhooks.receivers import META_KEY
 from functions._amp import words
 from functions._amp.words import PENDING, kickoff_id, structured
 
@@ -26,6 +32,8 @@ def _told(flow: Flow, notification: Notification) -> Body:
             return _task(notification)
         case WaitingForPerson():
             return _waiting(notification) | {"execution_id": kickoff_id(flow.id)}
+        case BudgetAlert():
+            return _alert(notification)
         case _:
             return _ended(flow)
 
@@ -63,6 +71,11 @@ def _waiting(asked: WaitingForPerson) -> Body:
         "output": as_text(asked.output),
         "output_json": structured(asked.output),
     }
+
+
+def _alert(alert: BudgetAlert) -> Body:
+    """Return what the address of the budget itself is told, too; AMP has no such thing."""
+    return {"type": "budget_alert", "timestamp": alert.time_ms, **alert.value}
 
 
 def _ended(flow: Flow) -> Body:

@@ -17,11 +17,11 @@ async def tagged(
 ) -> Response:
     """Return the text, or 304 to a caller who has it; its tag is its digest."""
     body, etag = await cpu.run(who.tenant, _body, text, len(text))
-    headers = {**HEADERS, **headers, "etag": etag}
+    kept = {**HEADERS, "etag": etag}
     known = request.headers.get("if-none-match", "")
     if etag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers)
+        return Response(status_code=304, headers=kept)  # what is said of a body it has not
+    return Response(body, headers={**kept, **headers})
 
 
 def _body(text: str) -> tuple[bytes, str]:

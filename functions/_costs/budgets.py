@@ -8,15 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
 from core.costs.model_names import counted_name
 from core.costs.spreadsheets import NANO, usd
-from core.crews import clock
-from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._costs import known_names
+from functions._costs.changes import changed
 from functions._http import apps, models
 
 NO_BUDGET = "no such budget"
@@ -25,7 +24,6 @@ MOST_DOLLARS = 9_000_000  # scripts count nano-dollars exactly up to there
 MOST_ALERTS = 10
 BUDGET_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
 class BudgetBody(BaseModel):
@@ -74,7 +72,7 @@ async def budget_list(_: Request, who: Principal) -> Response:
         "time_zone": told.zone.name,
         "budgets": [_public(budget, told) for budget in told.budgets],
     }
-    return JSONResponse(body, headers=HEADERS)
+    return JSONResponse(body, headers=apps.PRIVATE)
 
 
 async def budget_state(request: Request, who: Principal) -> Response:
@@ -88,7 +86,7 @@ async def _budget(who: Principal, budget_id: str, name: str | None = None) -> Re
     for budget in told.budgets:
         if name is not None and (counted := _account(budget.scope, name)) != name:
             return await _budget(who, budget_id, counted)
-        return JSONResponse(_public(budget, told), headers=HEADERS)
+        return JSONResponse(_public(budget, told), headers=apps.PRIVATE)
     raise NothingThereError(NO_BUDGET)
 
 
@@ -100,18 +98,16 @@ async def budget_put(request: Request, who: Principal) -> Response:
     await known_names.check_name(who.tenant, budget)
     if budget.webhook is not None:
         bootstrap.webhook_targets().check(who.tenant, {"/webhook": budget.webhook})
-    waiting = await bootstrap.budgets().save(who.tenant, budget)
-    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
+    await changed(who, bootstrap.budgets().save(who.tenant, budget))
     return await _budget(who, budget_id)
 
 
 async def budget_delete(request: Request, who: Principal) -> Response:
     """Remove a budget. Flows that wait for money go on."""
     try:
-        waiting = await bootstrap.budgets().delete(who.tenant, _budget_id(request))
+        await changed(who, bootstrap.budgets().delete(who.tenant, _budget_id(request)))
     except NotFoundError:
         raise NothingThereError(NO_BUDGET) from None
-    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
 
 
@@ -119,11 +115,10 @@ async def zone_put(request: Request, who: Principal) -> Response:
     """Set the time zone in which days and months begin."""
     asked = await models.read(request, BODY_BYTES, ZoneBody, "the body is no time zone")
     try:
-        found = zone(asked.time_zone, clock.now_ms())
+        found = zone(asked.time_zone, time_of_day.now_ms())
     except InvalidInputError as error:
         raise _invalid("/time_zone", "must be a name like Europe/Berlin") from error
-    waiting = await bootstrap.budgets().save_zone(who.tenant, found)
-    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
+    await changed(who, bootstrap.budgets().save_zone(who.tenant, found))
     return await budget_list(request, who)
 
 

@@ -6,27 +6,25 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.costs.model_names import split_name
 from core.costs.price_lists import check_price
 from core.costs.prices import rates_of
 from core.costs.tenant_prices import ALWAYS, Price
-from core.crews import clock
-from core.crews.wakeups import wake_workers
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
+from functions._costs.changes import changed
 from functions._http import apps, bodies
 
 NO_PRICE = "the tenant has no such price of this model"
 BODY_BYTES = 16 * 1024
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
 async def price_list(_: Request, who: Principal) -> Response:
     """Answer with all prices of the tenant."""
     told = await bootstrap.budget_book().prices(who.tenant)
     prices = [_public(price) for price in told.prices]
-    return JSONResponse({"prices": prices}, headers=HEADERS)
+    return JSONResponse({"prices": prices}, headers=apps.PRIVATE)
 
 
 async def price_state(request: Request, who: Principal) -> Response:
@@ -36,7 +34,7 @@ async def price_state(request: Request, who: Principal) -> Response:
     prices = [_public(price) for price in told.prices if price.model == model]
     if not prices:
         raise NothingThereError(NO_PRICE)
-    return JSONResponse({"prices": prices}, headers=HEADERS)
+    return JSONResponse({"prices": prices}, headers=apps.PRIVATE)
 
 
 async def price_put(request: Request, who: Principal) -> Response:
@@ -49,8 +47,7 @@ async def price_put(request: Request, who: Principal) -> Response:
     since = _day(told.get("from"), "/from")
     model, entry = check_price(request.path_params["model"], entry)
     _require_known(entry)
-    waiting = await bootstrap.budgets().save_price(who.tenant, Price(model, since, entry))
-    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
+    await changed(who, bootstrap.budgets().save_price(who.tenant, Price(model, since, entry)))
     return await price_state(request, who)
 
 
@@ -61,17 +58,16 @@ async def price_delete(request: Request, who: Principal) -> Response:
     if since is not None:
         since = _day(since or None, "/query/from")
     try:
-        waiting = await bootstrap.budgets().delete_price(who.tenant, _model(request), since)
+        await changed(who, bootstrap.budgets().delete_price(who.tenant, _model(request), since))
     except NotFoundError:
         raise NothingThereError(NO_PRICE) from None
-    await wake_workers(bootstrap.wake_queue(), who.tenant, waiting)
     return Response(status_code=204)
 
 
 def _require_known(entry: dict[str, Any]) -> None:
     """Raise InvalidInputError for the same price as that of a model which no price list has."""
     other = entry.get("same_as")
-    if other is not None and rates_of(bootstrap.prices(), other, clock.now_ms()) is None:
+    if other is not None and rates_of(bootstrap.prices(), other, time_of_day.now_ms()) is None:
         reason = "is a model that no price list has; give its price as input, output, ..."
         raise InvalidInputError("this price cannot be taken", {"/same_as": reason})
 

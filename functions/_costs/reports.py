@@ -24,7 +24,7 @@ from core.costs.report import (
     rows_text,
 )
 from core.costs.spreadsheets import FOCUS_BY
-from core.costs.tally import CellSums, Rows
+from core.costs.tally import CellSums, Rows, by_variant
 from core.identity import Principal
 from core.json_text import compact
 from functions._http import apps, edge
@@ -70,8 +70,8 @@ async def focus(request: Request, who: Principal, query: Query, today: date) -> 
 
 
 def _last_day(rows: Rows, cells: Sequence[CellSums]) -> str:
-    """Add cells; return the last one's day."""
-    rows.take(cells)
+    """Add cells by their variants; return the last one's day."""
+    rows.take(by_variant(cells))
     return cells[-1].day
 
 

@@ -6,14 +6,13 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, cpu
+from core import bootstrap, cpu, time_of_day
 from core.costs.prices import PriceBook
 from core.costs.report import Query, read_query
 from core.costs.savings.recommendation import Recommendation
 from core.costs.savings.report import Savings, found_in, in_all
 from core.costs.savings.spend import Known, Record
 from core.costs.tenant_prices import TenantPriceBook
-from core.crews import clock
 from core.identity import Principal
 from core.json_text import compact
 from functions._costs import answers
@@ -25,7 +24,7 @@ PIECE_NAMES = 25  # looked at at once: about 15 ms
 async def report(request: Request, who: Principal) -> Response:
     """Answer with recommendations for a range of days, or with 304 if the caller has just these."""
     apps.refuse_unknown_parameters(request, "from", "to")
-    now_ms = clock.now_ms()
+    now_ms = time_of_day.now_ms()
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query = read_query(request.query_params, today)
     agreed = await bootstrap.budget_book().prices(who.tenant)

@@ -2,22 +2,26 @@
 
 import re
 import secrets
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap
+from core import bootstrap, time_of_day
 from core.complaints import choice
 from core.costs.model_choices import MOST_SHARE, Override, Trial
+from core.costs.report import Query, read_query
 from core.costs.savings.recommendation import Kind, Target, read_id
 from core.costs.trials import ERROR, MARGIN, MOST_OUTCOMES, Comparison, Evidence, Signal
-from core.crews.begin_trial import NOT_HERE, TrialStarter
-from core.crews.definition import Task
+from core.crews.begin_trial import LATELY_DAYS, NOT_HERE, TrialStarter
 from core.errors import ConflictError, InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
-from functions._http import models
+from functions._http import apps, models
+
+if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
+    from core.crews.definition import Task
 
 BODY_BYTES = 4 * 1024
 HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
@@ -25,6 +29,10 @@ OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL),
 UNCHECKED = (
     "nothing checks the answers to this task, so only what people say of them (human_input, thumbs of POST /v1/feedback) can show"
     " that they are as good; with an output_schema or guardrails in its crew the answers themselves can"
+)
+CHANGED = (
+    "the deployment (CREWLINE_MODEL) has {other} in place of {model} since, so the cheaper model was compared with one"
+    " that is in use no more; what was found holds for these two. Look in GET /v1/costs/savings, and try anew"
 )
 NO_SAVING = "this is no id of a recommendation; GET /v1/costs/savings tells them"
 MODEL = re.compile(r"^[!-~]{1,200}$")
@@ -65,6 +73,7 @@ async def trial_state(request: Request, who: Principal) -> Response:
 
 async def trial_start(request: Request, who: Principal) -> Response:
     """Begin a trial of the cheaper model that a right-sizing names; one that is over is begun anew."""
+    apps.refuse_unknown_parameters(request, "from", "to")
     target = _target(request)
     if target.kind is not Kind.RIGHT_SIZING:
         raise ConflictError("only a right-sizing can be tried")
@@ -73,7 +82,8 @@ async def trial_start(request: Request, who: Principal) -> Response:
     task = _task(target.crew, target.task)
     if not MODEL.fullmatch(target.to):
         raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
-    begun = await _starter().begin(who.tenant, _trial(target, asked, task), task.required_quality)
+    trial, period = _trial(target, asked, task), _period(request)
+    begun = await _starter().begin(who.tenant, trial, task.required_quality, period)
     return JSONResponse(_public(begun), 201, HEADERS)
 
 
@@ -135,7 +145,15 @@ def _target(request: Request) -> Target:
         raise NothingThereError(NO_SAVING) from None
 
 
-def _task(crew: str, task: str) -> Task:
+def _period(request: Request) -> Query:
+    """Return the days of the report that recommends it; without `from` and `to` the latest."""
+    today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
+    if request.query_params:
+        return read_query(request.query_params, today)
+    return Query(today - timedelta(days=LATELY_DAYS - 1), today)
+
+
+def _task(crew: str, task: str) -> "Task":
     """Return a task of a crew. Raises NothingThereError."""
     crews = bootstrap.registry()
     try:
@@ -148,7 +166,7 @@ def _task(crew: str, task: str) -> Task:
     return tasks[task]
 
 
-def _trial(target: Target, asked: TrialBody, task: Task) -> Trial:
+def _trial(target: Target, asked: TrialBody, task: "Task") -> Trial:
     judge = Signal.ANSWERS if task.is_checked else Signal.PEOPLE
     return Trial(
         id=target.id,
@@ -183,7 +201,7 @@ def _public(trial: Trial) -> dict[str, Any]:
         "margin": seen.margin,
         "most_calls": seen.most,
         "judged_by": seen.judged_by,
-        "hint": UNCHECKED if seen.judged_by is Signal.PEOPLE else None,
+        "hint": _hint(trial),
         "state": _state(trial),
         "verdict": trial.verdict,
         "started_ms": trial.started_ms,
@@ -196,6 +214,12 @@ def _public(trial: Trial) -> dict[str, Any]:
             "needed": round(1 / ERROR),
         },
     }
+
+
+def _hint(trial: Trial) -> str | None:
+    if trial.changed_to is not None:
+        return CHANGED.format(model=trial.model, other=trial.changed_to)
+    return UNCHECKED if trial.evidence.judged_by is Signal.PEOPLE else None
 
 
 def _state(trial: Trial) -> str:

@@ -1,7 +1,6 @@
 """Model calls that were made elsewhere, over HTTP: counted, priced, and told what they could save."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import bootstrap, cpu
+from core import bootstrap, cpu, time_of_day
 from core.costs import recording
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook
@@ -18,11 +17,10 @@ from core.costs.rollup import DAY_MS, NOBODY
 from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
-from core.crews import clock
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.json_text import compact
-from functions._http import bodies, models
+from functions._http import bodies, models, times
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
 CONFLICT = "another call was counted under this id; what is said here is not counted"
@@ -102,34 +100,40 @@ Batch = list[tuple[recording.ReportedCall, recording.RecordedCall]]
 
 def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, PriceBook]:
     """Return the calls of a body with what each costs, and by which prices. Raises InvalidInputError."""
-    asked = models.parse(body, UsageBody, "the body is no usage")
     prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
-    reported = _reported(asked.calls, clock.now_ms(), subject)
-    return [(call, recording.recorded(call, prices)) for call in reported], prices
+    with bodies.collector_off():
+        asked = models.parse(body, UsageBody, "the body is no usage")
+        reported = _reported(asked.calls, time_of_day.now_ms(), subject)
+        return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
 def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
-    known = recorded.not_new
-    told = [
-        {"id": call.id, "is_new": False, "conflict": CONFLICT}
-        if known.get(call.id) == "conflict"
-        else {
-            "id": call.id,
-            "is_new": call.id not in known,
-            "usage": call.usage.public(),
-            "priced_by": call.rates.source if call.rates else None,
-            "savings": [
-                saving.public() for saving in recording.savings(reported, call.usage, prices)
-            ],
-        }
-        for reported, call in batch
-    ]
-    new = [call.usage for _, call in batch if call.id not in known]
-    total = Usage.total(new)
-    alerts = list(recorded.alerts)
-    answer = {"recorded": len(new), "total": total.public(), "budget_alerts": alerts}
-    return compact(answer | {"calls": told})
+    known, ways = recorded.not_new, recording.CheaperWays(prices)
+    with bodies.collector_off():
+        calls = [_told_of(known.get(call.id), reported, call, ways) for reported, call in batch]
+        new = [call.usage for _, call in batch if call.id not in known]
+        total, alerts = Usage.total(new).public(), list(recorded.alerts)
+        answer = {"recorded": len(new), "total": total, "budget_alerts": alerts, "calls": calls}
+        return compact(answer)
+
+
+def _told_of(
+    fate: recording.NotNew | None,
+    reported: recording.ReportedCall,
+    call: recording.RecordedCall,
+    ways: recording.CheaperWays,
+) -> dict[str, Any]:
+    """Return what is answered of one call."""
+    if fate == "conflict":
+        return {"id": call.id, "is_new": False, "conflict": CONFLICT}
+    return {
+        "id": call.id,
+        "is_new": fate is None,
+        "usage": call.usage.public(),
+        "priced_by": call.rates.source if call.rates else None,
+        "savings": [saving.public() for saving in ways.savings(reported, call.usage)],
+    }
 
 
 def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[recording.ReportedCall]:
@@ -156,17 +160,7 @@ def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[reco
 
 def _time_ms(text: str | None, now_ms: int) -> int:
     """Return a time in ISO 8601. Raises ValueError for what is none, or cannot be counted any more."""
-    if text is None:
-        return now_ms
-    try:
-        at = datetime.fromisoformat(text)
-        at_ms = round(at.timestamp() * 1000) if at.tzinfo else None
-    except (ValueError, OverflowError):
-        at_ms = None
-    if at_ms is None:
-        raise ValueError("must be a time with its zone, such as 2026-11-25T12:00:00Z")
-    if at_ms > now_ms + recording.FUTURE_MS:
-        raise ValueError("lies in the future")
+    at_ms = times.time_ms(text, now_ms)
     if at_ms < now_ms - recording.OLDEST_DAYS * DAY_MS:
         raise ValueError(f"is more than {recording.OLDEST_DAYS} days ago")
     return at_ms

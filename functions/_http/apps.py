@@ -5,19 +5,20 @@ routing. Nothing is read or connected when an app is built, and Mangum is import
 Lambda event.
 """
 
+import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Scope
 
 from core import bootstrap, complaints, identity
@@ -25,16 +26,18 @@ from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from functions._http import auth, compression, cors, edge, problems
 from functions._process import event_loop
 
-if TYPE_CHECKING:
-    from fastapi import APIRouter, FastAPI
-
+PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}  # of what a tenant has
 MARGIN_SECONDS = 2.0  # of the host's time, left to finish an answer in
 HOLD_SECONDS = 20.0  # of an answer that is buffered: under the 29 s that API Gateway waits
 DIGITS = re.compile(r"[0-9]{1,16}")
 TEXT = ["text/", "application/json", "application/problem+json"]  # the rest is base64 on Lambda
+EMPTY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+LAMBDA_BYTES = 6 * 1024**2  # of what a function returns, as JSON; of more API Gateway makes a 502
+TOO_LARGE = "the answer has more than the 6 MB that this host hands on; ask a host that streams"
+ESCAPED_BYTES = 6  # that one character can take in JSON
 
 
-EDGE = [Middleware(edge.AnswerHeaders), Middleware(edge.Edge)]
+ANSWER_HEADERS = Middleware(edge.AnswerHeaders)
 MIDDLEWARE = [
     Middleware(cors.CrossOrigin),
     Middleware(compression.Compressed),
@@ -43,21 +46,48 @@ MIDDLEWARE = [
 ]
 
 
-async def _problem_of(_: Request, error: Exception) -> Response:
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+async def problem_of(request: Request, error: Exception) -> Response:
+    """Return the problem of an error that a route raised."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error = HTTPException(405, headers={"allow": ", ".join(_methods(request))})
     return problems.response(error)
 
 
-def starlette(routes: Sequence[auth.GuardedRoute], *shortcuts: Middleware) -> Starlette:
-    """Return an app that starts fast, for the hot paths. Raises TypeError, see `_require_guards`.
+def _methods(request: Request) -> Iterator[str]:
+    """Yield the methods of a path, whichever of the app's routes have them; an error names one route's."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    for method in METHODS:
+        asked = {**request.scope, "method": method}
+        if any(route.matches(asked)[0] == Match.FULL for route in routes):
+            yield method
 
+
+def around(function: str, *needs: Callable[[], object]) -> list[Middleware]:
+    """Return what stands around the routes of a function, which needs `needs` beside the keys of tokens."""
+    of_function = Middleware(edge.Edge, function=function, needs=(bootstrap.keys, *needs))
+    return [ANSWER_HEADERS, of_function, *MIDDLEWARE]
+
+
+def starlette(
+    function: str,
+    routes: Sequence[auth.GuardedRoute],
+    *shortcuts: Middleware,
+    needs: Sequence[Callable[[], object]] = (),
+) -> Starlette:
+    """Return an app that starts fast, for the hot paths. Raises TypeError, see `require_guards`.
+
+    `needs` make what the function needs of its settings beside the keys of tokens: /healthz tries them.
     A shortcut stands before all the rest. It answers what it can alike and quicker, also where that
     is an error (`failed`), and hands on what it cannot.
     """
-    _require_guards(routes)
+    require_guards(routes)
     app = Starlette(
         routes=routes,
-        middleware=[*shortcuts, *EDGE, *MIDDLEWARE],
-        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+        middleware=[*shortcuts, *around(function, *needs)],
+        exception_handlers={HTTPException: problem_of, Exception: problem_of},
     )
     app.router.redirect_slashes = False
     return app
@@ -72,42 +102,25 @@ def failed(error: Exception) -> ASGIApp:
     return edge.AnswerHeaders(cors.CrossOrigin(problems.Problems(raising)))
 
 
-def unguarded(routes: Sequence[BaseRoute]) -> Starlette:
+def unguarded(
+    function: str, routes: Sequence[BaseRoute], *needs: Callable[[], object]
+) -> Starlette:
     """Return an app without tokens, for routes that know by other means who is asking."""
+    of_function = Middleware(edge.Edge, function=function, needs=(bootstrap.settings, *needs))
     app = Starlette(
         routes=routes,
-        middleware=[*EDGE, Middleware(problems.Problems)],
-        exception_handlers={HTTPException: _problem_of, Exception: _problem_of},
+        middleware=[
+            ANSWER_HEADERS,
+            of_function,
+            Middleware(problems.Problems),
+        ],
+        exception_handlers={HTTPException: problem_of, Exception: problem_of},
     )
     app.router.redirect_slashes = False
     return app
 
 
-def fastapi(router: "APIRouter") -> "FastAPI":
-    """Return an app for the functions that check typed input. Raises TypeError likewise."""
-    from fastapi import FastAPI  # noqa: PLC0415 -- the hot paths do without it
-    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 -- likewise
-
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
-        return problems.response(complaints.invalid("a parameter is wrong", error.errors()))
-
-    _require_guards(router.routes)
-    app = FastAPI(
-        openapi_url=None,
-        redirect_slashes=False,
-        middleware=[*EDGE, *MIDDLEWARE],
-        exception_handlers={
-            HTTPException: _problem_of,
-            RequestValidationError: invalid,
-            Exception: _problem_of,
-        },
-    )
-    app.include_router(router)
-    return app
-
-
-def _require_guards(routes: Sequence[BaseRoute]) -> None:
+def require_guards(routes: Sequence[BaseRoute]) -> None:
     """Default deny: refuse to build an app in which a route names no scope, with TypeError."""
     for route in routes:
         if not auth.guards(route):
@@ -115,28 +128,43 @@ def _require_guards(routes: Sequence[BaseRoute]) -> None:
 
 
 def on_lambda(app: ASGIApp) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """Return the app as a Lambda handler for API Gateway's events, of version 1 and 2."""
+    """Return the app as a Lambda handler for API Gateway's events, of version 1 and 2.
 
-    @cache
-    def adapter() -> Callable[[Any, Any], dict[str, Any]]:
-        from mangum import Mangum
-
-        # Its protocol names the three parameters, which no other server relies on.
-        return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
+    An answer that is larger than Lambda hands on is a problem that says so.
+    """
+    adapter = cache(lambda: _adapter(app))
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         event_loop.current()  # Mangum runs the app in the loop that this thread has
         answer = adapter()(event, context)
-        if answer["statusCode"] == HTTPStatus.NOT_MODIFIED:
+        if not _fits(answer):
+            answer = _adapter(failed(HTTPException(501, TOO_LARGE)))(event, context)
+        if answer["statusCode"] in EMPTY:
             answer["headers"].pop("content-type", None)  # Mangum adds one
         return answer
 
     return handler
 
 
+def _adapter(app: ASGIApp) -> Callable[[Any, Any], dict[str, Any]]:
+    from mangum import Mangum
+
+    # Its protocol names the three parameters, which no other server relies on.
+    return Mangum(app, lifespan="off", text_mime_types=TEXT)  # pyright: ignore[reportArgumentType]
+
+
+def _fits(answer: dict[str, Any]) -> bool:
+    """Tell whether Lambda hands on what a handler returns."""
+    if (
+        ESCAPED_BYTES * len(answer["body"]) < LAMBDA_BYTES // 2
+    ):  # its headers have at most a few kilobytes
+        return True
+    return len(json.dumps(answer)) <= LAMBDA_BYTES
+
+
 def buffers(scope: Scope) -> bool:
     """Tell whether the host hands an answer on only when it is complete, as Mangum does."""
-    return "aws.event" in scope
+    return edge.BUFFERED_EVENT in scope
 
 
 def answer_seconds(scope: Scope) -> float:

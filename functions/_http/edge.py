@@ -4,8 +4,8 @@ A head is refused by its length before anything looks into it: to take a query a
 parameter, and a ticket in it is read before anybody knows who asks.
 
 An app behind a path of its own (a stage of API Gateway, a base path of a custom domain, a proxy) is
-asked for /prod/v1/flows where its route is /v1/flows. Stages are told by their events; for all else
-there is CREWLINE_BASE_PATH.
+asked for /prod/v1/flows where its route is /v1/flows, and so are those whom it gives links. Stages are
+told by their events; for all else there is CREWLINE_BASE_PATH.
 """
 
 from http import HTTPStatus
@@ -18,13 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core import bootstrap, logs
 from core.config import SettingsError
 from functions._http import problems
-from functions._http.health import Report, health
+from functions._http.health import Needs, Report, health
 from functions._process import request_log
 
 TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
 HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096
 BASE = "crewline.base_path"  # in a scope: what was taken from the beginning of its path
+BUFFERED_EVENT = "aws.event"  # in a scope: an event of API Gateway, on a host that buffers answers
+STREAMED_EVENT = "crewline.event"  # and on one that streams them
 HEALTH, HEALTHZ = "/health", "/healthz"
 ROOTS = {"v1", "amp", "health", "healthz"}  # with which our routes begin
 ALIVE = Report()
@@ -43,7 +45,8 @@ def rebased(scope: Scope) -> Scope:
     for base in (_base_path(), _stage(scope, path)):
         if base and path.startswith(f"{base}/"):
             return {**scope, "path": path[len(base) :], BASE: base}
-    return scope
+    taken_off = _taken_off(scope)
+    return {**scope, BASE: taken_off} if taken_off else scope
 
 
 def _base_path() -> str:
@@ -55,15 +58,30 @@ def _base_path() -> str:
 
 
 def _stage(scope: Scope, path: str) -> str:
-    """Return the path of a named stage of an HTTP API; REST APIs take it off themselves.
+    """Return the path of a named stage that an HTTP API has left in the path.
 
     Custom domains may leave it out, so what follows it has to look like a route of ours.
     """
-    event: dict[str, Any] | None = scope.get("aws.event")
-    if event is None or event.get("version") != "2.0":
-        return ""
     _, stage, root, *_ = *path.split("/", 3), "", ""
-    return f"/{stage}" if stage == event["requestContext"]["stage"] and root in ROOTS else ""
+    named = _gateway(scope).get("stage")
+    return f"/{stage}" if stage and stage == named and root in ROOTS else ""
+
+
+def _taken_off(scope: Scope) -> str:
+    """Return the path of a named stage that a REST API has taken off the path already."""
+    path: str = _event(scope).get("path") or ""
+    asked: str = _gateway(scope).get("path") or ""
+    return asked.removesuffix(path) if path and asked != path and asked.endswith(path) else ""
+
+
+def _gateway(scope: Scope) -> dict[str, Any]:
+    """Return what API Gateway tells of a request besides it; nothing on other hosts."""
+    return _event(scope).get("requestContext", {})
+
+
+def _event(scope: Scope) -> dict[str, Any]:
+    """Return the event that a request came as on AWS Lambda; an empty one on other hosts."""
+    return scope.get(BUFFERED_EVENT) or scope.get(STREAMED_EVENT) or {}
 
 
 def link(request: Request, path: str) -> str:
@@ -90,10 +108,15 @@ def _refusal(scope: Scope) -> HTTPException | None:
 
 
 class Edge:
-    """ASGI: refuses long heads, takes base paths off, and answers GET /health and /healthz to anybody."""
+    """ASGI: refuses long heads, takes base paths off, and answers to anybody how the function is.
 
-    def __init__(self, app: ASGIApp) -> None:
+    GET /health and /healthz are of any function, /healthz/{function} is of this one.
+    """
+
+    def __init__(self, app: ASGIApp, *, function: str, needs: Needs) -> None:
         self.app = app
+        self._needs = needs
+        self._own = {HEALTH, HEALTHZ, f"{HEALTHZ}/{function}"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := _refusal(scope)):
@@ -101,9 +124,9 @@ class Edge:
             return
         inner = rebased(scope)
         asked = inner["type"] == "http" and inner["method"] in {"GET", "HEAD"}
-        if asked and inner["path"] in {HEALTH, HEALTHZ}:
-            report = await health.report() if inner["path"] == HEALTHZ else ALIVE
-            await _answer(report, send)
+        if asked and inner["path"] in self._own:
+            path = inner["path"]
+            await _answer(ALIVE if path == HEALTH else await health.report(self._needs), send)
             return
         await self.app(inner, receive, send)
 

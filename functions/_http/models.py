@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, TypeVar, cast, get_args
 
-from fastapi import Header
 from pydantic import AfterValidator, BaseModel, FailFast, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -31,8 +30,6 @@ def _checked_subject(name: str) -> str:
         raise PydanticCustomError("unsupported", "{hint}", {"hint": SUBJECT_RULE})
     return name
 
-
-IdempotencyKey = Annotated[str | None, Header(pattern=r"^[ -~]{1,255}$")]
 
 Subject = Annotated[str, AfterValidator(_checked_subject)]
 

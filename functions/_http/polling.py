@@ -21,11 +21,12 @@ T = TypeVar("T")
 POLL_SECONDS = {Status.QUEUED: 5, Status.RUNNING: 2, Status.WAITING: 30}  # not once it has ended
 
 PREFER_CHARACTERS = 512  # a longer Prefer field is not looked at
+# Patterns are compiled by the first of these fields, and kept by `re`: every cold start would pay for them.
 TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 QUOTED = r'"(?:[^"\\]|\\.)*"'
-MEMBER = re.compile(rf'(?:[^",]|{QUOTED})+')
-PREFERENCE = re.compile(rf"[ \t]*({TCHARS})[ \t]*(?:=[ \t]*({TCHARS}|{QUOTED})?[ \t]*)?(?:;.*)?")
-SECONDS = re.compile(r"[0-9]{1,9}")
+MEMBER = rf'(?:[^",]|{QUOTED})+'
+PREFERENCE = rf"[ \t]*({TCHARS})[ \t]*(?:=[ \t]*({TCHARS}|{QUOTED})?[ \t]*)?(?:;.*)?"
+SECONDS = r"[0-9]{1,9}"
 
 
 def retry_after_header(head: Head) -> dict[str, str]:
@@ -79,10 +80,10 @@ def wait_seconds(field: str) -> int | None:
     """
     if len(field) > PREFER_CHARACTERS:
         return None
-    members = (PREFERENCE.fullmatch(member) for member in MEMBER.findall(field))
+    members = (re.fullmatch(PREFERENCE, member) for member in re.findall(MEMBER, field))
     asked = next((m[2] for m in members if m and m[1].lower() == "wait"), None)
     value = re.sub(r"\\(.)", r"\1", (asked or "").strip('"'))
-    return int(value) if SECONDS.fullmatch(value) else None
+    return int(value) if re.fullmatch(SECONDS, value) else None
 
 
 async def first_answer(

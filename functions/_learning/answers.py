@@ -1,6 +1,6 @@
 """POST /v1/recommendations: which actions fit a context, how sure that is, and which feedback says so."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -8,9 +8,11 @@ from starlette.responses import JSONResponse, Response
 
 from core import bootstrap
 from core.identity import Principal
-from core.learning.serving import Answer
 from functions._http import models
 from functions._learning.names import Action, Task
+
+if TYPE_CHECKING:  # it loads numpy, which giving feedback does without
+    from core.learning.serving import Answer
 
 BODY_BYTES = 512 * 1024
 MOST_CANDIDATES = 1000
@@ -40,7 +42,7 @@ async def recommend(request: Request, who: Principal) -> Response:
     return JSONResponse(_public(asked.task, found), headers={"cache-control": "no-store"})
 
 
-def _public(task: str, found: Answer) -> dict[str, Any]:
+def _public(task: str, found: "Answer") -> dict[str, Any]:
     """Return an answer. No action is surer than the first, which may be less sure than what is left."""
     first = found.actions[0].confidence if found.actions else 0.0
     return {

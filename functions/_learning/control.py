@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -11,19 +11,19 @@ from starlette.responses import JSONResponse, Response
 from core import bootstrap, identity
 from core.errors import InvalidInputError, NothingThereError, UnavailableError
 from core.identity import Principal
-from core.learning import changes
 from core.learning.feedback import FeedbackLog
-from core.learning.model_store import ModelStore, UntrustedError
-from core.learning.pointer import Evaluation, Pointer
+from core.learning.models.pointer import Evaluation, Pointer
 from functions._http import apps, models
 from functions._learning import names
+
+if TYPE_CHECKING:
+    from core.learning.models.model_store import ModelStore
 
 EVERY = "*"
 NO_TASK = f"is missing; {EVERY} stands for all tasks"
 MOST_TASKS = 100  # in one answer
 AT_ONCE = 8
 BODY_BYTES = 1024
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 
 
 class VersionBody(BaseModel):
@@ -45,7 +45,7 @@ async def tasks(request: Request, who: Principal) -> Response:
     limit = asyncio.Semaphore(AT_ONCE)
     told = await asyncio.gather(*(_told(who.tenant, task, limit) for task in page))
     more = page[-1] if asked is None and page and known[-1] != page[-1] else None
-    return JSONResponse({"tasks": told, "after": more}, headers=HEADERS)
+    return JSONResponse({"tasks": told, "after": more}, headers=apps.PRIVATE)
 
 
 async def _told(tenant: str, task: str, limit: asyncio.Semaphore) -> dict[str, Any]:
@@ -53,7 +53,7 @@ async def _told(tenant: str, task: str, limit: asyncio.Semaphore) -> dict[str, A
         waiting = await bootstrap.feedback_log().waiting(tenant, task)
         try:
             found = await bootstrap.model_store().pointer(tenant, task)
-        except (UntrustedError, UnavailableError) as error:
+        except UnavailableError as error:
             return {"task": task, "degraded": str(error)}
     return _public(task, found.pointer if found else Pointer(), waiting)
 
@@ -89,12 +89,14 @@ def _evaluation(evaluated: Evaluation) -> dict[str, Any]:
 
 async def roll_back(request: Request, who: Principal) -> Response:
     """Have an earlier model answer from now on."""
+    from core.learning import changes  # noqa: PLC0415 -- it loads numpy, which giving feedback does without
+
     task = names.task_of(request)
     asked = await models.read(request, BODY_BYTES, VersionBody, "the body names no version")
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
     pointer = await changes.roll_back(store, log, who.tenant, task, asked.version)
     waiting = await log.waiting(who.tenant, task)
-    return JSONResponse(_public(task, pointer, waiting), headers=HEADERS)
+    return JSONResponse(_public(task, pointer, waiting), headers=apps.PRIVATE)
 
 
 async def forget(request: Request, who: Principal) -> Response:
@@ -102,6 +104,8 @@ async def forget(request: Request, who: Principal) -> Response:
 
     What fails halfway can be sent again. Raises NothingThereError for a task of which nothing was ever said.
     """
+    from core.learning import changes  # noqa: PLC0415 -- as above
+
     apps.refuse_unknown_parameters(request, "task", "subject")
     asked = request.query_params.get("task")
     if asked is None:
@@ -123,7 +127,7 @@ async def forget(request: Request, who: Principal) -> Response:
     return JSONResponse({"task": asked, "subject": subject, "until": "the next retraining"}, 202)
 
 
-async def _to_forget(store: ModelStore, log: FeedbackLog, tenant: str, asked: str) -> list[str]:
+async def _to_forget(store: "ModelStore", log: FeedbackLog, tenant: str, asked: str) -> list[str]:
     """Return the tasks that are asked for. One that Redis has lost may have a pointer yet."""
     known = await log.tasks(tenant)
     if asked == EVERY:

@@ -17,19 +17,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core import bootstrap, cpu
-from core.crews import clock, thumbs
+from core import bootstrap, cpu, time_of_day
+from core.crews import thumbs
 from core.errors import POINTERS, InvalidInputError
 from core.identity import Principal
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
-from functions._http import bodies, models
-from functions._learning import names
+from functions._http import bodies, models, times
 from functions._learning.names import Action, Task
 
 BODY_BYTES = 4 * 1024**2
 MOST = 500  # in one request
 COMPLAINT = "the body is no feedback"
+CONFLICT = "another feedback was kept under this id; what is said here does not count"
 Id = Annotated[str | None, Field(pattern=r"^[!-~]{1,200}$")]
 
 
@@ -93,7 +93,7 @@ class BatchBody(BaseModel):
 
 async def give(request: Request, who: Principal) -> Response:
     """Append feedback; answer which of it is new. Nothing counts unless all of it can."""
-    bootstrap.model_store()  # without its keys nothing is learnt: said before anything is kept
+    bootstrap.seal_keys()  # without them nothing is learnt: said before anything is kept
     body = await bodies.read_json(request, BODY_BYTES)
     parsed = await cpu.run(who.tenant, _parsed, body)
     limit = asyncio.Semaphore(thumbs.FLOWS_AT_ONCE)
@@ -103,13 +103,14 @@ async def give(request: Request, who: Principal) -> Response:
             for at, one in enumerate(parsed)
         )
     )
-    known = await thumbs.keep(bootstrap.feedback_log(), bootstrap.trials(), who.tenant, said)
+    fates = await thumbs.keep(bootstrap.feedback_log(), bootstrap.trials(), who.tenant, said)
+    given = [pair for each in said for pair in each.given]
     told = [
-        {"id": one.id, "task": task, "is_new": (task, one.id) not in known}
-        for each in said
-        for task, one in each.given
+        {"id": one.id, "task": task, "is_new": fate == "new"}
+        | ({"conflict": CONFLICT} if fate == "conflict" else {})
+        for (task, one), fate in zip(given, fates, strict=True)
     ]
-    return JSONResponse({"accepted": len(told) - len(known), "feedback": told}, 202)
+    return JSONResponse({"accepted": fates.count("new"), "feedback": told}, 202)
 
 
 def _parsed(body: Any) -> list[FeedbackBody | ThumbBody]:
@@ -133,7 +134,7 @@ async def _said(
     who: Principal, place: str, asked: FeedbackBody | ThumbBody, limit: asyncio.Semaphore
 ) -> thumbs.Said:
     """Return what is to be kept of what stands at this place of a body. Raises InvalidInputError, NotFoundError."""
-    now_ms = clock.now_ms()
+    now_ms = time_of_day.now_ms()
     try:
         if isinstance(asked, FeedbackBody):
             kept = await cpu.run(who.tenant, partial(asked.feedback, who.subject), now_ms)
@@ -151,6 +152,6 @@ def _reader() -> thumbs.ThumbReader:
 
 def _time_ms(text: str | None, now_ms: int) -> int:
     try:
-        return names.time_ms(text, now_ms)
+        return times.time_ms(text, now_ms)
     except ValueError as error:
         raise InvalidInputError(COMPLAINT, {"/at": str(error)}) from error

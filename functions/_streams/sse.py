@@ -22,6 +22,8 @@ from contextlib import AsyncExitStack, aclosing
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from functions._http import apps
+
 LINE_END = re.compile(r"\r\n|\r|\n")
 OTHER_LINE_ENDS = {"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"}  # in JSON's texts
 ID = re.compile(r"[!-~]{1,512}")  # an empty id would clear the cursor, one with NUL is ignored
@@ -59,7 +61,7 @@ def comment(text: str) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """An answer of frames, and what it holds open (a place, viewers) until it has been sent.
+    """An answer of frames, and what it holds open (a place, subscribers) until it has been sent.
 
     When the client goes, the source is closed at once, not some day.
     """
@@ -71,7 +73,10 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held:
-            await super().__call__(scope, receive, send)
+            if apps.buffers(scope):  # nobody can leave, and what waits for that loads slowly
+                await self.stream_response(send)
+            else:
+                await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
         """Send the frames."""

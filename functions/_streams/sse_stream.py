@@ -21,7 +21,7 @@ from starlette.responses import Response
 from core import bootstrap
 from core.errors import NotFoundError, UnavailableError
 from core.flows import CURSOR, Batch, Flow, events
-from core.flows.live import Subscriber
+from core.flows.hub import Subscriber
 from core.flows.stream_limiter import TooManyStreamsError
 from core.identity import Principal
 from core.json_text import compact
@@ -138,7 +138,7 @@ def _frames_of(streamed: list[StreamedFlow], at: int, item: Item, wrap: Wrap) ->
 def _events(subscriber: Subscriber, item: Item) -> Iterator[tuple[str, str]]:
     """Yield each event of an item after the cursor at which it is valid."""
     if isinstance(item, Flow):
-        cursor = item.head.cursor(item.head.snapshot_sequence)
+        cursor = item.head.cursor(item.head.snapshot_event)
         yield cursor, compact(events.state_snapshot(item.public()))
         return
     for entry in item:

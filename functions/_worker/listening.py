@@ -1,4 +1,4 @@
-"""Listening to wake-ups beside a loop that polls, on a host where a process may stay."""
+"""Listening to wake-ups beside the loop over what is due, on a host where a process may stay."""
 
 import asyncio
 import logging
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.crews.wakeups import WakeListener
+from core.due_loop import DueLoop, Idle
 from core.errors import UnavailableError
-from core.polling import Idle, PollLoop
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +18,13 @@ RECONNECT_SECONDS = 5.0  # between two attempts at listening
 
 @asynccontextmanager
 async def listening(
-    listener: WakeListener, loop: PollLoop[Any], wake: Callable[[str, str], None], idle: Idle
+    listener: WakeListener, loop: DueLoop[Any], wake: Callable[[str, str], None], idle: Idle
 ) -> AsyncGenerator[None]:
     """Call `wake` with tenant and flow of each wake-up; have the loop sleep like `idle` meanwhile.
 
     While nothing can be listened to, the loop sleeps as it did before.
     """
-    subscription = _Subscription(listener, loop, wake, idle)
-    task = asyncio.create_task(subscription.keep())
+    task = asyncio.create_task(_Listening(listener, loop, wake, idle).keep())
     try:
         yield
     finally:
@@ -34,23 +33,23 @@ async def listening(
 
 
 @dataclass(slots=True)
-class _Subscription:
-    """A subscription to wake-ups that is made again whenever it breaks."""
+class _Listening:
+    """Listens to wake-ups, and begins anew whenever that breaks."""
 
     listener: WakeListener
-    loop: PollLoop[Any]
+    loop: DueLoop[Any]
     wake: Callable[[str, str], None]
     idle: Idle
     reported: bool = False  # that it cannot listen; once, not at every attempt
 
     async def keep(self) -> None:
-        polling = self.loop.idle
+        unwoken = self.loop.idle
         while True:
             try:
                 await self._listen()
-            except Exception as error:  # noqa: BLE001 -- whatever it is, polling goes on
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the loop goes on
                 self._report(error)
-            self._sleep_like(polling)
+            self._sleep_like(unwoken)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:

@@ -31,8 +31,12 @@ def handler(work: Work) -> Callable[[Any, Any], dict[str, int]]:
     return handle
 
 
-def app(path: str, address: Address, work: Work) -> ASGIApp:
-    """Return the app that does the work when QStash posts to it, or a cron of Vercel gets it."""
+def app(function: str, address: Address, work: Work, *needs: Callable[[], object]) -> ASGIApp:
+    """Return the app that does the work when QStash posts to /v1/FUNCTION, or a cron of Vercel gets it.
+
+    `needs` make what it needs of its settings: /healthz tries them.
+    """
+    path = f"/v1/{function}"
 
     async def on_schedule(request: Request) -> Response:
         qstash = bootstrap.settings().qstash
@@ -48,7 +52,9 @@ def app(path: str, address: Address, work: Work) -> ASGIApp:
         return JSONResponse(await _checked(work, clock))
 
     return apps.unguarded(
-        [Route(path, on_schedule, methods=["POST"]), Route(path, on_cron, methods=["GET"])]
+        function,
+        [Route(path, on_schedule, methods=["POST"]), Route(path, on_cron, methods=["GET"])],
+        *needs,
     )
 
 

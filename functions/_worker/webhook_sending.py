@@ -2,18 +2,27 @@
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from core import bootstrap
 from core.crews.clock import Clock
 from core.crews.wakeups import WakeListener
+from core.due_loop import Idle
 from core.errors import UnavailableError
-from core.polling import Idle
-from functions._amp import webhook_bodies
 from functions._worker import listening
+
+if TYPE_CHECKING:
+    from core.webhooks.dispatcher import WebhookDispatcher
 
 log = logging.getLogger(__name__)
 
 LISTENING = Idle(shortest=0.2, longest=30.0)  # how it sleeps where wake-ups come
+
+
+def require_secret() -> None:
+    """Raise SettingsError where tenants may have webhooks, and there is nothing to sign them with."""
+    if bootstrap.settings().webhook_hosts:
+        bootstrap.webhook_signer()
 
 
 async def deliver_due(clock: Clock) -> int:
@@ -23,9 +32,8 @@ async def deliver_due(clock: Clock) -> int:
     """
     if not bootstrap.settings().webhook_hosts:
         return 0
-    dispatcher = bootstrap.webhook_dispatcher(webhook_bodies.render)
     try:
-        return await dispatcher.deliver_once(stopped=lambda: clock.seconds_left() <= 0)
+        return await _dispatcher().deliver_once(stopped=lambda: clock.seconds_left() <= 0)
     except UnavailableError as error:
         log.warning("webhooks are sent later: %s", error)
         return 0
@@ -38,10 +46,17 @@ async def run_dispatcher(stopped: asyncio.Event, listener: WakeListener) -> None
     """
     if not bootstrap.settings().webhook_hosts:
         return
-    loop = bootstrap.webhook_dispatcher(webhook_bodies.render).loop(stopped.is_set)
+    loop = _dispatcher().loop(stopped.is_set)
 
     def look(_tenant: str, _flow: str) -> None:
         loop.woken.set()
 
     async with listening.listening(listener, loop, look, LISTENING):
         await loop.run_forever(stopped)
+
+
+def _dispatcher() -> "WebhookDispatcher":
+    """Return what sends webhooks, with AMP's bodies. What it loads is of use where there are any."""
+    from functions._amp import webhook_bodies  # noqa: PLC0415 -- see above
+
+    return bootstrap.webhook_dispatcher(webhook_bodies.render)

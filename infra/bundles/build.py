@@ -48,7 +48,7 @@ def build(bundle: Bundle, machine: packages.Machine, out: Path, *, zips: bool = 
     leave_out_unused(folder)
     for path in own_files(bundle):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, folder / path)
+        shutil.copy(ROOT / path, folder / path)  # and whether it can be executed
     compile_all(folder, python)
     bill.write_text(json.dumps(packages.bill_of_materials(bundle, folder), indent=1), "utf-8")
     size_bytes = sum(path.stat().st_size for path in _files(folder))

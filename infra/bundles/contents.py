@@ -14,10 +14,24 @@ IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
 READERS_NEED_NOT = (
-    AGENTS, LEARNING, "core/adapters/litellm_prices.json", "core/crews/strategies",
+    AGENTS, LEARNING, "core/adapters/upstash/lua",
+    *(f"core/adapters/{name}" for name in (
+        "genai_prices.py", "http_webhooks.py", "litellm_prices.json", "litellm_prices.py", "offline", "otel.py",
+        "price_catalogues.py", "qstash.py", "scikit_learn.py", "sqs.py",
+    )),
+    "core/costs/savings",
+    *(f"core/crews/{name}" for name in (
+        "definition", "event_buffer.py", "step_runner.py", "strategies", "worker.py",
+    )),
     "core/webhooks", "crews",
-    "functions/_agui", "functions/_amp", "functions/_costs", "functions/_learning", "functions/_worker",
+    *(f"functions/{name}" for name in ("_agui", "_amp", "_costs", "_learning", "_worker")),
 )  # fmt: skip
+STREAMING = (
+    "infra/__init__.py",
+    "infra/draining.py",
+    "infra/aws/__init__.py",
+    "infra/aws/streaming",
+)
 
 # Of what CrewAI asks for, what no crew here can reach: memory, knowledge and MCP are refused in a
 # crew's file. The first line is of memory and knowledge, the second of MCP and the terminal.
@@ -31,13 +45,14 @@ BEYOND_CREWS = (
 class Bundle:
     """One function, the group of pyproject.toml that it needs, and what of that and of our files not.
 
-    `more` are groups that a deployment asks for besides.
+    `runtime` are files of ours that it runs on, `more` are groups that a deployment asks for besides.
     """
 
     function: str
     group: str
     pruned: tuple[str, ...] = ()
     without: tuple[str, ...] = (AGENTS,)
+    runtime: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
 
 
@@ -45,12 +60,12 @@ BUNDLES = {
     bundle.function: bundle
     for bundle in (
         Bundle("cost_report", "costs"),
-        Bundle("crew_agui", "api"),
-        Bundle("crew_amp", "api"),
+        Bundle("crew_agui", "typed", runtime=STREAMING),
+        Bundle("crew_amp", "typed"),
         Bundle("crew_launch", "api"),
         Bundle("crew_worker", "worker", pruned=BEYOND_CREWS, without=()),
         Bundle("feedback", "answers"),
-        Bundle("flow_events", "polled", without=READERS_NEED_NOT),
+        Bundle("flow_events", "polled", without=READERS_NEED_NOT, runtime=STREAMING),
         Bundle("flow_status", "polled", without=READERS_NEED_NOT),
         Bundle("retrain", "fitting"),
         Bundle("sweep", "api"),
@@ -62,8 +77,12 @@ def own_files(bundle: Bundle, root: Path = ROOT) -> Iterator[Path]:
     """Yield the paths of our own files in a bundle, relative to the root; of functions, its own."""
     without = [root / path for path in (IN_MEMORY, *bundle.without)]
     others = {f"functions/{name}.py" for name in BUNDLES if name != bundle.function}
-    for path in (path for folder in OWN for path in sorted((root / folder).rglob("*"))):
+    for path in (path for name in (*OWN, *bundle.runtime) for path in _at(root / name)):
         relative = path.relative_to(root)
         left_out = not LEFT_OUT.isdisjoint(relative.parts) or relative.as_posix() in others
         if path.is_file() and not left_out and not any(map(path.is_relative_to, without)):
             yield relative
+
+
+def _at(path: Path) -> list[Path]:
+    return sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -28,7 +28,8 @@ from starlette.types import ASGIApp
 from core import bootstrap
 from core.config import Settings, SettingsError
 from infra.api import app
-from infra.container.draining import Draining
+from infra.container.fair_starts import FairStarts
+from infra.draining import Draining
 
 TLS = ("CREWLINE_TLS_CERTIFICATE", "CREWLINE_TLS_KEY")
 LAST_PORT = 65_535
@@ -55,7 +56,9 @@ class Listening:
 def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
-        Settings.from_environ(environ)  # or the first request would be the one to find out
+        Settings.from_environ(
+            environ
+        ).token_keys()  # or the first request would be the one to find out
         listening = read(environ)
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)
@@ -99,7 +102,9 @@ async def _serve_until_told(listening: Listening) -> None:
 
 async def serve(app: ASGIApp, listening: Listening, stopping: asyncio.Event) -> None:
     """Serve until `stopping` is set and the answers under way have ended, or GRACE_SECONDS longer."""
-    draining: Any = Draining(app, stopping)  # granian types every message, Starlette none
+    draining: Any = Draining(
+        FairStarts(app), stopping
+    )  # granian types every message, Starlette none
     server = _server(draining, listening)
     drained = asyncio.create_task(draining.drained(GRACE_SECONDS))
     serving = asyncio.create_task(server.serve())

@@ -69,6 +69,7 @@ async def _keep_worker(processes: Processes, environ: Mapping[str, str]) -> None
                 if processes.has_written(host.WORKER, host.NO_STEP)
                 else ""
             )
+            _print_lines(processes)
             print(f"the worker is ready, as process {pid}{but}", flush=True)
             announced = pid
         if (how := processes.ended(host.WORKER)) is None:
@@ -85,10 +86,14 @@ async def _keep_worker(processes: Processes, environ: Mapping[str, str]) -> None
 async def _show_lines(processes: Processes) -> None:
     """Print what API and worker log, as they do."""
     while True:
-        for name in (host.API, host.WORKER):
-            for line in processes.new_lines(name):
-                print(f"{name:6} {line}", flush=True)
+        _print_lines(processes)
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def _print_lines(processes: Processes) -> None:
+    for name in (host.API, host.WORKER):
+        for line in processes.new_lines(name):
+            print(f"{name:6} {line}", flush=True)
 
 
 async def _reload(processes: Processes, port: int, environ: Mapping[str, str]) -> None:

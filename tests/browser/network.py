@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.proxy import connect, head, listening
+from tests import proxy
+from tests.proxy import listening
 
 PUBLIC = Path(__file__).parents[2] / "public"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -26,18 +27,12 @@ ARRIVED_SECONDS = 0.02  # a reset that follows at once takes back what was sent 
 STREAM, LONG_POLL, CATCH_UP, STATUS = "stream", "longpoll", "catch-up", "status"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(proxy.Request):
     """What a browser asked; `kind` says in which way it follows a flow, if it does."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
 
     @property
     def kind(self) -> str | None:
-        path = urlsplit(self.target).path
+        path = self.path
         if path.endswith("/events"):
             waits = self.headers.get("prefer", "wait=0") != "wait=0"
             return (LONG_POLL if waits else CATCH_UP) if "after" in self.query else STREAM
@@ -50,8 +45,8 @@ class Request:
     @property
     def flows(self) -> set[str]:
         """The flows of a stream: several by their names in the query, or the one of the path."""
-        path = urlsplit(self.target).path
-        return set(self.query["flows"].split(",")) if path == "/v1/events" else {path.split("/")[3]}
+        several = self.path == "/v1/events"
+        return set(self.query["flows"].split(",")) if several else {self.path.split("/")[3]}
 
 
 @dataclass(frozen=True)
@@ -118,15 +113,6 @@ class Network:
         self.fate = lambda request: Fate(cut=rng.randrange(least, most)) if request.kind else PASS
 
 
-async def _request(reader: asyncio.StreamReader) -> Request:
-    first, *lines = (await head(reader)).decode("latin-1").split("\r\n")
-    method, target, _ = first.split(" ")
-    headers = dict(line.split(": ", 1) for line in lines if line)
-    headers = {name.lower(): value for name, value in headers.items()}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(method, target, headers, body)
-
-
 def _file(target: str) -> bytes:
     """Answer with a file of `public/`, or with a blank page."""
     name = urlsplit(target).path.lstrip("/") or "index.html"
@@ -136,19 +122,6 @@ def _file(target: str) -> bytes:
     kind = TYPES[path.suffix] if found else "text/html"
     head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}; charset=utf-8\r\ncache-control: no-cache\r\n"
     return f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body
-
-
-async def _open_upstream(
-    api: str, request: Request, authorization: str | None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await connect(api)
-    headers = request.headers | {"connection": "close"}
-    if authorization:
-        headers.setdefault("authorization", authorization)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    writer.write(f"{request.method} {request.target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
-    writer.write(request.body)
-    return reader, writer
 
 
 async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter, fate: Fate) -> bool:
@@ -177,7 +150,7 @@ async def network(api: str) -> AsyncIterator[Network]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            await handle(await _request(reader), reader, writer)
+            await handle(await Request.read(reader), reader, writer)
         writer.close()
 
     async def handle(
@@ -205,7 +178,8 @@ async def network(api: str) -> AsyncIterator[Network]:
     async def forward(
         request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: Fate
     ) -> None:
-        source, upstream = await _open_upstream(api, request, net.authorization)
+        more = {"authorization": net.authorization} if net.authorization else {}
+        source, upstream = await request.sent_on(api, **more)
         copying = asyncio.create_task(_pipe(source, writer, fate))
         leaving = asyncio.create_task(reader.read())
         try:

@@ -92,13 +92,22 @@ async def test_a_crew_is_launched_and_watched_to_its_result(viewer: Viewer, flow
     flow = await launched(flows)
     await expect(page.locator("#phase")).to_have_text("live")
     await expect(page.locator("#detail")).to_have_text(re.compile(r"streaming · at [0-9a-f]{8}\.2"))
+    await expect(page.locator("#status")).to_have_text("queued")
+    await flows.ledger.announce_start(flows.tenant, flow, events.starting())
+    await expect(page.locator("#status")).to_have_text("starting")
     await work(flows, flow)
     await expect(page.locator("#status")).to_have_text("running")
     await expect(page.locator("#steps li").first).to_contain_text("running")
     await expect(page.locator("#cost")).to_contain_text("$0.002500")
     await expect(page.locator("#tokens-in")).to_have_text("1,200")
     feed = page.get_by_role("log")
-    for text in (HOSTILE, "profile_csv {}", "25 columns", "crewline/offline: 1,200 in"):
+    for text in (
+        "its worker starts",
+        HOSTILE,
+        "profile_csv {}",
+        "25 columns",
+        "crewline/offline: 1,200 in",
+    ):
         await expect(feed).to_contain_text(text)
     await finish(flows, flow)
     await expect(page.locator("#status")).to_have_text("succeeded")

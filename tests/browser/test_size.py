@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from core.blobs import BlobRef
 from core.costs.usage import Usage
 from core.flows import Flow, Head, Status, Step
 from tests.browser.network import PUBLIC
+from tests.fixtures_js import with_node
 
 LIMIT_BYTES = 4096
 SOURCE = (PUBLIC / "crewline.js").read_text()
@@ -45,7 +47,9 @@ export default [steps, usage, await following.done];
 def minified(node_modules: Path) -> bytes:
     """Return what a bundler makes of the module."""
     command = [node_modules / ".bin/esbuild", "--minify", "--format=esm", PUBLIC / "crewline.js"]
-    return subprocess.run(command, check=True, capture_output=True).stdout
+    return subprocess.run(
+        command, env=with_node(os.environ), check=True, capture_output=True
+    ).stdout
 
 
 def compiled(node_modules: Path, folder: Path, state: dict[str, Any]) -> str:
@@ -57,7 +61,10 @@ def compiled(node_modules: Path, folder: Path, state: dict[str, Any]) -> str:
     options = ["--strict", "--noEmit", "--target", "es2022", "--module", "es2022"]
     more = ["--moduleResolution", "bundler", "--lib", "es2024,dom", folder / "use.ts"]
     command = [node_modules / ".bin/tsc", *options, *more]
-    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    run = subprocess.run(
+        command, env=with_node(os.environ), check=False, capture_output=True, text=True
+    )
+    return run.stdout + run.stderr
 
 
 def full_state() -> dict[str, Any]:
@@ -77,6 +84,7 @@ def full_state() -> dict[str, Any]:
         usage=Usage(calls=1),
         output=BlobRef("flows/f1/0a1b2c3d/output", 50_000),
         error="none",
+        starting_ms=1,
     )
     return flow.public()
 

@@ -5,22 +5,19 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.proxy import connect, head, listening
+from tests import proxy
+from tests.proxy import listening
 
 
-class Asked(NamedTuple):
-    """The head of a request, names of headers in small letters."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
+class Asked(proxy.Request):
+    """A request, and in which way it reads a flow."""
 
     @property
     def way(self) -> str:
         """How this would read a flow."""
-        if not self.path.partition("?")[0].endswith("/events"):
+        if not self.path.endswith("/events"):
             return "state"
         if self.headers.get("accept") == "text/event-stream":
             return "stream"
@@ -51,26 +48,12 @@ class Hang:
 Fate = Pass | Say | Hang
 
 
-async def _asked(reader: asyncio.StreamReader) -> tuple[Asked, bytes]:
-    text = (await head(reader)).decode()
-    first, *lines = text.split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    closing = text.replace("\r\n", "\r\nConnection: close\r\n", 1)
-    closing = closing.replace("Connection: keep-alive\r\n", "")
-    return Asked(method, path, headers), closing.encode() + body
-
-
 @asynccontextmanager
 async def network(url: str, decide: Callable[[Asked], Fate]) -> AsyncIterator[str]:
     """Yield the URL of a proxy to `url` that asks `decide` about every request."""
 
-    async def hand_on(
-        request: bytes, writer: asyncio.StreamWriter, reply_bytes: int | None
-    ) -> None:
-        upstream_reader, upstream = await connect(url)
-        upstream.write(request)
+    async def hand_on(asked: Asked, writer: asyncio.StreamWriter, reply_bytes: int | None) -> None:
+        upstream_reader, upstream = await asked.sent_on(url)
         left: Any = reply_bytes
         try:
             while chunk := await upstream_reader.read(65536):
@@ -84,10 +67,10 @@ async def network(url: str, decide: Callable[[Asked], Fate]) -> AsyncIterator[st
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            asked, request = await _asked(reader)
+            asked = await Asked.read(reader)
             match decide(asked):
                 case Pass(reply_bytes):
-                    await hand_on(request, writer, reply_bytes)
+                    await hand_on(asked, writer, reply_bytes)
                 case Say(status, headers, body):
                     length = f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                     writer.write(f"HTTP/1.1 {status} X\r\n{headers}{length}{body}".encode())

@@ -26,3 +26,9 @@ def test_a_launch_under_node_is_sent_again_and_a_mistake_rejects_at_once(run_nod
         "ReferenceError",
         "RangeError",
     ]
+
+
+def test_a_program_that_only_launches_lives_until_it_has_launched(run_node: NodeRun):
+    ran = run_node("launch_alone.mjs", str(PUBLIC / "crewline.js"))
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {"id": "fl_1"}

@@ -25,7 +25,7 @@ class Scissors:
         self._cuts, self._rng = cuts, random.Random(seed)
 
     def __call__(self, asked: Asked) -> Fate:
-        flow = asked.path.partition("?")[0]
+        flow = asked.path
         left = self.left.setdefault(flow, self._cuts)
         if asked.way == "state" or not left:
             return Pass()

@@ -126,6 +126,8 @@ async def test_the_blocking_face_does_the_same_while_a_loop_is_running(api: Api,
         rest = list(following)
         assert following.state == client.state("f1")
         assert client.result("f1") == "done"
+        [listed] = client.call("GET", "/v1/flows", params={"limit": 1}).json()["flows"]
+        assert listed["id"] == "f1"
         with pytest.raises(CrewlineError, match="404"):
             list(client.follow("nope"))
     assert [e["type"] for e in some] == ["RUN_STARTED", "STATE_SNAPSHOT", "STATE_DELTA"]

@@ -28,10 +28,10 @@ def a_budget(calls: float, **given: Any) -> Budget:
     return Budget(**{**made, "limit_nanodollars": round(calls * COST), **given})
 
 
-async def limited(flows: Flows, *budgets: Budget) -> Claim:
+async def limited(flows: Flows, *budgets: Budget, **launch: Any) -> Claim:
     for budget in budgets:
         await flows.limits.save(flows.tenant, budget)
-    return await begun(flows, limit_ms=3_600_000)
+    return await begun(flows, limit_ms=3_600_000, **launch)
 
 
 def shortest(made: Call, cost: int) -> Call:

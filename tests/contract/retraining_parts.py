@@ -10,18 +10,19 @@ import pytest
 
 import functions.retrain
 from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
-from core.adapters.scikit_learn import indexed
+from core.adapters.scikit_learn import block_learner, indexed
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
 from core.crews.clock import NoLimit
 from core.learning import changes
 from core.learning.feedback import Entry, Feedback, FeedbackLog, entries_of
-from core.learning.model_store import ModelStore
-from core.learning.pointer import Pointer
+from core.learning.following import Served
+from core.learning.models.model_store import ModelStore
+from core.learning.models.pointer import Pointer
+from core.learning.models.seals import SealKeys
 from core.learning.retraining import Fit, Retrainer
-from core.learning.seals import SealKeys
-from core.learning.serving import Learners, Served
+from core.learning.serving import Learners
 from tests.fixtures_ports import own_keys
 from tests.unit.learning.test_learner import stream
 
@@ -86,7 +87,7 @@ class Shop:
 
     def retrainer(self, fit: Fit = indexed, log: FeedbackLog | None = None) -> Retrainer:
         log = log or self.log
-        return Retrainer(self.store, log, fit, lambda: self.seconds, lambda: 17)
+        return Retrainer(self.store, log, fit, lambda: self.seconds, lambda: 17, block_learner)
 
     async def retrain(self) -> str:
         return await self.retrainer().retrain(self.tenant, TASK)

@@ -13,11 +13,11 @@ import pytest
 from core.adapters.memory import MemoryBlobs
 from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore
-from core.learning import serving
-from core.learning.model import Model
-from core.learning.model_store import ModelStore
-from core.learning.pointer import Pointer, Version
-from core.learning.seals import Label, SealKeys
+from core.learning import following
+from core.learning.learner.model import Model
+from core.learning.models.model_store import ModelStore
+from core.learning.models.pointer import Pointer, Version
+from core.learning.models.seals import Label, SealKeys
 from core.learning.serving import Learners
 from tests.unit.learning.test_learner import taught
 
@@ -64,7 +64,7 @@ class Clock:
         return self.now
 
     def recheck(self) -> None:
-        self.now += serving.RECHECK_SECONDS
+        self.now += following.RECHECK_SECONDS
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What every BlobStore does: in memory and over S3 (moto's server)."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import boto3
 import httpx
 import pytest
 
+from core.adapters import s3 as s3_adapter
+from core.adapters.crewai.stop_signal import StopSignal
+from core.adapters.crewai.tools import StepContext
 from core.adapters.memory import MemoryBlobs, MemoryFlows
 from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore, in_thread
@@ -74,6 +78,19 @@ def test_what_was_deleted_is_gone_and_may_be_deleted_again(blobs: BlobStore):
         blobs.delete("t", "in_4")
         with pytest.raises(NotFoundError):
             blobs.size("t", "in_4")
+
+
+def test_the_ids_under_a_prefix_are_told_however_many_and_no_other_tenants(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3_adapter, "LISTED", 5)
+    own = {f"learning/route/segments/{n}" for n in range(12)}
+    for blob in own:
+        blobs.put("names", blob, b"x", "text/csv")
+    blobs.put("names", "learning/router/segments/1", b"x", "text/csv")
+    blobs.put("name", "learning/route/segments/x", b"x", "text/csv")
+    assert sorted(blobs.names("names", "learning/route/")) == sorted(own)
+    assert blobs.names("names", "nothing/") == []
 
 
 def test_all_of_a_prefix_is_deleted_and_nothing_of_another_tenant(blobs: BlobStore):
@@ -167,6 +184,12 @@ async def silent() -> AsyncIterator[str]:
             writer.transport.abort()
 
 
+def other_threads() -> int:
+    """How many threads are neither in the pool of blobs nor in the common one."""
+    names = [thread.name for thread in threading.enumerate()]
+    return sum(not name.startswith(("blobs", "asyncio")) for name in names)
+
+
 @pytest.mark.usefixtures("aws")
 async def test_launches_go_on_without_a_store_that_hangs_and_take_no_thread_of_others(silent: str):
     blobs, flows = S3Blobs(BUCKET, silent), MemoryFlows()
@@ -181,15 +204,31 @@ async def test_launches_go_on_without_a_store_that_hangs_and_take_no_thread_of_o
 
 
 @pytest.mark.usefixtures("aws")
-async def test_a_store_that_hangs_has_a_total_limit_and_takes_no_thread_of_others(silent: str):
-    blobs = S3Blobs(BUCKET, silent, total_seconds=2)
+async def test_a_store_that_hangs_has_a_total_limit_and_takes_no_thread_of_others(
+    silent: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("core.blobs.TOTAL_SECONDS", 2)
+    blobs, before = S3Blobs(BUCKET, silent), other_threads()
     calls = [asyncio.create_task(in_thread(blobs.size, "t", f"in_{n}")) for n in range(40)]
     await asyncio.sleep(0.1)
     await asyncio.to_thread(int)
     assert not any(each.done() for each in calls)  # the common pool is free meanwhile
+    assert other_threads() <= before  # and a call takes one thread
     async with asyncio.timeout(10):
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, UnavailableError) for outcome in outcomes)
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_tool_is_told_in_time_that_the_store_hangs(
+    silent: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("core.blobs.TOTAL_SECONDS", 0.3)
+    context = StepContext(S3Blobs(BUCKET, silent), "t", frozenset(), print, StopSignal())
+    for look in (context.open, context.size):
+        async with asyncio.timeout(3):
+            with pytest.raises(UnavailableError):
+                await asyncio.to_thread(look, f"in_{1:032x}")
 
 
 @pytest.mark.usefixtures("aws")

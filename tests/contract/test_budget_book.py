@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,10 @@ async def held(flows: Flows, number: int = 0, lease_ms: int = LEASE_MS) -> Claim
     return claim
 
 
-async def begun(flows: Flows, lease_ms: int = LEASE_MS, limit_ms: int | None = None) -> Claim:
-    await flows.ledger.create(flows.tenant, a_launch(time_limit_ms=limit_ms))
+async def begun(
+    flows: Flows, lease_ms: int = LEASE_MS, limit_ms: int | None = None, **launch: Any
+) -> Claim:
+    await flows.ledger.create(flows.tenant, a_launch(time_limit_ms=limit_ms, **launch))
     return await held(flows, lease_ms=lease_ms)
 
 
@@ -88,9 +91,9 @@ async def test_a_settled_call_counts_what_it_consumed(flows: Flows):
     assert state.head.version == before.head.version + 1
     assert await spent(flows) == [cell("a/b|c", "one", USED)]
     assert await viewed(flows) == state.public()
-    log = await flows.log.entries(flows.tenant, "f1", before.head.sequence, 10)
+    log = await flows.log.entries(flows.tenant, "f1", before.head.last_event, 10)
     assert json.loads(log[-1].json) == told[0]
-    assert [entry.number - before.head.sequence for entry in log] == [1, 2]
+    assert [entry.number - before.head.last_event for entry in log] == [1, 2]
 
 
 async def test_sent_again_both_writes_change_nothing(flows: Flows):
@@ -104,7 +107,7 @@ async def test_sent_again_both_writes_change_nothing(flows: Flows):
     await end(flows)
     after = await state_of(flows)
     assert state.usage == after.usage == USED
-    assert state.head.sequence == 4 + 1
+    assert state.head.last_event == 4 + 1
 
 
 async def test_calls_of_one_attempt_may_come_in_any_order(flows: Flows):

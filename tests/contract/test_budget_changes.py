@@ -14,9 +14,9 @@ from core.costs.budget import (
     Window,
     zone,
 )
-from core.crews.clock import now_ms
 from core.errors import ConflictError, NotFoundError
 from core.flows import Status
+from core.time_of_day import now_ms
 from tests.contract.budget_parts import REAL, a_budget, limited, says
 from tests.contract.test_budget_book import BOUND, call
 from tests.fixtures_ports import Flows, due

@@ -11,9 +11,9 @@ from core.adapters.http_webhooks import HttpWebhookSender
 from core.costs.budget import Budget, Scope, Verdict, Window
 from core.crews.ledger import Claim
 from core.flows import Status
+from core.webhooks.dispatch import DispatchParts
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
-from core.webhooks.entry import Parts
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -24,12 +24,12 @@ from tests.contract.test_usage_book import call as reported
 from tests.fixtures_ports import Flows
 from tests.webhook_parts import OK, OOPS, SECRET, Receiver, receiving
 
-SOON = DispatchTimes(delays=(0.01,) * 2, lease=5.0)
+SOON = DispatchTimes(delays=(0.01,) * 2, lease=5.0, poll=(0.02, 0.05))
 
 
 def dispatcher(flows: Flows, *receivers: Receiver) -> WebhookDispatcher:
     targets = Targets({flows.tenant: [receiver.url for receiver in receivers]})
-    parts = Parts(
+    parts = DispatchParts(
         flows.outbox, flows.log, HttpWebhookSender(timeout_seconds=2), targets, Signer((SECRET,)),
         render, SOON, budgets=flows.limits,
     )  # fmt: skip
@@ -66,6 +66,33 @@ async def test_alerts_are_sent_to_the_address_of_their_budget(flows: Flows):
         await sent(flows, receiver, looks=2)
     assert [post.body["percent"] for post in receiver.posts] == [50, 100]
     assert len({post.id for post in receiver.posts}) == 2
+
+
+async def test_the_flow_whose_call_it_was_tells_its_own_webhook_too(flows: Flows):
+    async with receiving() as of_flow, receiving() as of_budget:
+        budget = a_budget(2, alerts=(50,), webhook=f"{of_budget.url}/budgets")
+        hooks = {"crew": f"{of_flow.url}/crew", "task": f"{of_flow.url}/task", "meta": {"n": 1}}
+        claim = await limited(flows, budget, a_budget(2, id="silent", alerts=(50,)), webhooks=hooks)
+        await sent(flows, of_flow, of_budget)
+        await spent(flows, claim, 1, COST)
+        await asyncio.sleep(
+            SOON.soonest_ms / 1000
+        )  # it runs on, and its log is looked at now and then
+        await sent(flows, of_flow, of_budget, looks=2)
+        assert [post.path for post in of_flow.posts] == ["/crew", "/crew"]
+        bodies = sorted((post.body for post in of_flow.posts), key=lambda each: each["budget"])
+        assert all(post.signed_for(flows.tenant) for post in of_flow.posts)
+        assert {each["type"] for each in bodies} == {"budget_alert"}
+        assert [each["budget"] for each in bodies] == ["b", "silent"]
+        assert (bodies[0]["percent"], bodies[0]["kickoff_id"], bodies[0]["meta"]) == (
+            50,
+            "f1",
+            {"n": 1},
+        )
+        [told] = [post.body for post in of_budget.posts]
+        assert told.items() - {("timestamp", told["timestamp"])} <= bodies[0].items()
+        await sent(flows, of_flow, of_budget, looks=2)
+    assert (len(of_flow.posts), len(of_budget.posts)) == (2, 1)
 
 
 async def test_alerts_are_told_again_of_a_limit_that_was_changed(flows: Flows):

@@ -15,9 +15,9 @@ from core.costs.budget import (
 )
 from core.costs.rollup import DAY_MS, HOUR_MS
 from core.costs.usage import Usage
-from core.crews.clock import now_ms
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.flows import Status
+from core.time_of_day import now_ms
 from tests.contract.budget_parts import (
     COST,
     REAL,

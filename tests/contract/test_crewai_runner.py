@@ -57,7 +57,7 @@ async def test_a_step_builds_no_class_of_its_own():
     assert FlowState.__subclasses__() == before
 
 
-async def test_braces_survive_in_every_text_of_an_assignment():
+async def test_braces_survive_in_every_text_of_a_prompt():
     harness = a_harness("ok")
     text = 'As {"x": {what}}, not {What} or {{Y}} or {tool-names} {input} {tools}'
     step = a_step(a_crew(tools=("size",)), earlier=f"told {text}")

@@ -253,7 +253,7 @@ async def test_a_tool_that_is_not_on_the_list_fails_the_step_and_names_the_list(
         await harness.run(a_step(a_crew(tools=("shell",))))
 
 
-async def test_an_agent_has_the_tools_of_its_assignment_and_no_others():
+async def test_an_agent_has_the_tools_of_its_prompt_and_no_others():
     harness = a_harness("ok")
     await harness.run(a_step(a_crew(one={"tools": []}, tools=("size",))))
     assert "Tell how large an input is." not in harness.script.asked[0]

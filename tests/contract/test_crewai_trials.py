@@ -103,8 +103,9 @@ async def test_a_cheaper_model_that_answers_badly_is_stopped_and_later_flows_hav
         assert state.head.status is (Status.FAILED if is_small else Status.SUCCEEDED)
         failed += is_small
     assert found.verdict is Verdict.WORSE
-    assert tallies(found)[1] == (failed, 0)
-    assert failed <= 25
+    (large, _), small = tallies(found)
+    assert small == (failed, 0)
+    assert min(large, failed) <= 10  # pairs; how many flows they take is up to chance
     asked = models.asked[SMALL]
     assert asked == 3 * failed  # an answer that does not fit is sent back twice
     for _ in range(4):

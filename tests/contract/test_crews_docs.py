@@ -11,7 +11,7 @@ from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import in_thread
 from core.adapters.crewai.tools import StepContext, ToolBounds, bind
 from core.adapters.memory import MemoryBlobs
-from core.adapters.offline_model import OfflineModel
+from core.adapters.offline.model import OfflineModel
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.crews.crew_runner import StepFailedError
 from core.crews.definition import AllowList, parse

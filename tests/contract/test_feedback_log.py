@@ -1,5 +1,6 @@
 """What every FeedbackLog does: in memory and over Redis."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,16 +8,17 @@ from typing import Any
 import pytest
 
 from core.adapters.memory import MemoryFeedbackLog
-from core.adapters.upstash import feedback as upstash_feedback
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import FeedbackKeys, feedback_ids
 from core.adapters.upstash.sdk import SdkRedis
 from core.errors import ConflictError
 from core.learning import feedback as limits
 from core.learning.feedback import Feedback, FeedbackLog, Lease
 from core.learning.patterns import Kind
+from core.time_of_day import now_ms
 from tests.fixtures_ports import own_keys
 
 T = "t"
@@ -54,7 +56,7 @@ def given(*ids: str, subject: str = "ana", **more: Any) -> Sequence[Feedback]:
 
 async def test_feedback_is_read_back_as_it_was_given_under_numbers_without_a_gap(log: Log):
     some = given("a", "b", right=False, confidence=0.5, at_ms=17)
-    assert await log.port.add(T, TASK, some) == set()
+    assert await log.port.add(T, TASK, some) == ["new", "new"]
     await log.port.add(T, TASK, given("c"))
     found = await log.port.after(T, TASK, 0, 10)
     assert [one.number for one in found] == [1, 2, 3]
@@ -65,23 +67,50 @@ async def test_feedback_is_read_back_as_it_was_given_under_numbers_without_a_gap
 
 async def test_an_id_counts_once_however_often_it_is_sent(log: Log):
     await log.port.add(T, TASK, given("a", "b"))
-    assert await log.port.add(T, TASK, given("a", "c", "b")) == {"a", "b"}
-    assert await log.port.add(T, TASK, given("a", "c", "b")) == {"a", "b", "c"}
+    assert await log.port.add(T, TASK, given("a", "c", "b")) == ["known", "new", "known"]
+    assert await log.port.add(T, TASK, given("a", "c", "b")) == ["known"] * 3
     assert await log.numbers() == [(1, "a"), (2, "b"), (3, "c")]
     await log.port.trim(T, TASK, 3)
-    assert await log.port.add(T, TASK, given("a")) == {"a"}
+    assert await log.port.add(T, TASK, given("a", at_ms=99)) == ["known"]  # said again later
 
 
 async def test_ten_thousand_words_are_one_batch(log: Log):
     """Thumbs for four hundred files of twenty-five columns."""
     given_ids = [f"a{n}" for n in range(10_000)]
-    assert await log.port.add(T, TASK, given(*given_ids[:9_000])) == set()
-    assert await log.port.add(T, TASK, given(*given_ids)) == set(given_ids[:9_000])
+    assert set(await log.port.add(T, TASK, given(*given_ids[:9_000]))) == {"new"}
+    fates = await log.port.add(T, TASK, given(*given_ids))
+    assert fates == ["known"] * 9_000 + ["new"] * 1_000
 
 
 async def test_an_id_that_is_twice_in_one_batch_counts_once(log: Log):
-    await log.port.add(T, TASK, given("a", "a"))
+    assert await log.port.add(T, TASK, given("a", "a")) == ["new", "known"]
     assert await log.numbers() == [(1, "a")]
+
+
+@pytest.mark.parametrize("other", [{"right": False}, {"confidence": 0.5}, {"kind": Kind.AGENT}])
+async def test_an_id_that_comes_again_for_something_else_is_a_conflict_and_the_first_counts(
+    log: Log, other: dict[str, Any]
+):
+    both = [*given("a"), *given("a", **other)]
+    assert await log.port.add(T, TASK, both) == ["new", "conflict"]
+    assert await log.port.add(T, TASK, given("a", **other)) == ["conflict"]
+    assert await log.port.add(T, TASK, given("a")) == ["known"]
+    (kept,) = await log.port.after(T, TASK, 0, 10)
+    assert [kept.feedback] == given("a")
+
+
+async def test_the_order_of_names_in_a_context_makes_it_no_other(log: Log):
+    one = Feedback("a", {"m": 1, "n": {"x": 1, "y": 2}}, "pay", "ana")
+    same = Feedback("a", {"n": {"y": 2, "x": 1}, "m": 1}, "pay", "ana")
+    assert await log.port.add(T, TASK, [one, same]) == ["new", "known"]
+
+
+async def test_what_one_subject_calls_its_feedback_shuts_out_nobody_elses(log: Log):
+    await log.port.add(T, TASK, given("order-1", subject="bob", confidence=0.1))
+    assert await log.port.add(T, TASK, given("order-1", "order-1")) == ["new", "known"]
+    both = [*given("2"), *given("2", subject="bob"), *given("order-1", subject="bob:x")]
+    assert await log.port.add(T, TASK, both) == ["new"] * 3
+    assert [number for number, _ in await log.numbers()] == [1, 2, 3, 4, 5]
 
 
 async def test_tasks_and_tenants_know_nothing_of_each_other(log: Log):
@@ -109,10 +138,36 @@ async def test_what_a_subject_said_is_taken_away_at_once_and_readers_see_that_it
     await log.port.add(T, TASK, given("mine", subject="bob"))
     await log.port.forget(T, TASK, "ana")
     assert await log.numbers() == [(7, "mine"), (8, None)]
-    assert await log.port.to_forget(T, TASK) == {"ana"}
-    await log.port.forgotten(T, TASK, ["ana"])
-    assert await log.port.to_forget(T, TASK) == set()
+    assert await log.port.to_forget(T, TASK) == {"ana": 8}
+    await log.port.forgotten(T, TASK, {"ana": 8})
+    assert await log.port.to_forget(T, TASK) == {}
     assert await log.numbers() == [(7, "mine"), (8, None), (9, None)]
+
+
+async def test_a_subject_that_is_to_be_forgotten_anew_stays_to_be_forgotten(log: Log):
+    await log.port.forget(T, TASK, "ana")
+    await log.port.forget(T, TASK, "bob")
+    before = await log.port.to_forget(T, TASK)  # a retraining begins
+    await log.port.add(T, TASK, given("a"))
+    await log.port.forget(T, TASK, "ana")
+    await log.port.forgotten(T, TASK, before)  # it ends
+    assert (before, await log.port.to_forget(T, TASK)) == ({"ana": 1, "bob": 2}, {"ana": 4})
+
+
+@pytest.mark.parametrize("subject", ["ana", None])
+async def test_what_was_forgotten_is_said_again_under_the_same_id(log: Log, subject: str | None):
+    agents = given("d", subject="mapper", kind=Kind.AGENT, launched_by="ana")
+    said = [*given("a", "b"), *agents]
+    await log.port.add(T, TASK, said)
+    await log.port.add(T, TASK, given("b", subject="bob"))
+    await log.port.add(T, "other", given("a"))
+    await log.port.trim(T, TASK, 3)
+    await log.port.forget(T, TASK, subject)
+    assert await log.port.add(T, TASK, said) == ["new"] * 3
+    assert await log.port.add(T, TASK, said) == ["known"] * 3
+    others = await log.port.add(T, TASK, given("b", subject="bob"))
+    assert others == ["new" if subject is None else "known"]
+    assert await log.port.add(T, "other", given("a")) == ["known"]
 
 
 async def test_what_agents_decided_in_a_subjects_flows_is_taken_away_with_the_subject(log: Log):
@@ -146,7 +201,6 @@ async def leased(log: Log, lease_ms: int = HOUR_MS, delay_ms: int = 0) -> Lease 
 async def test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released(log: Log):
     assert await leased(log) is None
     await log.port.add(T, TASK, given("a"))
-    assert await leased(log, HOUR_MS, HOUR_MS) is None  # too new
     lease = await leased(log)
     assert lease
     assert await leased(log) is None
@@ -183,6 +237,34 @@ async def test_who_has_slept_past_his_lease_releases_nobody_elses(log: Log):
     assert await leased(log)
 
 
+async def test_tenants_take_turns_however_many_tasks_one_of_them_has(log: Log):
+    for number in range(120):
+        await log.port.add("a-many", f"task-{number}", given("a"))
+    for tenant in ("b-few", "c-other"):
+        for number in range(2):
+            await log.port.add(tenant, f"task-{number}", given("a"))
+    found = [await log.port.lease(HOUR_MS, 0) for _ in range(125)]
+    assert [one and one.tenant for one in found[:6]] == ["a-many", "b-few", "c-other"] * 2
+    assert len({(one.tenant, one.task) for one in found if one}) == 124
+    assert found[-1] is None
+
+
+async def test_a_tenant_whose_feedback_is_too_new_holds_up_nobody(log: Log):
+    await log.port.add("old", TASK, given("a"))
+    await log.port.forget("old", TASK, "bob")  # due at once
+    for number in range(150):
+        await log.port.add(f"new-{number}", TASK, given("a"))
+    found = await log.port.lease(HOUR_MS, HOUR_MS)
+    assert (found and found.tenant, await log.port.lease(HOUR_MS, HOUR_MS)) == ("old", None)
+
+
+async def test_feedback_waits_for_more_and_is_leased_when_it_has_waited(log: Log):
+    await log.port.add(T, TASK, given("a"))
+    assert await leased(log, HOUR_MS, 300) is None
+    await asyncio.sleep(0.35)
+    assert await leased(log, HOUR_MS, 300)
+
+
 async def test_a_task_that_is_to_forget_is_leased_at_once(log: Log):
     await log.port.add(T, TASK, given("a"))
     await log.port.forget(T, TASK, "ana")
@@ -215,10 +297,10 @@ async def test_more_than_is_kept_is_refused_whole_and_room_comes_again(
     other = "other" if name == "MOST_TASKS" else TASK
     with pytest.raises(ConflictError):
         await log.port.add(T, other, given("b", "c"))
-    assert await log.port.add(T, TASK, given("a0")) == {"a0"}
+    assert await log.port.add(T, TASK, given("a0")) == ["known"]
     assert len(await log.numbers()) == fits
     await log.port.trim(T, TASK, fits)
-    assert await log.port.add(T, other, given("b", "c")) == set()
+    assert await log.port.add(T, other, given("b", "c")) == ["new", "new"]
 
 
 async def test_what_agents_say_fills_half_so_that_people_are_still_heard(
@@ -240,15 +322,18 @@ async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):
     await log.port.add(T, TASK, given("a"))
     await log.port.forget(T, TASK, "bob")
     await log.port.raise_floor(T, TASK, 1)
-    before, now = log.keys.feedback_ids(T, TASK, upstash_feedback.clock.now_ms())
-    lasting = log.keys.feedback_keys(T, TASK)
+    before, now = feedback_ids(log.keys, T, TASK, "ana", now_ms())
+    lasting = FeedbackKeys.of(log.keys, T, TASK)
     for key in (
         lasting.tasks,
         lasting.listed,
         lasting.feedback,
         lasting.forgotten,
         lasting.learning,
+        lasting.learning_index,
     ):
         assert await log.redis.execute(["TTL", key]) == -1
     assert await log.redis.execute(["TTL", now]) > 60 * 86400
     assert await log.redis.execute(["TTL", before]) == -2
+    await log.port.forget(T, TASK, "ana")
+    assert await log.redis.execute(["TTL", now]) == -2

@@ -71,16 +71,25 @@ async def test_of_what_is_said_of_several_tasks_at_once_all_is_kept_or_nothing(
     log: Log, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ):
     await log.port.add(T, TASK, given("a"))
-    batch = {"first": given("a"), TASK: given("a", "b"), "last": given("a", "b", "c")}
+    of_tasks = {"first": given("a"), TASK: given("a", "b"), "last": given("a", "b", "c")}
+    batch = [(task, one) for task, some in of_tasks.items() for one in some]
     with monkeypatch.context() as bounded:
         bounded.setattr(limits, name, most)
         with pytest.raises(ConflictError, match="task last"):
             await log.port.add_all(T, batch)
     assert await log.port.tasks(T) == [TASK]
     assert (await log.numbers("first"), await log.numbers()) == ([], [(1, "a")])
-    assert await log.port.add_all(T, batch) == {(TASK, "a")}
+    assert await log.port.add_all(T, batch) == ["new", "known", "new", "new", "new", "new"]
     assert await log.port.tasks(T) == ["first", "last", TASK]
     assert await log.numbers("last") == [(1, "a"), (2, "b"), (3, "c")]
-    everything = {(task, one.id) for task, some in batch.items() for one in some}
-    assert await log.port.add_all(T, batch) == everything
+    assert await log.port.add_all(T, batch) == ["known"] * 6
     assert await log.numbers() == [(1, "a"), (2, "b")]
+
+
+async def test_what_became_of_feedback_of_several_tasks_is_told_in_its_order(log: Log):
+    (a,), (b,), (c,) = given("a"), given("b"), given("c", subject="bob")
+    await log.port.add(T, TASK, [b])
+    batch = [(TASK, a), ("other", a), (TASK, b), ("other", a), (TASK, c), ("other", c)]
+    assert await log.port.add_all(T, batch) == ["new", "new", "known", "known", "new", "new"]
+    assert await log.numbers() == [(1, "b"), (2, "a"), (3, "c")]
+    assert await log.numbers("other") == [(1, "a"), (2, "c")]

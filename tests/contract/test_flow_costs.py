@@ -6,8 +6,8 @@ from typing import Any
 from core.costs.flow_costs import FlowCost
 from core.costs.usage import Usage
 from core.crews.budgets import Call
-from core.crews.clock import now_ms
 from core.crews.ledger import Claim
+from core.time_of_day import now_ms
 from tests.contract.test_budget_book import BOUND
 from tests.fixtures_ports import Flows, a_launch
 

@@ -6,7 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from core.errors import ConflictError, UnavailableError
 from core.learning import changes, feedback
@@ -36,7 +39,7 @@ async def test_what_a_subject_said_leaves_redis_segments_and_every_model(shop: S
     assert shop.objects(b"bob-secret") == []
     pointer = await shop.pointer()
     assert set(shop.objects()) == pointer.names() | {"pointer"}
-    assert await shop.log.to_forget(shop.tenant, TASK) == set()
+    assert await shop.log.to_forget(shop.tenant, TASK) == {}
     served = await shop.served()
     assert (len(served.learner.kept()), served.degraded) == (50, "")
     assert "bob-secret" not in {one.source.name for one in served.learner.kept()}
@@ -76,6 +79,55 @@ async def test_a_warm_reader_forgets_with_the_next_model(shop: Shop):
         assert (await learners.current(shop.tenant, TASK)).learner.kept() == ()
 
 
+async def test_what_a_subject_says_after_it_was_forgotten_stays(shop: Shop):
+    """Before a retraining and after it, in answers, segments and models, and under the same ids."""
+    await shop.say(given(20, subject="bob"))
+    await shop.say(given(20, seed=1))
+    await shop.retrain()
+    await shop.say(given(5, seed=2, subject="bob"))
+    await shop.log.forget(shop.tenant, TASK, "bob")
+    anew = Feedback("0-3", {"task": "route", "message": "zebra lion"}, "zoo", "bob")
+    await shop.say([anew])
+    for outcome in ("forgotten", "nothing new"):
+        assert (await shop.served()).learner.predict(anew.context)[0] == "zoo"
+        assert await shop.retrain() == outcome
+    served = await shop.served()
+    assert served.learner.predict(anew.context)[0] == "zoo"
+    bobs = [one.action for one in served.learner.kept() if one.source.name == "bob"]
+    assert (bobs, len(served.learner.kept()), served.degraded) == (["zoo"], 21, "")
+    assert [one.feedback for one in await shop.entries() if one.feedback][-1] == anew
+
+
+Step = tuple[str, str]  # what happens, and to whom
+
+
+@settings(max_examples=40, deadline=None)
+@hypothesis.given(
+    st.lists(st.tuples(st.sampled_from(["say", "forget", "retrain"]), st.sampled_from("ab")))
+)
+def test_in_any_order_what_was_said_since_its_subject_was_forgotten_is_kept_and_no_more(
+    steps: list[Step],
+):
+    async def story() -> None:
+        shop, said = Shop(), list[Feedback]()
+        for number, (what, who) in enumerate(steps):
+            if what == "say":
+                word = Feedback(f"{number % 3}", {"message": f"word{number}"}, "pay", who)
+                taken = await shop.log.add(shop.tenant, TASK, [word])
+                said += [word] * taken.count("new")
+            elif what == "forget":
+                await shop.log.forget(shop.tenant, TASK, who)
+                said = [one for one in said if one.subject != who]
+            else:
+                await shop.retrain()
+        await shop.retrain()
+        assert [one.feedback for one in await shop.entries() if one.feedback] == said
+        assert len((await shop.served()).learner.kept()) == len(said)
+        assert set(shop.objects()) - {"pointer"} == (await shop.pointer()).names()
+
+    asyncio.run(story())
+
+
 async def test_killed_at_any_change_forgetting_is_begun_anew_and_leaves_nothing():
     for change in range(1, 12):
         shop = Shop()
@@ -93,7 +145,7 @@ async def test_killed_at_any_change_forgetting_is_begun_anew_and_leaves_nothing(
         shop.blobs.left = math.inf
         await shop.retrain()
         assert shop.objects(b"bob-secret") == [], change
-        assert await shop.log.to_forget(shop.tenant, TASK) == set()
+        assert await shop.log.to_forget(shop.tenant, TASK) == {}
         assert len((await shop.served()).learner.kept()) == 20
 
 

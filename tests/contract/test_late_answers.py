@@ -46,7 +46,7 @@ async def test_the_answer_of_a_lost_call_counts_in_place_of_its_bound_once_and_t
     state = await state_of(flows)
     assert (before.usage, state.usage) == (LOST + LOST, LOST + USED)
     assert state.head.version == before.head.version + 1
-    assert state.head.sequence == before.head.sequence + 1
+    assert state.head.last_event == before.head.last_event + 1
     assert await viewed(flows) == state.public()
     assert await spent(flows) == [cell("a/b|c", "one", LOST + USED)]
 
@@ -72,7 +72,7 @@ async def test_after_the_end_an_answer_corrects_the_usage_and_is_no_event(flows:
             await flows.budgets.settle(call(claim), USED, events.custom("x", 1))
     state = await state_of(flows)
     assert state.usage == LOST + USED
-    assert (state.head.sequence, state.updated_ms) == (ended.head.sequence, ended.updated_ms)
+    assert (state.head.last_event, state.updated_ms) == (ended.head.last_event, ended.updated_ms)
     assert state.head.version == ended.head.version + 1  # who polls hears of it
     assert await spent(flows) == [
         cell("a/b|c", "one", USED),

@@ -10,7 +10,7 @@ from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Batch, FlowLog, Status, events, pages
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from core.json_text import compact
 from tests.fixtures_ports import Flows, a_launch, over_redis, own_keys
 from tests.fixtures_servers import Rest
@@ -89,7 +89,7 @@ async def test_a_log_in_pages_is_read_little_more_than_once(
         handed += sum(len(entry.json) for entry in page.entries)
         numbers += [entry.number for entry in page.entries]
         after, count = page.cursor, count + 1
-    assert numbers == list(range(1, page.head.sequence + 1))
+    assert numbers == list(range(1, page.head.last_event + 1))
     assert weighed.characters < 4 * handed + 100_000
     assert weighed.sent <= 8 * count + 2
 
@@ -113,7 +113,7 @@ async def test_a_flow_with_a_long_log_is_joined_without_reading_it_all(
 ):
     await written(flows, [PIECES] * 40, ends=False)
     newest = await flows.log.head(flows.tenant, "f1")
-    cursor = newest.cursor(newest.sequence - 3)
+    cursor = newest.cursor(newest.last_event - 3)
     async with Hub(log).subscribe(flows.tenant, "f1", cursor) as subscriber:
         item = await anext(subscriber.items(lambda: 30.0))
     assert isinstance(item, list)

@@ -10,10 +10,10 @@ from core.blobs import BlobStore
 from core.errors import ConflictError, NotFoundError
 from core.learning.feedback import Entry, Feedback, entries_of, lines
 from core.learning.learner import Learner
-from core.learning.model import Model
-from core.learning.model_store import ModelStore, UntrustedError
-from core.learning.pointer import Pointer
-from core.learning.seals import SealKeys
+from core.learning.learner.model import Model
+from core.learning.models.model_store import ModelStore, UntrustedError
+from core.learning.models.pointer import Pointer
+from core.learning.models.seals import SealKeys
 from tests.contract.store_parts import (
     KEYS,
     MODEL_LABEL,

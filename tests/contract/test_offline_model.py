@@ -77,7 +77,7 @@ def run_step(crew: Definition, name: str, path: Path, done: dict[str, str], less
     from crewai import Agent, Crew, Task
     from crewai.tasks.task_output import TaskOutput
 
-    from core.adapters.offline_model import OfflineModel
+    from core.adapters.offline.model import OfflineModel
 
     task, role = crew.tasks[name], crew.agents[crew.tasks[name].agent]
     agent = Agent(
@@ -129,7 +129,7 @@ def collect(work: Callable[[], Any]) -> list[Any]:
 
 
 def ask(text: str, **settings: Any) -> Any:
-    from core.adapters.offline_model import OfflineModel
+    from core.adapters.offline.model import OfflineModel
 
     return OfflineModel(**settings).call(text)
 
@@ -182,7 +182,7 @@ def test_an_answer_quotes_the_context_and_says_whose_it_is():
 @pytest.mark.parametrize("told", ["The Vasa sank in 1628.", ""])
 def test_an_answer_never_quotes_lessons(told: str):
     from core.adapters.crewai.asked import LESSONS
-    from core.adapters.offline_quotes import CLOSING, joined
+    from core.adapters.offline.quotes import CLOSING, joined
 
     lessons = f"{LESSONS}\n- Readers liked notes on ships that sank best as bullet points."
     asked = joined("When did the Vasa sink? Notes count.\n\n", [*filter(None, [told]), lessons])
@@ -205,7 +205,7 @@ def test_max_tokens_cuts_the_answer():
 
 
 def test_a_structured_answer_is_validated():
-    from core.adapters.offline_model import OfflineModel
+    from core.adapters.offline.model import OfflineModel
 
     class Vote(BaseModel):
         yes: bool
@@ -215,7 +215,7 @@ def test_a_structured_answer_is_validated():
 
 
 def test_a_tool_is_called_once_and_only_when_its_arguments_are_there():
-    from core.adapters.offline_model import tool_calls
+    from core.adapters.offline.model import tool_calls
 
     schema = {"properties": {"file": {"type": "string"}}, "required": ["file"]}
     tools = [{"type": "function", "function": {"name": "profile_csv", "parameters": schema}}]
@@ -253,20 +253,20 @@ def test_a_skill_that_breaks_is_a_failed_call():
 
 
 async def test_asked_asynchronously_it_answers_the_same():
-    from core.adapters.offline_model import OfflineModel
+    from core.adapters.offline.model import OfflineModel
 
     model = OfflineModel([str.upper])
     assert await model.acall("abc") == model.call("abc")
 
 
 def test_skill_and_model_agree_on_the_name():
-    from core.adapters.offline_model import MODEL
+    from core.adapters.offline.model import MODEL
 
     assert skill.MODEL == MODEL
 
 
 async def test_what_a_skill_cannot_do_is_told_to_the_user_in_its_own_words():
-    from core.adapters.offline_model import OfflineModel
+    from core.adapters.offline.model import OfflineModel
     from core.crews.crew_runner import StepFailedError
     from tests.crewai_parts import a_crew, a_harness, a_step
 

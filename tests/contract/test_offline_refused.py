@@ -7,8 +7,8 @@ import pytest
 from core.crews.crew_runner import StepFailedError
 from tests.crewai_parts import a_crew, a_harness, a_step
 
-from core.adapters.offline_model import OfflineModel  # isort: skip -- CrewAI's environment is first
-from core.adapters.offline_quotes import SIGNATURE  # isort: skip
+from core.adapters.offline.model import OfflineModel  # isort: skip -- CrewAI's environment is first
+from core.adapters.offline.quotes import SIGNATURE  # isort: skip
 
 
 def says_tickets(output: Any, _inputs: dict[str, Any]) -> str | None:

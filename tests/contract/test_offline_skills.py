@@ -21,8 +21,8 @@ from core.adapters.crewai.answers import instructions, read  # noqa: E402
 from core.adapters.crewai.asked import RuleCheck, asked  # noqa: E402
 from core.adapters.crewai.failures import UnusableAnswerError  # noqa: E402
 from core.adapters.crewai.guardrails import VERDICT  # noqa: E402
-from core.adapters.offline_model import OfflineModel  # noqa: E402
-from core.adapters.offline_quotes import joined, quote  # noqa: E402
+from core.adapters.offline.model import OfflineModel  # noqa: E402
+from core.adapters.offline.quotes import joined, quote  # noqa: E402
 
 
 def ordered(

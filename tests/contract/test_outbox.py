@@ -47,7 +47,7 @@ class Leasing:
         state = await ledger.state(tenant, flow)
         change = events.custom("x", 1)
         await ledger.transition(tenant, flow, to, status_epoch=state.status_epoch, events=change)
-        return (await ledger.state(tenant, flow)).head.sequence
+        return (await ledger.state(tenant, flow)).head.last_event
 
     async def next_ms(self) -> int | None:
         return (await self.outbox.lease(1, 1, 1)).next_ms
@@ -189,7 +189,7 @@ async def test_what_changes_while_somebody_has_the_flow_is_for_them_and_then_due
 ):
     await post.launched("f1")
     (delivery,) = await post.leased()
-    before = (await post.flows.log.head(post.flows.tenant, "f1")).sequence
+    before = (await post.flows.log.head(post.flows.tenant, "f1")).last_event
     after = await post.moved(Status.WAITING)
     assert await post.leased() == []
     await post.saved(delivery, 3_600_000, News(before, 50))

@@ -18,8 +18,8 @@ from core.crews.crew_runner import Session, StepTask
 from core.crews.timing import Timing
 from core.errors import UnauthenticatedError, UnavailableError
 from core.flows import Status
-from core.learning.model_store import ModelStore
-from core.learning.seals import SealKeys
+from core.learning.models.model_store import ModelStore
+from core.learning.models.seals import SealKeys
 from functions import crew_worker, retrain, sweep
 from tests.contract.qstash_parts import (
     CREW,

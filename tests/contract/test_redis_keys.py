@@ -25,6 +25,7 @@ TTL_SECONDS = 1.0
 async def a_whole_flow(flows: Flows) -> None:
     """Every operation of the ports once."""
     await flows.ledger.create(flows.tenant, a_launch(webhooks={"url": "https://example.com"}))
+    await flows.ledger.announce_start(flows.tenant, "f1", events.starting())
     await flows.ledger.lease(1, 1, 1)
     released = await held(flows)
     await flows.ledger.release(released, 1, StepWrite(), delay_ms=0, reason="stops")

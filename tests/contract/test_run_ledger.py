@@ -14,7 +14,7 @@ from tests.fixtures_ports import Flows, a_launch, viewed
 
 async def test_a_new_flow_is_queued_with_one_event_and_all_its_steps(flows: Flows):
     state = await launched(flows)
-    assert (state.head.status, state.head.sequence, state.head.version) == (Status.QUEUED, 2, 1)
+    assert (state.head.status, state.head.last_event, state.head.version) == (Status.QUEUED, 2, 1)
     assert [(s.id, s.state, s.epoch) for s in state.steps] == [
         ("one", "pending", 0),
         ("two", "pending", 0),

@@ -1,30 +1,27 @@
 """What answers from models while the store, the pointer or a model is not as it should be."""
 
 import time
-from collections.abc import AsyncIterator
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from core import cpu
 from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog
-from core.adapters.s3 import S3Blobs
 from core.blobs import BlobStore, VersionedBlob
 from core.errors import UnavailableError
-from core.learning import serving
+from core.learning import served, serving
 from core.learning.feedback import Entry, Feedback, entries_of, lines
-from core.learning.model import Model
-from core.learning.model_file import to_bytes
-from core.learning.model_store import ModelStore
-from core.learning.pointer import Pointer
-from core.learning.seals import Label
+from core.learning.learner import Learner
+from core.learning.learner.model import Model
+from core.learning.models.model_file import to_bytes
+from core.learning.models.model_store import ModelStore
+from core.learning.models.pointer import Pointer
+from core.learning.models.seals import Label
 from core.learning.serving import Learners
-from tests.clients.network import Fate, Hang, Pass, Say, network
 from tests.contract.store_parts import (
-    BUCKET,
     KEYS,
     PLACE,
     QUESTION,
@@ -155,83 +152,13 @@ async def test_a_pointer_that_is_none_is_refused(data: bytes, model: Model, cloc
         assert (action, version, bool(degraded)) == ("pay", 3, True)
 
 
-@pytest.fixture
-async def cut_off(s3: str, aws: None, clock: Clock, model: Model) -> AsyncIterator[Any]:
-    """Learners of a store whose network can be told what to do."""
-    del aws
-    client: Any = boto3.client("s3", endpoint_url=s3)
-    client.create_bucket(Bucket=BUCKET)
-    fate: list[Fate] = [Pass()]
-    async with network(s3, lambda _: fate[0]) as url:
-        blobs = S3Blobs(BUCKET, url, total_seconds=1.0)
-        learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
-        await publish(S3Blobs(BUCKET, s3), model)
-        yield fate, learners
-    S3Blobs(BUCKET, s3).delete_all("t", "")
-
-
-async def test_a_warm_process_waits_for_a_store_that_hangs_no_longer_than_it_must(
-    cut_off: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(serving, "WARM_SECONDS", 0.1)
-    fate, learners = cut_off
-    assert await answer(learners) == ("pay", 3, "")
-    fate[0] = Hang()
-    clock.recheck()
-    began = time.monotonic()
-    assert await answer(learners) == ("pay", 3, "the object store takes too long")
-    assert time.monotonic() - began < 0.9
-
-
-FATES = {"503": Say(503), "slow": Hang(), "cut": Pass(300), "nonsense": Say(200, body="<html>")}
-
-
-@pytest.mark.parametrize("kind", FATES)
-async def test_a_store_that_is_away_slow_or_ill_degrades_and_no_more(
-    kind: str, cut_off: Any, clock: Clock
-):
-    fate, learners = cut_off
-    assert await answer(learners) == ("pay", 3, "")
-    fate[0] = FATES[kind]
-    clock.recheck()
-    began = time.monotonic()
-    action, version, degraded = await answer(learners)
-    assert (action, version) == ("pay", 3)
-    assert bool(degraded) or kind in ("cut", "nonsense")
-    assert time.monotonic() - began < 5
-    fate[0] = Pass()
-    clock.recheck()
-    assert await answer(learners) == ("pay", 3, "")
-
-
-@pytest.mark.parametrize("kind", FATES)
-async def test_a_process_that_begins_without_the_store_answers_from_what_redis_has(
-    kind: str, cut_off: Any, clock: Clock
-):
-    fate, learners = cut_off
-    fate[0] = FATES[kind]
-    action, version, degraded = await answer(learners)
-    assert (action, version, bool(degraded)) == (None, 0, True)
-    fate[0] = Pass()
-    clock.recheck()
-    assert await answer(learners) == ("pay", 3, "")
-
-
-async def test_an_address_where_nothing_listens_is_a_store_that_is_away(aws: None, clock: Clock):
-    del aws
-    store = ModelStore(lambda: S3Blobs(BUCKET, "http://127.0.0.1:9"), KEYS)
-    with pytest.raises(UnavailableError):
-        await store.pointer("t", TASK)
-    assert (await answer(Learners(store, MemoryFeedbackLog(), clock)))[2]
-
-
 class Ticking:
-    """Seconds, one for each time that somebody looks."""
+    """Seconds, three for each time that somebody looks: so one answer has two turns, on any machine."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        self.now += 1.0
+        self.now += 3.0
         return self.now
 
 
@@ -313,6 +240,96 @@ async def test_no_turn_is_long_and_no_memory_is_large_whatever_feedback_holds(
 async def test_what_a_later_version_keeps_more_of_a_feedback_is_passed_over():
     text = '[7,{"id":"a","context":{"b":1},"action":"x","subject":"ana","mood":"good"}]'
     assert list(entries_of(text.encode())) == [Entry(7, Feedback("a", {"b": 1}, "x", "ana"))]
+
+
+class Counting(MemoryBlobs):
+    """An object store that counts what is read."""
+
+    reads = 0
+
+    def read(
+        self, tenant: str, blob: str, most_bytes: int, etag: str | None = None
+    ) -> VersionedBlob | None:
+        self.reads += 1
+        return super().read(tenant, blob, most_bytes, etag)
+
+
+async def test_tasks_of_which_nobody_has_said_anything_take_no_room_and_push_out_nobody(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(served, "MOST_NOTHING", 50)
+    blobs, log = Counting(), MemoryFeedbackLog()
+    learners = Learners(ModelStore(lambda: blobs, KEYS), log, clock)
+    await log.add("t", TASK, [Feedback("1", QUESTION, "pay", "ana")])
+    assert await answer(learners) == ("pay", 0, "")
+    async with learners.lock("t", TASK):
+        learner = (await learners.current("t", TASK)).learner
+    tracemalloc.start()
+    for number in range(500):
+        found = await learners.recommend("evil", f"made-up-{number}", QUESTION)
+        assert (found.actions, found.degraded) == ((), "")
+    assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    tracemalloc.stop()
+    async with learners.lock("t", TASK):
+        assert (await learners.current("t", TASK)).learner is learner
+    before = blobs.reads
+    for _ in range(5):
+        await learners.recommend("evil", "made-up-499", QUESTION)  # it is known to have nothing
+    assert blobs.reads == before
+    await log.add("evil", "made-up-499", [Feedback("1", QUESTION, "go", "eve")])
+    found = await learners.recommend("evil", "made-up-499", QUESTION)
+    assert found.actions[0].action == "go"  # said a moment ago
+
+
+async def test_a_task_that_has_a_model_only_is_found_when_its_pointer_is_asked_for_again(
+    model: Model, clock: Clock
+):
+    blobs = MemoryBlobs()
+    learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+    assert await answer(learners) == (None, 0, "")
+    await publish(blobs, model)
+    clock.recheck()
+    assert await answer(learners) == ("pay", 3, "")
+
+
+async def test_where_the_store_is_away_a_task_without_feedback_is_told_as_degraded_each_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    blobs = MemoryBlobs()
+    learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+
+    def away(*_: Any) -> VersionedBlob:
+        raise UnavailableError("away")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(blobs, "read", away)
+        for _ in range(3):
+            assert await answer(learners) == (None, 0, "away")
+    assert await answer(learners) == (None, 0, "away")
+    clock.recheck()
+    assert await answer(learners) == (None, 0, "")
+
+
+async def test_who_has_many_learners_makes_room_with_their_own(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    log = MemoryFeedbackLog()
+    learners = Learners(ModelStore(MemoryBlobs, KEYS), log, clock)
+    monkeypatch.setattr(served, "MOST_BYTES", 10 * Learner().size_bytes)
+
+    async def learner_of(tenant: str, task: str) -> Learner:
+        async with learners.lock(tenant, task):
+            return (await learners.current(tenant, task)).learner
+
+    for number in range(3):
+        await log.add("few", f"task-{number}", [Feedback("1", QUESTION, "pay", "ana")])
+    kept = [await learner_of("few", f"task-{number}") for number in range(3)]
+    for number in range(40):
+        await log.add("many", f"task-{number}", [Feedback("1", QUESTION, "pay", "eve")])
+        await learner_of("many", f"task-{number}")
+    assert [await learner_of("few", f"task-{number}") for number in range(3)] == kept
+    last = await learner_of("many", "task-39")
+    assert last is await learner_of("many", "task-39")
 
 
 class Replacing(MemoryBlobs):

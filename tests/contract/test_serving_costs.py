@@ -7,7 +7,7 @@ from core.adapters.memory import MemoryBlobs
 from core.adapters.upstash.commands import Command, RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
-from core.learning.model_store import ModelStore
+from core.learning.models.model_store import ModelStore
 from core.learning.serving import Learners
 from tests.contract.store_parts import KEYS
 from tests.contract.test_feedback_log import TASK, T, given

@@ -28,6 +28,7 @@ ENVIRON = {
     "UPSTASH_REDIS_REST_TOKEN": "t",
     "CREWLINE_BUCKET": "b",
     "CREWLINE_JWT_KEYS": f"k:{'s3cr-t0k' * 4}",
+    "CREWLINE_STEP_SECONDS": "1",
 }
 CREW = Definition.model_validate(
     {

@@ -11,8 +11,8 @@ from core.adapters.memory import MemoryFlows
 from core.config import WORKER_MARGIN_SECONDS, Settings
 from core.crews.crew_runner import Session, StepTask
 from core.crews.timing import Timing
+from core.due_loop import NoPlaceError, Places, Room
 from core.flows import Status
-from core.polling import NoPlaceError, Places, Room
 from functions import crew_worker
 from tests.contract.test_sqs import CREW, ENVIRON, STEP_SECONDS, Invocation, Steps
 from tests.worker_parts import ANY_NUMBER, a_worker, launched

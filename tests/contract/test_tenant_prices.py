@@ -6,9 +6,9 @@ import pytest
 
 from core.costs.budget import Verdict
 from core.costs.tenant_prices import ALWAYS, MOST_PRICES, Price, TenantPrices
-from core.crews.clock import now_ms
 from core.errors import ConflictError, NotFoundError
 from core.flows import Status
+from core.time_of_day import now_ms
 from tests.contract.budget_parts import a_budget, limited, says
 from tests.contract.test_budget_book import begun, call
 from tests.fixtures_ports import Flows, due, in_turns

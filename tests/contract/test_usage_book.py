@@ -8,6 +8,7 @@ import pytest
 
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import call_ids
 from core.costs.recording import OLDEST_DAYS, RecordedCall
 from core.costs.rollup import DAY_MS, Cell, day_of
 from core.costs.usage import Usage
@@ -110,9 +111,9 @@ async def test_a_call_whose_reply_was_lost_counts_once(gateway):
 @pytest.mark.parametrize("came", range(0, 60, 3))
 def test_an_id_is_remembered_for_as_long_as_a_call_may_lie_back(came: int):
     came_ms = 1_767_225_600_000 + came * DAY_MS  # from 2026-01-01 on
-    _, written = Keyspace().call_ids("t", came_ms)
+    _, written = call_ids(Keyspace(), "t", came_ms)
     for days in range(OLDEST_DAYS + 1):
-        assert written in Keyspace().call_ids("t", came_ms + days * DAY_MS)
+        assert written in call_ids(Keyspace(), "t", came_ms + days * DAY_MS)
 
 
 async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows: Flows):

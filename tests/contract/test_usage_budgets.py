@@ -7,7 +7,7 @@ import pytest
 
 from core.costs.budget import MOST_STATES, Budget, BudgetState, Scope, Verdict, Window, zone
 from core.costs.rollup import DAY_MS, day_of
-from core.crews.clock import now_ms
+from core.time_of_day import now_ms
 from tests.contract.budget_parts import COST, a_budget, limited, says
 from tests.contract.test_budget_book import call as a_crews_call
 from tests.contract.test_usage_book import NAMES, NOW_MS, USED, call

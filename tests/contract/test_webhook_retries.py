@@ -12,9 +12,9 @@ from core.adapters.upstash.commands import Command
 from core.adapters.upstash.http import HttpRedis
 from core.crews.ledger import Claim, StepWrite
 from core.flows import events
+from core.webhooks.dispatch import DispatchParts
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
-from core.webhooks.entry import Parts
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
@@ -55,7 +55,7 @@ class Sending:
 
     async def look(self) -> tuple[int, int]:
         """Process what is due once; return what that took, in commands and bytes."""
-        parts = Parts(
+        parts = DispatchParts(
             self.flows.outbox,
             self.flows.log,
             HttpWebhookSender(timeout_seconds=2),

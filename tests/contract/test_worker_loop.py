@@ -20,9 +20,9 @@ from core.crews.ledger import RunLedger
 from core.crews.timing import Timing
 from core.crews.wakeups import WakeListener
 from core.crews.worker import Worker
+from core.due_loop import Due, Idle, Room
 from core.errors import UnavailableError
 from core.flows import Status
-from core.polling import Due, Idle, Room
 from functions import sweep
 from functions._worker import worker_loop
 from infra.local.processes import LocalError, Processes, free_port

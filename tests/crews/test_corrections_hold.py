@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.mapping_lessons import TENANT, File, feedback, read
-from core.adapters.memory.tutor import MemoryTutor
+from core.adapters.memory.learners import memory_learners
 from core.crews.lessons import lessons_of
 from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
+from core.learning.serving import Learners
 from crews.import_mapping import column_decisions
 from infra.mapping_score import CREW, default_target, truths
 
@@ -22,10 +23,10 @@ def source() -> File:
 
 
 async def delivered(
-    tutor: MemoryTutor, file: File, number: int, people: Sequence[str] = ()
+    learners: Learners, file: File, number: int, people: Sequence[str] = ()
 ) -> set[str]:
     """Map the file, learn what the agent decided, then what people correct; return what was wrong."""
-    told = await lessons_of(tutor, TENANT, column_decisions, MEMORY, file.decisions)
+    told = await lessons_of(learners, TENANT, column_decisions, MEMORY, file.decisions)
     entries = file.mapped([each.text for each in told])
     words = list(feedback(file, entries, number))
     own = [one for one in words if one.kind is Kind.AGENT]
@@ -35,7 +36,7 @@ async def delivered(
         for name in people
         for one in corrections
     ]
-    await tutor.learn(TENANT, MEMORY, own + by_all)
+    await learners.learn(TENANT, MEMORY, own + by_all)
     return file.wrong(entries)
 
 
@@ -43,18 +44,18 @@ async def delivered(
 async def test_what_was_corrected_once_is_right_in_each_of_five_later_deliveries(
     people: tuple[str, ...],
 ):
-    tutor, file = MemoryTutor(), source()
-    assert await delivered(tutor, file, 0, people) == WRONG
-    later = [await delivered(tutor, file, number) for number in range(1, 6)]
+    learners, file = memory_learners(), source()
+    assert await delivered(learners, file, 0, people) == WRONG
+    later = [await delivered(learners, file, number) for number in range(1, 6)]
     assert later == [set()] * 5
 
 
 async def test_who_corrects_a_correction_is_followed_from_then_on():
-    tutor, file = MemoryTutor(), source()
-    await delivered(tutor, file, 0, ("ana",))
-    await delivered(tutor, file, 1)
+    learners, file = memory_learners(), source()
+    await delivered(learners, file, 0, ("ana",))
+    await delivered(learners, file, 1)
     decision = next(each for each in file.decisions if each.about == "BOKST")
     said = Feedback("again", decision.context, column_decisions.NOTHING, "ben")
-    await tutor.learn(TENANT, MEMORY, [said])
-    later = [await delivered(tutor, file, number) for number in (2, 3, 4)]
+    await learners.learn(TENANT, MEMORY, [said])
+    later = [await delivered(learners, file, number) for number in (2, 3, 4)]
     assert later == [{"BOKST"}] * 3  # which ben says is none, whatever the file's truth is

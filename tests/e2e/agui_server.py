@@ -24,7 +24,7 @@ from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.apps import App, opened
 from tests.fixtures_js import NodeRun
 
-from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+from core.adapters.offline.model import OfflineModel  # isort: skip -- the environment comes first
 from tests.workers import worker_over
 
 CREWS = ("research_brief", "research_brief_approved")

@@ -26,14 +26,13 @@ from core.crews.definition import Registry
 from core.crews.ledger import Claim, StepWrite
 from core.crews.lessons import Lessons
 from core.flows import Head, Status, events
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from core.flows.stream_limiter import StreamLimiter
 from core.flows.values import LargeValues
 from core.identity import SCOPES, Keys, mint
-from core.learning.model_store import ModelStore
-from core.learning.seals import SealKeys
+from core.learning.models.model_store import ModelStore
+from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
-from core.learning.serving_tutor import ServingTutor
 from core.webhooks.targets import Targets
 from crews.deciders import DECIDERS
 from tests.fixtures_ports import a_launch
@@ -66,8 +65,10 @@ class App:
     blobs: MemoryBlobs
     keys: Keys
 
-    def bearer(self, tenant: str = "acme", scopes: Iterable[str] = SCOPES) -> dict[str, str]:
-        token = mint(self.keys, tenant, "ann", scopes, ttl_seconds=600, now=int(time.time()))
+    def bearer(
+        self, tenant: str = "acme", scopes: Iterable[str] = SCOPES, subject: str = "ann"
+    ) -> dict[str, str]:
+        token = mint(self.keys, tenant, subject, scopes, ttl_seconds=600, now=int(time.time()))
         return {"authorization": f"Bearer {token}"}
 
     def client(self, function: ModuleType, **who: Any) -> httpx.AsyncClient:
@@ -84,7 +85,8 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
     (folder / "haiku").mkdir()
     (folder / "haiku" / "crew.yaml").write_text(HAIKU)
     app = App(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
-    store, log = ModelStore(lambda: app.blobs, SealKeys(KEYS)), MemoryFeedbackLog()
+    seal_keys, log = SealKeys(KEYS), MemoryFeedbackLog()
+    store = ModelStore(lambda: app.blobs, seal_keys)
     chosen = Settings("http://nowhere", "none", KEYS, "none", **settings)
     with bootstrap.replace(
         settings=chosen,
@@ -103,9 +105,10 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         registry=Registry(folder),
         values=LargeValues(lambda: app.blobs),
         feedback_log=log,
+        seal_keys=seal_keys,
         model_store=store,
         learners=Learners(store, log),
-        lessons=Lessons(ServingTutor(Learners(store, log), log), DECIDERS),
+        lessons=Lessons(Learners(store, log), DECIDERS),
     ):
         yield app
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message
 
 from core.identity import SCOPES
-from functions import flow_status
+from functions import cost_report, flow_status
 from functions._http import auth
 from infra import api
 from tests.e2e.apps import App, begin, end
@@ -262,6 +262,13 @@ async def test_on_one_port_a_wrong_method_is_told_all_the_right_ones(
         answer = await client.request(method, path)
     assert answer.status_code == 405
     assert answer.headers.get_list("allow") == [allowed]
+
+
+async def test_a_function_tells_a_wrong_method_all_that_a_path_has_in_it_whichever_route(app: App):
+    allowed = {"/v1/budgets/b1": "GET, HEAD, PUT, DELETE", "/v1/costs": "GET, HEAD"}
+    async with app.client(cost_report) as client:
+        answers = {path: await client.patch(path) for path in allowed}
+    assert {path: answer.headers["allow"] for path, answer in answers.items()} == allowed
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -135,7 +135,7 @@ async def test_a_client_that_leaves_does_not_end_the_flow(app: App):
         await crew_agui.app(scope, receive, send)
     flow = await launched(app.flows)
     assert (await app.flows.head("acme", flow)).status is Status.QUEUED
-    assert app.flows.listeners("acme", flow) == 0
+    assert app.flows.subscribers("acme", flow) == 0
     await work(app.flows)
     assert read(await ran(app, asked()))[-1][1]["type"] == "RUN_FINISHED"
 
@@ -215,5 +215,5 @@ async def test_a_reader_who_is_too_slow_for_the_hub_still_misses_nothing(app: Ap
         rest = [(cursor, item) async for cursor, item in log]
     cursors += [cursor for cursor, _ in rest]
     head = await app.flows.head("acme", "f1")
-    assert cursors == [head.cursor(n) for n in range(1, head.sequence + 1)]
+    assert cursors == [head.cursor(n) for n in range(1, head.last_event + 1)]
     assert all(isinstance(item, Entry) for _, item in rest)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from functions import crew_amp
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import in_memory
 from tests.large_values import Writes, a_worker
+from tests.pace import longest_turn
 from tests.worker_parts import launched
 
 TEXT = "one two, " * 450_000  # 4 MB; a result has it twice
@@ -56,16 +56,6 @@ async def sent(app: App, query: bytes) -> list[Message]:
     }  # fmt: skip
     await crew_amp.app(scope, receive, send)
     return messages
-
-
-async def longest_turn(of: asyncio.Task[Any]) -> float:
-    """The most that the loop's thread computes, in seconds, until somebody else has a turn."""
-    longest, began = 0.0, time.thread_time()
-    while not of.done():
-        await asyncio.sleep(0)
-        now = time.thread_time()
-        longest, began = max(longest, now - began), now
-    return longest
 
 
 @pytest.mark.parametrize("query", [b"", b"result=object"])

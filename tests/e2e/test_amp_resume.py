@@ -51,7 +51,7 @@ async def second_draft(app: App, story: Story) -> int:
     """Have the next draft wait; return the number of the log's last event."""
     await story.finished("write.2", "Oh")
     await story.waits("write.review.2", "Oh")
-    return (await app.flows.head("acme", "f1")).sequence
+    return (await app.flows.head("acme", "f1")).last_event
 
 
 async def test_an_execution_that_waits_says_for_what(app: App):
@@ -95,9 +95,9 @@ async def test_approval_has_the_execution_go_on(app: App):
 async def test_an_answer_sent_twice_is_one_answer(app: App):
     await waiting(app)
     first = await answered(app)
-    sequence = (await app.flows.head("acme", "f1")).sequence
+    last = (await app.flows.head("acme", "f1")).last_event
     assert (await answered(app)).json() == first.json()
-    assert (await app.flows.head("acme", "f1")).sequence == sequence
+    assert (await app.flows.head("acme", "f1")).last_event == last
     assert (await answered(app, is_approve=True)).status_code == 409
 
 
@@ -113,20 +113,20 @@ async def test_a_late_repetition_answers_no_other_draft(app: App, name: dict[str
     story = await waiting(app)
     first = await answered(app, **name)
     assert first.json()["status"] == "retrying"
-    sequence = await second_draft(app, story)
+    last = await second_draft(app, story)
     again = await answered(app, **name)
     assert (again.status_code, again.json()) == (200, first.json())
     head = await app.flows.head("acme", "f1")
-    assert (head.status, head.sequence) == (Status.WAITING, sequence)
+    assert (head.status, head.last_event) == (Status.WAITING, last)
 
 
 async def test_who_has_seen_one_draft_does_not_approve_another(app: App):
     story = await waiting(app)
     await answered(app, key="k-1")
-    sequence = await second_draft(app, story)
+    last = await second_draft(app, story)
     stale = await answered(app, is_approve=True, review="write.review.1")
     assert stale.status_code == 409
-    assert (await app.flows.head("acme", "f1")).sequence == sequence
+    assert (await app.flows.head("acme", "f1")).last_event == last
     assert (await answered(app, is_approve=True, review="write.review.2")).status_code == 200
 
 
@@ -150,9 +150,9 @@ async def test_the_same_answer_under_two_keys_is_one_answer(app: App):
     await waiting(app)
     answers = await asyncio.gather(*(answered(app, key=f"k-{n}") for n in range(5)))
     assert {answer.status_code for answer in answers} == {200}
-    sequence = (await app.flows.head("acme", "f1")).sequence
+    last = (await app.flows.head("acme", "f1")).last_event
     assert (await answered(app)).status_code == 200
-    assert (await app.flows.head("acme", "f1")).sequence == sequence
+    assert (await app.flows.head("acme", "f1")).last_event == last
 
 
 async def test_a_client_of_amp_that_names_no_question_answers_the_open_one(app: App):

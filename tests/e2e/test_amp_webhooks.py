@@ -15,13 +15,13 @@ from core.adapters.memory import MemoryFlows, MemoryOutbox
 from core.adapters.upstash.commands import CommandError, RetryingClient
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.outbox import UpstashOutbox
+from core.due_loop import Due, Idle
 from core.errors import UnavailableError
 from core.flows import Flow
 from core.json_text import compact
-from core.polling import Due, Idle
+from core.webhooks.dispatch import DispatchParts
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import WebhookDispatcher
-from core.webhooks.entry import Parts
 from core.webhooks.events import Notification
 from core.webhooks.outbox import Delivery, Outbox
 from core.webhooks.signing import Signer
@@ -68,7 +68,7 @@ def dispatcher(flows: Flows, outbox: Outbox):
     def made(receiver: Receiver, idle: Idle = IDLE, **changes: Any) -> WebhookDispatcher:
         targets, signer = Targets({flows.tenant: (receiver.url,)}), Signer((SECRET,))
         sender = HttpWebhookSender(timeout_seconds=2.0)
-        parts = Parts(outbox, flows.log, sender, targets, signer, render, QUICK)
+        parts = DispatchParts(outbox, flows.log, sender, targets, signer, render, QUICK)
         return WebhookDispatcher(replace(parts, **changes), idle)
 
     return made

@@ -10,6 +10,7 @@ import pytest
 from core import bootstrap
 from core.adapters.memory import MemoryBudgetBook
 from core.costs.budget import Verdict
+from core.costs.prices import OFFLINE_MODEL
 from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.flows import Status
@@ -192,6 +193,67 @@ async def test_a_crew_whose_calls_were_counted_is_known(app: App):
         await client.post("/v1/usage", json={"calls": [call]})
     assert (await put(app, body=body)).status_code == 200
     assert (await put(app, body=body, tenant="rival")).status_code == 422
+
+
+OF_MODEL = MONTHLY | {"scope": "model"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("gpt-4o-min", "openai/gpt-4o-mini"),
+        ("openai/gpt-4o-mni", "openai/gpt-4o-mini"),
+        ("anthropic/claude-sonet-4-5", "anthropic/claude-sonnet-4-5"),
+        ("opnai/gpt-4o", "openai/gpt-4o"),
+    ],
+)
+async def test_a_model_that_nobody_knows_is_refused_with_the_one_that_may_be_meant(
+    app: App, wrong: str, right: str
+):
+    answer = await put(app, body=OF_MODEL | {"name": wrong})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "/name")
+    assert f"did you mean {right}" in error["detail"]
+    assert (await shown(app))["budgets"] == []
+    assert (await put(app, body=OF_MODEL | {"name": right})).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "gpt-4o-2024-08-06", "ollama/of-ours", OFFLINE_MODEL])
+async def test_a_model_that_was_never_used_has_a_budget_where_its_price_is_known(
+    app: App, name: str
+):
+    assert (await put(app, body=OF_MODEL | {"name": name})).status_code == 200
+
+
+async def test_a_model_without_a_price_has_a_budget_once_it_has_one_or_was_used(app: App):
+    ours, theirs = OF_MODEL | {"name": "azure/our-own"}, OF_MODEL | {"name": "gateway/llama"}
+    for body in (ours, theirs):
+        answer = await put(app, body=body)
+        assert "PUT /v1/prices" in answer.json()["errors"][0]["detail"]
+    usage = {"prompt_tokens": 10, "completion_tokens": 1}
+    async with app.client(cost_report) as client:
+        await client.put("/v1/prices/azure/our-own", json={"input": 1, "output": 2})
+        call = {"id": "c1", "model": "gateway/llama", "usage": usage}
+        await client.post("/v1/usage", json={"calls": [call]})
+    assert (await put(app, "ours", ours)).status_code == 200
+    assert (await put(app, "theirs", theirs)).status_code == 200
+    assert (await put(app, "ours", ours, tenant="rival")).status_code == 422
+
+
+async def test_a_budget_is_changed_although_nobody_knows_its_name_any_more(
+    app: App, tmp_path: Path
+):
+    assert (await put(app)).status_code == 200
+    (tmp_path / "haiku" / "crew.yaml").unlink()
+    (tmp_path / "haiku").rmdir()
+    assert (await put(app, body=MONTHLY | {"limit_usd": "20"})).json()["limit_usd"] == "20"
+    assert (await put(app, "another")).status_code == 422
+
+
+async def test_the_models_of_the_deployment_are_known_without_a_price(tmp_path: Path):
+    with opened(tmp_path, model="in-house/a", models=("in-house/b",)) as app:
+        for name in ("in-house/a", "in-house/b"):
+            assert (await put(app, body=OF_MODEL | {"name": name})).status_code == 200
 
 
 HOOK = "https://hooks.example.com/budgets"

@@ -2,15 +2,18 @@
 
 import asyncio
 import gzip
+import secrets
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
 
 from core.blobs import BlobRef
 from core.crews.ledger import StepWrite
 from core.flows import Status, events
 from functions import flow_events, flow_status
+from functions._http import compression
 from tests.e2e.apps import App, begin, end
 
 STATE = "/v1/flows/f1"
@@ -158,3 +161,20 @@ async def test_several_lines_are_one_list(app: App):
         del client.headers["accept-encoding"]
         answer: httpx.Response = await client.get(STATE, headers=lines)
     assert answer.headers["content-encoding"] == "gzip"
+
+
+async def test_what_many_ask_for_in_a_row_is_coded_once(monkeypatch: pytest.MonkeyPatch):
+    coded = list[int]()
+
+    def counted(body: bytes) -> bytes:
+        coded.append(len(body))
+        return gzip.compress(body)
+
+    monkeypatch.setitem(compression.CODERS, "gzip", counted)
+    body = secrets.token_hex(500)
+    app = compression.Compressed(JSONResponse(body))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        answers = [await client.get("/", headers={"accept-encoding": "gzip"}) for _ in range(3)]
+    assert [answer.json() for answer in answers] == [body] * 3
+    assert len(coded) == 1

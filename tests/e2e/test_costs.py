@@ -140,6 +140,7 @@ async def test_a_report_that_is_known_is_not_sent_again(spent: App):
         again = await client.get("/v1/costs?format=csv", headers={"if-none-match": f'"x", W/{tag}'})
         assert (await client.get(url, headers={"if-none-match": tag})).status_code == 200
     assert (again.status_code, again.content) == (304, b"")
+    assert "content-type" not in again.headers
     assert again.headers["etag"].removeprefix("W/") == tag.removeprefix("W/")
 
 
@@ -177,6 +178,30 @@ async def test_a_focus_file_is_of_ones_own_tenant_alone(spent: App):
     async with spent.client(cost_report, tenant="rival") as client:
         assert (await client.get("/v1/costs?group_by=crew")).json()["rows"] == []
         assert len((await client.get("/v1/costs?format=focus")).text.splitlines()) == 1
+
+
+async def test_a_focus_file_tells_batches_and_flex_calls_apart(app: App):
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+    of = {"model": "openai/gpt-4o", "usage": usage}
+    calls = [{"id": f"c-{each}", "variant": each, **of} for each in ("standard", "batch", "flex")]
+    calls += [{"id": "c-mini", "variant": "batch", **of, "model": "gpt-4o-mini"}]
+    async with app.client(cost_report) as client:
+        assert (await client.post("/v1/usage", json={"calls": calls})).status_code == 200
+        text = (await client.get("/v1/costs?format=focus")).text
+        pages, path = list[str](), "/v1/costs?format=focus&limit=1"
+        while path:
+            answer = await client.get(path)
+            pages += answer.text.splitlines()[1:]
+            path = answer.links.get("next", {}).get("url", "")
+    rows = {row["SkuPriceId"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert {name: row["BilledCost"] for name, row in rows.items()} == {
+        "openai/gpt-4o": "2.5",
+        "openai/gpt-4o:batch": "1.25",
+        "openai/gpt-4o:flex": "0",
+        "openai/gpt-4o-mini:batch": "0.075",
+    }
+    assert rows["openai/gpt-4o:flex"]["x_UnpricedCalls"] == "1"  # OpenAI sells none
+    assert pages == text.splitlines()[1:]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from infra import page
 from infra.api import app as one_port
 from tests.e2e.apps import App, LambdaContext, gateway_event, opened, rest_event
 from tests.e2e.test_launch import REQUEST
+from tests.fixtures_ports import a_launch
 
 FUNCTIONS = [crew_agui, crew_amp, crew_launch, flow_events, flow_status]
 JSON = {"content-type": "application/json"}
@@ -38,6 +39,52 @@ def test_at_a_named_stage_no_route_is_missing_and_links_lead_back_to_it(app: App
     assert invoked(flow_status, staged("prod", "GET", path, headers))["statusCode"] == 200
     ticket = invoked(flow_events, staged("prod", "POST", f"{path}/ticket", headers))
     assert json.loads(ticket["body"])["url"].startswith(f"{path}/events?ticket=")
+
+
+def rest_staged(method: str, url: str, headers: dict[str, str], body: bytes = b"") -> Any:
+    """Return what a REST API's stage `prod` hands on: the path without it, in the context with it."""
+    event = rest_event(method, url.removeprefix("/prod"), headers, body)
+    event["requestContext"] |= {"stage": "prod", "path": url}
+    return event
+
+
+def test_at_a_stage_of_a_rest_api_links_lead_back_to_it(app: App):
+    body = json.dumps(REQUEST).encode()
+    headers = app.bearer() | JSON
+    launched = invoked(crew_launch, rest_staged("POST", "/prod/v1/flows", headers, body))
+    assert launched["statusCode"] == 202
+    path = launched["headers"]["location"]
+    assert path.startswith("/prod/v1/flows/")
+    assert invoked(flow_status, rest_staged("GET", path, headers))["statusCode"] == 200
+    ticket = invoked(flow_events, rest_staged("POST", f"{path}/ticket", headers))
+    assert json.loads(ticket["body"])["url"].startswith(f"{path}/events?ticket=")
+
+
+def test_at_a_custom_domain_of_a_rest_api_links_have_no_stage(app: App):
+    event = rest_event("POST", "/v1/flows", app.bearer() | JSON, json.dumps(REQUEST).encode())
+    event["requestContext"] |= {"stage": "prod", "path": "/v1/flows"}
+    assert invoked(crew_launch, event)["headers"]["location"].startswith("/v1/flows/")
+
+
+async def test_a_host_that_streams_tells_the_stage_in_its_scope(app: App):
+    event = rest_staged("POST", "/prod/v1/flows/f1/ticket", {})
+    await app.flows.create("acme", a_launch("f1"))
+
+    async def hosted(scope: Any, receive: Any, send: Any) -> None:
+        await flow_events.app({**scope, "crewline.event": event}, receive, send)
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(hosted), base_url="http://test", headers=app.bearer()
+    ) as client:
+        answer = await client.post("/v1/flows/f1/ticket")
+    assert answer.json()["url"].startswith("/prod/v1/flows/f1/events?ticket=")
+
+
+def test_a_stage_is_told_by_events_of_an_http_api_in_either_version(app: App):
+    event = rest_event("GET", "/prod/v1/flows", app.bearer())
+    event |= {"version": "1.0"}
+    event["requestContext"] |= {"stage": "prod", "path": "/prod/v1/flows"}
+    assert invoked(flow_status, event)["statusCode"] == 200
 
 
 @pytest.mark.parametrize("stage", ["v1", "prod", "$default"])

@@ -101,7 +101,7 @@ async def test_a_cursor_of_no_use_gets_the_state_and_the_id_it_is_valid_at(app: 
     async with app.client(flow_events) as client:
         answer = await client.get(PATH, headers={b"last-event-id": sent.encode("latin-1")})
     event, final = read(answer)
-    assert event.id == head.cursor(head.sequence - 1)
+    assert event.id == head.cursor(head.last_event - 1)
     state = await app.flows.snapshot("acme", "f1")
     assert json.loads(event.data) == {"type": "STATE_SNAPSHOT", "snapshot": state.public()}
     assert (json.loads(final.data)["type"], final.id) == ("RUN_FINISHED", head.cursor())
@@ -145,7 +145,7 @@ async def test_a_stream_ends_when_its_time_is_up_and_leaves_nobody_listening(tmp
             answer = await watched(app)
         assert answer.text.removesuffix(":\n").endswith("\n\n")  # whole, but for a heartbeat
         assert kinds(answer) == BEGUN
-        assert app.flows.listeners("acme", "f1") == 0
+        assert app.flows.subscribers("acme", "f1") == 0
 
 
 async def test_a_viewer_who_leaves_is_not_listened_for(app: App):
@@ -158,14 +158,14 @@ async def test_a_viewer_who_leaves_is_not_listened_for(app: App):
 
     async def send(message: Message) -> None:
         if b"RUN_STARTED" in message.get("body", b""):
-            assert app.flows.listeners("acme", "f1") > 0
+            assert app.flows.subscribers("acme", "f1") > 0
             begun.set()
 
     lines = [(name.encode(), value.encode()) for name, value in app.bearer().items()]
     scope = {"type": "http", "method": "GET", "path": PATH, "query_string": b"", "headers": lines}
     async with asyncio.timeout(1):
         await flow_events.app(scope, receive, send)
-    assert app.flows.listeners("acme", "f1") == 0
+    assert app.flows.subscribers("acme", "f1") == 0
 
 
 async def test_head_does_not_wait_for_anything_to_happen(app: App):
@@ -190,7 +190,7 @@ async def test_a_client_cut_fifty_times_sees_every_event_once_and_in_order(app: 
         seen += [event.id for event in read(httpx.Response(200, headers=answer.headers, text=cut))]
         cuts += 1
     assert cuts > 50
-    assert seen == [head.cursor(n) for n in range(1, head.sequence + 1)]
+    assert seen == [head.cursor(n) for n in range(1, head.last_event + 1)]
 
 
 class Outage(MemoryFlows):
@@ -241,7 +241,7 @@ async def test_line_ends_in_what_an_agent_said_forge_no_event(app: App):
     head = await end(app.flows)
     answer = await watched(app)
     ids = [line for line in answer.text.split("\n") if line.startswith("id:")]
-    assert len(ids) == head.sequence
+    assert len(ids) == head.last_event
     assert "forged" in answer.text
 
 

@@ -76,6 +76,36 @@ async def test_feedback_sent_again_counts_once(app: App):
     assert (await ask(app))["model"]["feedback"] == 2
 
 
+async def test_an_id_that_comes_again_for_something_else_is_a_conflict_and_is_told(app: App):
+    await give(app, said("billing", id="a"))
+    batch = {
+        "feedback": [said("billing", id="a"), said("refunds", id="a"), said("refunds", id="b")]
+    }
+    answer = (await give(app, batch)).json()
+    assert (answer["accepted"], [one["is_new"] for one in answer["feedback"]]) == (
+        1,
+        [False, False, True],
+    )
+    assert ["conflict" in one for one in answer["feedback"]] == [False, True, False]
+    assert "another feedback" in answer["feedback"][1]["conflict"]
+
+
+async def test_an_id_is_its_subjects_and_shuts_out_nobody_else(app: App):
+    await give(app, said("spam", id="order-1"), subject="bob")
+    assert (await give(app, said("billing", id="order-1"))).json()["accepted"] == 1
+    assert await best(app) == "billing"
+
+
+@pytest.mark.parametrize("whose", ["", "&subject=ann"])
+async def test_what_was_forgotten_can_be_said_again_under_its_id(app: App, whose: str):
+    await give(app, said("billing", id="a"))
+    async with app.client(feedback) as client:
+        assert (await client.delete(f"/v1/feedback?task=route{whose}")).is_success
+    assert await best(app) is None
+    assert (await give(app, said("billing", id="a"))).json()["accepted"] == 1
+    assert await best(app) == "billing"
+
+
 async def test_a_correction_counts_in_the_place_of_the_action(app: App):
     await give(app, said("billing", correction="refunds"))
     assert await best(app) == "refunds"

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from functions import flow_status
-from functions._http import apps, auth
+from functions._http import apps, auth, typed_apps
 
 
 async def plain() -> Response:
@@ -18,23 +18,23 @@ async def plain() -> Response:
 def test_an_app_with_a_route_that_names_no_scope_is_not_built():
     unguarded: Any = Route("/v1/flows", plain)
     with pytest.raises(TypeError, match="no scope"):
-        apps.starlette([*flow_status.routes, unguarded])
+        apps.starlette("flow_status", [*flow_status.routes, unguarded])
     hidden: Any = Mount("/v1", routes=[unguarded])
     with pytest.raises(TypeError, match="no scope"):
-        apps.starlette([hidden])
+        apps.starlette("flow_status", [hidden])
 
 
 def test_nor_is_one_of_fastapi():
     router = APIRouter()
     router.add_api_route("/v1/crews", plain, dependencies=[Depends(auth.scope("crews:read"))])
-    apps.fastapi(router)
+    typed_apps.fastapi("crew_amp", router)
     router.add_api_route("/v1/more", plain)
     with pytest.raises(TypeError, match="no scope"):
-        apps.fastapi(router)
+        typed_apps.fastapi("crew_amp", router)
     outer = APIRouter()
     outer.include_router(router)
     with pytest.raises(TypeError, match="no scope"):
-        apps.fastapi(outer)
+        typed_apps.fastapi("crew_amp", outer)
 
 
 def test_a_scope_that_no_token_can_have_is_refused():

@@ -5,6 +5,8 @@ import importlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,11 +18,13 @@ from core import bootstrap
 from core.adapters.upstash.commands import Command
 from core.errors import UnavailableError
 from core.issuer import Issuer
-from functions import flow_status
+from functions import crew_worker, flow_status, sweep
 from functions._http import edge, health
 from infra.api import app as one_port
 from infra.local.processes import free_port
-from tests.e2e.apps import LambdaContext, gateway_event
+from tests.e2e.apps import App, LambdaContext, gateway_event
+from tests.fixtures_api import process_environ
+from tests.fixtures_servers import Rest
 from tests.unit.test_issuer import TRUSTED, Published, published, signed
 
 FUNCTIONS = [
@@ -28,6 +32,7 @@ FUNCTIONS = [
     for path in sorted((Path(__file__).parents[2] / "functions").glob("[!_]*.py"))
 ]
 SECRET = "a-secret-that-nobody-is-told"
+WEBHOOK_SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
 
 
 class Store:
@@ -59,6 +64,15 @@ async def asked(app: Any, method: str = "GET", path: str = "/healthz") -> httpx.
         return await client.request(method, path)
 
 
+@pytest.fixture
+def configured(app: App) -> Iterator[None]:
+    """Settings with all that any function needs."""
+    del app  # whose settings these are
+    with bootstrap.replace(settings=replace(bootstrap.settings(), offline_model=True)):
+        yield
+
+
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 async def test_every_function_says_that_it_can_work(function: ModuleType):
     with bootstrap.replace(redis=Store(), issuer=None):
@@ -67,6 +81,16 @@ async def test_every_function_says_that_it_can_work(function: ModuleType):
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert (head.status_code, head.content) == (200, b"")
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+async def test_each_says_so_at_its_own_path_and_at_that_of_no_other(function: ModuleType):
+    name = function.__name__.rpartition(".")[2]
+    with bootstrap.replace(redis=Store(), issuer=None):
+        assert (await asked(function.app, path=f"/healthz/{name}")).json() == {"status": "ok"}
+        other = await asked(function.app, path="/healthz/nobody")
+    assert other.status_code in {401, 404}
 
 
 async def test_it_is_there_on_one_port_and_at_a_named_stage():
@@ -101,7 +125,8 @@ async def test_however_many_ask_the_store_is_asked_once_in_ten_seconds():
     store = Store(0.05)
     with bootstrap.replace(redis=store, issuer=None):
         answers = await asyncio.gather(*(asked(flow_status.app) for _ in range(50)))
-        answers.append(await asked(flow_status.app))
+        answers.append(await asked(one_port, path="/healthz/crew_launch"))
+        answers.append(await asked(one_port, path="/healthz/feedback"))
     assert {answer.status_code for answer in answers} == {200}
     assert store.commands == [["TIME"]]
 
@@ -156,6 +181,64 @@ def test_settings_that_cannot_be_used_are_said_without_what_they_hold(tmp_path: 
     said = log.read_text("utf-8")
     assert "is not set; docs/settings.md says" in said
     assert SECRET not in said + answer.text
+
+
+@pytest.mark.parametrize(("function", "status"), [("flow_status", 503), ("sweep", 200)])
+def test_only_a_function_that_takes_tokens_needs_keys_to_check_them(
+    function: str, status: int, gateway: Rest
+):
+    port = free_port()
+    environ = process_environ(gateway)
+    del environ["CREWLINE_JWT_KEYS"]
+    command = [sys.executable, "-m", "uvicorn", f"functions.{function}:app", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--lifespan", "off"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        answer = _patiently(f"http://127.0.0.1:{port}/healthz")
+    finally:
+        process.kill()
+        process.wait()
+    why = {"status": "degraded", "why": {"settings": health.SETTINGS}}
+    assert (answer.status_code, answer.json()) == (
+        status,
+        why if status == 503 else {"status": "ok"},
+    )
+
+
+def test_what_one_function_lacks_is_no_trouble_of_another(gateway: Rest):
+    port = free_port()
+    environ = process_environ(gateway)  # which has no key to seal models with
+    command = [sys.executable, "-m", "uvicorn", "infra.api:app", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--lifespan", "off"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/healthz/"
+        seen = {name: _patiently(url + name) for name in ("cost_report", "feedback")}
+    finally:
+        process.kill()
+        process.wait()
+    assert (seen["cost_report"].status_code, seen["feedback"].status_code) == (200, 503)
+    assert seen["feedback"].json()["why"] == {"settings": health.SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("function", "lacking", "given"),
+    [
+        (crew_worker, {"offline_model": False}, {"offline_model": True}),
+        (sweep, {"webhook_hosts": {"t": ("a.example",)}}, {"webhook_secrets": (WEBHOOK_SECRET,)}),
+    ],
+)
+async def test_nobody_says_that_it_can_work_without_a_setting_that_only_it_needs(
+    function: ModuleType, lacking: dict[str, Any], given: dict[str, Any]
+):
+    for more, status in ((lacking, 503), (lacking | given, 200)):
+        settings = replace(bootstrap.settings(), **more)
+        with bootstrap.replace(redis=Store(), issuer=None, settings=settings):
+            assert (await asked(function.app)).status_code == status
+            assert (await asked(flow_status.app)).status_code == 200
+        edge.health = health.Health()
 
 
 def _patiently(url: str) -> httpx.Response:

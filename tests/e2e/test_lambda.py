@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from core.adapters.memory import MemoryFlows
-from core.flows import Head
+from core.blobs import BlobRef
+from core.flows import Head, Status, events
 from functions import crew_launch, flow_events, flow_status
 from tests.e2e.apps import (
     App,
@@ -151,6 +152,50 @@ def test_a_304_has_no_type_and_no_body(app: App, make_event: MakeEvent):
     assert answer["body"] == ""
     assert answer["headers"]["etag"] == etag
     assert "content-type" not in answer["headers"]
+
+
+@both_gateways
+def test_nor_has_a_204(app: App, make_event: MakeEvent):
+    prepared(app)
+    last = asyncio.run(app.flows.head("acme", "f1")).cursor()
+    answer = invoked(flow_events, make_event("GET", EVENTS, app.bearer() | {"last-event-id": last}))
+    assert (answer["statusCode"], answer["body"]) == (204, "")
+    assert "content-type" not in answer["headers"]
+
+
+LIMIT = 6 * 1024**2  # of what Lambda hands on
+
+
+@both_gateways
+@pytest.mark.parametrize(
+    ("output", "status"),
+    [
+        ("x" * (LIMIT - 10_000), 200),
+        ("x" * LIMIT, 501),
+        ('"' * (LIMIT // 4), 501),  # which JSON in JSON makes four times as long
+    ],
+)
+def test_an_answer_that_lambda_does_not_hand_on_is_a_problem_that_says_so(
+    app: App, make_event: MakeEvent, output: str, status: int
+):
+    data = json.dumps(output).encode()
+    app.blobs.put("acme", "flows/f1/output", data, "application/json")
+    asyncio.run(_with_output(app, BlobRef("flows/f1/output", len(data))))
+    event = make_event("GET", "/v1/flows/f1/output", app.bearer())
+    answer = flow_status.handler(event, LambdaContext())
+    assert answer["statusCode"] == status
+    assert len(json.dumps(answer)) <= LIMIT
+    if status != 200:
+        assert answer["headers"]["content-type"] == "application/problem+json"
+        assert "6 MB" in json.loads(answer["body"])["detail"]
+
+
+async def _with_output(app: App, output: BlobRef) -> None:
+    await begin(app.flows)
+    finished = events.run_finished("f1", 1)
+    await app.flows.transition(
+        "acme", "f1", Status.SUCCEEDED, status_epoch=0, output=output, events=finished
+    )
 
 
 @both_gateways

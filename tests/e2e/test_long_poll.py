@@ -100,7 +100,7 @@ async def test_a_wait_may_stand_on_any_of_several_lines(app: App):
 async def test_after_the_wait_nobody_listens(app: App):
     await begin(app.flows)
     await waited(app, "wait=1")
-    assert app.flows.listeners("acme", "f1") == 0
+    assert app.flows.subscribers("acme", "f1") == 0
 
 
 class Counting(MemoryFlows):
@@ -167,4 +167,4 @@ async def test_who_has_gone_is_no_longer_waited_for(app: App):
 
     async with asyncio.timeout(1):
         await flow_status.app(scope, receive, send)
-    assert app.flows.listeners("acme", "f1") == 0
+    assert app.flows.subscribers("acme", "f1") == 0

@@ -46,7 +46,7 @@ def parts() -> list[tuple[Starlette, Tried]]:
 
 
 async def asked(parts: list[Any], method: str, path: str) -> httpx.Response:
-    transport = httpx.ASGITransport(OnePort([app for app, _ in parts]))
+    transport = httpx.ASGITransport(OnePort({}, *(app for app, _ in parts)))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.request(method, path)
 

@@ -183,7 +183,7 @@ async def test_when_nothing_happens_the_page_is_empty_and_the_cursor_stays(app: 
     answer = await page(app, cursor, prefer="wait=1")
     assert 0.9 < time.monotonic() - before < 1.5
     assert answer.json() == {"events": [], "cursor": cursor, "status": "running", "more": False}
-    assert app.flows.listeners("acme", "f1") == 0
+    assert app.flows.subscribers("acme", "f1") == 0
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,14 @@ from core.crews.ledger import Claim, FencedError, StepWrite
 from core.crews.timing import Timing
 from core.crews.worker import Worker
 from core.flows import Status
-from core.flows.live import Hub
+from core.flows.hub import Hub
 from functions import crew_agui
 from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.agui_parts import asked, check, read
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import Flows
 
-from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+from core.adapters.offline.model import OfflineModel  # isort: skip -- the environment comes first
 from tests.workers import worker_over
 
 CREW = """
@@ -213,7 +213,7 @@ async def test_a_model_that_breaks_off_and_is_tried_again(tmp_path: Path, flows:
 
 @BOTH
 async def test_a_task_whose_time_is_up_in_each_attempt(tmp_path: Path, flows: Flows):
-    limits = "retries: 1, max_execution_time: 0.6"
+    limits = "retries: 1, max_execution_time: 1.5"
     _, log = await staged(tmp_path, flows, lambda stage: stage.run(), task=limits)
     assert texts(log) == ["(", ")", "again", "(", ")", "!"]
 

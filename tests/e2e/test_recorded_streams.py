@@ -17,7 +17,7 @@ from core.flows import Status
 from crews.tools import GUARDRAILS, SKILLS, TOOLS
 from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 
-from core.adapters.offline_model import OfflineModel  # isort: skip -- the environment comes first
+from core.adapters.offline.model import OfflineModel  # isort: skip -- the environment comes first
 from tests.workers import worker_over
 
 CREWS = Registry(Path("crews"))

@@ -1,9 +1,11 @@
 """What cannot be tried or chosen here is refused with what there is, or with why."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from core.costs.usage import Usage
 from tests.e2e.apps import App, opened
 from tests.e2e.test_trials import HALF, MODEL, RIGHT, TRIAL, asked, told, trial_of, used
 
@@ -21,6 +23,37 @@ async def test_a_trial_of_what_is_not_there_is_answered_with_what_there_is(
 ):
     answer = await asked(app, "POST", path, HALF)
     assert (answer.status_code, said in answer.json()["detail"]) == (404, True)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"to": "openai/gpt-4.1-nano"}, {"agent": "clerk"}], ids=["model", "agent"]
+)
+async def test_only_what_the_savings_recommend_now_is_tried(app: App, changed: dict[str, str]):
+    await used(app)
+    answer = await asked(app, "POST", trial_of(**changed), HALF)
+    assert (answer.status_code, "/v1/costs/savings?from=" in answer.json()["detail"]) == (404, True)
+    today = datetime.now(UTC).date()
+    yesterday = today - timedelta(days=1)
+    of_days = f"{TRIAL}?from={yesterday}&to={yesterday}"
+    assert (await asked(app, "POST", of_days, HALF)).status_code == 404
+    assert (await asked(app, "POST", f"{TRIAL}?form={today}", HALF)).status_code == 422
+    assert await told(app, "/v1/costs/trials") == {"trials": []}
+    recommended = (await told(app, "/v1/costs/savings"))["recommendations"]
+    assert RIGHT.id in {each["id"] for each in recommended}
+    of_days = f"{TRIAL}?from={yesterday}&to={today}"
+    assert (await asked(app, "POST", of_days, HALF)).status_code == 201
+
+
+async def test_what_is_verified_by_recorded_answers_need_not_be_tried(app: App):
+    facts = {"tries": 2_000, "tries_checked": 2_000, "out_n_5": 2_000}
+    for model, cost in ((RIGHT.model, 10**9), (RIGHT.to, 10**7)):
+        usage = Usage(2_000, 1_800_000, 40_000, cost)
+        names = ("haiku", "write", "poet", "ann", model)
+        app.flows.spend("acme", names, usage, app.flows.now_ms(), facts)
+    recommended = (await told(app, "/v1/costs/savings"))["recommendations"]
+    assert [each["verified"] for each in recommended if each["id"] == RIGHT.id] == [True]
+    answer = await asked(app, "POST", TRIAL, HALF)
+    assert (answer.status_code, "/v1/costs/models/" in answer.json()["detail"]) == (409, True)
 
 
 async def test_an_offline_deployment_takes_no_model_that_it_would_not_ask(tmp_path: Path):

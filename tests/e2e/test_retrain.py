@@ -11,7 +11,7 @@ import pytest
 
 from core import bootstrap
 from core.crews.clock import NoLimit
-from core.learning import serving
+from core.learning import following
 from core.learning.feedback import Feedback
 from functions import feedback, retrain
 from tests.e2e.apps import App
@@ -22,7 +22,7 @@ from tests.unit.learning.test_learner import stream
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Feedback does not wait for more, and each answer asks for the pointer."""
     monkeypatch.setattr(retrain, "DELAY_MS", 0)
-    monkeypatch.setattr(serving, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(following, "RECHECK_SECONDS", 0.0)
 
 
 async def run(**changes: Any) -> dict[str, int]:

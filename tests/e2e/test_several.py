@@ -108,7 +108,7 @@ async def test_a_flow_that_is_not_there_is_not_found(app: App, flows: str):
     await both(app)
     await begin(app.flows, "theirs", "rival")
     assert (await watched(app, flows)).status_code == 404
-    assert not any(record.viewers for record in app.flows._records.values())
+    assert not any(record.subscribers for record in app.flows._records.values())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_a_stream_ends_when_its_time_is_up_and_leaves_nobody_listening(tmp
             answer = await watched(app)
         assert len(read(answer)) == 8
         assert answer.text.removesuffix(":\n").endswith("\n\n")  # whole, but for a heartbeat
-        assert not any(record.viewers for record in app.flows._records.values())
+        assert not any(record.subscribers for record in app.flows._records.values())
 
 
 def test_where_the_host_buffers_it_ends_with_what_is_there(app: App):
@@ -168,7 +168,7 @@ async def test_head_holds_nothing_open(app: App):
     await _begun(app)
     async with app.client(flow_events) as client, asyncio.timeout(1):
         assert (await client.head("/v1/events?flows=a,b")).status_code == 200
-    assert not any(record.viewers for record in app.flows._records.values())
+    assert not any(record.subscribers for record in app.flows._records.values())
 
 
 async def test_a_source_that_is_slow_holds_up_no_other():

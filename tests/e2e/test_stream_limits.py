@@ -145,4 +145,4 @@ async def test_a_stream_of_many_flows_begins_as_soon_as_one_of_a_single_flow(tmp
             answer = await got(app, f"/v1/events?flows={','.join(f'f{n}' for n in range(20))}")
     told = [json.loads(line[6:]) for line in answer.text.split("\n") if line.startswith("data:")]
     assert len({event["flow"] for event in told}) == 20
-    assert not any(record.viewers for record in flows._records.values())
+    assert not any(record.subscribers for record in flows._records.values())

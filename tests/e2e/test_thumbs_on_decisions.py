@@ -11,7 +11,7 @@ import pytest
 
 from core import bootstrap
 from core.adapters.crewai.models import model_from
-from core.adapters.memory.tutor import MemoryTutor
+from core.adapters.memory.learners import memory_learners
 from core.crews import strategies
 from core.crews.crew_runner import Lesson, StepTask
 from core.crews.definition import Registry
@@ -20,7 +20,7 @@ from core.crews.lessons import Lessons
 from core.crews.step_runner import build_work
 from core.flows import Status, events
 from core.learning.feedback import Feedback
-from core.learning.serving_tutor import ServingTutor
+from core.learning.serving import Learners
 from crews.deciders import DECIDERS
 from crews.import_mapping.evidence import Column, column
 from crews.import_mapping.matching import propose
@@ -42,8 +42,7 @@ BRIEF = {"question": "Why?", "notes": "So it is."}
 
 @pytest.fixture
 def taught(app: App) -> Iterator[App]:
-    tutor = ServingTutor(bootstrap.learners(), bootstrap.feedback_log())
-    with bootstrap.replace(lessons=Lessons(tutor, DECIDERS)):
+    with bootstrap.replace(lessons=Lessons(bootstrap.learners(), DECIDERS)):
         yield app
 
 
@@ -152,7 +151,7 @@ async def test_a_lesson_stands_in_the_prompt_of_an_openai_compatible_model(
     crew: str, step: str, inputs: dict[str, Any], line: str
 ):
     work = work_of(launch(crew, **inputs), step)
-    lessons = Lessons(await tutor_of(work), DECIDERS)
+    lessons = Lessons(await learners_of(work), DECIDERS)
     work = replace(work, lessons=await lessons.before(work))
     answer = json.dumps({"columns": []}) if crew == "import_mapping" else "So."
     with playing(Turn(answer)) as provider:
@@ -162,9 +161,9 @@ async def test_a_lesson_stands_in_the_prompt_of_an_openai_compatible_model(
     assert f"- {line}" in prompt
 
 
-async def tutor_of(work: StepTask) -> MemoryTutor:
+async def learners_of(work: StepTask) -> Learners:
     """One that was told six times how a step should have decided."""
-    tutor, decider = MemoryTutor(), DECIDERS[str(work.definition.decides)]
+    learners, decider = memory_learners(), DECIDERS[str(work.definition.decides)]
     text, right = work.prompt.context[0].text, {"BOKST": "unit", "": "points"}
     for number in range(6):
         said = [
@@ -172,5 +171,5 @@ async def tutor_of(work: StepTask) -> MemoryTutor:
             for each in decider.decisions(text, work.inputs, work.prompt.task)
             for action in [right.get(each.about) or str(each.context["proposed"])]
         ]
-        await tutor.learn("acme", decider.memory(work.inputs), said)
-    return tutor
+        await learners.learn("acme", decider.memory(work.inputs), said)
+    return learners

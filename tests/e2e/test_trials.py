@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from core import bootstrap
 from core.adapters.memory import MemoryTrials
 from core.costs.model_choices import Choice
 from core.costs.savings.recommendation import Kind, Target
@@ -43,7 +44,8 @@ async def used(app: App, model: str = RIGHT.model, **call: Any) -> None:
     """Record a call of the task."""
     made = {"id": f"{model}{len(call)}", "model": model, "crew": "haiku", "task_type": "write"}
     usage = {"prompt_tokens": 900, "completion_tokens": 20}
-    answer = await asked(app, "POST", "/v1/usage", {"calls": [{**made, "usage": usage, **call}]})
+    made |= {"agent": "poet", "usage": usage, **call}
+    answer = await asked(app, "POST", "/v1/usage", {"calls": [made]})
     assert answer.status_code == 200, answer.text
 
 
@@ -75,9 +77,10 @@ def small_ones_stammer(work: StepTask, session: Session) -> None:
 
 
 async def ran(app: App, script: Any) -> Flow:
-    """Launch a flow and run it to its end."""
-    state = await launched(app)
-    await a_worker(app.flows, Scripted(write=script)).run_flow("acme", state.id, NoLimit())
+    """Launch a flow and run it to its end, by a worker of this deployment."""
+    state, runner = await launched(app), Scripted(write=script)
+    worker = a_worker(app.flows, runner, deployed_model=bootstrap.deployed_model())
+    await worker.run_flow("acme", state.id, NoLimit())
     return await app.flows.state("acme", state.id)
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from core.crews.crew_runner import StepFailedError
 from tests.e2e.apps import App, opened
-from tests.e2e.test_trials import HALF, MODEL, RIGHT, TRIAL, asked, begun, launched, told, used
+from tests.e2e.test_trials import HALF, MODEL, RIGHT, TRIAL, asked, begun, launched, ran, told, used
 
 SMALLEST = "openai/gpt-4.1-nano"
 
@@ -46,3 +47,28 @@ async def test_a_model_that_the_tenant_chose_is_tried_whatever_the_deployment_ha
         await begun(app)
         arms = [choice for _ in range(20) for choice in (await launched(app)).models.values()]
         assert {each.model for each in arms} == {RIGHT.model, RIGHT.to}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_trial_ends_and_says_why_when_the_deployment_gets_another_model(
+    tmp_path: Path, *, fails: bool
+):
+    def write(*_: Any) -> None:
+        if fails:
+            raise StepFailedError("no haiku")
+
+    with opened(tmp_path, model=RIGHT.model) as app:
+        await begun(app)
+        for _ in range(10):
+            await ran(app, lambda *_: None)
+        before = await told(app)
+        assert before["state"] == "running"
+    (later := tmp_path / "later").mkdir()
+    with opened(later, app.flows, model=SMALLEST) as app:
+        while (found := await told(app))["state"] == "running":
+            await ran(app, write)
+        assert (found["state"], found["verdict"]) == ("ended", "model_changed")
+        assert RIGHT.model in found["hint"]
+        assert SMALLEST in found["hint"]
+        assert found["evidence"]["answers"]["in_use"] == before["evidence"]["answers"]["in_use"]
+        assert (await launched(app)).models == {}

@@ -7,10 +7,10 @@ import pytest
 
 from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryOutbox
-from core.polling import Idle
+from core.due_loop import Idle
+from core.webhooks.dispatch import DispatchParts
 from core.webhooks.dispatch_times import DispatchTimes
 from core.webhooks.dispatcher import ROOM, WebhookDispatcher
-from core.webhooks.entry import Parts
 from core.webhooks.hosts import SHARE, HostShares, SlowHostError
 from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
@@ -29,7 +29,7 @@ def sending(
     outbox = MemoryOutbox(flows.ledger)  # pyright: ignore[reportArgumentType] -- it is in memory
     targets = Targets({flows.tenant: tuple(receiver.url for receiver in receivers)})
     sender = HttpWebhookSender(timeout_seconds=post_seconds)
-    parts = Parts(outbox, flows.log, sender, targets, Signer((SECRET,)), render, POLICY)
+    parts = DispatchParts(outbox, flows.log, sender, targets, Signer((SECRET,)), render, POLICY)
     return WebhookDispatcher(parts, SOON)
 
 

@@ -30,6 +30,16 @@ def too_many(name: str) -> Story:
     return story
 
 
+def forgotten(subject: str | None) -> Story:
+    """Return the test that ids are forgotten with their subject, or with all of the task."""
+
+    async def story(flows: Flows) -> None:
+        log = feedback.Log(flows.feedback)
+        await feedback.test_what_was_forgotten_is_said_again_under_the_same_id(log, subject)
+
+    return story
+
+
 MUTANTS = [
     Mutant(
         "add_feedback", "there before",
@@ -69,6 +79,21 @@ MUTANTS = [
         "release_feedback", "came meanwhile",
         of_feedback(feedback.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
         any_order=False, instead="elseif false then",
+    ),
+    Mutant(
+        "add_feedback", "forgotten with the task", forgotten(None), any_order=False,
+        instead="if true then",
+    ),
+    Mutant("forget_feedback", "its ids", forgotten("ana"), any_order=False),
+    Mutant(
+        "feedback_forgotten", "asked again since",
+        of_feedback(feedback.test_a_subject_that_is_to_be_forgotten_anew_stays_to_be_forgotten),
+        any_order=False, instead="if true then",
+    ),
+    Mutant(
+        "lease_feedback", "leased to one",
+        of_feedback(feedback.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
+        any_order=False,
     ),
     Mutant(
         "forget_feedback", "at once",

@@ -7,6 +7,7 @@ from tests.contract import test_delete as deletion
 from tests.contract import test_ledger_claims as claims
 from tests.contract import test_ledger_due as due
 from tests.contract import test_ledger_given_back as given_back
+from tests.contract import test_ledger_starting as starting
 from tests.contract import test_ledger_steps as steps
 from tests.contract import test_ledger_time as times
 from tests.contract import test_outbox as post
@@ -44,6 +45,14 @@ MUTANTS = [
         "create", "another request's flow",
         ledger.test_another_request_under_the_same_id_is_refused, any_order=False,
         instead="  return {'exists'}",
+    ),
+    Mutant(
+        "announce_start", "it has begun",
+        starting.test_a_flow_that_has_begun_says_nothing_of_a_worker_that_starts, any_order=False,
+    ),
+    Mutant(
+        "announce_start", "told before", starting.test_wake_ups_that_come_again_say_it_once,
+        any_order=False,
     ),
     Mutant(
         "claim", "claimed before",
@@ -131,7 +140,7 @@ MUTANTS = [
     ),
     Mutant("transition", "once", ledger.test_the_end_is_final_and_comes_once),
     Mutant(
-        "transition", "another request", times.test_of_two_different_answers_one_is_refused,
+        "transition", "another transition", times.test_of_two_different_answers_one_is_refused,
     ),
     Mutant("transition", "fence", times.test_of_two_answers_the_first_counts),
     Mutant(

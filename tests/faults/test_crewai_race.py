@@ -16,10 +16,11 @@ from core.adapters.crewai.output_bound import LEAST_OUTPUT_TOKENS
 from core.adapters.upstash.http import HttpRedis
 from core.costs.budget import Budget, Scope, Window
 from core.costs.prices import bound, rates_of
-from core.crews.clock import NoLimit, now_ms
+from core.crews.clock import NoLimit
 from core.crews.timing import Timing
 from core.crews.worker import Worker
 from core.flows import Flow
+from core.time_of_day import now_ms
 from tests.crewai_parts import CataloguePriceBook, a_harness
 from tests.faults.test_budget_flows import CONDITIONS
 from tests.fixtures_ports import Flows, over_redis, own_keys

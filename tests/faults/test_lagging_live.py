@@ -13,8 +13,8 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.errors import NotFoundError
 from core.flows import Flow
-from core.flows.live import Hub
-from core.flows.subscription import PollPolicy, snapshot_at
+from core.flows.hub import Hub
+from core.flows.subscription import FollowPolicy, snapshot_at
 from tests.fixtures_ports import Flows, a_launch, in_memory, over_redis
 from tests.lagging import LaggingLog, LossyLog
 from tests.live import FIRST_EVENTS, begun
@@ -22,7 +22,7 @@ from tests.live import FIRST_EVENTS, begun
 EVENTS, GAP_SECONDS = 30, 0.01
 LOST = FIRST_EVENTS + 12  # the number of the event whose message is lost
 LAGS_MS = (50, 200, 500)
-POLICY = PollPolicy(silence=2.0, first=0.2)
+POLICY = FollowPolicy(silence=2.0, first=0.2)
 MOST_READS = 25  # growing pauses up to 0.2 s in half a second, and what no lag costs
 
 
@@ -81,7 +81,7 @@ async def written(store: Store, *, joins_after: int) -> tuple[list[int | Flow], 
         await asyncio.sleep(GAP_SECONDS)
     await writer.end()
     assert reading is not None
-    last = (await store.flows.log.head(store.flows.tenant, "f1", fresh=True)).sequence
+    last = (await store.flows.log.head(store.flows.tenant, "f1", fresh=True)).last_event
     async with asyncio.timeout(10):
         return await reading, last
 
@@ -109,8 +109,8 @@ async def test_who_joins_as_the_flow_ends_hears_of_the_end_at_once(rough_gateway
         await asyncio.sleep(0.6)
         await writer.end()
         began = asyncio.get_running_loop().time()
-        found = await seen(Hub(place.log, PollPolicy()), place.flows)
-        last = (await place.flows.log.head(place.flows.tenant, "f1", fresh=True)).sequence
+        found = await seen(Hub(place.log, FollowPolicy()), place.flows)
+        last = (await place.flows.log.head(place.flows.tenant, "f1", fresh=True)).last_event
         assert found == list(range(1, last + 1))
         assert asyncio.get_running_loop().time() - began < 5  # not after 15 s of silence
 
@@ -118,7 +118,7 @@ async def test_who_joins_as_the_flow_ends_hears_of_the_end_at_once(rough_gateway
 async def test_what_was_launched_a_moment_ago_is_found_and_what_never_was_is_not(rough_gateway):
     async with over_the_gateway(500, rough_gateway) as place:
         await place.flows.ledger.create(place.flows.tenant, a_launch("f1"))
-        assert (await place.log.head(place.flows.tenant, "f1")).sequence == 2
+        assert (await place.log.head(place.flows.tenant, "f1")).last_event == 2
         await place.flows.ledger.create(place.flows.tenant, a_launch("f2"))
         assert (await place.log.snapshot(place.flows.tenant, "f2")).id == "f2"
         with pytest.raises(NotFoundError):
@@ -139,7 +139,7 @@ async def test_a_snapshot_is_never_older_than_what_was_heard(rough_gateway, monk
                     await writer.tell()
                 await asyncio.sleep(0.05)
                 item = await anext(items)
-                numbers.append(item.head.sequence if isinstance(item, Flow) else item[-1].number)
+                numbers.append(item.head.last_event if isinstance(item, Flow) else item[-1].number)
             await items.aclose()
         assert numbers == sorted(set(numbers))
         assert numbers[-1] == FIRST_EVENTS + 60
@@ -157,11 +157,11 @@ async def test_what_was_announced_is_read_again_until_a_replica_shows_it(monkeyp
         for _ in range(10):
             await writer.tell()
         newest = await place.flows.log.head(tenant, "f1")
-        cursor = newest.cursor(newest.sequence - 6)  # neither in the buffer nor yet in a replica
+        cursor = newest.cursor(newest.last_event - 6)  # neither in the buffer nor yet in a replica
         second = asyncio.create_task(seen(hub, place.flows, cursor))
-        state = await snapshot_at(place.log, tenant, "f1", newest.sequence)
-        assert state.head.sequence >= newest.sequence
+        state = await snapshot_at(place.log, tenant, "f1", newest.last_event)
+        assert state.head.last_event >= newest.last_event
         await writer.end()
-        last = (await place.flows.log.head(tenant, "f1")).sequence
-        assert await second == list(range(newest.sequence - 5, last + 1))
+        last = (await place.flows.log.head(tenant, "f1")).last_event
+        assert await second == list(range(newest.last_event - 5, last + 1))
         await first

@@ -19,8 +19,8 @@ from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.log import UpstashFlowLog
 from core.config import Settings
-from core.flows.live import Hub
-from core.flows.subscription import PollPolicy
+from core.flows.hub import Hub
+from core.flows.subscription import FollowPolicy
 from core.identity import Keys
 from infra.api import app
 from infra.local import gateway as rest_gateway
@@ -34,7 +34,7 @@ from tests.live import Teller, begun, read
 
 SEED = 5
 Event = Callable[["House"], None]
-QUICK = PollPolicy(silence=2.0, first=0.2, longest=1.0, subscribe_again=3.0)
+QUICK = FollowPolicy(silence=2.0, first=0.2, longest=1.0, subscribe_again=3.0)
 OUTAGE_SECONDS = 2.5
 REQUESTS_PER_SECOND = 60  # in an outage, with all flows, viewers and polls of these tests
 

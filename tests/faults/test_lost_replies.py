@@ -64,7 +64,7 @@ async def test_every_event_is_there_once_with_contiguous_numbers(client, seed: i
         entries = await insist(lambda: flows.log.entries(flows.tenant, "f1", 0, 10_000))
     total = 2 + WRITERS * (2 + 2 * WRITES + 2)  # each write, and each call
     assert [entry.number for entry in entries] == list(range(1, total + 1))
-    assert (state.head.sequence, state.usage.calls) == (total, WRITERS * WRITES)
+    assert (state.head.last_event, state.usage.calls) == (total, WRITERS * WRITES)
     assert {step.state for step in state.steps} == {"done"}
     written = [json.loads(entry.json) for entry in entries]
     for step in steps:

@@ -17,9 +17,9 @@ from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.clock import StoppableClock
 from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.timing import Timing
+from core.due_loop import Idle, Room
 from core.flows import Status
-from core.flows.live import Hub
-from core.polling import Idle, Room
+from core.flows.hub import Hub
 from functions import crew_launch, flow_events, flow_status
 from functions._worker import listening, worker_loop
 from infra.local.gateway.refusals import REFUSALS

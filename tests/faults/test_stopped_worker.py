@@ -23,7 +23,7 @@ def assert_only_answers(before: Flow, after: Flow) -> None:
     late = before.usage.lost_calls - after.usage.lost_calls
     assert after.head.version == before.head.version + late
     if before.head.status.terminal:
-        assert after.head.sequence == before.head.sequence
+        assert after.head.last_event == before.head.last_event
     corrected: dict[str, Any] = {"usage": after.usage, "updated_ms": after.updated_ms}
     assert replace(before, head=after.head, **corrected) == after
 

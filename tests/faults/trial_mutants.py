@@ -3,6 +3,7 @@
 from functools import partial
 
 from tests.contract import test_trials as trials
+from tests.contract import test_trials_changed as changed
 from tests.faults.mutant import Mutant, Story
 
 
@@ -15,6 +16,13 @@ UNCHECKED = trials.test_answers_that_nothing_checks_never_show_that_a_model_is_a
 MUTANTS = [
     of("trials", "unchecked answers show nothing", UNCHECKED),
     of("trials", "the crew checks it no more", UNCHECKED),
+    of(
+        "trials",
+        "one of its arms is another model now",
+        partial(
+            changed.test_a_trial_ends_where_the_model_in_use_is_another_one_now, tells="the answer"
+        ),
+    ),
     of("trials", "once", trials.test_a_person_s_first_word_counts_beside_the_answer),
     of(
         "trials",

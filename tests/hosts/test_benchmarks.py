@@ -11,6 +11,8 @@ import sys
 import pytest
 
 COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
+    "cold_start": {},
+    "cost_model": {"ratio": (0.0001, 0.1)},
     "costs": {
         "overspend": (0, 0),
         "reserve_settle_commands": (10, 20),
@@ -48,6 +50,7 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
         "exports_rich_gain": (-0.01, 0.1),
         "exports_rich_again_gain": (-0.005, 0.1),
     },
+    "retraining": {"retrain_2k_left_out": (0, 0)},
     "recommend": {"model_mb_2k": (5, 20), "redis_commands_per_recommendation": (1, 1.2)},
     "polling": {
         "saved_total": (0.97, 1),
@@ -71,6 +74,38 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
     },
 }
 TIMED = {
+    "cold_start": {
+        **dict.fromkeys(
+            ("flow_status", "flow_events", "crew_launch", "cost_report", "feedback"), (0.1, 5)
+        ),
+        "crew_worker": (0.2, 5),
+        "starting_ms": (50, 5000),
+        **{
+            f"warm_p50_ms_{function}": (0.1, 2000)
+            for function in ("flow_status", "flow_events", "crew_launch", "cost_report", "feedback")
+        },
+    },
+    "cost_model": {
+        **{
+            f"usd_month_{viewers}_viewers_{host}": (1, 200_000)
+            for viewers in ("1k", "10k")
+            for host in (
+                "lambda",
+                "lambda_polls",
+                "vercel",
+                "container",
+                "naive_lambda",
+                "naive_vercel",
+            )
+        },
+        **{
+            f"usd_month_{flows}_flows_{host}": (0.5, 5_000)
+            for flows in ("1k", "100k")
+            for host in ("lambda", "vercel", "container")
+        },
+        "usd_month_10k_viewers_default": (10, 5_000),
+        "usd_month_10k_viewers_naive": (5_000, 50_000),
+    },
     "costs": {
         "utilisation": (0.3, 1),
         "reserve_p50_vs_get": (0.2, 20),
@@ -91,6 +126,7 @@ TIMED = {
         "drift_recovery": (0, 150),
     },
     "mapping_lessons": {},
+    "retraining": {"retrain_2k_cpu_seconds": (0.5, 120), "retrain_2k_mb": (100, 3072)},
     "recommend": {
         "cold_import_vs_sklearn": (0.001, 0.5),
         "p50_vs_naive_loop_300": (0, 0.1),
@@ -116,6 +152,8 @@ TIMED = {
     },
 }
 TIME_OUT_SECONDS = {
+    "cold_start": 120,
+    "cost_model": 120,
     "costs": 120,
     "crews": 240,
     "growth": 120,

@@ -10,13 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 from infra.bundles import packages
-from infra.bundles.build import Built, NoPythonError, build, target_python
+from infra.bundles.build import build
 from infra.bundles.contents import BUNDLES, ROOT, own_files
 from tests.fixtures_api import SECRET, process_environ
-from tests.fixtures_servers import Rest, unavailable
+from tests.fixtures_servers import Rest
+from tests.hosts.conftest import Make
 from tests.hosts.test_handlers import CALLS
 
 MB = 1024**2
@@ -24,53 +26,10 @@ MOST_MB = {
     "cost_report": 55, "crew_agui": 50, "crew_amp": 50, "crew_launch": 50, "crew_worker": 420,
     "feedback": 90, "flow_events": 12, "flow_status": 12, "retrain": 240, "sweep": 50,
 }  # fmt: skip
+MODULES = {"pyjwt": "jwt", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+OTHERWISE = {"brotli", "chardet", "jinja2"}  # imported: by its name, by clevercsv and by CrewAI
 HEAVY = {"crew_worker", "retrain", "feedback"}  # tens of seconds each to make
 LIKE_CREW_LAUNCH = {"crew_agui", "crew_amp", "sweep"}  # with the same packages
-Make = Callable[..., Built]
-
-
-@pytest.fixture(scope="session")
-def python() -> Path:
-    try:
-        return target_python()
-    except NoPythonError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def make(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Make:
-    """Make bundles, each once: for this machine, or for the host."""
-    assert python, "bundles are compiled by it"
-    out, made = tmp_path_factory.mktemp("bundles"), dict[tuple[str, packages.Machine], Built]()
-
-    def once(function: str, machine: packages.Machine = packages.TWIN) -> Built:
-        if (function, machine) not in made:
-            try:
-                zips = function == "flow_status"
-                built = build(BUNDLES[function], machine, out / machine.platform, zips=zips)
-            except subprocess.CalledProcessError as error:
-                unavailable(error)
-            made[function, machine] = built
-        return made[function, machine]
-
-    return once
-
-
-@pytest.fixture(scope="session")
-def of_the_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Lambda's Python has beside the bundle: boto3, here of the lock."""
-    folder = tmp_path_factory.mktemp("host")
-    exported = packages.run_uv(
-        "export", "--quiet", "--frozen", "--no-header", "--no-emit-project", "--no-default-groups"
-    )
-    pins = dict(re.findall(r"^([\w-]+)==(\S+)", exported, re.MULTILINE))
-    needed = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
-    packages.run_uv(
-        "pip", "install", "--quiet", "--no-deps", "--python-version", packages.PYTHON,
-        "--only-binary", ":all:", "--target", str(folder),
-        *(f"{name}=={pins[name]}" for name in needed),
-    )  # fmt: skip
-    return folder
 
 
 def in_ci(functions: set[str], long: set[str] = HEAVY) -> list[object]:
@@ -149,6 +108,7 @@ def run(
     }
     mine |= {
         "CREWLINE_LEARNING_KEYS": f"k1:{SECRET}", "CREWLINE_MODEL": "offline", "HOME": str(tmp_path),
+        "CREWLINE_WEBHOOK_SECRET": SECRET,
         "AWS_DEFAULT_REGION": "eu-central-1", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
 
@@ -184,7 +144,7 @@ def test_groups_of_bundles_name_only_what_the_project_bounds():
     groups = project["dependency-groups"]
     bare = {
         one
-        for name in ("polled", "api", "answers", "costs", "fitting")
+        for name in ("polled", "api", "typed", "answers", "costs", "fitting")
         for one in groups[name]
         if isinstance(one, str)
     }
@@ -194,6 +154,35 @@ def test_groups_of_bundles_name_only_what_the_project_bounds():
     }
     assert bare <= bounded
     assert {bundle.group for bundle in BUNDLES.values()} <= groups.keys()
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph(
+        "core", "crews", "functions", include_external_packages=True, exclude_type_checking_imports=True
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("function", sorted(BUNDLES))
+def test_a_bundle_has_no_package_that_nothing_of_its_function_imports(
+    function: str, imports: grimp.ImportGraph
+):
+    begin = {f"functions.{function}"}
+    if "crews" not in BUNDLES[function].without:
+        begin |= imports.find_descendants("crews")  # found by their names in crews/allow_list.py
+    reached = set[str]().union(*map(imports.find_upstream_modules, begin))
+    imported = {module.partition(".")[0] for module in reached}
+    named = _named(BUNDLES[function].group) - OTHERWISE
+    assert {MODULES.get(name, name.replace("-", "_")) for name in named} - imported == set()
+
+
+def _named(group: str) -> set[str]:
+    """Return the names of the packages that a group lists, and those of groups that it includes."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    listed = [one for one in groups[group] if isinstance(one, str)]
+    own = {re.split(r"[\[<>=]", one)[0] for one in listed}
+    included = [one["include-group"] for one in groups[group] if not isinstance(one, str)]
+    return own.union(*map(_named, included))
 
 
 def test_a_wrong_hash_stops_the_making(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

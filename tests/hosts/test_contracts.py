@@ -5,24 +5,28 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 TREE = ("clients", "core", "crews", "functions", "infra")
 PLANTED = [
     ("core/webhooks/targets.py", "import starlette", "core.webhooks.targets -> starlette"),
     ("core/webhooks/dispatcher.py", "import boto3", "core.webhooks.dispatcher -> boto3"),
-    ("core/flows/live.py", "import httpx", "core.flows.live -> httpx"),
+    ("core/flows/hub.py", "import httpx", "core.flows.hub -> httpx"),
     ("core/newcomer.py", "import fastapi", "core.newcomer -> fastapi"),
     ("core/costs/usage.py", "import crews.tools", "core.costs.usage -> crews.tools"),
     ("core/crews/worker.py", "import core.adapters.memory", "core.crews.worker -> core.adapters.memory"),
     ("core/crews/crew_runner.py", "import core.webhooks.outbox", "core.crews.crew_runner -> core.webhooks.outbox"),
-    ("core/learning/learner.py", "import sklearn", "core.learning.learner -> sklearn"),
-    ("core/learning/terms.py", "import scipy", "core.learning.terms -> scipy"),
+    ("core/learning/learner/learner.py", "import sklearn", "core.learning.learner.learner -> sklearn"),
+    ("core/learning/learner/terms.py", "import scipy", "core.learning.learner.terms -> scipy"),
     ("core/flows/pages.py", "import numpy", "core.flows.pages -> numpy"),
     ("functions/crew_amp.py", "import functions.crew_launch", "functions.crew_amp -> functions.crew_launch"),
     ("core/costs/usage.py", "import core.flows.events", "core.costs.usage -> core.flows.events"),
+    ("core/costs/usage.py", "import core.learning.terms", "core.costs.usage -> core.learning.terms"),
+    ("core/learning/terms.py", "import core.costs.usage", "core.learning.terms -> core.costs.usage"),
     ("core/flows/log.py", "import core.crews.ledger", "core.flows.log -> core.crews.ledger"),
     ("crews/insight.py", "import core.errors", "crews.insight -> core.errors"),
 ]  # fmt: skip
@@ -59,3 +63,9 @@ def test_every_function_is_held_apart_from_every_other():
     (apart,) = (c for c in contracts["contracts"] if c["type"] == "independence")
     public = (path.stem for path in Path("functions").glob("[!_]*.py"))
     assert apart["modules"] == sorted(f"functions.{name}" for name in public)
+
+
+def test_no_modules_import_each_other():
+    graph = grimp.build_graph(*TREE)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError

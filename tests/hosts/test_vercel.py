@@ -53,7 +53,7 @@ def destination(method: str, path: str) -> str:
     for route in CONFIG["routes"]:
         fits = "src" in route and re.fullmatch(route["src"], path)
         if fits and not route.get("continue") and method in route.get("methods", [method]):
-            return route["dest"]
+            return fits.expand(route["dest"].replace("$", "\\"))
     return ""
 
 
@@ -75,7 +75,12 @@ def test_each_request_leads_to_the_function_that_has_its_route(method: str, path
     assert len(WAYS) > 50
 
 
-@pytest.mark.parametrize("path", ["/health", "/healthz", "/nowhere", "/v1"])
+@pytest.mark.parametrize("name", functions())
+def test_each_function_is_asked_how_it_is_at_a_path_of_its_own(name: str):
+    assert destination("GET", f"/healthz/{name}") == f"/api/{name}"
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz", "/healthz/nobody", "/nowhere", "/v1"])
 def test_any_other_path_is_answered_by_a_function_that_says_what_there_is(path: str):
     assert destination("GET", path) == "/api/flow_status"
 

@@ -1,17 +1,8 @@
-"""What Vercel makes of vercel.json, by its own CLI and its own Python runtime, without an account.
-
-Takes `vercel` (of npm; tried with 64.0.2), `uv` and `python3.13` on the PATH; without them these tests are skipped.
-"""
+"""What Vercel makes of vercel.json, by its own CLI and its own Python runtime, without an account."""
 
 import json
-import os
-import re
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +13,16 @@ from core.adapters.upstash.http import HttpRedis
 from tests.fixtures_api import SECRET, Api, process_environ
 from tests.fixtures_ports import a_launch, over_redis
 from tests.fixtures_servers import Rest
-from tests.hosts.test_vercel import CONFIG, ROOT, deployed, destination
+from tests.hosts import vercel_build
+from tests.hosts.test_vercel import CONFIG, ROOT, destination
+from tests.hosts.vercel_build import config_of
 
-BUILD_SECONDS, START_SECONDS = 300, 60
 MOST_MIB = (
     160  # of a function; the next step of Vercel's CLI, packages fetched at a start, begins at 225
 )
-TOOLS = ("vercel", "uv", "python3.13")
 CRON_SECRET = "f3a91c07" * 4
-PROJECT = '{"projectId": "prj_none", "orgId": "team_none", "settings": {"framework": null}}'
 
-pytestmark = [
-    pytest.mark.timeout(BUILD_SECONDS + 120),
-    pytest.mark.skipif(
-        any(shutil.which(tool) is None for tool in TOOLS), reason=f"takes {', '.join(TOOLS)}"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree that .vercelignore lets through, with its `.vercel/output`."""
-    tree = deployed(tmp_path_factory.mktemp("vercel"))
-    (tree / ".vercel").mkdir()
-    (tree / ".vercel" / "project.json").write_text(PROJECT)
-    quiet = {
-        "CI": "1",
-        "VERCEL_TELEMETRY_DISABLED": "1",
-        "VERCEL_PYTHON_DISABLE_RUNTIME_INSTALL": "1",
-    }
-    command = ["vercel", "build", "--yes"]
-    run = subprocess.run(
-        command, cwd=tree, env=os.environ | quiet, capture_output=True, text=True,
-        timeout=BUILD_SECONDS, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-2000:]
-    return tree
-
-
-def config_of(built: Path, name: str) -> dict[str, Any]:
-    file = built / ".vercel" / "output" / "functions" / "api" / f"{name}.func" / ".vc-config.json"
-    return json.loads(file.read_text("utf-8"))
+pytestmark = pytest.mark.timeout(vercel_build.INSTALL_SECONDS + vercel_build.BUILD_SECONDS)
 
 
 def test_the_output_has_every_function_whole_with_its_limit_and_streaming(built: Path):
@@ -87,45 +47,6 @@ def test_the_output_has_the_page_alone_for_static_files_and_all_routes_and_crons
     assert [route["dest"] for route in config["routes"] if "dest" in route][: len(ours)] == ours
 
 
-@contextmanager
-def running(built: Path, name: str, folder: Path, environ: dict[str, str]) -> Iterator[str]:
-    """Start a function as Vercel does, from its own files alone; give its address."""
-    config = config_of(built, name)
-    root = folder / name
-    for target, path in config["filePathMap"].items():
-        (root / target).parent.mkdir(parents=True, exist_ok=True)
-        os.link(built / path, root / target)
-    entry = built / ".vercel/output/functions/api" / f"{name}.func/vc__handler__python.py"
-    shutil.copy(entry, root)
-    path, log = folder / f"{name}.sock", folder / f"{name}.log"
-    with socket.socket(socket.AF_UNIX) as listener, log.open("wb") as out:
-        listener.bind(str(path))
-        listener.listen()
-        listener.settimeout(START_SECONDS)
-        process = subprocess.Popen(
-            ["python3.13", "vc__handler__python.py"],
-            cwd=root, env=environ | config["environment"] | {"VERCEL_IPC_PATH": str(path)},
-            stdout=out, stderr=out,
-        )  # fmt: skip
-        try:
-            connection, _ = listener.accept()
-            connection.settimeout(START_SECONDS)
-            yield f"http://127.0.0.1:{_port(connection)}"
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _port(connection: socket.socket) -> int:
-    """Return the port that the runtime announces."""
-    said = b""
-    while not (started := re.search(rb'"httpPort": ?(\d+)', said)):
-        received = connection.recv(65536)
-        assert received, said
-        said += received
-    return int(started[1])
-
-
 Ask = Callable[..., httpx.Response]
 
 
@@ -135,14 +56,10 @@ def ask(built: Path, gateway: Rest, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("fn")
     environ = process_environ(gateway) | {"CRON_SECRET": CRON_SECRET}
     names = ("flow_status", "flow_events", "crew_launch", "sweep")
-    with ExitStack() as stack:
-        bases = {
-            f"/api/{name}": stack.enter_context(running(built, name, folder, environ))
-            for name in names
-        }
+    with vercel_build.running(built, names, folder, environ) as bases:
 
         def send(method: str, path: str, **more: Any) -> httpx.Response:
-            base = bases[destination(method, path.partition("?")[0])]
+            base = bases[destination(method, path.partition("?")[0]).removeprefix("/api/")]
             return httpx.request(method, base + path, timeout=20, **more)
 
         send.bases = bases  # type: ignore[attr-defined]
@@ -173,7 +90,7 @@ async def test_a_stream_comes_as_it_is_written(ask: Any, gateway: Rest):
     flows = over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
     await flows.ledger.create(flows.tenant, a_launch("f2"))
     begun = time.monotonic()
-    url = ask.bases["/api/flow_events"] + "/v1/flows/f2/events"
+    url = ask.bases["flow_events"] + "/v1/flows/f2/events"
     with httpx.stream("GET", url, headers=Api("").auth(flows.tenant), timeout=20) as stream:
         first = next(stream.iter_text())
     assert stream.headers["content-type"].startswith("text/event-stream")

@@ -1,14 +1,9 @@
 // Launch with Crewline's browser client under Node: node launch.mjs MODULE
 // MODULE is crewline.js. Prints, as JSON, how calls end against a server that fails at first.
 import { createServer } from "node:http";
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { client } from "./client.mjs";
 
-const folder = await mkdtemp(join(tmpdir(), "crewline-"));
-await copyFile(process.argv[2], join(folder, "crewline.mjs")); // Node takes no other name for a module
-const { launch } = await import(join(folder, "crewline.mjs"));
-await rm(folder, { recursive: true });
+const { launch } = await client(process.argv[2]);
 
 const keys = [];
 const server = createServer((request, response) => {

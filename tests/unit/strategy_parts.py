@@ -1,4 +1,4 @@
-"""What the tests of the strategies ask with: crews of a few words, results, and assignments."""
+"""What the tests of the strategies ask with: crews of a few words, results, and prompts."""
 
 from typing import Any
 

@@ -48,7 +48,21 @@ def test_variables_of_ones_own_and_of_the_host_are_let_be():
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_missing_is_named(name: str):
     with pytest.raises(SettingsError, match=name):
-        Settings.from_environ({k: v for k, v in GOOD.items() if k != name})
+        Settings.from_environ({k: v for k, v in GOOD.items() if k != name}).token_keys()
+
+
+def test_what_checks_no_tokens_needs_no_keys_of_them():
+    settings = Settings.from_environ({k: v for k, v in GOOD.items() if k != "CREWLINE_JWT_KEYS"})
+    with bootstrap.replace(settings=settings):
+        assert bootstrap.wake_queue()
+
+
+def test_only_what_sends_webhooks_needs_a_secret_to_sign_them():
+    hosts = {"CREWLINE_WEBHOOK_HOSTS": "acme=hooks.example.com"}
+    with bootstrap.replace(settings=Settings.from_environ(GOOD | hosts)):
+        assert bootstrap.webhook_targets()
+        with pytest.raises(SettingsError, match="CREWLINE_WEBHOOK_SECRET to sign with"):
+            bootstrap.webhook_dispatcher(lambda *_: b"")
 
 
 @pytest.mark.parametrize(

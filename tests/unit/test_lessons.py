@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryFlows
-from core.adapters.memory.tutor import MemoryTutor
+from core.adapters.memory import MemoryBlobs, MemoryFeedbackLog, MemoryFlows
+from core.adapters.memory.learners import memory_learners
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import StepTask
 from core.crews.definition import Definition
 from core.crews.lessons import MOST_LESSONS, Lessons, lessons_of
 from core.errors import InvalidInputError, UnavailableError
 from core.flows import Status
+from core.learning.advice import NOTHING_LEARNT, Question
 from core.learning.feedback import Feedback
+from core.learning.models.model_store import ModelStore
+from core.learning.models.seals import SealKeys
 from core.learning.patterns import Kind
-from core.learning.tutor import NOTHING_LEARNT, Question
+from core.learning.serving import Learners
 from tests.worker_parts import Scripted, a_crew, a_worker, launched, log_of
 
 CANDIDATES = ("left", "right")
@@ -72,17 +75,17 @@ def said(number: int, action: str = "right", place: str = "the old bridge") -> F
     return Feedback(f"f{number}", {"place": place}, action, "ann")
 
 
-async def taught_tutor() -> MemoryTutor:
+async def taught_learners() -> Learners:
     """One that was told often enough to be sure."""
-    tutor = MemoryTutor()
+    learners = memory_learners()
     bridges = [said(n, "right", f"the old bridge {n}") for n in range(30)]
     towers = [said(100 + n, "left", f"the new tower {n}") for n in range(30)]
     mixed = [each for pair in zip(bridges, towers, strict=True) for each in pair]
-    await tutor.learn("t", "turns", [*mixed, said(999)])
-    return tutor
+    await learners.learn("t", "turns", [*mixed, said(999)])
+    return learners
 
 
-async def run(tutor: Any, crew: Definition | None = None) -> tuple[MemoryFlows, dict[str, Any]]:
+async def run(learners: Any, crew: Definition | None = None) -> tuple[MemoryFlows, dict[str, Any]]:
     """Run a flow; return its store, and the lessons that each step was told."""
     told: dict[str, Any] = {}
     memory = MemoryFlows()
@@ -92,13 +95,13 @@ async def run(tutor: Any, crew: Definition | None = None) -> tuple[MemoryFlows, 
 
     runner = Scripted(one=note, two=note, three=note)
     await launched(memory, crew or turning_crew())
-    lessons = Lessons(tutor, {"turns": Turns()})
+    lessons = Lessons(learners, {"turns": Turns()})
     await a_worker(memory, runner, lessons).run_flow("t", "f", NoLimit())
     return memory, told
 
 
 async def test_a_step_is_told_lessons_with_ids_and_its_event_shows_them():
-    memory, told = await run(await taught_tutor())
+    memory, told = await run(await taught_learners())
     assert [bool(told[step]) for step in ("one", "two", "three")] == [True, False, True]
     (lesson,) = told["one"]
     assert lesson.id.startswith("turns/")
@@ -111,24 +114,26 @@ async def test_a_step_is_told_lessons_with_ids_and_its_event_shows_them():
 
 
 async def test_an_agents_own_word_is_never_told_back_as_a_lesson():
-    tutor = MemoryTutor()
+    learners = memory_learners()
     places = [f"the old bridge {n}" for n in range(30)]
     words = [replace(said(n, "right", place), kind=Kind.AGENT) for n, place in enumerate(places)]
-    await tutor.learn("t", "turns", [*words, replace(said(99), kind=Kind.AGENT)])
-    _, told = await run(tutor)
+    await learners.learn("t", "turns", [*words, replace(said(99), kind=Kind.AGENT)])
+    _, told = await run(learners)
     assert set(told.values()) == {()}
-    (advice,) = await tutor.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
+    (advice,) = await learners.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
     assert advice.actions[0].confidence > 0.5
-    await tutor.learn("t", "turns", [said(100), replace(said(101), kind=Kind.AGENT, subject="c")])
-    _, told = await run(tutor)  # what an agent says after a person is the person's word
+    await learners.learn(
+        "t", "turns", [said(100), replace(said(101), kind=Kind.AGENT, subject="c")]
+    )
+    _, told = await run(learners)  # what an agent says after a person is the person's word
     assert told["one"]
 
 
 async def test_one_word_on_this_very_decision_is_told_whatever_else_was_learnt():
-    tutor = MemoryTutor()
-    await tutor.learn("t", "turns", [said(99)])
+    learners = memory_learners()
+    await learners.learn("t", "turns", [said(99)])
     for number in range(4):  # each run decides and learns the other, which never outweighs it
-        _, told = await run(tutor)
+        _, told = await run(learners)
         assert [lesson.text[-5:] for lesson in told["one"]] == ["right"], number
 
 
@@ -136,16 +141,16 @@ async def test_of_more_words_than_are_told_those_that_change_a_decision_are():
     places = [f"place {n}" for n in range(3 * MOST_LESSONS)]
     corrected = set(places[::50])
     words = [said(n, "left" if at in corrected else "right", at) for n, at in enumerate(places)]
-    tutor: Any = MemoryTutor()
-    await tutor.learn("t", "turns", words)
+    learners: Any = memory_learners()
+    await learners.learn("t", "turns", words)
     turns = [Turn(place=at, expected="right") for at in places]
-    told = await lessons_of(tutor, "t", Turns(), "turns", turns)
+    told = await lessons_of(learners, "t", Turns(), "turns", turns)
     assert len(told) == MOST_LESSONS
     assert sum(lesson.text.endswith("left") for lesson in told) == len(corrected)
 
 
 async def test_what_is_learnt_of_nobody_tells_nothing():
-    memory, told = await run(MemoryTutor())
+    memory, told = await run(memory_learners())
     assert set(told.values()) == {()}
     assert not [event for event in await log_of(memory) if event.get("name") == "lessons"]
 
@@ -175,7 +180,7 @@ async def test_what_a_flow_decided_is_learnt_as_the_weakest_word_before_it_succe
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_worker_killed_as_it_learns_leaves_the_same_to_be_learnt_again(when: str):
-    class Dying(MemoryTutor):
+    class Dying(Learners):
         async def learn(self, tenant: str, task: str, given: Any) -> None:
             ids.append([each.id for each in given])
             if when == "after" or len(ids) > 1:
@@ -184,10 +189,11 @@ async def test_a_worker_killed_as_it_learns_leaves_the_same_to_be_learnt_again(w
                 raise UnavailableError("the reply is lost, and so is the worker")
 
     ids: list[list[str]] = []
-    memory, tutor = MemoryFlows(), Dying()
+    memory = MemoryFlows()
+    learners = Dying(ModelStore(MemoryBlobs, SealKeys({"k": "k" * 32})), MemoryFeedbackLog())
     await launched(memory, turning_crew())
     runner = Scripted()
-    worker = a_worker(memory, runner, Lessons(tutor, {"turns": Turns()}))
+    worker = a_worker(memory, runner, Lessons(learners, {"turns": Turns()}))
     with pytest.raises(UnavailableError):
         await worker.run_flow("t", "f", NoLimit())
     assert (await memory.head("t", "f")).status is Status.RUNNING
@@ -195,7 +201,7 @@ async def test_a_worker_killed_as_it_learns_leaves_the_same_to_be_learnt_again(w
     assert (await memory.head("t", "f")).status is Status.SUCCEEDED
     assert ids[0] == ids[1]
     assert runner.began == ["one", "two", "three"]
-    (answer,) = await tutor.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
+    (answer,) = await learners.advise("t", "turns", [Question(Turn().context, CANDIDATES)])
     assert [each.patterns for each in answer.actions if each.patterns] == [(0,)]
 
 

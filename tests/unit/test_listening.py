@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from core.due_loop import Due, DueLoop, Idle, Room
 from core.errors import UnavailableError
-from core.polling import Due, Idle, PollLoop, Room
 from functions._worker import listening
 from tests.webhook_parts import until
 
@@ -34,14 +34,14 @@ class Listener:
         raise UnavailableError("it was cut")
 
 
-def a_loop() -> PollLoop[str]:
+def a_loop() -> DueLoop[str]:
     async def lease(_limit: int, _per_tenant: int) -> Due[str]:
         return Due((), None)
 
     async def run(_tenant: str, _flow: str) -> None:
         pass
 
-    return PollLoop("flows", lease, run, Room(1, 1), POLLING)
+    return DueLoop("flows", lease, run, Room(1, 1), POLLING)
 
 
 async def test_a_loop_sleeps_long_only_while_wake_ups_are_listened_to(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core.adapters.memory import MemoryFlows
-from core.flows import Flow, Status, live, subscription
+from core.flows import Flow, Status, hub, subscription
 from tests.fixtures_ports import a_launch
 from tests.live_parts import SOON, Counted, claimed, ended, seconds, seen, written
 
@@ -19,14 +19,14 @@ async def test_a_cursor_that_cannot_be_served_gets_a_snapshot_and_what_follows(c
     claim = await claimed(log)
     await written(log, claim, range(1, 4), pause=0)
     head = await log.head("t", "f1")
-    watching = asyncio.create_task(seen(live.Hub(log, SOON), cursor.format(head.incarnation)))
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON), cursor.format(head.incarnation)))
     await asyncio.sleep(0.05)
     await written(log, claim, range(4, 6))
     last = await ended(log)
     snapshot, *rest = await watching
     assert isinstance(snapshot, Flow)
-    assert snapshot.head.sequence == head.sequence
-    assert rest == list(range(head.sequence + 1, last + 1))
+    assert snapshot.head.last_event == head.last_event
+    assert rest == list(range(head.last_event + 1, last + 1))
 
 
 async def test_what_was_trimmed_is_replaced_by_a_snapshot():
@@ -35,7 +35,7 @@ async def test_what_was_trimmed_is_replaced_by_a_snapshot():
     claim = await claimed(log)
     await written(log, claim, range(1, 11), pause=0)
     log.trim("t", "f1", kept=6)
-    snapshot, *_ = await seen(live.Hub(log, SOON), total=0.05)
+    snapshot, *_ = await seen(hub.Hub(log, SOON), total=0.05)
     assert isinstance(snapshot, Flow)
 
 
@@ -44,7 +44,7 @@ async def test_who_was_in_the_buffer_when_a_gap_came_is_not_handed_what_follows_
     log = Counted(lambda _: hears)
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = live.Hub(log, SOON)
+    watching = hub.Hub(log, SOON)
     quick = asyncio.create_task(seen(watching, total=1.0))
     async with watching.subscribe("t", "f1", None) as slow:
         items = slow.items(seconds(10))
@@ -58,7 +58,7 @@ async def test_who_was_in_the_buffer_when_a_gap_came_is_not_handed_what_follows_
         await asyncio.sleep(2 * SOON.silence)  # the log is read for want of messages
         snapshot = await anext(items)
     assert isinstance(snapshot, Flow)
-    assert snapshot.head.snapshot_sequence == numbers[-1]
+    assert snapshot.head.snapshot_event == numbers[-1]
     assert any(isinstance(item, Flow) for item in await quick)
 
 
@@ -69,7 +69,7 @@ async def test_a_snapshot_of_an_ended_flow_is_followed_by_its_final_event(cursor
     await claimed(log)
     last = await ended(log)
     incarnation = (await log.head("t", "f1")).incarnation
-    snapshot, *rest = await seen(live.Hub(log, SOON), cursor.format(incarnation=incarnation))
+    snapshot, *rest = await seen(hub.Hub(log, SOON), cursor.format(incarnation=incarnation))
     assert isinstance(snapshot, Flow)
     assert rest == [last]
 
@@ -81,7 +81,7 @@ async def test_a_trimmed_log_of_an_ended_flow_is_told_with_its_final_event(kept:
     await written(log, await claimed(log), range(1, 11), pause=0)
     last = await ended(log)
     log.trim("t", "f1", kept)
-    snapshot, *rest = await seen(live.Hub(log, SOON))
+    snapshot, *rest = await seen(hub.Hub(log, SOON))
     assert isinstance(snapshot, Flow)
     assert rest == [last]
 
@@ -94,7 +94,7 @@ async def test_a_viewer_too_slow_for_the_end_gets_it_after_the_snapshot(
     log = Counted()
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = live.Hub(log, SOON)
+    watching = hub.Hub(log, SOON)
     async with watching.subscribe("t", "f1", None) as slow:
         items = slow.items(seconds(10))
         assert isinstance(await anext(items), list)
@@ -117,7 +117,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
     log = Counted()
     await log.create("t", a_launch())
     claim = await claimed(log)
-    watching = live.Hub(log, SOON)
+    watching = hub.Hub(log, SOON)
     quick = asyncio.create_task(seen(watching))
     async with watching.subscribe("t", "f1", None) as slow:
         items = slow.items(seconds(10))
@@ -130,7 +130,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_goes_on_from_a_snapshot(
         assert isinstance(snapshot, Flow)
         last = await ended(log)
         rest = [entry.number async for item in items for entry in item]
-        assert rest == list(range(snapshot.head.sequence + 1, last + 1))
+        assert rest == list(range(snapshot.head.last_event + 1, last + 1))
     assert await quick == list(range(1, last + 1))
 
 
@@ -139,8 +139,8 @@ async def test_a_cursor_ahead_of_the_log_waits_for_what_comes_after_it():
     await log.create("t", a_launch())
     claim = await claimed(log)
     head = await log.head("t", "f1")
-    ahead = head.sequence + 3
-    watching = asyncio.create_task(seen(live.Hub(log, SOON), head.cursor(ahead)))
+    ahead = head.last_event + 3
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON), head.cursor(ahead)))
     await written(log, claim, range(1, 8))
     last = await ended(log)
     assert await watching == list(range(ahead + 1, last + 1))
@@ -153,11 +153,11 @@ async def test_a_cursor_beyond_the_end_of_a_flow_gets_the_last_state(before_the_
     cursor = (await log.head("t", "f1")).cursor(99)
     if not before_the_end:
         await ended(log)
-    watching = asyncio.create_task(seen(live.Hub(log, SOON), cursor))
+    watching = asyncio.create_task(seen(hub.Hub(log, SOON), cursor))
     await asyncio.sleep(0.05)
     if before_the_end:
         await ended(log)
     state, final = await watching
     assert isinstance(state, Flow)
     assert state.head.status is Status.SUCCEEDED
-    assert final == state.head.sequence
+    assert final == state.head.last_event

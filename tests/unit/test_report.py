@@ -10,12 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.costs.report import Page, Query, Report, Row, Tally, read_page, read_query, rows_text
+from core.costs.report import Page, Query, Report, Tally, read_page, read_query, rows_text
 from core.costs.spreadsheets import (
-    FOCUS_BY,
-    FOCUS_COLUMNS,
-    focus_head,
-    focus_lines,
     report_head,
     report_lines,
     usd,
@@ -185,63 +181,6 @@ def test_a_table_has_a_column_for_each_name_and_sum_and_names_are_no_formulas():
     (row,) = csv.DictReader(io.StringIO(table))
     assert row["model"] == '\'=HYPERLINK("http://x")'
     assert (row["input_tokens"], row["cost_usd"]) == ("1000", "0.0025")
-
-
-def focus(*cells: CellSums) -> list[dict[str, str]]:
-    rows = Rows(FOCUS_BY, 10)
-    rows.take(cells)
-    text = focus_head() + focus_lines("acme", [Row(*row) for row in rows.in_order()])
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-def test_a_focus_file_has_a_row_for_each_cell_with_all_columns():
-    (row,) = focus(
-        cell(date(2026, 12, 31), usage=Usage(3, 10, 5, DOLLAR, unpriced_calls=1)),
-        cell(TODAY, usage=Usage(1, 10, 5, 3, demo_calls=1)),
-    )
-    assert tuple(row) == FOCUS_COLUMNS
-    assert row["BilledCost"] == row["EffectiveCost"] == "1"
-    assert row["BillingPeriodEnd"] == row["ChargePeriodEnd"] == "2027-01-01T00:00:00Z"
-    assert (row["ProviderName"], row["ServiceName"]) == ("openai", "gpt-4o")
-    assert "1 of unknown price, not in the cost" in row["ChargeDescription"]
-    assert row["x_UnpricedCalls"] == "1"
-    assert json.loads(row["Tags"])["crew"] == "brief"
-
-
-# Of FOCUS 1.0, for rows of usage that correct nothing.
-NEVER_NULL = """BilledCost BillingAccountId BillingCurrency BillingPeriodEnd BillingPeriodStart ChargeCategory
-ChargeFrequency ChargePeriodEnd ChargePeriodStart ContractedCost ContractedUnitPrice EffectiveCost
-InvoiceIssuerName ListCost ListUnitPrice PricingCategory PricingQuantity PricingUnit ProviderName
-PublisherName ServiceCategory ServiceName SkuId SkuPriceId"""
-
-
-@pytest.mark.parametrize(
-    "usage", [Usage(1, 1_500_000, 500_000, 5 * DOLLAR), Usage(1, lost_calls=1)]
-)
-def test_no_column_is_empty_that_focus_wants_filled(usage: Usage):
-    (row,) = focus(cell(TODAY, usage=usage))
-    assert [name for name in NEVER_NULL.split() if not row[name]] == []
-    price, count = float(row["ListUnitPrice"]), float(row["PricingQuantity"])
-    assert price * count == pytest.approx(float(row["ListCost"]))
-
-
-@pytest.mark.parametrize(
-    ("model", "provider"),
-    [
-        ("gpt-4o", "openai"),
-        ("claude-sonnet-4-5", "anthropic"),
-        ("openai/gpt-4o", "openai"),
-        (
-            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-5",
-            "aws",
-        ),
-        ("our-gateway/llama", "our-gateway"),
-        ("llama-of-ours", "unknown"),
-    ],
-)
-def test_a_model_has_one_provider_however_it_is_written(model: str, provider: str):
-    (row,) = focus(cell(TODAY, model=model))
-    assert row["ProviderName"] == row["PublisherName"] == row["InvoiceIssuerName"] == provider
 
 
 def test_a_table_has_our_own_dash_as_it_is_and_what_is_sure():

@@ -30,7 +30,7 @@ class Played:
     """A flow from its launch to its end."""
 
     results: dict[str, Any] = field(default_factory=dict[str, Any])
-    assignments: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
+    prompts: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
     ready: list[list[str]] = field(default_factory=list[list[str]])
     output: Any = None
 
@@ -54,9 +54,9 @@ def play(definition: Definition, answers: int, order: int) -> Played:
 
 
 def noted(tasks: strategies.TaskGraph, played: Played, chosen: str) -> Prompt:
-    assignment = tasks.prompt(played.results, chosen)
-    played.assignments[chosen] = assignment
-    return assignment
+    prompt = tasks.prompt(played.results, chosen)
+    played.prompts[chosen] = prompt
+    return prompt
 
 
 def a_persons(seed: int, name: str) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def test_who_finishes_first_changes_neither_the_steps_nor_the_output(
 ):
     first, second = play(definition, answers, one), play(definition, answers, other)
     assert first.results == second.results
-    assert first.assignments == second.assignments
+    assert first.prompts == second.prompts
     assert first.output == second.output
 
 

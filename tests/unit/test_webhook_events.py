@@ -31,7 +31,7 @@ async def test_wherever_the_telling_goes_on_it_tells_what_is_left_and_no_more():
     flows = await a_whole_flow()
     state, log = await told(flows)
     every = list(webhook_events(state, log))
-    for after in range(state.head.sequence + 1):
+    for after in range(state.head.last_event + 1):
         rest = list(webhook_events(state, [entry for entry in log if entry.number > after]))
         assert rest == [event for event in every if event.cursor > DeliveryCursor.after(after)]
 

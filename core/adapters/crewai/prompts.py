@@ -1,4 +1,4 @@
-"""Prompts: an prompt's texts as CrewAI gets them, with every brace that is no slot intact."""
+"""Prompts: their texts as CrewAI gets them, with every brace that is no slot intact."""
 
 from crewai.tasks.task_output import TaskOutput
 from crewai.utilities.formatter import DIVIDERS, aggregate_raw_outputs_from_task_outputs

@@ -155,9 +155,9 @@ class StepTry:
             return guardrails.asking(self._llm())(messages)
 
     def _agent(self) -> Agent:
-        assignment = self._work.prompt
-        agent = self._work.definition.agents[assignment.agent]
-        tools = bind(assignment.tools, self._deps.tools, self._context, self._bounds)
+        prompt = self._work.prompt
+        agent = self._work.definition.agents[prompt.agent]
+        tools = bind(prompt.tools, self._deps.tools, self._context, self._bounds)
         return Agent(
             role=agent.role,
             goal=agent.goal,

@@ -23,7 +23,7 @@ from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
 from pydantic import BaseModel, create_model
 
 from core.adapters.crewai.stop_signal import StopSignal
-from core.blobs import INPUT_ID, BlobStore
+from core.blobs import INPUT_ID, BlobStore, from_thread
 from core.crews.crew_runner import StepDeferredError, StepFailedError, Tool, ToolContext
 from core.errors import CrewlineError, NotFoundError, UnavailableError
 from core.json_text import encodable
@@ -77,7 +77,7 @@ class StepContext:
         if not INPUT_ID.fullmatch(input_id):
             raise NotFoundError(f"there is no input {input_id[:64]!r}")
         try:
-            return look(self.tenant, input_id)
+            return from_thread(look, self.tenant, input_id)
         except NotFoundError as error:
             if input_id in self.inputs:
                 raise InputGoneError(f"the input {input_id} was deleted") from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from crewai.events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
 
+from core import time_of_day
 from core.adapters.crewai import endings
 from core.adapters.crewai.failures import CUT_SHORT, Failure, not_billed
 from core.adapters.crewai.http_client import received
@@ -28,7 +29,6 @@ from core.costs.rates import Rates
 from core.costs.tenant_prices import KnownPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
 from core.costs.usage import Usage
-from core.crews import clock
 from core.crews.crew_runner import (
     PricesChangedError,
     Session,
@@ -96,7 +96,7 @@ class UsageMeter:
         prices: KnownPrices,
         stop_signal: StopSignal,
         history: PromptHistory,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
     ) -> None:
         self._tenant, self._step = work.tenant, work.prompt.step
         self._whose = work.tenant, *work.names

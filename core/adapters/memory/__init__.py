@@ -7,8 +7,8 @@ from core.adapters.memory.blobs import MemoryBlobs
 from core.adapters.memory.budgets import MemoryBudgetBook
 from core.adapters.memory.feedback import MemoryFeedbackLog
 from core.adapters.memory.flows import MemoryFlows
-from core.adapters.memory.models import MemoryTrials
 from core.adapters.memory.outbox import MemoryOutbox
+from core.adapters.memory.trials import MemoryTrials
 from core.adapters.memory.usage import MemoryUsageBook
 
 __all__ = [

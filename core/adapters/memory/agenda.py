@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
+from core import time_of_day
 from core.adapters.memory.due import DueSet
 from core.adapters.memory.records import Record
 from core.adapters.memory.spending import MemorySpending
-from core.crews import clock
 from core.crews.ledger import LEAST_WAIT_MS
 from core.crews.wakeups import MOST_WOKEN
-from core.polling import Due
+from core.due_loop import Due
 
 DAY_MS = 86_400_000
 
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 class MemoryAgenda(MemorySpending):
     """The due set of all tenants, and the flows that wait for money."""
 
-    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = time_of_day.now_ms) -> None:
         super().__init__(now_ms)
         self.due = DueSet()
         self.wait_for_money = set[tuple[str, str]]()

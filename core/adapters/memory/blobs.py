@@ -49,9 +49,12 @@ class MemoryBlobs:
         self._blobs.pop((tenant, blob), None)
 
     def delete_all(self, tenant: str, prefix: str) -> None:
-        for owner, blob in list(self._blobs):
-            if owner == tenant and blob.startswith(prefix):
-                self.delete(tenant, blob)
+        for blob in self.names(tenant, prefix):
+            self.delete(tenant, blob)
+
+    def names(self, tenant: str, prefix: str) -> list[str]:
+        of_tenant = (blob for owner, blob in list(self._blobs) if owner == tenant)
+        return [blob for blob in of_tenant if blob.startswith(prefix)]
 
     def upload_url(self, tenant: str, blob: str, size: int, ttl_seconds: int) -> str:
         return f"memory:///{tenant}/{blob}?size={size}&ttl={ttl_seconds}"

@@ -51,13 +51,13 @@ class MemoryBudgetBook:
         return None
 
     async def settle(
-        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+        self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
     ) -> None:
         record = self._flows.record(call.tenant, call.flow)
         known = record.calls.pop(call.id, None)
         if known is not None:
             self._flows.count(record, known, usage, call.tenant, facts)
-            record.change(told, self._flows.now_ms())
+            record.change(new_events, self._flows.now_ms())
             return
         self._flows.correct_lost(record, call.id, usage, call.tenant, facts)
         step = record.held(call.step, call.epoch)
@@ -80,9 +80,9 @@ class MemoryBudgetBook:
         hours: bool = False,
     ) -> AsyncIterator[T]:
         cells = self._flows.spending(tenant, days, hours=hours)
-        told = [cell_sums(cell) for cell in cells]
-        for at in range(0, len(told), PIECE_CELLS):
-            yield await cpu.run(tenant, work, told[at : at + PIECE_CELLS])
+        sums = [cell_sums(cell) for cell in cells]
+        for at in range(0, len(sums), PIECE_CELLS):
+            yield await cpu.run(tenant, work, sums[at : at + PIECE_CELLS])
 
     async def flow_costs(
         self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from core.polling import Due
+from core.due_loop import Due
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """FeedbackLog in memory."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -10,12 +10,14 @@ from core.learning.feedback import (
     TOO_MANY_TASKS,
     TOO_MUCH,
     Entry,
+    Fate,
     Feedback,
     Lease,
     room_for,
 )
 
 Key = tuple[str, str]
+Id = tuple[str, str]  # whose it is, and its name
 
 
 class _Place(Enum):
@@ -31,10 +33,10 @@ class _Task:
     """The log of one task; `due_ms`: since when it has something to learn, or until when it is leased."""
 
     entries: list[Entry] = field(default_factory=list[Entry])
-    ids: set[str] = field(default_factory=set[str])
+    digests: dict[Id, str] = field(default_factory=dict[Id, str])
     last: int = 0
     floor: int = 0
-    to_forget: set[str] = field(default_factory=set[str])
+    to_forget: dict[str, int] = field(default_factory=dict[str, int])
     due_ms: int | None = None
     place: "_Place | None" = None
 
@@ -48,29 +50,32 @@ class MemoryFeedbackLog:
 
     def __init__(self, now_ms: Callable[[], float] = lambda: time.time() * 1000) -> None:
         self._tasks: dict[Key, _Task] = {}
+        self._served: list[str] = []  # tenants, the one whose turn was last at the end
         self._now_ms: Callable[[], int] = lambda: int(now_ms())
 
-    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
-        return {there for _, there in await self.add_all(tenant, {task: given})}
+    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> list[Fate]:
+        return await self.add_all(tenant, [(task, one) for one in given])
 
-    async def add_all(
-        self, tenant: str, given: Mapping[str, Sequence[Feedback]]
-    ) -> set[tuple[str, str]]:
+    async def add_all(self, tenant: str, given: Sequence[tuple[str, Feedback]]) -> list[Fate]:
         """Append what is new."""
-        ids = {(task, one.id) for task, some in given.items() for one in some}
-        known = {(task, one) for task, one in ids if one in self._there(tenant, task).ids}
-        new = {
-            task: {one.id: one for one in some if (task, one.id) not in known}
-            for task, some in given.items()
-        }
-        self._require_room(tenant, given, {task: [*some.values()] for task, some in new.items()})
+        fates, new = list[Fate](), dict[str, dict[Id, Feedback]]()
+        by_task: dict[str, list[Feedback]] = {}
+        for task, one in given:
+            name, some = (one.whose, one.id), new.setdefault(task, {})
+            first = some.get(name)
+            known = first.digest() if first else self._there(tenant, task).digests.get(name)
+            if known is None:
+                some[name] = one
+            fates.append("new" if known is None else _again(known, one))
+            by_task.setdefault(task, []).append(one)
+        self._require_room(tenant, by_task, {task: [*some.values()] for task, some in new.items()})
         for task, feedback in ((task, one) for task, some in new.items() for one in some.values()):
             there = self._task(tenant, task)
             there.append(feedback)
-            there.ids.add(feedback.id)
+            there.digests[feedback.whose, feedback.id] = feedback.digest()
             there.place = _Place.WAITS
             there.due_ms = self._now_ms() if there.due_ms is None else there.due_ms
-        return known
+        return fates
 
     async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
         return [one for one in self._task(tenant, task).entries if one.number > number][:limit]
@@ -89,19 +94,26 @@ class MemoryFeedbackLog:
             if one.feedback and subject is not None and one.feedback.whose != subject
         ]
         there.append(None)
+        there.digests = {
+            name: digest
+            for name, digest in there.digests.items()
+            if subject is not None and name[0] != subject
+        }
         if subject is None:
             there.place = there.place and _Place.GOING
         else:
-            there.to_forget.add(subject)
+            there.to_forget[subject] = there.last
             if there.due_ms is None or there.due_ms <= self._now_ms():  # nobody retrains it
                 there.due_ms = 0
 
-    async def to_forget(self, tenant: str, task: str) -> set[str]:
-        return set(self._task(tenant, task).to_forget)
+    async def to_forget(self, tenant: str, task: str) -> dict[str, int]:
+        return dict(self._task(tenant, task).to_forget)
 
-    async def forgotten(self, tenant: str, task: str, subjects: Iterable[str]) -> None:
+    async def forgotten(self, tenant: str, task: str, subjects: Mapping[str, int]) -> None:
         there = self._task(tenant, task)
-        there.to_forget -= set(subjects)
+        for subject, number in subjects.items():
+            if there.to_forget.get(subject, number + 1) <= number:
+                del there.to_forget[subject]
         there.append(None)
 
     async def floor(self, tenant: str, task: str) -> int:
@@ -126,11 +138,20 @@ class MemoryFeedbackLog:
 
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         now = self._now_ms()
-        for (tenant, task), there in self._tasks.items():
-            if there.due_ms is not None and there.due_ms + delay_ms <= now:
-                there.due_ms = now + lease_ms - delay_ms
-                return Lease(tenant, task, there.due_ms)
-        return None
+        due = [
+            (self._turn(tenant), there.due_ms, tenant, task)
+            for (tenant, task), there in self._tasks.items()
+            if there.due_ms is not None and there.due_ms + delay_ms <= now
+        ]
+        if not due:
+            return None
+        *_, tenant, task = min(due)
+        self._served = [other for other in self._served if other != tenant] + [tenant]
+        until_ms = self._task(tenant, task).due_ms = now + lease_ms - delay_ms
+        return Lease(tenant, task, until_ms)
+
+    def _turn(self, tenant: str) -> int:
+        return self._served.index(tenant) if tenant in self._served else -1
 
     async def release(self, lease: Lease) -> None:
         there = self._task(lease.tenant, lease.task)
@@ -172,6 +193,11 @@ class MemoryFeedbackLog:
 
     def _task(self, tenant: str, task: str) -> _Task:
         return self._tasks.setdefault((tenant, task), _Task())
+
+
+def _again(digest: str, feedback: Feedback) -> Fate:
+    """Return the fate of a feedback of an id that was there before."""
+    return "known" if digest == feedback.digest() else "conflict"
 
 
 def _size(feedback: Feedback) -> int:

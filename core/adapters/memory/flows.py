@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from core import time_of_day
 from core.adapters.memory.agenda import MemoryAgenda
 from core.adapters.memory.due import Plan
 from core.adapters.memory.models import MemoryModels
 from core.adapters.memory.records import Record
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome
-from core.crews import clock
 from core.crews.ledger import (
     FOR_MONEY,
     ID_TAKEN,
@@ -20,9 +20,8 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    deferral,
-    request_id,
 )
+from core.crews.ledger_rules import release_events, transition_id
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows import events as agui
@@ -36,7 +35,7 @@ class MemoryFlows(MemoryAgenda):
     `outbox` holds the flows of which webhooks are to be sent, and since when (ms).
     """
 
-    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = time_of_day.now_ms) -> None:
         super().__init__(now_ms)
         self._orders = itertools.count()
         self.outbox: dict[tuple[str, str], int] = {}
@@ -69,6 +68,12 @@ class MemoryFlows(MemoryAgenda):
     async def state(self, tenant: str, flow: str, *, fresh: bool = False) -> Flow:
         del fresh
         return await self.snapshot(tenant, flow)
+
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        record, now = self.record(tenant, flow), self._now_ms()
+        if record.flow.head.status is Status.QUEUED and record.flow.starting_ms is None:
+            record.flow = replace(record.flow, starting_ms=now)
+            record.change(events, now)
 
     async def claim(
         self,
@@ -193,7 +198,7 @@ class MemoryFlows(MemoryAgenda):
         record.plan.leases[claim.step] = until_ms
         self.count_lost(claim.tenant, record, claim.step)
         self.schedule_with_slack(claim.tenant, record, now, 0)
-        number = record.change(deferral(claim, write, delay_ms, reason), now)
+        number = record.change(release_events(claim, write, delay_ms, reason), now)
         record.writes[claim.step] = (seq, number)
 
     async def commit(
@@ -234,13 +239,12 @@ class MemoryFlows(MemoryAgenda):
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
-        request: str | None = None,
         outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         status, epoch = record.flow.head.status, record.flow.status_epoch
-        request = request or request_id(to, output, error, waiting, answer)
-        if epoch == status_epoch + 1 and status is to and record.moved_by == request:
+        identity = transition_id(to, output, error, waiting, answer)
+        if epoch == status_epoch + 1 and status is to and record.moved_by == identity:
             return
         if epoch != status_epoch or status.terminal:
             raise FencedError
@@ -250,7 +254,7 @@ class MemoryFlows(MemoryAgenda):
             waiting=waiting, results=results,
         )  # fmt: skip
         record.set_status(to)
-        record.moved_by = request
+        record.moved_by = identity
         for outcome in outcomes:
             self.models.record(tenant, record, outcome, now)
         if to.terminal:
@@ -261,11 +265,15 @@ class MemoryFlows(MemoryAgenda):
             record.brought(answer[0], number)
         if not to.terminal:
             self.plan(tenant, record, now)
-        self.wait_for_money.discard((tenant, flow))
+        self._index((tenant, flow), waiting, now)
+
+    def _index(self, flow: tuple[str, str], waiting: dict[str, Any] | None, now: int) -> None:
+        """Say where a flow that has moved is looked for: where budgets change, and webhooks are sent."""
+        self.wait_for_money.discard(flow)
         if (waiting or {}).get("reason") == FOR_MONEY:
-            self.wait_for_money.add((tenant, flow))
-        if (tenant, flow) in self.outbox:
-            self.outbox[tenant, flow] = min(now, self.outbox[tenant, flow])
+            self.wait_for_money.add(flow)
+        if flow in self.outbox:
+            self.outbox[flow] = min(now, self.outbox[flow])
 
     def _end(self, tenant: str, record: Record, now: int) -> None:
         """End the steps that run with their flow, and the messages that they have open."""

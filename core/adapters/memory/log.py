@@ -22,9 +22,9 @@ class MemoryLog:
             raise NotFoundError(f"no flow {flow}")
         return self._records[tenant, flow]
 
-    def listeners(self, tenant: str, flow: str) -> int:
+    def subscribers(self, tenant: str, flow: str) -> int:
         """Return how many follow a flow now."""
-        return len(self.record(tenant, flow).viewers)
+        return len(self.record(tenant, flow).subscribers)
 
     def trim(self, tenant: str, flow: str, kept: int) -> None:
         """Forget all events of a flow but the last, as a store with a bounded log would."""
@@ -63,11 +63,11 @@ class MemoryLog:
     @asynccontextmanager
     async def live(self, tenant: str, flow: str) -> AsyncGenerator[AsyncIterator[Batch]]:
         record, queue = self.record(tenant, flow), asyncio.Queue[Batch]()
-        record.viewers.append(queue)
+        record.subscribers.append(queue)
         try:
             yield _Queued(queue)
         finally:
-            record.viewers.remove(queue)
+            record.subscribers.remove(queue)
 
 
 class _Queued:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from core.adapters.memory.flows import MemoryFlows
 from core.crews.ledger import FencedError
+from core.due_loop import Due
 from core.errors import NotFoundError
-from core.polling import Due
 from core.webhooks.outbox import Delivery, News
 
 Key = tuple[str, str]  # tenant, flow
@@ -75,7 +75,7 @@ class MemoryOutbox:
 
     def _sequence(self, key: Key) -> int:
         try:
-            return self._flows.record(*key).flow.head.sequence
+            return self._flows.record(*key).flow.head.last_event
         except NotFoundError:
             return 0
 

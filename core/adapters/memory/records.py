@@ -26,7 +26,7 @@ class Record:
     published: dict[str, Any]
     plan: Plan
     log: list[Entry] = field(default_factory=list[Entry])
-    viewers: list[asyncio.Queue[Batch]] = field(default_factory=list[asyncio.Queue[Batch]])
+    subscribers: list[asyncio.Queue[Batch]] = field(default_factory=list[asyncio.Queue[Batch]])
     owners: dict[str, str] = field(default_factory=dict[str, str])
     messages: dict[str, str | None] = field(default_factory=dict[str, str | None])
     writes: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
@@ -39,7 +39,7 @@ class Record:
     outcomes: dict[tuple[str, str], float | None] = field(
         default_factory=dict[tuple[str, str], float | None]
     )  # of tasks in trials, by signal and task; None: counted
-    moved_by: str = ""  # the request of the last transition
+    moved_by: str = ""  # the identity of the last transition
     failures: int = 0  # outside of steps, since the last commit
 
     @property
@@ -55,15 +55,15 @@ class Record:
         return self.plan.next_look(now, waits=self.waits, deadline=self.flow.deadline_ms)
 
     def append(self, new: list[Event]) -> int:
-        """Number the events, tell the viewers; return the last number."""
+        """Number the events, tell the subscribers; return the last number."""
         head = self.flow.head
-        batch = [Entry(head.sequence + i, e["type"], compact(e)) for i, e in enumerate(new, 1)]
+        batch = [Entry(head.last_event + i, e["type"], compact(e)) for i, e in enumerate(new, 1)]
         self.log = (self.log + batch)[-KEPT:]
-        head = replace(head, sequence=head.sequence + len(new))
+        head = replace(head, last_event=head.last_event + len(new))
         self.flow = replace(self.flow, head=head)
-        for viewer in self.viewers if batch else ():
-            viewer.put_nowait(batch)
-        return head.sequence
+        for subscriber in self.subscribers if batch else ():
+            subscriber.put_nowait(batch)
+        return head.last_event
 
     def change(self, new: list[Event], now_ms: int) -> int:
         """Bump the version; append what has changed since the last time, then the events."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from core import time_of_day
 from core.adapters.memory.limits import MemoryBudgets
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
@@ -18,7 +19,6 @@ from core.costs.rollup import (
     in_order,
 )
 from core.costs.usage import Usage
-from core.crews import clock
 from core.crews.budgets import Call
 
 
@@ -44,7 +44,7 @@ class Cells:
 class MemorySpending(MemoryLog):
     """Counts calls: `spent` is what they consumed, by tenant, day, and whether by the hour."""
 
-    def __init__(self, now_ms: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(self, now_ms: Callable[[], int] = time_of_day.now_ms) -> None:
         super().__init__()
         self._now_ms = now_ms
         self.limits = MemoryBudgets()

@@ -16,7 +16,7 @@ class MemoryUsageBook:
         self._known = defaultdict[str, dict[str, tuple[str, str]]](dict)  # id -> call, batch
 
     async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
-        told, alerts = dict[str, NotNew](), list[dict[str, Any]]()
+        fates, alerts = dict[str, NotNew](), list[dict[str, Any]]()
         known, batch = self._known[tenant], batch_digest(calls)
         for call in calls:
             if call.id not in known:
@@ -25,5 +25,5 @@ class MemoryUsageBook:
                 alerts += [event["value"] for event in spent]
                 known[call.id] = call.digest, batch
             elif known[call.id] != (call.digest, batch):
-                told[call.id] = "known" if known[call.id][0] == call.digest else "conflict"
-        return Recorded(told, alerts)
+                fates[call.id] = "known" if known[call.id][0] == call.digest else "conflict"
+        return Recorded(fates, alerts)

@@ -5,14 +5,15 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeVar
 
-from core import cpu
-from core.adapters.upstash import budget_records, records, scripts
+from core import cpu, time_of_day
+from core.adapters.upstash import budget_records, cost_records, records, scripts
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_list import FlowList
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
@@ -20,7 +21,6 @@ from core.costs.rollup import NOBODY, Cell, in_order
 from core.costs.tally import PIECE_CELLS, CellSums
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
-from core.crews import clock
 from core.crews.budgets import Call
 from core.errors import UnavailableError
 from core.flows.events import Event
@@ -38,7 +38,7 @@ class UpstashBudgetBook:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
         pubsub: PubSub | None = None,
     ) -> None:
         self._redis, self._pubsub = redis, pubsub
@@ -48,14 +48,14 @@ class UpstashBudgetBook:
     async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""
         reserve = scripts.reserve(
-            self._keys.flow_keys(call.tenant, call.flow),
+            FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.held(call.tenant),
-            self._keys.outbox_keys(call.tenant),
+            OutboxKeys.of(self._keys, call.tenant),
             self._keys.budgets(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
-            call=records.call(call),
+            call=cost_records.call(call),
             least=call.needed_nanodollars,
             prices=call.prices_version,
         )
@@ -65,19 +65,19 @@ class UpstashBudgetBook:
         return budget_records.refusal(*refusal, needed=call.needed_nanodollars)
 
     async def settle(
-        self, call: Call, usage: Usage, told: list[Event], facts: Facts = NO_FACTS
+        self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
     ) -> None:
         """Count what a call consumed."""
         settle = scripts.settle(
-            self._keys.flow_keys(call.tenant, call.flow),
-            *self._scripts.spending(call.tenant),
+            FlowKeys.of(self._keys, call.tenant, call.flow),
+            self._scripts.money(call.tenant),
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,
             number=call.number,
             used=usage.public(),
             facts=dict(facts),
-            events=encoded(told),
+            events=encoded(new_events),
         )
         await self._scripts.run(settle, call.flow)
 
@@ -96,7 +96,7 @@ class UpstashBudgetBook:
         self, tenant: str, days: Sequence[str], *, hours: bool = False
     ) -> list[Cell]:
         """Return the cells of these days: one HGETALL each."""
-        read = partial(records.cells, hours=hours)
+        read = partial(cost_records.cells, hours=hours)
         pieces = [each async for each in self._pieces(tenant, days, read, hours)]
         found = [cell for piece in pieces for cell in piece]
         return await cpu.run(tenant, in_order, found, len(found) * _CELL_BYTES)
@@ -112,7 +112,7 @@ class UpstashBudgetBook:
         """Yield `work` of the cells of these days."""
 
         def worked(fields: Sequence[Field]) -> T:
-            return work(records.cell_sums(fields, hours=hours))
+            return work(cost_records.cell_sums(fields, hours=hours))
 
         async for each in self._pieces(tenant, days, worked, hours):
             yield each
@@ -122,8 +122,8 @@ class UpstashBudgetBook:
     ) -> AsyncIterator[T]:
         """Yield `work` of the fields of these days, of PIECE_CELLS at most.
 
-        A reply is parsed in the event loop. So one day is read first, and then as many in a request as
-        are likely to have so many fields.
+        One day is read first, and then as many in a request as are likely to have so many fields: a
+        reply is in memory as a whole.
         """
         at = count = 0
         size = 1

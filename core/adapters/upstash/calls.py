@@ -11,8 +11,9 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache, wraps
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, get_type_hints
 
@@ -64,16 +65,17 @@ def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, ScriptCall]
     def made(declared: Callable[P, None]) -> Callable[P, ScriptCall]:
         name, parameters = declared.__name__, inspect.signature(declared).parameters
         defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-        kinds = dict(_kinds(declared))
-        keys = tuple(parameter for parameter, kind in kinds.items() if kind == "key")
+        plan = tuple(_plan(declared))
+        keys = tuple(part.name for part in plan if part.kind == "key")
         SCRIPTS[name] = Signature(("prelude", *parts, name), keys)
 
         @wraps(declared)
         def call(*args: P.args, **kwargs: P.kwargs) -> ScriptCall:
             given = {**defaults, **dict(zip(parameters, args, strict=False)), **kwargs}
             made = ScriptCall(SCRIPTS[name].parts)
-            for parameter, value in _values({each: given[each] for each in parameters}):
-                _give(made, kinds[parameter], parameter, value)
+            for part in plan:
+                value = given[part.parameter]
+                _give(made, part.kind, part.name, part.of(value) if part.of else value)
             return made
 
         return call
@@ -81,27 +83,26 @@ def script(*parts: str) -> Callable[[Callable[P, None]], Callable[P, ScriptCall]
     return made
 
 
-def _kinds(declared: Any) -> Iterator[tuple[str, str]]:
-    """Yield each parameter, or each field of one that is a dataclass, and what it is."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a script takes, by its name there: a parameter, or `of` one that is a dataclass a field."""
+
+    parameter: str
+    name: str
+    kind: str  # key, keys, texts, events, argument
+    of: Callable[[Any], Any] | None
+
+
+def _plan(declared: Any, parameter: str = "", path: tuple[str, ...] = ()) -> Iterator[_Part]:
+    """Yield what a script takes, in the order of its signature."""
     for name, hint in get_type_hints(declared, include_extras=True).items():
+        place = (*path, name)
         if is_dataclass(hint):
-            yield from _kinds(hint)
+            yield from _plan(hint, parameter or name, place)
         elif name != "return":
-            yield name, getattr(hint, "__metadata__", ("argument",))[0]
-
-
-def _values(arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in arguments.items():
-        if parts := _parts(value.__class__):
-            yield from ((part, getattr(value, part)) for part in parts)
-        else:
-            yield name, value
-
-
-@cache
-def _parts(kind: type[Any]) -> tuple[str, ...]:
-    """Return the fields of a dataclass; none of anything else."""
-    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
+            kind = getattr(hint, "__metadata__", ("argument",))[0]
+            of = attrgetter(".".join(place[1:])) if path else None
+            yield _Part(parameter or name, name, kind, of)
 
 
 def _give(call: ScriptCall, kind: str, name: str, value: Any) -> None:

@@ -40,6 +40,13 @@ def at_leader(command: Command) -> Command:
     return ["EVAL", _READ_SCRIPT, 1, key, name, *arguments]
 
 
+def whose(command: Command) -> str:
+    """Return the tenant whose key a command reads first; all keys of tenants name theirs (keys.py)."""
+    name, *rest = command
+    key = str(rest[2] if name in ("EVAL", "EVALSHA") else rest[0] if rest else name)
+    return key.split(":", 2)[1] if ":" in key else key
+
+
 async def read(redis: Commands, command: Command, *, fresh: bool = False) -> list[Any]:
     """Read one key, by a plain read or (`fresh`) at the leader.
 

@@ -7,8 +7,10 @@ present time for its place, and so comes after those that waited.
 
 A look goes on past tenants that have nothing due, as long as its script raises their places. The
 places may be read from a replica that is behind: then the script changes nothing, and the look ends.
+It begins with any partition, so that none is served last each time.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -17,7 +19,7 @@ from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.scripts import Turn
-from core.polling import Due
+from core.due_loop import Due
 
 MOST_TENANTS = 100  # in one script
 MOST_SCRIPTS = 100  # in one look
@@ -60,22 +62,27 @@ class DueIndex(Generic[Item]):
         self._redis, self._runner, self._kind = redis, runner, kind
         self._indexes = {tag: kind.index(tag) for tag in keys.all_tags()}
 
-    async def lease(self, limit: int, per_tenant: int, lease_ms: int) -> Due[Item]:
-        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any."""
+    async def lease(
+        self, limit: int, per_tenant: int, lease_ms: int, tenants: int | None = None
+    ) -> Due[Item]:
+        """Lease what is due: TIME and a ZRANGE per partition, and a script where there is any.
+
+        So many `tenants` of a partition are looked at together, without it as many as there is room for.
+        """
         scripts_left = MOST_SCRIPTS
         while True:
-            leased = await self._look(limit, per_tenant, lease_ms)
+            leased = await self._look(limit, per_tenant, lease_ms, tenants or limit)
             next_ms = max(0, round(min(leased.left_ms))) if leased.left_ms else None
             scripts_left -= 1
             if leased.items or next_ms != 0 or not (leased.moved and scripts_left):
                 return Due(leased.items, next_ms)
 
-    async def _look(self, limit: int, per_tenant: int, lease_ms: int) -> Leased[Item]:
+    async def _look(self, limit: int, per_tenant: int, lease_ms: int, tenants: int) -> Leased[Item]:
         """Lease of the first tenants of each partition."""
-        most = min(limit, MOST_TENANTS)
+        most = min(tenants, MOST_TENANTS)
         now, partitions = await self._earliest(most)
-        leased = Leased[Item]()
-        for tag, places in partitions.items():
+        leased, first = Leased[Item](), random.randrange(len(partitions))  # noqa: S311  # whose turn it is
+        for tag, places in [*partitions.items()][first:] + [*partitions.items()][:first]:
             room = limit - len(leased.items)
             due = [tenant for tenant, at in places[:most] if at <= now and room]
             leased.left_ms += [at - now for _, at in places[len(due) :]][:1]
@@ -91,7 +98,7 @@ class DueIndex(Generic[Item]):
         indexes = self._indexes
         ranges = [["ZRANGE", index, 0, most, "WITHSCORES"] for index in indexes.values()]
         time, *replies = await self._redis.pipeline([["TIME"], *ranges])
-        places = [_pairs(reply) for reply in replies]
+        places = [member_scores(reply) for reply in replies]
         return int(time[0]) * 1000 + int(time[1]) / 1000, dict(zip(indexes, places, strict=True))
 
     def _turn(
@@ -108,7 +115,7 @@ class DueIndex(Generic[Item]):
         leased.moved = leased.moved or bool(moved)
 
 
-def _pairs(reply: list[Any]) -> Places:
+def member_scores(reply: list[Any]) -> Places:
     """Return members and scores, which come in turn, or in pairs as the SDK has them."""
     if reply and not isinstance(reply[0], str):
         return [(member, float(score)) for member, score in reply]

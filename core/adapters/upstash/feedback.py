@@ -1,32 +1,34 @@
-"""FeedbackLog over Redis: a stream a task, read by one XRANGE, and an index of tasks with new feedback.
+"""FeedbackLog over Redis: a stream a task, read by one XRANGE; what is to be retrained is leased as flows are.
 
 keys.py names the keys. An entry's id is `<its number>-0`; its fields are `s` (whose it is), `f` (the
 feedback as JSON), or `x` where something was taken away.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from core.adapters.upstash import scripts
-from core.adapters.upstash.calls import ScriptRunner
+from core import cpu, time_of_day
+from core.adapters.upstash import script_keys, scripts
+from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
-from core.adapters.upstash.keys import FeedbackKeys, Keyspace
+from core.adapters.upstash.due import MOST_TENANTS, DueIndex, DueKind, member_scores
+from core.adapters.upstash.ids import hashed
+from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
-from core.crews import clock
+from core.adapters.upstash.script_keys import FeedbackKeys
 from core.errors import ConflictError
 from core.learning.feedback import (
     TOO_MANY_TASKS,
     TOO_MUCH,
     Entry,
+    Fate,
     Feedback,
     Lease,
     feedback_of,
     room_for,
 )
 
-ID_DIGITS = 20  # hex, of an id's hash
 READ_AT_ONCE = 500
 
 
@@ -38,45 +40,53 @@ class UpstashFeedbackLog:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
         self._scripts = runner or ScriptRunner(redis)
         self._now_ms = now_ms
 
-    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> set[str]:
+    async def add(self, tenant: str, task: str, given: Sequence[Feedback]) -> list[Fate]:
         """Append what is new."""
-        return {there for _, there in await self.add_all(tenant, {task: given})}
+        return await self.add_all(tenant, [(task, one) for one in given])
 
-    async def add_all(
-        self, tenant: str, given: Mapping[str, Sequence[Feedback]]
-    ) -> set[tuple[str, str]]:
-        """Append what is new, by one script."""
-        by_hash = {task: {_hash(one.id): one for one in some} for task, some in given.items()}
-        now_ms, of = self._now_ms(), self._of(tenant, "")
-        logs = (
-            (self._keys.feedback(tenant, task), *self._keys.feedback_ids(tenant, task, now_ms))
-            for task in given
-        )
+    async def add_all(self, tenant: str, given: Sequence[tuple[str, Feedback]]) -> list[Fate]:
+        """Append what is new, by one script, which gets the feedback task by task."""
+        by_task: dict[str, list[int]] = {}
+        for at, (task, _) in enumerate(given):
+            by_task.setdefault(task, []).append(at)
+        batches = {task: [given[at][1] for at in places] for task, places in by_task.items()}
+        of, now_ms = self._of(tenant, ""), self._now_ms()
+        keys = [key for each in batches.items() for key in self._keys_of(tenant, *each, now_ms)]
+        batch, texts = await cpu.run(tenant, _prepared, batches)
         call = scripts.add_feedback(
             of.tasks,
             of.listed,
             of.learning,
-            [key for log in logs for key in log],
+            of.learning_index,
+            keys,
             tenant=tenant,
-            batch=[_batch(task, some) for task, some in by_hash.items()],
-            texts=[one.to_json() for some in by_hash.values() for one in some.values()],
+            batch=batch,
+            texts=texts,
         )
         match await self._scripts.run(call, "the feedback"):
             case ["too_much", task]:
                 raise ConflictError(f"{TOO_MUCH} (task {task})")
             case ["too_many_tasks"]:
                 raise ConflictError(TOO_MANY_TASKS)
-            case [_, *known]:
-                pairs = zip(known[::2], known[1::2], strict=True)
-                return {(task, by_hash[task][hashed].id) for task, hashed in pairs}
+            case [_, *fates]:
+                places = [at for some in by_task.values() for at in some]
+                return [fate for _, fate in sorted(zip(places, fates, strict=True))]
             case other:
                 raise AssertionError(other)
+
+    def _keys_of(
+        self, tenant: str, task: str, given: Sequence[Feedback], now_ms: int
+    ) -> Iterator[str]:
+        """Yield the log of a task and, of each subject of some feedback, its ids."""
+        yield self._keys.feedback(tenant, task)
+        for subject in _subjects(given):
+            yield from script_keys.feedback_ids(self._keys, tenant, task, subject, now_ms)
 
     async def after(self, tenant: str, task: str, number: int, limit: int) -> list[Entry]:
         """Return entries after a number: one XRANGE."""
@@ -90,19 +100,24 @@ class UpstashFeedbackLog:
         await self._scripts.run(scripts.trim_feedback(self._of(tenant, task), through=through))
 
     async def forget(self, tenant: str, task: str, subject: str | None) -> None:
-        """Remove a subject's feedback, or everybody's."""
-        await self._scripts.run(
-            scripts.forget_feedback(self._of(tenant, task), subject=subject, at_once=READ_AT_ONCE)
-        )
+        """Remove a subject's feedback and ids, or everybody's."""
+        ids = (
+            () if subject is None
+            else script_keys.feedback_ids(self._keys, tenant, task, subject, self._now_ms())
+        )  # fmt: skip
+        of = self._of(tenant, task)
+        call = scripts.forget_feedback(of, ids, subject=subject, at_once=READ_AT_ONCE)
+        await self._scripts.run(call)
 
-    async def to_forget(self, tenant: str, task: str) -> set[str]:
+    async def to_forget(self, tenant: str, task: str) -> dict[str, int]:
         """Return the subjects that segments and models are to forget."""
         key = self._of(tenant, task).forgotten
-        return set(await self._redis.execute(["ZRANGE", key, 0, -1]))
+        found = await self._redis.execute(["ZRANGE", key, 0, -1, "WITHSCORES"])
+        return {subject: int(number) for subject, number in member_scores(found)}
 
-    async def forgotten(self, tenant: str, task: str, subjects: Iterable[str]) -> None:
+    async def forgotten(self, tenant: str, task: str, subjects: Mapping[str, int]) -> None:
         """Take subjects off that list, and tell readers."""
-        call = scripts.feedback_forgotten(self._of(tenant, task), subjects=list(subjects))
+        call = scripts.feedback_forgotten(self._of(tenant, task), subjects=[*subjects.items()])
         await self._scripts.run(call)
 
     async def floor(self, tenant: str, task: str) -> int:
@@ -129,16 +144,18 @@ class UpstashFeedbackLog:
         return int(await self._redis.execute(["XLEN", self._keys.feedback(tenant, task)]))
 
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
-        """Return a task with feedback to learn, of the first partition that has one."""
-        for tag in self._keys.all_tags():
-            call = scripts.lease_feedback(
-                self._keys.learning_index(tag), lease_ms=lease_ms, delay_ms=delay_ms
-            )
-            if found := await self._scripts.run(call):
-                member, until_ms = found
-                tenant, _, task = member.partition(" ")
-                return Lease(tenant, task, int(until_ms))
-        return None
+        """Return a task with feedback to learn, of the tenant whose turn it is."""
+
+        def lease(turn: scripts.Turn) -> ScriptCall:
+            return scripts.lease_feedback(turn, delay_ms=delay_ms)
+
+        kind = DueKind(self._keys.learning_index, self._keys_due, lease, _leases)
+        index = DueIndex(self._redis, self._scripts, self._keys, kind)
+        due = await index.lease(1, 1, lease_ms, MOST_TENANTS)
+        return next((Lease(tenant, *of) for tenant, of in due.items), None)
+
+    def _keys_due(self, tenant: str) -> tuple[str, ...]:
+        return (self._keys.learning(tenant),)
 
     async def release(self, lease: Lease) -> None:
         """Give a task back, unless somebody else has it by now."""
@@ -146,16 +163,34 @@ class UpstashFeedbackLog:
         await self._scripts.run(scripts.release_feedback(of, until_ms=lease.until_ms))
 
     def _of(self, tenant: str, task: str) -> FeedbackKeys:
-        return self._keys.feedback_keys(tenant, task)
+        return FeedbackKeys.of(self._keys, tenant, task)
 
 
-def _batch(task: str, by_hash: Mapping[str, Feedback]) -> dict[str, Any]:
+def _leases(texts: list[str]) -> list[tuple[str, tuple[str, int]]]:
+    """Return of each task that was leased its tenant, its name, and until when."""
+    rows = zip(texts[::3], texts[1::3], texts[2::3], strict=True)
+    return [(tenant, (task, int(until_ms))) for tenant, task, until_ms in rows]
+
+
+def _subjects(given: Iterable[Feedback]) -> list[str]:
+    """Return whose feedback it is, each once."""
+    return list(dict.fromkeys(one.whose for one in given))
+
+
+def _prepared(batches: Mapping[str, Sequence[Feedback]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what the script is told of the feedback of each task, and the text of each."""
+    texts = [one.to_json() for given in batches.values() for one in given]
+    return [_batch(task, given) for task, given in batches.items()], texts
+
+
+def _batch(task: str, given: Sequence[Feedback]) -> dict[str, Any]:
     """Return what the script is told of the feedback of a task, beside its text."""
-    room = room_for(by_hash.values())
+    room, subjects = room_for(given), _subjects(given)
+    places = {subject: place for place, subject in enumerate(subjects, 1)}
     return {
         "task": task,
-        "ids": list(by_hash),
-        "subjects": [one.whose for one in by_hash.values()],
+        "subjects": subjects,
+        "items": [(places[one.whose], hashed(one.id), one.digest()) for one in given],
         "most": room.entries,
         "most_bytes": room.bytes,
         "most_tasks": room.tasks,
@@ -167,7 +202,3 @@ def _entry(at: str, fields: list[str]) -> Entry:
     found = as_dict(fields)
     feedback = feedback_of(json.loads(found["f"])) if "f" in found else None
     return Entry(int(at.partition("-")[0]), feedback)
-
-
-def _hash(feedback_id: str) -> str:
-    return hashlib.sha256(feedback_id.encode()).hexdigest()[:ID_DIGITS]

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from core import time_of_day
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
-from core.adapters.upstash.keys import DayKeys, HeldKeys, Keyspace, OutboxKeys
-from core.costs.rollup import DAY_MS
-from core.crews import clock
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import HeldKeys, MoneyKeys
 from core.crews.ledger import ExpiredError, FencedError
 from core.errors import NotFoundError, UnavailableError
 
@@ -19,21 +19,17 @@ class FlowScripts:
     """
 
     def __init__(
-        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = clock.now_ms
+        self, runner: ScriptRunner, keys: Keyspace, now_ms: Callable[[], int] = time_of_day.now_ms
     ) -> None:
         self._runner, self._keys, self._now_ms = runner, keys, now_ms
 
-    def days(self, tenant: str) -> DayKeys:
-        """Return the keys of a tenant's roll-ups of the day before, this day, and the next."""
-        return self._keys.day_keys(tenant, self._now_ms() // DAY_MS)
-
     def held(self, tenant: str) -> HeldKeys:
         """Return the keys of what a tenant's budgets hold in the month before, this one, and the next."""
-        return self._keys.held_keys(tenant, self._now_ms())
+        return HeldKeys.around(self._keys, tenant, self._now_ms())
 
-    def spending(self, tenant: str) -> tuple[DayKeys, HeldKeys, OutboxKeys]:
-        """Return the keys of a script that spends money, which it must declare."""
-        return self.days(tenant), self.held(tenant), self._keys.outbox_keys(tenant)
+    def money(self, tenant: str) -> MoneyKeys:
+        """Return the keys of what a script counts money in."""
+        return MoneyKeys.around(self._keys, tenant, self._now_ms())
 
     async def run(
         self, call: ScriptCall, flow: str, what: str = "what is to be stored"

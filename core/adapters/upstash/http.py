@@ -3,22 +3,25 @@
 Upstash's own client spends 3 to 10 ms of CPU on a command, nearly all of it in its HTTP client;
 this one about a tenth of that (docs/adr/0002). It knows what the REST API needs and no more: one
 POST at a time on a connection, answers parsed by httptools, and an endless GET for a subscription.
+A large reply, such as a day's roll-up, is read beside the event loop in its tenant's turn.
 """
 
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import httptools
 
-from core.adapters.upstash.commands import Command
+from core import cpu
+from core.adapters.upstash.commands import Command, whose
 from core.adapters.upstash.refusals import error_from_reply
 from core.errors import TooLargeError, UnavailableError
-from core.json_text import compact_bytes
+from core.json_text import compact_bytes, loads_in_turns
 
 TIMEOUT_SECONDS = 3.0
 REPLY_STATUSES = (200, 400, 401)  # what Upstash answers when Redis, or its door, did
@@ -146,17 +149,18 @@ class HttpRedis:
 
     async def execute(self, command: Command) -> Any:
         """Send one command."""
-        return _result(await self._post("/", command, reads=command[0] in READS))
+        reads = command[0] in READS
+        return _result(await self._post("/", command, command, reads=reads))
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send several in one request."""
         reads = all(command[0] in READS for command in commands)
-        replies: Any = await self._post("/pipeline", commands, reads=reads)
+        replies: Any = await self._post("/pipeline", commands, commands[0], reads=reads)
         if not isinstance(replies, list):  # refused as a whole
             return _result(replies)
         return [_result(reply) for reply in cast("list[Any]", replies)]
 
-    async def _post(self, path: str, content: Any, *, reads: bool) -> Any:
+    async def _post(self, path: str, content: Any, first: Command, *, reads: bool) -> Any:
         sent = self._sync_token
         request = self._endpoint.request("POST", path, compact_bytes(content), sent)
         connection = await self._connection()
@@ -169,7 +173,10 @@ class HttpRedis:
             self._sync_token = connection.sync_token
         if not connection.closed:
             self._idle.append(connection)
-        return _reply(connection.status, answer)
+        if len(answer) <= cpu.LARGE_BYTES:
+            return _reply(connection.status, answer)
+        read = partial(_reply, connection.status, loads=loads_in_turns)
+        return await cpu.run(whose(first), read, answer)
 
     async def _connection(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -182,14 +189,14 @@ class HttpRedis:
         return connection
 
 
-def _reply(status: int, body: bytes) -> Any:
+def _reply(status: int, body: bytes, loads: Callable[[bytes], Any] = json.loads) -> Any:
     """Return the JSON of an answer. Raises UnavailableError for one that no Redis gave."""
     if status == TOO_LARGE:
         raise TooLargeError("this is larger than the store takes in one piece")
     if status not in REPLY_STATUSES:
         raise UnavailableError(f"the store answered {status}")
     try:
-        return json.loads(body)
+        return loads(body)
     except ValueError as error:
         raise UnavailableError("the store answered nonsense") from error
 

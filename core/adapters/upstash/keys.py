@@ -9,7 +9,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:due` | zset | tenant -> when to look into its due set (ms), never after the earliest time there |
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
-| `{p}:t:flow:f` | hash | the state of a flow; `step:`, `result:` and `brought:` fields per step (records.py) |
+| `{p}:t:flow:f` | hash | the state of a flow (`seq`: its last event); `step:`, `result:` and `brought:` fields per step (records.py) |
 | `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
@@ -35,13 +35,16 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:trials` | hash | trial -> what came of it so far, as JSON (lua/trials.lua) |
 | `{p}:t:budgets:waiting` | set | flows that wait for money |
 | `{p}:t:live:~money` | channel | says that a call gave back money that somebody waits for |
-| `{p}:t:feedback` | hash | task -> number of its last feedback; `~bytes` -> bytes of all that waits |
+| `{p}:t:feedback` | hash | task -> number of its last feedback; `TASK~` -> that up to which it was forgotten; |
+| | | `~bytes` -> bytes of all that waits |
 | `{p}:t:tasks` | zset | task of which anything is kept -> whether some of it waits in Redis (lua/feedback.lua) |
 | `{p}:t:feedback:TASK` | stream | feedback that is in no segment yet (feedback.py); id `<number>-0` |
-| `{p}:t:feedback:TASK:N` | set | hashes of the ids of feedback that came in the N-th 32 days; kept 65 days |
-| `{p}:t:feedback:TASK:forgotten` | zset | subjects that segments and models are to forget -> since when (ms) |
+| `{p}:t:feedback:TASK:ids:N:SUBJECT` | hash | hash of the id of a subject's feedback that came in the N-th 32 days -> digest |
+| | | of what it said, and its number; kept 65 days |
+| `{p}:t:feedback:TASK:forgotten` | zset | subjects that segments and models are to forget -> up to which number |
 | `{p}:t:pointers` | zset | task -> highest sequence of a pointer to its model |
-| `{p}:learning` | zset | `tenant task` -> since when it has something to learn (ms), or until when it is leased |
+| `{p}:t:retrain` | zset | task -> since when it has something to learn (ms), or until when it is leased |
+| `{p}:retrain` | zset | tenant -> when to look into the above: two levels, as what is due (due.py) |
 
 What belongs to a flow that has not ended has no time to live; its hash and log get one when it ends.
 """
@@ -49,82 +52,6 @@ What belongs to a flow that has not ended has no time to live; its hash and log 
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
-
-from core.costs.budget import months_around
-from core.costs.recording import REMEMBERED_DAYS
-from core.costs.rollup import DAY_MS, MOST_CELLS, MOST_HOUR_CELLS, day_of
-
-Key = Annotated[str, "key"]
-
-
-@dataclass(frozen=True, slots=True)
-class FlowKeys:
-    """A flow as scripts take it: its hash and log, its tenant's due set and the index of that."""
-
-    flow_key: Key
-    log: Key
-    due: Key
-    index: Key
-    tenant: str
-    flow: str
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class DayKeys:
-    """The roll-ups of a tenant around a day, which is counted from 1970, and how long they may get."""
-
-    yesterday: Key
-    today: Key
-    tomorrow: Key
-    yesterday_hours: Key
-    today_hours: Key
-    tomorrow_hours: Key
-    day: int
-    most_cells: int = MOST_CELLS
-    most_hour_cells: int = MOST_HOUR_CELLS
-
-
-@dataclass(frozen=True, slots=True)
-class HeldKeys:
-    """What budgets of a tenant hold around a month, and the channel that tells of settles."""
-
-    budgets_before: Key
-    budgets_now: Key
-    budgets_after: Key
-    months: list[str]
-    settles: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrialKeys:
-    """The trials of a tenant, and the models that do its tasks."""
-
-    trials: Key
-    models: Key
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackKeys:
-    """The feedback of a task as scripts take it."""
-
-    tasks: Key
-    listed: Key
-    feedback: Key
-    forgotten: Key
-    learning: Key
-    tenant: str
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxKeys:
-    """Where scripts that spend money of budgets leave the alerts that are to be sent."""
-
-    outbox: Key
-    outbox_index: Key
-    deliveries: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,62 +76,50 @@ class Keyspace:
         """Return the hash tag of a tenant's keys."""
         return _tag(self, tenant)
 
-    def _of(self, tenant: str, *names: str) -> str:
+    def of(self, tenant: str, *names: str) -> str:
+        """Return the key of something of a tenant; the methods below name what there is."""
         return ":".join((self.tag(tenant), tenant, *names))
 
     def flow(self, tenant: str, flow: str) -> str:
-        return self._of(tenant, "flow", flow)
+        return self.of(tenant, "flow", flow)
 
     def log(self, tenant: str, flow: str) -> str:
-        return self._of(tenant, "log", flow)
+        return self.of(tenant, "log", flow)
 
     def live(self, tenant: str, flow: str) -> str:
-        return self._of(tenant, "live", flow)
+        return self.of(tenant, "live", flow)
 
     def flows(self, tenant: str) -> str:
-        return self._of(tenant, "flows")
+        return self.of(tenant, "flows")
 
     def due(self, tenant: str) -> str:
-        return self._of(tenant, "due")
+        return self.of(tenant, "due")
 
     def definitions(self, tenant: str) -> str:
-        return self._of(tenant, "definitions")
+        return self.of(tenant, "definitions")
 
     def outbox(self, tenant: str) -> str:
-        return self._of(tenant, "outbox")
+        return self.of(tenant, "outbox")
 
     def deliveries(self, tenant: str) -> str:
-        return self._of(tenant, "outbox", "deliveries")
+        return self.of(tenant, "outbox", "deliveries")
 
     def spend(self, tenant: str, day: str, *, hours: bool = False) -> str:
         """`day` is a date: `2026-11-25`."""
-        return self._of(tenant, "spend", day, *(["hours"] if hours else []))
+        return self.of(tenant, "spend", day, *(["hours"] if hours else []))
 
     def budgets(self, tenant: str, month: str | None = None) -> str:
         """Return where a tenant's budgets are, or what they have spent in a month (`2026-11`)."""
-        return self._of(tenant, "budgets", *([month] if month else []))
+        return self.of(tenant, "budgets", *([month] if month else []))
 
     def budget_waits(self, tenant: str) -> str:
-        return self._of(tenant, "budgets", "waiting")
-
-    def trial_keys(self, tenant: str) -> TrialKeys:
-        """Return what scripts take that record what came of trials."""
-        return TrialKeys(self._of(tenant, "trials"), self._of(tenant, "models"))
+        return self.of(tenant, "budgets", "waiting")
 
     def prices(self, tenant: str) -> str:
-        return self._of(tenant, "prices")
+        return self.of(tenant, "prices")
 
     def settles(self, tenant: str) -> str:
         return self.live(tenant, "~money")
-
-    def outbox_keys(self, tenant: str) -> OutboxKeys:
-        """Return where a tenant's webhooks are sent from."""
-        index = self.outbox_index(self.tag(tenant))
-        return OutboxKeys(self.outbox(tenant), index, self.deliveries(tenant))
-
-    def held_keys(self, tenant: str, now_ms: int) -> HeldKeys:
-        """Return where budgets hold money around a time."""
-        return _held_keys(self, tenant, now_ms // DAY_MS)
 
     def due_index(self, tag: str) -> str:
         """Return the index of due tenants of a partition."""
@@ -214,79 +129,22 @@ class Keyspace:
         """Return the index of tenants with webhooks to send of a partition."""
         return f"{tag}:outbox"
 
-    def flow_keys(self, tenant: str, flow: str) -> FlowKeys:
-        """Return what all scripts take that change a flow."""
-        return FlowKeys(
-            self.flow(tenant, flow),
-            self.log(tenant, flow),
-            self.due(tenant),
-            self.due_index(self.tag(tenant)),
-            tenant,
-            flow,
-            self.live(tenant, flow),
-        )
-
-    def call_ids(self, tenant: str, now_ms: int) -> tuple[str, str]:
-        """Return where the ids of calls made elsewhere are that came in the last period, and in this."""
-        before, now = _two_periods(now_ms)
-        return self._of(tenant, "calls", before), self._of(tenant, "calls", now)
-
     def learning_tasks(self, tenant: str) -> str:
-        return self._of(tenant, "tasks")
+        return self.of(tenant, "tasks")
 
     def feedback(self, tenant: str, task: str) -> str:
-        return self._of(tenant, "feedback", task)
-
-    def feedback_ids(self, tenant: str, task: str, now_ms: int) -> tuple[str, str]:
-        """Return where the ids of feedback are that came in the last period, and in this."""
-        before, now = _two_periods(now_ms)
-        return self._of(tenant, "feedback", task, before), self._of(tenant, "feedback", task, now)
-
-    def feedback_keys(self, tenant: str, task: str) -> FeedbackKeys:
-        """Return what the scripts take that change the feedback of a task."""
-        return FeedbackKeys(
-            self._of(tenant, "feedback"),
-            self.learning_tasks(tenant),
-            self.feedback(tenant, task),
-            self._of(tenant, "feedback", task, "forgotten"),
-            self.learning_index(self.tag(tenant)),
-            tenant,
-            task,
-        )
+        return self.of(tenant, "feedback", task)
 
     def pointers(self, tenant: str) -> str:
-        return self._of(tenant, "pointers")
+        return self.of(tenant, "pointers")
+
+    def learning(self, tenant: str) -> str:
+        """Return the due set of a tenant's tasks that have something to learn."""
+        return self.of(tenant, "retrain")
 
     def learning_index(self, tag: str) -> str:
-        """Return the index of tasks of a partition that have something to learn."""
-        return f"{tag}:learning"
-
-    def day_keys(self, tenant: str, day: int) -> DayKeys:
-        """Return where a script that counts money counts it: a script must declare its keys."""
-        yesterday, today, tomorrow = (day_of((day + off) * DAY_MS) for off in (-1, 0, 1))
-        spend = self.spend
-        return DayKeys(
-            spend(tenant, yesterday),
-            spend(tenant, today),
-            spend(tenant, tomorrow),
-            spend(tenant, yesterday, hours=True),
-            spend(tenant, today, hours=True),
-            spend(tenant, tomorrow, hours=True),
-            day,
-        )
-
-
-@lru_cache(maxsize=1024)
-def _held_keys(keys: Keyspace, tenant: str, day: int) -> HeldKeys:
-    months = months_around(day * DAY_MS)
-    before, now, after = (keys.budgets(tenant, month) for month in months)
-    return HeldKeys(before, now, after, months, keys.settles(tenant))
-
-
-def _two_periods(now_ms: int) -> tuple[str, str]:
-    """Return which 32 days since 1970 were the last, and which these are in: ids are kept by them."""
-    period = now_ms // (REMEMBERED_DAYS * DAY_MS)
-    return str(period - 1), str(period)
+        """Return the index of tenants of a partition that have something to learn."""
+        return f"{tag}:retrain"
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from core.adapters.upstash import records, scripts
@@ -12,6 +11,7 @@ from core.adapters.upstash.definitions import Definitions
 from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys, TrialKeys
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome, tasks_of
 from core.crews.ledger import (
@@ -22,15 +22,14 @@ from core.crews.ledger import (
     Launch,
     StepBusy,
     StepWrite,
-    deferral,
-    request_id,
 )
+from core.crews.ledger_rules import release_events, transition_id
+from core.due_loop import Due
 from core.errors import ConflictError
 from core.flows import Flow, Status, Step
 from core.flows.events import Event
 from core.flows.state import output_ref
 from core.json_text import compact
-from core.polling import Due
 
 
 class UpstashRunLedger:
@@ -54,12 +53,11 @@ class UpstashRunLedger:
         """Begin a flow."""
         keys = self._keys
         call = scripts.create(
-            keys.flow_keys(tenant, launch.flow),
+            FlowKeys.of(keys, tenant, launch.flow),
             keys.flows(tenant),
             keys.definitions(tenant),
-            keys.outbox(tenant),
-            keys.outbox_index(keys.tag(tenant)),
-            keys.trial_keys(tenant).models,
+            OutboxKeys.of(keys, tenant),
+            TrialKeys.of(keys, tenant).models,
             digest=launch.digest,
             crew=launch.crew,
             tasks=tasks_of(launch.definition),
@@ -90,6 +88,11 @@ class UpstashRunLedger:
         reply = await read(self._redis, command, fresh=fresh)
         return await self._definitions.flow(tenant, flow, reply)
 
+    async def announce_start(self, tenant: str, flow: str, events: list[Event]) -> None:
+        """Tell that a worker loads."""
+        of = FlowKeys.of(self._keys, tenant, flow)
+        await self._scripts.run(scripts.announce_start(of, events=encoded(events)), flow)
+
     async def claim(
         self,
         tenant: str,
@@ -104,8 +107,8 @@ class UpstashRunLedger:
     ) -> Claim | StepBusy:
         """Hold a step."""
         call = scripts.claim(
-            self._keys.flow_keys(tenant, flow),
-            *self._scripts.spending(tenant),
+            FlowKeys.of(self._keys, tenant, flow),
+            self._scripts.money(tenant),
             step=step.id,
             epoch=step.epoch,
             owner=owner,
@@ -122,7 +125,7 @@ class UpstashRunLedger:
     async def add_steps(self, tenant: str, known: Flow, steps: tuple[Step, ...]) -> Flow:
         """Add steps."""
         call = scripts.add_steps(
-            self._keys.flow_keys(tenant, known.id),
+            FlowKeys.of(self._keys, tenant, known.id),
             steps=[
                 {
                     "id": s.id,
@@ -150,14 +153,14 @@ class UpstashRunLedger:
         self, tenant: str, flow: str, delay_ms: int, *, seen: int | None = None
     ) -> None:
         """Have a flow looked at later."""
-        of = self._keys.flow_keys(tenant, flow)
+        of = FlowKeys.of(self._keys, tenant, flow)
         call = scripts.reschedule(of, delay_ms=delay_ms, seen=seen)
         await self._scripts.run(call, flow)
 
     async def emit(self, claim: Claim, seq: int, lease_ms: int, write: StepWrite) -> int:
         """Append events."""
         call = scripts.emit(
-            self._keys.flow_keys(claim.tenant, claim.flow),
+            FlowKeys.of(self._keys, claim.tenant, claim.flow),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
@@ -174,14 +177,14 @@ class UpstashRunLedger:
     ) -> None:
         """Give a claim back."""
         call = scripts.release(
-            self._keys.flow_keys(claim.tenant, claim.flow),
-            *self._scripts.spending(claim.tenant),
+            FlowKeys.of(self._keys, claim.tenant, claim.flow),
+            self._scripts.money(claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             delay_ms=delay_ms,
             reason=reason,
-            events=encoded(deferral(claim, write, delay_ms, reason)),
+            events=encoded(release_events(claim, write, delay_ms, reason)),
         )
         await self._scripts.run(call, claim.flow, "what the step emits")
 
@@ -196,13 +199,13 @@ class UpstashRunLedger:
         """Store a step's result."""
         text = records.result_text(result)
         call = scripts.commit(
-            self._keys.flow_keys(claim.tenant, claim.flow),
-            self._keys.trial_keys(claim.tenant),
+            FlowKeys.of(self._keys, claim.tenant, claim.flow),
+            TrialKeys.of(self._keys, claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             known=known.head.version if known else 0,
-            outcome=asdict(write.outcome) if write.outcome else None,
+            outcome=records.outcome(write.outcome) if write.outcome else None,
             texts=[text],
             events=encoded(write.events),
         )
@@ -225,29 +228,28 @@ class UpstashRunLedger:
         error: str | None = None,
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
-        request: str | None = None,
         outcomes: Sequence[TaskOutcome] = (),
     ) -> None:
         """Change the status."""
         is_large = isinstance(output, BlobRef)
         name, payload = _payload(None if is_large else output, waiting, answer)
         call = scripts.transition(
-            self._keys.flow_keys(tenant, flow),
-            *self._scripts.spending(tenant),
+            FlowKeys.of(self._keys, tenant, flow),
+            self._scripts.money(tenant),
             self._keys.budget_waits(tenant),
-            self._keys.trial_keys(tenant),
+            TrialKeys.of(self._keys, tenant),
             ttl_ms=self._ttl_ms,
             to=to.value,
             epoch=status_epoch,
-            request=request or request_id(to, output, error, waiting, answer),
+            transition_id=transition_id(to, output, error, waiting, answer),
             error=error,
             answer=answer[0] if answer else None,
             output_ref=output_ref(flow, output.bytes) if is_large else None,
-            texts_hold=name,
+            text_is=name,
             until_ms=(waiting or {}).get("until_ms"),
             least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
-            outcomes=[asdict(each) for each in outcomes],
+            outcomes=[records.outcome(each) for each in outcomes],
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),
         )
@@ -255,7 +257,7 @@ class UpstashRunLedger:
 
     async def record_failure(self, tenant: str, flow: str) -> int:
         """Count a failure."""
-        of, nonce = self._keys.flow_keys(tenant, flow), secrets.token_hex(8)
+        of, nonce = FlowKeys.of(self._keys, tenant, flow), secrets.token_hex(8)
         call = scripts.record_failure(of, nonce=nonce)
         _, failures = await self._scripts.run(call, flow)
         return failures
@@ -263,8 +265,8 @@ class UpstashRunLedger:
     async def delete(self, tenant: str, flow: str) -> None:
         """Remove a flow."""
         keys = self._keys
-        of_tenant = keys.flows(tenant), keys.outbox(tenant), keys.deliveries(tenant)
-        call = scripts.delete(keys.flow_keys(tenant, flow), *of_tenant)
+        of, outbox = FlowKeys.of(keys, tenant, flow), OutboxKeys.of(keys, tenant)
+        call = scripts.delete(of, keys.flows(tenant), outbox)
         verdict, *status = await self._scripts.run(call, flow)
         if verdict == "not_ended":
             raise ConflictError(f"the flow is {status[0]}: cancel it first")

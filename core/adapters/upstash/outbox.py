@@ -12,8 +12,9 @@ from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import OutboxKeys
 from core.crews.ledger import FencedError
-from core.polling import Due
+from core.due_loop import Due
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind
 
 
@@ -51,9 +52,7 @@ class UpstashOutbox:
     async def _write(self, tenant: str, delivery: Delivery, **saved: Any) -> None:
         keys = self._keys
         call = scripts.outbox_save(
-            keys.outbox(tenant),
-            keys.deliveries(tenant),
-            keys.outbox_index(keys.tag(tenant)),
+            OutboxKeys.of(keys, tenant),
             keys.flow(tenant, delivery.flow),
             tenant=tenant,
             flow=delivery.flow,

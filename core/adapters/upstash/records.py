@@ -5,28 +5,23 @@ that are missing get what they meant before there were any.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
-from operator import itemgetter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from core.blobs import BlobRef
-from core.costs.facts import Facts
-from core.costs.model_choices import Choice
-from core.costs.rollup import FOLDED, NAMELESS, Cell, Names
-from core.costs.tally import SUMS, CellSums
-from core.costs.trials import Arm
 from core.costs.usage import Usage
-from core.crews.budgets import Call
-from core.crews.ledger import Launch
 from core.errors import NotFoundError
 from core.flows import Flow, Head, Status, Step
 from core.flows.values import output_blob
-from core.identity import unescaped
 from core.json_text import compact
 
+if TYPE_CHECKING:  # who reads a flow launches none, and sums up nothing
+    from core.costs.facts import Facts
+    from core.costs.model_choices import Choice, TaskOutcome
+    from core.crews.ledger import Launch
+
 HEAD_FIELDS = ("inc", "seq", "ver", "status")
-_all_sums = cast("Callable[[dict[str, int]], tuple[int, ...]]", itemgetter(*SUMS))
 USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 
 
@@ -50,13 +45,13 @@ def _output(flow: str, fields: dict[str, str], incarnation: str) -> Any:
 
 def head(flow: str, values: list[str | None]) -> Head:
     """Return the head from the values of HEAD_FIELDS. Raises NotFoundError where there is none."""
-    incarnation, sequence, version, status = values
-    if not (incarnation and sequence and version and status):
+    incarnation, last_event, version, status = values
+    if not (incarnation and last_event and version and status):
         raise NotFoundError(f"no flow {flow}")
-    return Head(incarnation, int(sequence), int(version), Status(status))
+    return Head(incarnation, int(last_event), int(version), Status(status))
 
 
-def launched(launch: Launch) -> list[str]:
+def launched(launch: "Launch") -> list[str]:
     """Return what a new flow's hash holds of its launch, as a flat list for HSET."""
     stored = {
         "inc": launch.incarnation,
@@ -138,6 +133,7 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
         deadline_ms=int(fields["deadline"]) if "deadline" in fields else None,
         webhooks=json.loads(fields.get("webhooks", "{}")),
         launched_by=fields.get("launched_by"),
+        starting_ms=int(fields["starting"]) if "starting" in fields else None,
         models=choices(fields.get("models", "{}")),
         status_epoch=int(fields["epoch"]),
         waiting=json.loads(fields.get("waiting") or "null"),
@@ -155,8 +151,13 @@ def flow(name: str, fields: dict[str, str], definition: dict[str, Any]) -> Flow:
     )
 
 
-def choices(stored: str) -> dict[str, Choice]:
+def choices(stored: str) -> dict[str, "Choice"]:
     """Return which models do the tasks of a flow that have one of their own."""
+    if stored == "{}":
+        return {}
+    from core.costs.model_choices import Choice  # noqa: PLC0415 -- few flows have any
+    from core.costs.trials import Arm  # noqa: PLC0415 -- as above
+
     return {
         task: Choice(
             found.get("model"),
@@ -216,47 +217,13 @@ def usage(stored: str) -> Usage:
     return sums(stored)[0]
 
 
-def sums(stored: str) -> tuple[Usage, Facts]:
+def sums(stored: str) -> "tuple[Usage, Facts]":
     """Return the usage that is stored as sums, and the facts beside it."""
     found: dict[str, int] = json.loads(stored)
     usage = Usage(*[found.pop(name, 0) for name in USAGE_FIELDS])
     return usage, found
 
 
-def call(reserved: Call) -> dict[str, Any]:
-    """Return what is stored of a call under way, in the record of its step under the call's id."""
-    bound = reserved.bound.public()
-    return {"number": reserved.number, "bound": bound, "cell": reserved.names}
-
-
-def cells(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[Cell]:
-    """Return the cells of days, or of their hours, from the days, names and values of fields."""
-    placed = ((day, *_place(name, hours=hours), value) for day, name, value in fields)
-    return [Cell(day, hour, *names, *sums(value)) for day, hour, names, value in placed]
-
-
-def cell_sums(fields: Sequence[tuple[str, str, str]], *, hours: bool) -> list[CellSums]:
-    """Return the same as plain numbers: parsed at once, that takes a third of the time."""
-    values = json.loads(f"[{','.join(value for _, _, value in fields)}]")
-    return [
-        CellSums(day, *_place(name, hours=hours), _plain(value), value)
-        for (day, name, _), value in zip(fields, values, strict=True)
-    ]
-
-
-def _plain(stored: dict[str, int]) -> Sequence[int]:
-    try:
-        return _all_sums(stored)
-    except KeyError:  # an older version has written it
-        return [stored.get(name, 0) for name in SUMS]
-
-
-def _place(name: str, *, hours: bool) -> tuple[int | None, Names]:
-    """Return the hour and the names of a field."""
-    hour, names = name.split("|", 1) if hours else (None, name)
-    match names.split("|", 4):  # the last is the model, whose name may hold any character
-        case [crew, task, agent, subject, model]:
-            told = subject if subject == FOLDED else unescaped(subject)
-            return None if hour is None else int(hour), (crew, task, agent, told, model)
-        case _:  # another version has written it
-            return None if hour is None else int(hour), NAMELESS
+def outcome(told: "TaskOutcome") -> dict[str, Any]:
+    """Return what scripts take of an outcome, without what is None: Lua would see `null` as something."""
+    return {name: value for name, value in asdict(told).items() if value is not None}

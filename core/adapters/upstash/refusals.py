@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 MINUTE = 60
 LOG_EVERY_SECONDS = 60.0
 REPLY_CHARACTERS = 300
-_QUOTED = re.compile(r"""(?<!\w)(['"`]).*?(\1|$)|[\[{].*""", re.DOTALL)
+# Patterns are compiled by the first refusal, and kept by `re`: every cold start would pay for them.
+_QUOTED = r"""(?s)(?<!\w)(['"`]).*?(\1|$)|[\[{].*"""
 
 
 class CommandError(Exception):
@@ -42,8 +43,13 @@ class Passing:
     lasts_seconds: int = 0
     operator: bool = False
 
+    def says(self, message: str) -> bool:
+        """Tell whether an error is this, also where a script met it."""
+        pattern = rf"(ERR Error running script.*?: )?({self.pattern})\b"
+        return re.match(pattern, message) is not None
 
-TOO_LARGE = re.compile(r"ERR max (request|single record|key|field|member) size exceeded")
+
+TOO_LARGE = r"ERR max (request|single record|key|field|member) size exceeded"
 PASSING = (
     Passing(r"ERR max daily request limit exceeded", MINUTE, operator=True),
     Passing(r"ERR max requests limit exceeded", MINUTE, operator=True),  # of the month
@@ -52,26 +58,22 @@ PASSING = (
     Passing(r"WRONGPASS|NOAUTH|NOPERM", 10, operator=True),  # while the token is rotated
     Passing(r"OOM|READONLY|LOADING|BUSY|TRYAGAIN|MASTERDOWN|CLUSTERDOWN|UNKILLABLE"),
 )
-OUR_FAULT = re.compile(
-    r"(NOSCRIPT|WRONGTYPE|CROSSSLOT|EXECABORT|NOGROUP)\b"
+OUR_FAULT = (
+    r"(?i)(NOSCRIPT|WRONGTYPE|CROSSSLOT|EXECABORT|NOGROUP)\b"
     r"|ERR (wrong number of arguments|unknown|syntax error|Command is not available|failed to parse"
     r"|invalid|value is not|expected|increment|.*(not an integer|not a float|not a valid|out of range)"
     r"|The ID specified|Number of keys|no such key|Protocol error)"
-    r"|.*(user_script|@user_function|running script|compiling script|script: [0-9a-f]{40})",
-    re.IGNORECASE,
-)
-_PASSING = tuple(
-    (re.compile(rf"(ERR Error running script.*?: )?({row.pattern})\b"), row) for row in PASSING
+    r"|.*(user_script|@user_function|running script|compiling script|script: [0-9a-f]{40})"
 )
 _logged_at: dict[str, float] = {}
 
 
 def error_from_reply(message: str) -> CommandError | TooLargeError | UnavailableError:
     """Return what an `{"error": message}` reply means."""
-    if TOO_LARGE.search(message):
+    if re.search(TOO_LARGE, message):
         return TooLargeError("this is larger than the store takes in one piece")
-    row = next((row for pattern, row in _PASSING if pattern.match(message)), None)
-    if row is None and OUR_FAULT.match(message):
+    row = next((row for row in PASSING if row.says(message)), None)
+    if row is None and re.match(OUR_FAULT, message):
         return CommandError(message)
     if row is None or row.operator:
         _log_once(message)
@@ -92,4 +94,4 @@ def _log_once(message: str) -> None:
 
 def _without_values(message: str) -> str:
     """Return a reply without what it quotes: a command's arguments may be a prompt or an answer."""
-    return _QUOTED.sub("...", message)[:REPLY_CHARACTERS]
+    return re.sub(_QUOTED, "...", message)[:REPLY_CHARACTERS]

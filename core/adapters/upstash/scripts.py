@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.adapters.upstash.calls import Events, Keys, Texts, script
-from core.adapters.upstash.keys import (
-    DayKeys,
+from core.adapters.upstash.script_keys import (
     FeedbackKeys,
     FlowKeys,
     HeldKeys,
     Key,
+    MoneyKeys,
     OutboxKeys,
     TrialKeys,
 )
@@ -35,8 +35,7 @@ def create(
     of: FlowKeys,
     flows: Key,
     definitions: Key,
-    outbox: Key,
-    outbox_index: Key,
+    outbox: OutboxKeys,
     models: Key,
     *,
     digest: str,
@@ -52,12 +51,14 @@ def create(
 ) -> None: ...
 
 
+@script("flow")
+def announce_start(of: FlowKeys, *, events: Events) -> None: ...
+
+
 @script("flow", "budgets", "money")
 def claim(
     of: FlowKeys,
-    days: DayKeys,
-    held: HeldKeys,
-    alerts: OutboxKeys,
+    money: MoneyKeys,
     *,
     step: str,
     epoch: int,
@@ -94,9 +95,7 @@ def emit(
 @script("flow", "budgets", "money")
 def release(
     of: FlowKeys,
-    days: DayKeys,
-    held: HeldKeys,
-    alerts: OutboxKeys,
+    money: MoneyKeys,
     *,
     step: str,
     epoch: int,
@@ -125,20 +124,18 @@ def commit(
 @script("flow", "budgets", "money", "trials")
 def transition(
     of: FlowKeys,
-    days: DayKeys,
-    held: HeldKeys,
-    alerts: OutboxKeys,
+    money: MoneyKeys,
     budget_waits: Key,
     of_trials: TrialKeys,
     *,
     ttl_ms: int,
     to: str,
     epoch: int,
-    request: str,
+    transition_id: str,
     error: str | None,
     answer: str | None,
     output_ref: dict[str, Any] | None,
-    texts_hold: str | None,
+    text_is: str | None,
     until_ms: int | None,
     least_wait_ms: int,
     for_money: bool,
@@ -149,7 +146,7 @@ def transition(
 
 
 @script("flow")
-def delete(of: FlowKeys, flows: Key, outbox: Key, deliveries: Key) -> None: ...
+def delete(of: FlowKeys, flows: Key, outbox: OutboxKeys) -> None: ...
 
 
 @script("flow")
@@ -207,9 +204,7 @@ def save_budget(
 @script("flow", "budgets", "money")
 def settle(
     of: FlowKeys,
-    days: DayKeys,
-    held: HeldKeys,
-    alerts: OutboxKeys,
+    money: MoneyKeys,
     *,
     step: str,
     epoch: int,
@@ -223,9 +218,7 @@ def settle(
 
 @script("budgets", "accounts", "money")
 def record_usage(
-    days: DayKeys,
-    held: HeldKeys,
-    alerts: OutboxKeys,
+    money: MoneyKeys,
     budgets: Key,
     last_ids: Key,
     these_ids: Key,
@@ -241,6 +234,7 @@ def add_feedback(
     tasks: Key,
     listed: Key,
     learning: Key,
+    learning_index: Key,
     of_logs: Keys,
     *,
     tenant: str,
@@ -254,7 +248,9 @@ def trim_feedback(of: FeedbackKeys, *, through: int) -> None: ...
 
 
 @script("feedback")
-def forget_feedback(of: FeedbackKeys, *, subject: str | None, at_once: int) -> None: ...
+def forget_feedback(
+    of: FeedbackKeys, of_ids: Keys, *, subject: str | None, at_once: int
+) -> None: ...
 
 
 @script("feedback")
@@ -262,15 +258,15 @@ def unlist_feedback(of: FeedbackKeys) -> None: ...
 
 
 @script("feedback")
-def feedback_forgotten(of: FeedbackKeys, *, subjects: list[str]) -> None: ...
+def feedback_forgotten(of: FeedbackKeys, *, subjects: list[tuple[str, int]]) -> None: ...
 
 
 @script("feedback")
 def release_feedback(of: FeedbackKeys, *, until_ms: int) -> None: ...
 
 
-@script()
-def lease_feedback(learning: Key, *, lease_ms: int, delay_ms: int) -> None: ...
+@script("due")
+def lease_feedback(turn: Turn, *, delay_ms: int) -> None: ...
 
 
 @script("due")
@@ -283,9 +279,7 @@ def outbox_lease(turn: Turn) -> None: ...
 
 @script()
 def outbox_save(
-    outbox: Key,
-    deliveries: Key,
-    index: Key,
+    of: OutboxKeys,
     flow_key: Key,
     *,
     tenant: str,

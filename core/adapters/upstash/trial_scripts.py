@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.adapters.upstash.calls import script
-from core.adapters.upstash.keys import FlowKeys, Key, TrialKeys
+from core.adapters.upstash.script_keys import FlowKeys, Key, TrialKeys
 
 
 @script("flow", "trials")

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
+from core.adapters.upstash import records
 from core.adapters.upstash import trial_scripts as scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.script_keys import FlowKeys, TrialKeys
 from core.costs.model_choices import MOST_TRIALS, Override, TaskOutcome, Trial
 from core.costs.trials import Arm, Comparison, Evidence, Signal, Tally, Verdict
 from core.crews.trials import CHANGED
@@ -27,18 +27,18 @@ class UpstashTrials:
 
     async def overrides(self, tenant: str) -> list[Override]:
         """Return what the tenant chose."""
-        found = await self._all(self._keys.trial_keys(tenant).models)
+        found = await self._all(TrialKeys.of(self._keys, tenant).models)
         return [_override(field, json.loads(text)) for field, text in sorted(found.items())]
 
     async def choose(self, tenant: str, crew: str, task: str, model: str | None) -> None:
         """Choose a model, or none."""
-        models = self._keys.trial_keys(tenant).models
+        models = TrialKeys.of(self._keys, tenant).models
         call = scripts.choose_model(models, field=f"{crew}|{task}", model=model)
         _refuse_second(await self._runner.run(call))
 
     async def start(self, tenant: str, trial: Trial, chosen: str | None = None) -> Trial:
         """Begin a trial."""
-        of = self._keys.trial_keys(tenant)
+        of = TrialKeys.of(self._keys, tenant)
         call = scripts.start_trial(of, trial=_terms(trial), chosen=chosen, most=MOST_TRIALS)
         reply = await self._runner.run(call)
         _refuse_second(reply)
@@ -48,7 +48,7 @@ class UpstashTrials:
 
     async def stop(self, tenant: str, trial: str) -> Trial:
         """End a trial."""
-        call = scripts.stop_trial(self._keys.trial_keys(tenant), trial=trial)
+        call = scripts.stop_trial(TrialKeys.of(self._keys, tenant), trial=trial)
         verdict, *stored = await self._runner.run(call)
         if verdict == "not_found":
             raise NotFoundError(f"no trial {trial}")
@@ -56,19 +56,20 @@ class UpstashTrials:
 
     async def all(self, tenant: str) -> list[Trial]:
         """Return the trials that are kept."""
-        found = await self._all(self._keys.trial_keys(tenant).trials)
+        found = await self._all(TrialKeys.of(self._keys, tenant).trials)
         return sorted(map(_trial, found.values()), key=lambda each: -each.started_ms)
 
     async def record(self, tenant: str, flow: str, outcomes: Sequence[TaskOutcome]) -> None:
         """Count outcomes."""
-        of, of_trials = self._keys.flow_keys(tenant, flow), self._keys.trial_keys(tenant)
-        told = [asdict(each) for each in outcomes]
-        (verdict,) = await self._runner.run(scripts.record_outcomes(of, of_trials, outcomes=told))
+        of, of_trials = FlowKeys.of(self._keys, tenant, flow), TrialKeys.of(self._keys, tenant)
+        counted = [records.outcome(each) for each in outcomes]
+        script = scripts.record_outcomes(of, of_trials, outcomes=counted)
+        (verdict,) = await self._runner.run(script)
         if verdict == "not_found":
             raise NotFoundError(f"no flow {flow}")
 
     async def _all(self, key: str) -> dict[str, str]:
-        return as_dict(await read(self._redis, ["HGETALL", key], fresh=True))
+        return records.as_dict(await read(self._redis, ["HGETALL", key], fresh=True))
 
 
 def _refuse_second(reply: list[str]) -> None:
@@ -114,6 +115,7 @@ def _trial(text: str) -> Trial:
         started_ms=stored["started"],
         ended_ms=stored.get("ended"),
         verdict=None if verdict is None else Verdict(verdict),
+        changed_to=stored.get("changed_to"),
     )
 
 

@@ -1,20 +1,20 @@
 """UsageBook over Redis: one script for the calls of a day, however many they are."""
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from core.adapters.upstash import scripts
+from core import time_of_day
+from core.adapters.upstash import script_keys, scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
+from core.adapters.upstash.ids import hashed
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.script_keys import MoneyKeys
 from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
 from core.costs.rollup import DAY_MS, HOUR_MS
-from core.crews import clock
 
-ID_DIGITS = 20  # hex, of an id's hash: of ten million ids, two alike in one of 10^10 months
 QUARTER_MS = HOUR_MS // 4
 
 
@@ -26,7 +26,7 @@ class UpstashUsageBook:
         redis: Commands,
         keys: Keyspace | None = None,
         runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = clock.now_ms,
+        now_ms: Callable[[], int] = time_of_day.now_ms,
     ) -> None:
         self._keys = keys or Keyspace()
         self._scripts = runner or ScriptRunner(redis)
@@ -37,29 +37,27 @@ class UpstashUsageBook:
         by_day = defaultdict[int, list[RecordedCall]](list)
         for call in calls:
             by_day[call.at_ms // DAY_MS].append(call)
-        told, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
+        fates, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
         for day, of_day in sorted(by_day.items()):
-            fates, events = await self._record_day(tenant, day, of_day, batch)
-            told |= {
-                call.id: fate for call, fate in zip(of_day, fates, strict=True) if fate != "new"
+            of_calls, events = await self._record_day(tenant, day, of_day, batch)
+            fates |= {
+                call.id: fate for call, fate in zip(of_day, of_calls, strict=True) if fate != "new"
             }
             alerts += [json.loads(event)["value"] for event in events]
-        return Recorded(told, alerts)
+        return Recorded(fates, alerts)
 
     async def _record_day(
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
     ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
         record = scripts.record_usage(
-            self._keys.day_keys(tenant, day),
-            self._keys.held_keys(tenant, day * DAY_MS),
-            self._keys.outbox_keys(tenant),
+            MoneyKeys.around(self._keys, tenant, day * DAY_MS),
             self._keys.budgets(tenant),
-            *self._keys.call_ids(tenant, self._now_ms()),
+            *script_keys.call_ids(self._keys, tenant, self._now_ms()),
             tenant=tenant,
             batch=batch,
             calls=[
                 {
-                    "id": _hash(call.id),
+                    "id": hashed(call.id),
                     "quarter": call.at_ms // QUARTER_MS,
                     "cell": list(call.names),
                     "used": {name: n for name, n in call.usage.public().items() if n},
@@ -71,7 +69,3 @@ class UpstashUsageBook:
         )
         fates, alerts = await self._scripts.run(record)
         return fates, alerts
-
-
-def _hash(call_id: str) -> str:
-    return hashlib.sha256(call_id.encode()).hexdigest()[:ID_DIGITS]

@@ -20,7 +20,6 @@ from core.costs.savings.shorter import context_reduction, output_cap, tier_avoid
 from core.costs.savings.spend import Known, Names, Record, Spend
 from core.costs.savings.wasted import duplicate_calls, failed_calls
 from core.costs.usage import Usage
-from core.errors import NotFoundError
 
 Find = Callable[[Spend, Known], Found | None]
 # First calls that need not be made, then tokens that need not be sent, then the same for less.
@@ -54,13 +53,6 @@ class Savings:
         each = [found.money for found in self.recommendations]
         high = min(self.considered, sum(found.high for found in each))
         return Money(sum(found.saved for found in each), sum(found.low for found in each), high)
-
-    def find(self, recommendation: str) -> Recommendation:
-        """Return the recommendation of an id. Raises NotFoundError where it is not among these."""
-        for found in self.recommendations:
-            if found.target.id == recommendation:
-                return found
-        raise NotFoundError("no such recommendation")
 
     def public(self) -> dict[str, Any]:
         """Return the savings as JSON."""

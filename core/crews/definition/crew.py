@@ -136,7 +136,7 @@ def _filled_agent(agent: Agent, inputs: Mapping[str, Any]) -> Agent:
 
 def _filled_task(task: Task, inputs: Mapping[str, Any]) -> Task:
     texts: dict[str, Any] = {
-        name: placeholders.fill(getattr(task, name), inputs) for name in rules.ASSIGNMENT
+        name: placeholders.fill(getattr(task, name), inputs) for name in rules.PROMPT_TEXTS
     }
     texts["guardrails"] = [
         rule if GUARDRAIL_NAME.fullmatch(rule) else placeholders.fill(rule, inputs)

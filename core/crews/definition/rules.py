@@ -15,7 +15,7 @@ from core.crews.definition.elements import (
 )
 
 PERSONA = ("role", "goal", "backstory")
-ASSIGNMENT = ("description", "expected_output")
+PROMPT_TEXTS = ("description", "expected_output")
 Place = tuple[str | int, ...]  # of a value in a crew's file: its keys from the outside in
 
 
@@ -124,7 +124,7 @@ def texts(agents: Mapping[str, Agent], tasks: Mapping[str, Task]) -> Iterator[tu
     for name, agent in agents.items():
         yield from ((("agents", name, field), getattr(agent, field)) for field in PERSONA)
     for name, task in tasks.items():
-        yield from ((("tasks", name, field), getattr(task, field)) for field in ASSIGNMENT)
+        yield from ((("tasks", name, field), getattr(task, field)) for field in PROMPT_TEXTS)
         for number, rule in enumerate(task.guardrails):
             yield ("tasks", name, "guardrails", number), rule
 

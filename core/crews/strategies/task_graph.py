@@ -114,8 +114,8 @@ class TaskGraph:
         self._advance(results)
         this, context = self.definition.tasks[task], list[ContextItem]()
         for name in self._places[task].context:
-            told = self._finished[name]
-            context.append(ContextItem(name, told.agent, told.raw))
+            earlier = self._finished[name]
+            context.append(ContextItem(name, earlier.agent, earlier.raw))
             if self.definition.tasks[name].human_input:
                 context += human_input.approval_remarks(results, name)
         return TaskContext(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConflictError, InvalidInputError
-from core.learning import learner as module
 from core.learning.learner import Learner
+from core.learning.learner import learner as module
 from core.learning.patterns import Kind, Pattern, Source
 from tests.unit.learning.test_context import CONTEXTS
 
@@ -204,9 +204,42 @@ def test_asking_changes_nothing_of_what_was_said():
         assert learner.recommend({"column": "ZIP"}).actions[0].action == "zone"
 
 
-def test_a_word_of_which_its_source_is_not_sure_at_all_overrides_nobody():
+@pytest.mark.parametrize("confidence", [0.0, 0.01, 0.4])
+def test_a_word_of_which_its_source_is_not_sure_overrides_no_sure_one(confidence: float):
     learner = Learner()
     for number in range(31):
-        learner.learn(Pattern({"m": "invoice"}, "billing", Source(Kind.USER, f"u{number}")))
-    learner.learn(Pattern({"m": "invoice"}, "refunds", Source(Kind.USER, "bob"), confidence=0.0))
-    assert learner.recommend({"m": "invoice"}).actions[0].action == "billing"
+        learner.learn(Pattern({"m": "invoice"}, "billing", user(f"u{number}")))
+    learner.learn(Pattern({"m": "invoice"}, "refunds", user("bob"), confidence))
+    assert best(learner, {"m": "invoice"}) == "billing"
+
+
+def test_a_sure_word_holds_and_of_unsure_ones_what_most_confidence_speaks_for():
+    learner, asked = taught(300), {"m": "invoice"}
+    for number, (action, confidence, holds) in enumerate([
+        ("billing", 1.0, "billing"), ("refunds", 0.4, "billing"), ("refunds", 0.4, "refunds"),
+        ("cards", 0.2, "refunds"), ("cards", 1.0, "cards"), ("billing", 0.0, "cards"),
+    ]):  # fmt: skip
+        learner.learn(Pattern(asked, action, user(f"somebody-{number}"), confidence))
+        word = learner.said(asked)
+        assert (best(learner, asked), word and word.action) == (holds, holds)
+
+
+def test_a_lone_word_counts_for_what_its_source_is_sure_of():
+    learner = taught(300)
+    context, action = next(stream(1, seed=7))
+    learner.learn(Pattern(context, "something else", user("ana"), 0.1))
+    assert (best(learner, context), learner.said(context)) == (action, None)
+    learner.learn(Pattern(context, "something else", user("ana"), 1.0))  # surer now
+    assert best(learner, context) == "something else"
+    assert sum(one.action == "something else" for one in learner.kept()) == 1
+
+
+def test_patterns_that_are_forgotten_are_trained_on_and_shown_no_more():
+    learner = taught(100)
+    first = {one.number for one in learner.kept()[:60]}
+    learner.forget(60)
+    assert len(learner.kept()) == 40
+    assert first.isdisjoint(one.number for one in learner.kept())
+    assert first.isdisjoint(one.number for one in learner.model(1).examples)
+    shown = learner.recommend({"task": "route", "message": WORDS["pay"]}, most=9).actions
+    assert first.isdisjoint(number for one in shown for number in one.patterns)

@@ -9,9 +9,9 @@ import pytest
 
 from core.adapters.scikit_learn import fit
 from core.learning.learner import Learner
-from core.learning.model import Model
+from core.learning.learner.model import Model
+from core.learning.models.stored import ARRAYS, DamagedModelError, plain, restored
 from core.learning.patterns import Pattern
-from core.learning.stored import ARRAYS, DamagedModelError, plain, restored
 from tests.unit.learning.test_learner import accuracy, best, stream, taught, user
 
 
@@ -40,6 +40,21 @@ def test_plain_data_and_back_is_the_same_model(model: Model):
     ]
     assert again.kept == model.kept
     assert plain(again)["vocabulary"] == plain(model)["vocabulary"]
+
+
+def test_how_sure_a_source_was_is_stored_and_of_an_earlier_version_all_were_sure():
+    learner = Learner()
+    for name, action, confidence in (("ana", "pay", 0.3), ("bo", "go", 0.1)):
+        learner.learn(Pattern({"a": 1}, action, user(name), confidence=confidence))
+    model = learner.model(1)
+    again = Learner(restored(plain(model)))
+    assert [one.confidence for one in again.kept()] == [0.3, 0.1]
+    assert best(again, {"a": 1}) == "pay"
+    again.learn(Pattern({"a": 1}, "pay", user("ana"), confidence=0.3))
+    assert again.kept()[0].number == learner.kept()[0].number  # the same again
+    earlier = {name: value for name, value in plain(model).items() if name != "kept_confidences"}
+    kept = restored(earlier | {"schema": 2}).kept
+    assert [one.confidence for one in kept] == [1.0, 1.0]
 
 
 def test_the_model_of_nothing_is_stored_too():
@@ -74,6 +89,8 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "another schema": lambda data: {**data, "schema": 1},
     "a name more": lambda data: {**data, "more": 1},
     "a name less": lambda data: {name: data[name] for name in data if name != "idf"},
+    "a source surer than sure": lambda data: {**data, "kept_confidences": data["kept_confidences"] + 1},
+    "a source of which nobody knows how sure": lambda data: {**data, "kept_confidences": data["kept_confidences"] * np.nan},
     "a flag for a number": lambda data: {**data, "seen": True},
     "fewer columns": lambda data: {**data, "weights": data["weights"][:, :-1].copy()},
     "weights that are no numbers": lambda data: {**data, "weights": data["weights"] * np.float16(np.nan)},

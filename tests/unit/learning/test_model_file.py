@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from core.adapters.scikit_learn import fit
 from core.learning.learner import Learner
-from core.learning.model_file import INSTRUCTIONS, from_bytes, to_bytes
+from core.learning.models.model_file import INSTRUCTIONS, from_bytes, to_bytes
+from core.learning.models.stored import DamagedModelError, plain
 from core.learning.patterns import Pattern
-from core.learning.stored import DamagedModelError, plain
 from tests.unit.learning.test_learner import stream, user
 
 ROOT = Path(__file__).parents[3]

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInputError
-from core.learning.bayes import Bayes
-from core.learning.calibration import WINDOW, Calibration, isotonic
-from core.learning.concepts import Concepts
-from core.learning.linear import REMEMBERED, Example, Linear
-from core.learning.mixture import Mixture
-from core.learning.neighbours import Neighbours
+from core.learning.learner.bayes import Bayes
+from core.learning.learner.calibration import WINDOW, Calibration, isotonic
+from core.learning.learner.concepts import Concepts
+from core.learning.learner.linear import REMEMBERED, Example, Linear
+from core.learning.learner.mixture import Mixture
+from core.learning.learner.neighbours import Neighbours
+from core.learning.learner.terms import BUCKETS
+from core.learning.learner.trust import DOUBTED, Trust
 from core.learning.patterns import Kind, Memory, Pattern, Source
-from core.learning.terms import BUCKETS
-from core.learning.trust import DOUBTED, Trust
 
 ANA, BO = Source(Kind.USER, "ana"), Source(Kind.USER, "bo")
 
@@ -87,7 +87,7 @@ def test_what_is_trained_again_is_bounded_and_leaves_out_what_was_taken_back():
         linear.learn(example(1, number % 50, number=number))
     assert len(linear.examples) == REMEMBERED
     kept = linear.examples[7].number
-    linear.forget(kept)
+    linear.forget([kept])
     assert kept not in {one.number for one in linear.examples}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from core.learning.terms import BUCKETS, MAX_CHARACTERS, MAX_LEAVES, terms
+from core.learning.learner.terms import BUCKETS, MAX_CHARACTERS, MAX_LEAVES, terms
 from tests.pace import cpu_seconds_under
 from tests.unit.learning.test_context import CONTEXTS
 

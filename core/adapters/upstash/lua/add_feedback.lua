@@ -1,43 +1,56 @@
--- add_feedback: append feedback to the logs of tasks, each once by its id: all of it, or none.
--- Ids are kept by the 32 days in which they came, so two sets tell what came within the last 32.
---   KEYS     after the named ones, of each task its log, the ids of the last 32 days and of these
---   args     tenant; batch: list of {task, ids and subjects, most, most_bytes, most_tasks (that wait),
---            most_listed (in all)}
+-- add_feedback: append feedback to the logs of tasks, each once by its subject and id: all of it, or none.
+-- Ids are kept by the 32 days in which they came, so two hashes tell what came within the last 32.
+--   KEYS     after the named ones, of each task its log, then of each subject of its feedback the ids of
+--            the last 32 days and of these
+--   args     tenant; batch: list of {task, subjects, items (list of the place of its subject, id and digest of each
+--            feedback), most, most_bytes, most_tasks (that wait), most_listed (in all)}
 --   texts    each feedback as JSON, those of the first task first
---   returns  {'ok', task and id of what was there before...}, {'too_much', task}, {'too_many_tasks'}
+--   returns  {'ok', of each feedback 'new', 'known' or 'conflict'...}, {'too_much', task}, {'too_many_tasks'}
 local KEPT_SECONDS = 65 * 86400
 local WAITS = 1 -- see feedback.lua
 
--- known: of each id 1 where it is in a set; a whole file's thumbs are more than one command takes
-local function known(key, ids)
-  local found = {}
-  for i = 1, #ids, CHUNK do
-    local last = math.min(i + CHUNK - 1, #ids)
-    for _, is_there in ipairs(redis.call('SMISMEMBER', key, unpack(ids, i, last))) do
-      push(found, is_there)
+-- known_of: of the ids of a task's subjects what each said, but for what was forgotten with the task
+local function known_of(of, key)
+  local forgotten, asked, known = tonumber(redis.call('HGET', TASKS, of.task .. '~') or 0), {}, {}
+  for _, item in ipairs(of.items) do
+    asked[item[1]] = asked[item[1]] or {}
+    push(asked[item[1]], item[2])
+  end
+  for i = 1, #of.subjects do
+    known[i] = {}
+    for _, ids in ipairs({KEYS[key + 2 * i - 1], KEYS[key + 2 * i]}) do
+      for id, value in pairs(read(ids, asked[i])) do
+        local digest, number = string.match(value, '^(%S+) (%d+)$')
+        if tonumber(number) > forgotten then -- guard: forgotten with the task
+          known[i][id] = digest
+        end
+      end
     end
   end
-  return found
+  return known
 end
 
 local before = tonumber(redis.call('HGET', TASKS, '~bytes') or 0)
 local bytes, waits, listed = before, redis.call('ZCOUNT', LISTED, WAITS, WAITS), redis.call('ZCARD', LISTED)
-local reply, all_new, text = {'ok'}, {}, 0
-for number, of in ipairs(args.batch) do
-  local log, last_ids, these_ids = unpack(KEYS, 3 * number + 1, 3 * number + 3)
-  local earlier, lately, new = known(last_ids, of.ids), known(these_ids, of.ids), {}
-  for i, id in ipairs(of.ids) do
+local reply, all_new, text, key = {'ok'}, {}, 0, 5
+for _, of in ipairs(args.batch) do
+  local known, new = known_of(of, key), {}
+  for _, item in ipairs(of.items) do
+    local subject, id, digest = unpack(item)
+    local there = known[subject][id]
     text = text + 1
-    if earlier[i] == 1 or lately[i] == 1 then -- guard: there before
-      push(reply, of.task, id)
+    if there then -- guard: there before
+      push(reply, there == digest and 'known' or 'conflict')
     else
-      push(new, {id, of.subjects[i], TEXTS[text]})
-      bytes = bytes + #TEXTS[text] + #of.subjects[i]
+      push(reply, 'new')
+      push(new, {subject, id, digest, TEXTS[text]})
+      known[subject][id] = digest
+      bytes = bytes + #TEXTS[text] + #of.subjects[subject]
     end
   end
   if #new > 0 then
-    push(all_new, {of.task, log, these_ids, new})
-    if redis.call('XLEN', log) + #new > of.most or bytes > of.most_bytes then
+    push(all_new, {of, key, new})
+    if redis.call('XLEN', KEYS[key]) + #new > of.most or bytes > of.most_bytes then
       return {'too_much', of.task}
     end
     local place = redis.call('ZSCORE', LISTED, of.task)
@@ -50,17 +63,22 @@ for number, of in ipairs(args.batch) do
     end
     waits, listed = waits + (takes and 1 or 0), listed + (place and 0 or 1)
   end
+  key = key + 1 + 2 * #of.subjects
 end
 for _, each in ipairs(all_new) do
-  local task, log, these_ids, new = unpack(each)
+  local of, first, new = unpack(each)
   for _, one in ipairs(new) do
-    local number = redis.call('HINCRBY', TASKS, task, 1)
-    redis.call('XADD', log, int_str(number) .. '-0', 's', one[2], 'f', one[3])
-    redis.call('SADD', these_ids, one[1])
+    local subject, id, digest, said = unpack(one)
+    local number = int_str(redis.call('HINCRBY', TASKS, of.task, 1))
+    redis.call('XADD', KEYS[first], number .. '-0', 's', of.subjects[subject], 'f', said)
+    redis.call('HSET', KEYS[first + 2 * subject], id, digest .. ' ' .. number)
   end
-  redis.call('EXPIRE', these_ids, KEPT_SECONDS)
-  redis.call('ZADD', LISTED, WAITS, task)
-  redis.call('ZADD', LEARNING, 'NX', int_str(now_ms()), args.tenant .. ' ' .. task)
+  for i = 1, #of.subjects do
+    redis.call('EXPIRE', KEYS[first + 2 * i], KEPT_SECONDS)
+  end
+  redis.call('ZADD', LISTED, WAITS, of.task)
+  redis.call('ZADD', LEARNING, 'NX', int_str(now_ms()), of.task)
+  redis.call('ZADD', LEARNING_INDEX, 'LT', int_str(now_ms()), args.tenant)
 end
 if bytes > before then
   redis.call('HINCRBY', TASKS, '~bytes', int_str(bytes - before))

@@ -1,12 +1,19 @@
 -- Shared by the scripts that change the feedback log of a task (core/learning/feedback.py).
---   TASKS      task -> number of its last entry; `~bytes` -> bytes that wait, of all tasks
+--   TASKS      task -> number of its last entry; `TASK~` -> number up to which the task was forgotten, and
+--              all ids with it; `~bytes` -> bytes that wait, of all tasks
 --   FEEDBACK   stream: id `<number>-0`; s (the subject whose it is), f (JSON), or x: something was taken away
---   FORGOTTEN  zset of subjects that segments and models are to forget
---   LEARNING   `tenant task` -> since when there is something to learn (ms), or until when it is leased
+--   FORGOTTEN  zset of subjects that segments and models are to forget -> up to which number
+--   LEARNING   task -> since when there is something to learn (ms), or until when it is leased
+--   LEARNING_INDEX  tenant -> when to look into LEARNING; it may be early, never late (due.py)
 --   LISTED     zset of tasks of which anything is kept -> WAITS: some of it here; STORED: all in segments;
 --              GOING: it is forgotten here, and its objects are being removed
 local WAITS, STORED, GOING = 1, 0, -1
-local MEMBER = args.tenant .. ' ' .. args.task
+
+-- due_at: have the task retrained by who looks at it then (ms), or later
+local function due_at(ms)
+  redis.call('ZADD', LEARNING, int_str(ms), args.task)
+  redis.call('ZADD', LEARNING_INDEX, 'LT', int_str(ms), args.tenant)
+end
 
 -- append: one entry; returns its number
 local function append(...)

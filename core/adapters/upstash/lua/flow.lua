@@ -1,4 +1,5 @@
--- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash.
+-- Shared by the scripts that change a flow. `flow` is what `read` gives of its hash; `seq` there is the
+-- number of the last event.
 local KEPT, BATCH, REMEMBERED = 10000, 100, 64
 local RECORD_SEPARATOR = '\30' -- JSON text never holds one
 local HEAD = {'status', 'seq', 'ver', 'epoch', 'updated', 'usage', 'waiting', 'output', 'output_bytes',
@@ -16,8 +17,8 @@ end
 -- delta: the STATE_DELTA event of a change to the public state, as `Flow.public` shows it.
 --   changes     path and new value (JSON text) in turn, e.g. {'/status', '"running"'}
 --   new_steps   the JSON texts of steps to add, or nothing
---   output_ref  where the output is read that is too large for a state, or nothing
-local function delta(changes, new_steps, output_ref)
+--   members     path and value (JSON text) in turn of what no state had before, or nothing
+local function delta(changes, new_steps, members)
   local operations = {}
   for i = 1, #changes, 2 do
     push(operations, '{"op":"replace","path":"' .. changes[i] .. '","value":' .. changes[i + 1] .. '}')
@@ -25,8 +26,8 @@ local function delta(changes, new_steps, output_ref)
   for _, step in ipairs(new_steps or {}) do
     push(operations, '{"op":"add","path":"/steps/-","value":' .. step .. '}')
   end
-  if output_ref then
-    push(operations, '{"op":"add","path":"/output_ref","value":' .. cjson.encode(output_ref) .. '}')
+  for i = 1, #(members or {}), 2 do
+    push(operations, '{"op":"add","path":"' .. members[i] .. '","value":' .. members[i + 1] .. '}')
   end
   return '{"type":"STATE_DELTA","delta":[' .. table.concat(operations, ',') .. ']}'
 end
@@ -145,13 +146,13 @@ end
 -- change: store a change of the public state: it gets the next version, and an event that tells it.
 --   changes  path and new value (JSON text) in turn
 --   parts    as `store` takes them, and: `names` of the steps and results that have changed;
---            `made`, events that come before this one; `new_steps`, `output_ref`, see `delta`
+--            `made`, events that come before this one; `new_steps`, `members`, see `delta`
 --   returns  the number of the last event
 local function change(flow, now, changes, parts)
   local version, made = flow.ver + 1, parts.made or {}
   flow.ver, flow.updated = int_str(version), int_str(now)
   push(changes, '/version', flow.ver, '/updated_ms', flow.updated)
-  push(made, 'STATE_DELTA', delta(changes, parts.new_steps, parts.output_ref))
+  push(made, 'STATE_DELTA', delta(changes, parts.new_steps, parts.members))
   for _, event in ipairs(flow.alerts or {}) do
     push(made, 'CUSTOM', event)
   end

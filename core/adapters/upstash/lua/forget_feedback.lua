@@ -1,7 +1,9 @@
--- forget_feedback: remove what a subject said, and have segments and models forget it; without a
--- subject remove all, which the caller has removed from there. A retraining that runs keeps its lease,
--- and has it begun anew when it ends.
+-- forget_feedback: remove what a subject said, with its ids, and have segments and models forget it; without
+-- a subject remove all, which the caller has removed from there. What is said later stays, under the same
+-- ids, too. A retraining that runs keeps its lease, and has it begun anew when it ends.
+--   KEYS     after the named ones the ids of the subject
 --   args     tenant, task, subject or nothing; at_once: entries of one read
+local NAMED = 6
 local gone, freed = {}, 0
 each_entry('+', args.at_once, function(id, fields)
   if not args.subject or subject_of(fields) == args.subject then
@@ -13,14 +15,18 @@ run_chunked('XDEL', FEEDBACK, gone)
 if freed > 0 then
   redis.call('HINCRBY', TASKS, '~bytes', int_str(-freed))
 end
-append('x', '')
+local number = int_str(append('x', ''))
 if not args.subject then
+  redis.call('HSET', TASKS, args.task .. '~', number)
   redis.call('ZADD', LISTED, 'XX', GOING, args.task)
 else
-  redis.call('ZADD', FORGOTTEN, int_str(now_ms()), args.subject)
-  local due = redis.call('ZSCORE', LEARNING, MEMBER)
+  for i = NAMED + 1, #KEYS do
+    redis.call('DEL', KEYS[i]) -- guard: its ids
+  end
+  redis.call('ZADD', FORGOTTEN, number, args.subject)
+  local due = redis.call('ZSCORE', LEARNING, args.task)
   if not (due and tonumber(due) > now_ms()) then -- guard: leased now
-    redis.call('ZADD', LEARNING, 0, MEMBER) -- guard: at once
+    due_at(0) -- guard: at once
   end
 end
 return 'ok'

@@ -13,7 +13,7 @@ if not args.record then
   redis.call('HDEL', DELIVERIES, args.flow)
   redis.call('ZREM', OUTBOX, args.flow)
   if redis.call('EXISTS', OUTBOX) == 0 then
-    redis.call('ZREM', INDEX, args.tenant)
+    redis.call('ZREM', OUTBOX_INDEX, args.tenant)
   end
   return 'ok'
 end
@@ -26,5 +26,5 @@ elseif args.seen and tonumber(redis.call('HGET', FLOW, 'seq') or 0) > args.seen 
 end
 redis.call('HSET', DELIVERIES, args.flow, cjson.encode(record))
 redis.call('ZADD', OUTBOX, 'XX', int_str(at), args.flow)
-redis.call('ZADD', INDEX, 'LT', int_str(at), args.tenant)
+redis.call('ZADD', OUTBOX_INDEX, 'LT', int_str(at), args.tenant)
 return 'ok'

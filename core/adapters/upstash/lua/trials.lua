@@ -2,7 +2,7 @@
 -- its sources). A trial is over when the script that records an outcome says so: flows that are created
 -- after it are in none.
 --   TRIALS   id -> {id, run, crew, task, model, cheaper, share, margin, most, judged_by, answers, people,
---            started, ended, verdict}; `answers` and `people` are comparisons, `judged_by` is one of them
+--            started, ended, verdict, changed_to}; `answers` and `people` are comparisons, `judged_by` is one of them
 --   MODELS   `crew|task` -> {model, trial = {id, run, share, cheaper}}
 local BETS, ERROR, MOST_WAITING, ENOUGH = {0.05, 0.1, 0.2, 0.4, 0.8}, 0.04, 1000, 1e9
 
@@ -102,6 +102,12 @@ local function record_outcome(outcome, now)
   local stored = outcome.final and redis.call('HGET', TRIALS, outcome.trial)
   local trial = stored and cjson.decode(stored)
   if not trial or trial.run ~= outcome.run or trial.ended then -- guard: an earlier trial, or over
+    return
+  end
+  if outcome.done_by and outcome.done_by ~= trial.model then -- guard: one of its arms is another model now
+    trial.verdict, trial.changed_to = 'model_changed', outcome.done_by
+    end_trial(trial, now)
+    redis.call('HSET', TRIALS, trial.id, cjson.encode(trial))
     return
   end
   if outcome.signal == 'answers' and not outcome.checked then

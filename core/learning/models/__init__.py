@@ -1,0 +1,1 @@
+"""Learners as they are stored: sealed objects in the object store, and the pointer that names them."""

@@ -1,0 +1,1 @@
+"""Crewline on AWS: what it is deployed with, and what runs there around its functions."""
