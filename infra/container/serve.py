@@ -56,9 +56,7 @@ class Listening:
 def main(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
-        Settings.from_environ(
-            environ
-        ).token_keys()  # or the first request would be the one to find out
+        Settings.from_environ(environ).token_keys()  # or the first request would find out
         listening = read(environ)
     except SettingsError as error:
         print(f"crewline: {error}", file=sys.stderr)
@@ -102,9 +100,8 @@ async def _serve_until_told(listening: Listening) -> None:
 
 async def serve(app: ASGIApp, listening: Listening, stopping: asyncio.Event) -> None:
     """Serve until `stopping` is set and the answers under way have ended, or GRACE_SECONDS longer."""
-    draining: Any = Draining(
-        FairStarts(app), stopping
-    )  # granian types every message, Starlette none
+    # Granian types every message, Starlette none.
+    draining: Any = Draining(FairStarts(app), stopping)
     server = _server(draining, listening)
     drained = asyncio.create_task(draining.drained(GRACE_SECONDS))
     serving = asyncio.create_task(server.serve())

@@ -25,10 +25,9 @@ COMPOSE = ROOT / "infra" / "container" / "compose.yaml"
 NOTES = {"question": "Why tea?", "notes": "Tea wakes one up more gently than coffee does."}
 IN_CI = [
     pytest.param("http"),
-    pytest.param("local"),
+    pytest.param("local", marks=pytest.mark.soak),
     pytest.param("worker", marks=pytest.mark.soak),
 ]
-WITHOUT_A_STORE = {"http": "CREWLINE_", "worker": "CREWLINE_", "local": "UPSTASH_REDIS_REST_TOKEN"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ def test_the_steps_of_an_image_can_be_taken_and_what_it_runs_begins(
         check=False,
     )
     assert ran.returncode != 0
-    assert WITHOUT_A_STORE[target] in ran.stderr.splitlines()[-1], ran.stderr  # all was imported
+    assert "UPSTASH_REDIS_REST" in ran.stderr.splitlines()[-1], ran.stderr  # all was imported
 
 
 def test_a_builder_makes_the_images():
@@ -115,16 +114,12 @@ class Composed:
         command = [word.replace("/data", str(self._data)) for word in declared.get("command", [])]
         command = command or image_command or []
         if command[0] == "valkey-server":  # wherever this machine has it
-            command = [
-                valkey.server_command(self._data, 0)[0],
-                *command[1:],
-                "--dir",
-                str(self._data),
-            ]
+            server = valkey.server_command(self._data, 0)[0]
+            command = [server, *command[1:], "--dir", str(self._data)]
         environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(self._data),
-            **declared.get("environment", {}),
+            **{name: value or "" for name, value in declared.get("environment", {}).items()},
         }
         environ |= {"CREWLINE_PORT": str(self.ports["8443"])} if service == "http" else {}
         self._processes.start(
@@ -184,6 +179,5 @@ def test_what_compose_starts_runs_a_crew_from_launch_to_end(composed: Composed):
             state = client.get(launched.headers["location"]).json()
             time.sleep(0.2)
         assert state["status"] == "succeeded", state
-        assert (
-            client.put(uploads(client), content=b"a,b\n1,2\n").status_code == 200
-        )  # from a browser's side
+        stored = client.put(uploads(client), content=b"a,b\n1,2\n")  # as a browser does
+        assert stored.status_code == 200
