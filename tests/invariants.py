@@ -187,8 +187,10 @@ def every_call_is_counted_once(told: Story) -> None:
     settled, lost = len(counted), told.state.usage.lost_calls
     calls = {(one["step"], one["attempt"], one["deferrals"], one["number"]) for one in counted}
     assert len(calls) == settled == len(told.values("model_call"))
-    late = sum(max(0, a - b) for a, b in pairwise([*_lost_calls(told), lost]))  # answered after all
-    assert told.state.usage.calls == settled + lost + late
+    late = told.state.usage.calls - settled - lost  # lost ones that were answered after all
+    # Of those, what comes between two events may be hidden by as many that were lost meanwhile.
+    assert late >= sum(max(0, a - b) for a, b in pairwise([*_lost_calls(told), lost]))
+    assert settled + late <= len(told.asked)
     dear, cheap = lost * BOUND.cost_nanodollars, (settled + late) * PRICE.cost_nanodollars
     assert told.state.usage.cost_nanodollars == cheap + dear
     asked = {(call.step, call.attempt, call.deferrals, call.number) for call in told.asked}

@@ -8,7 +8,6 @@ from functools import cached_property
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
-import boto3  # pyright: ignore[reportMissingTypeStubs]
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     BotoCoreError,
@@ -17,6 +16,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
 )
 from urllib3.exceptions import HTTPError
 
+from core.adapters import aws
 from core.blobs import AWAY, THREADS, VersionedBlob
 from core.config import SettingsError
 from core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
@@ -37,7 +37,7 @@ LISTED = 1_000  # names in one page: S3 tells no more
 
 
 class S3Blobs:
-    """Blobs in a bucket; credentials and region come from where boto3 looks for them.
+    """Blobs in a bucket; credentials and region are those of `aws.client`.
 
     Raises SettingsError where the bucket or the credentials are wrong, which only the operator can
     mend, beside the errors of the port.
@@ -49,19 +49,17 @@ class S3Blobs:
     @cached_property
     def _client(self) -> Any:
         """The client, made when it is first used: that takes 0.2 s, and many flows have no object."""
-        # Of its own: boto3's shared session keeps the first credentials that it sees.
-        return boto3.Session().client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            "s3",
-            endpoint_url=self._endpoint,
-            config=Config(
-                connect_timeout=3,
-                read_timeout=8,  # a call that nobody waits for any more ends soon after
-                retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=THREADS,
-                signature_version="s3v4",
-                s3={"addressing_style": "path" if self._endpoint else "auto"},
-            ),
+        config = Config(
+            connect_timeout=3,
+            read_timeout=8,  # a call that nobody waits for any more ends soon after
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            max_pool_connections=THREADS,
+            signature_version="s3v4",
+            # "auto" signs uploads for the global address, which sends those to a new bucket of another
+            # region on to an address that they are not signed for.
+            s3={"addressing_style": "path" if self._endpoint else "virtual"},
         )
+        return aws.client("s3", self._endpoint, config)
 
     def put(self, tenant: str, blob: str, data: bytes, content_type: str) -> None:
         """Store an object."""

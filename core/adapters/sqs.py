@@ -8,31 +8,24 @@ import asyncio
 import json
 from typing import Any
 
-import boto3  # pyright: ignore[reportMissingTypeStubs]
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     BotoCoreError,
     ClientError,
 )
 
+from core.adapters import aws
 from core.errors import UnavailableError
 
 
 class SqsWakeQueue:
-    """Sends to one standard queue; credentials and region come from where boto3 looks for them."""
+    """Sends to one standard queue; credentials and region are those of `aws.client`."""
 
     def __init__(self, queue_url: str, endpoint: str | None = None) -> None:
         self._queue_url = queue_url
-        # Of its own: boto3's shared session keeps the first credentials that it sees.
-        self._client: Any = boto3.Session().client(  # pyright: ignore[reportUnknownMemberType]
-            "sqs",
-            endpoint_url=endpoint,
-            config=Config(
-                connect_timeout=3,
-                read_timeout=5,
-                retries={"max_attempts": 3, "mode": "standard"},
-            ),
-        )
+        retries: Any = {"max_attempts": 3, "mode": "standard"}
+        config = Config(connect_timeout=3, read_timeout=5, retries=retries)
+        self._client = aws.client("sqs", endpoint, config)
 
     async def enqueue(self, tenant: str, flow: str) -> None:
         """Send a message. Raises UnavailableError; one that was sent after all does no harm."""
