@@ -53,7 +53,7 @@ async def test_without_a_guard_its_test_fails(mutant: Mutant, gateway, tmp_path:
 
 
 FOUND_SOON = settings(
-    max_examples=400,
+    max_examples=1500,
     report_multiple_bugs=False,
     stateful_step_count=30,
     deadline=None,

@@ -16,7 +16,18 @@ import yaml
 
 from infra.local.processes import Processes, answers_http, free_port
 from tests.fixtures_api import process_environ
-from tests.fixtures_aws import FOLDER, PAGE, RESOLVE, ROOT, SECRETS, STAGE, Template, blocks
+from tests.fixtures_aws import (
+    FOLDER,
+    PAGE,
+    RESOLVE,
+    ROOT,
+    SECRETS,
+    SHELL,
+    STAGE,
+    Template,
+    blocks,
+)
+from tests.fixtures_js import with_node
 from tests.fixtures_servers import Rest
 
 NOTING = """#!/bin/sh
@@ -28,7 +39,7 @@ case "$*" in
 *"--query SecretString"*) cat "$KEPT" ;;
 *"--query VersionId"*) echo SECRETS ;;
 *"--query Account "*) echo 123456789012 ;;
-*imageDigest*) echo sha256:0f0f ;;
+*RepoDigests*) echo 123456789012.dkr.ecr.eu-central-1.amazonaws.com/crewline-worker@sha256:0f0f ;;
 *ServiceEndpoint*) echo "$API" ;;
 *AlarmsTopic*) echo arn:aws:sns:eu-central-1:123456789012:crewline-prod-alarms ;;
 *get-account-settings*) echo 1000 ;;
@@ -114,7 +125,7 @@ def test_the_secret_that_is_made_has_what_the_template_takes_of_it(done: Done, t
 
 
 def test_the_deploy_names_what_was_made_before(done: Done):
-    (deploy,) = [call for call in done.calls if call.startswith("osls deploy")]
+    (deploy,) = [call for call in done.calls if call.startswith("osls deploy --")]
     image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/crewline-worker"
     assert f"--param secrets={SECRETS} --param worker={image}@sha256:0f0f" in deploy
     pushed = [call for call in done.calls if call.startswith("docker push")]
@@ -150,3 +161,29 @@ def test_there_are_ten_steps():
     assert re.findall(r"^(\d+)\. ", page.partition("\n## ")[0], re.MULTILINE) == [
         str(number) for number in range(1, 11)
     ]
+
+
+COMMANDS = [line for block in blocks() for line in block.splitlines() if "/osls " in line]
+
+
+@pytest.mark.parametrize(
+    "command", COMMANDS, ids=lambda line: line.split("--")[0].split("/osls ")[1]
+)
+def test_each_command_of_the_packager_is_one_that_it_takes_up_to_aws(
+    command: str, template: Template
+):
+    """Roll-back and removal as well, long after the shell that deployed is gone: no image is named there."""
+    nowhere = "http://127.0.0.1:9"
+    environ = {
+        "PATH": os.environ["PATH"], "HOME": str(template.tree), "CI": "1", **SHELL,
+        "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_ENDPOINT_URL": nowhere,
+        "HTTPS_PROXY": nowhere, "SLS_AWS_REQUEST_MAX_RETRIES": "0",
+    }  # fmt: skip
+    ran = subprocess.run(
+        ["sh", "-c", command], cwd=template.tree, env=with_node(environ),
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    said = ran.stdout + ran.stderr
+    assert ran.returncode != 0
+    assert "onfiguration error" not in said
+    assert "Inaccessible host" in said or "ECONNREFUSED" in said
