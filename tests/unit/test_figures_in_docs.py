@@ -8,7 +8,7 @@ import pytest
 from core.costs import budget, recording, report, rollup, trials
 from core.learning import feedback, following, retraining, served
 from core.learning.context import MAX_BYTES, MAX_DEPTH
-from core.learning.learner import bayes, linear, trust
+from core.learning.learner import bayes, blocks, linear, trust
 from core.learning.learner.calibration import WINDOW
 from core.learning.learner.model import MAX_CONCEPTS
 from core.learning.learner.terms import BUCKETS, MAX_CHARACTERS, MAX_LEAVES
@@ -36,7 +36,7 @@ LEARNING = [
     f"half of the last {trust.WINDOW} contradictions",
     f"for {round(math.exp(bayes.SURE), -2):.0f} times as likely",
     f"keeps {CAPACITY:,} patterns",
-    f"the newest {retraining.MOST_LEARNT:,} feedbacks (and {retraining.MOST_BYTES // MB} MB of them)",
+    f"A block is a hundredth of what was learnt before it at most, and {blocks.MOST} feedbacks",
     f"a third of all, {retraining.JUDGED:,} at most",
     f"the last {WORDS[pointer.KEPT_VERSIONS]} models",
     f"of {stored.MAX_BYTES // MB} MB at most",
