@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.config import WORKER_MARGIN_SECONDS, Settings
+from functions._http.problems import TYPE_PREFIX, TYPES
 from infra.bundles.contents import BUNDLES, own_files
 from tests.fixtures_aws import (
     ARTIFACTS,
@@ -165,7 +167,7 @@ def test_the_worker_takes_one_message_at_a_time_and_no_other_takes_it_meanwhile(
     assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
     queues = template.of_type("SQS::Queue")
     wake = queues["WakeQueue"]
-    assert wake["VisibilityTimeout"] == 6 * worker.properties["Timeout"]
+    assert 1 < wake["VisibilityTimeout"] / worker.properties["Timeout"] < 1.5
     assert plain(wake["RedrivePolicy"]["deadLetterTargetArn"]) == "WakeDeadLetters.Arn"
     assert wake["RedrivePolicy"]["maxReceiveCount"] >= 5
     dead = queues["WakeDeadLetters"]
@@ -219,7 +221,10 @@ def test_buckets_are_private_encrypted_and_kept_when_the_stack_goes(template: Te
         assert set(buckets[name]["PublicAccessBlockConfiguration"].values()) == {True}
         assert buckets[name]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         resource = template.document["Resources"][name]
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+        assert (
+            resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        )  # a first deploy that fails leaves none
+        assert resource["UpdateReplacePolicy"] == "Retain"
     policies = template.of_type("S3::BucketPolicy").values()
     refusing = {plain(one["Bucket"]): one["PolicyDocument"]["Statement"] for one in policies}
     for name in ours:
@@ -240,8 +245,9 @@ def test_inputs_expire_when_docs_storage_says_and_models_keep_their_versions(tem
 
 def test_each_alarm_tells_the_topic_of_something_that_is_there(template: Template):
     alarms = template.of_type("CloudWatch::Alarm")
-    page = (template.tree / "infra" / "aws" / "alarms.yml").read_text("utf-8")
-    assert len(alarms) == page.count("AWS::CloudWatch::Alarm") > 6
+    pages = (template.tree / "infra" / "aws").glob("*.yml")
+    written = sum(page.read_text("utf-8").count("AWS::CloudWatch::Alarm") for page in pages)
+    assert len(alarms) == written > 6
     names = {one.properties["FunctionName"] for one in template.functions().values()}
     (rest,) = template.of_type("ApiGateway::RestApi").values()
     known = {
@@ -250,8 +256,42 @@ def test_each_alarm_tells_the_topic_of_something_that_is_there(template: Templat
     }  # fmt: skip
     for alarm in alarms.values():
         assert [plain(one) for one in alarm["AlarmActions"]] == ["Alarms"]
-        for dimension in alarm.get("Dimensions", []):
+        for dimension in dimensions(alarm):
             assert plain(dimension["Value"]) in known[dimension["Name"]]
+    of_throttles = dimensions(alarms["ThrottlesAlarm"])
+    assert {one["Value"] for one in of_throttles} == names, "an alarm of the account's functions"
+
+
+def dimensions(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return those of an alarm's metric, or of all the metrics that it adds up."""
+    added = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    return [one for metric in added or [alarm] for one in metric.get("Dimensions", [])]
+
+
+def test_an_error_in_any_function_s_log_sets_off_an_alarm(template: Template):
+    filters = template.of_type("Logs::MetricFilter")
+    assert {one["LogGroupName"] for one in filters.values()} == {
+        f"/aws/lambda/{PREFIX}{name}" for name in BUNDLES
+    }
+    alarm = template.of_type("CloudWatch::Alarm")["ErrorLinesAlarm"]
+    for one in filters.values():
+        (counted,) = one["MetricTransformations"]
+        assert (counted["MetricNamespace"], counted["MetricName"], counted["MetricValue"]) == (
+            alarm["Namespace"], alarm["MetricName"], "1",
+        )  # fmt: skip
+        assert "$.level" in one["FilterPattern"]
+
+
+def test_what_api_gateway_answers_by_itself_is_a_problem_that_any_page_can_read(template: Template):
+    answers = template.of_type("ApiGateway::GatewayResponse").values()
+    assert {answer["ResponseType"] for answer in answers} == {"DEFAULT_5XX", "THROTTLED"}
+    for answer in answers:
+        document = json.loads(answer["ResponseTemplates"]["application/json"])
+        name, title = TYPES[document["status"]]
+        assert (document["type"], document["title"]) == (f"{TYPE_PREFIX}{name}", title)
+        assert str(document["status"]) == answer["StatusCode"]
+        sent = {name.rpartition(".")[2] for name in answer["ResponseParameters"]}
+        assert {"Access-Control-Allow-Origin", "Retry-After", "Content-Type"} <= sent
 
 
 def test_cfn_lint_finds_nothing(template: Template):
