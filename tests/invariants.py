@@ -16,6 +16,7 @@ import jsonpatch
 
 from core.costs.usage import Usage
 from core.flows import Flow, Status
+from tests.cells import cells_of
 from tests.counting_model import Asked
 from tests.fault_crews import CALLS_PER_STEP, Expected
 from tests.fixtures_ports import due
@@ -207,5 +208,5 @@ async def the_roll_up_is_the_sum(place: Place, stories: list[Story]) -> None:
     days = {time.strftime("%Y-%m-%d", time.gmtime(now - ago)) for ago in (0, 3600)}
     used = sum((told.state.usage for told in stories), start=Usage())
     for hours in (False, True):
-        spent = await place.flows.budgets.spending(place.flows.tenant, list(days), hours=hours)
+        spent = await cells_of(place.flows.budgets, place.flows.tenant, list(days), hours=hours)
         assert sum((cell.usage for cell in spent), start=Usage()) == used

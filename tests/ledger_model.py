@@ -12,6 +12,7 @@ from core.costs.usage import Usage
 from core.crews.budgets import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError
 from core.flows import Flow, Status
+from tests.cells import cells_of
 from tests.fixtures_ports import view
 from tests.ledger_world import Held, World, coroutine, versions
 
@@ -106,5 +107,5 @@ class LedgerModel(RuleBasedStateMachine):
 
     def spent(self) -> dict[Names, Usage]:
         book = self.flows.budgets
-        spent = self.world.run(book.spending(self.flows.tenant, [self.world.today()]))
+        spent = self.world.run(cells_of(book, self.flows.tenant, [self.world.today()]))
         return {of.names: of.usage for of in spent}

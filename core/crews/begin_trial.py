@@ -6,7 +6,7 @@ seen by the store, which begins no trial then. What is tried is a right-sizing t
 what is recorded and by the prices of now, and that is not verified.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,8 @@ TYPICAL = TokenCounts(1_000, output=250)  # a call, by which prices are compared
 LATELY_DAYS = 90  # in which the task must have used the model
 NOT_RECOMMENDED = "GET /v1/costs/savings?from={first}&to={last} does not recommend this; give `from` and `to` of a report that does"
 VERIFIED = "what is recorded shows already that the cheaper model is as good: PUT /v1/costs/models/{crew}/{task} chooses it"
+TOO_CRITICAL = "the answers to this task are critical: no other model is tried at it"
+NOT_USED = f"in {LATELY_DAYS} days the task made no call of the model that the trial is to replace"
 NOT_HERE = "is none of those that may be chosen here (CREWLINE_MODELS)"
 
 
@@ -62,14 +64,20 @@ class TrialStarter:
         runs, or for what is verified; NothingThereError without a recorded call of the model, and for what
         the savings of the period do not recommend; InvalidInputError where the other is not cheaper.
         """
-        if quality == CRITICAL or await self._recorded_critical(tenant, trial):
-            reason = "the answers to this task are critical: no other model is tried at it"
-            raise ConflictError(reason)
+        if quality == CRITICAL:
+            raise ConflictError(TOO_CRITICAL)
+        now_ms = time_of_day.now_ms()
+        recorded = await self._recorded(tenant, trial, period, now_ms)
+        if not recorded.calls:
+            raise NothingThereError(NOT_USED)
+        if recorded.critical:
+            raise ConflictError(TOO_CRITICAL)
         chosen = await self._chosen(tenant, trial)
         self._require_in_use(trial, chosen)
         book = TenantPriceBook(self.prices, (await self.book.prices(tenant)).prices)
         self._require_cheaper(book, trial)
-        await self._require_recommended(tenant, book, read_id(trial.id), period)
+        recommended = partial(_recommended, book, read_id(trial.id), now_ms)
+        _require_unverified(await cpu.run(tenant, recommended, recorded.record), trial, period)
         trial = replace(trial, model=counted_name(trial.model))
         return await self.trials.start(tenant, trial, chosen)
 
@@ -98,48 +106,45 @@ class TrialStarter:
         if cheaper >= _cost(book, trial.model, "present"):
             raise _refused("names a model that is not cheaper")
 
-    async def _require_recommended(
-        self, tenant: str, book: PriceBook, target: Target, period: Query
-    ) -> None:
-        """Raise NothingThereError or ConflictError for what there is no reason to try."""
-        record, now_ms = Record(), time_of_day.now_ms()
-        days = period.days(datetime.fromtimestamp(now_ms / 1000, UTC).date())
-        async for _ in self.book.spending_pieces(tenant, days, record.take):
-            pass
-        recommended = partial(_recommended, book, target, now_ms)
-        found = await cpu.run(tenant, recommended, record)
-        if found is None:
-            raise NothingThereError(NOT_RECOMMENDED.format(first=period.first, last=period.last))
-        if found.verified:
-            raise ConflictError(VERIFIED.format(crew=target.crew, task=target.task))
-
-    async def _recorded_critical(self, tenant: str, trial: Trial) -> bool:
-        """Tell whether a call of the task was lately critical. Raises NothingThereError without any call."""
-        now_ms, recorded = time_of_day.now_ms(), _Recorded(trial)
-        days = [day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)]
+    async def _recorded(self, tenant: str, trial: Trial, period: Query, now_ms: int) -> "_Recorded":
+        """Return what is recorded, lately and in a period: each day is read once, however they overlap."""
+        lately = {day_of(now_ms - ago * DAY_MS) for ago in range(LATELY_DAYS)}
+        in_period = set(period.days(datetime.fromtimestamp(now_ms / 1000, UTC).date()))
+        recorded = _Recorded(trial, lately, in_period)
+        days = sorted(lately | in_period)
         async for _ in self.book.spending_pieces(tenant, days, recorded.take):
             pass
-        if not recorded.calls:
-            reason = f"in {LATELY_DAYS} days the task made no call of the model that the trial is to replace"
-            raise NothingThereError(reason)
-        return recorded.critical
+        return recorded
 
 
 class _Recorded:
-    """What is recorded of a task: calls by the model in use, and whether any was critical."""
+    """What is recorded: lately of a task, and in a period of all tasks (`record`).
 
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
+    `calls` are those of the task by the model in use; `critical`: any of the task's calls was.
+    """
+
+    def __init__(self, trial: Trial, lately: Container[str], period: Container[str]) -> None:
+        self._trial, self._lately, self._period = trial, lately, period
         self.calls, self.critical = 0, False
+        self.record = Record()
 
     def take(self, cells: list[CellSums]) -> None:
         """Add cells of any days."""
+        self.record.take(cell for cell in cells if cell.day in self._period)
         trial, model_in_use = self._trial, counted_name(self._trial.model)
         for cell in cells:
             crew, task, _, _, model = cell.names
-            if (crew, task) == (trial.crew, trial.task):
+            if (crew, task) == (trial.crew, trial.task) and cell.day in self._lately:
                 self.calls += cell.stored["calls"] if model == model_in_use else 0
                 self.critical = self.critical or bool(cell.stored.get(f"quality_{CRITICAL}"))
+
+
+def _require_unverified(found: Recommendation | None, trial: Trial, period: Query) -> None:
+    """Raise NothingThereError or ConflictError for what there is no reason to try."""
+    if found is None:
+        raise NothingThereError(NOT_RECOMMENDED.format(first=period.first, last=period.last))
+    if found.verified:
+        raise ConflictError(VERIFIED.format(crew=trial.crew, task=trial.task))
 
 
 def _recommended(

@@ -15,7 +15,7 @@ from core.costs.budget import Budget, Refusal, TenantBudgets, Zone
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
 from core.costs.model_names import counted_name
-from core.costs.rollup import NOBODY, Cell, Names
+from core.costs.rollup import NOBODY, Names
 from core.costs.tally import CellSums
 from core.costs.tenant_prices import Price, TenantPrices
 from core.costs.usage import Usage
@@ -98,12 +98,6 @@ class BudgetBook(Protocol):
         """Return the prices that a tenant agreed on with providers."""
         ...
 
-    async def spending(
-        self, tenant: str, days: Sequence[str], *, hours: bool = False
-    ) -> list[Cell]:
-        """Return the cells of these days (`2026-11-25`), or of their hours, in order."""
-        ...
-
     def spending_pieces(
         self,
         tenant: str,
@@ -112,7 +106,9 @@ class BudgetBook(Protocol):
         *,
         hours: bool = False,
     ) -> AsyncIterator[T]:
-        """Yield `work` of the same cells, a bounded number at a time, beside the event loop.
+        """Yield `work` of the cells of these days (`2026-11-25`), or of their hours.
+
+        It is done with a bounded number of cells at a time, beside the event loop.
 
         They come in order of days; those of one day in none, and perhaps in several pieces.
         """

@@ -1,24 +1,19 @@
 """What could be saved, over HTTP: computed from what was recorded, by the prices of today."""
 
 from datetime import UTC, datetime
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core import bootstrap, cpu, time_of_day
-from core.costs.prices import PriceBook
-from core.costs.report import Query, read_query
-from core.costs.savings.recommendation import Recommendation
-from core.costs.savings.report import Savings, found_in, in_all
-from core.costs.savings.spend import Known, Record
+from core.costs.report import read_query
+from core.costs.savings.report import savings
+from core.costs.savings.spend import Record
 from core.costs.tenant_prices import TenantPriceBook
 from core.identity import Principal
 from core.json_text import compact
 from functions._costs import answers
 from functions._http import apps
-
-PIECE_NAMES = 25  # looked at at once: about 15 ms
 
 
 async def report(request: Request, who: Principal) -> Response:
@@ -33,18 +28,6 @@ async def report(request: Request, who: Principal) -> Response:
     async for _ in bootstrap.budget_book().spending_pieces(who.tenant, days, record.take):
         pass
     prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
-    told = await _savings(who.tenant, query, record, prices, now_ms)
-    text = await cpu.run(who.tenant, compact, told.public())
+    found = await savings(who.tenant, query, record, prices, now_ms)
+    text = await cpu.run(who.tenant, compact, found.public())
     return await answers.tagged(request, who, text, {"content-type": "application/json"})
-
-
-async def _savings(
-    tenant: str, query: Query, record: Record, prices: PriceBook, now_ms: int
-) -> Savings:
-    """Return the savings; they are looked for in pieces beside the event loop."""
-    known = await cpu.run(tenant, partial(Known.of, prices, now_ms), record)
-    names, found = list(known.spends), list[Recommendation]()
-    for at in range(0, len(names), PIECE_NAMES):
-        piece = names[at : at + PIECE_NAMES]
-        found += await cpu.run(tenant, partial(found_in, query, known), piece)
-    return in_all(query, record, known, found)

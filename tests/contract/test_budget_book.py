@@ -14,6 +14,7 @@ from core.crews.budgets import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepWrite
 from core.errors import NotFoundError
 from core.flows import Flow, Status, events
+from tests.cells import cells_of
 from tests.fixtures_ports import Flows, a_launch, viewed
 
 LEASE_MS = 30_000
@@ -65,7 +66,7 @@ def cell(model: str, task: str, usage: Usage) -> Cell:
 
 async def spent(flows: Flows) -> list[Cell]:
     """What was counted today; midnight counts as today, too."""
-    return await flows.budgets.spending(flows.tenant, [today()])
+    return await cells_of(flows.budgets, flows.tenant, [today()])
 
 
 async def end(flows: Flows) -> None:
@@ -294,6 +295,6 @@ async def test_another_day_and_another_tenant_have_spent_nothing(flows: Flows):
     claim = await begun(flows)
     await flows.budgets.reserve(call(claim))
     await flows.budgets.settle(call(claim), USED, [])
-    assert await flows.budgets.spending(flows.tenant, ["2020-02-29"]) == []
-    assert await flows.budgets.spending("somebody-else", [today()]) == []
-    assert await flows.budgets.spending(flows.tenant, []) == []
+    assert await cells_of(flows.budgets, flows.tenant, ["2020-02-29"]) == []
+    assert await cells_of(flows.budgets, "somebody-else", [today()]) == []
+    assert await cells_of(flows.budgets, flows.tenant, []) == []

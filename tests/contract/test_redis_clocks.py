@@ -12,6 +12,7 @@ from core.adapters.upstash.http import HttpRedis
 from core.costs.rollup import DAY_MS, day_of
 from core.costs.usage import Usage
 from core.errors import UnavailableError
+from tests.cells import cells_of
 from tests.contract.test_redis_keys import a_call, held
 from tests.fixtures_ports import DEFAULT_KEYS, a_launch, over_redis
 
@@ -32,7 +33,7 @@ async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int
         await book.reserve(a_call(claim, number))
         await book.settle(a_call(claim, number), Usage(calls=1), [])
     seconds, _ = await commands.execute(["TIME"])
-    spent = await book.spending(flows.tenant, [day_of(int(seconds) * 1000)])
+    spent = await cells_of(book, flows.tenant, [day_of(int(seconds) * 1000)])
     assert [of.usage for of in spent] == [Usage(calls=2)]
     found = await commands.execute(["KEYS", flows.keys.spend(flows.tenant, "*")])
     assert len(found) == 2  # of the day, and of its hours
@@ -52,4 +53,4 @@ async def test_a_clock_that_is_further_off_counts_nothing(gateway):
     with pytest.raises(UnavailableError, match="clock"):
         await book.settle(a_call(claim, 1), Usage(calls=1), [])
     today = datetime.now(UTC).date().isoformat()
-    assert await book.spending(flows.tenant, [today]) == []
+    assert await cells_of(book, flows.tenant, [today]) == []

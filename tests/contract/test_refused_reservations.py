@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from core.adapters.crewai.models import model_from
-from core.adapters.memory import MemoryFlows
+from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.crews.budgets import Call
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import CrewRunner, Session, StepTask
 from core.crews.ledger import Claim
 from core.crews.timing import Timing
+from core.errors import UnavailableError
 from tests.crewai_parts import a_harness
 from tests.scripted_provider import Turn, playing
 from tests.worker_parts import BOUND, Scripted, a_worker, launched
+from tests.workers import worker_over
 
 NO_BEAT = Timing(lease_seconds=60, beat_seconds=20, step_seconds=1)  # which would tell it first
 Happening = Callable[[MemoryFlows], Awaitable[None]]
@@ -84,3 +88,28 @@ async def test_nor_does_crewai_call_its_model_then(happens: Happening):
         while crewai.is_at_work("t", "f"):  # noqa: ASYNC110 -- a thread tells no event
             await asyncio.sleep(0.01)
     assert provider.requests == []
+
+
+class Away(MemoryBudgetBook):
+    """A book that cannot be reached when a call is reserved."""
+
+    asked = 0
+
+    async def reserve(self, call: Call) -> None:
+        self.asked += 1
+        raise UnavailableError(f"away, and so {call.id} is not held")
+
+
+async def test_nor_is_any_model_called_while_the_store_of_the_budgets_is_away():
+    memory, timing = MemoryFlows(), Timing(lease_seconds=0.5, beat_seconds=0.1, step_seconds=1)
+    book = Away(memory)
+    with playing(Turn("paid by nobody")) as provider:
+        crewai = a_harness(llm=model_from("gpt-4o-mini", provider.url, None)).runner
+        await launched(memory)
+        with suppress(UnavailableError):
+            await worker_over(memory, book, memory, crewai, timing).run_flow("t", "f", NoLimit())
+        while crewai.is_at_work("t", "f"):  # noqa: ASYNC110 -- a thread tells no event
+            await asyncio.sleep(0.01)
+    assert book.asked > 0
+    assert provider.requests == []
+    assert (await memory.state("t", "f")).usage.calls == 0

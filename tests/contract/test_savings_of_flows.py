@@ -38,7 +38,7 @@ async def found_after(memory: MemoryFlows) -> Savings:
     cells = memory.spending("t", [now.date().isoformat()], hours=False)
     record.take([cell_sums(cell) for cell in cells])
     query = Query(now.date(), now.date())
-    return savings(query, record, CataloguePriceBook(), round(now.timestamp() * 1000))
+    return await savings("t", query, record, CataloguePriceBook(), round(now.timestamp() * 1000))
 
 
 async def test_flows_that_ask_the_same_are_told_of_their_repeats_and_of_a_smaller_model():

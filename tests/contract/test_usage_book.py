@@ -12,6 +12,7 @@ from core.adapters.upstash.script_keys import call_ids
 from core.costs.recording import OLDEST_DAYS, RecordedCall
 from core.costs.rollup import DAY_MS, Cell, day_of
 from core.costs.usage import Usage
+from tests.cells import cells_of
 from tests.faulty import faulty
 from tests.fixtures_ports import Flows, over_redis, own_keys
 
@@ -21,7 +22,7 @@ NOW_MS = round(time.time() * 1000)
 
 
 async def counted(flows: Flows, at_ms: int = NOW_MS, *, hours: bool = False) -> list[Cell]:
-    return await flows.budgets.spending(flows.tenant, [day_of(at_ms)], hours=hours)
+    return await cells_of(flows.budgets, flows.tenant, [day_of(at_ms)], hours=hours)
 
 
 def call(call_id: str = "c1", at_ms: int = NOW_MS, digest: str = "d1") -> RecordedCall:

@@ -1,10 +1,16 @@
 """What cannot be tried or chosen here is refused with what there is, or with why."""
 
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from core import bootstrap
+from core.adapters.memory import MemoryBudgetBook
+from core.costs.rollup import DAY_MS
+from core.costs.tally import CellSums
 from core.costs.usage import Usage
 from tests.e2e.apps import App, opened
 from tests.e2e.test_trials import HALF, MODEL, RIGHT, TRIAL, asked, told, trial_of, used
@@ -63,3 +69,43 @@ async def test_an_offline_deployment_takes_no_model_that_it_would_not_ask(tmp_pa
             answer = await asked(app, method, path, body)
             assert (answer.status_code, "CREWLINE_MODEL" in answer.json()["detail"]) == (409, True)
         assert await told(app, "/v1/costs/models") == {"models": []}
+
+
+T = TypeVar("T")
+
+
+class DaysRead(MemoryBudgetBook):
+    """Remembers which days of spending were read."""
+
+    days: list[str]
+
+    def spending_pieces(
+        self,
+        tenant: str,
+        days: Sequence[str],
+        work: Callable[[list[CellSums]], T],
+        *,
+        hours: bool = False,
+    ) -> AsyncIterator[T]:
+        self.days += days
+        return super().spending_pieces(tenant, days, work, hours=hours)
+
+
+async def test_beginning_a_trial_reads_the_spending_of_each_day_once(app: App):
+    await used(app)
+    book = DaysRead(app.flows)
+    book.days = []
+    with bootstrap.replace(budget_book=book):
+        assert (await asked(app, "POST", TRIAL, HALF)).status_code == 201
+    today = datetime.now(UTC).date()
+    assert sorted(book.days) == sorted({*book.days})
+    assert {(today - timedelta(days=ago)).isoformat() for ago in range(90)} <= {*book.days}
+
+
+async def test_a_call_of_before_the_period_shows_what_the_task_uses_and_recommends_nothing(
+    app: App,
+):
+    names, long_ago = ("haiku", "write", "poet", "ann", RIGHT.model), 40 * DAY_MS
+    app.flows.spend("acme", names, Usage(1, 900, 20, 10**6), app.flows.now_ms() - long_ago, {})
+    answer = await asked(app, "POST", TRIAL, HALF)
+    assert (answer.status_code, "/v1/costs/savings?from=" in answer.json()["detail"]) == (404, True)

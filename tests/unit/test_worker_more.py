@@ -16,6 +16,7 @@ from core.crews.worker import TOOK_TOO_LONG
 from core.errors import ConflictError, InvalidInputError
 from core.flows import Flow, Status
 from core.flows.values import INLINE
+from tests.cells import cells_of
 from tests.fixtures_ports import leased
 from tests.worker_parts import BOUND, CALL, TIMING, Scripted, a_crew, a_worker, launched, log_of
 
@@ -167,7 +168,7 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
     assert flow.usage.cost_nanodollars == 4 * CALL.cost_nanodollars + 2 * BOUND.cost_nanodollars
     assert flow.usage.lost_calls == 2
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    spent = await MemoryBudgetBook(memory).spending("t", [day])
+    spent = await cells_of(MemoryBudgetBook(memory), "t", [day])
     assert sum((one.usage for one in spent), start=Usage()) == flow.usage
     assert {one.names for one in spent} == {
         ("c", task, "a", "ann", "m") for task in ("one", "two", "three")

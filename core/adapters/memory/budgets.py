@@ -18,7 +18,7 @@ from core.costs.budget import (
 )
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
-from core.costs.rollup import NOBODY, Cell
+from core.costs.rollup import NOBODY
 from core.costs.tally import PIECE_CELLS, CellSums, cell_sums
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.costs.usage import Usage
@@ -65,11 +65,6 @@ class MemoryBudgetBook:
             raise FencedError
         if step.state == "running":  # a reservation that is still under way comes too late
             record.numbers[call.step].add(call.number)
-
-    async def spending(
-        self, tenant: str, days: Sequence[str], *, hours: bool = False
-    ) -> list[Cell]:
-        return self._flows.spending(tenant, days, hours=hours)
 
     async def spending_pieces(
         self,

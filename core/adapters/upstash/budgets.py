@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import TypeVar
 
 from core import cpu, time_of_day
@@ -17,7 +16,7 @@ from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys
 from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.flow_costs import FlowCost
-from core.costs.rollup import NOBODY, Cell, in_order
+from core.costs.rollup import NOBODY
 from core.costs.tally import PIECE_CELLS, CellSums
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
@@ -91,15 +90,6 @@ class UpstashBudgetBook:
         """Return a tenant's prices."""
         stored = await self._redis.execute(["HGETALL", self._keys.prices(tenant)])
         return budget_records.prices(as_dict(stored))
-
-    async def spending(
-        self, tenant: str, days: Sequence[str], *, hours: bool = False
-    ) -> list[Cell]:
-        """Return the cells of these days: one HGETALL each."""
-        read = partial(cost_records.cells, hours=hours)
-        pieces = [each async for each in self._pieces(tenant, days, read, hours)]
-        found = [cell for piece in pieces for cell in piece]
-        return await cpu.run(tenant, in_order, found, len(found) * _CELL_BYTES)
 
     async def spending_pieces(
         self,

@@ -20,7 +20,7 @@ _PARTS = 6  # of an id: kind, crew, task, agent, model, to
 
 
 class Kind(StrEnum):
-    """What is changed, in the order in which savings are counted."""
+    """What is changed; `savings.report.ORDER` says in which order they are counted."""
 
     DUPLICATE_CALLS = "duplicate_calls"
     FAILED_CALLS = "failed_calls"

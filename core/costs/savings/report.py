@@ -6,8 +6,10 @@ so that their sum is what all of them save together.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from core import cpu
 from core.costs.prices import PriceBook
 from core.costs.report import Query
 from core.costs.savings.caching import prompt_caching, unread_cache_writes
@@ -20,6 +22,8 @@ from core.costs.savings.shorter import context_reduction, output_cap, tier_avoid
 from core.costs.savings.spend import Known, Names, Record, Spend
 from core.costs.savings.wasted import duplicate_calls, failed_calls
 from core.costs.usage import Usage
+
+PIECE_NAMES = 25  # looked at at once: about 15 ms
 
 Find = Callable[[Spend, Known], Found | None]
 # First calls that need not be made, then tokens that need not be sent, then the same for less.
@@ -76,13 +80,24 @@ class Savings:
         }
 
 
-def savings(query: Query, record: Record, book: PriceBook, at_ms: int) -> Savings:
-    """Return what could be saved on what is recorded, by the prices as of `at_ms`."""
-    known = Known.of(book, at_ms, record)
-    return in_all(query, record, known, found_in(query, known, list(known.spends)))
+async def savings(
+    tenant: str, query: Query, record: Record, book: PriceBook, at_ms: int
+) -> Savings:
+    """Return what could be saved on what a tenant's record holds, by the prices as of `at_ms`.
+
+    It is looked for in pieces beside the event loop, between which other tenants have their turn.
+    """
+    known = await cpu.run(tenant, partial(Known.of, book, at_ms), record)
+    names, found = list(known.spends), list[Recommendation]()
+    for at in range(0, len(names), PIECE_NAMES):
+        piece = names[at : at + PIECE_NAMES]
+        found += await cpu.run(tenant, partial(_found_in, query, known), piece)
+    most_first = sorted(found, key=lambda each: (-each.money.saved, each.target.id))
+    considered = sum(spend.sure for spend in known.spends.values())
+    return Savings(query, most_first, record.usage, considered)
 
 
-def found_in(query: Query, known: Known, names: Iterable[Names]) -> list[Recommendation]:
+def _found_in(query: Query, known: Known, names: Iterable[Names]) -> list[Recommendation]:
     """Return what is recommended for calls of these names; some 100 us each."""
     first, last = query.first.isoformat(), query.last.isoformat()
     return [
@@ -90,13 +105,6 @@ def found_in(query: Query, known: Known, names: Iterable[Names]) -> list[Recomme
         for name in names
         for each in recommendations(known.spends[name], known)
     ]
-
-
-def in_all(query: Query, record: Record, known: Known, found: Iterable[Recommendation]) -> Savings:
-    """Return the savings that these recommendations come to."""
-    most_first = sorted(found, key=lambda each: (-each.money.saved, each.target.id))
-    considered = sum(spend.sure for spend in known.spends.values())
-    return Savings(query, most_first, record.usage, considered)
 
 
 def recommendations(

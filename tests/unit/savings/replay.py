@@ -4,6 +4,7 @@ Sizes and times are those of a trace of a real service (benchmarks/data). What a
 what repeats matters. A token is four characters, so the provider counts as the tests do.
 """
 
+import asyncio
 import csv
 import gzip
 import io
@@ -189,9 +190,13 @@ def record_of(cells: Iterable[Cell]) -> Record:
     return record
 
 
+def savings_of(record: Record) -> Savings:
+    return asyncio.run(savings("t", QUERY, record, BOOK, NOON))
+
+
 def promised(calls: Iterable[Made]) -> Savings:
     """Return what is recommended after these calls."""
-    return savings(QUERY, record_of(recorded(calls)), BOOK, NOON)
+    return savings_of(record_of(recorded(calls)))
 
 
 def alone(calls: Iterable[Made], kind: Kind, workers: int = 1) -> Recommendation:

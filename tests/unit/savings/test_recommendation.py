@@ -2,22 +2,21 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
 from core.costs.savings.recommendation import Kind, Target, read_id
-from core.costs.savings.report import savings
+from core.costs.savings.report import PIECE_NAMES
 from core.errors import NotFoundError
 from tests.unit.savings.replay import (
-    BOOK,
-    NOON,
-    QUERY,
     Made,
     flows,
     kinds,
     promised,
     record_of,
     recorded,
+    savings_of,
 )
 
 GPT4O, SONNET = "openai/gpt-4o", "anthropic/claude-sonnet-4-5"
@@ -90,7 +89,19 @@ def test_each_says_what_it_rests_on_and_what_to_do():
 
 def test_the_same_cells_in_another_order_are_told_the_same():
     cells = recorded(some_of_each())
-    found = savings(QUERY, record_of(cells), BOOK, NOON)
-    again = savings(QUERY, record_of(reversed(cells)), BOOK, NOON)
+    found = savings_of(record_of(cells))
+    again = savings_of(record_of(reversed(cells)))
     assert again.public() == found.public()
     assert again.recommendations == found.recommendations
+
+
+def test_of_more_names_than_are_looked_at_at_once_each_has_its_recommendations():
+    cells = recorded(some_of_each())
+    crews = [f"crew {number:03}" for number in range(PIECE_NAMES + 1)]
+    many = savings_of(record_of(replace(cell, crew=crew) for crew in crews for cell in cells))
+    expected = {(each.target.kind, each.target.names[1:]) for each in
+                savings_of(record_of(replace(cell, crew="one") for cell in cells)).recommendations}  # fmt: skip
+    for crew in crews:
+        of_crew = [each.target for each in many.recommendations if each.target.crew == crew]
+        assert {(target.kind, target.names[1:]) for target in of_crew} == expected
+        assert len(of_crew) == len(expected) > 0

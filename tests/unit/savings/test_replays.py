@@ -10,11 +10,8 @@ from dataclasses import replace
 import pytest
 
 from core.costs.savings.recommendation import Kind, Money, Recommendation, Target
-from core.costs.savings.report import savings
 from tests.unit.savings.replay import (
-    BOOK,
     NOON,
-    QUERY,
     Made,
     alone,
     cost,
@@ -25,6 +22,7 @@ from tests.unit.savings.replay import (
     record_of,
     recorded,
     replayed,
+    savings_of,
     text,
     trace,
 )
@@ -73,7 +71,7 @@ def test_what_several_workers_see_of_repeats_is_never_more_than_there_is(workers
 
 
 def promised_by(calls: Sequence[Made], workers: int) -> list[Recommendation]:
-    return savings(QUERY, record_of(recorded(calls, workers)), BOOK, NOON).recommendations
+    return savings_of(record_of(recorded(calls, workers))).recommendations
 
 
 def test_a_cache_that_is_used_already_is_not_recommended_again():

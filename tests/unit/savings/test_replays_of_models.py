@@ -11,13 +11,11 @@ from core.costs.recording import ReportedCall
 from core.costs.recording import recorded as recorded_call
 from core.costs.rollup import Cell, Names
 from core.costs.savings.recommendation import Kind, Target
-from core.costs.savings.report import savings
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from tests.unit.savings.replay import (
     BOOK,
     NOON,
-    QUERY,
     Made,
     alone,
     cost,
@@ -27,6 +25,7 @@ from tests.unit.savings.replay import (
     promised,
     record_of,
     replayed,
+    savings_of,
 )
 
 SONNET, HAIKU = "anthropic/claude-sonnet-4-5", "anthropic/claude-haiku-4-5"
@@ -113,7 +112,7 @@ def test_of_calls_made_elsewhere_only_what_they_tell_is_recommended():
     tokens = TokenCounts(900, cache_write_5m=4_000, output=200)
     made = [recorded_call(ReportedCall(f"c{n}", NOON, names, tokens), BOOK) for n in range(100)]
     cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
-    found = savings(QUERY, record_of(cells), BOOK, NOON)
+    found = savings_of(record_of(cells))
     assert kinds(found) == [Kind.UNREAD_CACHE_WRITES, Kind.RIGHT_SIZING]
     (writes,) = [e for e in found.recommendations if e.target.kind is Kind.UNREAD_CACHE_WRITES]
     assert writes.money.saved == 100 * 4_000 * (3_750 - 3_000)
@@ -131,9 +130,7 @@ def test_critical_calls_are_never_told_to_use_a_smaller_model(quality: str):
     ]
     made = [recorded_call(call, BOOK) for call in calls]
     cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
-    told = [
-        each.target.kind for each in savings(QUERY, record_of(cells), BOOK, NOON).recommendations
-    ]
+    told = [each.target.kind for each in savings_of(record_of(cells)).recommendations]
     assert (Kind.RIGHT_SIZING in told) == (quality != "critical")
 
 
@@ -144,7 +141,7 @@ def test_a_task_is_critical_whatever_model_was_asked_and_where_a_call_lost_its_n
     dear = cell(("support", "answer", "writer", "ann", GPT4O), Usage(9, 900_000, 9_000, 10**9), {})
     other = *where, "writer", "bob", "acme/secret-1"
     unpriced = cell(other, Usage(1, 9, 9, unpriced_calls=1), {"quality_critical": 1})
-    found = [savings(QUERY, record_of(some), BOOK, NOON) for some in ([dear], [dear, unpriced])]
+    found = [savings_of(record_of(some)) for some in ([dear], [dear, unpriced])]
     assert [kinds(each) for each in found] == [[Kind.RIGHT_SIZING], []]
 
 
