@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -107,11 +108,12 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     try:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
         client: Any = boto3.client("sqs", endpoint_url=endpoint)
-        dead = client.create_queue(QueueName="dead")["QueueUrl"]
+        name = secrets.token_hex(4)  # moto's queues are those of the whole process
+        dead = client.create_queue(QueueName=f"dead-{name}")["QueueUrl"]
         arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
         policy = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 2}
         attributes = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)}
-        url = client.create_queue(QueueName="wake", Attributes=attributes)["QueueUrl"]
+        url = client.create_queue(QueueName=f"wake-{name}", Attributes=attributes)["QueueUrl"]
         yield Queue(client, url, dead, endpoint)
     finally:
         server.stop()

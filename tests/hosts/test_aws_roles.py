@@ -5,10 +5,11 @@ refused; a permission that no story needed is one too many.
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import boto3
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -35,13 +36,23 @@ def aws(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "local")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    httpx.post(f"{s3}/moto-api/reset")
     for bucket in BUCKETS:
-        boto3.client("s3", endpoint_url=s3).create_bucket(
+        made_empty(boto3.client("s3", endpoint_url=s3), bucket)
+    sqs = boto3.client("sqs", endpoint_url=s3)
+    for url in sqs.list_queues(QueueNamePrefix=QUEUE).get("QueueUrls", []):
+        sqs.delete_queue(QueueUrl=url)
+    sqs.create_queue(QueueName=QUEUE)
+    return s3
+
+
+def made_empty(client: Any, bucket: str) -> None:
+    """Have a bucket with nothing in it; those of other tests stay, which are the same server's."""
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-    boto3.client("sqs", endpoint_url=s3).create_queue(QueueName=QUEUE)
-    return s3
+    for one in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+        client.delete_object(Bucket=bucket, Key=one["Key"])
 
 
 def test_every_function_has_a_story():

@@ -40,7 +40,7 @@ CRON_SECRET = "f3a91c07" * 4
 def test_on_lambda_with_sqs_and_a_schedule(place: Place, store: Rest, tmp_path: Path):
     sqs: Any = boto3.client("sqs", endpoint_url=place.s3)  # the server of both
     visible = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
-    url = sqs.create_queue(QueueName="wake", Attributes=visible)["QueueUrl"]
+    url = sqs.create_queue(QueueName=f"wake-{uuid.uuid4().hex}", Attributes=visible)["QueueUrl"]
     model = Model()
     names = ("crew_launch", "flow_status", "flow_events", "sweep", "crew_worker-1", "crew_worker-2")
     with serving(model) as model_url:
