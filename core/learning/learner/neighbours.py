@@ -102,9 +102,8 @@ class Neighbours:
         weighed = sorted(((self._idf(word), word) for word in words), reverse=True)
         length = math.sqrt(sum(idf * idf for idf, _ in weighed))
         places, gains = self._read(weighed)
-        products = np.bincount(places, gains)
-        touched = np.flatnonzero(products)
-        likeness = products[touched] / (length * self._norm(touched))
+        touched = _distinct(places)
+        likeness = np.bincount(places, gains)[touched] / (length * self._norm(touched))
         return list(islice(self._alive_ones(touched, likeness, most), most))
 
     def _alive_ones(
@@ -155,10 +154,11 @@ class Neighbours:
         return 1 + math.log(1 + len(self._frozen.numbers))
 
     def _norm(self, places: Numbers) -> NDArray[np.float64]:
-        old = len(self._frozen.numbers)
-        recent = np.searchsorted(places, old)  # they rise
-        norms = [self._frozen.norms[places[:recent]], np.array(self._norms)[places[recent:] - old]]
-        return np.concatenate(norms).astype(np.float64)
+        old, norms = len(self._frozen.numbers), np.empty(len(places))
+        recent = places >= old
+        norms[~recent] = self._frozen.norms[places[~recent]]
+        norms[recent] = np.array(self._norms)[places[recent] - old]
+        return norms
 
     def _number(self, place: int) -> int | None:
         """Return the number of the pattern at a place, None where it was removed."""
@@ -167,6 +167,15 @@ class Neighbours:
             return int(self._frozen.numbers[place]) if self._alive[place] else None
         number = self._numbers[place - old]
         return number if number in self._words else None
+
+
+def _distinct(places: Numbers) -> Numbers:
+    """Return each place once, without a sort and without a look at all places there are."""
+    if not len(places):
+        return places
+    entries, last = np.arange(len(places)), np.empty(places.max() + 1, np.int64)
+    last[places] = entries  # of a place that comes again the last entry stays
+    return places[last[places] == entries]
 
 
 def _bytes(words: Iterable[str]) -> int:
