@@ -25,5 +25,5 @@ for version in 3.11 3.13; do
     echo "the unit and contract tests on Python $version"
     environment=.cache/venv-$version
     UV_PROJECT_ENVIRONMENT=$environment "$uv" sync --frozen --quiet --python "$python"
-    "$environment/bin/python" -m pytest -n 2 -p no:cacheprovider tests/unit tests/contract
+    "$environment/bin/python" -m pytest -n 3 --dist worksteal -p no:cacheprovider tests/unit tests/contract
 done

@@ -12,7 +12,6 @@ import time
 from core.config import LOCAL_HOST, SettingsError, given, jwt_keys
 from core.errors import InvalidInputError
 from core.identity import SCOPES, Keys, mint
-from infra.local import cloud, host
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,6 +29,8 @@ def _keys() -> Keys:
     """Raises SettingsError."""
     if "CREWLINE_JWT_KEYS" in given(os.environ):
         return Keys(jwt_keys(os.environ))
+    from infra.local import cloud, host  # noqa: PLC0415 -- an image for deployments has none of what these need
+
     local = cloud.development_key(host.data_folder(os.environ))
     return Keys(jwt_keys({"CREWLINE_JWT_KEYS": local, "CREWLINE_HOST": LOCAL_HOST}))
 

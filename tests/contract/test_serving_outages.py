@@ -43,7 +43,8 @@ async def cut_off(
         blobs = S3Blobs(BUCKET, url)
         learners = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
         await publish(S3Blobs(BUCKET, s3), model)
-        assert await answer(Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock))
+        warm = Learners(ModelStore(lambda: blobs, KEYS), MemoryFeedbackLog(), clock)
+        assert await answer(warm) == ("pay", 3, "")
         monkeypatch.setattr("core.blobs.TOTAL_SECONDS", 2.0)
         yield fate, learners
     S3Blobs(BUCKET, s3).delete_all("t", "")

@@ -63,6 +63,13 @@ def test_the_steps_of_an_image_can_be_taken_and_what_it_runs_begins(
     )
     assert ran.returncode != 0
     assert "UPSTASH_REDIS_REST" in ran.stderr.splitlines()[-1], ran.stderr  # all was imported
+    if target == "http":
+        token = ["python", "-m", "infra.token", "--tenant", "demo", "--subject", "me"]
+        environ = image.environ | {"CREWLINE_JWT_KEYS": f"k1:{SECRET}"}
+        minted = subprocess.run(
+            token, cwd=image.folder, env=environ, text=True, capture_output=True, check=False
+        )
+        assert (minted.returncode, minted.stdout.count(".")) == (0, 2), minted.stderr
 
 
 def test_a_builder_makes_the_images():
