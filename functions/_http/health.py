@@ -25,9 +25,8 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS = 10.0
 STORE_SECONDS = 2.0
 T = TypeVar("T")
-Needs = tuple[
-    Callable[[], object], ...
-]  # make what a function needs of its settings, or raise SettingsError
+# They make what a function needs of its settings, or raise SettingsError.
+Needs = tuple[Callable[[], object], ...]
 SETTINGS = "a setting is missing or cannot work; the log says which"
 
 

@@ -14,7 +14,6 @@ import httpx
 import pytest
 import yaml
 
-from infra.bundles.build import NoPythonError, target_python
 from infra.bundles.contents import BUNDLES, ROOT
 from infra.local import valkey
 from infra.local.processes import Processes, free_port, is_listening
@@ -28,14 +27,6 @@ IN_CI = [
     pytest.param("local", marks=pytest.mark.soak),
     pytest.param("worker", marks=pytest.mark.soak),
 ]
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    try:
-        return target_python()
-    except NoPythonError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("dockerfile", ["infra/container", "infra/aws/worker"])
