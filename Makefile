@@ -26,7 +26,7 @@ check: setup ## lint, types, import contracts, crews, drift of the locks
 	@infra/lock.sh --check
 
 test: setup ## run the tests with branch coverage; say which were skipped, and why
-	@$(RUN) -m pytest -rs -n 3 --dist worksteal --cov --cov-report=term-missing:skip-covered
+	@infra/test.sh
 
 pythons: setup ## run the unit and contract tests on the other Pythons that are promised
 	@infra/test_other_pythons.sh

@@ -27,9 +27,9 @@ from tests.attacker import (
     getting,
     launching,
     posting,
-    remaining,
     unchecked,
 )
+from tests.attacks_held import polls, streams, waking
 from tests.e2e import test_error_costs, test_launch_costs
 
 
@@ -136,6 +136,15 @@ async def handshakes(attacker: Attacker) -> None:
 
 async def resets(attacker: Attacker) -> None:
     """HTTP/2 requests that are taken back at once, over one connection after the other."""
+    await taking_back(attacker, lambda _: attacker.bearer["authorization"])
+
+
+async def forged_resets(attacker: Attacker) -> None:
+    """The same, each with a token of its own."""
+    await taking_back(attacker, lambda number: f"Bearer {number}")
+
+
+async def taking_back(attacker: Attacker, token: Callable[[int], str]) -> None:
     parts = urlsplit(attacker.url)
     context = unchecked()
     context.set_alpn_protocols(["h2"])
@@ -144,7 +153,7 @@ async def resets(attacker: Attacker) -> None:
         attacker.note("connected")
         reading = asyncio.create_task(reader.read())  # it ends when the server has had enough
         try:
-            await reset_all(attacker, writer, reading)
+            await reset_all(attacker, writer, reading, token)
         except OSError as error:
             attacker.note(type(error).__name__)
         reading.cancel()
@@ -152,14 +161,17 @@ async def resets(attacker: Attacker) -> None:
 
 
 async def reset_all(
-    attacker: Attacker, writer: asyncio.StreamWriter, reading: asyncio.Task[bytes]
+    attacker: Attacker,
+    writer: asyncio.StreamWriter,
+    reading: asyncio.Task[bytes],
+    token: Callable[[int], str],
 ) -> None:
     http = h2.connection.H2Connection()
     http.initiate_connection()
-    token = attacker.bearer["authorization"]
     names = {":method": "GET", ":path": "/v1/flows", ":scheme": "https", ":authority": "localhost"}
     for number in range(1, 2000, 2):
-        http.send_headers(number, [*names.items(), ("authorization", token)], end_stream=True)
+        headers = [*names.items(), ("authorization", token(number))]
+        http.send_headers(number, headers, end_stream=True)
         http.reset_stream(number)
         writer.write(http.data_to_send())
         await writer.drain()
@@ -177,34 +189,6 @@ async def different_patterns(attacker: Attacker) -> None:
         return await http.post("/v1/flows", json={"crew": "import_mapping", "inputs": asked})
 
     await attacker.again(send, AT_ONCE)
-
-
-def streams(path: Callable[[str], str], count: int, **headers: str) -> Any:
-    """So many streams and held polls of one flow at once; those refused come back at once."""
-
-    async def attack(attacker: Attacker) -> None:
-        async with attacker.client() as http:
-            asked = {"crew": "research_brief", "inputs": BRIEF}
-            flow = (await http.post("/v1/flows", json=asked)).json()["id"]
-        limits = httpx.Limits(max_connections=None)
-        async with attacker.client(limits=limits) as http:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + remaining(attacker)):
-                await asyncio.gather(
-                    *(hold(attacker, http, path(flow), headers) for _ in range(count))
-                )
-
-    return attack
-
-
-async def hold(attacker: Attacker, http: httpx.AsyncClient, path: str, headers: Any) -> None:
-    while True:
-        try:
-            async with http.stream("GET", path, headers=headers) as answer:
-                attacker.note(str(answer.status_code))
-                await answer.aread()
-        except httpx.HTTPError as error:
-            attacker.note(type(error).__name__)
-            await asyncio.sleep(0.05)
 
 
 def agui_runs(messages: int) -> Any:
@@ -250,6 +234,7 @@ KINDS: dict[str, Callable[[Attacker], Coroutine[Any, Any, None]]] = {
     "heads of 60 MB": huge_heads,
     "handshakes": handshakes,
     "requests taken back": resets,
+    "forged requests taken back": forged_resets,
     "forged tokens": forged_tokens,
     "launches": different_launches,
     "launches under one key": posting(
@@ -264,7 +249,9 @@ KINDS: dict[str, Callable[[Attacker], Coroutine[Any, Any, None]]] = {
     "lists of flows": getting("/v1/flows?limit=100"),
     "streams": streams("/v1/flows/{}/events".format, 300),
     "streams of many flows": streams(lambda flow: f"/v1/events?flows={MANY_FLOWS},{flow}", 100),
-    "held polls": streams("/v1/flows/{}".format, 300, prefer="wait=25"),
+    "held polls": polls(300, wait=25),
+    "held polls that time out together": polls(100, wait=1),
+    "held polls that wake together": waking,
     "polls": getting("/v1/flows/fl_0"),
     "long queries": getting("/v1/flows?" + "&".join(f"a{n}=1" for n in range(1500))),
     "longer queries": getting("/v1/flows?ticket=" + "&%41" * 15_000),

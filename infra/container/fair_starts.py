@@ -6,42 +6,58 @@ A connection of HTTP/2 may bring a thousand requests in a few packets, and take 
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class FairStarts:
-    """ASGI: has requests wait for their client's turn. A client is who brings one token."""
+class Turns:
+    """Lets one of each key through in a turn of the event loop, in the order in which they came."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._waiting = dict[bytes, deque[asyncio.Future[None]]]()  # behind one begun in this turn
+    def __init__(self) -> None:
+        self._waiting = dict[
+            Any, deque[asyncio.Future[None]]
+        ]()  # behind one let through in this turn
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._turn(_client(scope))
-        await self._app(scope, receive, send)
-
-    async def _turn(self, client: bytes) -> None:
+    async def come(self, key: Any) -> None:
+        """Wait for the turn of this key."""
         loop = asyncio.get_running_loop()
-        if client not in self._waiting:
+        if key not in self._waiting:
             if not self._waiting:
-                loop.call_soon(self._next_turn, loop)
-            self._waiting[client] = deque()
+                loop.call_soon(self._next, loop)
+            self._waiting[key] = deque()
             return
         turn = loop.create_future()
-        self._waiting[client].append(turn)
+        self._waiting[key].append(turn)
         await turn
 
-    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        for client, waiting in list(self._waiting.items()):
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        for key, waiting in list(self._waiting.items()):
             if not waiting:
-                del self._waiting[client]
+                del self._waiting[key]
             elif not (turn := waiting.popleft()).done():  # else its server has given it up
                 turn.set_result(None)
         if self._waiting:
-            loop.call_soon(self._next_turn, loop)
+            loop.call_soon(self._next, loop)
 
 
-def _client(scope: Scope) -> bytes:
+class FairStarts:
+    """ASGI: has requests wait for their client's turn: first that of their token, then that of their connection.
+
+    So neither a tenant with many connections nor a connection with many (forged) tokens has more than one
+    turn. The token is first, for a proxy may bring all tenants' requests over one connection.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._tokens, self._connections = Turns(), Turns()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._tokens.come(_token(scope))
+            await self._connections.come(scope.get("client"))
+        await self._app(scope, receive, send)
+
+
+def _token(scope: Scope) -> bytes:
     return next((value for name, value in scope["headers"] if name == b"authorization"), b"")

@@ -18,9 +18,11 @@ class Begun:
         self.order.append(scope["path"])
 
 
-def request(app: Any, client: str, path: str) -> asyncio.Task[None]:
-    headers = [(b"accept", b"*/*"), (b"authorization", client.encode())] if client else []
-    scope = {"type": "http", "path": path, "headers": headers}
+def request(app: Any, token: str, path: str, port: int | None = None) -> asyncio.Task[None]:
+    """Send a request over the connection from a port; over one of its token's own if none is given."""
+    headers = [(b"accept", b"*/*"), (b"authorization", token.encode())] if token else []
+    client = ("127.0.0.1", port or token)
+    scope = {"type": "http", "path": path, "headers": headers, "client": client}
     return asyncio.ensure_future(app(scope, None, None))
 
 
@@ -52,6 +54,30 @@ async def test_those_without_a_token_are_one_client():
     forged = [request(app, "", "nobody") for _ in range(100)]
     await asyncio.gather(request(app, "quiet", "quiet"), *forged)
     assert begun.order.index("quiet") <= 1
+
+
+async def test_a_connection_has_one_turn_however_many_tokens_it_brings():
+    begun = Begun()
+    app = FairStarts(begun)
+    forged = [request(app, str(number), "forged", 1) for number in range(1000)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    before = len(begun.order)
+    await request(app, "quiet", "quiet", 2)
+    assert begun.order.index("quiet") <= before + 3
+    await asyncio.gather(*forged)
+
+
+async def test_over_one_connection_of_a_proxy_each_token_has_its_turn():
+    begun = Begun()
+    app = FairStarts(begun)
+    loud = [request(app, "loud", "loud", 1) for _ in range(1000)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    before = len(begun.order)
+    await request(app, "quiet", "quiet", 1)
+    assert begun.order.index("quiet") <= before + 5
+    await asyncio.gather(*loud)
 
 
 async def test_a_request_that_its_server_gives_up_takes_nobodys_turn_for_good():

@@ -13,7 +13,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Neighbours:
         numbers = self._frozen.numbers.tolist()
         self._places = dict(zip(numbers, range(len(numbers)), strict=True))
         self._old_numbers, self._old_norms = numbers, self._frozen.norms.copy()
-        self._idfs, self._starts = memoryview(self._frozen.idf), memoryview(self._frozen.starts)
+        self._idfs, self._starts = self._frozen.idf.data, self._frozen.starts.data
         self._unknown_idf = 1 + math.log(1 + len(numbers))
         self._last = np.empty(len(numbers), np.int32)  # see `_sums`
         self._clear()
@@ -144,9 +144,7 @@ class Neighbours:
             start, end = self._starts[term], self._starts[term + 1]
             yield self._frozen.entries[max(start, end - READ_OF_A_TERM) : end]
 
-    def _sums(
-        self, places: Places, gains: NDArray[np.float64]
-    ) -> tuple[Places, NDArray[np.float64]]:
+    def _sums(self, places: Places, gains: NDArray[np.float64]) -> tuple[Places, NDArray[Any]]:
         """Return each place once, with the sum of its gains; in time that grows with these alone.
 
         Each entry leaves its number at its place, in room that is never cleared: of a place that comes
