@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryUsageBook
+from core.adapters.memory import MemoryCallLedger, MemoryFlows, MemoryUsageBook
 from core.costs.usage import Usage
 from core.crews import strategies
 from core.crews.crew_runner import CrewRunner, Session, StepTask
@@ -107,8 +107,8 @@ def a_worker(
     timing: Timing = TIMING,
     deployed_model: str | None = None,
 ) -> Worker:
-    book, usage_book = MemoryBudgetBook(memory), MemoryUsageBook(memory)
-    deps = memory, book, wake_queue or memory, runner, timing
+    calls, usage_book = MemoryCallLedger(memory), MemoryUsageBook(memory)
+    deps = memory, calls, wake_queue or memory, runner, timing
     more = {"lessons": lessons, "usage_book": usage_book, "deployed_model": deployed_model}
     return worker_over(*deps, **more)
 

@@ -24,9 +24,10 @@ from core.bootstrap.models import (
 )
 from core.bootstrap.provider import is_made, provider, replace
 from core.bootstrap.stores import (
+    agreed_prices,
     blobs,
-    budget_book,
     budgets,
+    call_ledger,
     feedback_log,
     flow_log,
     hub,
@@ -42,6 +43,7 @@ from core.bootstrap.stores import (
     redis,
     seal_keys,
     settings,
+    spending_log,
     stream_limiter,
     trials,
     usage_book,
@@ -68,9 +70,10 @@ if TYPE_CHECKING:
     from core.learning.retraining import Retrainer
 
 __all__ = [
+    "agreed_prices",
     "blobs",
-    "budget_book",
     "budgets",
+    "call_ledger",
     "deployed_model",
     "deployed_models",
     "feedback_log",
@@ -103,6 +106,7 @@ __all__ = [
     "seal_keys",
     "settings",
     "spelled",
+    "spending_log",
     "stream_limiter",
     "telemetry",
     "trials",
@@ -228,7 +232,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    deps = ledger(), budget_book(), runner(), timing, values(), lessons()
+    deps = ledger(), call_ledger(), runner(), timing, values(), lessons()
     steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 

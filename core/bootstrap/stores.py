@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from core.adapters.upstash.partitions import PartitionCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.costs.budget import Budgets
     from core.costs.recording import UsageBook
-    from core.crews.budgets import BudgetBook, Budgets
+    from core.costs.spending_log import SpendingLog
+    from core.costs.tenant_prices import AgreedPrices
+    from core.crews.call_ledger import CallLedger
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
     from core.flows import FlowLog
@@ -135,21 +138,37 @@ def operator_ledger() -> "RunLedger":
 
 
 @provider
-def budget_book() -> "BudgetBook":
+def call_ledger() -> "CallLedger":
     """Return what holds and counts the money of model calls."""
-    from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.call_ledger import UpstashCallLedger
     from core.adapters.upstash.http import HttpPubSub
 
     pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
-    return UpstashBudgetBook(redis(), keyspace(), scripts(redis()), pubsub=pubsub)
+    return UpstashCallLedger(redis(), keyspace(), scripts(redis()), pubsub=pubsub)
 
 
 @provider
 def budgets() -> "Budgets":
     """Return the budgets of tenants."""
-    from core.adapters.upstash.budget_store import UpstashBudgets
+    from core.adapters.upstash.budgets import UpstashBudgets
 
     return UpstashBudgets(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def agreed_prices() -> "AgreedPrices":
+    """Return the prices that tenants agreed on with providers."""
+    from core.adapters.upstash.agreed_prices import UpstashAgreedPrices
+
+    return UpstashAgreedPrices(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def spending_log() -> "SpendingLog":
+    """Return what tenants have spent."""
+    from core.adapters.upstash.spending_log import UpstashSpendingLog
+
+    return UpstashSpendingLog(redis(), keyspace())
 
 
 @provider

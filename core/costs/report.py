@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
+from core.costs.cells import SUMS, Cell
 from core.costs.forecast import HISTORY_DAYS, Forecast, forecast
 from core.costs.rollup import DAY_MS, HOUR_MS
-from core.costs.tally import DIMENSIONS, SUMS, CellSums, Days, Key, Rows, total
+from core.costs.tally import DIMENSIONS, Days, Key, Rows, total
 from core.costs.unusual import Unusual
 from core.costs.usage import Usage
 from core.errors import InvalidInputError
@@ -114,11 +115,11 @@ class Tally:
         self._rows = Rows(query.group_by, page.limit, page.after)
         self._total: Sequence[int] = (0,) * len(SUMS)
 
-    def take_before(self, cells: Sequence[CellSums]) -> None:
+    def take_before(self, cells: Sequence[Cell]) -> None:
         """Add cells of days before the range."""
         self._days.take(cells)
 
-    def take(self, cells: Sequence[CellSums]) -> None:
+    def take(self, cells: Sequence[Cell]) -> None:
         """Add cells of the range."""
         self._days.take(cells)
         self._rows.take(cells)

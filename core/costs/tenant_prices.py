@@ -1,15 +1,15 @@
 """Tenant prices: what a tenant agreed on with providers, by model and from a day on.
 
-They stand in front of the price lists, also for the names with a date that a provider gives the same model. A
-process keeps those of each tenant with the version it read,
-and hears when it prices a call by an older one: reserving money says so (`Verdict.REPRICED`).
+They stand in front of the price lists, also for the names with a date that a provider gives the same model.
+A process keeps those of each tenant with the version it read. When it prices a call by an older one, no
+money is reserved, and it is told those that hold now (`Verdict.REPRICED`).
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from core.costs.model_names import split_name
 from core.costs.price_lists import CHEAPER, Variant, entry_rates
@@ -43,6 +43,32 @@ class TenantPrices:
 
     version: int = 0
     prices: tuple[Price, ...] = ()
+
+
+NO_PRICES = TenantPrices()
+
+
+class AgreedPrices(Protocol):
+    """Port: the prices that tenants agreed on with providers.
+
+    What waits for money is due at once when one of them changes. Each change returns the first
+    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    """
+
+    async def of(self, tenant: str) -> TenantPrices:
+        """Return all prices of a tenant."""
+        ...
+
+    async def save(self, tenant: str, price: Price) -> list[str]:
+        """Store a price, in place of that of its model and day. Raises ConflictError beyond MOST_PRICES.
+
+        Calls that are reserved from now on are priced by it.
+        """
+        ...
+
+    async def delete(self, tenant: str, model: str, since: str | None = None) -> list[str]:
+        """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
+        ...
 
 
 class TenantPriceBook:

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap, time_of_day
-from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
+from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets
 from core.costs.model_names import counted_name
 from core.costs.spreadsheets import NANO, usd
+from core.costs.windows import Window, zone
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._costs import known_names

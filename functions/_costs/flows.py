@@ -20,7 +20,7 @@ async def flow_report(request: Request, who: Principal, query: Query, form: str)
     limit = apps.whole_number(request, "limit", 1, PAGE_LIMIT) or PAGE
     before = apps.whole_number(request, "before", 0, LAST)
     span = launched_between(query)
-    flows = await bootstrap.budget_book().flow_costs(who.tenant, *span, limit, before)
+    flows = await bootstrap.spending_log().by_flow(who.tenant, *span, limit, before)
     if form == "csv":
         return flows_csv(flows)
     return compact(flow_page(query, flows, _next(request, query, flows, limit)))

@@ -11,9 +11,9 @@ from functools import partial
 from core import bootstrap, cpu, time_of_day
 from core.complaints import choice
 from core.costs.budget import EACH, Budget, Scope
+from core.costs.cells import Cell
 from core.costs.prices import rates_of
 from core.costs.rollup import NAMELESS, NOBODY
-from core.costs.tally import CellSums
 from core.costs.tenant_prices import Price, TenantPriceBook
 from core.errors import InvalidInputError
 
@@ -64,7 +64,7 @@ async def _model(tenant: str, budget: Budget) -> str | None:
     known, name = bootstrap.model_names(), budget.name
     if name in known:
         return None
-    agreed = (await bootstrap.budget_book().prices(tenant)).prices
+    agreed = (await bootstrap.agreed_prices().of(tenant)).prices
     if await cpu.run(tenant, _has_price, (agreed, name)):
         return None
     known |= await _recorded(tenant, budget.scope)
@@ -100,10 +100,10 @@ async def _recorded(tenant: str, scope: Scope) -> set[str]:
     days = [(today - timedelta(days=n)).isoformat() for n in range(DAYS)]
     names_of = partial(_names, _PLACE[scope])
     found = set[str]()
-    async for names in bootstrap.budget_book().spending_pieces(tenant, days, names_of):
+    async for names in bootstrap.spending_log().pieces(tenant, days, names_of):
         found |= names
     return found - {NOBODY, *NAMELESS}
 
 
-def _names(place: int, cells: Sequence[CellSums]) -> set[str]:
+def _names(place: int, cells: Sequence[Cell]) -> set[str]:
     return {cell.names[place] for cell in cells}

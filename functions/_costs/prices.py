@@ -22,7 +22,7 @@ BODY_BYTES = 16 * 1024
 
 async def price_list(_: Request, who: Principal) -> Response:
     """Answer with all prices of the tenant."""
-    told = await bootstrap.budget_book().prices(who.tenant)
+    told = await bootstrap.agreed_prices().of(who.tenant)
     prices = [_public(price) for price in told.prices]
     return JSONResponse({"prices": prices}, headers=apps.PRIVATE)
 
@@ -30,7 +30,7 @@ async def price_list(_: Request, who: Principal) -> Response:
 async def price_state(request: Request, who: Principal) -> Response:
     """Answer with the prices of one model, in order of the days from which they hold."""
     model = _model(request)
-    told = await bootstrap.budget_book().prices(who.tenant)
+    told = await bootstrap.agreed_prices().of(who.tenant)
     prices = [_public(price) for price in told.prices if price.model == model]
     if not prices:
         raise NothingThereError(NO_PRICE)
@@ -47,7 +47,7 @@ async def price_put(request: Request, who: Principal) -> Response:
     since = _day(told.get("from"), "/from")
     model, entry = check_price(request.path_params["model"], entry)
     _require_known(entry)
-    await changed(who, bootstrap.budgets().save_price(who.tenant, Price(model, since, entry)))
+    await changed(who, bootstrap.agreed_prices().save(who.tenant, Price(model, since, entry)))
     return await price_state(request, who)
 
 
@@ -58,7 +58,7 @@ async def price_delete(request: Request, who: Principal) -> Response:
     if since is not None:
         since = _day(since or None, "/query/from")
     try:
-        await changed(who, bootstrap.budgets().delete_price(who.tenant, _model(request), since))
+        await changed(who, bootstrap.agreed_prices().delete(who.tenant, _model(request), since))
     except NotFoundError:
         raise NothingThereError(NO_PRICE) from None
     return Response(status_code=204)

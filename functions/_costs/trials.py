@@ -131,7 +131,8 @@ def _require_online() -> None:
 def _starter() -> TrialStarter:
     return TrialStarter(
         bootstrap.trials(),
-        bootstrap.budget_book(),
+        bootstrap.spending_log(),
+        bootstrap.agreed_prices(),
         bootstrap.prices(),
         bootstrap.deployed_models(),
     )

@@ -88,7 +88,7 @@ class UsageBody(BaseModel):
 async def count(request: Request, who: Principal) -> Response:
     """Count calls; answer what each costs, and how the same call could cost less."""
     body = await bodies.read_json(request, BODY_BYTES)
-    agreed = await bootstrap.budget_book().prices(who.tenant)
+    agreed = await bootstrap.agreed_prices().of(who.tenant)
     batch, book = await cpu.run(who.tenant, partial(_priced, who.subject, agreed), body)
     recorded = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
     text = await cpu.run(who.tenant, partial(_told, recorded, book), batch)

@@ -9,8 +9,9 @@ import pytest
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import call_ids
+from core.costs.cells import Cell
 from core.costs.recording import OLDEST_DAYS, RecordedCall
-from core.costs.rollup import DAY_MS, Cell, day_of
+from core.costs.rollup import DAY_MS, day_of
 from core.costs.usage import Usage
 from tests.cells import cells_of
 from tests.faulty import faulty
@@ -22,7 +23,7 @@ NOW_MS = round(time.time() * 1000)
 
 
 async def counted(flows: Flows, at_ms: int = NOW_MS, *, hours: bool = False) -> list[Cell]:
-    return await cells_of(flows.budgets, flows.tenant, [day_of(at_ms)], hours=hours)
+    return await cells_of(flows.spending, flows.tenant, [day_of(at_ms)], hours=hours)
 
 
 def call(call_id: str = "c1", at_ms: int = NOW_MS, digest: str = "d1") -> RecordedCall:
@@ -31,7 +32,7 @@ def call(call_id: str = "c1", at_ms: int = NOW_MS, digest: str = "d1") -> Record
 
 async def test_a_call_is_counted_in_its_day_and_hour(flows: Flows):
     assert (await flows.usage.record(flows.tenant, [call()])).not_new == {}
-    assert await counted(flows) == [Cell(day_of(NOW_MS), None, *NAMES, USED)]
+    assert await counted(flows) == [Cell.of(day_of(NOW_MS), None, NAMES, USED)]
     (hour,) = await counted(flows, hours=True)
     assert (hour.hour, hour.usage) == (time.gmtime(NOW_MS / 1000).tm_hour, USED)
 
@@ -130,6 +131,6 @@ async def test_facts_without_usage_count_no_call(flows: Flows):
     for _ in range(2):
         await flows.usage.record(flows.tenant, [facts])
     assert await counted(flows) == [
-        Cell(day_of(NOW_MS), None, *NAMES, USED, {"wasted_failed_n": 1})
+        Cell.of(day_of(NOW_MS), None, NAMES, USED, {"wasted_failed_n": 1})
     ]
     assert [each.usage for each in await counted(flows, hours=True)] == [USED]

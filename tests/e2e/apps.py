@@ -14,10 +14,13 @@ import httpx
 
 from core import bootstrap
 from core.adapters.memory import (
+    MemoryAgreedPrices,
     MemoryBlobs,
-    MemoryBudgetBook,
+    MemoryBudgets,
+    MemoryCallLedger,
     MemoryFeedbackLog,
     MemoryFlows,
+    MemorySpendingLog,
     MemoryTrials,
     MemoryUsageBook,
 )
@@ -96,8 +99,10 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         hub=Hub(app.flows),
         stream_limiter=StreamLimiter(chosen.streams_per_subject),
         ledger=app.flows,
-        budget_book=MemoryBudgetBook(app.flows),
-        budgets=MemoryBudgetBook(app.flows),
+        call_ledger=MemoryCallLedger(app.flows),
+        budgets=MemoryBudgets(app.flows),
+        agreed_prices=MemoryAgreedPrices(app.flows),
+        spending_log=MemorySpendingLog(app.flows),
         usage_book=MemoryUsageBook(app.flows),
         trials=MemoryTrials(app.flows),
         wake_queue=app.flows,

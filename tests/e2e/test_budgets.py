@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from core import bootstrap
-from core.adapters.memory import MemoryBudgetBook
+from core.adapters.memory import MemoryCallLedger
 from core.costs.budget import Verdict
 from core.costs.prices import OFFLINE_MODEL
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.flows import Status
 from functions import cost_report
 from tests.e2e.apps import App, begin, opened
@@ -43,12 +43,12 @@ async def test_a_budget_that_was_set_is_told_with_what_is_spent_of_it(app: App):
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 3 * 10**9)
     call = Call("acme", "f1", claim.step, claim.epoch, 1, "m", "haiku", "one", bound)
-    book = MemoryBudgetBook(app.flows)
-    assert await book.reserve(call) is None
+    calls = MemoryCallLedger(app.flows)
+    assert await calls.reserve(call) is None
     (budget,) = (await shown(app))["budgets"]
     (state,) = budget["spent"]
     assert (state["name"], state["spent_usd"], state["held_usd"]) == ("haiku", "0", "3")
-    await book.settle(call, Usage(1, 10, 1, 10**9), [])
+    await calls.settle(call, Usage(1, 10, 1, 10**9), [])
     (state,) = (await shown(app))["budgets"][0]["spent"]
     assert (state["spent_usd"], state["held_usd"]) == ("1", "0")
 
@@ -58,7 +58,7 @@ async def test_a_budget_that_is_lowered_keeps_what_was_spent_and_refuses_more(ap
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 10**9)
     call = Call("acme", "f1", claim.step, claim.epoch, 1, "m", "haiku", "one", bound)
-    refusal = await MemoryBudgetBook(app.flows).reserve(call)
+    refusal = await MemoryCallLedger(app.flows).reserve(call)
     assert refusal is not None
     assert (refusal.verdict, refusal.budget) == (Verdict.EXHAUSTED, "team")
 

@@ -105,7 +105,7 @@ class Stage:
         )
         timing = Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 1)
         flows = self.flows
-        return worker_over(ledger or flows.ledger, flows.budgets, flows.wake_queue, runner, timing)
+        return worker_over(ledger or flows.ledger, flows.calls, flows.wake_queue, runner, timing)
 
     async def flow(self) -> str:
         """Return the flow's id, once it was launched."""

@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from core.costs.budget import Scope, Window
-from tests.contract import test_budget_book as book
+from core.costs.budget import Scope
+from core.costs.windows import Window
 from tests.contract import test_budget_changes as changes
 from tests.contract import test_budget_webhooks as hooks
 from tests.contract import test_budgets as budgets
+from tests.contract import test_call_ledger as book
 from tests.contract import test_late_answers as late
 from tests.contract import test_tenant_prices as prices
 from tests.contract import test_usage_book as usage

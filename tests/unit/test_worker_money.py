@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.costs.budget import UTC_ZONE, Budget, BudgetState, Refusal, Scope, Verdict, Window
+from core.adapters.memory import MemoryBudgets, MemoryCallLedger, MemoryFlows
+from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict
 from core.costs.usage import Usage
+from core.costs.windows import UTC_ZONE, Window
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepTask
@@ -38,12 +39,12 @@ async def visited(memory: MemoryFlows, runner: Scripted | None = None, flow: str
 
 
 async def states(memory: MemoryFlows) -> tuple[BudgetState, ...]:
-    return (await MemoryBudgetBook(memory).all("t")).states
+    return (await MemoryBudgets(memory).all("t")).states
 
 
 async def waiting(memory: MemoryFlows, limit: int, window: Window = Window.DAY) -> Flow:
     """A flow whose second step finds no money."""
-    await MemoryBudgetBook(memory).save("t", a_budget(limit, window))
+    await MemoryBudgets(memory).save("t", a_budget(limit, window))
     await launched(memory)
     assert await visited(memory) is Outcome.WAITS
     return await memory.state("t", "f")
@@ -74,7 +75,7 @@ async def test_a_flow_that_has_no_money_for_its_next_call_waits_and_holds_no_ste
 async def test_it_goes_on_by_itself_when_the_budget_is_raised():
     memory = MemoryFlows(Clock())
     await waiting(memory, COST)
-    await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
+    await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     assert memory.due_at("t", "f") == NOON
     assert await visited(memory) is Outcome.ENDED
     flow = await memory.state("t", "f")
@@ -115,7 +116,7 @@ async def test_a_flow_that_waits_for_money_can_be_cancelled_and_asks_nobody():
     with pytest.raises(ConflictError, match="waits for nobody"):
         await people.resume(tenant="t", flow="f", approve=True, feedback="")
     assert (await people.cancel(tenant="t", flow="f")).head.status is Status.CANCELLED
-    await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
+    await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     assert memory.due_at("t", "f") is None
 
 
@@ -126,7 +127,7 @@ async def test_a_model_without_a_price_fails_the_step_in_words():
             raise AssertionError(f"{call} of {work.prompt.step} was reserved")
 
     memory = MemoryFlows()
-    await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
+    await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     await launched(memory, a_crew({name: {"retries": 0} for name in ("one", "two", "three")}))
     await visited(memory, Unpriced())
     flow = await memory.state("t", "f")
@@ -137,7 +138,7 @@ async def test_a_model_without_a_price_fails_the_step_in_words():
 async def test_flows_that_share_too_little_money_take_it_in_turn():
     """Of ten flows each asks for a whole budget at a time; all get through, by each other's rests."""
     memory, names = MemoryFlows(), [f"f{number}" for number in range(10)]
-    await MemoryBudgetBook(memory).save("t", a_budget(COST + 30 * CALL.cost_nanodollars))
+    await MemoryBudgets(memory).save("t", a_budget(COST + 30 * CALL.cost_nanodollars))
     worker = a_worker(memory, Scripted())
     for name in names:
         await launched(memory, flow=name)
@@ -149,10 +150,10 @@ async def test_flows_that_share_too_little_money_take_it_in_turn():
 
 
 class Held:
-    """A book in which others hold the money for so many more questions."""
+    """A ledger in which others hold the money for so many more questions."""
 
     def __init__(self, memory: MemoryFlows, refusals: int) -> None:
-        self.book, self.refusals, self.asked = MemoryBudgetBook(memory), refusals, 0
+        self.calls, self.refusals, self.asked = MemoryCallLedger(memory), refusals, 0
 
     async def ask(self) -> Refusal | None:
         self.asked += 1
@@ -164,7 +165,7 @@ async def test_of_many_who_wait_only_one_asks():
     memory = MemoryFlows()
     others = [Held(memory, 1000) for _ in range(20)]
     queue, refusal = MoneyQueue(seconds=1.0), Refusal(Verdict.HELD, "b", 0)
-    waits = [asyncio.create_task(queue.wait(held.book, "t", refusal, held.ask)) for held in others]
+    waits = [asyncio.create_task(queue.wait(held.calls, "t", refusal, held.ask)) for held in others]
     await asyncio.sleep(0.1)
     assert sorted(held.asked for held in others) == [0] * 19 + [1]
     assert await asyncio.gather(*waits) == [refusal] * 20  # after the last question of each

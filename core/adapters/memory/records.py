@@ -7,7 +7,7 @@ from typing import Any
 
 from core.adapters.memory.due import Plan
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import ExpiredError, FencedError
 from core.flows import Batch, Entry, Flow, Status, Step, events
 from core.flows.events import Event

@@ -21,7 +21,7 @@ class MemoryUsageBook:
         for call in calls:
             if call.id not in known:
                 self._spending.spend(tenant, call.names, call.usage, call.at_ms, call.facts)
-                spent = self._spending.limits.spend_elsewhere(tenant, call)
+                spent = self._spending.budgets.spend_elsewhere(tenant, call)
                 alerts += [event["value"] for event in spent]
                 known[call.id] = call.digest, batch
             elif known[call.id] != (call.digest, batch):

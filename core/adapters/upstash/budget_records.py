@@ -1,10 +1,11 @@
-"""Between what is stored of budgets and the budgets they stand for."""
+"""Between what is stored of budgets and prices and what they stand for."""
 
 import json
 from typing import Any
 
-from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict, Window, Zone
+from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict
 from core.costs.tenant_prices import Price, TenantPrices
+from core.costs.windows import Window, Zone
 from core.json_text import compact
 
 ZONE = "~zone"  # the field of a tenant's time zone among its budgets

@@ -7,19 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from core.costs.budget import (
-    UTC_ZONE,
     Budget,
     BudgetState,
     Refusal,
     Verdict,
-    Window,
-    Zone,
     verdict,
 )
 from core.costs.recording import RecordedCall
 from core.costs.rollup import Names
 from core.costs.tenant_prices import TenantPrices
-from core.crews.budgets import Call
+from core.costs.windows import UTC_ZONE, Window, Zone
+from core.crews.call_ledger import Call
 from core.flows import events
 from core.flows.events import Event
 from core.json_text import compact
@@ -62,11 +60,11 @@ class Account:
     until_ms: int | None
 
 
-class MemoryBudgets:
+class MemoryBudgetStates:
     """What the budgets of all tenants have spent and hold."""
 
     def __init__(self) -> None:
-        self.budgets: dict[str, dict[str, Budget]] = defaultdict(dict)
+        self.defined: dict[str, dict[str, Budget]] = defaultdict(dict)
         self.zones: dict[str, Zone] = {}
         self.prices: dict[str, TenantPrices] = defaultdict(TenantPrices)
         self._states: dict[Place, State] = defaultdict(State)
@@ -80,7 +78,7 @@ class MemoryBudgets:
     def hold(self, call: Call, now_ms: int) -> Refusal | None:
         """Hold a call's bound in all its budgets, or in none."""
         if call.prices_version != self.prices[call.tenant].version:
-            return Refusal(Verdict.REPRICED, "", 0)
+            return Refusal(Verdict.REPRICED, "", 0, prices=self.prices[call.tenant])
         accounts = self._accounts(call.tenant, call.names, call.flow, now_ms)
         if (refusal := self._refusal(call, accounts)) is not None:
             return refusal
@@ -121,7 +119,7 @@ class MemoryBudgets:
         return sorted(
             BudgetState(budget, window, name, state.spent, state.held, state.told, state.limit)
             for (owner, budget, window, name), state in self._states.items()
-            if owner == tenant and window in windows and budget in self.budgets[tenant]
+            if owner == tenant and window in windows and budget in self.defined[tenant]
         )
 
     @asynccontextmanager
@@ -136,7 +134,7 @@ class MemoryBudgets:
     def _accounts(self, tenant: str, names: Names, flow: str | None, at_ms: int) -> list[Account]:
         """Return the budgets that a call counts in; one made elsewhere is of no flow."""
         zone, accounts = self.zone(tenant), list[Account]()
-        for budget in self.budgets[tenant].values():
+        for budget in self.defined[tenant].values():
             name = budget.account(names, flow)
             if name is None:
                 continue
