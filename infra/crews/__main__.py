@@ -26,6 +26,8 @@ def main() -> int:
     if asked.check:
         wrong += [f"{path} has drifted: make crews" for path in drifted(FOLDER, crews)]
         wrong += all_unloadable()
+    for note in () if asked.quiet else (note for crew in crews for note in crew.checked.notes):
+        print(f"crewline: {note}", file=sys.stderr)
     for line in wrong:
         print(f"crewline: {line}", file=sys.stderr)
     if not wrong and not asked.quiet:

@@ -1,7 +1,7 @@
 """What the files of a crew say, and in which line of which file each value stands."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from core.crews.definition import Problem
@@ -40,7 +40,9 @@ class CrewSource:
 
     value: Any
     files: tuple[SourceFile, ...]
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()  # what is left out, and keeps nothing from running
+    is_crewai: bool = False  # a project of CrewAI's, which is to run as it is
 
     def problem(self, place: Place, complaint: str) -> Problem:
         """Return what is wrong at a place, with the file that says most of it."""
@@ -53,6 +55,11 @@ class CrewSource:
         yield from self.problems
         for file in self.files:
             yield from file.problems
+
+
+def rekeyed(file: SourceFile, place: Callable[[Place], Place]) -> SourceFile:
+    """Return a file whose values have other places in the crew than in itself."""
+    return replace(file, lines={place(each): line for each, line in file.lines.items()})
 
 
 def pointer(place: Place) -> str:
