@@ -6,13 +6,13 @@ review sees what a change does. `make check` fails where it has drifted.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.crews.definition import CrewFileError, Definition, Problem
 from core.crews.definition.registry import FILE
-from infra.crews import crew_yaml, layouts
+from infra.crews import crew_yaml, crewai_project, layouts
 from infra.crews.checking import Checked, check
 from infra.crews.file_rules import AllowList
 from infra.crews.source import SourceError
@@ -53,7 +53,14 @@ def compiled(folder: Path, allowed: AllowList | None = None) -> Iterator[Compile
         except SourceError as error:
             yield Compiled(name, Checked(None, error.problems))
             continue
-        yield Compiled(name, check(source, name, allowed))
+        checked = check(source, name, allowed)
+        if source.is_crewai and not checked.problems:
+            checked = _second_opinion(checked, crewai_project.refusals(folder, name))
+        yield Compiled(name, checked)
+
+
+def _second_opinion(checked: Checked, refusals: tuple[Problem, ...]) -> Checked:
+    return replace(checked, definition=None, problems=refusals) if refusals else checked
 
 
 def compile_all(folder: Path, allowed: AllowList | None = None) -> list[Compiled]:

@@ -25,6 +25,7 @@ _MEMORY = (
     "memory is left out: an agent is told the answers of earlier tasks, and nothing of other flows"
 )
 _LLM = "{} is left out: CREWLINE_MODEL chooses the model"
+_DOUBLED = re.compile(r"\{\{[A-Za-z_][A-Za-z0-9_\-]*\}\}")
 _JSON_TYPES: Mapping[type, str] = {
     str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
 }  # fmt: skip
@@ -58,14 +59,33 @@ def source(folder: Path, name: str) -> CrewSource:
     whole["inputs"] = schema_of(whole, defaults)
     files = [tasks.file, *(rekeyed(each.file, _agent_place(names[each.name])) for each in agents)]
     project.notes += _likely_typos(whole, files[0].name, defaults)
-    problems, notes = tuple(project.problems), tuple(project.notes)
+    problems, notes = (*project.problems, *_doubled_braces(whole, files)), tuple(project.notes)
     made = CrewSource(whole, tuple(files), problems, notes, is_crewai=True)
     return crewline_yaml.over(made, folder, name)
 
 
+def refusals(folder: Path, name: str) -> tuple[Problem, ...]:
+    """Return why CrewAI itself would not load a project. It runs none of the project's code."""
+    from crewai.project.json_loader import (  # noqa: PLC0415
+        JSONProjectValidationError,
+        validate_crew_project,
+    )
+
+    path = _path(folder / name / "crew")
+    assert path is not None  # noqa: S101 -- only a project is asked about
+    try:
+        validate_crew_project(path)
+    except JSONProjectValidationError as error:
+        said = (each.replace(f"{folder.absolute()}/", f"{folder.name}/") for each in error.errors)
+        said = (each.replace(f"{folder}/", f"{folder.name}/") for each in said)
+        shown = f"{folder.name}/{name}/{path.name}"
+        return tuple(Problem(shown, None, f"CrewAI refuses it: {each}") for each in said)
+    return ()
+
+
 def schema_of(whole: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON Schema of the inputs that the texts of a crew ask for, or that have a default."""
-    asked = {name: None for text in _texts(whole) for name in sorted(placeholders.names(text))}
+    asked = {name: None for _, text in _texts(whole) for name in sorted(placeholders.names(text))}
     properties = {name: _property(defaults, name) for name in {**asked, **dict.fromkeys(defaults)}}
     return {
         "type": "object",
@@ -83,11 +103,22 @@ def _property(defaults: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**({"type": kind} if kind else {}), "default": default}
 
 
-def _texts(whole: Mapping[str, Any]) -> Iterator[str]:
-    """Yield all texts that inputs are filled into."""
+def _texts(whole: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Yield all texts that inputs are filled into, with their places."""
     for part, fields in (("agents", PERSONA), ("tasks", PROMPT_TEXTS)):
-        for each in cast("dict[str, Any]", whole[part]).values():
-            yield from (each[name] for name in fields if isinstance(mapping(each).get(name), str))
+        for name, each in cast("dict[str, Any]", whole[part]).items():
+            for key in fields:
+                if isinstance(text := mapping(each).get(key), str):
+                    yield (part, name, key), text
+
+
+def _doubled_braces(whole: Mapping[str, Any], files: list[SourceFile]) -> Iterator[Problem]:
+    """Tell of the one text that CrewAI fills and we do not: of `{{name}}`, the braces within."""
+    crew = CrewSource(whole, tuple(files))
+    for place, text in _texts(whole):
+        for found in _DOUBLED.finditer(text):
+            why = f"{found[0]} is filled by CrewAI, within its outer braces, and not here"
+            yield crew.problem(place, f"{why}: write it without them")
 
 
 def _likely_typos(
@@ -136,8 +167,7 @@ class _Project:
         fields = mapping(crew.value)
         listed: Any = fields.get("agents")
         if not isinstance(listed, list) or not listed:
-            where = crew.line(("agents",))[1]
-            self.problems.append(Problem(crew.name, where, "/agents: must be a list of names"))
+            self.problems.append(crew.problem(("agents",), "must be a list of names"))
             return
         named: list[tuple[Place, Any]] = [
             (("agents", n), each) for n, each in enumerate(cast("list[Any]", listed))
@@ -146,23 +176,20 @@ class _Project:
         if isinstance(manager, str) and manager not in listed:
             named.append((("manager_agent",), manager))
         for place, name in named:
-            if (found := self._agent_file(crew, place, name)) is not None:
-                yield _AgentFile(str(name), found)
+            yield _AgentFile(str(name), self._agent_file(crew, place, name))
 
-    def _agent_file(self, crew: SourceFile, place: Place, name: Any) -> SourceFile | None:
-        there = sorted(
-            {path.stem for end in ENDINGS for path in (self.root / "agents").glob(f"*{end}")}
-        )
-        if name not in there:
-            why = f"there is no agents/{name}.jsonc; {complaints.choice(name, there)}"
-            shown = "/" + "/".join(map(str, place))
-            self.problems.append(Problem(crew.name, crew.line(place)[1], f"{shown}: {why}"))
-            return None
+    def _agent_file(self, crew: SourceFile, place: Place, name: Any) -> SourceFile:
+        """Return an agent's file; of one that cannot be read, one that says nothing more of it."""
+        ends = (path for end in ENDINGS for path in (self.root / "agents").glob(f"*{end}"))
+        there = sorted({path.stem for path in ends})
         try:
-            return self.read(f"agents/{name}")
+            if name in there:
+                return self.read(f"agents/{name}")
+            why = f"there is no agents/{name}.jsonc; {complaints.choice(name, there)}"
+            self.problems.append(crew.problem(place, why))
         except SourceError as error:
             self.problems += error.problems
-            return None
+        return SourceFile(crew.name, dict.fromkeys(PERSONA, "-"), {})
 
     def agent(self, agent: _AgentFile) -> dict[str, Any]:
         """Return the fields of an agent; those in its `settings` are its own."""
@@ -279,7 +306,7 @@ def _agent_place(name: str) -> Any:
 def _task_place(place: Place, names: Mapping[int, str]) -> Place:
     match place:
         case ("tasks", int(number), *rest) if number in names:
-            return ("tasks", names[number], *(("guardrails",) if rest == ["guardrail"] else rest))
+            return ("tasks", names[number], *rest)
         case ("inputs", str(name), *rest):
             return ("inputs", "properties", name, "default", *rest)
         case ("manager_agent", *rest):

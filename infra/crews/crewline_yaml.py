@@ -17,7 +17,7 @@ from typing import Any
 from core.crews.definition import Problem
 from core.crews.definition.rules import Place
 from infra.crews import yaml_file
-from infra.crews.source import CrewSource, SourceError, SourceFile, mapping, pointer
+from infra.crews.source import CrewSource, SourceError, SourceFile, mapping
 
 FILE = "crewline.yaml"
 _OURS: Mapping[Place, frozenset[str]] = {
@@ -72,15 +72,21 @@ def _with_defaults(schema: Any, made: Mapping[str, Any]) -> Any:
     for name, each in mapping(made.get("properties")).items():
         if "default" in each and isinstance(properties.get(name), dict):
             properties[name] = {"default": each["default"], **properties[name]}
-    return {**schema, "properties": properties} if properties else schema
+    return {**mapping(schema), "properties": properties} if properties else schema
 
 
 def _not_ours(file: SourceFile, crew: Mapping[str, Any]) -> list[Problem]:
     """Tell what does not belong here, and whom there is not."""
+    if not isinstance(file.value, dict):
+        return [Problem(file.name, 1, "must be a mapping")]
     said, wrong = mapping(file.value), list[tuple[Place, str]]()
     wrong += [((key,), _elsewhere(_OURS[()])) for key in said if key not in _OURS[()]]
     for part in ("agents", "tasks"):
+        if not isinstance(said.get(part, {}), dict):
+            wrong.append(((part,), "must be a mapping"))
         for name, fields in mapping(said.get(part)).items():
+            if not isinstance(fields, dict):
+                wrong.append(((part, name), "must be a mapping"))
             if name not in crew[part]:
                 wrong.append(
                     ((part, name), f"there is none in the project: {', '.join(crew[part])}")
@@ -88,7 +94,7 @@ def _not_ours(file: SourceFile, crew: Mapping[str, Any]) -> list[Problem]:
             known = _OURS[part,]
             strange = (key for key in mapping(fields) if key not in known)
             wrong += [((part, name, key), _elsewhere(known)) for key in strange]
-    return [Problem(file.name, file.line(at)[1], f"{pointer(at)}: {why}") for at, why in wrong]
+    return [file.problem(at, why) for at, why in wrong]
 
 
 def _elsewhere(known: frozenset[str]) -> str:

@@ -30,6 +30,10 @@ class SourceFile:
         known = next(n for n in range(len(place), -1, -1) if n == 0 or place[:n] in self.lines)
         return known, self.lines.get(place[:known], 1)
 
+    def problem(self, place: Place, complaint: str) -> Problem:
+        """Return what is wrong at a place of this file."""
+        return Problem(self.name, self.line(place)[1], f"{pointer(place)}: {complaint}")
+
 
 @dataclass(frozen=True, slots=True)
 class CrewSource:
@@ -59,7 +63,10 @@ class CrewSource:
 
 def rekeyed(file: SourceFile, place: Callable[[Place], Place]) -> SourceFile:
     """Return a file whose values have other places in the crew than in itself."""
-    return replace(file, lines={place(each): line for each, line in file.lines.items()})
+    lines: dict[Place, int] = {}
+    for each, line in file.lines.items():
+        lines.setdefault(place(each), line)
+    return replace(file, lines=lines)
 
 
 def pointer(place: Place) -> str:
