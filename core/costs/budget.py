@@ -74,8 +74,8 @@ class Budget:
 class BudgetState:
     """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name.
 
-    `told_percent` is the highest of its alerts that was told there; 0 for none. It is of the limit
-    `told_limit`: of another one all are still to be told. None: nothing was told.
+    `alerted_percent` is the highest of its alerts that went off there; 0 for none. It is of the limit
+    `alerted_limit`: of another one none has gone off. None: none ever did.
     """
 
     budget: str
@@ -83,8 +83,8 @@ class BudgetState:
     name: str
     spent_nanodollars: int
     held_nanodollars: int
-    told_percent: int = 0
-    told_limit: int | None = field(default=None, compare=False)
+    alerted_percent: int = 0
+    alerted_limit: int | None = field(default=None, compare=False)
 
 
 class Verdict(StrEnum):

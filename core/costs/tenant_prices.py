@@ -147,8 +147,8 @@ class KnownPrices:
         """Return a tenant's prices, of version 0 where none were learnt."""
         return self._books.get(tenant) or KnownBook(0, self.lists)
 
-    def learn(self, tenant: str, told: TenantPrices) -> None:
+    def learn(self, tenant: str, agreed: TenantPrices) -> None:
         """Take the prices of a tenant as they are now; of too many tenants the first is forgotten."""
-        self._books[tenant] = KnownBook(told.version, TenantPriceBook(self.lists, told.prices))
+        self._books[tenant] = KnownBook(agreed.version, TenantPriceBook(self.lists, agreed.prices))
         if len(self._books) > _KNOWN_TENANTS:
             self._books.popitem(last=False)

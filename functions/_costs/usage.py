@@ -92,7 +92,7 @@ async def count(request: Request, who: Principal) -> Response:
     agreed = await bootstrap.agreed_prices().of(who.tenant)
     batch, book = await cpu.run(who.tenant, partial(_priced, who.subject, agreed), body)
     recorded = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
-    text = await cpu.run(who.tenant, partial(_told, recorded, book), batch)
+    text = await cpu.run(who.tenant, partial(_answer, recorded, book), batch)
     return Response(text, media_type="application/json")
 
 
@@ -108,18 +108,18 @@ def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, Price
         return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
-def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
+def _answer(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
     known, ways = recorded.not_new, recording.CheaperWays(prices)
     with bodies.collector_off():
-        calls = [_told_of(known.get(call.id), reported, call, ways) for reported, call in batch]
+        calls = [_answer_of(known.get(call.id), reported, call, ways) for reported, call in batch]
         new = [call.usage for _, call in batch if call.id not in known]
         total, alerts = Usage.total(new).public(), list(recorded.alerts)
         answer = {"recorded": len(new), "total": total, "budget_alerts": alerts, "calls": calls}
         return compact(answer)
 
 
-def _told_of(
+def _answer_of(
     fate: recording.NotNew | None,
     reported: recording.ReportedCall,
     call: recording.RecordedCall,

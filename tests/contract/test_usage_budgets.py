@@ -76,7 +76,7 @@ async def test_alerts_are_told_once_to_whoever_counts_the_calls(flows: Flows):
         "limit_nanodollars": 4 * SPENT,
     }
     (state,) = await states(flows)
-    assert state.told_percent == 100
+    assert state.alerted_percent == 100
 
 
 async def test_a_call_spends_the_window_in_which_it_was_made(flows: Flows):

@@ -64,8 +64,8 @@ def prices(stored: dict[str, str]) -> TenantPrices:
     """Return a tenant's prices."""
     version = int(stored.get(VERSION, 0))
     found = ((*field.partition("|"), text) for field, text in stored.items() if field != VERSION)
-    told = [Price(model, since, json.loads(text)) for since, _, model, text in found]
-    return TenantPrices(version, tuple(sorted(told, key=lambda each: (each.model, each.since))))
+    agreed = [Price(model, since, json.loads(text)) for since, _, model, text in found]
+    return TenantPrices(version, tuple(sorted(agreed, key=lambda each: (each.model, each.since))))
 
 
 def state(field: str, stored: str) -> BudgetState:

@@ -107,8 +107,8 @@ def _expected(days: Mapping[str, Facts], effort: str, said: float) -> tuple[floa
 
 
 def _ways(facts: Facts, effort: str, said: float) -> list[float]:
-    tokens, told = _tokens(facts, effort), facts.get(f"effort_{effort}_said", 0)
-    return [tokens, *([facts.get(f"effort_{effort}_tokens", 0) / told * said] if told else [])]
+    tokens, spoken = _tokens(facts, effort), facts.get(f"effort_{effort}_said", 0)
+    return [tokens, *([facts.get(f"effort_{effort}_tokens", 0) / spoken * said] if spoken else [])]
 
 
 def _tokens(facts: Facts, effort: str) -> float:
