@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -103,15 +103,15 @@ class MemoryBudgetStates:
                 waiter.put_nowait("")
         return alerts
 
-    def spend_elsewhere(self, tenant: str, call: RecordedCall) -> list[Event]:
-        """Spend what a call cost that nobody reserved; return the alerts that go off."""
-        alerts = list[Event]()
-        for account in self._accounts(tenant, call.names, None, call.at_ms):
-            state = self._states[account.place]
-            state.spent += call.usage.cost_nanodollars
-            state.describe(account.budget)
-            alerts += self._alerts(account.place, state)
-        return alerts
+    def spend_elsewhere(self, tenant: str, calls: Sequence[RecordedCall]) -> list[Event]:
+        """Spend what calls cost that nobody reserved; return the alerts that go off."""
+        spent = dict[Place, State]()
+        for call in calls:
+            for account in self._accounts(tenant, call.names, None, call.at_ms):
+                state = spent.setdefault(account.place, self._states[account.place])
+                state.spent += call.usage.cost_nanodollars
+                state.describe(account.budget)
+        return [event for place, state in spent.items() for event in self._alerts(place, state)]
 
     def states(self, tenant: str, now_ms: int) -> list[BudgetState]:
         """Return the states of the present day and month."""
@@ -149,8 +149,8 @@ class MemoryBudgetStates:
             if percent > state.alerted and state.spent * 100 >= state.limit * percent:
                 state.alerted = percent
                 alerts += events.custom("budget_alert", _value(place, state, percent=percent))
-                if state.hooked:
-                    self._queue(place, state, str(percent), alerts[-1])
+        if state.hooked and alerts:
+            self._queue(place, state, str(state.alerted), alerts[-1])
         return alerts
 
     def _tell_exhausted(self, account: Account, needed: int) -> None:

@@ -64,12 +64,17 @@ local function budgets_of()
   return budgets, zone, prices
 end
 
+local WINDOWS = {} -- by time: those of calls of the same time are the same
+
 -- accounts_of: the budgets that a call counts in: list of {id, budget, place, window's end}
 --   call     {cell, flow (nothing for one made elsewhere), at (ms)}
 local function accounts_of(budgets, zone, call)
   local crew, _, agent, subject, model = unpack(call.cell)
   local values = {tenant = '', crew = crew, agent = agent, subject = subject, model = model, flow = call.flow}
-  local windows, accounts = #budgets > 0 and windows_at(zone, call.at), {}
+  if #budgets > 0 and not WINDOWS[call.at] then
+    WINDOWS[call.at] = windows_at(zone, call.at)
+  end
+  local windows, accounts = WINDOWS[call.at], {}
   for _, each in ipairs(budgets) do
     local scope, name, window = each.budget.scope, each.budget.name, each.budget.window
     local value = values[scope]

@@ -35,10 +35,13 @@ local function int_str(number)
 end
 
 -- run_chunked: a command with any number of values; an even number of them goes at once
+--   returns  the sum of its replies, which are numbers
 local function run_chunked(command, key, values)
+  local sum = 0
   for i = 1, #values, CHUNK do
-    redis.call(command, key, unpack(values, i, math.min(i + CHUNK - 1, #values)))
+    sum = sum + redis.call(command, key, unpack(values, i, math.min(i + CHUNK - 1, #values)))
   end
+  return sum
 end
 
 -- read: the fields of a hash that are named, as a table; one that is missing is nil
