@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.adapters.memory import MemoryCallLedger, MemoryFlows, MemoryUsageBook
@@ -27,7 +27,9 @@ Script = Callable[[StepTask, Session], Any]
 
 
 def a_crew(
-    tasks: Mapping[str, Mapping[str, Any]] | None = None, **limits: int | None
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    agents: Sequence[str] = ("a",),
+    **limits: int | None,
 ) -> Definition:
     """A sequential crew of three tasks; `tasks` changes single fields of them."""
     made = {
@@ -38,8 +40,8 @@ def a_crew(
         for name in ("one", "two", "three")
     }  # fmt: skip
     return Definition.model_validate(
-        {"name": "c", "description": "d", "process": "sequential", "agents": {"a": AGENT},
-         "tasks": made, "limits": limits}
+        {"name": "c", "description": "d", "process": "sequential",
+         "agents": dict.fromkeys(agents, AGENT), "tasks": made, "limits": limits}
     )  # fmt: skip
 
 

@@ -103,7 +103,8 @@ class Refusal:
 
     `headroom_nanodollars` is what all budgets have room for, `needed_nanodollars` what the call needs.
     `until_ms` is when the window of an exhausted budget ends; None for that of a flow, which does not. No
-    budget says REPRICED; `prices` are then those to price the call by.
+    budget says REPRICED; `prices` are then those to price the call by. `budgets_version` tells the tenant's
+    budgets from what they may be when a flow begins to wait for them.
     """
 
     verdict: Verdict
@@ -111,6 +112,7 @@ class Refusal:
     headroom_nanodollars: int
     until_ms: int | None = None
     needed_nanodollars: int = 0
+    budgets_version: str | None = field(default=None, compare=False)
     prices: TenantPrices = NO_PRICES
 
 

@@ -75,6 +75,11 @@ class MemoryBudgetStates:
     def zone(self, tenant: str) -> Zone:
         return self.zones.get(tenant, UTC_ZONE)
 
+    def version(self, tenant: str) -> str:
+        """Return what tells a tenant's budgets, time zone and prices from what they were before."""
+        budgets, prices = [*self.defined[tenant].values()], self.prices[tenant].version
+        return repr((budgets, self.zone(tenant), prices))
+
     def hold(self, call: Call, now_ms: int) -> Refusal | None:
         """Hold a call's bound in all its budgets, or in none."""
         if call.prices_version != self.prices[call.tenant].version:
@@ -188,7 +193,8 @@ class MemoryBudgetStates:
         if gravest is Verdict.EXHAUSTED:
             self._tell_exhausted(account, needed)
         room = max(0, min(headroom))
-        return Refusal(gravest, account.budget.id, room, account.until_ms, needed)
+        version = self.version(call.tenant)
+        return Refusal(gravest, account.budget.id, room, account.until_ms, needed, version)
 
 
 def _value(place: Place, state: State, **more: int) -> dict[str, str | int]:

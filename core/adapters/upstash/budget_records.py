@@ -13,10 +13,12 @@ PRICES = "~prices"  # and of the version of its prices
 VERSION = "~version"  # the field of that version among its prices
 
 
-def refusal(verdict: str, budget: str, headroom: str, until_ms: str, *, needed: int) -> Refusal:
+def refusal(
+    verdict: str, budget: str, headroom: str, until_ms: str, version: str, *, needed: int
+) -> Refusal:
     """Return why a call may not be made."""
     until = int(until_ms) if until_ms else None
-    return Refusal(Verdict(verdict), budget, int(headroom), until, needed)
+    return Refusal(Verdict(verdict), budget, int(headroom), until, needed, version)
 
 
 def definition(budget: Budget) -> str:

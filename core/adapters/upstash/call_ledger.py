@@ -17,6 +17,7 @@ from core.costs.budget import Refusal, Verdict
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.usage import Usage
 from core.crews.call_ledger import Call
+from core.crews.wakeups import MOST_WOKEN
 from core.errors import UnavailableError
 from core.flows.events import Event
 
@@ -65,6 +66,8 @@ class UpstashCallLedger:
         settle = money.settle(
             FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.money(call.tenant),
+            self._keys.budget_waits(call.tenant),
+            most_woken=MOST_WOKEN,
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,

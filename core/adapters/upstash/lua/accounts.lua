@@ -49,7 +49,8 @@ local function windows_at(zone, now)
   }
 end
 
--- budgets_of: the tenant's budgets: list of {id, budget}; its time zone, and the version of its prices
+-- budgets_of: the tenant's budgets: list of {id, budget}; its time zone, the version of its prices, and all
+-- that is stored of them
 local function budgets_of()
   local stored, budgets, zone, prices = redis.call('HGETALL', BUDGETS), {}, {offsets = {{0, 0}}}, 0
   for i = 1, #stored, 2 do
@@ -61,7 +62,7 @@ local function budgets_of()
       push(budgets, {id = stored[i], budget = cjson.decode(stored[i + 1])})
     end
   end
-  return budgets, zone, prices
+  return budgets, zone, prices, stored
 end
 
 local WINDOWS = {} -- by time: those of calls of the same time are the same

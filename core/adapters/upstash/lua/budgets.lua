@@ -22,6 +22,11 @@ local function key_of(where)
   end
 end
 
+-- budgets_version: what tells a tenant's budgets, time zone and prices from what they were before
+local function budgets_version(stored)
+  return redis.sha1hex(table.concat(stored, '\30'))
+end
+
 -- states_of: the states at these places, by where and field. Those of a month that is long over are
 -- left out: nobody asks for them any more.
 local function states_of(places)

@@ -101,6 +101,7 @@ def commit(
 def transition(
     of: FlowKeys,
     money: MoneyKeys,
+    budgets: Key,
     budget_waits: Key,
     of_trials: TrialKeys,
     *,
@@ -115,6 +116,7 @@ def transition(
     until_ms: int | None,
     least_wait_ms: int,
     for_money: bool,
+    budgets_version: str | None,
     outcomes: list[dict[str, Any]],
     texts: Texts,
     events: Events,

@@ -22,11 +22,13 @@ def reserve(
 ) -> None: ...
 
 
-@script("flow", "budgets", "money")
+@script("flow", "budgets", "money", "waits")
 def settle(
     of: FlowKeys,
     money: MoneyKeys,
+    budget_waits: Key,
     *,
+    most_woken: int,
     step: str,
     epoch: int,
     call_id: str,
