@@ -162,11 +162,9 @@ def wake_verifier() -> "WakeVerifier | None":
 @provider
 def registry() -> "Registry":
     """Return the crews of this deployment."""
-    from core.crews.definition import AllowList, Registry
-    from crews.allow_list import DECIDERS, GUARDRAILS, TOOLS
+    from core.crews.definition import Registry
 
-    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys(), DECIDERS.keys())
-    return Registry(Path(__file__).parents[2] / "crews", allowed)
+    return Registry(Path(__file__).parents[2] / "crews")
 
 
 def launcher() -> "Launcher":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from core.costs.rollup import Names
+from core.costs.rollup import NAMED, Names
 from core.costs.tenant_prices import NO_PRICES, TenantPrices
 from core.costs.windows import Window, Zone
 
@@ -24,7 +24,7 @@ ALERTS = (50, 80, 100)
 
 
 class Scope(StrEnum):
-    """What a budget is for."""
+    """What a budget is for: all, one of the names that a call is counted under (NAMED), or one flow."""
 
     TENANT = "tenant"
     CREW = "crew"
@@ -65,15 +65,7 @@ class Budget:
         """
         if flow is None and self.window is Window.FLOW:
             return None
-        crew, _, agent, subject, model = names
-        values = {
-            Scope.TENANT: "",
-            Scope.CREW: crew,
-            Scope.AGENT: agent,
-            Scope.MODEL: model,
-            Scope.SUBJECT: subject,
-            Scope.FLOW: flow or "",
-        }
+        values = dict(zip(NAMED, names, strict=True)) | {Scope.TENANT: "", Scope.FLOW: flow or ""}
         value = values[self.scope]
         return value if self.scope is Scope.TENANT or self.name in (EACH, value) else None
 

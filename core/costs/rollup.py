@@ -16,7 +16,8 @@ FOLDED = "~"
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 REMEMBERED_DAYS = 32  # ids of what is counted once, at least
 
-Names = tuple[str, str, str, str, str]  # crew, task, agent, subject, model
+Names = tuple[str, str, str, str, str]  # of NAMED
+NAMED = ("crew", "task", "agent", "subject", "model")
 
 NAMELESS: Names = (FOLDED, FOLDED, FOLDED, FOLDED, FOLDED)
 

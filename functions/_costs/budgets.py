@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -35,8 +35,8 @@ class BudgetBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    scope: Literal["tenant", "crew", "agent", "model", "subject", "flow"]
-    window: Literal["flow", "day", "month"]
+    scope: Annotated[Scope, Field(strict=False)]  # a text, which strict models take for no enum
+    window: Annotated[Window, Field(strict=False)]
     limit_usd: Annotated[str, Field(max_length=40)]
     name: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] = EACH
     hard: bool = True
@@ -47,7 +47,7 @@ class BudgetBody(BaseModel):
 
     def budget(self, budget_id: str) -> Budget:
         """Return the budget. Raises InvalidInputError."""
-        scope, window = Scope(self.scope), Window(self.window)
+        scope, window = self.scope, self.window
         if scope is Scope.FLOW and window is not Window.FLOW:
             raise _invalid("/window", "must be flow for a budget of flows")
         if scope is Scope.TENANT and self.name != EACH:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from core import bootstrap, cpu, time_of_day
 from core.costs import recording
 from core.costs.model_names import counted_name
+from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook
 from core.costs.provider_usage import read_usage, read_variant
 from core.costs.rollup import DAY_MS, NOBODY
@@ -38,8 +39,8 @@ class CallBody(BaseModel):
     usage: dict[str, Any] | None = None
     prompt_bytes: Annotated[int | None, Field(ge=0, le=MOST_TOKENS)] = None
     max_output_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
-    variant: Literal["standard", "batch", "flex", "priority", "fast"] | None = None
-    required_quality: Literal["low", "high", "critical"] = "high"
+    variant: Variant | None = None
+    required_quality: recording.Quality = "high"
     crew: Name = NOBODY
     task_type: Name = NOBODY
     agent: Name = NOBODY

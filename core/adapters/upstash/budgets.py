@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from core import cpu
-from core.adapters.upstash import budget_records, scripts
+from core.adapters.upstash import budget_records
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.money_changes import run_change
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.scripts import money
 from core.costs.budget import (
     MOST_BUDGETS,
     TOO_MANY,
@@ -96,7 +97,7 @@ class UpstashBudgets:
 
     async def _save(self, tenant: str, name: str, definition: str | None) -> list[str]:
         keys = self._keys
-        call = scripts.save_budget(
+        call = money.save_budget(
             keys.budgets(tenant),
             keys.budget_waits(tenant),
             keys.due(tenant),

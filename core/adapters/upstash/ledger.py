@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from core.adapters.upstash import records, scripts
+from core.adapters.upstash import records
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
@@ -12,6 +12,7 @@ from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys, TrialKeys
+from core.adapters.upstash.scripts import flows as scripts
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome, tasks_of
 from core.crews.ledger import (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Self
 
+from core.adapters.upstash.calls import Keys
 from core.adapters.upstash.keys import Keyspace
 from core.costs.rollup import (
     DAY_MS,
@@ -18,6 +19,18 @@ from core.costs.rollup import (
 )
 
 Key = Annotated[str, "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which tenants of a partition may have what is due of them leased, and how much of it."""
+
+    index: Key
+    of_tenants: Keys
+    tenants: list[str]
+    limit: int
+    per_tenant: int
+    lease_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +133,7 @@ class MoneyKeys:
 
     days: DayKeys
     held: HeldKeys
-    alerts: OutboxKeys
+    outbox: OutboxKeys
 
     @classmethod
     def around(cls, keys: Keyspace, tenant: str, at_ms: int) -> Self:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from core import time_of_day
-from core.adapters.upstash import script_keys, scripts
+from core.adapters.upstash import script_keys
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.ids import hashed
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import MoneyKeys
+from core.adapters.upstash.scripts import money
 from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
 from core.costs.rollup import DAY_MS, HOUR_MS
 
@@ -49,7 +50,7 @@ class UpstashUsageBook:
     async def _record_day(
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
     ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
-        record = scripts.record_usage(
+        record = money.record_usage(
             MoneyKeys.around(self._keys, tenant, day * DAY_MS),
             self._keys.budgets(tenant),
             *script_keys.call_ids(self._keys, tenant, self._now_ms()),

@@ -1,5 +1,5 @@
 #!lua flags=allow-key-locking
--- In front of every script. Each file is one operation; scripts.py has its signature:
+-- In front of every script. Each file is one operation; scripts/ has its signature:
 --   KEYS                 the keys, in the signature's order, which are constants, too: `due` is DUE
 --   ARGV[1]              the small arguments, as JSON
 --   ARGV[2], ARGV[3..]   how many texts follow, and the texts: values too large to stand in JSON
