@@ -34,7 +34,10 @@ import os
 from core.adapters.crewai.environ import prepare_environ
 prepare_environ(os.environ, "/tmp")
 from core.adapters.crewai.models import model_from
-for name in ("anthropic/claude", "azure/gpt", "gemini/gemini", "bedrock/claude", "openai/gpt"):
+for name in (
+    "anthropic/claude-sonnet-4-5", "azure/gpt-4o", "gemini/gemini-2.5-flash",
+    "bedrock/anthropic.claude-3-5-haiku-20241022-v1:0", "openai/gpt-4o-mini",
+):
     model_from(name, None, "a-key")()
 """
 OF_PROVIDERS = {
