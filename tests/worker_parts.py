@@ -45,14 +45,14 @@ def a_crew(
     )  # fmt: skip
 
 
-class AnyNumber:
-    """Partitions of a store in memory, which has none."""
+class _Fitting:
+    """The check of a store in memory, which is of nobody else."""
 
     async def require(self) -> None:
         pass
 
 
-ANY_NUMBER = AnyNumber()
+FITTING = _Fitting()
 
 
 class Scripted(CrewRunner):

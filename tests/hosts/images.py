@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.bundles.contents import ROOT
+from infra.bundles.contents import PROVIDERS, ROOT
 
 DOCKERFILE = ROOT / "infra" / "container" / "Dockerfile"
-_PROGRAMS = ("sh", "env", "mkdir", "chown", "ls")
+_PROGRAMS = ("sh", "env", "mkdir", "chown", "cat")
 _OF_WHEELS = (
     "libpthread",
     "libdl",
@@ -52,8 +52,9 @@ class Builder:
         self._build(folder / "Dockerfile", folder, "--tag", f"docker.io/library/{name}")
 
     def container(self, target: str) -> str:
-        """Build an image, and return the name of a container of it."""
-        self._build(DOCKERFILE, ROOT, "--pull-never", "--target", target, "--tag", target)
+        """Build an image, a worker's for all providers, and return the name of a container of it."""
+        asked = f"--build-arg=PROVIDERS={' '.join(PROVIDERS)}"
+        self._build(DOCKERFILE, ROOT, "--pull-never", "--target", target, "--tag", target, asked)
         self._call("from", "--pull-never", "--name", f"a-{target}", f"localhost/{target}")
         return f"a-{target}"
 
