@@ -13,7 +13,7 @@ MOST_CELLS, MOST_HOUR_CELLS = 2_000, 5_000  # of a day, and of its hours togethe
 NOBODY = "-"  # the subject of what nobody launched
 FOLDED = "~"
 
-DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+DAY_MS, HOUR_MS, QUARTER_MS = 86_400_000, 3_600_000, 900_000
 REMEMBERED_DAYS = 32  # ids of what is counted once, at least
 
 Names = tuple[str, str, str, str, str]  # of NAMED

@@ -13,7 +13,12 @@ from core.costs import recording
 from core.costs.model_names import counted_name
 from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook
-from core.costs.provider_usage import read_usage, read_variant
+from core.costs.provider_usage import (
+    ReportedUsage,
+    read_usage,
+    read_variant,
+    says_nothing_was_used,
+)
 from core.costs.rollup import DAY_MS, NOBODY
 from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
@@ -25,6 +30,10 @@ from functions._http import bodies, models, times
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
 CONFLICT = "another call was counted under this id; what is said here is not counted"
+UNSOUND = (
+    "holds a number of tokens that cannot be, such as more from the cache than were sent, without a total that has both;"
+    " send it right, or prompt_bytes in its place, to count a bound"
+)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -46,21 +55,25 @@ class CallBody(BaseModel):
     agent: Name = NOBODY
     subject: models.Subject | None = None
 
-    def tokens(self) -> TokenCounts | None:
+    def read(self) -> ReportedUsage | None:
         """Return what the provider reported, None for nothing. Raises ValueError for what cannot be."""
         if self.usage is None and self.prompt_bytes is None:
             raise ValueError("is missing; or say prompt_bytes, to count a bound")
         if self.usage is None:
             return None
         reported = read_usage(self.usage)
+        if reported is None and says_nothing_was_used(self.usage):
+            return ReportedUsage(TokenCounts()) if self.prompt_bytes is None else None
+        if reported is None and isinstance(self.usage.get("usage"), dict):
+            raise ValueError("is a whole answer of a model; its own `usage` is what counts")
         if reported is None:
             raise ValueError("tells no tokens as OpenAI, Anthropic, Gemini or Bedrock do")
         if not reported.sound:
-            raise ValueError("holds a number of tokens that cannot be")
-        return reported.tokens
+            raise ValueError(UNSOUND)
+        return reported
 
     def reported(
-        self, at_ms: int, tokens: TokenCounts | None, subject: str
+        self, at_ms: int, usage: ReportedUsage | None, subject: str
     ) -> recording.ReportedCall:
         """Return the call; one that says nothing of its subject is that of whoever reports it."""
         model = counted_name(self.model)
@@ -69,12 +82,13 @@ class CallBody(BaseModel):
             self.id,
             at_ms,
             names,
-            tokens,
+            usage and usage.tokens,
             self.prompt_bytes or 0,
             self.max_output_tokens,
             self.variant or read_variant(self.usage or {}) or "standard",
             self.required_quality,
             is_dated=self.at is not None,
+            is_estimated=usage is not None and usage.unexplained > 0,
         )
 
 
@@ -149,7 +163,7 @@ def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[reco
         try:
             at_ms = _time_ms(call.at, now_ms)
             field = "usage"
-            reported.append(call.reported(at_ms, call.tokens(), subject))
+            reported.append(call.reported(at_ms, call.read(), subject))
         except ValueError as error:
             wrong[f"/calls/{at}/{field}"] = str(error)
         if len(wrong) >= POINTERS:

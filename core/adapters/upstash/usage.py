@@ -14,9 +14,7 @@ from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import MoneyKeys
 from core.adapters.upstash.scripts import money
 from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
-from core.costs.rollup import DAY_MS, HOUR_MS
-
-QUARTER_MS = HOUR_MS // 4
+from core.costs.rollup import DAY_MS, QUARTER_MS
 
 
 class UpstashUsageBook:
