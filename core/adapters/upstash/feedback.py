@@ -68,6 +68,7 @@ class UpstashFeedbackLog:
             keys,
             tenant=tenant,
             batch=batch,
+            both=script_keys.is_new_period(now_ms),
             texts=texts,
         )
         match await self._scripts.run(call, "the feedback"):

@@ -11,6 +11,7 @@ from core.adapters.upstash.calls import Keys
 from core.adapters.upstash.keys import Keyspace
 from core.costs.rollup import (
     DAY_MS,
+    HOUR_MS,
     MOST_CELLS,
     MOST_HOUR_CELLS,
     REMEMBERED_DAYS,
@@ -196,6 +197,11 @@ def feedback_ids(
     before, now = _two_periods(now_ms)
     ids = "feedback", task, "ids"
     return keys.of(tenant, *ids, before, subject), keys.of(tenant, *ids, now, subject)
+
+
+def is_new_period(now_ms: int) -> bool:
+    """Tell whether these 32 days have only begun: who asks by a clock that is behind looks in the last ones."""
+    return now_ms % (REMEMBERED_DAYS * DAY_MS) < HOUR_MS
 
 
 def _two_periods(now_ms: int) -> tuple[str, str]:

@@ -51,12 +51,14 @@ class UpstashUsageBook:
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
     ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
         """Count the first calls of a day; return the fates of these, and the alerts of budgets."""
+        now_ms = self._now_ms()
         record = money.record_usage(
             MoneyKeys.around(self._keys, tenant, day * DAY_MS),
             self._keys.budgets(tenant),
-            *script_keys.call_ids(self._keys, tenant, self._now_ms()),
+            *script_keys.call_ids(self._keys, tenant, now_ms),
             tenant=tenant,
             batch=batch,
+            both=script_keys.is_new_period(now_ms),
             calls=[
                 {
                     "id": hashed(call.id),

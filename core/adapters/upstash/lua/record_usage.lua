@@ -3,7 +3,8 @@
 -- Ids are kept by the 32 days in which they came, so two hashes tell what came within the last 32 days:
 -- id -> digest of the call, then that of its batch.
 --   args     calls: list of {id, quarter (of an hour, since 1970), cell, used, facts, digest}, all of
---            args.day; batch: its digest
+--            args.day; batch: its digest; both: these 32 days have only begun, and a process whose clock is
+--            behind does not look there yet
 --   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes.
 --            Of the first of them only, where all are too much work at once: the rest is for another run.
 --            Then the events that tell how much of budgets is spent
@@ -114,7 +115,9 @@ if #new > 0 then
     spend(hour, calls)
   end
   alerts = spend_budgets()
-  redis.call('HSET', THESE_IDS, unpack(new))
-  redis.call('EXPIRE', THESE_IDS, KEPT_SECONDS)
+  for _, key in ipairs(args.both and {LAST_IDS, THESE_IDS} or {THESE_IDS}) do
+    redis.call('HSET', key, unpack(new))
+    redis.call('EXPIRE', key, KEPT_SECONDS)
+  end
 end
 return {fates, alerts}

@@ -16,6 +16,7 @@ def add_feedback(
     *,
     tenant: str,
     batch: list[dict[str, Any]],
+    both: bool,
     texts: Texts,
 ) -> None: ...
 

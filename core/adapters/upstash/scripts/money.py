@@ -48,6 +48,7 @@ def record_usage(
     *,
     tenant: str,
     batch: str,
+    both: bool,
     calls: list[dict[str, Any]],
 ) -> None: ...
 
