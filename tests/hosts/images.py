@@ -39,17 +39,28 @@ def command_of(target: str) -> list[str]:
     return json.loads(re.findall(r"^CMD (.+)$", stage, re.MULTILINE)[-1])
 
 
+class NoBuilderError(Exception):
+    """Nobody here can build an image; the message says why."""
+
+
 class Builder:
-    """Images and containers of one folder."""
+    """Images and containers of one folder. Raises NoBuilderError where none can be made."""
 
     def __init__(self, folder: Path, python: Path) -> None:
+        if shutil.which("buildah") is None:
+            raise NoBuilderError("no builder of images: apt-get install buildah")
         self._folder = folder
         own = ["--root", str(folder / "images"), "--runroot", str(folder / "run")]
         self._buildah = ["buildah", *own]
         _lay_base(folder / "base", python)
-        (folder / "Dockerfile").write_text("FROM scratch\nCOPY base /\nENV PATH=/usr/bin\n")
+        (folder / "Dockerfile").write_text(
+            "FROM scratch\nCOPY base /\nENV PATH=/usr/bin\nRUN env\n"
+        )
         (name,) = re.findall(r"^FROM (\S+:\S+) AS", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
-        self._build(folder / "Dockerfile", folder, "--tag", f"docker.io/library/{name}")
+        try:
+            self._build(folder / "Dockerfile", folder, "--tag", f"docker.io/library/{name}")
+        except AssertionError as error:
+            raise NoBuilderError("buildah takes no step here; does it run as root?") from error
 
     def container(self, target: str) -> str:
         """Build an image, a worker's for all providers, and return the name of a container of it."""
