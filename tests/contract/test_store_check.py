@@ -104,6 +104,16 @@ async def test_a_store_of_an_earlier_version_is_whose_worker_comes_first(
         await StoreCheck(redis, keys, "test").require()
 
 
+async def test_who_is_refused_for_its_partitions_records_no_bucket(
+    cluster_gateway: Rest, keys: Keyspace
+):
+    redis = HttpRedis(cluster_gateway.url, cluster_gateway.token)
+    await redis.execute(["SET", keys.partition_count(), "5"])
+    with pytest.raises(SettingsError, match="CREWLINE_PARTITIONS is 4"):
+        await StoreCheck(redis, keys, "test").require()
+    assert await redis.execute(["GET", keys.bucket()]) is None
+
+
 async def test_a_bucket_that_has_moved_is_taken_when_its_key_is_deleted(
     cluster_gateway: Rest, keys: Keyspace
 ):

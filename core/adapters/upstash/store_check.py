@@ -5,9 +5,7 @@ word, or every look for work would fail. Another bucket is another deployment's:
 without their files, and fail them (docs/adr/0036).
 """
 
-from collections.abc import Sequence
-
-from core.adapters.upstash.commands import Command, Commands, at_leader
+from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.keys import Keyspace
 from core.config import SettingsError
 
@@ -21,21 +19,21 @@ class StoreCheck:
 
     async def require(self) -> None:
         """Raise SettingsError if the store was begun with other settings; UnavailableError."""
-        if self._fits:
-            return
-        mine = [str(self._keys.partitions), self._bucket]
-        partitions, bucket = await self._recorded(mine)
-        if partitions != mine[0]:
-            raise SettingsError(
-                f"CREWLINE_PARTITIONS is {mine[0]}, but this store was begun with {partitions}, and its "
-                f"flows are found with that number alone: set it to {partitions}, or use another store"
-            )
-        if bucket != self._bucket:
-            raise SettingsError(
-                f"CREWLINE_BUCKET is {self._bucket}, but this store was begun with the bucket {bucket}: two deployments on one store "
-                "run each other's flows without their files. Use a store of its own; or, if all that was in that bucket "
-                f"is in this one now, delete the store's key {self._keys.bucket()}"
-            )
+        if not self._fits and not await self._is_recorded():
+            mine = str(self._keys.partitions)
+            partitions = await self._recorded(self._keys.partition_count(), mine)
+            if partitions != mine:
+                raise SettingsError(
+                    f"CREWLINE_PARTITIONS is {mine}, but this store was begun with {partitions}, and its "
+                    f"flows are found with that number alone: set it to {partitions}, or use another store"
+                )
+            bucket = await self._recorded(self._keys.bucket(), self._bucket)
+            if bucket != self._bucket:
+                raise SettingsError(
+                    f"CREWLINE_BUCKET is {self._bucket}, but this store was begun with the bucket {bucket}: two deployments "
+                    "on one store run each other's flows without their files. Use a store of its own; or, if all that was in "
+                    f"that bucket is in this one now, delete the store's key {self._keys.bucket()}"
+                )
         self._fits = True
 
     async def trouble(self) -> str:
@@ -43,13 +41,14 @@ class StoreCheck:
         bucket = await self._redis.execute(["GET", self._keys.bucket()])
         return "" if bucket in {None, self._bucket} else "the store is another deployment's"
 
-    async def _recorded(self, mine: Sequence[str]) -> list[str]:
-        """Return partitions and bucket as they are recorded, which they are now if they were not."""
+    async def _is_recorded(self) -> bool:
+        """Tell whether both are recorded as they are here; a read that is behind may not know it yet."""
         keys = self._keys.partition_count(), self._keys.bucket()
-        begin: list[Command] = [
-            ["SET", key, value, "NX"] for key, value in zip(keys, mine, strict=True)
-        ]
-        begun = await self._redis.pipeline(begin)
-        if None not in begun:
-            return [*mine]
-        return await self._redis.pipeline([at_leader(["GET", key]) for key in keys])
+        recorded = await self._redis.pipeline([["GET", key] for key in keys])
+        return recorded == [str(self._keys.partitions), self._bucket]
+
+    async def _recorded(self, key: str, mine: str) -> str:
+        """Return what is recorded, which it is now if it was not."""
+        if await self._redis.execute(["SET", key, mine, "NX"]) is not None:
+            return mine
+        return await self._redis.execute(at_leader(["GET", key]))
