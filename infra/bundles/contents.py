@@ -46,6 +46,9 @@ BEYOND_CREWS = (
     "mcp", "textual", "uv", "uvicorn",
 )  # fmt: skip
 
+# Groups of pyproject.toml, for models that the worker cannot call without. OpenAI's come with CrewAI, Bedrock's with boto3.
+PROVIDERS = ("anthropic", "azure", "gemini")
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:

@@ -15,7 +15,7 @@ from core.flows import Status, events
 from crews.import_mapping import column_decisions
 from crews.import_mapping.profile import profile_csv
 from tests.e2e.apps import App, claim_first
-from tests.e2e.test_feedback import ask, best, give, pointers, said
+from tests.e2e.feedback_parts import ask, best, give, pointers, said
 from tests.fixtures_ports import a_launch
 from tests.worker_parts import a_crew
 

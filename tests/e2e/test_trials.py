@@ -19,7 +19,7 @@ from functions import cost_report, crew_launch
 from functions._costs.trials import UNCHECKED
 from tests.crew_folders import with_crew
 from tests.e2e.apps import HAIKU, App, opened
-from tests.e2e.test_feedback import give
+from tests.e2e.feedback_parts import give
 from tests.worker_parts import Scripted, a_worker
 
 RIGHT = Target(Kind.RIGHT_SIZING, "haiku", "write", "poet", "openai/gpt-4o", "openai/gpt-4o-mini")
