@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.adapters.memory import MemoryCallLedger, MemoryFlows, MemoryUsageBook
@@ -27,7 +27,9 @@ Script = Callable[[StepTask, Session], Any]
 
 
 def a_crew(
-    tasks: Mapping[str, Mapping[str, Any]] | None = None, **limits: int | None
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    agents: Sequence[str] = ("a",),
+    **limits: int | None,
 ) -> Definition:
     """A sequential crew of three tasks; `tasks` changes single fields of them."""
     made = {
@@ -38,19 +40,19 @@ def a_crew(
         for name in ("one", "two", "three")
     }  # fmt: skip
     return Definition.model_validate(
-        {"name": "c", "description": "d", "process": "sequential", "agents": {"a": AGENT},
-         "tasks": made, "limits": limits}
+        {"name": "c", "description": "d", "process": "sequential",
+         "agents": dict.fromkeys(agents, AGENT), "tasks": made, "limits": limits}
     )  # fmt: skip
 
 
-class AnyNumber:
-    """Partitions of a store in memory, which has none."""
+class _Fitting:
+    """The check of a store in memory, which is of nobody else."""
 
     async def require(self) -> None:
         pass
 
 
-ANY_NUMBER = AnyNumber()
+FITTING = _Fitting()
 
 
 class Scripted(CrewRunner):

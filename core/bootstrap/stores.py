@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from core.adapters.upstash.calls import ScriptRunner
     from core.adapters.upstash.commands import Commands
     from core.adapters.upstash.keys import Keyspace
-    from core.adapters.upstash.partitions import PartitionCheck
+    from core.adapters.upstash.store_check import StoreCheck
     from core.blobs import BlobStore
     from core.config import Settings
     from core.costs.budget import Budgets
@@ -85,11 +85,11 @@ def scripts(client: "Commands") -> "ScriptRunner":
 
 
 @provider
-def partition_check() -> "PartitionCheck":
+def store_check() -> "StoreCheck":
     """Return what workers and sweeps ask before their first look for work."""
-    from core.adapters.upstash.partitions import PartitionCheck
+    from core.adapters.upstash.store_check import StoreCheck
 
-    return PartitionCheck(redis(), keyspace())
+    return StoreCheck(redis(), keyspace(), settings().bucket)
 
 
 @provider

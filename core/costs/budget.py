@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from core.costs.rollup import Names
+from core.costs.rollup import NAMED, Names
 from core.costs.tenant_prices import NO_PRICES, TenantPrices
 from core.costs.windows import Window, Zone
 
@@ -24,7 +24,7 @@ ALERTS = (50, 80, 100)
 
 
 class Scope(StrEnum):
-    """What a budget is for."""
+    """What a budget is for: all, one of the names that a call is counted under (NAMED), or one flow."""
 
     TENANT = "tenant"
     CREW = "crew"
@@ -65,15 +65,7 @@ class Budget:
         """
         if flow is None and self.window is Window.FLOW:
             return None
-        crew, _, agent, subject, model = names
-        values = {
-            Scope.TENANT: "",
-            Scope.CREW: crew,
-            Scope.AGENT: agent,
-            Scope.MODEL: model,
-            Scope.SUBJECT: subject,
-            Scope.FLOW: flow or "",
-        }
+        values = dict(zip(NAMED, names, strict=True)) | {Scope.TENANT: "", Scope.FLOW: flow or ""}
         value = values[self.scope]
         return value if self.scope is Scope.TENANT or self.name in (EACH, value) else None
 
@@ -82,8 +74,8 @@ class Budget:
 class BudgetState:
     """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name.
 
-    `told_percent` is the highest of its alerts that was told there; 0 for none. It is of the limit
-    `told_limit`: of another one all are still to be told. None: nothing was told.
+    `alerted_percent` is the highest of its alerts that went off there; 0 for none. It is of the limit
+    `alerted_limit`: of another one none has gone off. None: none ever did.
     """
 
     budget: str
@@ -91,8 +83,8 @@ class BudgetState:
     name: str
     spent_nanodollars: int
     held_nanodollars: int
-    told_percent: int = 0
-    told_limit: int | None = field(default=None, compare=False)
+    alerted_percent: int = 0
+    alerted_limit: int | None = field(default=None, compare=False)
 
 
 class Verdict(StrEnum):
@@ -111,7 +103,8 @@ class Refusal:
 
     `headroom_nanodollars` is what all budgets have room for, `needed_nanodollars` what the call needs.
     `until_ms` is when the window of an exhausted budget ends; None for that of a flow, which does not. No
-    budget says REPRICED; `prices` are then those to price the call by.
+    budget says REPRICED; `prices` are then those to price the call by. `budgets_version` tells the tenant's
+    budgets from what they may be when a flow begins to wait for them.
     """
 
     verdict: Verdict
@@ -119,6 +112,7 @@ class Refusal:
     headroom_nanodollars: int
     until_ms: int | None = None
     needed_nanodollars: int = 0
+    budgets_version: str | None = field(default=None, compare=False)
     prices: TenantPrices = NO_PRICES
 
 

@@ -148,8 +148,8 @@ class Tally:
 
 def rows_text(query: Query, rows: Sequence[Row]) -> str:
     """Return rows as members of a JSON array."""
-    told = (dict(zip(query.group_by, row.names, strict=True)) | sums(row.usage) for row in rows)
-    return ",".join(map(compact, told))
+    members = (dict(zip(query.group_by, row.names, strict=True)) | sums(row.usage) for row in rows)
+    return ",".join(map(compact, members))
 
 
 def read_page(after: str | None, limit: int | None, group_by: Sequence[str], most: int) -> Page:
@@ -160,11 +160,11 @@ def read_page(after: str | None, limit: int | None, group_by: Sequence[str], mos
         names: Any = json.loads(after)
     except (ValueError, RecursionError):
         names = None
-    told = cast("list[Any]", names) if isinstance(names, list) else []
-    if len(told) != len(group_by) or not told or not all(isinstance(name, str) for name in told):
+    found = cast("list[Any]", names) if isinstance(names, list) else []
+    if len(found) != len(group_by) or not found or not all(isinstance(name, str) for name in found):
         why = "must be that of a page's `next`"
         raise InvalidInputError("a parameter is wrong", {"/query/after": why})
-    return Page(limit or most, tuple(told))
+    return Page(limit or most, tuple(found))
 
 
 def read_query(given: Mapping[str, str], today: date) -> Query:
@@ -204,16 +204,16 @@ def sums(usage: Usage) -> dict[str, Any]:
 
 
 def _unusual(found: Unusual) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "day": found.day.isoformat(),
         "cost_nanodollars": found.nanodollars,
         "usual_nanodollars": found.usual,
     }
     if found.part is None:
-        return told
+        return body
     dimension, _, name = found.part.partition(" ")
     most = {dimension: name, "cost_nanodollars": found.part_nanodollars}
-    return told | {"grew_most": most | {"usual_nanodollars": found.part_usual}}
+    return body | {"grew_most": most | {"usual_nanodollars": found.part_usual}}
 
 
 def _day(given: Mapping[str, str], name: str, otherwise: date, wrong: dict[str, str]) -> date:

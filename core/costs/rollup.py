@@ -13,10 +13,11 @@ MOST_CELLS, MOST_HOUR_CELLS = 2_000, 5_000  # of a day, and of its hours togethe
 NOBODY = "-"  # the subject of what nobody launched
 FOLDED = "~"
 
-DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+DAY_MS, HOUR_MS, QUARTER_MS = 86_400_000, 3_600_000, 900_000
 REMEMBERED_DAYS = 32  # ids of what is counted once, at least
 
-Names = tuple[str, str, str, str, str]  # crew, task, agent, subject, model
+Names = tuple[str, str, str, str, str]  # of NAMED
+NAMED = ("crew", "task", "agent", "subject", "model")
 
 NAMELESS: Names = (FOLDED, FOLDED, FOLDED, FOLDED, FOLDED)
 

@@ -9,12 +9,13 @@ from operator import add, itemgetter
 from typing import Any
 
 from core.costs.cells import SUMS, Cell
+from core.costs.rollup import NAMED
 from core.costs.unusual import Watch
 from core.costs.usage import Usage
 
 _COST = SUMS.index("cost_nanodollars")
 _NOTHING: tuple[int, ...] = (0,) * len(SUMS)
-_PARTS = (("model", 4), ("crew", 0), ("task", 1), ("agent", 2), ("subject", 3))
+_PARTS = ("model", "crew", "task", "agent", "subject")  # of two that grew as much the first is told
 
 
 Key = tuple[str, ...]
@@ -24,14 +25,15 @@ def _time(cell: Cell) -> str:
     return f"{cell.day}T{cell.hour or 0:02}:00:00Z"
 
 
+def _named(part: str) -> Callable[[Cell], str]:
+    place = NAMED.index(part)
+    return lambda cell: cell.names[place]
+
+
 DIMENSIONS: Mapping[str, Callable[[Cell], str]] = {
     "day": itemgetter(0),
     "hour": _time,
-    "crew": lambda cell: cell.names[0],
-    "task": lambda cell: cell.names[1],
-    "agent": lambda cell: cell.names[2],
-    "subject": lambda cell: cell.names[3],
-    "model": lambda cell: cell.names[4],
+    **{part: _named(part) for part in NAMED},
 }
 _EVERY_DIMENSION: Mapping[str, Callable[[Cell], str]] = {
     **DIMENSIONS,
@@ -127,8 +129,8 @@ class Days:
     def _named(self) -> dict[str, int]:
         return {
             f"{dimension} {name}": cost
-            for dimension, place in _PARTS
-            for name, cost in self._parts[place].items()
+            for dimension in _PARTS
+            for name, cost in self._parts[NAMED.index(dimension)].items()
         }
 
 

@@ -15,14 +15,14 @@ from core.costs.model_names import split_name
 from core.costs.price_lists import CHEAPER, Variant, entry_rates
 from core.costs.prices import PriceBook
 from core.costs.rates import Rates
-from core.costs.rollup import HOUR_MS, day_of
+from core.costs.rollup import QUARTER_MS, day_of
 
 MOST_PRICES = 500  # of a tenant; a model counts once for each day from which it has others
 TOO_MANY_PRICES = f"a tenant has {MOST_PRICES} prices at most"
 ALWAYS = ""  # the first day of prices that hold from the beginning
 SOURCE = "the tenant's own prices"
 _KNOWN_TENANTS = 1024
-_REMEMBERED = 4096  # rates; they change with a day of UTC, so those of an hour are the same
+_REMEMBERED = 4096  # rates; some change at half hours, none within a quarter
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class TenantPriceBook:
 
     def __init__(self, book: PriceBook, prices: Iterable[Price]) -> None:
         self._book, self._of = book, dict[str, list[Price]]()
-        self._rates_of_hour = lru_cache(_REMEMBERED)(self._find)
+        self._rates_of_quarter = lru_cache(_REMEMBERED)(self._find)
         for price in sorted(prices, key=lambda each: each.since):
             self._of.setdefault(price.model, []).append(price)
 
@@ -86,15 +86,15 @@ class TenantPriceBook:
         The most exact one holds: of the model in its region, of it anywhere, of it without its date. A
         variant that it does not have is `_derived`.
         """
-        return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
+        return self._rates_of_quarter(model, at_ms // QUARTER_MS, variant)
 
     def models(self) -> Iterator[str]:
         """Yield the names of the tenant's models, then the book's."""
         yield from self._of
         yield from self._book.models()
 
-    def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
-        name, at_ms = split_name(model), hour * HOUR_MS
+    def _find(self, model: str, quarter: int, variant: Variant) -> Rates | None:
+        name, at_ms = split_name(model), quarter * QUARTER_MS
         names = dict.fromkeys(map(str, (name, name.anywhere, name.undated)))
         entry = next(filter(None, (self._entry(each, at_ms) for each in names)), None)
         if entry is None:
@@ -147,8 +147,8 @@ class KnownPrices:
         """Return a tenant's prices, of version 0 where none were learnt."""
         return self._books.get(tenant) or KnownBook(0, self.lists)
 
-    def learn(self, tenant: str, told: TenantPrices) -> None:
+    def learn(self, tenant: str, agreed: TenantPrices) -> None:
         """Take the prices of a tenant as they are now; of too many tenants the first is forgotten."""
-        self._books[tenant] = KnownBook(told.version, TenantPriceBook(self.lists, told.prices))
+        self._books[tenant] = KnownBook(agreed.version, TenantPriceBook(self.lists, agreed.prices))
         if len(self._books) > _KNOWN_TENANTS:
             self._books.popitem(last=False)

@@ -31,10 +31,12 @@ from core.json_text import compact
 from functions._http import apps, edge
 
 PIECE_ROWS = 500  # made into text at once: about 5 ms
-Told = tuple[str, str | None]  # a text, and the path of the next page
+PageText = tuple[str, str | None]  # a text, and the path of the next page
 
 
-async def report(request: Request, who: Principal, query: Query, form: str, now_ms: int) -> Told:
+async def report(
+    request: Request, who: Principal, query: Query, form: str, now_ms: int
+) -> PageText:
     """Return a page of a report as JSON or CSV."""
     tally = Tally(query, _page(request, query.group_by, MOST_ROWS), now_ms)
     await _read(who, query.days_before(), tally.take_before)
@@ -55,7 +57,7 @@ def _json(made: Report, rows: Sequence[str], following: str | None) -> str:
     return f'{compact(made.public(following))[:-1]},"rows":[{",".join(rows)}]}}'
 
 
-async def focus(request: Request, who: Principal, query: Query, today: date) -> Told:
+async def focus(request: Request, who: Principal, query: Query, today: date) -> PageText:
     """Return a page of a FOCUS file; days before it and after it are not read."""
     page = _page(request, FOCUS_BY, MOST_FOCUS_ROWS)
     rows = Rows(FOCUS_BY, page.limit, page.after)

@@ -231,5 +231,5 @@ def _state(trial: Trial) -> str:
 
 def _comparison(seen: Comparison) -> dict[str, Any]:
     arms = {"in_use": seen.in_use, "cheaper": seen.cheaper}
-    told = {arm: {"outcomes": each.outcomes, "mean": each.mean} for arm, each in arms.items()}
-    return {**told, "difference": seen.difference}
+    sums = {arm: {"outcomes": each.outcomes, "mean": each.mean} for arm, each in arms.items()}
+    return {**sums, "difference": seen.difference}

@@ -3,7 +3,7 @@
 #
 #   infra/aws/key_policy.sh BUCKET LEARNING_BUCKET [QUEUE_ARN]
 #
-# It is all that roles.yml allows their functions together. The queue is that of CREWLINE_QUEUE_URL, where there is one.
+# It is all that permissions.yml allows their functions together. The queue is that of CREWLINE_QUEUE_URL, where there is one.
 set -eu
 [ $# -ge 2 ] || { echo "usage: $0 BUCKET LEARNING_BUCKET [QUEUE_ARN]" >&2; exit 2; }
 blobs=arn:aws:s3:::$1 models=arn:aws:s3:::$2

@@ -13,7 +13,9 @@ LEFT_OUT = {
     "__pycache__",
     "crew.yaml",  # what was compiled of it is there
     "examples",  # files for a person to try a crew with
-}
+    ".env", ".git", ".gitignore", ".venv",  # of a project that was copied here: above all no keys
+    "AGENTS.md", "CLAUDE.md", "CURSOR.md", "GEMINI.md", "README.md", "crew.jsonc", "crewline.yaml", "uv.lock",
+}  # fmt: skip
 IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
@@ -43,6 +45,9 @@ BEYOND_CREWS = (
     "lancedb", "lance-namespace", "pyarrow", "onnxruntime", "kubernetes", "grpcio", "pdfplumber", "hf-xet",
     "mcp", "textual", "uv", "uvicorn",
 )  # fmt: skip
+
+# Groups of pyproject.toml, for models that the worker cannot call without. OpenAI's come with CrewAI, Bedrock's with boto3.
+PROVIDERS = ("anthropic", "azure", "gemini")
 
 
 @dataclass(frozen=True, slots=True)

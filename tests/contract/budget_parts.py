@@ -9,7 +9,7 @@ from core.costs.usage import Usage
 from core.costs.windows import Window
 from core.crews.call_ledger import Call
 from core.crews.ledger import Claim
-from tests.contract.test_call_ledger import BOUND, begun
+from tests.contract.test_call_ledger import BOUND, LEASE_MS, begun
 from tests.fixtures_ports import Flows
 
 COST = BOUND.cost_nanodollars
@@ -24,10 +24,10 @@ def a_budget(calls: float, **given: Any) -> Budget:
     return Budget(**{**made, "limit_nanodollars": round(calls * COST), **given})
 
 
-async def limited(flows: Flows, *budgets: Budget, **launch: Any) -> Claim:
+async def limited(flows: Flows, *budgets: Budget, lease_ms: int = LEASE_MS, **launch: Any) -> Claim:
     for budget in budgets:
         await flows.budgets.save(flows.tenant, budget)
-    return await begun(flows, limit_ms=3_600_000, **launch)
+    return await begun(flows, lease_ms, limit_ms=3_600_000, **launch)
 
 
 def shortest(made: Call, cost: int) -> Call:

@@ -69,6 +69,16 @@ async def test_alerts_are_sent_to_the_address_of_their_budget(flows: Flows):
     assert len({post.id for post in receiver.posts}) == 2
 
 
+async def test_a_call_that_passes_several_percentages_sends_the_highest(flows: Flows):
+    """Nothing keeps webhooks of one moment in order, and who keeps the last shall know the most."""
+    async with receiving() as receiver:
+        budget = a_budget(1, alerts=(50, 80, 100), webhook=f"{receiver.url}/budgets")
+        claim = await limited(flows, budget)
+        await spent(flows, claim, 1, COST)
+        await sent(flows, receiver, looks=3)
+    assert [post.body["percent"] for post in receiver.posts] == [100]
+
+
 async def test_the_flow_whose_call_it_was_tells_its_own_webhook_too(flows: Flows):
     async with receiving() as of_flow, receiving() as of_budget:
         budget = a_budget(2, alerts=(50,), webhook=f"{of_budget.url}/budgets")

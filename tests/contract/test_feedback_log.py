@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.script_keys import FeedbackKeys, feedback_ids
 from core.errors import ConflictError
 from core.learning import feedback as limits
@@ -183,6 +184,16 @@ async def test_what_agents_say_fills_half_so_that_people_are_still_heard(
     await log.port.add(T, TASK, [*given("g", kind=Kind.USER)])
     with pytest.raises(ConflictError):
         await log.port.add(T, TASK, given("h"))
+
+
+async def test_two_whose_clocks_differ_keep_it_once_where_the_days_of_ids_end(log: Log):
+    if log.redis is None or log.keys is None:
+        return
+    end_ms = (now_ms() // (32 * 86_400_000) + 1) * 32 * 86_400_000
+    for off_ms, fate in ((100, "new"), (-500, "known")):
+        port = UpstashFeedbackLog(log.redis, log.keys, now_ms=lambda off_ms=off_ms: end_ms + off_ms)
+        assert await port.add(T, TASK, given("a")) == [fate]
+        assert await port.forget(T, TASK, "bob") is None
 
 
 async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import call_ids
+from core.adapters.upstash.usage import UpstashUsageBook
 from core.costs.cells import Cell
 from core.costs.recording import OLDEST_DAYS, RecordedCall
 from core.costs.rollup import DAY_MS, day_of
@@ -116,6 +118,33 @@ def test_an_id_is_remembered_for_as_long_as_a_call_may_lie_back(came: int):
     _, written = call_ids(Keyspace(), "t", came_ms)
     for days in range(OLDEST_DAYS + 1):
         assert written in call_ids(Keyspace(), "t", came_ms + days * DAY_MS)
+
+
+@pytest.mark.parametrize("unpriced", [0, 1])
+async def test_a_batch_sent_again_is_told_at_what_it_was_counted(flows: Flows, unpriced: int):
+    before = replace(call(), usage=replace(USED, unpriced_calls=unpriced))
+    now = replace(call(), usage=replace(USED, cost_nanodollars=7))
+    await flows.usage.record(flows.tenant, [before, call("c2")])
+    again = await flows.usage.record(flows.tenant, [now, call("c2")])
+    assert again.not_new == {}
+    assert again.usage(now).unpriced_calls == unpriced
+    cost = 0 if unpriced else USED.cost_nanodollars
+    assert (again.usage(now).cost_nanodollars, again.usage(call("c2"))) == (cost, USED)
+
+
+@pytest.mark.parametrize("ahead_first", [True, False])
+async def test_two_whose_clocks_differ_count_a_call_once_where_the_days_of_ids_end(
+    gateway, ahead_first: bool
+):
+    commands, keys = HttpRedis(gateway.url, gateway.token), own_keys()
+    flows = over_redis(commands, gateway.url, gateway.token, keys=keys)
+    end_ms = (NOW_MS // (32 * DAY_MS) + 1) * 32 * DAY_MS
+    runner = ScriptRunner(commands)
+    for off_ms in (100, -500) if ahead_first else (-500, 100):
+        book = UpstashUsageBook(commands, keys, runner, lambda off_ms=off_ms: end_ms + off_ms)
+        assert (await book.record(flows.tenant, [call()])).not_new == {}
+    (cell,) = await counted(flows)
+    assert cell.usage.calls == 1
 
 
 async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows: Flows):

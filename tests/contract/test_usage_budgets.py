@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.costs.budget import MOST_STATES, Budget, BudgetState, Scope, Verdict
+from core.costs.budget import ALERTS, MOST_BUDGETS, MOST_STATES, Budget, BudgetState, Scope, Verdict
 from core.costs.rollup import DAY_MS, day_of
 from core.costs.windows import Window, zone
 from core.time_of_day import now_ms
+from tests.cells import cells_of
 from tests.contract.budget_parts import COST, a_budget, limited, says
 from tests.contract.test_call_ledger import call as a_crews_call
 from tests.contract.test_usage_book import NAMES, NOW_MS, USED, call
@@ -60,6 +61,21 @@ async def test_a_call_sent_again_spends_once(flows: Flows):
     assert state.spent_nanodollars == 2 * SPENT
 
 
+async def test_of_many_names_under_many_budgets_each_call_counts_once(flows: Flows):
+    """More states than a command takes: a budget for each customer, as many as a tenant may have."""
+    for number in range(MOST_BUDGETS):
+        await flows.budgets.save(flows.tenant, Budget(f"b{number}", Scope.SUBJECT, Window.DAY, 9))
+    crew, task, agent, _, model = NAMES
+    batch = [replace(call(f"c{n}"), names=(crew, task, agent, f"s{n}", model)) for n in range(100)]
+    told = [await flows.usage.record(flows.tenant, batch) for _ in range(2)]
+    assert [each.not_new for each in told] == [{}, {}]
+    assert len(told[0].alerts) == len(batch) * MOST_BUDGETS * len(ALERTS)
+    cells = await cells_of(flows.spending, flows.tenant, [day_of(NOW_MS)])
+    assert sum(cell.usage.calls for cell in cells) == len(batch)
+    spent = await flows.budgets.all(flows.tenant, "b7", "s99")
+    assert [each.spent_nanodollars for each in spent.states] == [SPENT]
+
+
 async def test_alerts_are_told_once_to_whoever_counts_the_calls(flows: Flows):
     await flows.budgets.save(flows.tenant, Budget("b", Scope.TENANT, Window.MONTH, 4 * SPENT))
     batches = [[call("c1")], [call("c2")], [call("c3"), call("c4")], [call("c5")]]
@@ -76,14 +92,17 @@ async def test_alerts_are_told_once_to_whoever_counts_the_calls(flows: Flows):
         "limit_nanodollars": 4 * SPENT,
     }
     (state,) = await states(flows)
-    assert state.told_percent == 100
+    assert state.alerted_percent == 100
 
 
 async def test_a_call_spends_the_window_in_which_it_was_made(flows: Flows):
-    await flows.budgets.save(flows.tenant, Budget("b", Scope.TENANT, Window.DAY, 10**12))
+    for window in (Window.DAY, Window.MONTH):
+        await flows.budgets.save(flows.tenant, Budget(window, Scope.TENANT, window, 10**12))
+    before, today = day_of(NOW_MS - 2 * DAY_MS), day_of(NOW_MS)
     await flows.usage.record(flows.tenant, [call("c1", NOW_MS - 2 * DAY_MS), call("c2")])
-    (state,) = await states(flows)
-    assert (state.window, state.spent_nanodollars) == (day_of(NOW_MS), SPENT)
+    spent = {state.window: state.spent_nanodollars for state in await states(flows)}
+    of_month = 2 * SPENT if before[:7] == today[:7] else SPENT
+    assert spent == {today: SPENT, today[:7]: of_month}
 
 
 @pytest.mark.parametrize("name", ["Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns"])

@@ -1,7 +1,6 @@
 """GET, PUT and DELETE /v1/budgets: what a tenant may spend."""
 
 import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +94,28 @@ class Woken:
         self.flows.append((tenant, flow))
 
 
-CHANGES: dict[str, Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]] = {
-    "raise": lambda client: client.put("/v1/budgets/team", json=MONTHLY | {"limit_usd": "20"}),
-    "delete": lambda client: client.delete("/v1/budgets/team"),
-    "zone": lambda client: client.put("/v1/budgets", json={"time_zone": "Europe/Berlin"}),
-    "price": lambda client: client.put("/v1/prices/ollama/mine", json={"input": 1, "output": 2}),
+PRICE = {"input": 1, "output": 2}
+CHANGES: dict[tuple[str, str], tuple[str, Any]] = {  # of each route that changes what may be spent
+    ("PUT", "/v1/budgets/{budget}"): ("/v1/budgets/team", MONTHLY | {"limit_usd": "20"}),
+    ("DELETE", "/v1/budgets/{budget}"): ("/v1/budgets/team", None),
+    ("PUT", "/v1/budgets"): ("/v1/budgets", {"time_zone": "Europe/Berlin"}),
+    ("PUT", "/v1/prices/{model:path}"): ("/v1/prices/ollama/mine", PRICE),
+    ("DELETE", "/v1/prices/{model:path}"): ("/v1/prices/ollama/theirs", None),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_workers_are_woken_for_what_waits_for_money(app: App, change: str):
+def test_each_route_that_changes_what_may_be_spent_is_tried_below():
+    money = [each for each in cost_report.routes if each.path.startswith(("/v1/budgets", "/v1/prices"))]  # fmt: skip
+    routes = {(method, each.path) for each in money for method in each.methods or ()}
+    assert {route for route in routes if route[0] not in ("GET", "HEAD")} == CHANGES.keys()
+
+
+@pytest.mark.parametrize("route", CHANGES)
+async def test_workers_are_woken_for_what_waits_for_money(app: App, route: tuple[str, str]):
+    (method, _), (path, body) = route, CHANGES[route]
     await put(app)
+    async with app.client(cost_report) as client:
+        await client.put("/v1/prices/ollama/theirs", json=PRICE)
     await begin(app.flows)
     waiting = {"reason": "budget", "budget": "team", "until_ms": None}
     await app.flows.transition(
@@ -114,7 +124,8 @@ async def test_workers_are_woken_for_what_waits_for_money(app: App, change: str)
     woken = Woken()
     async with app.client(cost_report) as client:
         with bootstrap.replace(wake_queue=woken):
-            await CHANGES[change](client)
+            answer = await client.request(method, path, json=body)
+    assert answer.is_success
     assert woken.flows == [("acme", "f1")]
 
 

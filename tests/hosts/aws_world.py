@@ -20,7 +20,7 @@ from tests.aws_permissions import BUCKETS, Role
 from tests.crew_folders import with_crew
 from tests.e2e.apps import KEYS, App, opened
 from tests.large_values import TEXT
-from tests.worker_parts import ANY_NUMBER, launched
+from tests.worker_parts import FITTING, launched
 
 READS_A_FILE = """
 name: reads
@@ -65,7 +65,7 @@ async def acting(role: Role, folder: Path) -> AsyncIterator[World]:
         learners = Learners(store, log)
         with bootstrap.replace(
             blobs=blobs, values=LargeValues(lambda: blobs, patience_seconds=1), wake_queue=role.queue(),
-            model_store=store, learners=learners, partition_check=ANY_NUMBER,
+            model_store=store, learners=learners, store_check=FITTING,
             lessons=Lessons(learners, DECIDERS),
         ):  # fmt: skip
             yield World(app, role, *(S3Blobs(bucket, role.endpoint) for bucket in BUCKETS))

@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.bundles.contents import ROOT
+from infra.bundles.contents import PROVIDERS, ROOT
 
 DOCKERFILE = ROOT / "infra" / "container" / "Dockerfile"
-_PROGRAMS = ("sh", "env", "mkdir", "chown", "ls")
+_PROGRAMS = ("sh", "env", "mkdir", "chown", "cat")
 _OF_WHEELS = (
     "libpthread",
     "libdl",
@@ -39,21 +39,33 @@ def command_of(target: str) -> list[str]:
     return json.loads(re.findall(r"^CMD (.+)$", stage, re.MULTILINE)[-1])
 
 
+class NoBuilderError(Exception):
+    """Nobody here can build an image; the message says why."""
+
+
 class Builder:
-    """Images and containers of one folder."""
+    """Images and containers of one folder. Raises NoBuilderError where none can be made."""
 
     def __init__(self, folder: Path, python: Path) -> None:
+        if shutil.which("buildah") is None:
+            raise NoBuilderError("no builder of images: apt-get install buildah")
         self._folder = folder
         own = ["--root", str(folder / "images"), "--runroot", str(folder / "run")]
         self._buildah = ["buildah", *own]
         _lay_base(folder / "base", python)
-        (folder / "Dockerfile").write_text("FROM scratch\nCOPY base /\nENV PATH=/usr/bin\n")
+        (folder / "Dockerfile").write_text(
+            "FROM scratch\nCOPY base /\nENV PATH=/usr/bin\nRUN env\n"
+        )
         (name,) = re.findall(r"^FROM (\S+:\S+) AS", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
-        self._build(folder / "Dockerfile", folder, "--tag", f"docker.io/library/{name}")
+        try:
+            self._build(folder / "Dockerfile", folder, "--tag", f"docker.io/library/{name}")
+        except AssertionError as error:
+            raise NoBuilderError("buildah takes no step here; does it run as root?") from error
 
     def container(self, target: str) -> str:
-        """Build an image, and return the name of a container of it."""
-        self._build(DOCKERFILE, ROOT, "--pull-never", "--target", target, "--tag", target)
+        """Build an image, a worker's for all providers, and return the name of a container of it."""
+        asked = f"--build-arg=PROVIDERS={' '.join(PROVIDERS)}"
+        self._build(DOCKERFILE, ROOT, "--pull-never", "--target", target, "--tag", target, asked)
         self._call("from", "--pull-never", "--name", f"a-{target}", f"localhost/{target}")
         return f"a-{target}"
 

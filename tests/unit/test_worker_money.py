@@ -1,6 +1,7 @@
 """A worker whose budget has no room: it waits for others, or its flow waits for money."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from core.adapters.memory import MemoryBudgets, MemoryCallLedger, MemoryFlows
 from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict
 from core.costs.usage import Usage
 from core.costs.windows import UTC_ZONE, Window
+from core.crews.call_ledger import Call
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepTask
+from core.crews.ledger import Claim
 from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import Outcome
 from core.errors import ConflictError
@@ -118,6 +121,34 @@ async def test_a_flow_that_waits_for_money_can_be_cancelled_and_asks_nobody():
     assert (await people.cancel(tenant="t", flow="f")).head.status is Status.CANCELLED
     await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     assert memory.due_at("t", "f") is None
+
+
+async def test_a_step_whose_worker_died_gives_its_money_back_though_its_flow_waits_for_other_money():
+    """Both steps run side by side; the agent of one has no money, the worker of the other is killed."""
+    memory = MemoryFlows(clock := Clock())
+    budgets = MemoryBudgets(memory)
+    await budgets.save("t", a_budget(10 * COST))
+    await budgets.save("t", replace(a_budget(1), id="none", scope=Scope.AGENT, name="poor"))
+    side_by_side = {
+        "one": {"async_execution": True},
+        "two": {"async_execution": True, "context": [], "agent": "poor"},
+    }
+    await launched(memory, a_crew(side_by_side, agents=("a", "poor")))
+    one = (await memory.state("t", "f")).steps[0]
+    claim = await memory.claim("t", "f", one, owner="dead", lease_ms=6_000, events=[])
+    assert isinstance(claim, Claim)
+    call = Call("t", "f", "one", claim.epoch, 1, "m", "c", "one", BOUND, agent="a")
+    assert await MemoryCallLedger(memory).reserve(call) is None
+    assert await visited(memory) is Outcome.WAITS
+    assert (await memory.lease(10, 10, 1)).items == []
+    clock.now += 6_000
+    assert (await memory.lease(10, 10, 1)).items == [("t", "f")]
+    assert await visited(memory) is Outcome.WAITS
+    (team,) = [each for each in await states(memory) if each.budget == "b"]
+    spent = BOUND.cost_nanodollars + CALL.cost_nanodollars
+    assert (team.spent_nanodollars, team.held_nanodollars) == (spent, 0)
+    steps = {step.id: step.state for step in (await memory.state("t", "f")).steps}
+    assert (steps["one"], steps["two"]) == ("done", "pending")
 
 
 async def test_a_model_without_a_price_fails_the_step_in_words():

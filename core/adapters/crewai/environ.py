@@ -5,6 +5,7 @@ from collections.abc import MutableMapping
 # Whatever the host says: prompts and results are the tenant's, and leave for its model alone.
 _FIXED = {
     "CREWAI_DISABLE_TELEMETRY": "true",
+    "PYTHON_DOTENV_DISABLED": "true",  # CrewAI reads the first .env above its own code
     "CREWAI_TRACING_ENABLED": "false",
 }
 # A deployment may want these otherwise: its own OpenTelemetry, say.
@@ -22,6 +23,8 @@ def prepare_environ(environ: MutableMapping[str, str], home: str) -> None:
     where CrewAI fails; on a machine of one's own, pass its HOME to leave that as it is.
     """
     environ.update(_FIXED, HOME=home)
+    if region := environ.get("AWS_REGION", "").strip():
+        environ["AWS_DEFAULT_REGION"] = region  # CrewAI calls Bedrock in us-east-1 without it
     for name, value in {
         **_DEFAULTS,
         "CREWAI_STORAGE_DIR": f"{home}/.cache/crewline/crewai",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -30,14 +30,14 @@ _GRAVITY = list(Verdict)
 
 @dataclass(slots=True)
 class State:
-    """One budget in one window under one name; `told` is the highest percentage that was told of its limit.
+    """One budget in one window under one name; `alerted` is the highest percentage of its limit that went off.
 
     `stopped` is the limit of which it was told that it refuses calls.
     """
 
     spent: int = 0
     held: int = 0
-    told: int = 0
+    alerted: int = 0
     limit: int = 0
     alerts: tuple[int, ...] = ()
     hooked: bool = False
@@ -46,7 +46,7 @@ class State:
     def describe(self, budget: Budget) -> None:
         """Note what is needed of a budget to tell how much of it is spent."""
         if self.limit != budget.limit_nanodollars:
-            self.told = 0
+            self.alerted = 0
         self.limit, self.alerts = budget.limit_nanodollars, budget.alerts
         self.hooked = budget.webhook is not None
 
@@ -75,6 +75,11 @@ class MemoryBudgetStates:
     def zone(self, tenant: str) -> Zone:
         return self.zones.get(tenant, UTC_ZONE)
 
+    def version(self, tenant: str) -> str:
+        """Return what tells a tenant's budgets, time zone and prices from what they were before."""
+        budgets, prices = [*self.defined[tenant].values()], self.prices[tenant].version
+        return repr((budgets, self.zone(tenant), prices))
+
     def hold(self, call: Call, now_ms: int) -> Refusal | None:
         """Hold a call's bound in all its budgets, or in none."""
         if call.prices_version != self.prices[call.tenant].version:
@@ -90,34 +95,34 @@ class MemoryBudgetStates:
         return None
 
     def spend(self, call: Call, free: int, spend: int, *, tells: bool = True) -> list[Event]:
-        """Spend what a call cost, and hold that much less for it; return what is to be told."""
-        told = list[Event]()
+        """Spend what a call cost, and hold that much less for it; return the alerts that go off."""
+        alerts = list[Event]()
         for place in self._holds.get(call.id, []):
             state = self._states[place]
             state.held -= free
             state.spent += spend
             if tells:
-                told += self._alerts(place, state)
+                alerts += self._alerts(place, state)
         for tenant, waiter in self._waiters:
             if tenant == call.tenant:
                 waiter.put_nowait("")
-        return told
+        return alerts
 
-    def spend_elsewhere(self, tenant: str, call: RecordedCall) -> list[Event]:
-        """Spend what a call cost that nobody reserved; return what is to be told."""
-        told = list[Event]()
-        for account in self._accounts(tenant, call.names, None, call.at_ms):
-            state = self._states[account.place]
-            state.spent += call.usage.cost_nanodollars
-            state.describe(account.budget)
-            told += self._alerts(account.place, state)
-        return told
+    def spend_elsewhere(self, tenant: str, calls: Sequence[RecordedCall]) -> list[Event]:
+        """Spend what calls cost that nobody reserved; return the alerts that go off."""
+        spent = dict[Place, State]()
+        for call in calls:
+            for account in self._accounts(tenant, call.names, None, call.at_ms):
+                state = spent.setdefault(account.place, self._states[account.place])
+                state.spent += call.usage.cost_nanodollars
+                state.describe(account.budget)
+        return [event for place, state in spent.items() for event in self._alerts(place, state)]
 
     def states(self, tenant: str, now_ms: int) -> list[BudgetState]:
         """Return the states of the present day and month."""
         windows = {self.zone(tenant).window(each, now_ms) for each in (Window.DAY, Window.MONTH)}
         return sorted(
-            BudgetState(budget, window, name, state.spent, state.held, state.told, state.limit)
+            BudgetState(budget, window, name, state.spent, state.held, state.alerted, state.limit)
             for (owner, budget, window, name), state in self._states.items()
             if owner == tenant and window in windows and budget in self.defined[tenant]
         )
@@ -144,14 +149,14 @@ class MemoryBudgetStates:
         return accounts
 
     def _alerts(self, place: Place, state: State) -> list[Event]:
-        told = list[Event]()
+        alerts = list[Event]()
         for percent in state.alerts:
-            if percent > state.told and state.spent * 100 >= state.limit * percent:
-                state.told = percent
-                told += events.custom("budget_alert", _value(place, state, percent=percent))
-                if state.hooked:
-                    self._queue(place, state, str(percent), told[-1])
-        return told
+            if percent > state.alerted and state.spent * 100 >= state.limit * percent:
+                state.alerted = percent
+                alerts += events.custom("budget_alert", _value(place, state, percent=percent))
+        if state.hooked and alerts:
+            self._queue(place, state, str(state.alerted), alerts[-1])
+        return alerts
 
     def _tell_exhausted(self, account: Account, needed: int) -> None:
         """Tell the budget's address that it refuses calls, once in a window of each limit."""
@@ -162,8 +167,8 @@ class MemoryBudgetStates:
         state.stopped = state.limit
         left = max(0, state.limit - state.spent)
         of_call = {"needed_nanodollars": needed, "left_nanodollars": left}
-        [told] = events.custom("budget_exhausted", _value(account.place, state, **of_call))
-        self._queue(account.place, state, "exhausted", told)
+        [event] = events.custom("budget_exhausted", _value(account.place, state, **of_call))
+        self._queue(account.place, state, "exhausted", event)
 
     def _queue(self, place: Place, state: State, what: str, event: Event) -> None:
         tenant, budget, window, name = place
@@ -188,7 +193,8 @@ class MemoryBudgetStates:
         if gravest is Verdict.EXHAUSTED:
             self._tell_exhausted(account, needed)
         room = max(0, min(headroom))
-        return Refusal(gravest, account.budget.id, room, account.until_ms, needed)
+        version = self.version(call.tenant)
+        return Refusal(gravest, account.budget.id, room, account.until_ms, needed, version)
 
 
 def _value(place: Place, state: State, **more: int) -> dict[str, str | int]:

@@ -41,7 +41,8 @@ class MemoryCallLedger:
             self._flows.count(record, known, usage, call.tenant, facts)
             record.change(new_events, self._flows.now_ms())
             return
-        self._flows.correct_lost(record, call.id, usage, call.tenant, facts)
+        if self._flows.correct_lost(record, call.id, usage, call.tenant, facts):
+            self._flows.wake_for_money(call.tenant)
         step = record.held(call.step, call.epoch)
         if record.ended:
             raise FencedError

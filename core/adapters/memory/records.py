@@ -51,8 +51,14 @@ class Record:
         return self.flow.head.status is Status.WAITING
 
     def next_look(self, now: int) -> int:
-        """Return when somebody must look at the flow (ms)."""
-        return self.plan.next_look(now, waits=self.waits, deadline=self.flow.deadline_ms)
+        """Return when somebody must look at the flow (ms).
+
+        Of one that waits no step needs a look, but for those whose calls hold money that others may want.
+        """
+        holding = {call.step for call in self.calls.values()}
+        waited = holding if self.flow.waits_for_money else set[str]()
+        steps = waited if self.waits else self.plan.leases.keys()
+        return self.plan.next_look(now, steps=steps, deadline=self.flow.deadline_ms)
 
     def append(self, new: list[Event]) -> int:
         """Number the events, tell the subscribers; return the last number."""

@@ -69,14 +69,16 @@ class MemorySpending(MemoryLog):
 
     def correct_lost(
         self, record: Record, call_id: str, usage: Usage, tenant: str, facts: Facts
-    ) -> None:
-        """Count what a lost call consumed after all in place of its bound, once."""
-        if call_id in record.lost:
-            call, bound, counted_ms = record.lost.pop(call_id)
-            self.spend(tenant, call.names, usage - bound, counted_ms, facts)
-            more = usage.cost_nanodollars - bound.cost_nanodollars
-            record.alerts += self.budgets.spend(call, 0, more, tells=not record.ended)
-            record.correct(usage - bound, self._now_ms())
+    ) -> bool:
+        """Count what a lost call consumed after all in place of its bound, once; tell if that is less."""
+        if call_id not in record.lost:
+            return False
+        call, bound, counted_ms = record.lost.pop(call_id)
+        self.spend(tenant, call.names, usage - bound, counted_ms, facts)
+        more = usage.cost_nanodollars - bound.cost_nanodollars
+        record.alerts += self.budgets.spend(call, 0, more, tells=not record.ended)
+        record.correct(usage - bound, self._now_ms())
+        return more < 0
 
     def count(
         self, record: Record, call: Call, usage: Usage, tenant: str, facts: Facts = NO_FACTS

@@ -1,11 +1,12 @@
 """AgreedPrices over Redis: a hash for each tenant, and its version among the budgets, which reserving reads."""
 
-from core.adapters.upstash import budget_records, scripts
+from core.adapters.upstash import budget_records
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.money_changes import run_change
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.scripts import money
 from core.costs.tenant_prices import MOST_PRICES, TOO_MANY_PRICES, Price, TenantPrices
 from core.crews.wakeups import MOST_WOKEN
 from core.json_text import compact
@@ -38,7 +39,7 @@ class UpstashAgreedPrices:
         self, tenant: str, model: str, since: str | None, entry: str | None
     ) -> list[str]:
         keys = self._keys
-        call = scripts.save_price(
+        call = money.save_price(
             keys.prices(tenant),
             keys.budgets(tenant),
             keys.budget_waits(tenant),

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from core import cpu
-from core.adapters.upstash import budget_records, scripts
+from core.adapters.upstash import budget_records
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.money_changes import run_change
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.scripts import money
 from core.costs.budget import (
     MOST_BUDGETS,
     TOO_MANY,
@@ -61,15 +62,15 @@ class UpstashBudgets:
             for each, text in sorted(found.items())
             if budget in (None, each)
         ]
-        told, many = _places(budgets, zone, now_ms, name)
+        single, many = _places(budgets, zone, now_ms, name)
         month = self._keys.budgets(tenant, zone.window(Window.MONTH, now_ms))
-        shown, cut = await self._told(month, told), set[str]()
+        shown, cut = await self._states(month, single), set[str]()
         for window in sorted(set(many.values())):
             more, beyond = await self._dearest(tenant, month, many, window)
             shown, cut = shown + more, cut | beyond
         return TenantBudgets(zone, tuple(budgets), tuple(dearest(shown)[0]), frozenset(cut))
 
-    async def _told(self, month: str, fields: list[str]) -> list[BudgetState]:
+    async def _states(self, month: str, fields: list[str]) -> list[BudgetState]:
         """Return the states of a month in these fields that are there."""
         if not fields:
             return []
@@ -96,7 +97,7 @@ class UpstashBudgets:
 
     async def _save(self, tenant: str, name: str, definition: str | None) -> list[str]:
         keys = self._keys
-        call = scripts.save_budget(
+        call = money.save_budget(
             keys.budgets(tenant),
             keys.budget_waits(tenant),
             keys.due(tenant),
@@ -114,7 +115,7 @@ def _places(
     budgets: Sequence[Budget], zone: Zone, now_ms: int, name: str | None
 ) -> tuple[list[str], dict[str, str]]:
     """Return the fields to read, and the windows, by budget, of those that may have many names."""
-    told, many = list[str](), dict[str, str]()
+    single, many = list[str](), dict[str, str]()
     for budget in budgets:
         window, account = zone.window(budget.window, now_ms), budget.only_account
         if not window:
@@ -122,8 +123,8 @@ def _places(
         if account is None and name is None:
             many[budget.id] = window
         elif account is None or name in (None, account):
-            told.append(f"{budget.id}|{window}|{name if account is None else account}")
-    return told, many
+            single.append(f"{budget.id}|{window}|{name if account is None else account}")
+    return single, many
 
 
 def _dearer(

@@ -5,17 +5,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from core import time_of_day
-from core.adapters.upstash import budget_records, cost_records, scripts
+from core.adapters.upstash import budget_records, cost_records
 from core.adapters.upstash.agreed_prices import read_prices
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, PubSub
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys
+from core.adapters.upstash.scripts import money
 from core.costs.budget import Refusal, Verdict
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.usage import Usage
 from core.crews.call_ledger import Call
+from core.crews.wakeups import MOST_WOKEN
 from core.errors import UnavailableError
 from core.flows.events import Event
 
@@ -37,7 +39,7 @@ class UpstashCallLedger:
 
     async def reserve(self, call: Call) -> Refusal | None:
         """Hold a call's bound."""
-        reserve = scripts.reserve(
+        reserve = money.reserve(
             FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.held(call.tenant),
             OutboxKeys.of(self._keys, call.tenant),
@@ -61,9 +63,11 @@ class UpstashCallLedger:
         self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
     ) -> None:
         """Count what a call consumed."""
-        settle = scripts.settle(
+        settle = money.settle(
             FlowKeys.of(self._keys, call.tenant, call.flow),
             self._scripts.money(call.tenant),
+            self._keys.budget_waits(call.tenant),
+            most_woken=MOST_WOKEN,
             step=call.step,
             epoch=call.epoch,
             call_id=call.id,

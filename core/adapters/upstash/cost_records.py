@@ -46,7 +46,7 @@ def _place(name: str, *, hours: bool) -> tuple[int | None, Names]:
     hour, names = name.split("|", 1) if hours else (None, name)
     match names.split("|", 4):  # the last is the model, whose name may hold any character
         case [crew, task, agent, subject, model]:
-            told = subject if subject == FOLDED else unescaped(subject)
-            return None if hour is None else int(hour), (crew, task, agent, told, model)
+            who = subject if subject == FOLDED else unescaped(subject)
+            return None if hour is None else int(hour), (crew, task, agent, who, model)
         case _:  # another version has written it
             return None if hour is None else int(hour), NAMELESS

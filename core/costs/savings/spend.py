@@ -105,6 +105,12 @@ class Spend:
         return self.priced(self.left, self.rates) or 0.0
 
     @property
+    def lowered(self) -> float:
+        """What is left of a call's cost after the changes before, which count for any model."""
+        before = self.sure * self.share
+        return min(1.0, self.cost / before) if before else 1.0
+
+    @property
     def answers_at_once(self) -> bool:
         """Tell whether each answer took one call, but for ones that were made again."""
         again = self.facts.get("wasted_error_n", 0)

@@ -7,7 +7,7 @@ import pytest
 
 from core.costs.cells import Cell
 from core.costs.savings.recommendation import Kind, Target, read_id
-from core.costs.savings.report import PIECE_NAMES
+from core.costs.savings.report import ORDER, PIECE_NAMES
 from core.errors import NotFoundError
 from tests.unit.savings.replay import (
     Made,
@@ -105,6 +105,11 @@ def test_of_more_names_than_are_looked_at_at_once_each_has_its_recommendations()
         found = [each.target for each in many.recommendations if each.target.crew == crew]
         assert {(target.kind, target.names[1:]) for target in found} == expected
         assert len(found) == len(expected) > 0
+
+
+def test_each_kind_of_saving_is_a_function_in_a_file_of_its_name():
+    names = {find.__name__: find.__module__ for find in ORDER}
+    assert names == {str(kind): f"core.costs.savings.{kind}" for kind in Kind}
 
 
 def of_crew(cell: Cell, crew: str) -> Cell:

@@ -1,4 +1,4 @@
-"""Providers' caches of prompts: worth their write premium where beginnings repeat, else not.
+"""Prompt caching: worth its write premium where beginnings of prompts repeat, else not.
 
 Two ways to use them are weighed: to keep what stands before the question (tools and system messages), or
 the whole prompt; each for five minutes and for an hour.
@@ -7,10 +7,10 @@ the whole prompt; each for five minutes and for an hour.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from core.costs.rates import PER_TOKENS
-from core.costs.savings.found import Found, count, money, rate, usd, worth_it
-from core.costs.savings.recommendation import Kind, Recommendation
+from core.costs.savings.found import Found, money, worth_it
+from core.costs.savings.recommendation import Kind, Money, Recommendation
 from core.costs.savings.spend import Known, Left, Spend
+from core.costs.savings.texts import count, rate, usd
 
 STEP_TOKENS = 128  # by which some providers round down what they find
 _BREAKPOINTS = {
@@ -48,59 +48,38 @@ def prompt_caching(spend: Spend, _known: Known) -> Found | None:
     if not plans:
         return None
     plan = max(plans, key=lambda each: _saved(spend, each))
-    saved, hits = _saved(spend, plan), spend.fact(f"hits_{plan.time}")
-    fewer = plan.with_read(max(0.0, plan.read - STEP_TOKENS * hits))
-    longer = _plan(spend, plan.keeps, "1h")
-    low, high = _saved(spend, fewer), _saved(spend, plan.with_read(max(plan.read, longer.read)))
-    if low <= 0:
+    saved = _range(spend, plan)
+    if saved.low <= 0:
         return None
     if _is_automatic(spend, plan):  # the provider had its chance, and read no more than it did
-        low = 0.0
-    told = Recommendation(
+        saved = replace(saved, low=0)
+    recommendation = Recommendation(
         spend.target(Kind.PROMPT_CACHING, f"{plan.keeps}:{plan.time}"),
         trigger="prompts begin as an earlier one did that a cache would still have had",
         change=_change(spend, plan),
         formula=_formula(spend, plan),
-        money=money(saved, low, high, spend),
-        verified=low > 0,
-        evidence={
-            "repeated_tokens": round(plan.read),
-            "read_from_cache_before": round(spend.left.read),
-            "written_tokens": round(plan.written),
-            "calls_that_repeat": round(hits),
-        },
+        money=saved,
+        verified=saved.low > 0,
+        evidence=_evidence(spend, plan),
     )
-    return worth_it(Found(told, replace(spend, left=plan.left(spend))))
+    return worth_it(Found(recommendation, replace(spend, left=plan.left(spend))))
 
 
-def unread_cache_writes(spend: Spend, known: Known) -> Found | None:
-    """Do not write to the cache what is not read from it often enough to pay for that."""
-    left, tier = spend.left, spend.tier
-    plain = replace(left, uncached=left.input, read=0.0, written_5m=0.0, written_1h=0.0)
-    saved = (left.input_cost(tier) - plain.input_cost(tier)) * spend.scale
-    better = prompt_caching(spend, known)
-    if saved <= 0 or (better is not None and better.recommendation.money.saved >= saved):
-        return None
-    unread = spend.fact("unread")
-    premium = (tier.cache_write_5m - tier.input) * spend.scale
-    told = Recommendation(
-        spend.target(Kind.UNREAD_CACHE_WRITES),
-        trigger="writing to the cache costs more than reading from it saves",
-        change="send these calls without `cache_control` (a cache breakpoint); put what changes from call to call, such"
-        " as dates and ids, behind what stays the same before caching again",
-        formula=f"{count(left.written_5m)} tokens x ({rate(spend.paid(tier.cache_write_5m))} - {rate(spend.paid(tier.input))}) +"
-        f" {count(left.written_1h)} x ({rate(spend.paid(tier.cache_write_1h))} - {rate(spend.paid(tier.input))}) - {count(left.read)} read x"
-        f" ({rate(spend.paid(tier.input))} - {rate(spend.paid(tier.cache_read))}) = {usd(saved)}",
-        money=money(saved, saved, max(saved, unread * premium / PER_TOKENS), spend),
-        verified=True,
-        evidence={
-            "written_tokens": round(left.written_5m + left.written_1h),
-            "read_tokens": round(left.read),
-            "writes_never_read": round(spend.fact("unread_n")),
-            "tokens_never_read": round(unread),
-        },
-    )
-    return worth_it(Found(told, replace(spend, left=plain, is_uncached=True)))
+def _range(spend: Spend, plan: Plan) -> Money:
+    """Return what a plan saves: at least where a provider rounds down, at most where it keeps for an hour."""
+    hits = spend.fact(f"hits_{plan.time}")
+    fewer = plan.with_read(max(0.0, plan.read - STEP_TOKENS * hits))
+    longer = plan.with_read(max(plan.read, _plan(spend, plan.keeps, "1h").read))
+    return money(_saved(spend, plan), _saved(spend, fewer), _saved(spend, longer), spend)
+
+
+def _evidence(spend: Spend, plan: Plan) -> dict[str, int | float | str]:
+    return {
+        "repeated_tokens": round(plan.read),
+        "read_from_cache_before": round(spend.left.read),
+        "written_tokens": round(plan.written),
+        "calls_that_repeat": round(spend.fact(f"hits_{plan.time}")),
+    }
 
 
 def _plans(spend: Spend) -> Iterator[Plan]:

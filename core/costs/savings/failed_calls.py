@@ -1,10 +1,11 @@
-"""Calls that need not be made: repeats of what was answered, and tries whose answers were no use."""
+"""Failed calls: tries whose answers were no use, and which were paid for."""
 
 import statistics
 
-from core.costs.savings.found import Found, count, money, usd, worth_it
+from core.costs.savings.found import Found, money, worth_it
 from core.costs.savings.recommendation import Kind, Recommendation
 from core.costs.savings.spend import Known, Spend
+from core.costs.savings.texts import usd
 
 LEAST_TASKS = 3  # to know how often tries fail as a rule
 REMEDIES = {
@@ -17,22 +18,6 @@ REMEDIES = {
 }
 
 
-def duplicate_calls(spend: Spend, _known: Known) -> Found | None:
-    """Ask nothing twice: what repeats cost, as recorded."""
-    saved, calls = spend.fact("repeats_cost"), spend.fact("repeats")
-    told = Recommendation(
-        spend.target(Kind.DUPLICATE_CALLS),
-        trigger="requests were sent that had been answered word for word before",
-        change="keep the answers by the flow's inputs and give them out again; launch with the same Idempotency-Key"
-        " what is the same piece of work",
-        formula=f"{count(calls)} repeated calls cost {usd(saved)}",
-        money=money(saved, saved, saved, spend),
-        verified=True,
-        evidence={"repeated_calls": round(calls)},
-    )
-    return worth_it(Found(told, spend.fewer(saved)))
-
-
 def failed_calls(spend: Spend, known: Known) -> Found | None:
     """Mend what fails: what tries cost whose answers were no use, less what shorter ones save on them."""
     costs = {why: spend.fact(f"wasted_{why}_cost") for why in REMEDIES}
@@ -40,7 +25,7 @@ def failed_calls(spend: Spend, known: Known) -> Found | None:
     saved, most = max(0.0, sum(costs.values()) - spend.capped), max(costs, key=lambda w: costs[w])
     usual = _usual_share(known) * spend.cost
     parts = " + ".join(f"{usd(cost)} ({why})" for why, cost in costs.items() if cost)
-    told = Recommendation(
+    recommendation = Recommendation(
         spend.target(Kind.FAILED_CALLS),
         trigger="tries failed and were paid for: refused answers, errors, retried steps",
         change=REMEDIES[most],
@@ -51,7 +36,7 @@ def failed_calls(spend: Spend, known: Known) -> Found | None:
         | {f"{why}_nanodollars": round(cost) for why, cost in costs.items()}
         | {"usual_nanodollars": round(usual)},
     )
-    return worth_it(Found(told, spend.fewer(saved)))
+    return worth_it(Found(recommendation, spend.fewer(saved)))
 
 
 def _usual_share(known: Known) -> float:

@@ -1,4 +1,4 @@
-"""The scripts that only trials and choices of models need; see scripts.py."""
+"""Scripts of trials, and choices of models."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from core.adapters.upstash.calls import script
 from core.adapters.upstash.script_keys import FlowKeys, Key, TrialKeys
 
 
-@script("flow", "trials")
-def record_outcomes(
-    of: FlowKeys, of_trials: TrialKeys, *, outcomes: list[dict[str, Any]]
-) -> None: ...
-
-
 @script("trials")
 def start_trial(
     of_trials: TrialKeys, *, trial: dict[str, Any], chosen: str | None, most: int
+) -> None: ...
+
+
+@script("flow", "trials")
+def record_outcomes(
+    of: FlowKeys, of_trials: TrialKeys, *, outcomes: list[dict[str, Any]]
 ) -> None: ...
 
 

@@ -1,16 +1,17 @@
-"""Calls that nobody waits for: made as a batch, or when the provider has time (flex), they cost less."""
+"""Batch or flex: calls that nobody waits for cost less in a batch, or when the provider has time (flex)."""
 
 from dataclasses import replace
 
 from core.costs.price_lists import Variant
 from core.costs.prices import rates_of
 from core.costs.rates import Rates
-from core.costs.savings.found import Found, count, money, usd, worth_it
+from core.costs.savings.found import Found, money, worth_it
 from core.costs.savings.recommendation import Kind, Recommendation
 from core.costs.savings.spend import Known, Left, Spend
+from core.costs.savings.texts import count, usd
 
 # The one whose answer still comes with the request is taken where both cost the same.
-CHEAPER: tuple[Variant, ...] = ("flex", "batch")
+FLEX_FIRST: tuple[Variant, ...] = ("flex", "batch")
 _CHANGES = {
     "flex": 'send these calls with `service_tier: "flex"`; allow for longer answers and repeat what is refused (429)',
     "batch": "send these calls to the provider's batch API, which answers within a day; allow flows that long",
@@ -23,14 +24,13 @@ def batch_or_flex(spend: Spend, known: Known) -> Found | None:
     now, plain = late.cost(spend.rates), spend.left.cost(spend.rates)
     if not now or not plain:
         return None
-    variants = CHEAPER if spend.answers_at_once else CHEAPER[:1]
+    variants = FLEX_FIRST if spend.answers_at_once else FLEX_FIRST[:1]
     costs = {variant: _cost(spend, known, variant, late) for variant in variants}
     variant = min(costs, key=lambda each: costs[each])
-    # By how much the changes before have lowered what a call costs: this saves so much less.
-    lowered = min(1.0, spend.cost / (spend.sure * spend.share)) if spend.sure else 1.0
+    lowered = spend.lowered
     alone = max(0.0, now - costs[variant]) * spend.scale
     saved = alone * lowered
-    told = Recommendation(
+    recommendation = Recommendation(
         spend.target(Kind.BATCH_OR_FLEX, variant),
         trigger="calls of flows that were launched with a webhook for their end and none for their steps: nobody waits"
         " for a single one",
@@ -42,7 +42,7 @@ def batch_or_flex(spend: Spend, known: Known) -> Found | None:
         evidence={"calls_nobody_waits_for": round(calls)},
     )
     share = 1 - min(1.0, saved / spend.cost) if spend.cost else 1.0
-    return worth_it(Found(told, replace(spend, scale=spend.scale * share)))
+    return worth_it(Found(recommendation, replace(spend, scale=spend.scale * share)))
 
 
 def _late(spend: Spend) -> Left:
