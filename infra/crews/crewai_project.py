@@ -53,7 +53,8 @@ def source(folder: Path, name: str) -> CrewSource:
         "agents": {names[each.name]: project.agent(each) for each in agents},
         "tasks": tasks.by_name,
     }
-    if isinstance(manager := whole.pop("manager_agent", None), str):
+    if isinstance(manager := whole.get("manager_agent"), str):
+        del whole["manager_agent"]
         whole["manager"] = names.get(manager, manager)
     defaults = mapping(fields.get("inputs"))
     whole["inputs"] = schema_of(whole, defaults)
