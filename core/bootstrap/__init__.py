@@ -198,11 +198,13 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
+    from crews.loading import load_project_tools
     from crews.tools import GUARDRAILS, TOOLS
 
+    addresses = {each for crew in registry().read_all()[0] for each in crew.project_tools()}
     return CrewAIRunner(
         model(),
-        TOOLS,
+        {**TOOLS, **load_project_tools(addresses)},
         GUARDRAILS,
         prices(),
         blobs(),

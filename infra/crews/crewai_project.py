@@ -14,6 +14,7 @@ from core import complaints
 from core.crews.definition import Problem, placeholders
 from core.crews.definition.rules import PERSONA, PROMPT_TEXTS, Place
 from infra.crews import crewline_yaml, jsonc_file
+from infra.crews.project_tools import ProjectTools
 from infra.crews.source import CrewSource, SourceError, SourceFile, mapping, rekeyed
 
 ENDINGS = (".jsonc", ".json")  # in the order in which CrewAI looks
@@ -60,8 +61,9 @@ def source(folder: Path, name: str) -> CrewSource:
     whole["inputs"] = schema_of(whole, defaults)
     files = [tasks.file, *(rekeyed(each.file, _agent_place(names[each.name])) for each in agents)]
     project.notes += _likely_typos(whole, files[0].name, defaults)
-    problems, notes = (*project.problems, *_doubled_braces(whole, files)), tuple(project.notes)
-    made = CrewSource(whole, tuple(files), problems, notes, is_crewai=True)
+    wrong = (*project.problems, *project.tools.problems, *_doubled_braces(whole, files))
+    own = frozenset(project.tools.addresses)
+    made = CrewSource(whole, tuple(files), wrong, tuple(project.notes), own, is_crewai=True)
     return crewline_yaml.over(made, folder, name)
 
 
@@ -151,6 +153,10 @@ class _Project:
     shown: str  # how the folder is named to people
     problems: list[Problem] = field(default_factory=list[Problem])
     notes: list[Problem] = field(default_factory=list[Problem])
+    tools: ProjectTools = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tools = ProjectTools(self.root, self.shown)
 
     def read(self, stem: str) -> SourceFile:
         """Read a file of the project. Raises SourceError."""
@@ -269,7 +275,7 @@ def _rest(
             project.notes.append(Problem(file, None, why))
             continue
         said[name] = value
-    return said
+    return project.tools.resolved(said)
 
 
 def _says_nothing(kind: str, name: str, value: Any) -> bool:

@@ -185,6 +185,7 @@ def bind(
 def _bound(name: str, tool: Tool, context: ToolContext, bounds: ToolBounds) -> AllowedTool:
     """Return a tool with its context; one of CrewAI's own form takes none."""
     if isinstance(tool, BaseTool):
+        name = tool.name if "." in name else name  # of a project's own, as CrewAI tells it
         run, description, arguments = _without_context(tool), tool.description, tool.args_schema
     else:
         run, description, arguments = tool, inspect.getdoc(tool) or name, _arguments(name, tool)
