@@ -16,6 +16,7 @@ from core.adapters.memory import (
     MemoryBudgetBook,
     MemoryFeedbackLog,
     MemoryFlows,
+    MemoryJournals,
     MemoryOutbox,
     MemoryTrials,
     MemoryUsageBook,
@@ -26,6 +27,7 @@ from core.adapters.upstash.budgets import UpstashBudgetBook
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.journals import UpstashJournals
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
@@ -36,6 +38,7 @@ from core.adapters.upstash.usage import UpstashUsageBook
 from core.adapters.upstash.wake import RedisWakeQueue
 from core.costs.recording import UsageBook
 from core.crews.budgets import BudgetBook, Budgets
+from core.crews.journal import Journals
 from core.crews.ledger import Launch, RunLedger
 from core.crews.trials import Trials
 from core.crews.wakeups import WakeQueue
@@ -63,6 +66,7 @@ class Flows:
     usage: UsageBook
     trials: Trials
     feedback: FeedbackLog
+    journals: Journals
     keys: Keyspace = DEFAULT_KEYS
 
 
@@ -84,7 +88,8 @@ def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     book = MemoryBudgetBook(memory)
     outbox, usage = MemoryOutbox(memory), MemoryUsageBook(memory)
     said, trials = MemoryFeedbackLog(), MemoryTrials(memory)
-    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials, said)
+    journals = MemoryJournals(memory)
+    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials, said, journals)
 
 
 def over_redis(
@@ -109,6 +114,7 @@ def over_redis(
         UpstashUsageBook(patient, keys, runner),
         UpstashTrials(patient, keys, runner),
         UpstashFeedbackLog(patient, keys, runner),
+        UpstashJournals(patient, keys, runner),
         keys,
     )
 

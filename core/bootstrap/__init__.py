@@ -31,6 +31,7 @@ from core.bootstrap.stores import (
     flow_log,
     hub,
     issuer,
+    journals,
     keys,
     keyspace,
     learners,
@@ -80,6 +81,7 @@ __all__ = [
     "is_made",
     "is_offline",
     "issuer",
+    "journals",
     "keys",
     "keyspace",
     "launcher",
@@ -230,7 +232,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    deps = ledger(), budget_book(), runner(), timing, values(), lessons()
+    deps = ledger(), budget_book(), runner(), timing, values(), lessons(), journals()
     steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.config import Settings
     from core.costs.recording import UsageBook
     from core.crews.budgets import BudgetBook, Budgets
+    from core.crews.journal import Journals
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
     from core.flows import FlowLog
@@ -121,6 +122,14 @@ def ledger() -> "RunLedger":
     from core.adapters.upstash.ledger import UpstashRunLedger
 
     return UpstashRunLedger(redis(), settings().flow_ttl_seconds, keyspace(), scripts(redis()))
+
+
+@provider
+def journals() -> "Journals":
+    """Return the journals of steps."""
+    from core.adapters.upstash.journals import UpstashJournals
+
+    return UpstashJournals(redis(), keyspace(), scripts(redis()))
 
 
 @provider

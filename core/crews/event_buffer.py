@@ -23,6 +23,7 @@ from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.budgets import BudgetBook, Call
 from core.crews.claim_calls import ClaimCalls, Whose
+from core.crews.journal import StepJournal
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.crews.money_queue import MoneyQueue
@@ -59,6 +60,7 @@ class EventBuffer:
         money: MoneyQueue,
         late_calls: LateCalls,
         tries: Tries,
+        journal: StepJournal,
     ) -> None:
         self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
         self._now_ms, self._may_call, self._money = now_ms, may_call, money
@@ -71,7 +73,7 @@ class EventBuffer:
         self._messages_made, self._calls = itertools.count(1), ClaimCalls(claim, whose)
         self._closing = False
         self._late_calls = late_calls
-        self.tries = tries
+        self.tries, self.journal = tries, journal
 
     # The Session.
 

@@ -7,6 +7,7 @@ from core.adapters.memory.blobs import MemoryBlobs
 from core.adapters.memory.budgets import MemoryBudgetBook
 from core.adapters.memory.feedback import MemoryFeedbackLog
 from core.adapters.memory.flows import MemoryFlows
+from core.adapters.memory.journals import MemoryJournals
 from core.adapters.memory.outbox import MemoryOutbox
 from core.adapters.memory.trials import MemoryTrials
 from core.adapters.memory.usage import MemoryUsageBook
@@ -16,6 +17,7 @@ __all__ = [
     "MemoryBudgetBook",
     "MemoryFeedbackLog",
     "MemoryFlows",
+    "MemoryJournals",
     "MemoryOutbox",
     "MemoryTrials",
     "MemoryUsageBook",

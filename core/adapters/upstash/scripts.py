@@ -121,9 +121,14 @@ def commit(
 ) -> None: ...
 
 
+@script()
+def keep_entries(flow_key: Key, journal: Key, *, step: str, epoch: int, texts: Texts) -> None: ...
+
+
 @script("flow", "budgets", "money", "trials")
 def transition(
     of: FlowKeys,
+    journal: Key,
     money: MoneyKeys,
     budget_waits: Key,
     of_trials: TrialKeys,
