@@ -16,15 +16,16 @@ from benchmarks.report import Figure
 from core import time_of_day
 from core.adapters.crewai.output_bound import LEAST_OUTPUT_TOKENS
 from core.adapters.price_catalogues import CataloguePriceBook
-from core.adapters.upstash.budget_store import UpstashBudgets
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.budgets import UpstashBudgets
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.http import HttpPubSub
-from core.costs.budget import Budget, Refusal, Scope, Verdict, Window
+from core.costs.budget import Budget, Refusal, Scope, Verdict
 from core.costs.prices import bound, rates_of
 from core.costs.rates import Rates
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.costs.windows import Window
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim
 from core.crews.money_queue import MoneyQueue
 
@@ -39,13 +40,13 @@ RACE = "race"
 async def measured(running: Parts, races: int, calls: int) -> list[Figure]:
     """Return the figures of so many races, and of so many calls one after the other."""
     pubsub = HttpPubSub(running.settings.redis_url, running.settings.redis_token)
-    book = UpstashBudgetBook(running.redis(), pubsub=pubsub)
+    ledger = UpstashCallLedger(running.redis(), pubsub=pubsub)
     rates = rates_of(CataloguePriceBook(), MODEL, time_of_day.now_ms())
     if rates is None:
         raise RuntimeError(f"nobody knows what {MODEL} costs")
     return [
-        *await _races(running, book, rates, races),
-        *await _single(running, book, calls),
+        *await _races(running, ledger, rates, races),
+        *await _single(running, ledger, calls),
     ]
 
 
@@ -84,12 +85,14 @@ def cost(sent: int, received: int) -> int:
     return sent * INPUT + received * OUTPUT
 
 
-async def _races(running: Parts, book: UpstashBudgetBook, rates: Rates, races: int) -> list[Figure]:
+async def _races(
+    running: Parts, ledger: UpstashCallLedger, rates: Rates, races: int
+) -> list[Figure]:
     over, used, naive_over = list[float](), list[float](), list[float]()
     for number in range(races):
         tokens = cost_work.trace()[number * AT_ONCE : (number + 1) * AT_ONCE]
         limit = MONEY_FOR * sum(cost(*each) for each in tokens) // AT_ONCE
-        spent = await _race(running, book, rates, tokens, limit)
+        spent = await _race(running, ledger, rates, tokens, limit)
         naive = await _naive_race(running.redis(), f"naive{number}", tokens, limit)
         over.append(max(0, spent - limit) / limit)
         used.append(min(limit, spent) / limit)
@@ -106,7 +109,11 @@ async def _races(running: Parts, book: UpstashBudgetBook, rates: Rates, races: i
 
 
 async def _race(
-    running: Parts, book: UpstashBudgetBook, rates: Rates, tokens: list[tuple[int, int]], limit: int
+    running: Parts,
+    ledger: UpstashCallLedger,
+    rates: Rates,
+    tokens: list[tuple[int, int]],
+    limit: int,
 ) -> int:
     """Return what was spent of a new flow's budget."""
     claim, budgets, queue = await _claim(running), UpstashBudgets(running.redis()), MoneyQueue()
@@ -116,17 +123,17 @@ async def _race(
         Asking(_call(claim, number + 1, Usage()), rates, *each)
         for number, each in enumerate(tokens)
     ]
-    await asyncio.gather(*(_ask(book, queue, each) for each in asking))
+    await asyncio.gather(*(_ask(ledger, queue, each) for each in asking))
     await budgets.delete(TENANT, RACE)
     return (await running.ledger().state(TENANT, claim.flow)).usage.cost_nanodollars
 
 
-async def _ask(book: UpstashBudgetBook, queue: MoneyQueue, asking: Asking) -> None:
+async def _ask(ledger: UpstashCallLedger, queue: MoneyQueue, asking: Asking) -> None:
     """Make a call as long as there is money for, if that is of use; wait for others' where they hold it."""
     most, least = asking.whole(), asking.bound(LEAST_OUTPUT_TOKENS).cost_nanodollars
     while True:
         call = replace(asking.call, bound=most, least_nanodollars=least)
-        refusal = await _reserve(book, queue, call)
+        refusal = await _reserve(ledger, queue, call)
         if refusal is None:
             break
         if refusal.verdict is not Verdict.SHORT:
@@ -134,13 +141,13 @@ async def _ask(book: UpstashBudgetBook, queue: MoneyQueue, asking: Asking) -> No
         most = asking.within(refusal.headroom_nanodollars)
     used = asking.used(most)
     await asyncio.sleep(used.output_tokens * SECONDS_PER_TOKEN)
-    await book.settle(call, used, [])
+    await ledger.settle(call, used, [])
 
 
-async def _reserve(book: UpstashBudgetBook, queue: MoneyQueue, call: Call) -> Refusal | None:
-    refusal = await book.reserve(call)
+async def _reserve(ledger: UpstashCallLedger, queue: MoneyQueue, call: Call) -> Refusal | None:
+    refusal = await ledger.reserve(call)
     if refusal is not None and refusal.verdict is Verdict.HELD:
-        return await queue.wait(book, TENANT, refusal, lambda: book.reserve(call))
+        return await queue.wait(ledger, TENANT, refusal, lambda: ledger.reserve(call))
     return refusal
 
 
@@ -156,7 +163,7 @@ async def _naive_race(redis: Commands, key: str, tokens: list[tuple[int, int]], 
     return int(await redis.execute(["GET", key]) or 0)
 
 
-async def _single(running: Parts, book: UpstashBudgetBook, calls: int) -> list[Figure]:
+async def _single(running: Parts, ledger: UpstashCallLedger, calls: int) -> list[Figure]:
     """Measure calls that count in two budgets, a day's and a month's."""
     redis, claim = running.redis(), await _claim(running)
     budgets = UpstashBudgets(redis)
@@ -168,9 +175,9 @@ async def _single(running: Parts, book: UpstashBudgetBook, calls: int) -> list[F
     before = await commands_so_far(redis)
     for number in range(1, calls + 1):
         call = _call(claim, number, Usage(1, 1000, 500, 450_000))
-        reserving.append(await _timed(book.reserve(call)))
+        reserving.append(await _timed(ledger.reserve(call)))
         reading.append(await _timed(redis.execute(["GET", "a-value"])))
-        await book.settle(call, used, [])
+        await ledger.settle(call, used, [])
     spent = (await commands_so_far(redis)) - before
     commands = (sum(spent.values()) - calls) / calls  # without the GETs
     held, read = (statistics.median(times) * 1000 for times in (reserving, reading))

@@ -11,10 +11,10 @@ import time
 from collections.abc import AsyncGenerator
 
 from benchmarks.parts import TENANT
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, Launch, StepWrite
 from core.flows import Status, Step, events
 
@@ -94,7 +94,7 @@ async def claimed(ledger: UpstashRunLedger, flow: str, step: Step) -> Claim:
 
 
 async def changes(
-    ledger: UpstashRunLedger, budgets: UpstashBudgetBook, flow: str
+    ledger: UpstashRunLedger, call_ledger: UpstashCallLedger, flow: str
 ) -> AsyncGenerator[None]:
     """Make the next of the 40 changes each time this is resumed."""
     for number, step in enumerate(steps(0)):
@@ -102,7 +102,7 @@ async def changes(
         yield
         calls = 2 if number < 9 else 1  # noqa: PLR2004 -- of ten steps, the last
         for call in range(1, calls + 1):
-            await _use(budgets, claim, call)
+            await _use(call_ledger, claim, call)
             yield
         done = StepWrite(_now(events.step_finished(step.id)))
         await ledger.commit(claim, 1, {"output": "done"}, done)
@@ -114,13 +114,13 @@ async def changes(
     yield
 
 
-async def _use(budgets: UpstashBudgetBook, claim: Claim, number: int) -> None:
+async def _use(call_ledger: UpstashCallLedger, claim: Claim, number: int) -> None:
     call = Call(
         claim.tenant, claim.flow, claim.step, claim.epoch, number,
         "gpt-4o-mini", "research", claim.step, USAGE,
     )  # fmt: skip
-    await budgets.reserve(call)
-    await budgets.settle(call, USAGE, _now(events.model_call(claim.step, call.model, USAGE)))
+    await call_ledger.reserve(call)
+    await call_ledger.settle(call, USAGE, _now(events.model_call(claim.step, call.model, USAGE)))
 
 
 def _now(told: list[events.Event]) -> list[events.Event]:

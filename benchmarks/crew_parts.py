@@ -31,7 +31,7 @@ from core.adapters.crewai.runner import CrewAIRunner  # noqa: E402
 from core.adapters.crewai.threads import in_thread  # noqa: E402
 from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
-from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: E402
+from core.adapters.upstash.call_ledger import UpstashCallLedger  # noqa: E402
 from core.adapters.upstash.commands import RetryingClient  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
 from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
@@ -178,8 +178,8 @@ class Office:
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
         self.wake_queue = RedisWakeQueue(redis)
         runner = CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs())
-        budgets = UpstashBudgetBook(redis)
-        steps = StepRunner(self.ledger, budgets, runner, TIMING, INLINE)
+        calls = UpstashCallLedger(redis)
+        steps = StepRunner(self.ledger, calls, runner, TIMING, INLINE)
         self.worker = Worker(self.ledger, self.wake_queue, steps, INLINE)
 
     async def launch(self, definition: Definition) -> str:

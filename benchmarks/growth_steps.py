@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.crew_flows import a_launch, chain_crew, succeeded
 from benchmarks.parts import TENANT, TTL_SECONDS, Parts
 from benchmarks.report import Figure
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.commands import Command, Commands, RetryingClient
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.wake import RedisWakeQueue
@@ -96,7 +96,7 @@ async def _flow(running: Parts, steps: int) -> Cost:
     client = RetryingClient(redis)
     ledger, runner = UpstashRunLedger(client, TTL_SECONDS), Stopwatch(redis)
     timing = Timing(lease_seconds=30, beat_seconds=10, step_seconds=60)
-    step_runner = StepRunner(ledger, UpstashBudgetBook(client), runner, timing, INLINE)
+    step_runner = StepRunner(ledger, UpstashCallLedger(client), runner, timing, INLINE)
     worker = Worker(ledger, RedisWakeQueue(client), step_runner, INLINE)
     launch = a_launch(chain_crew(steps))
     await ledger.create(TENANT, launch)

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import course, naive
 from benchmarks.browser import CONDITIONAL, Browser
 from benchmarks.parts import TENANT, Parts, Server
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.ledger import UpstashRunLedger
 
 STATE_BYTES = 2048
@@ -115,8 +115,8 @@ class Traffic:
         return Browser(server.port, self.parts.bearer())
 
     def _changes(self, flow: str) -> aclosing[AsyncGenerator[None]]:
-        budgets = UpstashBudgetBook(self.parts.redis())
-        return aclosing(course.changes(self.ledger, budgets, flow))
+        calls = UpstashCallLedger(self.parts.redis())
+        return aclosing(course.changes(self.ledger, calls, flow))
 
 
 GZIP = {"Accept-Encoding": "gzip"}  # not Chromium's whole list: with brotli it would be less

@@ -35,6 +35,7 @@ WORDS: Mapping[str, str] = {
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
     "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
     "union_tag_not_found": "must have {discriminator}",
     "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
     "unsupported": "{hint}",  # our own: a member that has no meaning here

@@ -36,11 +36,10 @@ async def cost_report(request: Request, who: Principal) -> Response:
     now_ms = time_of_day.now_ms()
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query, form = read_query(request.query_params, today), _format(request)
-    following = None
     if form == "focus":
         text, following = await reports.focus(request, who, query, today)
     elif by_flow:
-        text = await flows.flow_report(request, who, query, form)
+        text, following = await flows.flow_report(request, who, query, form)
     else:
         text, following = await reports.report(request, who, query, form, now_ms)
     return await answers.tagged(request, who, text, _headers(query, form, following))

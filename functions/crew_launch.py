@@ -8,6 +8,7 @@ Requests name crews and inputs and carry neither code nor paths. Bodies are read
 """
 
 import secrets
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -75,7 +76,7 @@ async def crew_list(_request: Request, _who: Principal) -> Response:
 def _crews(registry: Registry) -> bytes:
     crews, broken = registry.read_all()
     shown = [crew.model_dump(include={"name", "description", "inputs"}) for crew in crews]
-    wrong = [{"name": e.crew, "file": e.file, "line": e.line, "error": e.error} for e in broken]
+    wrong = [{"name": each.crew, **asdict(what)} for each in broken for what in each.problems]
     return compact_bytes({"crews": shown, **({"broken": wrong} if wrong else {})})
 
 

@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 async def _run_batch(records: list[dict[str, Any]], clock: Clock) -> list[str]:
     """Run the flows of all messages side by side; return the ids of those that come again."""
-    await bootstrap.partition_check().require()
+    await bootstrap.store_check().require()
     named = (wakeups.named_flow(record["body"]) for record in records)
     worker = await cold_start.worker([flow for flow in named if flow is not None])
     places = Places(Room.shared(bootstrap.settings().worker_flows))
@@ -102,7 +102,7 @@ async def run_message(request: Request) -> Response:
         log.warning("a message names no flow; it is dropped")
     else:
         clock = DeadlineClock(settings.worker_seconds)
-        await bootstrap.partition_check().require()
+        await bootstrap.store_check().require()
         await _run_named(*named, clock)
         await webhook_sending.deliver_due(clock)
     return Response(status_code=204)
@@ -145,7 +145,7 @@ async def _store_fits(clock: StoppableClock) -> None:
     """Return when the store has been asked; one that is away is waited for. Raises SettingsError."""
     while not clock.stopping.is_set():
         try:
-            return await bootstrap.partition_check().require()
+            return await bootstrap.store_check().require()
         except UnavailableError as error:
             log.warning("the worker waits for the store: %s", error)
             await asyncio.sleep(error.retry_after_seconds)

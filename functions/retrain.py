@@ -62,7 +62,7 @@ async def retrain_for(clock: Clock) -> dict[str, int]:
 
 async def retrain_now() -> dict[str, int]:
     """Retrain all that has something to learn, however long it takes."""
-    await bootstrap.partition_check().require()
+    await bootstrap.store_check().require()
     return await retrain_for(NoLimit())
 
 

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from core import bootstrap
 from functions import (
+    METHODS,
     cost_report,
     crew_agui,
     crew_amp,
@@ -25,7 +26,6 @@ from functions import (
 from infra import page
 
 OF_FUNCTION = "/healthz/"  # how one of them is
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class OnePort:

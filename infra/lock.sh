@@ -18,6 +18,9 @@ drifted() {
 pruned=$(.venv/bin/python -c '
 from infra.bundles.contents import BEYOND_CREWS
 print(*(f"--prune={name}" for name in BEYOND_CREWS))')
+providers=$(.venv/bin/python -c '
+from infra.bundles.contents import PROVIDERS
+print(*PROVIDERS)')
 
 # Calls its argument with each file that hosts install and with what is exported to it.
 each_export() {
@@ -26,6 +29,9 @@ each_export() {
     "$1" infra/requirements/local.txt --only-group stand-ins
     # shellcheck disable=SC2086 # words of their own
     "$1" infra/requirements/worker.txt --only-group worker --only-group retrain --only-group stores $pruned
+    for provider in $providers; do
+        "$1" "infra/requirements/$provider.txt" --only-group "$provider"
+    done
     "$1" api/requirements.txt --group learning --extra oidc
 }
 

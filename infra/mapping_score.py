@@ -14,8 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
+from core.crews.definition import Registry
 from crews.import_mapping.evidence import column
 from crews.import_mapping.matching import propose, review
 from crews.import_mapping.profile import profile_csv
@@ -59,8 +58,8 @@ def truths() -> dict[str, dict[str, str]]:
 
 def default_target() -> dict[str, Any]:
     """The target schema that the crew falls back to."""
-    crew = yaml.safe_load((CREW / "crew.yaml").read_text("utf-8"))
-    return crew["inputs"]["properties"]["target"]["default"]
+    crew = Registry(CREW.parent).get(CREW.name)
+    return crew.inputs["properties"]["target"]["default"]
 
 
 def map_file(path: Path, target: Mapping[str, Any]) -> list[dict[str, Any]]:

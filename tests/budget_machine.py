@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core.costs.budget import Budget, Scope, Verdict, Window
+from core.costs.budget import Budget, Scope, Verdict
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.costs.windows import Window
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, FencedError, StepWrite
 from core.flows import Status
 from tests.fixtures_ports import a_launch
@@ -61,14 +62,14 @@ class BudgetMachine(RuleBasedStateMachine):
         limit = round(calls * WHOLE)
         self.limits[name] = limit, model
         budget = Budget(name, scope, Window.DAY, limit, name=model or "*")
-        self.run(self.flows.limits.save(self.tenant, budget))
+        self.run(self.flows.budgets.save(self.tenant, budget))
 
     @initialize(calls=st.sampled_from([0.5, 1, 2.5, 10]), of_model=st.sampled_from([0.5, 1, 2.5]))
     def launch(self, calls: float, of_model: float) -> None:
         self.save("all", calls, Scope.TENANT, "")
         self.save("model", of_model, Scope.MODEL, "a")
         soft = Budget("soft", Scope.CREW, Window.DAY, WHOLE, hard=False)
-        self.run(self.flows.limits.save(self.tenant, soft))
+        self.run(self.flows.budgets.save(self.tenant, soft))
         self.run(self.flows.ledger.create(self.tenant, a_launch("f1")))
         self.claim("one")
         self.claim("two")
@@ -103,17 +104,17 @@ class BudgetMachine(RuleBasedStateMachine):
         """Reserve; who is granted it makes the call, and who is short of money a smaller one."""
         bound = round(share * WHOLE)
         call = self.a_call(step, model, bound)
-        refusal = self.run(self.flows.budgets.reserve(call))
+        refusal = self.run(self.flows.calls.reserve(call))
         if refusal is not None and refusal.verdict is Verdict.SHORT:
             bound = refusal.headroom_nanodollars
             call = replace(call, bound=Usage(1, 1, 1, bound))
-            refusal = self.run(self.flows.budgets.reserve(call))
+            refusal = self.run(self.flows.calls.reserve(call))
             assert refusal is None
         if refusal is not None:
             assert self.is_right(call, refusal.verdict)
             return
         if twice:
-            assert self.run(self.flows.budgets.reserve(call)) is None
+            assert self.run(self.flows.calls.reserve(call)) is None
         self.made.append(Made(call, round(charged * bound)))
 
     def a_call(self, step: str, model: str, bound: int) -> Call:
@@ -142,7 +143,7 @@ class BudgetMachine(RuleBasedStateMachine):
         for _ in range(times):
             with contextlib.suppress(FencedError):
                 usage = Usage(1, 1, 1, made.charge)
-                self.run(coroutine(lambda: self.flows.budgets.settle(made.call, usage, [])))  # noqa: B023 -- it is awaited here
+                self.run(coroutine(lambda: self.flows.calls.settle(made.call, usage, [])))  # noqa: B023 -- it is awaited here
         made.state = {"open": "settled", "lost": "corrected"}.get(made.state, made.state)
 
     @precondition(lambda self: not self.ended)
@@ -171,7 +172,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_budget_is_overspent_and_every_charge_is_counted(self) -> None:
-        states = self.run(self.flows.limits.all(self.tenant)).states
+        states = self.run(self.flows.budgets.all(self.tenant)).states
         for name, (limit, model) in self.limits.items():
             mine = [each for each in states if each.budget == name]
             spent = sum(each.spent_nanodollars for each in mine)

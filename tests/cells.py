@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 
-from core.costs.rollup import Cell, in_order
-from core.costs.tally import SUMS, CellSums
-from core.costs.usage import Usage
-from core.crews.budgets import BudgetBook
+from core.costs.cells import Cell
+from core.costs.spending_log import SpendingLog
 
 
 async def cells_of(
-    book: BudgetBook, tenant: str, days: Sequence[str], *, hours: bool = False
+    spending: SpendingLog, tenant: str, days: Sequence[str], *, hours: bool = False
 ) -> list[Cell]:
     """Return the cells of these days, or of their hours, in order."""
-    pieces = [each async for each in book.spending_pieces(tenant, days, list, hours=hours)]
-    return in_order([_cell(each) for piece in pieces for each in piece])
-
-
-def _cell(of: CellSums) -> Cell:
-    facts = {name: value for name, value in of.stored.items() if name not in SUMS}
-    return Cell(of.day, of.hour, *of.names, Usage(*of.sums), facts)
+    pieces = [each async for each in spending.pieces(tenant, days, list, hours=hours)]
+    found = [Cell.of(*each[:3], each.usage, each.facts) for piece in pieces for each in piece]
+    return sorted(found, key=lambda cell: (cell.day, cell.hour or 0, cell.names))

@@ -25,7 +25,7 @@ from botocore.exceptions import ClientError
 
 from core import bootstrap
 from core.adapters.upstash import http, sdk  # noqa: F401 -- imported once, not in each fork
-from core.adapters.upstash.budgets import UpstashBudgetBook  # noqa: F401 -- likewise
+from core.adapters.upstash.call_ledger import UpstashCallLedger  # noqa: F401 -- likewise
 from core.config import WORKER_MARGIN_SECONDS
 from core.crews import launch
 from core.crews.clock import NoLimit
@@ -37,7 +37,7 @@ from core.crews.wakeups import WakeQueue
 from functions import crew_worker, sweep
 from tests.deciders import Sides, WiredLearners
 from tests.light_runner import LightRunner
-from tests.tripwires import Tripwire, WiredBlobs, WiredBudgets, WiredWakeQueue, wired_ledger
+from tests.tripwires import Tripwire, WiredBlobs, WiredCalls, WiredWakeQueue, wired_ledger
 
 QUEUE_SECONDS = 0.08  # between two looks at an empty queue
 
@@ -73,13 +73,14 @@ def work(order: Order) -> None:
         if order.padding:  # only then, since making a client takes its time
             stack.enter_context(bootstrap.replace(blobs=WiredBlobs(bootstrap.blobs(), wire)))
         plain = bootstrap.worker()
-        ledger, budgets = wired_ledger(plain.ledger, wire), WiredBudgets(plain.steps.budgets, wire)
+        ledger = wired_ledger(plain.ledger, wire)
+        calls = WiredCalls(plain.steps.call_ledger, wire)
         lessons = Lessons(WiredLearners(bootstrap.feedback_log(), wire), {"sides": Sides()})
         wired = replace(
             plain,
             ledger=ledger,
             wake_queue=WiredWakeQueue(plain.wake_queue, wire),
-            steps=replace(plain.steps, ledger=ledger, budgets=budgets, lessons=lessons),
+            steps=replace(plain.steps, ledger=ledger, call_ledger=calls, lessons=lessons),
         )
         stack.enter_context(bootstrap.replace(worker=wired))
         {"due-set": serve_due_set, "sqs": serve_sqs, "qstash": serve_qstash}[order.kind](order)

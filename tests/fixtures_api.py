@@ -11,6 +11,7 @@ from core import identity
 from infra.local.processes import Processes, answers_http, free_port
 from tests.fixtures_servers import Rest
 
+BUCKET = "none"  # of all processes over one store, which takes no other; most tests make none
 SECRET = "a-secret-of-the-tests-0123456789-abcdef"
 
 
@@ -32,7 +33,7 @@ def process_environ(rest: Rest) -> dict[str, str]:
         "UPSTASH_REDIS_REST_URL": rest.url,
         "UPSTASH_REDIS_REST_TOKEN": rest.token,
         "CREWLINE_JWT_KEYS": f"k1:{SECRET}",
-        "CREWLINE_BUCKET": "none",
+        "CREWLINE_BUCKET": BUCKET,
     }
 
 

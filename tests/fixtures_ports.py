@@ -13,17 +13,21 @@ import jsonpatch
 import pytest
 
 from core.adapters.memory import (
-    MemoryBudgetBook,
+    MemoryAgreedPrices,
+    MemoryBudgets,
+    MemoryCallLedger,
     MemoryFeedbackLog,
     MemoryFlows,
     MemoryJournals,
     MemoryOutbox,
+    MemorySpendingLog,
     MemoryTrials,
     MemoryUsageBook,
 )
 from core.adapters.upstash import calls
-from core.adapters.upstash.budget_store import UpstashBudgets
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.agreed_prices import UpstashAgreedPrices
+from core.adapters.upstash.budgets import UpstashBudgets
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
@@ -33,11 +37,15 @@ from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
 from core.adapters.upstash.outbox import UpstashOutbox
 from core.adapters.upstash.sdk import SdkRedis
+from core.adapters.upstash.spending_log import UpstashSpendingLog
 from core.adapters.upstash.trials import UpstashTrials
 from core.adapters.upstash.usage import UpstashUsageBook
 from core.adapters.upstash.wake import RedisWakeQueue
+from core.costs.budget import Budgets
 from core.costs.recording import UsageBook
-from core.crews.budgets import BudgetBook, Budgets
+from core.costs.spending_log import SpendingLog
+from core.costs.tenant_prices import AgreedPrices
+from core.crews.call_ledger import CallLedger
 from core.crews.journal import Journals
 from core.crews.ledger import Launch, RunLedger
 from core.crews.trials import Trials
@@ -60,9 +68,11 @@ class Flows:
     ledger: RunLedger
     log: FlowLog
     wake_queue: WakeQueue
-    budgets: BudgetBook
+    calls: CallLedger
+    budgets: Budgets
+    prices: AgreedPrices
+    spending: SpendingLog
     outbox: Outbox
-    limits: Budgets
     usage: UsageBook
     trials: Trials
     feedback: FeedbackLog
@@ -85,11 +95,21 @@ async def due(flows: Flows, lease_ms: int = 60_000, limit: int = 100) -> list[st
 
 def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
     memory = memory or MemoryFlows()
-    book = MemoryBudgetBook(memory)
-    outbox, usage = MemoryOutbox(memory), MemoryUsageBook(memory)
-    said, trials = MemoryFeedbackLog(), MemoryTrials(memory)
-    journals = MemoryJournals(memory)
-    return Flows(tenant, memory, memory, memory, book, outbox, book, usage, trials, said, journals)
+    return Flows(
+        tenant,
+        memory,
+        memory,
+        memory,
+        MemoryCallLedger(memory),
+        MemoryBudgets(memory),
+        MemoryAgreedPrices(memory),
+        MemorySpendingLog(memory),
+        MemoryOutbox(memory),
+        MemoryUsageBook(memory),
+        MemoryTrials(memory),
+        MemoryFeedbackLog(),
+        MemoryJournals(memory),
+    )
 
 
 def over_redis(
@@ -108,9 +128,11 @@ def over_redis(
         UpstashRunLedger(patient, ttl_seconds, keys, runner),
         UpstashFlowLog(patient, HttpPubSub(url, token), keys),
         RedisWakeQueue(patient),
-        UpstashBudgetBook(patient, keys, runner, pubsub=HttpPubSub(url, token)),
-        UpstashOutbox(patient, keys, runner),
+        UpstashCallLedger(patient, keys, runner, pubsub=HttpPubSub(url, token)),
         UpstashBudgets(patient, keys, runner),
+        UpstashAgreedPrices(patient, keys, runner),
+        UpstashSpendingLog(patient, keys),
+        UpstashOutbox(patient, keys, runner),
         UpstashUsageBook(patient, keys, runner),
         UpstashTrials(patient, keys, runner),
         UpstashFeedbackLog(patient, keys, runner),

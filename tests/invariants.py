@@ -208,5 +208,5 @@ async def the_roll_up_is_the_sum(place: Place, stories: list[Story]) -> None:
     days = {time.strftime("%Y-%m-%d", time.gmtime(now - ago)) for ago in (0, 3600)}
     used = sum((told.state.usage for told in stories), start=Usage())
     for hours in (False, True):
-        spent = await cells_of(place.flows.budgets, place.flows.tenant, list(days), hours=hours)
+        spent = await cells_of(place.flows.spending, place.flows.tenant, list(days), hours=hours)
         assert sum((cell.usage for cell in spent), start=Usage()) == used

@@ -36,4 +36,4 @@ def values_in(bucket: str, endpoint: str) -> LargeValues:
 
 def a_worker(flows: Flows, runner: Any, values: LargeValues) -> Worker:
     """Return a worker over the ports of a test."""
-    return worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, TIMING, values=values)
+    return worker_over(flows.ledger, flows.calls, flows.wake_queue, runner, TIMING, values=values)

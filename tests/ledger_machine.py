@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError, StepBusy, StepWrite
 from core.flows import Status, Step, events
 from tests.fixtures_ports import a_launch
@@ -163,7 +163,7 @@ class LedgerMachine(LedgerModel):
             refused = FencedError
         elif self.over and not again:
             refused = ExpiredError
-        self.call(lambda: self.flows.budgets.reserve(call), refused)
+        self.call(lambda: self.flows.calls.reserve(call), refused)
         if refused is None and not again:
             held.reserved.add(number)
             self.open[call.id] = call
@@ -176,7 +176,7 @@ class LedgerMachine(LedgerModel):
         ours = self.steps[claim.step].epoch == claim.epoch and not self.ended
         refused = None if ours or call.id in self.open else FencedError
         told = events.model_call(claim.step, call.model, usage)
-        self.call(lambda: self.flows.budgets.settle(call, usage, told), refused)
+        self.call(lambda: self.flows.calls.settle(call, usage, told), refused)
         if self.holds(claim):
             self.steps[claim.step].reserved.add(number)  # a call that was given up is not made
         if self.open.pop(call.id, None):

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from core.costs.rollup import Names
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, ExpiredError, FencedError
 from core.flows import Flow, Status
 from tests.cells import cells_of
@@ -106,6 +106,6 @@ class LedgerModel(RuleBasedStateMachine):
         ]
 
     def spent(self) -> dict[Names, Usage]:
-        book = self.flows.budgets
-        spent = self.world.run(cells_of(book, self.flows.tenant, [self.world.today()]))
+        flows = self.flows
+        spent = self.world.run(cells_of(flows.spending, flows.tenant, [self.world.today()]))
         return {of.names: of.usage for of in spent}

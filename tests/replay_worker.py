@@ -61,7 +61,7 @@ async def work(flows: Flows, model: str, folder: Path) -> None:
         retries=QUICK,
     )  # fmt: skip
     worker = worker_over(
-        flows.ledger, flows.budgets, flows.wake_queue, runner,
+        flows.ledger, flows.calls, flows.wake_queue, runner,
         Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 20), journals=flows.journals,
     )  # fmt: skip
     while not (await flows.ledger.state(flows.tenant, "f1", fresh=True)).head.status.terminal:

@@ -92,8 +92,8 @@ class WiredLedger(_Wired):
         self._wire.passed("moved")
 
 
-class WiredBudgets(_Wired):
-    """BudgetBook."""
+class WiredCalls(_Wired):
+    """CallLedger."""
 
     async def reserve(self, call: Any) -> Any:
         refusal = await self._port.reserve(call)

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows, MemoryUsageBook
+from core.adapters.memory import MemoryCallLedger, MemoryFlows, MemoryUsageBook
 from core.costs.usage import Usage
 from core.crews import strategies
 from core.crews.crew_runner import CrewRunner, Session, StepTask
@@ -27,7 +27,9 @@ Script = Callable[[StepTask, Session], Any]
 
 
 def a_crew(
-    tasks: Mapping[str, Mapping[str, Any]] | None = None, **limits: int | None
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    agents: Sequence[str] = ("a",),
+    **limits: int | None,
 ) -> Definition:
     """A sequential crew of three tasks; `tasks` changes single fields of them."""
     made = {
@@ -38,19 +40,19 @@ def a_crew(
         for name in ("one", "two", "three")
     }  # fmt: skip
     return Definition.model_validate(
-        {"name": "c", "description": "d", "process": "sequential", "agents": {"a": AGENT},
-         "tasks": made, "limits": limits}
+        {"name": "c", "description": "d", "process": "sequential",
+         "agents": dict.fromkeys(agents, AGENT), "tasks": made, "limits": limits}
     )  # fmt: skip
 
 
-class AnyNumber:
-    """Partitions of a store in memory, which has none."""
+class _Fitting:
+    """The check of a store in memory, which is of nobody else."""
 
     async def require(self) -> None:
         pass
 
 
-ANY_NUMBER = AnyNumber()
+FITTING = _Fitting()
 
 
 class Scripted(CrewRunner):
@@ -107,8 +109,8 @@ def a_worker(
     timing: Timing = TIMING,
     deployed_model: str | None = None,
 ) -> Worker:
-    book, usage_book = MemoryBudgetBook(memory), MemoryUsageBook(memory)
-    deps = memory, book, wake_queue or memory, runner, timing
+    calls, usage_book = MemoryCallLedger(memory), MemoryUsageBook(memory)
+    deps = memory, calls, wake_queue or memory, runner, timing
     more = {"lessons": lessons, "usage_book": usage_book, "deployed_model": deployed_model}
     return worker_over(*deps, **more)
 

@@ -1,7 +1,7 @@
 """A worker over the ports that a test has."""
 
 from core.costs.recording import UsageBook
-from core.crews.budgets import BudgetBook
+from core.crews.call_ledger import CallLedger
 from core.crews.crew_runner import CrewRunner
 from core.crews.journal import Journals, NoJournals
 from core.crews.ledger import RunLedger
@@ -15,7 +15,7 @@ from core.flows.values import INLINE, LargeValues
 
 def worker_over(
     ledger: RunLedger,
-    budgets: BudgetBook,
+    call_ledger: CallLedger,
     wake_queue: WakeQueue,
     runner: CrewRunner,
     timing: Timing,
@@ -26,6 +26,14 @@ def worker_over(
     usage_book: UsageBook | None = None,
     deployed_model: str | None = None,
 ) -> Worker:
-    deps = ledger, budgets, runner, timing, values, lessons or Lessons(), journals or NoJournals()
+    deps = (
+        ledger,
+        call_ledger,
+        runner,
+        timing,
+        values,
+        lessons or Lessons(),
+        journals or NoJournals(),
+    )
     steps = StepRunner(*deps, usage_book=usage_book, deployed_model=deployed_model)
     return Worker(ledger, wake_queue, steps, values)

@@ -24,9 +24,10 @@ from core.bootstrap.models import (
 )
 from core.bootstrap.provider import is_made, provider, replace
 from core.bootstrap.stores import (
+    agreed_prices,
     blobs,
-    budget_book,
     budgets,
+    call_ledger,
     feedback_log,
     flow_log,
     hub,
@@ -39,10 +40,11 @@ from core.bootstrap.stores import (
     ledger,
     model_store,
     operator_ledger,
-    partition_check,
     redis,
     seal_keys,
     settings,
+    spending_log,
+    store_check,
     stream_limiter,
     trials,
     usage_book,
@@ -69,9 +71,10 @@ if TYPE_CHECKING:
     from core.learning.retraining import Retrainer
 
 __all__ = [
+    "agreed_prices",
     "blobs",
-    "budget_book",
     "budgets",
+    "call_ledger",
     "deployed_model",
     "deployed_models",
     "feedback_log",
@@ -94,7 +97,6 @@ __all__ = [
     "model_store",
     "operator_ledger",
     "outbox",
-    "partition_check",
     "prices",
     "redis",
     "registry",
@@ -105,6 +107,8 @@ __all__ = [
     "seal_keys",
     "settings",
     "spelled",
+    "spending_log",
+    "store_check",
     "stream_limiter",
     "telemetry",
     "trials",
@@ -160,11 +164,9 @@ def wake_verifier() -> "WakeVerifier | None":
 @provider
 def registry() -> "Registry":
     """Return the crews of this deployment."""
-    from core.crews.definition import AllowList, Registry
-    from crews.allow_list import DECIDERS, GUARDRAILS, TOOLS
+    from core.crews.definition import Registry
 
-    allowed = AllowList(TOOLS.keys(), GUARDRAILS.keys(), DECIDERS.keys())
-    return Registry(Path(__file__).parents[2] / "crews", allowed)
+    return Registry(Path(__file__).parents[2] / "crews")
 
 
 def launcher() -> "Launcher":
@@ -232,7 +234,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    deps = ledger(), budget_book(), runner(), timing, values(), lessons(), journals()
+    deps = ledger(), call_ledger(), runner(), timing, values(), lessons(), journals()
     steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 

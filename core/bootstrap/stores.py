@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from core.adapters.upstash.calls import ScriptRunner
     from core.adapters.upstash.commands import Commands
     from core.adapters.upstash.keys import Keyspace
-    from core.adapters.upstash.partitions import PartitionCheck
+    from core.adapters.upstash.store_check import StoreCheck
     from core.blobs import BlobStore
     from core.config import Settings
+    from core.costs.budget import Budgets
     from core.costs.recording import UsageBook
-    from core.crews.budgets import BudgetBook, Budgets
+    from core.costs.spending_log import SpendingLog
+    from core.costs.tenant_prices import AgreedPrices
+    from core.crews.call_ledger import CallLedger
     from core.crews.journal import Journals
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
@@ -83,11 +86,11 @@ def scripts(client: "Commands") -> "ScriptRunner":
 
 
 @provider
-def partition_check() -> "PartitionCheck":
+def store_check() -> "StoreCheck":
     """Return what workers and sweeps ask before their first look for work."""
-    from core.adapters.upstash.partitions import PartitionCheck
+    from core.adapters.upstash.store_check import StoreCheck
 
-    return PartitionCheck(redis(), keyspace())
+    return StoreCheck(redis(), keyspace(), settings().bucket)
 
 
 @provider
@@ -144,21 +147,37 @@ def operator_ledger() -> "RunLedger":
 
 
 @provider
-def budget_book() -> "BudgetBook":
+def call_ledger() -> "CallLedger":
     """Return what holds and counts the money of model calls."""
-    from core.adapters.upstash.budgets import UpstashBudgetBook
+    from core.adapters.upstash.call_ledger import UpstashCallLedger
     from core.adapters.upstash.http import HttpPubSub
 
     pubsub = HttpPubSub(settings().redis_url, settings().redis_token)
-    return UpstashBudgetBook(redis(), keyspace(), scripts(redis()), pubsub=pubsub)
+    return UpstashCallLedger(redis(), keyspace(), scripts(redis()), pubsub=pubsub)
 
 
 @provider
 def budgets() -> "Budgets":
     """Return the budgets of tenants."""
-    from core.adapters.upstash.budget_store import UpstashBudgets
+    from core.adapters.upstash.budgets import UpstashBudgets
 
     return UpstashBudgets(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def agreed_prices() -> "AgreedPrices":
+    """Return the prices that tenants agreed on with providers."""
+    from core.adapters.upstash.agreed_prices import UpstashAgreedPrices
+
+    return UpstashAgreedPrices(redis(), keyspace(), scripts(redis()))
+
+
+@provider
+def spending_log() -> "SpendingLog":
+    """Return what tenants have spent."""
+    from core.adapters.upstash.spending_log import UpstashSpendingLog
+
+    return UpstashSpendingLog(redis(), keyspace())
 
 
 @provider

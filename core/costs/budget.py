@@ -4,15 +4,14 @@ A *hard* budget refuses a call that it has no room for; a *soft* one only tells.
 call counts in must have room for it, or the call holds nothing at all.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Protocol
 
-from core.costs.rollup import DAY_MS, HOUR_MS, Names
-from core.errors import InvalidInputError
+from core.costs.rollup import NAMED, Names
+from core.costs.tenant_prices import NO_PRICES, TenantPrices
+from core.costs.windows import Window, Zone
 
 MOST_BUDGETS = 50  # of a tenant
 MOST_STATES = 100  # that are told of a budget: those that have most of it
@@ -22,12 +21,10 @@ ANOTHER_SCOPE = (
 )
 EACH = "*"
 ALERTS = (50, 80, 100)
-NO_ZONES = ("Factory", "localtime", "posixrules")  # files beside those of time zones
-ZONE_YEARS = 10  # for which the clock changes of a time zone are written down
 
 
 class Scope(StrEnum):
-    """What a budget is for."""
+    """What a budget is for: all, one of the names that a call is counted under (NAMED), or one flow."""
 
     TENANT = "tenant"
     CREW = "crew"
@@ -35,14 +32,6 @@ class Scope(StrEnum):
     MODEL = "model"
     SUBJECT = "subject"
     FLOW = "flow"
-
-
-class Window(StrEnum):
-    """In what time the limit may be spent once; days and months are the tenant's."""
-
-    FLOW = "flow"
-    DAY = "day"
-    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +65,7 @@ class Budget:
         """
         if flow is None and self.window is Window.FLOW:
             return None
-        crew, _, agent, subject, model = names
-        values = {
-            Scope.TENANT: "",
-            Scope.CREW: crew,
-            Scope.AGENT: agent,
-            Scope.MODEL: model,
-            Scope.SUBJECT: subject,
-            Scope.FLOW: flow or "",
-        }
+        values = dict(zip(NAMED, names, strict=True)) | {Scope.TENANT: "", Scope.FLOW: flow or ""}
         value = values[self.scope]
         return value if self.scope is Scope.TENANT or self.name in (EACH, value) else None
 
@@ -93,8 +74,8 @@ class Budget:
 class BudgetState:
     """What a budget has spent and holds in one window (`2026-11-27`, `2026-11`), under one name.
 
-    `told_percent` is the highest of its alerts that was told there; 0 for none. It is of the limit
-    `told_limit`: of another one all are still to be told. None: nothing was told.
+    `alerted_percent` is the highest of its alerts that went off there; 0 for none. It is of the limit
+    `alerted_limit`: of another one none has gone off. None: none ever did.
     """
 
     budget: str
@@ -102,8 +83,8 @@ class BudgetState:
     name: str
     spent_nanodollars: int
     held_nanodollars: int
-    told_percent: int = 0
-    told_limit: int | None = field(default=None, compare=False)
+    alerted_percent: int = 0
+    alerted_limit: int | None = field(default=None, compare=False)
 
 
 class Verdict(StrEnum):
@@ -120,8 +101,10 @@ class Verdict(StrEnum):
 class Refusal:
     """Why a call may not be made, and which budget says so.
 
-    `headroom_nanodollars` is what all budgets have room for, `needed_nanodollars` what the call needs. `until_ms` is when the window of an
-    exhausted budget ends; None for that of a flow, which does not. No budget says REPRICED.
+    `headroom_nanodollars` is what all budgets have room for, `needed_nanodollars` what the call needs.
+    `until_ms` is when the window of an exhausted budget ends; None for that of a flow, which does not. No
+    budget says REPRICED; `prices` are then those to price the call by. `budgets_version` tells the tenant's
+    budgets from what they may be when a flow begins to wait for them.
     """
 
     verdict: Verdict
@@ -129,6 +112,8 @@ class Refusal:
     headroom_nanodollars: int
     until_ms: int | None = None
     needed_nanodollars: int = 0
+    budgets_version: str | None = field(default=None, compare=False)
+    prices: TenantPrices = NO_PRICES
 
 
 def verdict(left: int, free: int, bound: int, least: int) -> Verdict | None:
@@ -144,44 +129,6 @@ def verdict(left: int, free: int, bound: int, least: int) -> Verdict | None:
     if least <= free:
         return Verdict.SHORT
     return Verdict.HELD if least <= left else Verdict.EXHAUSTED
-
-
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """A tenant's time zone: the time from which (ms) each of its offsets (ms) holds, in order."""
-
-    name: str
-    offsets: tuple[tuple[int, int], ...]
-
-    def offset_ms(self, time_ms: int) -> int:
-        """Return how far its clocks are ahead of UTC."""
-        past = [offset for since, offset in self.offsets if since <= time_ms]
-        return past[-1] if past else self.offsets[0][1]
-
-    def window(self, window: Window, time_ms: int) -> str:
-        """Return the day (`2026-11-27`) or month (`2026-11`) of a time; `` for a flow's."""
-        if window is Window.FLOW:
-            return ""
-        day = _utc(time_ms + self.offset_ms(time_ms)).date().isoformat()
-        return day if window is Window.DAY else day[:7]
-
-    def end_ms(self, window: Window, time_ms: int) -> int | None:
-        """Return when a day or month ends: at midnight, or, where clocks leap over it, as they do."""
-        if window is Window.FLOW:
-            return None
-        local = _utc(time_ms + self.offset_ms(time_ms)).replace(hour=0, minute=0, second=0)
-        next_day = local.replace(microsecond=0) + timedelta(days=1)
-        while window is Window.MONTH and next_day.day != 1:
-            next_day += timedelta(days=1)
-        midnight = round(next_day.timestamp() * 1000)
-        changes = [since for since, _ in self.offsets[1:]]
-        for (since, offset), until in zip(self.offsets, [*changes, math.inf], strict=True):
-            if (end := max(since, midnight - offset)) < until:
-                return end
-        raise AssertionError("the last offset holds for ever")
-
-
-UTC_ZONE = Zone("UTC", ((0, 0),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,36 +158,35 @@ def _dearest_first(state: BudgetState) -> tuple[str, int, str]:
     return state.budget, -state.spent_nanodollars - state.held_nanodollars, state.name
 
 
-def zone(name: str, now_ms: int) -> Zone:
-    """Return a time zone by its IANA name. Raises InvalidInputError."""
-    if name in NO_ZONES or name.startswith(("right/", "posix/")):
-        raise InvalidInputError(f"there is no time zone {name!r}")
-    try:
-        info = ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInputError(f"there is no time zone {name[:64]!r}") from error
-    since = now_ms - 40 * DAY_MS
-    found = [(0, _offset_ms(info, since))]
-    for day in range(ZONE_YEARS * 366):
-        before, after = since + day * DAY_MS, since + (day + 1) * DAY_MS
-        if _offset_ms(info, after) != found[-1][1]:
-            found.append((_change_ms(info, before, after), _offset_ms(info, after)))
-    return Zone(name, tuple(found))
+class Budgets(Protocol):
+    """Port: the budgets of tenants.
 
+    What waits for money is due at once when one of them changes. Each change returns the first
+    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    """
 
-def _change_ms(info: ZoneInfo, before: int, after: int) -> int:
-    """Return the minute in which clocks change between two times."""
-    old = _offset_ms(info, before)
-    while after - before > HOUR_MS // 60:
-        middle = (before + after) // 2
-        before, after = (middle, after) if _offset_ms(info, middle) == old else (before, middle)
-    return -(-before // 60_000) * 60_000
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
+        """Store a budget, in place of that of its id, which had the same scope.
 
+        Raises ConflictError for another scope, and beyond MOST_BUDGETS.
 
-def _offset_ms(info: ZoneInfo, time_ms: int) -> int:
-    offset = datetime.fromtimestamp(time_ms / 1000, info).utcoffset()
-    return 0 if offset is None else round(offset.total_seconds() * 1000)
+        What it has spent in the present window stays.
+        """
+        ...
 
+    async def delete(self, tenant: str, budget: str) -> list[str]:
+        """Remove a budget. Raises NotFoundError."""
+        ...
 
-def _utc(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
+        """Store in which time zone the tenant's days and months begin; without one in UTC."""
+        ...
+
+    async def all(
+        self, tenant: str, budget: str | None = None, name: str | None = None
+    ) -> TenantBudgets:
+        """Return the budgets of a tenant, and what they have spent in the present day and month.
+
+        With `budget`, that one alone; with `name`, only what is spent under this name.
+        """
+        ...

@@ -53,8 +53,8 @@ def check_price(name: str, entry: Any) -> tuple[str, dict[str, Any]]:
     `from` is the caller's to read: from which day on the entry holds.
     """
     if not 0 < len(name) <= LONGEST_NAME or not str(split_name(name)):
-        told = f"a model's name has 1 to {LONGEST_NAME} characters"
-        raise InvalidInputError("this is no model", {"/model": told})
+        rule = f"a model's name has 1 to {LONGEST_NAME} characters"
+        raise InvalidInputError("this is no model", {"/model": rule})
     try:
         _check_entry(_object(entry, "the entry"))
     except ValueError as error:
@@ -81,8 +81,8 @@ def _check_entry(entry: dict[str, Any]) -> None:
         entry_rates(entry, "", variant)
 
 
-def _refuse_unknown(told: Mapping[str, Any], there: Collection[str], where: str = "") -> None:
-    if unknown := told.keys() - set(there):
+def _refuse_unknown(given: Mapping[str, Any], there: Collection[str], where: str = "") -> None:
+    if unknown := given.keys() - set(there):
         name = min(unknown)[:40]
         raise ValueError(f"{where}{name}: is unknown; {choice(name, there)}")
 
@@ -102,18 +102,18 @@ def _rates(entry: Mapping[str, Any], source: str) -> Rates:
 
 def _tier_rates(prices: Mapping[str, Any], above: int) -> TierRates:
     _refuse_unknown(prices, KINDS, "tiers: ")
-    told = {name: _nanodollars(value, name) for name, value in prices.items()}
-    if "input" not in told:
+    rates = {name: _nanodollars(value, name) for name, value in prices.items()}
+    if "input" not in rates:
         raise ValueError("input: needed")
-    short = told.get("cache_write_5m", told["input"])
-    output = told.get("output")
+    short = rates.get("cache_write_5m", rates["input"])
+    output = rates.get("output")
     return TierRates(
-        input=told["input"],
-        cache_read=told.get("cache_read", told["input"]),
+        input=rates["input"],
+        cache_read=rates.get("cache_read", rates["input"]),
         cache_write_5m=short,
-        cache_write_1h=told.get("cache_write_1h", short),
+        cache_write_1h=rates.get("cache_write_1h", short),
         output=output,
-        reasoning=told.get("reasoning", output),
+        reasoning=rates.get("reasoning", output),
         above=above,
     )
 

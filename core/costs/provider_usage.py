@@ -11,7 +11,12 @@ What contains what is each provider's convention:
 - Bedrock's Converse: the same. https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
 - Gemini: cached tokens are part of `promptTokenCount`; thoughts come on top of `candidatesTokenCount`, and
   prompts of its own tools on top of both. https://ai.google.dev/api/generate-content#UsageMetadata
-- LiteLLM and CrewAI write most of them in OpenAI's form, with Anthropic's names beside it.
+  Its Live API says `responseTokenCount`, https://ai.google.dev/api/live; its Interactions API has the same by
+  other names, https://ai.google.dev/api/interactions-api
+- Llama on Bedrock: `prompt_token_count` and `generation_token_count`.
+  https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html
+- LiteLLM and CrewAI write most of them in OpenAI's form, with Anthropic's names beside it; OpenAI's Realtime API
+  and LangChain say `input_token_details`. https://platform.openai.com/docs/api-reference/realtime-server-events
 
 Gateways in OpenAI's form often keep to another convention than OpenAI (xAI's reasoning and Anthropic's cache
 come on top there), and some count the cache as part of Anthropic's input. `total_tokens` tells that: what it
@@ -23,13 +28,11 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from core.costs.price_lists import Variant
-from core.costs.token_counts import MOST_TOKENS, TokenCounts
+from core.costs.token_counts import TokenCounts
+from core.costs.usage_figures import Figures, UsageObject, counts, paths_of, rest
 
-_Usage = Mapping[str, Any]
 _TIERS: tuple[Variant, ...] = ("batch", "flex", "priority")
 _COUNTED = tuple(field.name for field in fields(TokenCounts))
-_LONGEST_NUMBER = 12  # characters
-_DEEPEST = 3  # names of a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +47,6 @@ class ReportedUsage:
     unexplained: int = 0
 
 
-@dataclass(slots=True)
-class _Figures:
-    """Figures of a usage object; `sound` until one is no count. `paths`: `a.b` is b inside of a.
-
-    `unexplained` are as ReportedUsage has them.
-    """
-
-    usage: _Usage
-    paths: dict[str, Any]
-    sound: bool = True
-    unexplained: int = 0
-
-    def first(self, *paths: str) -> int:
-        """Return the first of the figures that is told and not 0, else 0."""
-        for path in paths:
-            if (value := self.paths.get(path)) is not None and (count := self.count(value)):
-                return count
-        return 0
-
-    def count(self, value: Any) -> int:
-        """Return a figure as a count, the nearest that can be."""
-        if value is None:
-            return 0
-        number = value if type(value) is int else _whole(value)
-        if number is None:
-            self.sound = False
-            return 0
-        if 0 <= number <= MOST_TOKENS:
-            return number
-        self.sound = False
-        return 0 if number < 0 else MOST_TOKENS
-
-
 def read_usage(usage: Any) -> ReportedUsage | None:
     """Return what a provider's usage object says; None if it says nothing, or is none.
 
@@ -85,11 +55,19 @@ def read_usage(usage: Any) -> ReportedUsage | None:
     """
     if not isinstance(usage, Mapping):
         return None
-    figures = _Figures(cast("_Usage", usage), _paths(cast("_Usage", usage)))
+    figures = Figures(cast("UsageObject", usage), paths_of(cast("UsageObject", usage)))
     tokens = _reader(figures.usage)(figures)
     if not (tokens.input or tokens.output or not figures.sound):
         return None
     return ReportedUsage(tokens, figures.sound, figures.unexplained)
+
+
+def says_nothing_was_used(usage: Mapping[str, Any]) -> bool:
+    """Tell whether an object counts 0 of what it counts: of a call that was broken off, or has not run yet."""
+    counts = [value for name, value in paths_of(usage).items() if "token" in name.lower()]
+    return any(value == 0 for value in counts) and not any(
+        value for value in counts if isinstance(value, int | float | str)
+    )
 
 
 def read_variant(usage: Mapping[str, Any]) -> Variant | None:
@@ -102,20 +80,11 @@ def read_variant(usage: Mapping[str, Any]) -> Variant | None:
     return next((variant for variant in _TIERS if variant == usage.get("service_tier")), None)
 
 
-def _paths(usage: _Usage, before: str = "", deep: int = 1) -> dict[str, Any]:
-    """Return the members of an object and of those inside of it by their paths, three names at most."""
-    found = dict[str, Any]()
-    for name, value in usage.items():
-        path = f"{before}{name}"
-        found[path] = value
-        if deep < _DEEPEST and not isinstance(value, int | str) and isinstance(value, Mapping):
-            found |= _paths(cast("_Usage", value), f"{path}.", deep + 1)
-    return found
-
-
-def _reader(usage: _Usage) -> Any:
+def _reader(usage: UsageObject) -> Any:
     if "promptTokenCount" in usage or "prompt_token_count" in usage:
         return _gemini
+    if "total_input_tokens" in usage or "totalInputTokens" in usage:
+        return _interactions
     if "inputTokens" in usage:
         return _bedrock
     if "prompt_tokens" not in usage and any(name in usage for name in _ANTHROPIC):
@@ -123,6 +92,13 @@ def _reader(usage: _Usage) -> Any:
     return _openai
 
 
+_SAID_BY_GEMINI = (
+    "candidatesTokenCount",
+    "candidates_token_count",
+    "responseTokenCount",
+    "response_token_count",
+    "generation_token_count",
+)
 _ANTHROPIC = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
@@ -131,17 +107,17 @@ _ANTHROPIC = (
 )
 
 
-def _anthropic(figures: _Figures) -> TokenCounts:
+def _anthropic(figures: Figures) -> TokenCounts:
     parts = [_of_anthropic(figures)]
     for iteration in _objects(figures.usage.get("iterations")):
         if iteration.get("type") == "compaction":  # the others are in the sum
-            more = _Figures(iteration, _paths(iteration))
+            more = Figures(iteration, paths_of(iteration))
             parts.append(_of_anthropic(more))
             figures.sound = figures.sound and more.sound
-    return _counts(figures, *(sum(getattr(part, kind) for part in parts) for kind in _COUNTED))
+    return counts(figures, *(sum(getattr(part, kind) for part in parts) for kind in _COUNTED))
 
 
-def _of_anthropic(figures: _Figures) -> TokenCounts:
+def _of_anthropic(figures: Figures) -> TokenCounts:
     read = figures.first("cache_read_input_tokens")
     written = figures.first("cache_creation_input_tokens")
     hour = figures.first("cache_creation.ephemeral_1h_input_tokens")
@@ -151,46 +127,57 @@ def _of_anthropic(figures: _Figures) -> TokenCounts:
     sent, minutes = figures.first("input_tokens"), max(minutes, written - hour)
     cached, total = read + minutes + hour, figures.first("total_tokens")
     if cached and 0 < total == sent + output:  # the cache is part of the input
-        sent = _rest(figures, sent, cached)
-    return _counts(figures, sent, read, minutes, hour, output, thought)
+        sent = rest(figures, sent, cached)
+    return counts(figures, sent, read, minutes, hour, output, thought)
 
 
-def _bedrock(figures: _Figures) -> TokenCounts:
+def _bedrock(figures: Figures) -> TokenCounts:
     read = figures.first("cacheReadInputTokens", "cacheReadInputTokenCount")
     written = figures.first("cacheWriteInputTokens", "cacheWriteInputTokenCount")
     hour = sum(figures.count(detail.get("inputTokens")) for detail in _written_for_an_hour(figures))
     output = figures.first("outputTokens")
-    return _counts(figures, figures.first("inputTokens"), read, written - hour, hour, output, 0)
+    return counts(figures, figures.first("inputTokens"), read, written - hour, hour, output, 0)
 
 
-def _written_for_an_hour(figures: _Figures) -> Iterator[_Usage]:
+def _written_for_an_hour(figures: Figures) -> Iterator[UsageObject]:
     return (each for each in _objects(figures.usage.get("cacheDetails")) if each.get("ttl") == "1h")
 
 
-def _objects(value: Any) -> Iterator[_Usage]:
+def _objects(value: Any) -> Iterator[UsageObject]:
     """Yield the objects of a list; nothing of what is no list."""
     for each in cast("list[Any]", value) if isinstance(value, list) else []:
         if isinstance(each, Mapping):
-            yield cast("_Usage", each)
+            yield cast("UsageObject", each)
 
 
-def _gemini(figures: _Figures) -> TokenCounts:
+def _gemini(figures: Figures) -> TokenCounts:
     prompt = figures.first("promptTokenCount", "prompt_token_count")
     read = figures.first(
         "cachedContentTokenCount", "cached_content_token_count", "cached_prompt_tokens"
     )
-    said = figures.first("candidatesTokenCount", "candidates_token_count")
+    said = figures.first(*_SAID_BY_GEMINI)
     thought = figures.first("thoughtsTokenCount", "thoughts_token_count", "reasoning_tokens")
     tools = figures.first("toolUsePromptTokenCount", "tool_use_prompt_token_count")
-    total = figures.first("totalTokenCount", "total_token_count")
-    tools = max(
-        tools, total - prompt - said - thought
-    )  # CrewAI leaves them out, but not of the sum
-    uncached = _rest(figures, prompt, read) + tools
-    return _counts(figures, uncached, min(read, prompt), 0, 0, said + thought, thought)
+    on_top = figures.first("totalTokenCount", "total_token_count") - prompt - said - thought
+    if on_top > tools and not any(name in figures.usage for name in _SAID_BY_GEMINI):
+        said = figures.unexplained = on_top - tools  # nobody says what: it may be the answer
+    else:
+        tools = max(tools, on_top)  # CrewAI leaves them out, but not of the sum
+    uncached = rest(figures, prompt, read) + tools
+    return counts(figures, uncached, min(read, prompt), 0, 0, said + thought, thought)
 
 
-def _openai(figures: _Figures) -> TokenCounts:
+def _interactions(figures: Figures) -> TokenCounts:
+    sent = figures.first("total_input_tokens", "totalInputTokens")
+    read = figures.first("total_cached_tokens", "totalCachedTokens")
+    said = figures.first("total_output_tokens", "totalOutputTokens")
+    thought = figures.first("total_thought_tokens", "totalThoughtTokens")
+    tools = figures.first("total_tool_use_tokens", "totalToolUseTokens")
+    uncached = rest(figures, sent, read) + tools
+    return counts(figures, uncached, min(read, sent), 0, 0, said + thought, thought)
+
+
+def _openai(figures: Figures) -> TokenCounts:
     sent, output = (
         figures.first("prompt_tokens", "input_tokens"),
         figures.first("completion_tokens", "output_tokens"),
@@ -199,6 +186,7 @@ def _openai(figures: _Figures) -> TokenCounts:
     thought = figures.first(
         "completion_tokens_details.reasoning_tokens",
         "output_tokens_details.reasoning_tokens",
+        "output_token_details.reasoning",  # LangChain
         "reasoning_tokens",
     )
     on_top = figures.first("total_tokens") - sent - output
@@ -214,10 +202,10 @@ def _openai(figures: _Figures) -> TokenCounts:
         figures.sound, output = False, output + thought
     if cached > sent:
         figures.sound, sent = False, sent + cached
-    return _counts(figures, sent - cached, read, written - hour, hour, output, thought)
+    return counts(figures, sent - cached, read, written - hour, hour, output, thought)
 
 
-def _cached(figures: _Figures) -> tuple[int, int, int]:
+def _cached(figures: Figures) -> tuple[int, int, int]:
     """Return tokens that were read from the cache, written to it, and of these for an hour."""
     if not any("cache" in path for path in figures.paths):  # as all names below do
         return 0, 0, 0
@@ -228,6 +216,8 @@ def _cached(figures: _Figures) -> tuple[int, int, int]:
         "cached_tokens",
         "cache_read_input_tokens",
         "input_tokens_details.cache_read_input_tokens",  # Perplexity
+        "input_token_details.cached_tokens",  # OpenAI's Realtime API
+        "input_token_details.cache_read",  # LangChain
         "prompt_cache_hit_tokens",  # DeepSeek
         "cached_prompt_text_tokens",  # xAI
     )
@@ -237,34 +227,12 @@ def _cached(figures: _Figures) -> tuple[int, int, int]:
         "prompt_tokens_details.cache_creation_tokens",
         "cache_creation_tokens",
         "cache_creation_input_tokens",
+        "input_token_details.cache_creation",
     )
     hour = figures.first(
         "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
         "cache_creation_token_details.ephemeral_1h_input_tokens",
         "cache_creation.ephemeral_1h_input_tokens",
+        "input_token_details.ephemeral_1h_input_tokens",
     )
     return read, max(written, hour), hour
-
-
-def _rest(figures: _Figures, whole: int, part: int) -> int:
-    """Return the whole without a part of it, and not less than nothing."""
-    figures.sound = figures.sound and part <= whole
-    return max(0, whole - part)
-
-
-def _counts(
-    figures: _Figures, uncached: int, read: int, minutes: int, hour: int, output: int, thought: int
-) -> TokenCounts:
-    """Return the counts, each brought to what can be."""
-    kinds = [figures.count(kind) for kind in (uncached, read, max(0, minutes), hour, output)]
-    figures.sound = figures.sound and thought <= kinds[-1]
-    return TokenCounts(*kinds, reasoning=min(thought, kinds[-1]))
-
-
-def _whole(value: Any) -> int | None:
-    """Return a whole number, also one that is written as a text or a float; None for anything else."""
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= _LONGEST_NUMBER:
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None

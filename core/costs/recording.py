@@ -8,7 +8,7 @@ bound, and is marked.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from core.costs.facts import NO_FACTS, Facts, added, of_tokens, of_variant
 from core.costs.price_lists import CHEAPER, Variant
 from core.costs.prices import PriceBook, bound, priced, rates_of
 from core.costs.rates import Rates
-from core.costs.rollup import HOUR_MS, Names
+from core.costs.rollup import QUARTER_MS, Names
 from core.costs.savings.siblings import smaller
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
@@ -46,6 +46,7 @@ class ReportedCall:
     variant: Variant = "standard"
     required_quality: Quality = "high"
     is_dated: bool = True  # the caller said when; otherwise it is when it came
+    is_estimated: bool = False  # of some tokens nobody says what they were: they count as output
 
     @property
     def model(self) -> str:
@@ -144,7 +145,7 @@ class CheaperWays:
 
     def __init__(self, book: PriceBook) -> None:
         self._book = book
-        self._ways_in_hour = lru_cache(_KNOWN_MODELS)(self._find)
+        self._ways_in_quarter = lru_cache(_KNOWN_MODELS)(self._find)
 
     def savings(self, call: ReportedCall, usage: Usage) -> list[Saving]:
         """Return how the same call could have been made for less: what changes no answer first, then most.
@@ -155,15 +156,15 @@ class CheaperWays:
         if tokens is None or call.variant != "standard" or usage.unpriced_calls:
             return []
         is_critical, less = call.required_quality == "critical", list[Saving]()
-        for way in self._ways_in_hour(call.model, call.at_ms // HOUR_MS):
+        for way in self._ways_in_quarter(call.model, call.at_ms // QUARTER_MS):
             costs = None if is_critical and way.model else way.rates.cost_nanodollars(tokens)
             if costs is not None and costs < cost:
                 less.append(Saving(cost - costs, way.variant, way.model))
         less.sort(key=_verified_and_most_first)
         return less
 
-    def _find(self, model: str, hour: int) -> list[_Way]:
-        at_ms, ways = hour * HOUR_MS, list[_Way]()
+    def _find(self, model: str, quarter: int) -> list[_Way]:
+        at_ms, ways = quarter * QUARTER_MS, list[_Way]()
         for variant in CHEAPER:
             if rates := rates_of(self._book, model, at_ms, variant):
                 ways.append(_Way(rates, variant))
@@ -178,7 +179,7 @@ def _verified_and_most_first(saving: Saving) -> tuple[bool, int]:
 
 def _facts(call: ReportedCall, rates: Rates | None, usage: Usage) -> Facts:
     """Return what one call alone tells; whether it repeats another, nobody says of calls made elsewhere."""
-    sizes = of_tokens(call.tokens, rates) if call.tokens else NO_FACTS
+    sizes = of_tokens(call.tokens, rates) if call.tokens and not call.is_estimated else NO_FACTS
     if call.required_quality == "high" and call.variant == "standard":
         return sizes
     quality = {f"quality_{call.required_quality}": int(call.required_quality != "high")}
@@ -186,6 +187,9 @@ def _facts(call: ReportedCall, rates: Rates | None, usage: Usage) -> Facts:
 
 
 def _usage(call: ReportedCall, rates: Rates | None) -> Usage:
+    if call.tokens is not None and call.is_estimated:
+        used = priced(rates, call.tokens)
+        return replace(used, estimated_calls=1, lost_nanodollars=used.cost_nanodollars)
     if call.tokens is not None:
         return priced(rates, call.tokens)
     return bound(rates, call.prompt_bytes, call.max_output_tokens).lost()

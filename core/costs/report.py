@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
+from core.costs.cells import SUMS, Cell
 from core.costs.forecast import HISTORY_DAYS, Forecast, forecast
 from core.costs.rollup import DAY_MS, HOUR_MS
-from core.costs.tally import DIMENSIONS, SUMS, CellSums, Days, Key, Rows, total
+from core.costs.tally import DIMENSIONS, Days, Key, Rows, total
 from core.costs.unusual import Unusual
 from core.costs.usage import Usage
 from core.errors import InvalidInputError
@@ -114,11 +115,11 @@ class Tally:
         self._rows = Rows(query.group_by, page.limit, page.after)
         self._total: Sequence[int] = (0,) * len(SUMS)
 
-    def take_before(self, cells: Sequence[CellSums]) -> None:
+    def take_before(self, cells: Sequence[Cell]) -> None:
         """Add cells of days before the range."""
         self._days.take(cells)
 
-    def take(self, cells: Sequence[CellSums]) -> None:
+    def take(self, cells: Sequence[Cell]) -> None:
         """Add cells of the range."""
         self._days.take(cells)
         self._rows.take(cells)
@@ -147,8 +148,8 @@ class Tally:
 
 def rows_text(query: Query, rows: Sequence[Row]) -> str:
     """Return rows as members of a JSON array."""
-    told = (dict(zip(query.group_by, row.names, strict=True)) | sums(row.usage) for row in rows)
-    return ",".join(map(compact, told))
+    members = (dict(zip(query.group_by, row.names, strict=True)) | sums(row.usage) for row in rows)
+    return ",".join(map(compact, members))
 
 
 def read_page(after: str | None, limit: int | None, group_by: Sequence[str], most: int) -> Page:
@@ -159,11 +160,11 @@ def read_page(after: str | None, limit: int | None, group_by: Sequence[str], mos
         names: Any = json.loads(after)
     except (ValueError, RecursionError):
         names = None
-    told = cast("list[Any]", names) if isinstance(names, list) else []
-    if len(told) != len(group_by) or not told or not all(isinstance(name, str) for name in told):
+    found = cast("list[Any]", names) if isinstance(names, list) else []
+    if len(found) != len(group_by) or not found or not all(isinstance(name, str) for name in found):
         why = "must be that of a page's `next`"
         raise InvalidInputError("a parameter is wrong", {"/query/after": why})
-    return Page(limit or most, tuple(told))
+    return Page(limit or most, tuple(found))
 
 
 def read_query(given: Mapping[str, str], today: date) -> Query:
@@ -203,16 +204,16 @@ def sums(usage: Usage) -> dict[str, Any]:
 
 
 def _unusual(found: Unusual) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "day": found.day.isoformat(),
         "cost_nanodollars": found.nanodollars,
         "usual_nanodollars": found.usual,
     }
     if found.part is None:
-        return told
+        return body
     dimension, _, name = found.part.partition(" ")
     most = {dimension: name, "cost_nanodollars": found.part_nanodollars}
-    return told | {"grew_most": most | {"usual_nanodollars": found.part_usual}}
+    return body | {"grew_most": most | {"usual_nanodollars": found.part_usual}}
 
 
 def _day(given: Mapping[str, str], name: str, otherwise: date, wrong: dict[str, str]) -> date:

@@ -7,44 +7,19 @@ that no tenant's report grows without bound and no cost is lost.
 """
 
 from collections.abc import Container
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-
-from core.costs.facts import Facts
-from core.costs.usage import Usage
 
 MOST_CELLS, MOST_HOUR_CELLS = 2_000, 5_000  # of a day, and of its hours together
 NOBODY = "-"  # the subject of what nobody launched
 FOLDED = "~"
 
-DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+DAY_MS, HOUR_MS, QUARTER_MS = 86_400_000, 3_600_000, 900_000
 REMEMBERED_DAYS = 32  # ids of what is counted once, at least
 
-Names = tuple[str, str, str, str, str]  # crew, task, agent, subject, model
+Names = tuple[str, str, str, str, str]  # of NAMED
+NAMED = ("crew", "task", "agent", "subject", "model")
 
 NAMELESS: Names = (FOLDED, FOLDED, FOLDED, FOLDED, FOLDED)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What was consumed on a day (`2026-11-25`), or in an hour of it (0 to 23).
-
-    `facts` are those of the calls of a day; an hour has none.
-    """
-
-    day: str
-    hour: int | None
-    crew: str
-    task: str
-    agent: str
-    subject: str
-    model: str
-    usage: Usage
-    facts: Facts = field(default_factory=dict[str, int])
-
-    @property
-    def names(self) -> Names:
-        return self.crew, self.task, self.agent, self.subject, self.model
 
 
 def day_of(time_ms: float) -> str:
@@ -57,11 +32,6 @@ def months_around(time_ms: int) -> list[str]:
     first = datetime.fromtimestamp(time_ms / 1000, UTC).replace(day=1)
     days = first - timedelta(days=1), first, first + timedelta(days=32)
     return [day.date().isoformat()[:7] for day in days]
-
-
-def in_order(cells: list[Cell]) -> list[Cell]:
-    """Return cells by day, hour and names."""
-    return sorted(cells, key=lambda c: (c.day, -1 if c.hour is None else c.hour, c.names))
 
 
 def folded(names: Names, known: Container[Names], count: int, most: int) -> Names:

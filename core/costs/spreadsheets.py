@@ -49,23 +49,23 @@ def report_head(query: Query) -> str:
 
 def report_lines(rows: Sequence[Row]) -> str:
     """Return rows as lines under it."""
-    told = ([*map(_as_text, row.names), *_sums(row.usage).values()] for row in rows)
-    return _csv(told)
+    lines = ([*map(_as_text, row.names), *_sums(row.usage).values()] for row in rows)
+    return _csv(lines)
 
 
 def flows_csv(flows: Sequence[FlowCost]) -> str:
     """Return what flows cost: a line for each, as `report_csv` has them."""
     lines = [["flow", "crew", "subject", "launched", *_sums(Usage())]]
     for flow in flows:
-        told = flow.public()
-        names = [_as_text(str(told[name])) for name in ("flow", "crew", "subject", "launched")]
+        body = flow.public()
+        names = [_as_text(str(body[name])) for name in ("flow", "crew", "subject", "launched")]
         lines.append([*names, *_sums(flow.usage).values()])
     return _csv(lines)
 
 
 def _sums(usage: Usage) -> dict[str, str]:
-    told = {name: str(value) for name, value in sums(usage).items()}
-    return told | {"cost_usd": usd(usage.cost_nanodollars)}
+    texts = {name: str(value) for name, value in sums(usage).items()}
+    return texts | {"cost_usd": usd(usage.cost_nanodollars)}
 
 
 def focus_head() -> str:
@@ -86,12 +86,12 @@ def usd(nanodollars: int) -> str:
 
 
 def _focus_row(tenant: str, row: Row) -> list[str]:
-    (told_day, *_, subject, full_name, variant), usage = row.names, row.usage
-    day = date.fromisoformat(told_day)
+    (day_text, *_, subject, full_name, variant), usage = row.names, row.usage
+    day = date.fromisoformat(day_text)
     month = day.replace(day=1)
     cost, tokens = usd(usage.cost_nanodollars), usage.input_tokens + usage.output_tokens
     provider, model = _served(full_name)
-    told = {
+    charge = {
         "BilledCost": cost,
         "BillingAccountId": tenant,
         "BillingCurrency": "USD",
@@ -117,11 +117,11 @@ def _focus_row(tenant: str, row: Row) -> list[str]:
         "x_UnpricedCalls": str(usage.unpriced_calls),
         "x_SureCost": usd(sums(usage)["sure_nanodollars"]),
     }
-    told |= dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), str(tokens))
-    told |= dict.fromkeys(("ConsumedUnit", "PricingUnit"), "Tokens")
-    told |= dict.fromkeys(("ContractedUnitPrice", "ListUnitPrice"), _each(usage, tokens))
-    told |= dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), provider)
-    return [_as_text(told.get(column, "")) for column in FOCUS_COLUMNS]
+    charge |= dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), str(tokens))
+    charge |= dict.fromkeys(("ConsumedUnit", "PricingUnit"), "Tokens")
+    charge |= dict.fromkeys(("ContractedUnitPrice", "ListUnitPrice"), _each(usage, tokens))
+    charge |= dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), provider)
+    return [_as_text(charge.get(column, "")) for column in FOCUS_COLUMNS]
 
 
 def _served(full_name: str) -> tuple[str, str]:

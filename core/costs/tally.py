@@ -1,78 +1,41 @@
 """Tally: the sums of a report, taken from cells piece by piece, so that no piece takes long.
 
-Tuples of numbers are added and become `Usage` in the rows that are told: that takes a tenth of the
-time. Of the rows only those of the page are kept, and of what days were made of only the last weeks'.
+Of the rows only those of the page are kept, and of what days were made of only the last weeks'.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from operator import add, itemgetter, sub
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from operator import add, itemgetter
+from typing import Any
 
-from core.costs.price_lists import VARIANTS
-from core.costs.rollup import Cell, Names
+from core.costs.cells import SUMS, Cell
+from core.costs.rollup import NAMED
 from core.costs.unusual import Watch
 from core.costs.usage import Usage
 
-PIECE_CELLS = 2_500  # about 15 ms to parse and sum
-
-SUMS = tuple(Usage().public())  # the names of the sums, in their order
 _COST = SUMS.index("cost_nanodollars")
 _NOTHING: tuple[int, ...] = (0,) * len(SUMS)
-_PARTS = (("model", 4), ("crew", 0), ("task", 1), ("agent", 2), ("subject", 3))
-
-
-class CellSums(NamedTuple):
-    """A cell with its sums as plain numbers, in the order of SUMS; `stored` has them and facts by name.
-
-    `variant`: as which its calls were made, once it is split by that (`by_variant`).
-    """
-
-    day: str
-    hour: int | None
-    names: Names
-    sums: Sequence[int]
-    stored: Mapping[str, int] = MappingProxyType({})
-    variant: str = VARIANTS[0]
-
-
-def cell_sums(cell: Cell) -> CellSums:
-    """Return a cell as plain numbers."""
-    sums = cell.usage.public()
-    return CellSums(cell.day, cell.hour, cell.names, [*sums.values()], {**sums, **cell.facts})
-
-
-def by_variant(cells: Iterable[CellSums]) -> Iterator[CellSums]:
-    """Yield the cells of a day, each once for each variant as which its calls were made."""
-    for cell in cells:
-        left = cell.sums
-        for variant in VARIANTS[1:]:
-            if f"{variant}_calls" in cell.stored:
-                part = [cell.stored.get(f"{variant}_{name}", 0) for name in SUMS]
-                left = [*map(sub, left, part)]
-                yield cell._replace(sums=part, variant=variant)
-        if any(left):
-            yield cell._replace(sums=left)
+_PARTS = ("model", "crew", "task", "agent", "subject")  # of two that grew as much the first is told
 
 
 Key = tuple[str, ...]
 
 
-def _time(cell: CellSums) -> str:
+def _time(cell: Cell) -> str:
     return f"{cell.day}T{cell.hour or 0:02}:00:00Z"
 
 
-DIMENSIONS: Mapping[str, Callable[[CellSums], str]] = {
+def _named(part: str) -> Callable[[Cell], str]:
+    place = NAMED.index(part)
+    return lambda cell: cell.names[place]
+
+
+DIMENSIONS: Mapping[str, Callable[[Cell], str]] = {
     "day": itemgetter(0),
     "hour": _time,
-    "crew": lambda cell: cell.names[0],
-    "task": lambda cell: cell.names[1],
-    "agent": lambda cell: cell.names[2],
-    "subject": lambda cell: cell.names[3],
-    "model": lambda cell: cell.names[4],
+    **{part: _named(part) for part in NAMED},
 }
-_EVERY_DIMENSION: Mapping[str, Callable[[CellSums], str]] = {
+_EVERY_DIMENSION: Mapping[str, Callable[[Cell], str]] = {
     **DIMENSIONS,
     "variant": lambda cell: cell.variant,
 }
@@ -90,7 +53,7 @@ class Rows:
         self._sums: dict[Key, Sequence[int]] = {}
         self._last: Key | None = None  # what lies beyond is of a later page
 
-    def take(self, cells: Iterable[CellSums]) -> None:
+    def take(self, cells: Iterable[Cell]) -> None:
         """Add cells."""
         sums, after, last = self._sums, self._after, self._last
         for cell in cells:
@@ -131,7 +94,7 @@ class Days:
         self._open: date | None = None
         self._parts: list[dict[str, int]] = []
 
-    def take(self, cells: Sequence[CellSums]) -> None:
+    def take(self, cells: Sequence[Cell]) -> None:
         """Add cells of one day, or of several."""
         at = 0
         while at < len(cells):
@@ -145,7 +108,7 @@ class Days:
         self._close(self._today)
         return self._watch.found()
 
-    def _take(self, day: date, cells: Sequence[CellSums]) -> None:
+    def _take(self, day: date, cells: Sequence[Cell]) -> None:
         self._close(day)
         cost = 0
         for cell in cells:
@@ -166,11 +129,11 @@ class Days:
     def _named(self) -> dict[str, int]:
         return {
             f"{dimension} {name}": cost
-            for dimension, place in _PARTS
-            for name, cost in self._parts[place].items()
+            for dimension in _PARTS
+            for name, cost in self._parts[NAMED.index(dimension)].items()
         }
 
 
-def total(cells: Sequence[CellSums], more: Sequence[int] = _NOTHING) -> Sequence[int]:
+def total(cells: Sequence[Cell], more: Sequence[int] = _NOTHING) -> Sequence[int]:
     """Return the sums of cells, and of `more`."""
     return tuple(map(sum, zip(more, *(cell.sums for cell in cells), strict=True)))

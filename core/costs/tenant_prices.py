@@ -1,28 +1,28 @@
 """Tenant prices: what a tenant agreed on with providers, by model and from a day on.
 
-They stand in front of the price lists, also for the names with a date that a provider gives the same model. A
-process keeps those of each tenant with the version it read,
-and hears when it prices a call by an older one: reserving money says so (`Verdict.REPRICED`).
+They stand in front of the price lists, also for the names with a date that a provider gives the same model.
+A process keeps those of each tenant with the version it read. When it prices a call by an older one, no
+money is reserved, and it is told those that hold now (`Verdict.REPRICED`).
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from core.costs.model_names import split_name
 from core.costs.price_lists import CHEAPER, Variant, entry_rates
 from core.costs.prices import PriceBook
 from core.costs.rates import Rates
-from core.costs.rollup import HOUR_MS, day_of
+from core.costs.rollup import QUARTER_MS, day_of
 
 MOST_PRICES = 500  # of a tenant; a model counts once for each day from which it has others
 TOO_MANY_PRICES = f"a tenant has {MOST_PRICES} prices at most"
 ALWAYS = ""  # the first day of prices that hold from the beginning
 SOURCE = "the tenant's own prices"
 _KNOWN_TENANTS = 1024
-_REMEMBERED = 4096  # rates; they change with a day of UTC, so those of an hour are the same
+_REMEMBERED = 4096  # rates; some change at half hours, none within a quarter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,38 @@ class TenantPrices:
     prices: tuple[Price, ...] = ()
 
 
+NO_PRICES = TenantPrices()
+
+
+class AgreedPrices(Protocol):
+    """Port: the prices that tenants agreed on with providers.
+
+    What waits for money is due at once when one of them changes. Each change returns the first
+    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    """
+
+    async def of(self, tenant: str) -> TenantPrices:
+        """Return all prices of a tenant."""
+        ...
+
+    async def save(self, tenant: str, price: Price) -> list[str]:
+        """Store a price, in place of that of its model and day. Raises ConflictError beyond MOST_PRICES.
+
+        Calls that are reserved from now on are priced by it.
+        """
+        ...
+
+    async def delete(self, tenant: str, model: str, since: str | None = None) -> list[str]:
+        """Remove a model's price from a day on, or all of the model. Raises NotFoundError."""
+        ...
+
+
 class TenantPriceBook:
     """PriceBook with a tenant's own prices in front of another book."""
 
     def __init__(self, book: PriceBook, prices: Iterable[Price]) -> None:
         self._book, self._of = book, dict[str, list[Price]]()
-        self._rates_of_hour = lru_cache(_REMEMBERED)(self._find)
+        self._rates_of_quarter = lru_cache(_REMEMBERED)(self._find)
         for price in sorted(prices, key=lambda each: each.since):
             self._of.setdefault(price.model, []).append(price)
 
@@ -60,15 +86,15 @@ class TenantPriceBook:
         The most exact one holds: of the model in its region, of it anywhere, of it without its date. A
         variant that it does not have is `_derived`.
         """
-        return self._rates_of_hour(model, at_ms // HOUR_MS, variant)
+        return self._rates_of_quarter(model, at_ms // QUARTER_MS, variant)
 
     def models(self) -> Iterator[str]:
         """Yield the names of the tenant's models, then the book's."""
         yield from self._of
         yield from self._book.models()
 
-    def _find(self, model: str, hour: int, variant: Variant) -> Rates | None:
-        name, at_ms = split_name(model), hour * HOUR_MS
+    def _find(self, model: str, quarter: int, variant: Variant) -> Rates | None:
+        name, at_ms = split_name(model), quarter * QUARTER_MS
         names = dict.fromkeys(map(str, (name, name.anywhere, name.undated)))
         entry = next(filter(None, (self._entry(each, at_ms) for each in names)), None)
         if entry is None:
@@ -121,8 +147,8 @@ class KnownPrices:
         """Return a tenant's prices, of version 0 where none were learnt."""
         return self._books.get(tenant) or KnownBook(0, self.lists)
 
-    def learn(self, tenant: str, told: TenantPrices) -> None:
+    def learn(self, tenant: str, agreed: TenantPrices) -> None:
         """Take the prices of a tenant as they are now; of too many tenants the first is forgotten."""
-        self._books[tenant] = KnownBook(told.version, TenantPriceBook(self.lists, told.prices))
+        self._books[tenant] = KnownBook(agreed.version, TenantPriceBook(self.lists, agreed.prices))
         if len(self._books) > _KNOWN_TENANTS:
             self._books.popitem(last=False)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from core import cpu, time_of_day
+from core.costs.cells import Cell
 from core.costs.model_choices import CRITICAL, Trial
 from core.costs.model_names import counted_name
 from core.costs.prices import PriceBook, priced, rates_of
@@ -20,10 +21,9 @@ from core.costs.rollup import DAY_MS, day_of
 from core.costs.savings.recommendation import Recommendation, Target, read_id
 from core.costs.savings.report import recommendations
 from core.costs.savings.spend import Known, Record
-from core.costs.tally import CellSums
-from core.costs.tenant_prices import TenantPriceBook
+from core.costs.spending_log import SpendingLog
+from core.costs.tenant_prices import AgreedPrices, TenantPriceBook
 from core.costs.token_counts import TokenCounts
-from core.crews.budgets import BudgetBook
 from core.crews.trials import Trials
 from core.errors import ConflictError, InvalidInputError, NothingThereError
 
@@ -53,7 +53,8 @@ class TrialStarter:
     """Begins trials."""
 
     trials: Trials
-    book: BudgetBook
+    spending: SpendingLog
+    agreed: AgreedPrices
     prices: PriceBook
     models: DeployedModels
 
@@ -74,7 +75,7 @@ class TrialStarter:
             raise ConflictError(TOO_CRITICAL)
         chosen = await self._chosen(tenant, trial)
         self._require_in_use(trial, chosen)
-        book = TenantPriceBook(self.prices, (await self.book.prices(tenant)).prices)
+        book = TenantPriceBook(self.prices, (await self.agreed.of(tenant)).prices)
         self._require_cheaper(book, trial)
         recommended = partial(_recommended, book, read_id(trial.id), now_ms)
         _require_unverified(await cpu.run(tenant, recommended, recorded.record), trial, period)
@@ -112,7 +113,7 @@ class TrialStarter:
         in_period = set(period.days(datetime.fromtimestamp(now_ms / 1000, UTC).date()))
         recorded = _Recorded(trial, lately, in_period)
         days = sorted(lately | in_period)
-        async for _ in self.book.spending_pieces(tenant, days, recorded.take):
+        async for _ in self.spending.pieces(tenant, days, recorded.take):
             pass
         return recorded
 
@@ -128,7 +129,7 @@ class _Recorded:
         self.calls, self.critical = 0, False
         self.record = Record()
 
-    def take(self, cells: list[CellSums]) -> None:
+    def take(self, cells: list[Cell]) -> None:
         """Add cells of any days."""
         self.record.take(cell for cell in cells if cell.day in self._period)
         trial, model_in_use = self._trial, counted_name(self._trial.model)

@@ -3,7 +3,7 @@
 import itertools
 
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim
 
 Whose = tuple[str, str, str, str]  # crew, task, agent and subject for whom money is spent

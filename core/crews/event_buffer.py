@@ -21,7 +21,7 @@ from core.costs.budget import Refusal
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
-from core.crews.budgets import BudgetBook, Call
+from core.crews.call_ledger import Call, CallLedger
 from core.crews.claim_calls import ClaimCalls, Whose
 from core.crews.journal import StepJournal
 from core.crews.late_calls import LateCalls
@@ -50,7 +50,7 @@ class EventBuffer:
     def __init__(
         self,
         ledger: RunLedger,
-        budgets: BudgetBook,
+        call_ledger: CallLedger,
         claim: Claim,
         timing: Timing,
         *,
@@ -62,7 +62,8 @@ class EventBuffer:
         tries: Tries,
         journal: StepJournal,
     ) -> None:
-        self._ledger, self._budgets, self._claim, self._timing = ledger, budgets, claim, timing
+        self._ledger, self._call_ledger = ledger, call_ledger
+        self._claim, self._timing = claim, timing
         self._now_ms, self._may_call, self._money = now_ms, may_call, money
         self._loop = asyncio.get_running_loop()
         self._posted, self._unsent = asyncio.Event(), Unsent()
@@ -194,7 +195,7 @@ class EventBuffer:
             self._settle_late(item)
 
     def _settle_late(self, item: SettledCall) -> None:
-        self._late_calls.settle(self._loop, self._budgets, item)
+        self._late_calls.settle(self._loop, self._call_ledger, item)
 
     def _write_due_at(self) -> float:
         """Return when to write next: what is unsent, or a heartbeat if there is nothing."""
@@ -247,15 +248,15 @@ class EventBuffer:
             await self._emit(self._write(rest))  # which message is open is kept with an emit
             rest = []
         if self._lost is None:
-            write = partial(self._budgets.settle, item.call, item.usage, rest, item.facts)
+            write = partial(self._call_ledger.settle, item.call, item.usage, rest, item.facts)
             await self._write_if_held(write)
             self._unsent.note_counted(item)
 
     async def _reserve(self, call: Call) -> Exception | None:
-        return await self._money.reserve(self._budgets, call.tenant, partial(self._hold, call))
+        return await self._money.reserve(self._call_ledger, call.tenant, partial(self._hold, call))
 
     async def _hold(self, call: Call) -> Refusal | None:
-        refusal = await self._write_if_held(lambda: self._budgets.reserve(call))
+        refusal = await self._write_if_held(lambda: self._call_ledger.reserve(call))
         if self._lost is not None:
             self._posted.set()
             raise self._lost

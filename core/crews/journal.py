@@ -109,15 +109,17 @@ class StepJournal:
 
     async def find(self, key: str) -> Any | None:
         """Return an entry, or None."""
-        if not _is_large(entry := self._entry(key)):
+        entry = self._entry(key)
+        if not _is_large(entry):
             return entry
+        ref = BlobRef(entry["blob"], entry["bytes"])
         try:
-            return await self._values.load(self._claim.tenant, BlobRef(**entry))
+            return await self._values.load(self._claim.tenant, ref)
         except (NotFoundError, UnavailableError) as error:
             log.warning("a call is made again: its answer cannot be read", exc_info=error)
             return None
 
-    def _entry(self, key: str) -> Any | None:
+    def _entry(self, key: str) -> Any:
         with self._lock:
             return self._known.get(key)
 

@@ -11,7 +11,7 @@ import math
 from contextvars import Context
 from dataclasses import dataclass, field
 
-from core.crews.budgets import BudgetBook, Call
+from core.crews.call_ledger import Call, CallLedger
 from core.crews.ledger import ExpiredError, FencedError
 from core.crews.unsent import SettledCall
 from core.errors import NotFoundError
@@ -35,12 +35,12 @@ class LateCalls:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def settle(
-        self, loop: asyncio.AbstractEventLoop, budgets: BudgetBook, item: SettledCall
+        self, loop: asyncio.AbstractEventLoop, ledger: CallLedger, item: SettledCall
     ) -> None:
         """Have a call settled in the loop, when the store answers; returns at once. Thread-safe."""
         self._unsettled.add(item.call)
         try:  # in a context of its own: no deadline of the caller's holds
-            loop.call_soon_threadsafe(self._begin, budgets, item, context=Context())
+            loop.call_soon_threadsafe(self._begin, ledger, item, context=Context())
         except RuntimeError:  # the loop is closed: the process ends, and the bound stays counted
             self._unsettled.discard(item.call)
 
@@ -53,17 +53,17 @@ class LateCalls:
         except TimeoutError:
             log.warning("what a model call cost is written down later: the store is away")
 
-    def _begin(self, budgets: BudgetBook, item: SettledCall) -> None:
-        task = asyncio.create_task(self._settle(budgets, item))
+    def _begin(self, ledger: CallLedger, item: SettledCall) -> None:
+        task = asyncio.create_task(self._settle(ledger, item))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _settle(self, budgets: BudgetBook, item: SettledCall) -> None:
+    async def _settle(self, ledger: CallLedger, item: SettledCall) -> None:
         call, cost = item.call, [event for event in item.events if event["type"] == "CUSTOM"]
         used = item.usage, cost, item.facts
         try:
             with deadline(math.inf):
-                await PERSISTENT.run(lambda: budgets.settle(call, *used))
+                await PERSISTENT.run(lambda: ledger.settle(call, *used))
         except (FencedError, ExpiredError, NotFoundError):
             pass  # it is counted, if there was anything to count
         except Exception:

@@ -248,14 +248,17 @@ class RunLedger(Protocol):
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
         outcomes: Sequence[TaskOutcome] = (),
+        budgets_version: str | None = None,
     ) -> None:
         """Change the status if the status epoch is still `status_epoch`.
 
         Only the transition that moved the flow may be sent again, which its id tells from every
         other (`core.crews.ledger_rules`). A flow that waits says `waiting` for what, and is not
         looked at before its time is over or it moves on; one that waits for money (`{"reason":
-        "budget", "until_ms": ...}`) also then, and when a budget changes. What it waited for is kept
-        as one more result, `answer` (name, result), and the flow is due at once. When it ends, its steps that run end with it as
+        "budget", "until_ms": ...}`) also then, when a budget changes (or has changed since
+        `budgets_version`), when a late answer gives money back, and when the lease of a step is over
+        whose calls hold some. What it waited for is kept as one more result, `answer` (name, result),
+        and the flow is due at once. When it ends, its steps that run end with it as
         failed or cancelled, calls that were never settled count as lost, and messages that are open
         are ended. Its webhooks are due at once. `outcomes` count in their trials. Raises
         FencedError if the epoch is another, or the flow has ended.

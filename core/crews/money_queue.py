@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from core.costs.budget import Refusal, Verdict
-from core.crews.budgets import BudgetBook
+from core.crews.call_ledger import CallLedger
 from core.crews.crew_runner import (
     BudgetExhaustedError,
     PricesChangedError,
@@ -34,24 +34,20 @@ class MoneyQueue:
     seconds: float = WAIT_SECONDS
     _turns: _Turns = field(default_factory=_Turns, repr=False, compare=False)
 
-    async def reserve(self, book: BudgetBook, tenant: str, ask: Ask) -> Exception | None:
+    async def reserve(self, ledger: CallLedger, tenant: str, ask: Ask) -> Exception | None:
         """Reserve a call, waiting for money that others hold; return what it means if that fails."""
         refusal = await ask()
         if refusal is not None and refusal.verdict is Verdict.HELD:
-            refusal = await self.wait(book, tenant, refusal, ask)
-        if refusal is None:
-            return None
-        if refusal.verdict is Verdict.REPRICED:
-            return PricesChangedError(await book.prices(tenant))
-        return refused(refusal)
+            refusal = await self.wait(ledger, tenant, refusal, ask)
+        return None if refusal is None else refused(refusal)
 
     async def wait(
-        self, book: BudgetBook, tenant: str, refusal: Refusal, ask: Ask
+        self, ledger: CallLedger, tenant: str, refusal: Refusal, ask: Ask
     ) -> Refusal | None:
         """Wait until the call is reserved, or refused for another reason, or the time is over."""
         turn = self._turns.setdefault((tenant, refusal.budget), asyncio.Lock())
         try:
-            async with asyncio.timeout(self.seconds), turn, book.settles(tenant) as settles:
+            async with asyncio.timeout(self.seconds), turn, ledger.settles(tenant) as settles:
                 while (refused := await ask()) is not None and refused.verdict is Verdict.HELD:
                     await anext(settles)
                 return refused
@@ -60,7 +56,7 @@ class MoneyQueue:
 
 
 def refused(refusal: Refusal) -> Exception:
-    """Return what a refusal means for the step, of any but REPRICED."""
+    """Return what a refusal means for the step."""
     match refusal.verdict:
         case Verdict.HELD:
             reason = f"other calls hold the money of the budget {refusal.budget}"
@@ -72,5 +68,7 @@ def refused(refusal: Refusal) -> Exception:
                 f"nobody knows what the model costs, and the budget {refusal.budget} is a limit"
             )
             return StepFailedError(f"{reason}: give the model a price (PUT /v1/prices)")
-        case _:
+        case Verdict.REPRICED:
+            return PricesChangedError(refusal.prices)
+        case Verdict.SHORT:
             return ShortOfMoneyError(refusal.headroom_nanodollars, refusal.budget)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from core.blobs import BlobRef
 from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
-from core.crews.budgets import BudgetBook
+from core.crews.call_ledger import CallLedger
 from core.crews.claim_calls import Whose
 from core.crews.clock import Clock
 from core.crews.crew_runner import (
@@ -108,7 +108,7 @@ class StepRunner:
     """Runs claimed steps. Holds nothing between two of them."""
 
     ledger: RunLedger
-    budgets: BudgetBook
+    call_ledger: CallLedger
     runner: CrewRunner
     timing: Timing
     values: LargeValues
@@ -179,7 +179,7 @@ class StepRunner:
 
         return EventBuffer(
             self.ledger,
-            self.budgets,
+            self.call_ledger,
             claim,
             self.timing,
             whose=whose,

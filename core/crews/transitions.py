@@ -66,6 +66,7 @@ class Transitions:
             status_epoch=state.status_epoch,
             events=events.stamped(events.custom("budget_exhausted", waiting), self.now_ms()),
             waiting=waiting,
+            budgets_version=refusal.budgets_version,
         )
 
     async def try_again(self, state: Flow) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from core.costs.facts import Facts
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.flows import events
 from core.flows.events import Event
 

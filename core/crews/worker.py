@@ -88,6 +88,7 @@ class _Visit:
     flow: str
     clock: Clock
     _has_run_steps: bool = False
+    _has_waited: bool = False  # for money, until now
     _tasks: strategies.TaskGraph | None = None
     _transitions: Transitions = field(init=False)
 
@@ -157,6 +158,7 @@ class _Visit:
         try:
             if state.head.status is Status.WAITING and state.waits_for_money:
                 await self._transitions.try_again(state)
+                self._has_waited = True
                 return await self.worker.ledger.state(self.tenant, self.flow, fresh=True)
             if state.head.status is Status.WAITING:
                 await self._look_again_in(WAIT_LOOK_MS, seen=state.head.version)
@@ -216,14 +218,16 @@ class _Visit:
     async def _run_one_of(self, state: Flow, ready: set[str]) -> Flow | Outcome:
         """Run the first of these steps that nobody holds; those that nobody began come first.
 
+        Not so where the flow waited for money: what it waits for may be held by a step whose worker is gone.
         A step that has moved on since the state was read is looked at anew.
         """
         free = [step for step in state.steps if step.id in ready and step.state == "pending"]
         held = [step for step in state.steps if step.id in ready and step.state != "pending"]
+        order = [*held, *free] if self._has_waited else [*free, *held]
         moved = False
-        for at, step in enumerate([*free, *held]):
+        for at, step in enumerate(order):
             work = build_work(self.tenant, self._task_graph(state), state, step)
-            more, seen = at + 1 < len(free), state.head.version
+            more, seen = any(each in free for each in order[at + 1 :]), state.head.version
             try:
                 claim = await self.worker.steps.claim(work, step, seen=seen, more=more)
             except FencedError:

@@ -76,7 +76,7 @@ class Learners:
                 return Answer(
                     found.actions, found.abstain, kept,
                     found.version, served.position,
-                    served.degraded or (BEHIND if served.behind else ""),
+                    _degraded(served),
                 )  # fmt: skip
 
             return await cpu.run(tenant, answer, served.learner)
@@ -92,6 +92,18 @@ class Learners:
                 some = questions[start : start + AT_ONCE]
                 answers += await cpu.run(tenant, partial(answered, served.learner), some)
             return answers
+
+    async def degraded(self, tenant: str, task: str) -> str:
+        """Return why an answer may be older than it should be, as the next one tells; empty where all is well.
+
+        It loads what that one would load. Raises UnavailableError.
+        """
+        async with self.lock(tenant, task):
+            return _degraded(await self.current(tenant, task))
+
+    def last_degraded(self, tenant: str, task: str) -> str:
+        """Return the same of this process' last answer, without a look at Redis or the object store."""
+        return _degraded(self._served.get((tenant, task)))
 
     async def learn(self, tenant: str, task: str, given: Sequence[Feedback]) -> None:
         """Append feedback, which every process reads before its next answer; what has the same id, once.
@@ -113,3 +125,7 @@ class Learners:
         has_grown = await self._follower.catch_up(tenant, task, served)
         self._served.keep(key, served, has_grown=has_grown)
         return served
+
+
+def _degraded(served: Served) -> str:
+    return served.degraded or (BEHIND if served.behind else "")

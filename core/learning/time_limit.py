@@ -11,6 +11,9 @@ from core.learning.replay import learn
 
 CHUNK = 512  # feedback between two looks at the clock
 WARM = 0.05  # of the time, before which the pace says little: much is learnt faster than a little
+DOUBT = (
+    0.1  # of what fits: so much better the pace may be later on; nothing is passed over for less
+)
 RECENT = 0.9  # of earlier chunks' time counts with each: some ten of them make the pace
 
 
@@ -38,13 +41,19 @@ class TimeLimit:
         return passed_over
 
     def too_many(self, left: int) -> int:
-        """Return for how many of what is left there is no time, at the pace of late; 0 before there is one."""
+        """Return for how many of what is left there is no time, at the pace of late; 0 before there is one.
+
+        What is passed over cannot be taken back, while the pace changes. So a few are no reason, the
+        fewer the less time is left for a change.
+        """
         now = self.clock()
         if self._began is None or now < self._began + WARM * (self.end - self._began):
             return 0
         each = max(self._seconds / self._learnt, 1e-9)
         fit = max(0, min(left, (self.end - now) / each))
-        return left - math.ceil(fit)
+        time_left = max(0, (self.end - now) / max(self.end - self._began, 1e-9))
+        many = left - math.ceil(fit)
+        return many if many > DOUBT * time_left * fit else 0
 
     def _learn(self, learner: Learner, entries: Sequence[Entry]) -> None:
         began = self.clock()

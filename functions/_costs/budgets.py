@@ -1,17 +1,18 @@
-"""Budgets over HTTP: what a tenant may spend, on what and in what time; told, set and removed."""
+"""Budgets over HTTP: what a tenant may spend, on what and in what time: read, set and removed."""
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import bootstrap, time_of_day
-from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets, Window, zone
+from core.costs.budget import ALERTS, EACH, Budget, Scope, TenantBudgets
 from core.costs.model_names import counted_name
 from core.costs.spreadsheets import NANO, usd
+from core.costs.windows import Window, zone
 from core.errors import InvalidInputError, NotFoundError, NothingThereError
 from core.identity import Principal
 from functions._costs import known_names
@@ -34,8 +35,8 @@ class BudgetBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    scope: Literal["tenant", "crew", "agent", "model", "subject", "flow"]
-    window: Literal["flow", "day", "month"]
+    scope: Annotated[Scope, Field(strict=False)]  # a text, which strict models take for no enum
+    window: Annotated[Window, Field(strict=False)]
     limit_usd: Annotated[str, Field(max_length=40)]
     name: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] = EACH
     hard: bool = True
@@ -46,7 +47,7 @@ class BudgetBody(BaseModel):
 
     def budget(self, budget_id: str) -> Budget:
         """Return the budget. Raises InvalidInputError."""
-        scope, window = Scope(self.scope), Window(self.window)
+        scope, window = self.scope, self.window
         if scope is Scope.FLOW and window is not Window.FLOW:
             raise _invalid("/window", "must be flow for a budget of flows")
         if scope is Scope.TENANT and self.name != EACH:
@@ -67,10 +68,10 @@ class ZoneBody(BaseModel):
 
 async def budget_list(_: Request, who: Principal) -> Response:
     """Answer with all budgets, what they have spent in their present windows, and the time zone."""
-    told = await bootstrap.budgets().all(who.tenant)
+    there = await bootstrap.budgets().all(who.tenant)
     body = {
-        "time_zone": told.zone.name,
-        "budgets": [_public(budget, told) for budget in told.budgets],
+        "time_zone": there.zone.name,
+        "budgets": [_public(budget, there) for budget in there.budgets],
     }
     return JSONResponse(body, headers=apps.PRIVATE)
 
@@ -82,11 +83,11 @@ async def budget_state(request: Request, who: Principal) -> Response:
 
 
 async def _budget(who: Principal, budget_id: str, name: str | None = None) -> Response:
-    told = await bootstrap.budgets().all(who.tenant, budget_id, name)
-    for budget in told.budgets:
+    there = await bootstrap.budgets().all(who.tenant, budget_id, name)
+    for budget in there.budgets:
         if name is not None and (counted := _account(budget.scope, name)) != name:
             return await _budget(who, budget_id, counted)
-        return JSONResponse(_public(budget, told), headers=apps.PRIVATE)
+        return JSONResponse(_public(budget, there), headers=apps.PRIVATE)
     raise NothingThereError(NO_BUDGET)
 
 
@@ -136,7 +137,7 @@ def _budget_id(request: Request) -> str:
     return budget_id
 
 
-def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
+def _public(budget: Budget, there: TenantBudgets) -> dict[str, Any]:
     return {
         "id": budget.id,
         "scope": budget.scope,
@@ -152,14 +153,14 @@ def _public(budget: Budget, told: TenantBudgets) -> dict[str, Any]:
                 "name": state.name,
                 "spent_usd": usd(state.spent_nanodollars),
                 "held_usd": usd(state.held_nanodollars),
-                "alerted_percent": state.told_percent
-                if state.told_limit == budget.limit_nanodollars
+                "alerted_percent": state.alerted_percent
+                if state.alerted_limit == budget.limit_nanodollars
                 else 0,
             }
-            for state in told.states
+            for state in there.states
             if state.budget == budget.id
         ],
-        "more": budget.id in told.cut,
+        "more": budget.id in there.cut,
     }
 
 

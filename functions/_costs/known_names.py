@@ -11,16 +11,16 @@ from functools import partial
 from core import bootstrap, cpu, time_of_day
 from core.complaints import choice
 from core.costs.budget import EACH, Budget, Scope
+from core.costs.cells import Cell
 from core.costs.prices import rates_of
-from core.costs.rollup import NAMELESS, NOBODY
-from core.costs.tally import CellSums
+from core.costs.rollup import NAMED, NAMELESS, NOBODY
 from core.costs.tenant_prices import Price, TenantPriceBook
 from core.errors import InvalidInputError
 
 DAYS = 31  # in which a call counts as recent
 NO_MODEL = "no price list has a model of this name, and none of your calls; {}if it is right, tell its price first (PUT /v1/prices)"
 
-_PLACE: dict[Scope, int] = {Scope.CREW: 0, Scope.AGENT: 2, Scope.MODEL: 4}  # in a cell's names
+_LISTED = (Scope.CREW, Scope.AGENT, Scope.MODEL)
 
 
 async def check_name(tenant: str, budget: Budget) -> None:
@@ -28,7 +28,7 @@ async def check_name(tenant: str, budget: Budget) -> None:
 
     A budget that is there may be changed, also when its crew is gone.
     """
-    if budget.scope not in _PLACE or budget.name == EACH:
+    if budget.scope not in _LISTED or budget.name == EACH:
         return
     why = await (_model if budget.scope is Scope.MODEL else _crew_or_agent)(tenant, budget)
     if why is not None and not await _is_there(tenant, budget):
@@ -64,7 +64,7 @@ async def _model(tenant: str, budget: Budget) -> str | None:
     known, name = bootstrap.model_names(), budget.name
     if name in known:
         return None
-    agreed = (await bootstrap.budget_book().prices(tenant)).prices
+    agreed = (await bootstrap.agreed_prices().of(tenant)).prices
     if await cpu.run(tenant, _has_price, (agreed, name)):
         return None
     known |= await _recorded(tenant, budget.scope)
@@ -98,12 +98,12 @@ async def _recorded(tenant: str, scope: Scope) -> set[str]:
     """Return the names of recent calls, such as those of `POST /v1/usage`."""
     today = datetime.fromtimestamp(time_of_day.now_ms() / 1000, UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in range(DAYS)]
-    names_of = partial(_names, _PLACE[scope])
+    names_of = partial(_names, NAMED.index(scope))
     found = set[str]()
-    async for names in bootstrap.budget_book().spending_pieces(tenant, days, names_of):
+    async for names in bootstrap.spending_log().pieces(tenant, days, names_of):
         found |= names
     return found - {NOBODY, *NAMELESS}
 
 
-def _names(place: int, cells: Sequence[CellSums]) -> set[str]:
+def _names(place: int, cells: Sequence[Cell]) -> set[str]:
     return {cell.names[place] for cell in cells}

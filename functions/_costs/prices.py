@@ -1,4 +1,4 @@
-"""Prices over HTTP: what a tenant agreed on with providers; told, set and removed, by model."""
+"""Prices over HTTP: what a tenant agreed on with providers: read, set and removed, by model."""
 
 from datetime import date
 from typing import Any, cast
@@ -22,16 +22,16 @@ BODY_BYTES = 16 * 1024
 
 async def price_list(_: Request, who: Principal) -> Response:
     """Answer with all prices of the tenant."""
-    told = await bootstrap.budget_book().prices(who.tenant)
-    prices = [_public(price) for price in told.prices]
+    agreed = await bootstrap.agreed_prices().of(who.tenant)
+    prices = [_public(price) for price in agreed.prices]
     return JSONResponse({"prices": prices}, headers=apps.PRIVATE)
 
 
 async def price_state(request: Request, who: Principal) -> Response:
     """Answer with the prices of one model, in order of the days from which they hold."""
     model = _model(request)
-    told = await bootstrap.budget_book().prices(who.tenant)
-    prices = [_public(price) for price in told.prices if price.model == model]
+    agreed = await bootstrap.agreed_prices().of(who.tenant)
+    prices = [_public(price) for price in agreed.prices if price.model == model]
     if not prices:
         raise NothingThereError(NO_PRICE)
     return JSONResponse({"prices": prices}, headers=apps.PRIVATE)
@@ -42,12 +42,12 @@ async def price_put(request: Request, who: Principal) -> Response:
     body = await bodies.read_json(request, BODY_BYTES)
     if not isinstance(body, dict):
         raise InvalidInputError("this price cannot be taken", {"": "must be an object"})
-    told = cast("dict[str, Any]", body)
-    entry = {name: value for name, value in told.items() if name != "from"}
-    since = _day(told.get("from"), "/from")
+    given = cast("dict[str, Any]", body)
+    entry = {name: value for name, value in given.items() if name != "from"}
+    since = _day(given.get("from"), "/from")
     model, entry = check_price(request.path_params["model"], entry)
     _require_known(entry)
-    await changed(who, bootstrap.budgets().save_price(who.tenant, Price(model, since, entry)))
+    await changed(who, bootstrap.agreed_prices().save(who.tenant, Price(model, since, entry)))
     return await price_state(request, who)
 
 
@@ -58,7 +58,7 @@ async def price_delete(request: Request, who: Principal) -> Response:
     if since is not None:
         since = _day(since or None, "/query/from")
     try:
-        await changed(who, bootstrap.budgets().delete_price(who.tenant, _model(request), since))
+        await changed(who, bootstrap.agreed_prices().delete(who.tenant, _model(request), since))
     except NotFoundError:
         raise NothingThereError(NO_PRICE) from None
     return Response(status_code=204)
@@ -76,12 +76,12 @@ def _model(request: Request) -> str:
     return str(split_name(request.path_params["model"]))
 
 
-def _day(told: Any, pointer: str) -> str:
+def _day(given: Any, pointer: str) -> str:
     """Return a day as prices have it. Raises InvalidInputError."""
-    if told is None:
+    if given is None:
         return ALWAYS
     try:
-        day = date.fromisoformat(told) if isinstance(told, str) and len(told) == 10 else None  # noqa: PLR2004 -- YYYY-MM-DD
+        day = date.fromisoformat(given) if isinstance(given, str) and len(given) == 10 else None  # noqa: PLR2004 -- YYYY-MM-DD
     except ValueError:
         day = None
     if day is None:

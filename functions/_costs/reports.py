@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from core import bootstrap, cpu
 from core.costs import spreadsheets
+from core.costs.cells import Cell, by_variant
 from core.costs.report import (
     MOST_FOCUS_ROWS,
     MOST_ROWS,
@@ -24,16 +25,18 @@ from core.costs.report import (
     rows_text,
 )
 from core.costs.spreadsheets import FOCUS_BY
-from core.costs.tally import CellSums, Rows, by_variant
+from core.costs.tally import Rows
 from core.identity import Principal
 from core.json_text import compact
 from functions._http import apps, edge
 
 PIECE_ROWS = 500  # made into text at once: about 5 ms
-Told = tuple[str, str | None]  # a text, and the path of the next page
+PageText = tuple[str, str | None]  # a text, and the path of the next page
 
 
-async def report(request: Request, who: Principal, query: Query, form: str, now_ms: int) -> Told:
+async def report(
+    request: Request, who: Principal, query: Query, form: str, now_ms: int
+) -> PageText:
     """Return a page of a report as JSON or CSV."""
     tally = Tally(query, _page(request, query.group_by, MOST_ROWS), now_ms)
     await _read(who, query.days_before(), tally.take_before)
@@ -54,12 +57,12 @@ def _json(made: Report, rows: Sequence[str], following: str | None) -> str:
     return f'{compact(made.public(following))[:-1]},"rows":[{",".join(rows)}]}}'
 
 
-async def focus(request: Request, who: Principal, query: Query, today: date) -> Told:
+async def focus(request: Request, who: Principal, query: Query, today: date) -> PageText:
     """Return a page of a FOCUS file; days before it and after it are not read."""
     page = _page(request, FOCUS_BY, MOST_FOCUS_ROWS)
     rows = Rows(FOCUS_BY, page.limit, page.after)
     days = [day for day in query.days(today) if page.after is None or day >= page.after[0]]
-    read = bootstrap.budget_book().spending_pieces(who.tenant, days, partial(_last_day, rows))
+    read = bootstrap.spending_log().pieces(who.tenant, days, partial(_last_day, rows))
     async for day in read:
         if rows.is_beyond(day):
             break
@@ -69,7 +72,7 @@ async def focus(request: Request, who: Principal, query: Query, today: date) -> 
     return "".join([spreadsheets.focus_head(), *lines]), following
 
 
-def _last_day(rows: Rows, cells: Sequence[CellSums]) -> str:
+def _last_day(rows: Rows, cells: Sequence[Cell]) -> str:
     """Add cells by their variants; return the last one's day."""
     rows.take(by_variant(cells))
     return cells[-1].day
@@ -78,11 +81,11 @@ def _last_day(rows: Rows, cells: Sequence[CellSums]) -> str:
 async def _read(
     who: Principal,
     days: Sequence[str],
-    take: Callable[[list[CellSums]], None],
+    take: Callable[[list[Cell]], None],
     *,
     hours: bool = False,
 ) -> None:
-    async for _ in bootstrap.budget_book().spending_pieces(who.tenant, days, take, hours=hours):
+    async for _ in bootstrap.spending_log().pieces(who.tenant, days, take, hours=hours):
         pass
 
 

@@ -22,10 +22,10 @@ async def report(request: Request, who: Principal) -> Response:
     now_ms = time_of_day.now_ms()
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     query = read_query(request.query_params, today)
-    agreed = await bootstrap.budget_book().prices(who.tenant)
+    agreed = await bootstrap.agreed_prices().of(who.tenant)
     record = Record()
     days = query.days(today)
-    async for _ in bootstrap.budget_book().spending_pieces(who.tenant, days, record.take):
+    async for _ in bootstrap.spending_log().pieces(who.tenant, days, record.take):
         pass
     prices = TenantPriceBook(bootstrap.prices(), agreed.prices)
     found = await savings(who.tenant, query, record, prices, now_ms)

@@ -131,7 +131,8 @@ def _require_online() -> None:
 def _starter() -> TrialStarter:
     return TrialStarter(
         bootstrap.trials(),
-        bootstrap.budget_book(),
+        bootstrap.spending_log(),
+        bootstrap.agreed_prices(),
         bootstrap.prices(),
         bootstrap.deployed_models(),
     )
@@ -230,5 +231,5 @@ def _state(trial: Trial) -> str:
 
 def _comparison(seen: Comparison) -> dict[str, Any]:
     arms = {"in_use": seen.in_use, "cheaper": seen.cheaper}
-    told = {arm: {"outcomes": each.outcomes, "mean": each.mean} for arm, each in arms.items()}
-    return {**told, "difference": seen.difference}
+    sums = {arm: {"outcomes": each.outcomes, "mean": each.mean} for arm, each in arms.items()}
+    return {**sums, "difference": seen.difference}

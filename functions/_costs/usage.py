@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -11,8 +11,14 @@ from starlette.responses import Response
 from core import bootstrap, cpu, time_of_day
 from core.costs import recording
 from core.costs.model_names import counted_name
+from core.costs.price_lists import Variant
 from core.costs.prices import PriceBook
-from core.costs.provider_usage import read_usage, read_variant
+from core.costs.provider_usage import (
+    ReportedUsage,
+    read_usage,
+    read_variant,
+    says_nothing_was_used,
+)
 from core.costs.rollup import DAY_MS, NOBODY
 from core.costs.tenant_prices import TenantPriceBook, TenantPrices
 from core.costs.token_counts import MOST_TOKENS, TokenCounts
@@ -24,6 +30,10 @@ from functions._http import bodies, models, times
 
 BODY_BYTES = 2 * 1024**2  # a thousand calls
 CONFLICT = "another call was counted under this id; what is said here is not counted"
+UNSOUND = (
+    "holds a number of tokens that cannot be, such as more from the cache than were sent, without a total that has both;"
+    " send it right, or prompt_bytes in its place, to count a bound"
+)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -38,28 +48,32 @@ class CallBody(BaseModel):
     usage: dict[str, Any] | None = None
     prompt_bytes: Annotated[int | None, Field(ge=0, le=MOST_TOKENS)] = None
     max_output_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
-    variant: Literal["standard", "batch", "flex", "priority", "fast"] | None = None
-    required_quality: Literal["low", "high", "critical"] = "high"
+    variant: Variant | None = None
+    required_quality: recording.Quality = "high"
     crew: Name = NOBODY
     task_type: Name = NOBODY
     agent: Name = NOBODY
     subject: models.Subject | None = None
 
-    def tokens(self) -> TokenCounts | None:
+    def read(self) -> ReportedUsage | None:
         """Return what the provider reported, None for nothing. Raises ValueError for what cannot be."""
         if self.usage is None and self.prompt_bytes is None:
             raise ValueError("is missing; or say prompt_bytes, to count a bound")
         if self.usage is None:
             return None
         reported = read_usage(self.usage)
+        if reported is None and says_nothing_was_used(self.usage):
+            return ReportedUsage(TokenCounts()) if self.prompt_bytes is None else None
+        if reported is None and isinstance(self.usage.get("usage"), dict):
+            raise ValueError("is a whole answer of a model; its own `usage` is what counts")
         if reported is None:
             raise ValueError("tells no tokens as OpenAI, Anthropic, Gemini or Bedrock do")
         if not reported.sound:
-            raise ValueError("holds a number of tokens that cannot be")
-        return reported.tokens
+            raise ValueError(UNSOUND)
+        return reported
 
     def reported(
-        self, at_ms: int, tokens: TokenCounts | None, subject: str
+        self, at_ms: int, usage: ReportedUsage | None, subject: str
     ) -> recording.ReportedCall:
         """Return the call; one that says nothing of its subject is that of whoever reports it."""
         model = counted_name(self.model)
@@ -68,12 +82,13 @@ class CallBody(BaseModel):
             self.id,
             at_ms,
             names,
-            tokens,
+            usage and usage.tokens,
             self.prompt_bytes or 0,
             self.max_output_tokens,
             self.variant or read_variant(self.usage or {}) or "standard",
             self.required_quality,
             is_dated=self.at is not None,
+            is_estimated=usage is not None and usage.unexplained > 0,
         )
 
 
@@ -88,10 +103,10 @@ class UsageBody(BaseModel):
 async def count(request: Request, who: Principal) -> Response:
     """Count calls; answer what each costs, and how the same call could cost less."""
     body = await bodies.read_json(request, BODY_BYTES)
-    agreed = await bootstrap.budget_book().prices(who.tenant)
+    agreed = await bootstrap.agreed_prices().of(who.tenant)
     batch, book = await cpu.run(who.tenant, partial(_priced, who.subject, agreed), body)
     recorded = await bootstrap.usage_book().record(who.tenant, [call for _, call in batch])
-    text = await cpu.run(who.tenant, partial(_told, recorded, book), batch)
+    text = await cpu.run(who.tenant, partial(_answer, recorded, book), batch)
     return Response(text, media_type="application/json")
 
 
@@ -107,18 +122,18 @@ def _priced(subject: str, agreed: TenantPrices, body: Any) -> tuple[Batch, Price
         return [(call, recording.recorded(call, prices)) for call in reported], prices
 
 
-def _told(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
+def _answer(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> str:
     """Return the answer to a batch of which some calls were known before."""
     known, ways = recorded.not_new, recording.CheaperWays(prices)
     with bodies.collector_off():
-        calls = [_told_of(known.get(call.id), reported, call, ways) for reported, call in batch]
+        calls = [_answer_of(known.get(call.id), reported, call, ways) for reported, call in batch]
         new = [call.usage for _, call in batch if call.id not in known]
         total, alerts = Usage.total(new).public(), list(recorded.alerts)
         answer = {"recorded": len(new), "total": total, "budget_alerts": alerts, "calls": calls}
         return compact(answer)
 
 
-def _told_of(
+def _answer_of(
     fate: recording.NotNew | None,
     reported: recording.ReportedCall,
     call: recording.RecordedCall,
@@ -148,7 +163,7 @@ def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[reco
         try:
             at_ms = _time_ms(call.at, now_ms)
             field = "usage"
-            reported.append(call.reported(at_ms, call.tokens(), subject))
+            reported.append(call.reported(at_ms, call.read(), subject))
         except ValueError as error:
             wrong[f"/calls/{at}/{field}"] = str(error)
         if len(wrong) >= POINTERS:

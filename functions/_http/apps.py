@@ -46,9 +46,6 @@ MIDDLEWARE = [
 ]
 
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-
-
 async def problem_of(request: Request, error: Exception) -> Response:
     """Return the problem of an error that a route raised."""
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -59,7 +56,7 @@ async def problem_of(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> Iterator[str]:
     """Yield the methods of a path, whichever of the app's routes have them; an error names one route's."""
     routes: Sequence[BaseRoute] = request.app.routes
-    for method in METHODS:
+    for method in edge.METHODS:
         asked = {**request.scope, "method": method}
         if any(route.matches(asked)[0] == Match.FULL for route in routes):
             yield method

@@ -9,8 +9,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import bootstrap
+from functions._http.edge import METHODS
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 ALLOWED = (
     "Authorization", "Baggage", "Cache-Control", "Content-Type", "Idempotency-Key", "If-None-Match",
     "Last-Event-ID", "Prefer", "Sentry-Trace", "Traceparent", "X-Request-ID", "X-Requested-With",

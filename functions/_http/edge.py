@@ -21,6 +21,7 @@ from functions._http import problems
 from functions._http.health import Needs, Report, health
 from functions._process import request_log
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")  # of all routes, and so of pages
 TARGET_BYTES = 8192  # of path and query together; a ticket has at most 2,048
 PARAMETERS = 64  # of a query; each costs a list, a tuple and two texts
 HEADER_BYTES = 32 * 1024  # names and values; a token has at most 4,096

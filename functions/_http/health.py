@@ -98,10 +98,10 @@ async def _can_be_used(needs: Needs) -> bool:
 
 
 async def _trouble_of_store() -> str:
-    """Return why Redis does not answer; "" if it does."""
+    """Return why Redis does not answer, or is not ours; "" if all is well."""
     try:
         async with asyncio.timeout(STORE_SECONDS):
-            await bootstrap.redis().execute(["TIME"])
+            return await bootstrap.store_check().trouble()
     except UnavailableError as error:
         return str(error)
     except TimeoutError:
@@ -109,7 +109,6 @@ async def _trouble_of_store() -> str:
     except Exception:
         log.exception("the store could not be asked")
         return "the store refuses to answer; the log says why"
-    return ""
 
 
 health = Health()

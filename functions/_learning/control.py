@@ -43,26 +43,40 @@ async def tasks(request: Request, who: Principal) -> Response:
         known = [names.checked_task(asked, "/query/task")]
     page = [task for task in known if task > after or asked is not None][:MOST_TASKS]
     limit = asyncio.Semaphore(AT_ONCE)
-    told = await asyncio.gather(*(_told(who.tenant, task, limit) for task in page))
+    look = asked is not None
+    told = await asyncio.gather(*(_told(who.tenant, task, limit, look=look) for task in page))
     more = page[-1] if asked is None and page and known[-1] != page[-1] else None
     return JSONResponse({"tasks": told, "after": more}, headers=apps.PRIVATE)
 
 
-async def _told(tenant: str, task: str, limit: asyncio.Semaphore) -> dict[str, Any]:
+async def _told(tenant: str, task: str, limit: asyncio.Semaphore, *, look: bool) -> dict[str, Any]:
     async with limit:
         waiting = await bootstrap.feedback_log().waiting(tenant, task)
         try:
             found = await bootstrap.model_store().pointer(tenant, task)
         except UnavailableError as error:
             return {"task": task, "degraded": str(error)}
-    return _public(task, found.pointer if found else Pointer(), waiting)
+        degraded = await _degraded(tenant, task, look=look)
+    return _public(task, found.pointer if found else Pointer(), waiting, degraded)
 
 
-def _public(task: str, pointer: Pointer, waiting: int) -> dict[str, Any]:
+async def _degraded(tenant: str, task: str, *, look: bool) -> str:
+    """Return why answers may be older than they should be: as the next one will tell, or the last one here told.
+
+    To load the models of a hundred tasks would take minutes.
+    """
+    if look:
+        return await bootstrap.learners().degraded(tenant, task)
+    if bootstrap.is_made("learners"):
+        return bootstrap.learners().last_degraded(tenant, task)
+    return ""
+
+
+def _public(task: str, pointer: Pointer, waiting: int, degraded: str) -> dict[str, Any]:
     """Return what is told of a task: `feedback` is what its model knows, `waiting` is in no segment yet."""
     return {
         "task": task,
-        "degraded": None,
+        "degraded": degraded or None,
         "version": pointer.version,
         "sequence": pointer.sequence,
         "feedback": pointer.position,
@@ -96,7 +110,8 @@ async def roll_back(request: Request, who: Principal) -> Response:
     store, log = bootstrap.model_store(), bootstrap.feedback_log()
     pointer = await changes.roll_back(store, log, who.tenant, task, asked.version)
     waiting = await log.waiting(who.tenant, task)
-    return JSONResponse(_public(task, pointer, waiting), headers=apps.PRIVATE)
+    degraded = await _degraded(who.tenant, task, look=True)
+    return JSONResponse(_public(task, pointer, waiting, degraded), headers=apps.PRIVATE)
 
 
 async def forget(request: Request, who: Principal) -> Response:

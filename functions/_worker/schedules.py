@@ -59,6 +59,6 @@ def app(function: str, address: Address, work: Work, *needs: Callable[[], object
 
 
 async def _checked(work: Work, clock: Clock) -> dict[str, int]:
-    """Do the work, unless the store has been made for another number of partitions."""
-    await bootstrap.partition_check().require()
+    """Do the work, unless the store was begun with other settings."""
+    await bootstrap.store_check().require()
     return await work(clock)

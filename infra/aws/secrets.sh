@@ -4,6 +4,10 @@
 set -eu
 : "${REDIS_URL:?is the address of the store}" "${REDIS_TOKEN:?is the token of the store}"
 
+case "$REDIS_URL$REDIS_TOKEN${MODEL_API_KEY:-}" in
+*[\"\\]*) echo "$0: what is put into JSON here may have no quotation mark and no backslash" >&2; exit 2 ;;
+esac
+
 drawn() { openssl rand -hex 32; }
 
 cat <<JSON

@@ -9,7 +9,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OWN = ("core", "crews", "functions")
-LEFT_OUT = {"__pycache__", "examples"}  # examples of a crew are files for a person to try it with
+LEFT_OUT = {
+    "__pycache__",
+    "crew.yaml",  # what was compiled of it is there
+    "examples",  # files for a person to try a crew with
+}
 IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"
@@ -39,6 +43,9 @@ BEYOND_CREWS = (
     "lancedb", "lance-namespace", "pyarrow", "onnxruntime", "kubernetes", "grpcio", "pdfplumber", "hf-xet",
     "mcp", "textual", "uv", "uvicorn",
 )  # fmt: skip
+
+# Groups of pyproject.toml, for models that the worker cannot call without. OpenAI's come with CrewAI, Bedrock's with boto3.
+PROVIDERS = ("anthropic", "azure", "gemini")
 
 
 @dataclass(frozen=True, slots=True)

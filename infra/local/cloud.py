@@ -42,6 +42,7 @@ def start(
         found |= _bucket(processes, data, pages)
     found.setdefault("CREWLINE_JWT_KEYS", development_key(data))
     found.setdefault("CREWLINE_LEARNING_KEYS", development_key(data, "learning.key"))
+    found.setdefault("CREWLINE_WEBHOOK_SECRET", webhook_secret(data))
     return found
 
 
@@ -72,6 +73,11 @@ def development_key(data: Path, name: str = "development.key") -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32))
     return f"{DEV_KEY_ID}:{path.read_text().strip()}"
+
+
+def webhook_secret(data: Path) -> str:
+    """Return what webhooks of this machine are signed with where nothing else is set."""
+    return development_key(data, "webhook.key").partition(":")[2]
 
 
 def _redis(processes: Processes, data: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -56,13 +56,11 @@ def start(processes: Processes, port: int, *, but: Collection[str] = ()) -> dict
 def start_functions(
     processes: Processes, port: int, environ: Mapping[str, str], *, but: Collection[str] = ()
 ) -> None:
-    """Start API and worker; return when the API answers. Tells crews that are wrong."""
+    """Compile the crews, start API and worker, return when the API answers. Tells crews that are wrong."""
+    # In a process of its own: this one has the compiler as it was when it began.
+    subprocess.run([sys.executable, "-m", "infra.crews", "--quiet"], check=False)
     start_worker(processes, environ)
     processes.start(API, _api_command(port), environ=environ)
-    # In a process of its own: this one has the crews as they were when it began. Their tools it
-    # does not load, since the worker does, and ends with what is wrong.
-    check = [sys.executable, "-m", "infra.check_crews", "--files-only"]
-    subprocess.run(check, stdout=subprocess.DEVNULL, check=False)
 
     def others_run() -> None:
         processes.check(but=but)

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from tests.browser.conftest import Viewer
@@ -47,8 +47,8 @@ async def work(flows: Flows, flow: str) -> Claim:
     ]
     await flows.ledger.emit(claim, 1, LEASE_MS, StepWrite(told))
     call = Call(flows.tenant, flow, step.id, 1, 1, "crewline/offline", "c", step.id, usage)
-    await flows.budgets.reserve(call)
-    await flows.budgets.settle(call, usage, events.model_call(step.id, call.model, usage))
+    await flows.calls.reserve(call)
+    await flows.calls.settle(call, usage, events.model_call(step.id, call.model, usage))
     return claim
 
 

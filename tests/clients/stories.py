@@ -7,7 +7,7 @@ from typing import Any
 
 from clients.crewline import AsyncCrewline
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, StepWrite
 from core.flows import Status, events
 from tests.fixtures_api import Api
@@ -42,8 +42,8 @@ async def _use(flows: Flows, claim: Claim, number: int) -> None:
     call = Call(
         claim.tenant, claim.flow, claim.step, claim.epoch, number, "m", "c", claim.step, usage
     )
-    await flows.budgets.reserve(call)
-    await flows.budgets.settle(call, usage, [])
+    await flows.calls.reserve(call)
+    await flows.calls.settle(call, usage, [])
 
 
 async def ended(flows: Flows, flow: str = "f1") -> None:

@@ -4,16 +4,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from core.costs.budget import (
-    Budget,
-    Scope,
-    Verdict,
-    Window,
-)
+from core.costs.budget import Budget, Scope, Verdict
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.costs.windows import Window
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim
-from tests.contract.test_budget_book import BOUND, begun
+from tests.contract.test_call_ledger import BOUND, LEASE_MS, begun
 from tests.fixtures_ports import Flows
 
 COST = BOUND.cost_nanodollars
@@ -28,10 +24,10 @@ def a_budget(calls: float, **given: Any) -> Budget:
     return Budget(**{**made, "limit_nanodollars": round(calls * COST), **given})
 
 
-async def limited(flows: Flows, *budgets: Budget, **launch: Any) -> Claim:
+async def limited(flows: Flows, *budgets: Budget, lease_ms: int = LEASE_MS, **launch: Any) -> Claim:
     for budget in budgets:
-        await flows.limits.save(flows.tenant, budget)
-    return await begun(flows, limit_ms=3_600_000, **launch)
+        await flows.budgets.save(flows.tenant, budget)
+    return await begun(flows, lease_ms, limit_ms=3_600_000, **launch)
 
 
 def shortest(made: Call, cost: int) -> Call:
@@ -40,13 +36,13 @@ def shortest(made: Call, cost: int) -> Call:
 
 
 async def says(flows: Flows, made: Call) -> Verdict | None:
-    refusal = await flows.budgets.reserve(made)
+    refusal = await flows.calls.reserve(made)
     return None if refusal is None else refusal.verdict
 
 
 async def state(flows: Flows, budget: str = "b") -> tuple[int, int]:
     """What a budget has spent and holds, under whatever names."""
-    states = (await flows.limits.all(flows.tenant)).states
+    states = (await flows.budgets.all(flows.tenant)).states
     of = [each for each in states if each.budget == budget]
     spent = sum(each.spent_nanodollars for each in of)
     return spent, sum(each.held_nanodollars for each in of)

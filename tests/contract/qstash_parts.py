@@ -23,7 +23,7 @@ from core.crews.definition import Definition
 from core.crews.timing import Timing
 from core.crews.worker import Worker
 from functions import crew_worker
-from tests.worker_parts import ANY_NUMBER, a_worker
+from tests.worker_parts import FITTING, a_worker
 
 CURRENT, NEXT, OTHER = "c" * 32, "n" * 32, "o" * 32
 URL = "http://worker.test/v1/worker"
@@ -142,7 +142,7 @@ def deployment(qstash: Stub) -> Iterator[Deployment]:
     wake = QStashWakeQueue(qstash.url, "q", URL)
     worker = a_worker(flows, steps, wake_queue=wake, timing=Timing(3, 1, 60))
     with bootstrap.replace(
-        settings=Settings.from_environ(ENVIRON), worker=worker, partition_check=ANY_NUMBER
+        settings=Settings.from_environ(ENVIRON), worker=worker, store_check=FITTING
     ):
         yield Deployment(flows, wake, steps, worker)
 

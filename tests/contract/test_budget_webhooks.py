@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from core.adapters.http_webhooks import HttpWebhookSender
-from core.costs.budget import Budget, Scope, Verdict, Window
+from core.costs.budget import Budget, Scope, Verdict
+from core.costs.windows import Window
 from core.crews.ledger import Claim
 from core.flows import Status
 from core.webhooks.dispatch import DispatchParts
@@ -18,7 +19,7 @@ from core.webhooks.signing import Signer
 from core.webhooks.targets import Targets
 from functions._amp.webhook_bodies import render
 from tests.contract.budget_parts import COST, REAL, a_budget, limited, says, shortest
-from tests.contract.test_budget_book import call
+from tests.contract.test_call_ledger import call
 from tests.contract.test_usage_book import USED
 from tests.contract.test_usage_book import call as reported
 from tests.fixtures_ports import Flows
@@ -31,7 +32,7 @@ def dispatcher(flows: Flows, *receivers: Receiver) -> WebhookDispatcher:
     targets = Targets({flows.tenant: [receiver.url for receiver in receivers]})
     parts = DispatchParts(
         flows.outbox, flows.log, HttpWebhookSender(timeout_seconds=2), targets, Signer((SECRET,)),
-        render, SOON, budgets=flows.limits,
+        render, SOON, budgets=flows.budgets,
     )  # fmt: skip
     return WebhookDispatcher(parts)
 
@@ -46,7 +47,7 @@ async def spent(flows: Flows, claim: Claim, number: int, cost: int) -> None:
     """Make a call that costs so much."""
     made = call(claim, number)
     assert await says(flows, made) is None
-    await flows.budgets.settle(made, replace(REAL, cost_nanodollars=cost), [])
+    await flows.calls.settle(made, replace(REAL, cost_nanodollars=cost), [])
 
 
 async def test_alerts_are_sent_to_the_address_of_their_budget(flows: Flows):
@@ -66,6 +67,16 @@ async def test_alerts_are_sent_to_the_address_of_their_budget(flows: Flows):
         await sent(flows, receiver, looks=2)
     assert [post.body["percent"] for post in receiver.posts] == [50, 100]
     assert len({post.id for post in receiver.posts}) == 2
+
+
+async def test_a_call_that_passes_several_percentages_sends_the_highest(flows: Flows):
+    """Nothing keeps webhooks of one moment in order, and who keeps the last shall know the most."""
+    async with receiving() as receiver:
+        budget = a_budget(1, alerts=(50, 80, 100), webhook=f"{receiver.url}/budgets")
+        claim = await limited(flows, budget)
+        await spent(flows, claim, 1, COST)
+        await sent(flows, receiver, looks=3)
+    assert [post.body["percent"] for post in receiver.posts] == [100]
 
 
 async def test_the_flow_whose_call_it_was_tells_its_own_webhook_too(flows: Flows):
@@ -100,7 +111,7 @@ async def test_alerts_are_told_again_of_a_limit_that_was_changed(flows: Flows):
         hook = {"alerts": (50,), "webhook": f"{receiver.url}/b"}
         claim = await limited(flows, a_budget(2, **hook))
         await spent(flows, claim, 1, COST)
-        await flows.limits.save(flows.tenant, a_budget(4, **hook))
+        await flows.budgets.save(flows.tenant, a_budget(4, **hook))
         await spent(flows, claim, 2, COST // 10)
         await sent(flows, receiver, looks=2)
         assert [post.body["percent"] for post in receiver.posts] == [50]
@@ -120,7 +131,7 @@ async def test_a_hard_budget_that_refuses_a_call_tells_its_address_once_of_each_
         claim = await limited(flows, a_budget(1.25, **hook))
         await spent(flows, claim, 1, COST // 2)
         for number in (2, 3):
-            refusal = await flows.budgets.reserve(shortest(call(claim, number), COST - 1))
+            refusal = await flows.calls.reserve(shortest(call(claim, number), COST - 1))
             assert refusal is not None
             assert (refusal.verdict, refusal.needed_nanodollars) == (Verdict.EXHAUSTED, COST - 1)
             await sent(flows, receiver)
@@ -131,7 +142,7 @@ async def test_a_hard_budget_that_refuses_a_call_tells_its_address_once_of_each_
         assert [post.body[each] for each in sums] == [
             COST // 2, round(0.75 * COST), COST - 1, round(1.25 * COST),
         ]  # fmt: skip
-        await flows.limits.save(flows.tenant, a_budget(1.3, **hook))
+        await flows.budgets.save(flows.tenant, a_budget(1.3, **hook))
         assert await says(flows, call(claim, 4)) is Verdict.EXHAUSTED
         await sent(flows, receiver)
     assert len({post.id for post in receiver.posts}) == 2
@@ -144,7 +155,7 @@ async def test_whoever_is_killed_before_it_has_an_answer_leaves_it_to_the_next(f
         [(_, delivery)] = (await flows.outbox.lease(10, 10, lease_ms=30)).items
         assert delivery.alert is not None
         await asyncio.sleep(0.05)  # nobody hears of it again
-        await flows.limits.save(flows.tenant, a_budget(2, webhook=f"{receiver.url}/b"))
+        await flows.budgets.save(flows.tenant, a_budget(2, webhook=f"{receiver.url}/b"))
         await sent(flows, receiver)
     assert len(receiver.posts) == 1
 
@@ -189,7 +200,7 @@ async def test_a_budget_that_was_removed_tells_nobody(flows: Flows):
     async with receiving() as receiver:
         claim = await limited(flows, a_budget(2, webhook=f"{receiver.url}/b"))
         await spent(flows, claim, 1, COST)
-        await flows.limits.delete(flows.tenant, "b")
+        await flows.budgets.delete(flows.tenant, "b")
         await sent(flows, receiver, looks=2)
     assert receiver.posts == []
 

@@ -3,10 +3,11 @@
 import pytest
 
 from core.adapters.crewai.models import model_from
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.costs.budget import Budget, Scope, Window
+from core.adapters.memory import MemoryAgreedPrices, MemoryBudgets, MemoryFlows
+from core.costs.budget import Budget, Scope
 from core.costs.prices import TOOL_WRAPPING_TOKENS, WRAPPING_TOKENS
 from core.costs.tenant_prices import ALWAYS, Price
+from core.costs.windows import Window
 from core.crews.clock import NoLimit
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
 from tests.model_server import Provider, a_provider
@@ -97,8 +98,8 @@ async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
     limit: int, status: str
 ):
     memory = MemoryFlows()
-    book = MemoryBudgetBook(memory)
-    await book.save("t", Budget("b", Scope.TENANT, Window.DAY, limit))
+    budgets = MemoryBudgets(memory)
+    await budgets.save("t", Budget("b", Scope.TENANT, Window.DAY, limit))
     with playing(*[Turn("hello")] * 3) as provider:
         harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
         await launched(memory, three_tasks())
@@ -107,7 +108,7 @@ async def test_a_flow_makes_shorter_calls_while_they_are_of_use_and_then_none(
     assert flow.head.status == status
     assert len(provider.requests) == (3 if status == "succeeded" else 0)
     assert all(256 < request["max_tokens"] < LIMIT for request in provider.requests)
-    spent = sum(each.spent_nanodollars for each in (await book.all("t")).states)
+    spent = sum(each.spent_nanodollars for each in (await budgets.all("t")).states)
     assert spent == flow.usage.cost_nanodollars <= limit
     assert flow.waits_for_money is (status == "waiting")
 
@@ -121,7 +122,7 @@ async def test_an_answer_that_is_cut_off_for_a_budget_names_it_and_is_not_paid_f
     memory = MemoryFlows()
     if limit is not None:
         budget = Budget("team", Scope.TENANT, Window.DAY, limit)
-        await MemoryBudgetBook(memory).save("t", budget)
+        await MemoryBudgets(memory).save("t", budget)
     with playing(Turn("half of", finish="length")) as provider:
         harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
         await launched(memory, three_tasks())
@@ -136,14 +137,14 @@ async def test_an_answer_that_is_cut_off_for_a_budget_names_it_and_is_not_paid_f
 async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():
     """The worker has priced a call by the list before; it hears of the new price as it reserves."""
     memory = MemoryFlows()
-    book = MemoryBudgetBook(memory)
+    agreed = MemoryAgreedPrices(memory)
     with playing(*[Turn("hello")] * 6) as provider:
         harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
         costs = list[int]()
         for flow, dollars in (("f", None), ("g", 1_000), ("h", 2_000)):
             if dollars is not None:
                 entry = {"input": dollars, "output": dollars}
-                await book.save_price("t", Price("openai/gpt-4o-mini", ALWAYS, entry))
+                await agreed.save("t", Price("openai/gpt-4o-mini", ALWAYS, entry))
             await launched(memory, three_tasks(), flow=flow)
             await a_worker(memory, harness.runner).run_flow("t", flow, NoLimit())
             used = (await memory.state("t", flow)).usage
@@ -155,14 +156,14 @@ async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():
 async def test_a_model_that_says_nothing_of_its_usage_brings_no_budget_over_its_limit():
     """Each of these characters may be three tokens, and is billed as one at least."""
     memory = MemoryFlows()
-    book = MemoryBudgetBook(memory)
+    budgets = MemoryBudgets(memory)
     text, limit = "茶" * 4_000, 12_000_000
-    await book.save("t", Budget("b", Scope.TENANT, Window.DAY, limit))
+    await budgets.save("t", Budget("b", Scope.TENANT, Window.DAY, limit))
     with playing(*[Turn(text, usage=None)] * 3) as provider:
         harness = a_harness(llm=model_from("openai/gpt-4o-mini", provider.url, "sk-1"))
         await launched(memory, three_tasks())
         await a_worker(memory, harness.runner).run_flow("t", "f", NoLimit())
         asked = len(provider.requests)
-    [state] = (await book.all("t")).states
+    [state] = (await budgets.all("t")).states
     assert asked * 3 * len(text) * OUTPUT > limit >= state.spent_nanodollars
     assert state.spent_nanodollars > asked * len(text) * OUTPUT

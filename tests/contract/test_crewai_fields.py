@@ -6,7 +6,8 @@ import pytest
 from crewai import Agent, Crew, Task
 from crewai.project.crew_base import AgentConfig, TaskConfig
 
-from core.crews.definition import Definition, crewai_fields, elements
+from core.crews.definition import Definition, elements
+from infra.crews import crewai_fields
 
 # What CrewAI keeps in its objects while they work, and nobody writes down.
 OF_A_RUN = {

@@ -59,7 +59,7 @@ def a_worker(flows: Flows, model: LongLoop, looked: Counter[str]) -> Worker:
         CataloguePriceBook(), MemoryBlobs(), retries=QUICK,
     )  # fmt: skip
     return worker_over(
-        flows.ledger, flows.budgets, flows.wake_queue, runner, Timing(30, 10, 20),
+        flows.ledger, flows.calls, flows.wake_queue, runner, Timing(30, 10, 20),
         journals=flows.journals,
     )  # fmt: skip
 

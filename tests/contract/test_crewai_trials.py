@@ -73,7 +73,7 @@ def worker(flows: Flows, models: TwoModels) -> Worker:
         MemoryBlobs(), retries=QUICK,
         named_model=lambda name: model_from(name, models.url, None)(),
     )  # fmt: skip
-    return worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, Timing(30, 10, 1))
+    return worker_over(flows.ledger, flows.calls, flows.wake_queue, runner, Timing(30, 10, 1))
 
 
 async def ran(flows: Flows, worker: Worker, flow: str) -> Flow:

@@ -14,7 +14,8 @@ from core.adapters.memory import MemoryBlobs
 from core.adapters.offline.model import OfflineModel
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.crews.crew_runner import StepFailedError
-from core.crews.definition import AllowList, parse
+from infra.crews import parse
+from infra.crews.file_rules import AllowList
 from infra.dry_run import run_crew
 
 PAGE = Path("docs/crews.md").read_text("utf-8")

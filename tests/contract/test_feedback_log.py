@@ -1,57 +1,19 @@
 """What every FeedbackLog does: in memory and over Redis."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryFeedbackLog
-from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
-from core.adapters.upstash.http import HttpRedis
-from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import FeedbackKeys, feedback_ids
-from core.adapters.upstash.sdk import SdkRedis
 from core.errors import ConflictError
 from core.learning import feedback as limits
-from core.learning.feedback import Feedback, FeedbackLog, Lease
+from core.learning.feedback import Feedback
 from core.learning.patterns import Kind
 from core.time_of_day import now_ms
-from tests.fixtures_ports import own_keys
+from tests.contract.feedback_parts import TASK, Log, T, given, log
 
-T = "t"
-TASK = "route"
-HOUR_MS = 3_600_000
-
-
-@dataclass
-class Log:
-    """A log, and the Redis and keys it has, if any."""
-
-    port: FeedbackLog
-    redis: RetryingClient | None = None
-    keys: Keyspace | None = None
-
-    async def numbers(self, task: str = TASK, after: int = 0) -> list[tuple[int, str | None]]:
-        found = await self.port.after(T, task, after, 1000)
-        return [(one.number, one.feedback.id if one.feedback else None) for one in found]
-
-
-@pytest.fixture(params=["memory", "upstash-sdk", "upstash-http", "upstash-cluster"])
-def log(request: pytest.FixtureRequest) -> Log:
-    if request.param == "memory":
-        return Log(MemoryFeedbackLog())
-    in_cluster = request.param == "upstash-cluster"
-    rest = request.getfixturevalue("cluster_gateway" if in_cluster else "gateway")
-    client = SdkRedis if request.param == "upstash-sdk" else HttpRedis
-    redis, keys = RetryingClient(client(rest.url, rest.token)), own_keys()
-    return Log(UpstashFeedbackLog(redis, keys), redis, keys)
-
-
-def given(*ids: str, subject: str = "ana", **more: Any) -> Sequence[Feedback]:
-    return [Feedback(one, {"message": f"é {one}"}, "pay", subject, **more) for one in ids]
+__all__ = ["log"]  # fixtures
 
 
 async def test_feedback_is_read_back_as_it_was_given_under_numbers_without_a_gap(log: Log):
@@ -192,98 +154,6 @@ async def test_the_floor_rises_and_never_falls(log: Log):
     assert await log.port.floor(T, "other") == 0
 
 
-async def leased(log: Log, lease_ms: int = HOUR_MS, delay_ms: int = 0) -> Lease | None:
-    found = await log.port.lease(lease_ms, delay_ms)
-    assert found is None or (found.tenant, found.task) == (T, TASK)
-    return found
-
-
-async def test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released(log: Log):
-    assert await leased(log) is None
-    await log.port.add(T, TASK, given("a"))
-    lease = await leased(log)
-    assert lease
-    assert await leased(log) is None
-    await log.port.trim(T, TASK, 1)
-    await log.port.add(T, TASK, given("b"))
-    assert await leased(log) is None  # it runs still
-    await log.port.release(lease)
-    again = await leased(log)
-    assert again
-    await log.port.trim(T, TASK, 2)
-    await log.port.release(again)
-    assert await leased(log) is None
-
-
-async def test_a_lease_that_ends_is_had_by_the_next(log: Log):
-    await log.port.add(T, TASK, given("a"))
-    assert await leased(log, 0)
-    await log.port.trim(T, TASK, 1)  # and then it was killed
-    assert await leased(log)
-
-
-async def test_who_has_slept_past_his_lease_releases_nobody_elses(log: Log):
-    await log.port.add(T, TASK, given("a"))
-    slept = await leased(log, 0)
-    running = await leased(log)
-    assert slept
-    assert running
-    await log.port.trim(T, TASK, 1)
-    for _ in range(2):
-        await log.port.release(slept)
-    await log.port.add(T, TASK, given("b"))
-    assert await leased(log) is None
-    await log.port.release(running)
-    assert await leased(log)
-
-
-async def test_tenants_take_turns_however_many_tasks_one_of_them_has(log: Log):
-    for number in range(120):
-        await log.port.add("a-many", f"task-{number}", given("a"))
-    for tenant in ("b-few", "c-other"):
-        for number in range(2):
-            await log.port.add(tenant, f"task-{number}", given("a"))
-    found = [await log.port.lease(HOUR_MS, 0) for _ in range(125)]
-    assert [one and one.tenant for one in found[:6]] == ["a-many", "b-few", "c-other"] * 2
-    assert len({(one.tenant, one.task) for one in found if one}) == 124
-    assert found[-1] is None
-
-
-async def test_a_tenant_whose_feedback_is_too_new_holds_up_nobody(log: Log):
-    await log.port.add("old", TASK, given("a"))
-    await log.port.forget("old", TASK, "bob")  # due at once
-    for number in range(150):
-        await log.port.add(f"new-{number}", TASK, given("a"))
-    found = await log.port.lease(HOUR_MS, HOUR_MS)
-    assert (found and found.tenant, await log.port.lease(HOUR_MS, HOUR_MS)) == ("old", None)
-
-
-async def test_feedback_waits_for_more_and_is_leased_when_it_has_waited(log: Log):
-    await log.port.add(T, TASK, given("a"))
-    assert await leased(log, HOUR_MS, 300) is None
-    await asyncio.sleep(0.35)
-    assert await leased(log, HOUR_MS, 300)
-
-
-async def test_a_task_that_is_to_forget_is_leased_at_once(log: Log):
-    await log.port.add(T, TASK, given("a"))
-    await log.port.forget(T, TASK, "ana")
-    assert await leased(log, HOUR_MS, HOUR_MS)
-
-
-async def test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends(
-    log: Log,
-):
-    await log.port.add(T, TASK, given("a"))
-    lease = await leased(log)
-    assert lease
-    await log.port.forget(T, TASK, "ana")
-    await log.port.trim(T, TASK, 2)
-    assert await leased(log) is None
-    await log.port.release(lease)
-    assert await leased(log, HOUR_MS, HOUR_MS)
-
-
 @pytest.mark.parametrize(
     ("name", "most", "fits"),
     [("MOST_WAITING", 3, 3), ("MOST_WAITING_BYTES", 600, 3), ("MOST_TASKS", 1, 1)],
@@ -314,6 +184,16 @@ async def test_what_agents_say_fills_half_so_that_people_are_still_heard(
     await log.port.add(T, TASK, [*given("g", kind=Kind.USER)])
     with pytest.raises(ConflictError):
         await log.port.add(T, TASK, given("h"))
+
+
+async def test_two_whose_clocks_differ_keep_it_once_where_the_days_of_ids_end(log: Log):
+    if log.redis is None or log.keys is None:
+        return
+    end_ms = (now_ms() // (32 * 86_400_000) + 1) * 32 * 86_400_000
+    for off_ms, fate in ((100, "new"), (-500, "known")):
+        port = UpstashFeedbackLog(log.redis, log.keys, now_ms=lambda off_ms=off_ms: end_ms + off_ms)
+        assert await port.add(T, TASK, given("a")) == [fate]
+        assert await port.forget(T, TASK, "bob") is None
 
 
 async def test_nothing_of_it_has_a_time_to_live_but_the_ids(log: Log):

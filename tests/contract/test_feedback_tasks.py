@@ -5,7 +5,7 @@ import pytest
 from core.errors import ConflictError
 from core.learning import feedback as limits
 from core.learning.patterns import Kind
-from tests.contract.test_feedback_log import TASK, Log, T, given, log
+from tests.contract.feedback_parts import TASK, Log, T, given, log
 
 __all__ = ["log"]  # fixtures
 

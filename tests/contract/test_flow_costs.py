@@ -5,10 +5,10 @@ from typing import Any
 
 from core.costs.flow_costs import FlowCost
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim
 from core.time_of_day import now_ms
-from tests.contract.test_budget_book import BOUND
+from tests.contract.test_call_ledger import BOUND
 from tests.fixtures_ports import Flows, a_launch
 
 HOUR = 3_600_000
@@ -26,13 +26,13 @@ async def spent(flows: Flows, flow: str, calls: int, **launch: Any) -> None:
     for number in range(1, calls + 1):
         who = flows.tenant, flow, claim.step, claim.epoch
         call = Call(*who, number, "m", "example", "one", BOUND)
-        assert await flows.budgets.reserve(call) is None
-        await flows.budgets.settle(call, REAL, [])
+        assert await flows.calls.reserve(call) is None
+        await flows.calls.settle(call, REAL, [])
 
 
 async def costs(flows: Flows, limit: int = 10, before: int | None = None, hours: int = 0):
     since, until = now_ms() - HOUR - hours * HOUR, now_ms() + HOUR - hours * HOUR
-    return await flows.budgets.flow_costs(flows.tenant, since, until, limit, before)
+    return await flows.spending.by_flow(flows.tenant, since, until, limit, before)
 
 
 async def test_each_flow_is_told_with_who_launched_it_and_all_that_it_cost(flows: Flows):
@@ -62,4 +62,4 @@ async def test_flows_of_another_time_or_tenant_are_not_told(flows: Flows):
     assert await costs(flows, hours=2) == []
     assert await costs(flows, hours=-2) == []
     now = now_ms()
-    assert await flows.budgets.flow_costs("somebody-else", now - HOUR, now + HOUR, 10) == []
+    assert await flows.spending.by_flow("somebody-else", now - HOUR, now + HOUR, 10) == []

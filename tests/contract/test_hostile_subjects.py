@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from core.costs.budget import Budget, Scope, Window
-from tests.contract.test_budget_book import USED as USED_BY_A_CREW
-from tests.contract.test_budget_book import begun, spent
-from tests.contract.test_budget_book import call as a_crews_call
+from core.costs.budget import Budget, Scope
+from core.costs.windows import Window
+from tests.contract.test_call_ledger import USED as USED_BY_A_CREW
+from tests.contract.test_call_ledger import begun, spent
+from tests.contract.test_call_ledger import call as a_crews_call
 from tests.contract.test_usage_book import NAMES, USED, call, counted
 from tests.fixtures_ports import Flows
 from tests.hostile_subjects import HOSTILE
@@ -39,9 +40,9 @@ async def test_what_a_crew_spends_for_a_subject_is_counted_under_its_name(flows:
     claim = await begun(flows)
     for number, name in enumerate(HOSTILE, 1):
         made = replace(a_crews_call(claim, number), subject=name)
-        await flows.budgets.reserve(made)
-        await flows.budgets.settle(made, USED_BY_A_CREW, [])
-    assert {each.subject for each in await spent(flows)} == set(HOSTILE)
+        await flows.calls.reserve(made)
+        await flows.calls.settle(made, USED_BY_A_CREW, [])
+    assert {each.names[3] for each in await spent(flows)} == set(HOSTILE)
 
 
 @pytest.mark.parametrize("window", [Window.DAY, Window.MONTH])
@@ -49,10 +50,10 @@ async def test_each_subject_spends_its_own_budget(flows: Flows, window: Window):
     each = Budget("each", Scope.SUBJECT, window, 10**12)
     own = Budget("own", Scope.SUBJECT, window, 10**12, name="auth0|abc")
     for budget in (each, own):
-        await flows.limits.save(flows.tenant, budget)
+        await flows.budgets.save(flows.tenant, budget)
     some = [replace(call(f"c{at}"), names=named(name)) for at, name in enumerate(HOSTILE)]
     await flows.usage.record(flows.tenant, some)
-    states = (await flows.limits.all(flows.tenant)).states
+    states = (await flows.budgets.all(flows.tenant)).states
     found = {(state.budget, state.name): state.spent_nanodollars for state in states}
     assert found == {("own", "auth0|abc"): SPENT} | {("each", name): SPENT for name in HOSTILE}
 
@@ -60,7 +61,7 @@ async def test_each_subject_spends_its_own_budget(flows: Flows, window: Window):
 async def test_an_alert_names_the_subject_whose_budget_is_spent(flows: Flows):
     hook = "https://hooks.example.com/x"
     each = Budget("each", Scope.SUBJECT, Window.DAY, SPENT, alerts=(100,), webhook=hook)
-    await flows.limits.save(flows.tenant, each)
+    await flows.budgets.save(flows.tenant, each)
     some = [replace(call(f"c{at}"), names=named(name)) for at, name in enumerate(HOSTILE)]
     told = (await flows.usage.record(flows.tenant, some)).alerts
     assert {(alert["budget"], alert["name"]) for alert in told} == {("each", n) for n in HOSTILE}

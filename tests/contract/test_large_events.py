@@ -43,7 +43,7 @@ async def ran(flows: Flows, one: Script, *names: str) -> None:
         return one(work, session) if work.flow == first else None
 
     runner, crew = Scripted(one=in_the_first), a_crew()
-    worker = worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, TIMING)
+    worker = worker_over(flows.ledger, flows.calls, flows.wake_queue, runner, TIMING)
     for name in names:
         launch = a_launch(
             name, crew=crew.name, definition=crew.model_dump(mode="json"), inputs={},

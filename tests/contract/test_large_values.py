@@ -68,7 +68,7 @@ async def launched(flows: Flows, **tasks: Any) -> None:
 def a_worker(flows: Flows, runner: Writes, blobs: MemoryBlobs) -> Worker:
     """A worker that remembers nothing of what others read."""
     values = LargeValues(lambda: blobs, patience_seconds=0.1)
-    return worker_over(flows.ledger, flows.budgets, flows.wake_queue, runner, TIMING, values=values)
+    return worker_over(flows.ledger, flows.calls, flows.wake_queue, runner, TIMING, values=values)
 
 
 async def state_of(flows: Flows) -> Flow:

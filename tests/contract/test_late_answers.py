@@ -14,7 +14,7 @@ from core.crews.control import FlowControl
 from core.crews.ledger import FencedError, StepWrite
 from core.crews.outcomes import Outcome
 from core.flows import Flow, Status, events
-from tests.contract.test_budget_book import (
+from tests.contract.test_call_ledger import (
     LOST,
     USED,
     begun,
@@ -37,12 +37,12 @@ async def test_the_answer_of_a_lost_call_counts_in_place_of_its_bound_once_and_t
 ):
     claim = await begun(flows, lease_ms=1)
     for number in (1, 2):
-        await flows.budgets.reserve(call(claim, number))
+        await flows.calls.reserve(call(claim, number))
     await begun_again(flows)
     before = await state_of(flows)
     for _ in range(2):
         with pytest.raises(FencedError):
-            await flows.budgets.settle(call(claim), USED, events.custom("x", 1))
+            await flows.calls.settle(call(claim), USED, events.custom("x", 1))
     state = await state_of(flows)
     assert (before.usage, state.usage) == (LOST + LOST, LOST + USED)
     assert state.head.version == before.head.version + 1
@@ -53,9 +53,9 @@ async def test_the_answer_of_a_lost_call_counts_in_place_of_its_bound_once_and_t
 
 async def test_so_does_that_of_a_step_that_was_given_back(flows: Flows):
     claim = await begun(flows)
-    await flows.budgets.reserve(call(claim))
+    await flows.calls.reserve(call(claim))
     await flows.ledger.release(claim, 1, StepWrite(), delay_ms=0, reason="stops")
-    await flows.budgets.settle(call(claim), USED, events.custom("x", 1))
+    await flows.calls.settle(call(claim), USED, events.custom("x", 1))
     state = await state_of(flows)
     assert state.usage == USED
     assert await viewed(flows) == state.public()
@@ -63,13 +63,13 @@ async def test_so_does_that_of_a_step_that_was_given_back(flows: Flows):
 
 async def test_after_the_end_an_answer_corrects_the_usage_and_is_no_event(flows: Flows):
     claim, other = await begun(flows), await held(flows, 1)
-    await flows.budgets.reserve(call(claim))
-    await flows.budgets.reserve(call(other, model="d"))
+    await flows.calls.reserve(call(claim))
+    await flows.calls.reserve(call(other, model="d"))
     await end(flows)
     ended = await state_of(flows)
     for _ in range(2):
         with pytest.raises(FencedError):
-            await flows.budgets.settle(call(claim), USED, events.custom("x", 1))
+            await flows.calls.settle(call(claim), USED, events.custom("x", 1))
     state = await state_of(flows)
     assert state.usage == LOST + USED
     assert (state.head.last_event, state.updated_ms) == (ended.head.last_event, ended.updated_ms)
@@ -79,7 +79,7 @@ async def test_after_the_end_an_answer_corrects_the_usage_and_is_no_event(flows:
         cell("d", "two", LOST),
     ]
     with pytest.raises(FencedError):
-        await flows.budgets.settle(call(other, model="d"), USED, [])
+        await flows.calls.settle(call(other, model="d"), USED, [])
     assert (await state_of(flows)).usage == USED + USED
 
 

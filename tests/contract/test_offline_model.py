@@ -10,10 +10,11 @@ from typing import Any, BinaryIO
 import pytest
 from pydantic import BaseModel, create_model
 
-from core.crews.definition import Definition, parse
+from core.crews.definition import Definition
 from crews.import_mapping import skill
 from crews.import_mapping.cpu_limit import TooMuchWork
 from crews.import_mapping.tools import profile_csv
+from infra.crews import parse
 from infra.mapping_score import CREW, score, truths
 
 QUIET = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.calls import FOLDER, ScriptRunner
 from core.adapters.upstash.http import HttpRedis
 from core.costs.rollup import DAY_MS, day_of
@@ -26,14 +26,14 @@ async def money_is_counted_on_redis_day(gateway, lua_folder: Path, days_off: int
     commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
     runner = ScriptRunner(commands, lua_folder)
-    book = UpstashBudgetBook(commands, DEFAULT_KEYS, runner, lambda: wrong_ms(days_off))
+    calls = UpstashCallLedger(commands, DEFAULT_KEYS, runner, lambda: wrong_ms(days_off))
     await flows.ledger.create(flows.tenant, a_launch())
     claim = await held(flows)
     for number in (1, 2):
-        await book.reserve(a_call(claim, number))
-        await book.settle(a_call(claim, number), Usage(calls=1), [])
+        await calls.reserve(a_call(claim, number))
+        await calls.settle(a_call(claim, number), Usage(calls=1), [])
     seconds, _ = await commands.execute(["TIME"])
-    spent = await cells_of(book, flows.tenant, [day_of(int(seconds) * 1000)])
+    spent = await cells_of(flows.spending, flows.tenant, [day_of(int(seconds) * 1000)])
     assert [of.usage for of in spent] == [Usage(calls=2)]
     found = await commands.execute(["KEYS", flows.keys.spend(flows.tenant, "*")])
     assert len(found) == 2  # of the day, and of its hours
@@ -46,11 +46,11 @@ def wrong_ms(days_off: int) -> int:
 async def test_a_clock_that_is_further_off_counts_nothing(gateway):
     commands = HttpRedis(gateway.url, gateway.token)
     flows = over_redis(commands, gateway.url, gateway.token)
-    book = UpstashBudgetBook(commands, DEFAULT_KEYS, now_ms=lambda: wrong_ms(2))
+    calls = UpstashCallLedger(commands, DEFAULT_KEYS, now_ms=lambda: wrong_ms(2))
     await flows.ledger.create(flows.tenant, a_launch())
     claim = await held(flows)
-    await book.reserve(a_call(claim, 1))
+    await calls.reserve(a_call(claim, 1))
     with pytest.raises(UnavailableError, match="clock"):
-        await book.settle(a_call(claim, 1), Usage(calls=1), [])
+        await calls.settle(a_call(claim, 1), Usage(calls=1), [])
     today = datetime.now(UTC).date().isoformat()
-    assert await cells_of(book, flows.tenant, [today]) == []
+    assert await cells_of(flows.spending, flows.tenant, [today]) == []

@@ -13,9 +13,10 @@ from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Command
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.ledger import UpstashRunLedger
-from core.costs.budget import MOST_STATES, Budget, Scope, Window
+from core.costs.budget import MOST_STATES, Budget, Scope
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.costs.windows import Window
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import TooLargeError
 from core.flows import Flow, Status, Step, events
@@ -84,7 +85,7 @@ async def ended(flows: Flows, flow: str, **changes: Any) -> None:
 
 async def test_what_each_operation_costs_in_billed_commands(flows, valkey):
     """Every command counts, those of a script and the EVALSHA around them."""
-    tenant, ledger, budgets = flows.tenant, flows.ledger, flows.budgets
+    tenant, ledger, called = flows.tenant, flows.ledger, flows.calls
 
     async def cost(call: Any) -> tuple[int, Any]:
         before = calls(valkey)
@@ -105,8 +106,8 @@ async def test_what_each_operation_costs_in_billed_commands(flows, valkey):
         spent["beat"], _ = await cost(ledger.emit(claim, 1, LEASE_MS, StepWrite()))
         spent["emit"], _ = await cost(ledger.emit(claim, 2, LEASE_MS, StepWrite([*X, *X])))
         call = Call(tenant, flow, "one", 1, 1, "m", "c", "t", Usage(calls=1))
-        spent["reserve"], _ = await cost(budgets.reserve(call))
-        spent["settle"], _ = await cost(budgets.settle(call, Usage(calls=1), X))
+        spent["reserve"], _ = await cost(called.reserve(call))
+        spent["settle"], _ = await cost(called.settle(call, Usage(calls=1), X))
         spent["commit"], state = await cost(
             ledger.commit(claim, 3, {"output": 1}, StepWrite(X), state)
         )
@@ -132,30 +133,30 @@ async def test_what_each_operation_costs_in_billed_commands(flows, valkey):
 
 async def test_a_call_that_counts_in_two_budgets_costs_twenty_commands_at_most(flows, valkey):
     for window in (Window.DAY, Window.MONTH):
-        await flows.limits.save(flows.tenant, Budget(window, Scope.TENANT, window, 10**9))
+        await flows.budgets.save(flows.tenant, Budget(window, Scope.TENANT, window, 10**9))
     await flows.ledger.create(flows.tenant, a_launch(time_limit_ms=60_000))
     state = await flows.ledger.state(flows.tenant, "f1")
     claim = await claimed(flows, state, "one")
     for number in (1, 2):  # at the second, all is there
         before = calls(valkey)
         call = Call(claim.tenant, "f1", "one", 1, number, "m", "c", "t", Usage(1, 1, 1, 1000))
-        assert await flows.budgets.reserve(call) is None
-        await flows.budgets.settle(call, Usage(1, 1, 1, 900), X)
+        assert await flows.calls.reserve(call) is None
+        await flows.calls.settle(call, Usage(1, 1, 1, 900), X)
     after = calls(valkey)
-    found = (await flows.limits.all(flows.tenant)).states
+    found = (await flows.budgets.all(flows.tenant)).states
     assert [each.spent_nanodollars for each in found] == [1800, 1800]
     assert sum(after.values()) - sum(before.values()) <= 20 + 2  # INFO and PING are two of them
 
 
 async def test_what_budgets_have_spent_is_read_of_the_present_day_alone(flows, wire):
     today, users = datetime.now(UTC).date().isoformat(), range(300)
-    await flows.limits.save(flows.tenant, Budget("u", Scope.SUBJECT, Window.DAY, 9))
+    await flows.budgets.save(flows.tenant, Budget("u", Scope.SUBJECT, Window.DAY, 9))
     state = '{"spent":1,"held":0,"told":0,"limit":9}'
     for day in (today, *(f"2000-01-{n:02}" for n in range(1, 32))):
         fields = [text for user in users for text in (f"u|{day}|s{user}", state)]
         await wire.execute(["HSET", flows.keys.budgets(flows.tenant, today[:7]), *fields])
     wire.sizes.clear()
-    assert len((await flows.limits.all(flows.tenant)).states) == MOST_STATES
+    assert len((await flows.budgets.all(flows.tenant)).states) == MOST_STATES
     assert sum(wire.sizes) < 100 * len(users) * 2
 
 

@@ -12,7 +12,7 @@ from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.log import UpstashFlowLog
 from core.costs.trials import Arm
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, StepWrite
 from core.crews.trials import record_feedback
 from core.flows import Status, Step, events
@@ -33,7 +33,7 @@ async def a_whole_flow(flows: Flows) -> None:
     for seq in range(1, 40):
         await flows.ledger.emit(claim, seq, 1000, StepWrite(events.custom("x", 1), error="e"))
     await used(flows, claim, 1)
-    await flows.budgets.reserve(a_call(claim, 2))
+    await flows.calls.reserve(a_call(claim, 2))
     state = await flows.ledger.state(flows.tenant, "f1")
     await flows.ledger.add_steps(flows.tenant, state, (Step("four", "Four", "worker"),))
     await flows.ledger.record_failure(flows.tenant, "f1")
@@ -83,8 +83,8 @@ def a_call(claim: Claim, number: int) -> Call:
 
 
 async def used(flows: Flows, claim: Claim, number: int) -> None:
-    await flows.budgets.reserve(a_call(claim, number))
-    await flows.budgets.settle(a_call(claim, number), Usage(calls=1), events.custom("x", 1))
+    await flows.calls.reserve(a_call(claim, number))
+    await flows.calls.settle(a_call(claim, number), Usage(calls=1), events.custom("x", 1))
 
 
 async def wait(flows: Flows) -> None:

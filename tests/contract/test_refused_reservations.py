@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from core.adapters.crewai.models import model_from
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.crews.budgets import Call
+from core.adapters.memory import MemoryCallLedger, MemoryFlows
+from core.crews.call_ledger import Call
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import CrewRunner, Session, StepTask
@@ -90,8 +90,8 @@ async def test_nor_does_crewai_call_its_model_then(happens: Happening):
     assert provider.requests == []
 
 
-class Away(MemoryBudgetBook):
-    """A book that cannot be reached when a call is reserved."""
+class Away(MemoryCallLedger):
+    """A ledger that cannot be reached when a call is reserved."""
 
     asked = 0
 
@@ -102,14 +102,14 @@ class Away(MemoryBudgetBook):
 
 async def test_nor_is_any_model_called_while_the_store_of_the_budgets_is_away():
     memory, timing = MemoryFlows(), Timing(lease_seconds=0.5, beat_seconds=0.1, step_seconds=1)
-    book = Away(memory)
+    calls = Away(memory)
     with playing(Turn("paid by nobody")) as provider:
         crewai = a_harness(llm=model_from("gpt-4o-mini", provider.url, None)).runner
         await launched(memory)
         with suppress(UnavailableError):
-            await worker_over(memory, book, memory, crewai, timing).run_flow("t", "f", NoLimit())
+            await worker_over(memory, calls, memory, crewai, timing).run_flow("t", "f", NoLimit())
         while crewai.is_at_work("t", "f"):  # noqa: ASYNC110 -- a thread tells no event
             await asyncio.sleep(0.01)
-    assert book.asked > 0
+    assert calls.asked > 0
     assert provider.requests == []
     assert (await memory.state("t", "f")).usage.calls == 0

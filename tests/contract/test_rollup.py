@@ -7,12 +7,13 @@ import pytest
 
 from core.adapters.memory import MemoryFlows
 from core.adapters.upstash.http import HttpRedis
-from core.costs.rollup import MOST_CELLS, MOST_HOUR_CELLS, NAMELESS, Cell, Names
-from core.costs.tally import PIECE_CELLS
+from core.costs.cells import Cell
+from core.costs.rollup import MOST_CELLS, MOST_HOUR_CELLS, NAMELESS, Names
+from core.costs.spending_log import PIECE_CELLS
 from core.costs.usage import Usage
 from core.crews.ledger import Claim, FencedError
 from tests.cells import cells_of
-from tests.contract.test_budget_book import USED, begun, begun_again, call, cell, end, spent, today
+from tests.contract.test_call_ledger import USED, begun, begun_again, call, cell, end, spent, today
 from tests.fixtures_ports import Flows
 
 Fill = Callable[[int, bool], Awaitable[None]]
@@ -26,8 +27,8 @@ def fill(flows: Flows, request: pytest.FixtureRequest) -> Fill:
     async def filled(count: int, hours: bool) -> None:
         day, names = today(), [("c", "t", "a", f"s{n}", "m") for n in range(count)]
         if isinstance(flows.ledger, MemoryFlows):
-            cells = flows.ledger.cells(flows.tenant, day, hours=hours)
-            cells.sums |= {(3 if hours else None, each): ONE for each in names}
+            of_day = flows.ledger.day_sums(flows.tenant, day, hours=hours)
+            of_day.sums |= {(3 if hours else None, each): ONE for each in names}
             return
         lags = request.node.callspec.params["flows"] == "upstash-lagging"
         rest = request.getfixturevalue("rough_gateway" if lags else "gateway")
@@ -42,8 +43,8 @@ def fill(flows: Flows, request: pytest.FixtureRequest) -> Fill:
 
 async def used(flows: Flows, claim: Claim, number: int, **names: str) -> None:
     made = replace(call(claim, number), **names)
-    await flows.budgets.reserve(made)
-    await flows.budgets.settle(made, USED, [])
+    await flows.calls.reserve(made)
+    await flows.calls.settle(made, USED, [])
 
 
 def new(cells: list[Cell]) -> list[tuple[Names, Usage]]:
@@ -51,7 +52,7 @@ def new(cells: list[Cell]) -> list[tuple[Names, Usage]]:
 
 
 async def by_day_or_hour(flows: Flows, hours: bool) -> list[Cell]:
-    return await cells_of(flows.budgets, flows.tenant, [today()], hours=hours)
+    return await cells_of(flows.spending, flows.tenant, [today()], hours=hours)
 
 
 async def by_hour(flows: Flows) -> list[Cell]:
@@ -74,7 +75,7 @@ async def test_the_hours_of_a_day_come_to_the_day(flows: Flows):
     await used(flows, claim, 1)
     await used(flows, claim, 2, model="with|bars|in it")
     hours, day = await by_hour(flows), await spent(flows)
-    assert [replace(each, hour=None) for each in hours] == day
+    assert [each._replace(hour=None) for each in hours] == day
     assert all(each.hour is not None and 0 <= each.hour < 24 for each in hours)
 
 
@@ -83,8 +84,8 @@ async def test_days_are_read_together_and_in_order(flows: Flows):
     await used(flows, claim, 1, model="z")
     await used(flows, claim, 2, model="b")
     days = ["2020-02-29", today(), "2031-01-01"]
-    cells = await cells_of(flows.budgets, flows.tenant, days)
-    assert [(each.day, each.model) for each in cells] == [(today(), "b"), (today(), "z")]
+    cells = await cells_of(flows.spending, flows.tenant, days)
+    assert [(each.day, each.names[-1]) for each in cells] == [(today(), "b"), (today(), "z")]
 
 
 @pytest.mark.parametrize(("most", "hours"), [(MOST_CELLS, False), (MOST_HOUR_CELLS, True)])
@@ -94,7 +95,7 @@ async def test_however_many_names_a_day_has_its_cells_come_in_pieces(
     await fill(most + most // 4, hours)
     while len(await by_day_or_hour(flows, hours)) < most + most // 4:
         pass  # a replica is behind
-    pieces = flows.budgets.spending_pieces(
+    pieces = flows.spending.pieces(
         flows.tenant, ["2020-02-29", today(), "2031-01-01"], list, hours=hours
     )
     found = [piece async for piece in pieces]
@@ -105,11 +106,11 @@ async def test_however_many_names_a_day_has_its_cells_come_in_pieces(
 
 async def test_a_late_answer_corrects_the_cells_that_its_bound_was_counted_in(flows: Flows):
     claim = await begun(flows, lease_ms=1)
-    await flows.budgets.reserve(call(claim))
+    await flows.calls.reserve(call(claim))
     await begun_again(flows)
     assert [each.usage.lost_nanodollars for each in await by_hour(flows)] == [900_000]
     with pytest.raises(FencedError):
-        await flows.budgets.settle(call(claim), USED, [])
+        await flows.calls.settle(call(claim), USED, [])
     assert [each.usage for each in await by_hour(flows)] == [USED]
     assert await spent(flows) == [cell("a/b|c", "one", USED)]
 
@@ -127,10 +128,10 @@ async def test_beyond_so_many_cells_new_ones_are_counted_without_their_subject(
         (replace(call(claim), subject="last").names, USED + USED),
         (folded, USED + USED),
     ]
-    await flows.budgets.reserve(replace(call(claim, 7), subject="lost"))
+    await flows.calls.reserve(replace(call(claim, 7), subject="lost"))
     await end(flows)
     with pytest.raises(FencedError):
-        await flows.budgets.settle(replace(call(claim, 7), subject="lost"), USED, [])
+        await flows.calls.settle(replace(call(claim, 7), subject="lost"), USED, [])
     assert new(await spent(flows))[1] == (folded, USED + USED + USED)
 
 
@@ -142,7 +143,7 @@ async def test_and_beyond_a_quarter_more_without_any_name(
     await fill(most + most // 4 - 1, hours)
     for number, task in enumerate(["x", "y", "z", "x"]):
         await used(flows, claim, number + 1, task=task)
-    cells = await cells_of(flows.budgets, flows.tenant, [today()], hours=hours)
+    cells = await cells_of(flows.spending, flows.tenant, [today()], hours=hours)
     assert new(cells) == [
         (replace(call(claim), task="x", subject="~").names, USED + USED),
         (NAMELESS, USED + USED),
@@ -153,23 +154,23 @@ async def test_and_beyond_a_quarter_more_without_any_name(
 async def test_facts_are_added_to_the_sums_of_the_day_and_to_nothing_else(flows: Flows):
     claim = await begun(flows)
     for number in (1, 2):
-        await flows.budgets.reserve(call(claim, number))
-        await flows.budgets.settle(call(claim, number), USED, [], {"tries": 1, "out_n_5": number})
+        await flows.calls.reserve(call(claim, number))
+        await flows.calls.settle(call(claim, number), USED, [], {"tries": 1, "out_n_5": number})
     await used(flows, claim, 3)
     [day], [hour] = await spent(flows), await by_hour(flows)
     assert (day.facts, day.usage.calls) == ({"tries": 2, "out_n_5": 3}, 3)
-    [[told]] = [piece async for piece in flows.budgets.spending_pieces(flows.tenant, [today()], list)]  # fmt: skip
+    [[told]] = [piece async for piece in flows.spending.pieces(flows.tenant, [today()], list)]  # fmt: skip
     assert (told.names, told.stored) == (day.names, {**day.usage.public(), **day.facts})
-    assert hour == replace(day, hour=hour.hour, facts={})
+    assert hour == Cell.of(day.day, hour.hour, day.names, day.usage)
     state = await flows.ledger.state(flows.tenant, "f1")
     assert state.public()["usage"] == (USED + USED + USED).public()
 
 
 async def test_a_late_answer_brings_its_facts(flows: Flows):
     claim = await begun(flows, lease_ms=1)
-    await flows.budgets.reserve(call(claim))
+    await flows.calls.reserve(call(claim))
     await begun_again(flows)
     for _ in range(2):
         with pytest.raises(FencedError):
-            await flows.budgets.settle(call(claim), USED, [], {"tries": 1})
+            await flows.calls.settle(call(claim), USED, [], {"tries": 1})
     assert [each.facts for each in await spent(flows)] == [{"tries": 1}]

@@ -10,7 +10,6 @@ from core.costs.report import Query
 from core.costs.savings.recommendation import Kind
 from core.costs.savings.report import Savings, savings
 from core.costs.savings.spend import Record
-from core.costs.tally import cell_sums
 from core.crews.clock import NoLimit
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness
 from tests.worker_parts import a_worker, launched
@@ -35,8 +34,7 @@ def counting(harness: RunnerHarness) -> RunnerHarness:
 async def found_after(memory: MemoryFlows) -> Savings:
     now = datetime.now(UTC)
     record = Record()
-    cells = memory.spending("t", [now.date().isoformat()], hours=False)
-    record.take([cell_sums(cell) for cell in cells])
+    record.take(memory.cells("t", [now.date().isoformat()], hours=False))
     query = Query(now.date(), now.date())
     return await savings("t", query, record, CataloguePriceBook(), round(now.timestamp() * 1000))
 
@@ -60,7 +58,7 @@ async def test_flows_whose_answers_are_refused_are_told_what_that_costs():
         crew = an_office(output_schema=SCHEMA)
         await launched(memory, crew, f"f{number}", inputs={"what": f"{number}"})
         await a_worker(memory, harness.runner).run_flow("t", f"f{number}", NoLimit())
-    [cell] = memory.spending("t", [datetime.now(UTC).date().isoformat()], hours=False)
+    [cell] = memory.cells("t", [datetime.now(UTC).date().isoformat()], hours=False)
     assert (cell.facts["tries"], cell.facts["tries_again"], cell.facts["tries_checked"]) == (
         8,
         4,

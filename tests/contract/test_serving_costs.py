@@ -9,8 +9,8 @@ from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpRedis
 from core.learning.models.model_store import ModelStore
 from core.learning.serving import Learners
+from tests.contract.feedback_parts import TASK, T, given
 from tests.contract.store_parts import KEYS
-from tests.contract.test_feedback_log import TASK, T, given
 from tests.fixtures_ports import own_keys
 from tests.fixtures_servers import Rest
 

@@ -21,7 +21,7 @@ from core.crews.timing import Timing
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_worker, sweep
-from tests.worker_parts import ANY_NUMBER, a_worker, launched
+from tests.worker_parts import FITTING, a_worker, launched
 
 STEP_SECONDS = 1.0
 ENVIRON = {
@@ -133,7 +133,7 @@ def deployment(queue: Queue) -> Iterator[Deployment]:
     worker = a_worker(flows, steps, wake_queue=wake, timing=Timing(3, 1, STEP_SECONDS))
     settings = Settings.from_environ(ENVIRON)
     with bootstrap.replace(
-        settings=settings, worker=worker, ledger=flows, wake_queue=wake, partition_check=ANY_NUMBER
+        settings=settings, worker=worker, ledger=flows, wake_queue=wake, store_check=FITTING
     ):
         yield Deployment(flows, wake, steps)
 

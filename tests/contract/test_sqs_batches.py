@@ -15,7 +15,7 @@ from core.due_loop import NoPlaceError, Places, Room
 from core.flows import Status
 from functions import crew_worker
 from tests.contract.test_sqs import CREW, ENVIRON, STEP_SECONDS, Invocation, Steps
-from tests.worker_parts import ANY_NUMBER, a_worker, launched
+from tests.worker_parts import FITTING, a_worker, launched
 
 A_WHILE = WORKER_MARGIN_SECONDS + STEP_SECONDS + 2
 
@@ -40,7 +40,7 @@ async def woken(flows: MemoryFlows, steps: Steps, named: list[tuple[str, str]]) 
     ]
     worker = a_worker(flows, steps, timing=Timing(3, 1, STEP_SECONDS))
     settings = Settings.from_environ(ENVIRON | {"CREWLINE_WORKER_FLOWS": "4"})
-    with bootstrap.replace(worker=worker, settings=settings, partition_check=ANY_NUMBER):
+    with bootstrap.replace(worker=worker, settings=settings, store_check=FITTING):
         answer = await asyncio.to_thread(
             crew_worker.handler, {"Records": records}, Invocation(A_WHILE)
         )

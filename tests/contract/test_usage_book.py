@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import call_ids
+from core.adapters.upstash.usage import UpstashUsageBook
+from core.costs.cells import Cell
 from core.costs.recording import OLDEST_DAYS, RecordedCall
-from core.costs.rollup import DAY_MS, Cell, day_of
+from core.costs.rollup import DAY_MS, day_of
 from core.costs.usage import Usage
 from tests.cells import cells_of
 from tests.faulty import faulty
@@ -22,7 +25,7 @@ NOW_MS = round(time.time() * 1000)
 
 
 async def counted(flows: Flows, at_ms: int = NOW_MS, *, hours: bool = False) -> list[Cell]:
-    return await cells_of(flows.budgets, flows.tenant, [day_of(at_ms)], hours=hours)
+    return await cells_of(flows.spending, flows.tenant, [day_of(at_ms)], hours=hours)
 
 
 def call(call_id: str = "c1", at_ms: int = NOW_MS, digest: str = "d1") -> RecordedCall:
@@ -31,7 +34,7 @@ def call(call_id: str = "c1", at_ms: int = NOW_MS, digest: str = "d1") -> Record
 
 async def test_a_call_is_counted_in_its_day_and_hour(flows: Flows):
     assert (await flows.usage.record(flows.tenant, [call()])).not_new == {}
-    assert await counted(flows) == [Cell(day_of(NOW_MS), None, *NAMES, USED)]
+    assert await counted(flows) == [Cell.of(day_of(NOW_MS), None, NAMES, USED)]
     (hour,) = await counted(flows, hours=True)
     assert (hour.hour, hour.usage) == (time.gmtime(NOW_MS / 1000).tm_hour, USED)
 
@@ -117,6 +120,21 @@ def test_an_id_is_remembered_for_as_long_as_a_call_may_lie_back(came: int):
         assert written in call_ids(Keyspace(), "t", came_ms + days * DAY_MS)
 
 
+@pytest.mark.parametrize("ahead_first", [True, False])
+async def test_two_whose_clocks_differ_count_a_call_once_where_the_days_of_ids_end(
+    gateway, ahead_first: bool
+):
+    commands, keys = HttpRedis(gateway.url, gateway.token), own_keys()
+    flows = over_redis(commands, gateway.url, gateway.token, keys=keys)
+    end_ms = (NOW_MS // (32 * DAY_MS) + 1) * 32 * DAY_MS
+    runner = ScriptRunner(commands)
+    for off_ms in (100, -500) if ahead_first else (-500, 100):
+        book = UpstashUsageBook(commands, keys, runner, lambda off_ms=off_ms: end_ms + off_ms)
+        assert (await book.record(flows.tenant, [call()])).not_new == {}
+    (cell,) = await counted(flows)
+    assert cell.usage.calls == 1
+
+
 async def test_facts_of_calls_made_elsewhere_are_added_to_those_of_the_day(flows: Flows):
     calls = [replace(call(f"c{n}"), facts={"out_n_6": 1, "quality_low": n}) for n in range(3)]
     await flows.usage.record(flows.tenant, calls)
@@ -130,6 +148,6 @@ async def test_facts_without_usage_count_no_call(flows: Flows):
     for _ in range(2):
         await flows.usage.record(flows.tenant, [facts])
     assert await counted(flows) == [
-        Cell(day_of(NOW_MS), None, *NAMES, USED, {"wasted_failed_n": 1})
+        Cell.of(day_of(NOW_MS), None, NAMES, USED, {"wasted_failed_n": 1})
     ]
     assert [each.usage for each in await counted(flows, hours=True)] == [USED]

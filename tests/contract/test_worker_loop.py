@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.commands import CommandError, RetryingClient
+from core.adapters.upstash.commands import CommandError
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.clock import NoLimit, StoppableClock
@@ -124,9 +123,8 @@ def flows(gateway: Rest) -> Flows:
     return over_redis(HttpRedis(gateway.url, gateway.token), gateway.url, gateway.token)
 
 
-def a_worker(flows: Flows, gateway: Rest, runner: CrewRunner | None = None) -> Worker:
-    book = UpstashBudgetBook(RetryingClient(HttpRedis(gateway.url, gateway.token)))
-    return worker_over(flows.ledger, book, flows.wake_queue, runner or Quick(), TIMING)
+def a_worker(flows: Flows, runner: CrewRunner | None = None) -> Worker:
+    return worker_over(flows.ledger, flows.calls, flows.wake_queue, runner or Quick(), TIMING)
 
 
 async def ended_after(flows: Flows, flow: str) -> float:
@@ -160,7 +158,7 @@ def heard(gateway: Rest) -> RedisWakeListener:
 async def test_a_wake_up_is_heard_at_once_however_long_the_worker_was_idle(
     flows: Flows, gateway: Rest
 ):
-    async with serving(a_worker(flows, gateway), heard(gateway)):
+    async with serving(a_worker(flows), heard(gateway)):
         await asyncio.sleep(0.5)
         await flows.ledger.create(flows.tenant, launch("f1"))
         await flows.wake_queue.enqueue(flows.tenant, "f1")
@@ -169,8 +167,8 @@ async def test_a_wake_up_is_heard_at_once_however_long_the_worker_was_idle(
     assert took < 2
 
 
-async def test_a_worker_that_hears_nothing_finds_what_is_due(flows: Flows, gateway: Rest):
-    async with serving(a_worker(flows, gateway), Deaf()):
+async def test_a_worker_that_hears_nothing_finds_what_is_due(flows: Flows):
+    async with serving(a_worker(flows), Deaf()):
         await flows.ledger.create(flows.tenant, launch("f1"))
         await ended_after(flows, "f1")
     assert (await flows.log.head(flows.tenant, "f1")).status is Status.SUCCEEDED
@@ -182,7 +180,7 @@ async def test_an_idle_worker_asks_the_store_ten_times_a_minute_at_most(
     counted = Counted(flows.ledger)
     for number in range(30):  # tenants that had a flow
         await flows.ledger.create(f"t{number}", launch("f1"))
-    worker = replace(a_worker(flows, gateway), ledger=counted)
+    worker = replace(a_worker(flows), ledger=counted)
     async with serving(worker, heard(gateway), room=60):
         for number in range(30):
             await ended_after(replace(flows, tenant=f"t{number}"), "f1")
@@ -194,11 +192,11 @@ async def test_an_idle_worker_asks_the_store_ten_times_a_minute_at_most(
 
 
 async def test_a_worker_outlives_whatever_a_look_raises(
-    flows: Flows, gateway: Rest, monkeypatch: pytest.MonkeyPatch
+    flows: Flows, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(worker_loop, "POLLING", Idle(longest=0.1, after_error=0.05))
     broken = Counted(flows.ledger, fails=4)
-    async with serving(replace(a_worker(flows, gateway), ledger=broken), Deaf()):
+    async with serving(replace(a_worker(flows), ledger=broken), Deaf()):
         await flows.ledger.create(flows.tenant, launch("f1"))
         await ended_after(flows, "f1")
     assert broken.takes > 4
@@ -206,7 +204,7 @@ async def test_a_worker_outlives_whatever_a_look_raises(
 
 async def test_a_tenant_whose_models_hang_holds_no_other_tenant_up(flows: Flows, gateway: Rest):
     hangs = Hangs("big")
-    worker = a_worker(flows, gateway, hangs)
+    worker = a_worker(flows, hangs)
     async with serving(worker, heard(gateway)):
         for number in range(8):
             await flows.ledger.create("big", launch(f"f{number}"))
@@ -225,7 +223,7 @@ async def test_a_tenants_place_is_taken_until_the_threads_that_its_flow_left_hav
     flows: Flows, gateway: Rest
 ):
     leaves = LeavesThreads("big")
-    async with serving(a_worker(flows, gateway, leaves), heard(gateway)):
+    async with serving(a_worker(flows, leaves), heard(gateway)):
         for number in range(6):
             await flows.ledger.create("big", launch(f"f{number}"))
             await flows.wake_queue.enqueue("big", f"f{number}")
@@ -245,11 +243,9 @@ async def test_a_tenants_place_is_taken_until_the_threads_that_its_flow_left_hav
                 await asyncio.sleep(0.01)
 
 
-async def test_of_fifty_tenants_none_waits_for_all_the_flows_of_another(
-    flows: Flows, gateway: Rest
-):
+async def test_of_fifty_tenants_none_waits_for_all_the_flows_of_another(flows: Flows):
     slow = Slow()
-    worker, began = a_worker(flows, gateway, slow), slow.began
+    worker, began = a_worker(flows, slow), slow.began
     for number in range(40):
         await flows.ledger.create("big", launch(f"f{number}"))
     for number in range(49):

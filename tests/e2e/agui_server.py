@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from core.adapters.memory import MemoryBlobs, MemoryBudgetBook
+from core.adapters.memory import MemoryBlobs, MemoryCallLedger
 from core.crews.clock import NoLimit
 from core.crews.timing import Timing
 from core.flows import Status
@@ -113,8 +113,8 @@ async def working(app: App, pause_seconds: float) -> None:
         lambda: SlowModel(pause_seconds),
         TOOLS, GUARDRAILS, CataloguePriceBook(), MemoryBlobs(),
     )  # fmt: skip
-    book, flows = MemoryBudgetBook(app.flows), app.flows
-    worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))
+    calls, flows = MemoryCallLedger(app.flows), app.flows
+    worker = worker_over(flows, calls, flows, runner, Timing(30, 10, 60))
     while True:
         for flow in await flows.recent("acme", 10):
             if flow.status in BUSY:

@@ -14,10 +14,13 @@ import httpx
 
 from core import bootstrap
 from core.adapters.memory import (
+    MemoryAgreedPrices,
     MemoryBlobs,
-    MemoryBudgetBook,
+    MemoryBudgets,
+    MemoryCallLedger,
     MemoryFeedbackLog,
     MemoryFlows,
+    MemorySpendingLog,
     MemoryTrials,
     MemoryUsageBook,
 )
@@ -35,6 +38,7 @@ from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
 from core.webhooks.targets import Targets
 from crews.deciders import DECIDERS
+from tests.crew_folders import with_crew
 from tests.fixtures_ports import a_launch
 
 KEYS = {"test": "k" * 32}
@@ -82,8 +86,7 @@ class App:
 @contextmanager
 def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> Iterator[App]:
     """Put ports in memory in the place of the real ones; the crews are those under `folder`."""
-    (folder / "haiku").mkdir()
-    (folder / "haiku" / "crew.yaml").write_text(HAIKU)
+    with_crew(folder, "haiku", HAIKU)
     app = App(flows or MemoryFlows(), MemoryBlobs(), Keys(KEYS))
     seal_keys, log = SealKeys(KEYS), MemoryFeedbackLog()
     store = ModelStore(lambda: app.blobs, seal_keys)
@@ -96,8 +99,10 @@ def opened(folder: Path, flows: MemoryFlows | None = None, **settings: Any) -> I
         hub=Hub(app.flows),
         stream_limiter=StreamLimiter(chosen.streams_per_subject),
         ledger=app.flows,
-        budget_book=MemoryBudgetBook(app.flows),
-        budgets=MemoryBudgetBook(app.flows),
+        call_ledger=MemoryCallLedger(app.flows),
+        budgets=MemoryBudgets(app.flows),
+        agreed_prices=MemoryAgreedPrices(app.flows),
+        spending_log=MemorySpendingLog(app.flows),
         usage_book=MemoryUsageBook(app.flows),
         trials=MemoryTrials(app.flows),
         wake_queue=app.flows,

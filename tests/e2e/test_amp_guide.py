@@ -15,6 +15,7 @@ from core.adapters.http_webhooks import HttpWebhookSender
 from core.adapters.memory import MemoryOutbox
 from functions import crew_amp
 from functions._worker import webhook_sending
+from tests.crew_folders import with_crew
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import in_memory
 from tests.webhook_parts import CREW, SECRET, Receiver, Story, receiving
@@ -50,9 +51,8 @@ async def amp(app: App, path: str, body: dict[str, Any]) -> dict[str, Any]:
 async def test_a_person_is_asked_by_webhook_and_their_answer_goes_on_with_webhooks(
     tmp_path: Path, authentication: dict[str, str] | None, header: str | None
 ):
-    (tmp_path / "poem").mkdir()
     crew = CREW.model_dump(mode="json", exclude_none=True, exclude_defaults=True) | {"name": "poem"}
-    (tmp_path / "poem" / "crew.yaml").write_text(json.dumps(crew))
+    with_crew(tmp_path, "poem", json.dumps(crew))
     async with receiving() as receiver:
         secrets = {"webhook_hosts": receiver.hosts, "webhook_secrets": (SECRET,)}
         with (

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from core.flows import Status
+from tests.crew_folders import with_crew
 from tests.e2e.amp_parts import app, asked, kicked_off, story
-from tests.e2e.apps import App
+from tests.e2e.apps import HAIKU, App
 
 __all__ = ["app"]  # a fixture
 
@@ -104,10 +105,7 @@ async def test_an_execution_that_failed_or_was_cancelled_is_an_error(app: App):
 
 
 async def test_an_execution_of_another_crew_or_tenant_is_not_there(app: App, tmp_path: Path):
-    (tmp_path / "sonnet").mkdir()
-    (tmp_path / "sonnet" / "crew.yaml").write_text(
-        (tmp_path / "haiku" / "crew.yaml").read_text().replace("name: haiku", "name: sonnet")
-    )
+    with_crew(tmp_path, "sonnet", HAIKU.replace("name: haiku", "name: sonnet"))
     flow = (await kicked_off(app)).json()["flow_id"]
     answers = [
         await asked(app, f"sonnet/status/{flow}"),

@@ -1,6 +1,6 @@
 """GET, PUT and DELETE /v1/budgets: what a tenant may spend."""
 
-from collections.abc import Awaitable, Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from core import bootstrap
-from core.adapters.memory import MemoryBudgetBook
+from core.adapters.memory import MemoryCallLedger
 from core.costs.budget import Verdict
 from core.costs.prices import OFFLINE_MODEL
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.flows import Status
 from functions import cost_report
 from tests.e2e.apps import App, begin, opened
@@ -42,12 +42,12 @@ async def test_a_budget_that_was_set_is_told_with_what_is_spent_of_it(app: App):
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 3 * 10**9)
     call = Call("acme", "f1", claim.step, claim.epoch, 1, "m", "haiku", "one", bound)
-    book = MemoryBudgetBook(app.flows)
-    assert await book.reserve(call) is None
+    calls = MemoryCallLedger(app.flows)
+    assert await calls.reserve(call) is None
     (budget,) = (await shown(app))["budgets"]
     (state,) = budget["spent"]
     assert (state["name"], state["spent_usd"], state["held_usd"]) == ("haiku", "0", "3")
-    await book.settle(call, Usage(1, 10, 1, 10**9), [])
+    await calls.settle(call, Usage(1, 10, 1, 10**9), [])
     (state,) = (await shown(app))["budgets"][0]["spent"]
     assert (state["spent_usd"], state["held_usd"]) == ("1", "0")
 
@@ -57,7 +57,7 @@ async def test_a_budget_that_is_lowered_keeps_what_was_spent_and_refuses_more(ap
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 10**9)
     call = Call("acme", "f1", claim.step, claim.epoch, 1, "m", "haiku", "one", bound)
-    refusal = await MemoryBudgetBook(app.flows).reserve(call)
+    refusal = await MemoryCallLedger(app.flows).reserve(call)
     assert refusal is not None
     assert (refusal.verdict, refusal.budget) == (Verdict.EXHAUSTED, "team")
 
@@ -94,17 +94,28 @@ class Woken:
         self.flows.append((tenant, flow))
 
 
-CHANGES: dict[str, Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]] = {
-    "raise": lambda client: client.put("/v1/budgets/team", json=MONTHLY | {"limit_usd": "20"}),
-    "delete": lambda client: client.delete("/v1/budgets/team"),
-    "zone": lambda client: client.put("/v1/budgets", json={"time_zone": "Europe/Berlin"}),
-    "price": lambda client: client.put("/v1/prices/ollama/mine", json={"input": 1, "output": 2}),
+PRICE = {"input": 1, "output": 2}
+CHANGES: dict[tuple[str, str], tuple[str, Any]] = {  # of each route that changes what may be spent
+    ("PUT", "/v1/budgets/{budget}"): ("/v1/budgets/team", MONTHLY | {"limit_usd": "20"}),
+    ("DELETE", "/v1/budgets/{budget}"): ("/v1/budgets/team", None),
+    ("PUT", "/v1/budgets"): ("/v1/budgets", {"time_zone": "Europe/Berlin"}),
+    ("PUT", "/v1/prices/{model:path}"): ("/v1/prices/ollama/mine", PRICE),
+    ("DELETE", "/v1/prices/{model:path}"): ("/v1/prices/ollama/theirs", None),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_workers_are_woken_for_what_waits_for_money(app: App, change: str):
+def test_each_route_that_changes_what_may_be_spent_is_tried_below():
+    money = [each for each in cost_report.routes if each.path.startswith(("/v1/budgets", "/v1/prices"))]  # fmt: skip
+    routes = {(method, each.path) for each in money for method in each.methods or ()}
+    assert {route for route in routes if route[0] not in ("GET", "HEAD")} == CHANGES.keys()
+
+
+@pytest.mark.parametrize("route", CHANGES)
+async def test_workers_are_woken_for_what_waits_for_money(app: App, route: tuple[str, str]):
+    (method, _), (path, body) = route, CHANGES[route]
     await put(app)
+    async with app.client(cost_report) as client:
+        await client.put("/v1/prices/ollama/theirs", json=PRICE)
     await begin(app.flows)
     waiting = {"reason": "budget", "budget": "team", "until_ms": None}
     await app.flows.transition(
@@ -113,7 +124,8 @@ async def test_workers_are_woken_for_what_waits_for_money(app: App, change: str)
     woken = Woken()
     async with app.client(cost_report) as client:
         with bootstrap.replace(wake_queue=woken):
-            await CHANGES[change](client)
+            answer = await client.request(method, path, json=body)
+    assert answer.is_success
     assert woken.flows == [("acme", "f1")]
 
 
@@ -244,8 +256,7 @@ async def test_a_budget_is_changed_although_nobody_knows_its_name_any_more(
     app: App, tmp_path: Path
 ):
     assert (await put(app)).status_code == 200
-    (tmp_path / "haiku" / "crew.yaml").unlink()
-    (tmp_path / "haiku").rmdir()
+    shutil.rmtree(tmp_path / "haiku")
     assert (await put(app, body=MONTHLY | {"limit_usd": "20"})).json()["limit_usd"] == "20"
     assert (await put(app, "another")).status_code == 422
 

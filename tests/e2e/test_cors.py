@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from functions import crew_launch, flow_events, flow_status
+from functions import METHODS, crew_launch, flow_events, flow_status
 from tests.e2e.apps import App, begin, opened
+from tests.hosts.test_vercel import asked, functions
 
 OURS = "https://app.example.com"
 
@@ -132,3 +133,8 @@ async def test_every_answer_says_that_it_depends_on_the_origin(app: App, origin:
     assert (whole.status_code, unchanged.status_code) == (200, 304)
     assert "origin" in words(whole, "vary")
     assert words(whole, "vary") == words(unchanged, "vary")
+
+
+def test_pages_may_use_every_method_that_a_route_has():
+    used = {method for name in functions() for method, _, _ in asked(name)}
+    assert used == set(METHODS)

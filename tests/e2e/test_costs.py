@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from core.adapters.memory.budgets import MemoryBudgetBook
+from core.adapters.memory import MemoryCallLedger
 from core.costs.report import MOST_ROWS, Query, Row, rows_text
 from core.costs.spreadsheets import report_lines
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from functions import cost_report
 from functions._costs import reports
 from tests.e2e.apps import App, begin
@@ -34,9 +34,9 @@ async def spent(app: App) -> App:
         "acme", "f1", claim.step, claim.epoch, 1, "openai/gpt-4o", "haiku", "one", USED,
         agent="poet", subject="ann",
     )  # fmt: skip
-    book = MemoryBudgetBook(app.flows)
-    await book.reserve(call)
-    await book.settle(call, USED, [])
+    calls = MemoryCallLedger(app.flows)
+    await calls.reserve(call)
+    await calls.settle(call, USED, [])
     return app
 
 
@@ -53,8 +53,10 @@ def has_many_names(app: App, days: int, subjects: int) -> None:
     """Many of a tenant's users have made a call on each of the last days."""
     for back in range(days):
         day = (datetime.now(UTC) - timedelta(days=back)).date().isoformat()
-        cells = app.flows.cells("acme", day, hours=False)
-        cells.sums |= {(None, ("c", "t", "a", f"s{n:04}", "gpt-4o")): USED for n in range(subjects)}
+        of_day = app.flows.day_sums("acme", day, hours=False)
+        of_day.sums |= {
+            (None, ("c", "t", "a", f"s{n:04}", "gpt-4o")): USED for n in range(subjects)
+        }
 
 
 def a_week(**more: str) -> str:

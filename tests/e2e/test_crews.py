@@ -5,14 +5,10 @@ from typing import Any
 
 from core.errors import UnavailableError
 from functions import crew_launch
+from tests.crew_folders import with_crew
 from tests.e2e.apps import HAIKU, App
 
 UPLOAD = "in_" + "0" * 32
-
-
-def with_crew(folder: Path, name: str, text: str) -> None:
-    (folder / name).mkdir()
-    (folder / name / "crew.yaml").write_text(text)
 
 
 def reader() -> str:

@@ -12,24 +12,18 @@ from core.config import Settings, SettingsError
 from functions import retrain, sweep
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import a_launch
+from tests.worker_parts import FITTING
 
 SECRET = "f3a91c07" * 4
 BOTH = [(sweep, "/v1/sweep", {"woken": 0, "told": 0}), (retrain, "/v1/retrain", {})]
 both = pytest.mark.parametrize(("function", "path", "done"), BOTH, ids=["sweep", "retrain"])
 
 
-class AnyPartitions:
-    """The store's record of partitions, which fits."""
-
-    async def require(self) -> None:
-        """Refuse nothing."""
-
-
 @pytest.fixture
 def cron_app(tmp_path: Path) -> Iterator[App]:
     with (
         opened(tmp_path, cron_secret=SECRET) as app,
-        bootstrap.replace(partition_check=AnyPartitions()),
+        bootstrap.replace(store_check=FITTING),
     ):
         yield app
 

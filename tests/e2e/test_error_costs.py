@@ -20,6 +20,7 @@ from functions import crew_agui, crew_amp, crew_launch, flow_events
 from functions._agui import run_input
 from functions._amp import answers, requests
 from functions._http import bodies, models, problems
+from tests.crew_folders import with_crew
 from tests.e2e.apps import App, begin
 from tests.fixtures_api import Api
 
@@ -121,8 +122,7 @@ WORST = {
 
 @pytest.fixture
 def crews(app: App, tmp_path: Path) -> App:
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "crew.yaml").write_text(LISTS)
+    with_crew(tmp_path, "lists", LISTS)
     return app
 
 

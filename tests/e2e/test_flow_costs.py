@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from typing import Any
 
@@ -38,6 +39,16 @@ async def test_flows_are_told_newest_first_until_no_page_is_left(app_that_spent:
     assert [page["page_total"]["calls"] for page in pages] == [3, 0]
     assert rows[0]["subject"] == "ann"
     assert rows[0]["launched"].startswith(time.strftime("%Y-", time.gmtime()))
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_the_next_page_is_in_the_header_too(app_that_spent: App, form: str):
+    url, found = f"/v1/costs?group_by=flow&limit=1&format={form}", list[str]()
+    while url:
+        answer = await asked(app_that_spent, url)
+        found += re.findall(r"\bf\d\b", answer.text)
+        url = answer.links.get("next", {}).get("url")
+    assert found == ["f2", "f1", "f0"]
 
 
 async def test_flows_of_other_days_are_not_told(app_that_spent: App):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,8 @@ import pytest
 
 from core import bootstrap
 from core.adapters.upstash.commands import Command
+from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.store_check import StoreCheck
 from core.errors import UnavailableError
 from core.issuer import Issuer
 from functions import crew_worker, flow_status, sweep
@@ -38,15 +41,21 @@ WEBHOOK_SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0wMTIzNDU2Nzg5"
 class Store:
     """A store that counts its commands, and answers as it is told."""
 
-    def __init__(self, answer: Exception | float = 0.0) -> None:
-        self.answer, self.commands = answer, list[Command]()
+    def __init__(self, answer: Exception | float = 0.0, bucket: str | None = None) -> None:
+        self.answer, self.bucket, self.commands = answer, bucket, list[Command]()
 
     async def execute(self, command: Command) -> Any:
         self.commands.append(command)
         if isinstance(self.answer, Exception):
             raise self.answer
         await asyncio.sleep(self.answer)
-        return ["1", "2"]
+        return self.bucket
+
+
+def over(store: Any) -> AbstractContextManager[None]:
+    """A process over a store, with no issuer."""
+    check = StoreCheck(store, Keyspace(), bootstrap.settings().bucket)
+    return bootstrap.replace(store_check=check, issuer=None)
 
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -75,7 +84,7 @@ def configured(app: App) -> Iterator[None]:
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 async def test_every_function_says_that_it_can_work(function: ModuleType):
-    with bootstrap.replace(redis=Store(), issuer=None):
+    with over(Store()):
         answer = await asked(function.app)
         head = await asked(function.app, "HEAD")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -87,14 +96,14 @@ async def test_every_function_says_that_it_can_work(function: ModuleType):
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 async def test_each_says_so_at_its_own_path_and_at_that_of_no_other(function: ModuleType):
     name = function.__name__.rpartition(".")[2]
-    with bootstrap.replace(redis=Store(), issuer=None):
+    with over(Store()):
         assert (await asked(function.app, path=f"/healthz/{name}")).json() == {"status": "ok"}
         other = await asked(function.app, path="/healthz/nobody")
     assert other.status_code in {401, 404}
 
 
 async def test_it_is_there_on_one_port_and_at_a_named_stage():
-    with bootstrap.replace(redis=Store(), issuer=None):
+    with over(Store()):
         assert (await asked(one_port)).json() == {"status": "ok"}
         event = gateway_event("GET", "/prod/healthz", {})
         event["requestContext"]["stage"] = "prod"
@@ -114,27 +123,34 @@ async def test_a_store_that_is_away_is_said_with_a_status_that_balancers_heed(
     answer: Exception | float, why: str
 ):
     begun = time.monotonic()
-    with bootstrap.replace(redis=Store(answer), issuer=None):
+    with over(Store(answer)):
         told = await asked(flow_status.app)
     assert told.status_code == 503
     assert told.json() == {"status": "degraded", "why": {"store": why}}
     assert time.monotonic() - begun < health.STORE_SECONDS + 2
 
 
+async def test_a_store_that_another_deployment_has_begun_is_said():
+    with over(Store(bucket="of-another")):
+        told = await asked(flow_status.app)
+    assert told.status_code == 503
+    assert told.json()["why"] == {"store": "the store is another deployment's"}
+
+
 async def test_however_many_ask_the_store_is_asked_once_in_ten_seconds():
     store = Store(0.05)
-    with bootstrap.replace(redis=store, issuer=None):
+    with over(store):
         answers = await asyncio.gather(*(asked(flow_status.app) for _ in range(50)))
         answers.append(await asked(one_port, path="/healthz/crew_launch"))
         answers.append(await asked(one_port, path="/healthz/feedback"))
     assert {answer.status_code for answer in answers} == {200}
-    assert store.commands == [["TIME"]]
+    assert store.commands == [["GET", "bucket"]]
 
 
 async def test_what_was_wrong_is_looked_at_again(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(health, "KEEP_SECONDS", 0.0)
     store = Store(UnavailableError("the store cannot be reached"))
-    with bootstrap.replace(redis=store, issuer=None):
+    with over(store):
         assert (await asked(flow_status.app)).status_code == 503
         store.answer = 0.0
         assert (await asked(flow_status.app)).status_code == 200

@@ -13,6 +13,7 @@ from core.adapters.memory import MemoryFlows
 from core.errors import UnavailableError
 from core.flows import Status
 from functions import crew_launch
+from tests.crew_folders import with_crew
 from tests.e2e.apps import App, opened
 from tests.fixtures_ports import leased
 
@@ -95,7 +96,7 @@ async def test_a_deploy_that_changes_the_crew_does_not_make_a_replay_another_req
 ):
     first = await launched(app, idempotency_key="k")
     path = tmp_path / "haiku" / "crew.yaml"
-    path.write_text(path.read_text().replace("autumn", "winter"))
+    with_crew(tmp_path, "haiku", path.read_text().replace("autumn", "winter"))
     again = tmp_path / "again"
     again.mkdir()
     with opened(again, app.flows):

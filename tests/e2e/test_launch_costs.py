@@ -10,6 +10,7 @@ import pytest
 
 from functions import crew_launch
 from functions._http import bodies
+from tests.crew_folders import with_crew
 from tests.e2e.apps import App
 
 FOLDER = Path(__file__).parents[2] / "crews"
@@ -127,8 +128,7 @@ WORST = {
 
 @pytest.fixture
 def crews(app: App, tmp_path: Path) -> App:
-    (tmp_path / "shapes").mkdir()
-    (tmp_path / "shapes" / "crew.yaml").write_text(SHAPES)
+    with_crew(tmp_path, "shapes", SHAPES)
     for name in ("import_mapping", "research_brief"):
         (tmp_path / name).symlink_to(FOLDER / name)
     app.blobs.put("acme", FILE, b"a,b\n1,2\n", "text/csv")

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook
+from core.adapters.memory import MemoryCallLedger
 from core.costs.budget import Verdict
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from functions import cost_report
 from tests.e2e.apps import App, begin, opened
 from tests.e2e.test_budgets import put, shown
@@ -32,7 +32,7 @@ async def test_a_budget_of_a_model_counts_it_however_either_is_written(
     claim = await begin(app.flows)
     bound = Usage(1, 10, 10, 10**9)
     refused = Call("acme", "f1", claim.step, claim.epoch, 1, made, "haiku", "one", bound)
-    refusal = await MemoryBudgetBook(app.flows).reserve(refused)
+    refusal = await MemoryCallLedger(app.flows).reserve(refused)
     assert refusal is not None
     assert refusal.verdict is Verdict.EXHAUSTED
 

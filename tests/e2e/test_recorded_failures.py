@@ -26,6 +26,7 @@ from core.crews.worker import Worker
 from core.flows import Status
 from core.flows.hub import Hub
 from functions import crew_agui
+from tests.crew_folders import with_crew
 from tests.crewai_parts import CataloguePriceBook, CrewAIRunner
 from tests.e2e.agui_parts import asked, check, read
 from tests.e2e.apps import App, opened
@@ -104,7 +105,7 @@ class Stage:
         )
         timing = Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 1)
         flows = self.flows
-        return worker_over(ledger or flows.ledger, flows.budgets, flows.wake_queue, runner, timing)
+        return worker_over(ledger or flows.ledger, flows.calls, flows.wake_queue, runner, timing)
 
     async def flow(self) -> str:
         """Return the flow's id, once it was launched."""
@@ -156,9 +157,8 @@ async def staged(
 ) -> tuple[Stage, list[dict[str, Any]]]:
     """Have a story happen to a flow; return its log. All that was sent meanwhile is checked."""
     model = Breaking(breaks)
-    (folder / "one").mkdir()
     text = CREW.replace(", TASK", task and f", {task}").replace(", LIMIT", limit and f", {limit}")
-    (folder / "one" / "crew.yaml").write_text(text)
+    with_crew(folder, "one", text)
     with (
         opened(folder) as app,
         bootstrap.replace(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ag_ui_validate.pytest_plugin import assert_valid_agui
 
-from core.adapters.memory import MemoryBlobs, MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryBlobs, MemoryCallLedger, MemoryFlows
 from core.crews import launch
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
@@ -37,8 +37,8 @@ async def recorded(crew: str) -> list[dict[str, Any]]:
     runner = CrewAIRunner(
         lambda: OfflineModel(SKILLS, stream=True), TOOLS, GUARDRAILS, CataloguePriceBook(), blobs
     )
-    book = MemoryBudgetBook(flows)
-    worker = worker_over(flows, book, flows, runner, Timing(30, 10, 60))
+    calls = MemoryCallLedger(flows)
+    worker = worker_over(flows, calls, flows, runner, Timing(30, 10, 60))
     launcher = launch.Launcher(flows, flows, CREWS, lambda: blobs, now_ms=lambda: 1)
     flow, _ = await launcher.launch("t", launch.LaunchRequest(crew, inputs_of(crew)), None)
     await worker.run_flow("t", flow, NoLimit())

@@ -7,7 +7,7 @@ import pytest
 from core.flows import Flow
 from core.learning import feedback as limits
 from tests.e2e.apps import App
-from tests.e2e.test_feedback import best, give, said
+from tests.e2e.feedback_parts import best, give, said
 from tests.e2e.test_trials import begun, ran, told
 
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 import pytest
 
 from core import bootstrap
-from core.adapters.memory import MemoryBudgetBook
+from core.adapters.memory import MemorySpendingLog
+from core.costs.cells import Cell
 from core.costs.rollup import DAY_MS
-from core.costs.tally import CellSums
 from core.costs.usage import Usage
 from tests.e2e.apps import App, opened
 from tests.e2e.test_trials import HALF, MODEL, RIGHT, TRIAL, asked, told, trial_of, used
@@ -74,32 +74,32 @@ async def test_an_offline_deployment_takes_no_model_that_it_would_not_ask(tmp_pa
 T = TypeVar("T")
 
 
-class DaysRead(MemoryBudgetBook):
+class DaysRead(MemorySpendingLog):
     """Remembers which days of spending were read."""
 
     days: list[str]
 
-    def spending_pieces(
+    def pieces(
         self,
         tenant: str,
         days: Sequence[str],
-        work: Callable[[list[CellSums]], T],
+        work: Callable[[list[Cell]], T],
         *,
         hours: bool = False,
     ) -> AsyncIterator[T]:
         self.days += days
-        return super().spending_pieces(tenant, days, work, hours=hours)
+        return super().pieces(tenant, days, work, hours=hours)
 
 
 async def test_beginning_a_trial_reads_the_spending_of_each_day_once(app: App):
     await used(app)
-    book = DaysRead(app.flows)
-    book.days = []
-    with bootstrap.replace(budget_book=book):
+    spending = DaysRead(app.flows)
+    spending.days = []
+    with bootstrap.replace(spending_log=spending):
         assert (await asked(app, "POST", TRIAL, HALF)).status_code == 201
     today = datetime.now(UTC).date()
-    assert sorted(book.days) == sorted({*book.days})
-    assert {(today - timedelta(days=ago)).isoformat() for ago in range(90)} <= {*book.days}
+    assert sorted(spending.days) == sorted({*spending.days})
+    assert {(today - timedelta(days=ago)).isoformat() for ago in range(90)} <= {*spending.days}
 
 
 async def test_a_call_of_before_the_period_shows_what_the_task_uses_and_recommends_nothing(

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from functions import crew_agui, crew_amp, crew_launch
+from tests.crew_folders import with_crew
 from tests.e2e.agui_parts import read
 from tests.e2e.apps import App, opened
 from tests.webhook_parts import SECRET
@@ -69,8 +70,7 @@ OF_UPLOADS: dict[str, Request] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "reads").mkdir()
-    (tmp_path / "reads" / "crew.yaml").write_text(READS)
+    with_crew(tmp_path, "reads", READS)
     return tmp_path
 
 
@@ -109,7 +109,7 @@ def rewritten(old: str, new: str) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "haiku" / "crew.yaml"
         assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
+        with_crew(folder, "haiku", path.read_text().replace(old, new))
 
     return change
 

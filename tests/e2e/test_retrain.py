@@ -13,6 +13,7 @@ from core import bootstrap
 from core.crews.clock import NoLimit
 from core.learning import following
 from core.learning.feedback import Feedback
+from core.learning.serving import Learners
 from functions import feedback, retrain
 from tests.e2e.apps import App
 from tests.unit.learning.test_learner import stream
@@ -67,6 +68,32 @@ async def test_a_model_answers_is_told_of_and_can_be_gone_back_from(app: App):
         assert (back.status_code, back.json()["version"]) == (200, versions[0])
         found = await ask(client)
         assert (found["model"]["version"], found["model"]["feedback"]) == (versions[0], 90)
+
+
+async def test_a_model_that_is_refused_is_told_of_by_answers_and_by_what_is_told_of_its_task(
+    app: App,
+):
+    await say(app, 45)
+    await run()
+    async with app.client(feedback) as client:
+        (told,) = (await client.get("/v1/learning?task=route")).json()["tasks"]
+        assert told["degraded"] is None
+        version = told["version"]
+        app.blobs.put("acme", f"learning/route/models/0/{version}", b"x", "")
+        why = f"model 0/{version} is refused: it has no seal"
+        begun = Learners(bootstrap.model_store(), bootstrap.feedback_log())
+        with bootstrap.replace(learners=begun):  # as another process has it
+            (listed,) = (await client.get("/v1/learning")).json()["tasks"]
+            assert listed["degraded"] is None  # nobody has asked for an answer there yet
+            (told,) = (await client.get("/v1/learning?task=route")).json()["tasks"]
+            assert (told["degraded"], told["version"]) == (why, version)
+            assert (await ask(client))["degraded"] == why
+            (listed,) = (await client.get("/v1/learning")).json()["tasks"]
+            assert listed["degraded"] == why
+            await say(app, 45, 1)
+            assert await run() == {"published": 1}
+            (told,) = (await client.get("/v1/learning?task=route")).json()["tasks"]
+            assert told["degraded"] is None
 
 
 async def test_each_task_is_retrained_once_and_one_that_fails_holds_up_no_other(app: App):

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.adapters.memory.budgets import MemoryBudgetBook
+from core.adapters.memory import MemoryCallLedger
 from core.costs.facts import Facts
 from core.costs.savings.recommendation import read_id
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from functions import cost_report
 from tests.e2e.apps import App, begin
 
@@ -28,9 +28,9 @@ async def spent(app: App) -> App:
         "acme", "f1", claim.step, claim.epoch, 1, "anthropic/claude-sonnet-4-5", "haiku", "one", USED,
         agent="poet", subject="ann",
     )  # fmt: skip
-    book = MemoryBudgetBook(app.flows)
-    await book.reserve(call)
-    await book.settle(call, USED, [], FACTS)
+    calls = MemoryCallLedger(app.flows)
+    await calls.reserve(call)
+    await calls.settle(call, USED, [], FACTS)
     return app
 
 

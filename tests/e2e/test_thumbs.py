@@ -9,21 +9,18 @@ from typing import Any
 import pytest
 
 from core import bootstrap
-from core.crews.definition import AllowList, Registry
+from core.crews.definition import Registry
 from core.crews.ledger import StepWrite
 from core.flows import Status, events
-from crews.allow_list import DECIDERS, GUARDRAILS, TOOLS
 from crews.import_mapping import column_decisions
 from crews.import_mapping.profile import profile_csv
 from tests.e2e.apps import App, claim_first
-from tests.e2e.test_feedback import ask, best, give, pointers, said
+from tests.e2e.feedback_parts import ask, best, give, pointers, said
 from tests.fixtures_ports import a_launch
 from tests.worker_parts import a_crew
 
 ROOT = Path(__file__).parents[2]
-MAPPER = Registry(ROOT / "crews", AllowList(TOOLS.keys(), GUARDRAILS.keys(), DECIDERS.keys())).get(
-    "import_mapping"
-)
+MAPPER = Registry(ROOT / "crews").get("import_mapping")
 FILE = b"ZIP_5,LAT,X\n94704,37.1,\n94705,37.2,\n94706,37.3,\n"
 TARGET = {"properties": {name: {"type": "string"} for name in ("city", "postcode", "lat")}}
 MAPPING = {

@@ -17,8 +17,9 @@ from core.crews.trials import record_feedback
 from core.flows import Flow, Status, events
 from functions import cost_report, crew_launch
 from functions._costs.trials import UNCHECKED
+from tests.crew_folders import with_crew
 from tests.e2e.apps import HAIKU, App, opened
-from tests.e2e.test_feedback import give
+from tests.e2e.feedback_parts import give
 from tests.worker_parts import Scripted, a_worker
 
 RIGHT = Target(Kind.RIGHT_SIZING, "haiku", "write", "poet", "openai/gpt-4o", "openai/gpt-4o-mini")
@@ -103,7 +104,7 @@ async def test_a_trial_is_told_as_it_was_begun(app: App):
 
 async def test_answers_judge_the_trial_of_a_task_that_checks_them(app: App, tmp_path: Path):
     checked = HAIKU.replace("agent: poet}", "agent: poet, output_schema: {type: object}}")
-    (tmp_path / "haiku" / "crew.yaml").write_text(checked)
+    with_crew(tmp_path, "haiku", checked)
     made = await begun(app)
     assert (made["judged_by"], made["hint"]) == ("answers", None)
 
@@ -186,7 +187,7 @@ async def test_a_model_can_be_chosen_for_a_task_but_not_while_a_trial_runs_there
 
 async def test_no_trial_is_made_of_a_task_whose_answers_are_critical(app: App, tmp_path: Path):
     critical = HAIKU.replace("agent: poet}", "agent: poet, required_quality: critical}")
-    (tmp_path / "haiku" / "crew.yaml").write_text(critical)
+    with_crew(tmp_path, "haiku", critical)
     answer = await asked(app, "POST", TRIAL, HALF)
     assert (answer.status_code, "critical" in answer.json()["detail"]) == (409, True)
 
@@ -209,7 +210,7 @@ async def test_a_task_that_becomes_critical_leaves_the_trial(app: App, tmp_path:
     critical = HAIKU.replace("agent: poet}", "agent: poet, required_quality: critical}")
     (tmp_path / "other").mkdir()
     with opened(tmp_path / "other", app.flows) as deployed:
-        (tmp_path / "other" / "haiku" / "crew.yaml").write_text(critical)
+        with_crew(tmp_path / "other", "haiku", critical)
         for _ in range(4):
             assert (await launched(deployed)).models == {}
 

@@ -73,6 +73,30 @@ async def test_a_known_id_with_another_call_is_told_as_a_conflict_and_has_no_cos
     assert await report(app, "") == before
 
 
+async def test_a_call_of_which_not_all_is_explained_counts_as_the_dearest_and_is_no_sure_cost(
+    app: App,
+):
+    (told,) = (await sent(app, call(usage={"total_tokens": 1_000}))).json()["calls"]
+    usage = told["usage"]
+    assert (usage["output_tokens"], usage["estimated_calls"]) == (1_000, 1)
+    assert usage["lost_nanodollars"] == usage["cost_nanodollars"] > 0
+
+
+async def test_a_call_that_used_nothing_costs_nothing_unless_a_bound_is_said(app: App):
+    """Of a stream that was broken off, say; where its length is said, that counts."""
+    none = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    answer = await sent(app, call(usage=none), call(id="c2", usage=none, prompt_bytes=1_000))
+    free, bounded = (each["usage"] for each in answer.json()["calls"])
+    assert (free["cost_nanodollars"], free["lost_calls"]) == (0, 0)
+    assert (bounded["cost_nanodollars"] > 0, bounded["lost_calls"]) == (True, 1)
+
+
+async def test_a_whole_answer_of_a_model_is_told_from_its_usage(app: App):
+    answer = await sent(app, call(usage={"id": "r1", "usage": {"prompt_tokens": 1}}))
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], "its own `usage`" in error["detail"]) == ("/calls/0/usage", True)
+
+
 @pytest.mark.parametrize(("quality", "smaller"), [("low", 1), ("high", 1), ("critical", 0)])
 async def test_a_cheaper_way_to_make_the_call_is_told_and_a_smaller_model_for_none_that_is_critical(
     app: App, quality: str, smaller: int

@@ -4,17 +4,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.contract import test_feedback_leases as leases
 from tests.contract import test_feedback_log as feedback
 from tests.contract import test_feedback_tasks as tasks
+from tests.contract.feedback_parts import Log
 from tests.faults.mutant import Mutant, Story
 from tests.fixtures_ports import Flows
 
 
-def of_feedback(test: Callable[[feedback.Log], Awaitable[None]]) -> Story:
+def of_feedback(test: Callable[[Log], Awaitable[None]]) -> Story:
     """Return a test of the feedback log as one of all ports."""
 
     async def story(flows: Flows) -> None:
-        await test(feedback.Log(flows.feedback))
+        await test(Log(flows.feedback))
 
     return story
 
@@ -25,7 +27,7 @@ def too_many(name: str) -> Story:
 
     async def story(flows: Flows) -> None:
         with pytest.MonkeyPatch.context() as changed:
-            await test(feedback.Log(flows.feedback), changed, name)
+            await test(Log(flows.feedback), changed, name)
 
     return story
 
@@ -34,7 +36,7 @@ def forgotten(subject: str | None) -> Story:
     """Return the test that ids are forgotten with their subject, or with all of the task."""
 
     async def story(flows: Flows) -> None:
-        log = feedback.Log(flows.feedback)
+        log = Log(flows.feedback)
         await feedback.test_what_was_forgotten_is_said_again_under_the_same_id(log, subject)
 
     return story
@@ -63,21 +65,21 @@ MUTANTS = [
     ),
     Mutant(
         "forget_feedback", "leased now",
-        of_feedback(feedback.test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends),
+        of_feedback(leases.test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends),
         any_order=False, instead="if true then",
     ),
     Mutant(
         "release_feedback", "its own lease",
-        of_feedback(feedback.test_who_has_slept_past_his_lease_releases_nobody_elses), any_order=False,
+        of_feedback(leases.test_who_has_slept_past_his_lease_releases_nobody_elses), any_order=False,
     ),
     Mutant(
         "release_feedback", "forgets at once",
-        of_feedback(feedback.test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends),
+        of_feedback(leases.test_a_task_that_is_to_forget_is_left_to_who_retrains_it_and_due_at_once_when_he_ends),
         any_order=False,
     ),
     Mutant(
         "release_feedback", "came meanwhile",
-        of_feedback(feedback.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
+        of_feedback(leases.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
         any_order=False, instead="elseif false then",
     ),
     Mutant(
@@ -92,11 +94,11 @@ MUTANTS = [
     ),
     Mutant(
         "lease_feedback", "leased to one",
-        of_feedback(feedback.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
+        of_feedback(leases.test_a_task_with_new_feedback_is_leased_by_one_until_it_is_released),
         any_order=False,
     ),
     Mutant(
         "forget_feedback", "at once",
-        of_feedback(feedback.test_a_task_that_is_to_forget_is_leased_at_once), any_order=False,
+        of_feedback(leases.test_a_task_that_is_to_forget_is_leased_at_once), any_order=False,
     ),
 ]  # fmt: skip

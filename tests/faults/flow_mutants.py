@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tests.contract import test_budget_book as book
+from tests.contract import test_call_ledger as book
 from tests.contract import test_delete as deletion
 from tests.contract import test_ledger_claims as claims
 from tests.contract import test_ledger_due as due

@@ -2,15 +2,18 @@
 
 from functools import partial
 
-from core.costs.budget import Scope, Window
-from tests.contract import test_budget_book as book
+from core.costs.budget import Scope
+from core.costs.windows import Window
 from tests.contract import test_budget_changes as changes
 from tests.contract import test_budget_webhooks as hooks
 from tests.contract import test_budgets as budgets
+from tests.contract import test_call_ledger as book
 from tests.contract import test_late_answers as late
 from tests.contract import test_tenant_prices as prices
 from tests.contract import test_usage_book as usage
 from tests.contract import test_usage_budgets as elsewhere
+from tests.contract import test_waiting_for_money as waiting
+from tests.contract.budget_parts import COST
 from tests.faults.mutant import Mutant
 
 REFUSES = partial(
@@ -124,6 +127,37 @@ MUTANTS = [
     Mutant(
         "waits", "what waits is due",
         partial(changes.test_a_flow_that_waits_for_money_is_due_when_a_budget_changes, change="raise"),
+        any_order=False,
+    ),
+    Mutant(
+        "flow", "what it holds",
+        waiting.test_a_step_whose_worker_is_gone_while_its_call_holds_money_is_looked_at,
+        any_order=False,
+        instead="    if status ~= 'waiting' then",
+    ),
+    Mutant(
+        "flow", "what it holds", waiting.test_a_step_that_holds_no_money_is_not, any_order=False,
+        instead="    if status ~= 'waiting' or plan.for_money then",
+    ),
+    Mutant(
+        "transition", "changed meanwhile",
+        partial(waiting.test_what_changes_between_a_refusal_and_the_wait_is_not_missed, change=None),
+        any_order=False,
+    ),
+    Mutant(
+        "transition", "changed meanwhile",
+        partial(
+            waiting.test_what_changes_between_a_refusal_and_the_wait_is_not_missed, change="raised"
+        ),
+        any_order=False,
+        instead="    and false",
+    ),
+    Mutant(
+        "settle", "money is back",
+        partial(
+            waiting.test_a_late_answer_that_gives_money_back_wakes_what_waits,
+            cost=COST // 10, woken=["f1"],
+        ),
         any_order=False,
     ),
     Mutant(

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from core.adapters.upstash.http import HttpRedis
-from core.costs.budget import Budget, BudgetState, Scope, Window
+from core.costs.budget import Budget, BudgetState, Scope
+from core.costs.windows import Window
 from core.crews.wakeups import wake_workers
 from core.flows import Status
 from tests import invariants
@@ -34,7 +35,7 @@ def a_budget(limit: int) -> Budget:
 
 
 async def spent(place: Place) -> BudgetState:
-    (state,) = (await place.flows.limits.all(place.flows.tenant)).states
+    (state,) = (await place.flows.budgets.all(place.flows.tenant)).states
     return state
 
 
@@ -69,7 +70,7 @@ async def under_a_budget(
 ) -> None:
     crew, tenant = in_a_row(), place.flows.tenant
     place.model.seconds = 0.15
-    await place.flows.limits.save(tenant, a_budget(limit))
+    await place.flows.budgets.save(tenant, a_budget(limit))
     async with fleet(place, size=3) as workers:
         for flow in FLOWS:
             await place.launch(crew, flow)
@@ -86,7 +87,7 @@ async def under_a_budget(
         assert charged <= state.spent_nanodollars <= limit
         if Status.WAITING in statuses:
             assert limit - state.spent_nanodollars < BOUND.cost_nanodollars
-        waiting = await place.flows.limits.save(tenant, a_budget(1000 * limit))
+        waiting = await place.flows.budgets.save(tenant, a_budget(1000 * limit))
         await wake_workers(place.wake_queue, tenant, waiting)
         await workers.ended(*FLOWS)
     assert (await spent(place)).spent_nanodollars >= len(place.model.asked) * PRICE.cost_nanodollars

@@ -14,13 +14,14 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from core.adapters.upstash.budgets import UpstashBudgetBook
+from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.keys import Keyspace
-from core.costs.budget import Budget, Refusal, Scope, Verdict, Window
+from core.costs.budget import Budget, Refusal, Scope, Verdict
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.costs.windows import Window
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim
 from core.crews.money_queue import MoneyQueue
 from core.flows import Status
@@ -52,33 +53,35 @@ class Racer:
         )  # fmt: skip
 
     async def run(self) -> None:
-        book = UpstashBudgetBook(
+        ledger = UpstashCallLedger(
             RetryingClient(HttpRedis(self.url, self.token)),
             self.keys,
             pubsub=HttpPubSub(self.url, self.token),
         )
         queue, dice = MoneyQueue(seconds=5), random.Random(self.seed)
         await asyncio.gather(
-            *(self._make(book, queue, self.call(number + 1), dice) for number in range(CALLS))
+            *(self._make(ledger, queue, self.call(number + 1), dice) for number in range(CALLS))
         )
 
     async def _make(
-        self, book: UpstashBudgetBook, queue: MoneyQueue, call: Call, dice: random.Random
+        self, ledger: UpstashCallLedger, queue: MoneyQueue, call: Call, dice: random.Random
     ) -> None:
-        while (refusal := await self._held(book, queue, call)) is not None:
+        while (refusal := await self._held(ledger, queue, call)) is not None:
             if refusal.verdict is not Verdict.SHORT:
                 return
             call = replace(call, bound=Usage(1, 1, 1, refusal.headroom_nanodollars))
         await asyncio.sleep(dice.uniform(0, 0.02))  # the provider's answer
         usage = Usage(1, 1, 1, call.bound.cost_nanodollars)  # it takes all that it may
         for _ in range(2):
-            await book.settle(call, usage, [])
+            await ledger.settle(call, usage, [])
 
-    async def _held(self, book: UpstashBudgetBook, queue: MoneyQueue, call: Call) -> Refusal | None:
-        refusal = await book.reserve(call)
+    async def _held(
+        self, ledger: UpstashCallLedger, queue: MoneyQueue, call: Call
+    ) -> Refusal | None:
+        refusal = await ledger.reserve(call)
         if refusal is not None and refusal.verdict is Verdict.HELD:
             tenant = self.claim.tenant
-            return await queue.wait(book, tenant, refusal, lambda: book.reserve(call))
+            return await queue.wait(ledger, tenant, refusal, lambda: ledger.reserve(call))
         return refusal
 
 
@@ -113,12 +116,12 @@ async def test_no_budget_is_overspent_and_little_is_left_whoever_dies(gateway, b
     flows = over_redis(HttpRedis(url, token), url, token, keys=own_keys())
     limit = round(budget * BOUND)
     for name, scope in (("all", Scope.TENANT), ("each", Scope.CREW)):
-        await flows.limits.save(flows.tenant, Budget(name, scope, Window.DAY, limit))
+        await flows.budgets.save(flows.tenant, Budget(name, scope, Window.DAY, limit))
     running = await racers(flows, url, token)
     started = [_processes.Process(target=race, args=(racer,)) for racer in running]
     for process in started:
         process.start()
-    while not (await flows.limits.all(flows.tenant)).states:  # noqa: ASYNC110 -- nobody has asked yet
+    while not (await flows.budgets.all(flows.tenant)).states:  # noqa: ASYNC110 -- nobody has asked yet
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.1)
     for process in started[:KILLED]:
@@ -133,7 +136,7 @@ async def test_no_budget_is_overspent_and_little_is_left_whoever_dies(gateway, b
     usage = Usage()
     for racer in running:
         usage += (await flows.ledger.state(flows.tenant, racer.claim.flow)).usage
-    for state in (await flows.limits.all(flows.tenant)).states:
+    for state in (await flows.budgets.all(flows.tenant)).states:
         assert state.held_nanodollars == 0
         assert state.spent_nanodollars == usage.cost_nanodollars
     assert usage.cost_nanodollars <= limit

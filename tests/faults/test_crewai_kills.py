@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from core.adapters.upstash.http import HttpRedis
-from core.costs.budget import Budget, BudgetState, Scope, Window
+from core.costs.budget import Budget, BudgetState, Scope
+from core.costs.windows import Window
 from core.crews.wakeups import wake_workers
 from core.flows import Flow, Status
 from tests.crewai_worker import CrewAIWorkers, crewai_workers
@@ -35,7 +36,7 @@ def a_budget(limit: int) -> Budget:
 
 
 async def spent(place: Place) -> BudgetState:
-    (state,) = (await place.flows.limits.all(place.flows.tenant)).states
+    (state,) = (await place.flows.budgets.all(place.flows.tenant)).states
     return state
 
 
@@ -73,7 +74,7 @@ async def under_a_budget(
     place: Place, provider: ScriptedProvider, rng: random.Random, rough: Any, kills: int
 ) -> None:
     tenant = place.flows.tenant
-    await place.flows.limits.save(tenant, a_budget(LIMIT))
+    await place.flows.budgets.save(tenant, a_budget(LIMIT))
     for flow in FLOWS:
         await place.launch(in_a_row(), flow)
     with crewai_workers(place, WORKERS) as workers:
@@ -88,7 +89,7 @@ async def under_a_budget(
         assert charged <= state.spent_nanodollars <= LIMIT
         if any(flow.waits_for_money for flow in rested):
             assert LIMIT - state.spent_nanodollars < least_bound(provider.requests[-1]) * 1.1
-        waiting = await place.flows.limits.save(tenant, a_budget(ENOUGH))
+        waiting = await place.flows.budgets.save(tenant, a_budget(ENOUGH))
         await wake_workers(place.wake_queue, tenant, waiting)
         ended = await come_to_rest(place, waiting_is_rest=False)
     assert {flow.head.status for flow in ended} == {Status.SUCCEEDED}

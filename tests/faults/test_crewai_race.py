@@ -14,8 +14,9 @@ import pytest
 from core.adapters.crewai.models import model_from
 from core.adapters.crewai.output_bound import LEAST_OUTPUT_TOKENS
 from core.adapters.upstash.http import HttpRedis
-from core.costs.budget import Budget, Scope, Window
+from core.costs.budget import Budget, Scope
 from core.costs.prices import bound, rates_of
+from core.costs.windows import Window
 from core.crews.clock import NoLimit
 from core.crews.timing import Timing
 from core.crews.worker import Worker
@@ -60,12 +61,12 @@ async def test_flows_of_crewai_overspend_no_budget(
 ):
     url, token = rough_gateway.url, rough_gateway.token
     flows = over_redis(HttpRedis(url, token), url, token, keys=own_keys())
-    await flows.limits.save(flows.tenant, Budget("all", Scope.TENANT, Window.DAY, LIMIT))
+    await flows.budgets.save(flows.tenant, Budget("all", Scope.TENANT, Window.DAY, LIMIT))
     with playing(Turn("hello", silent_seconds=0.05)) as provider:
         llm = model_from(MODEL, provider.url, "sk-1")
         workers = [
             worker_over(
-                flows.ledger, flows.budgets, flows.wake_queue, a_harness(llm=llm).runner, TIMING
+                flows.ledger, flows.calls, flows.wake_queue, a_harness(llm=llm).runner, TIMING
             )
             for _ in range(4)
         ]
@@ -83,7 +84,7 @@ async def test_flows_of_crewai_overspend_no_budget(
         await asyncio.gather(*running, return_exceptions=True)
         rough_gateway.adjust(refuse=None)
         states = await at_rest(flows, workers[0])
-        (state,) = (await flows.limits.all(flows.tenant)).states
+        (state,) = (await flows.budgets.all(flows.tenant)).states
         charged, least = len(provider.requests) * CHARGE, least_bound(provider.requests[0])
     print(
         "calls:",

@@ -8,7 +8,7 @@ import pytest
 from core.adapters.upstash.http import HttpRedis
 from core.adapters.upstash.sdk import SdkRedis
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import Claim, StepWrite
 from core.errors import UnavailableError
 from core.flows import Flow, Step, events
@@ -47,8 +47,8 @@ async def use(flows: Flows, claim: Claim, number: int) -> None:
     call = Call(
         claim.tenant, claim.flow, claim.step, claim.epoch, number, "m", "c", "t", Usage(calls=9)
     )
-    await insist(lambda: flows.budgets.reserve(call))
-    await insist(lambda: flows.budgets.settle(call, Usage(calls=1), []))
+    await insist(lambda: flows.calls.reserve(call))
+    await insist(lambda: flows.calls.settle(call, Usage(calls=1), []))
 
 
 @pytest.mark.parametrize("client", [HttpRedis, SdkRedis])

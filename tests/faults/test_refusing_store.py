@@ -10,8 +10,6 @@ import httpx
 import pytest
 
 from core import bootstrap
-from core.adapters.upstash.budgets import UpstashBudgetBook
-from core.adapters.upstash.commands import RetryingClient
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
 from core.adapters.upstash.wake import RedisWakeListener
 from core.crews.clock import StoppableClock
@@ -115,8 +113,7 @@ async def test_a_worker_outlives_every_refusal_and_goes_on_when_it_is_over(
     monkeypatch.setattr(worker_loop, "POLLING", Idle(longest=0.1))
     monkeypatch.setattr(listening, "RECONNECT_SECONDS", 0.1)
     url, token = rough_gateway
-    book = UpstashBudgetBook(RetryingClient(HttpRedis(url, token)))
-    worker = worker_over(flows.ledger, book, flows.wake_queue, Quick(), TIMING)
+    worker = worker_over(flows.ledger, flows.calls, flows.wake_queue, Quick(), TIMING)
     listener = RedisWakeListener(HttpPubSub(url, token))
     rough_gateway.adjust(refuse=name)
     clock = StoppableClock(stop_seconds=1)

@@ -10,6 +10,7 @@ import yaml
 
 from core.flows import Status
 from tests import fault_worker, invariants, picks
+from tests.crew_folders import with_crew
 from tests.fault_crews import CALLS_PER_STEP, STRATEGIES, a_crew, a_launch, expected
 from tests.fleet import KINDS, Place, fleet
 from tests.qstash_stub import Message
@@ -167,6 +168,4 @@ async def test_a_deploy_in_the_middle_of_a_flow_does_not_change_it(a_place, tmp_
 
 def a_folder_of_crews(folder: Path, crew: dict, name: str = "") -> None:
     """Write a crew as a deployment has it."""
-    where = folder / (name or crew["name"])
-    where.mkdir(parents=True, exist_ok=True)
-    (where / "crew.yaml").write_text(yaml.safe_dump(crew, sort_keys=False))
+    with_crew(folder, name or crew["name"], yaml.safe_dump(crew, sort_keys=False))

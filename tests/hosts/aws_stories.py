@@ -14,7 +14,7 @@ import pytest
 
 from core import bootstrap
 from core.adapters.http_webhooks import HttpWebhookSender
-from core.adapters.memory import MemoryBudgetBook, MemoryOutbox, MemoryUsageBook
+from core.adapters.memory import MemoryCallLedger, MemoryOutbox, MemoryUsageBook
 from core.blobs import BlobRef, in_thread
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import CrewRunner, Session, StepTask
@@ -223,7 +223,7 @@ async def invoked(world: World, runner: Scripted, clock: Running) -> None:
     """Hand the worker a message, in a process that remembers nothing of an earlier one."""
     blobs, flows, timing = bootstrap.blobs(), world.app.flows, Timing(30, 10, 1)
     worker = worker_over(
-        flows, MemoryBudgetBook(flows), bootstrap.wake_queue(), Large(runner), timing,
+        flows, MemoryCallLedger(flows), bootstrap.wake_queue(), Large(runner), timing,
         values=LargeValues(lambda: blobs), usage_book=MemoryUsageBook(flows),
     )  # fmt: skip
     record = {"messageId": "m", "body": json.dumps({"tenant": "acme", "flow": "f"})}

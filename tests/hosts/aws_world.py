@@ -17,9 +17,10 @@ from core.learning.models.seals import SealKeys
 from core.learning.serving import Learners
 from crews.deciders import DECIDERS
 from tests.aws_permissions import BUCKETS, Role
+from tests.crew_folders import with_crew
 from tests.e2e.apps import KEYS, App, opened
 from tests.large_values import TEXT
-from tests.worker_parts import ANY_NUMBER, launched
+from tests.worker_parts import FITTING, launched
 
 READS_A_FILE = """
 name: reads
@@ -59,13 +60,12 @@ async def acting(role: Role, folder: Path) -> AsyncIterator[World]:
     """Have the parts of a function that has this role in their places."""
     blobs, models = (role.blobs(bucket) for bucket in BUCKETS)
     with opened(folder, agui_seconds=0.1) as app:
-        (folder / "reads").mkdir()
-        (folder / "reads" / "crew.yaml").write_text(READS_A_FILE)
+        with_crew(folder, "reads", READS_A_FILE)
         log, store = bootstrap.feedback_log(), ModelStore(lambda: models, SealKeys(KEYS))
         learners = Learners(store, log)
         with bootstrap.replace(
             blobs=blobs, values=LargeValues(lambda: blobs, patience_seconds=1), wake_queue=role.queue(),
-            model_store=store, learners=learners, partition_check=ANY_NUMBER,
+            model_store=store, learners=learners, store_check=FITTING,
             lessons=Lessons(learners, DECIDERS),
         ):  # fmt: skip
             yield World(app, role, *(S3Blobs(bucket, role.endpoint) for bucket in BUCKETS))

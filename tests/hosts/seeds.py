@@ -13,12 +13,12 @@ from core.crews.ledger import Claim
 from core.flows import Status, events
 from core.flows.values import output_blob
 from core.json_text import compact_bytes
-from tests.fixtures_api import SECRET, Api
+from tests.fixtures_api import BUCKET, SECRET, Api
 from tests.fixtures_ports import Flows, a_launch, over_redis
 from tests.fixtures_servers import Rest
 from tests.hosts.asking import ORIGIN
 
-BUCKET, BASE = "conformance", "/base"
+BASE = "/base"
 LONG_MS = 3_600_000
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",

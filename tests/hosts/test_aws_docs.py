@@ -143,7 +143,8 @@ def test_the_api_lives_and_takes_the_token_that_is_minted(done: Done):
 
 def test_every_parameter_of_the_template_is_told_of(template: Template):
     text = (template.tree / "serverless.yml").read_text("utf-8")
-    taken = set(re.findall(r"\$\{param:(\w+)", text))
+    texts = [text, *(path.read_text("utf-8") for path in FOLDER.glob("*.js"))]
+    taken = {name for one in texts for name in re.findall(r"""(?:\$\{|")param:(\w+)""", one)}
     declared = set(yaml.safe_load(text.partition("custom:")[0])["params"]["default"])
     rows = re.findall(r"^\| (`.+?`) \|", PAGE.read_text("utf-8"), re.MULTILINE)
     told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}

@@ -11,7 +11,7 @@ HEAVY = {
     "boto3", "crewai", "fastapi", "genai_prices", "httpx", "jsonschema_rs", "mangum", "numpy", "pydantic",
     "rapidfuzz", "scipy", "sklearn", "upstash_redis", "yaml",
 }  # fmt: skip
-CREWS = {"jsonschema_rs", "pydantic", "yaml"}  # reading and checking what a crew's file says
+CREWS = {"jsonschema_rs", "pydantic"}  # reading crews, and checking inputs against their schemas
 ALLOWED = {
     "cost_report": {"pydantic"},
     "crew_agui": {"fastapi", *CREWS},

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from core.crews.definition import Definition, parse
+from core.crews.definition import Definition
 from core.errors import InvalidInputError
 from functions._agui.run_input import RunInput, crew_inputs
 from functions._http import models
+from infra.crews import parse
 from tests.e2e.agui_parts import SAID, asked
 from tests.e2e.apps import HAIKU
 from tests.pace import cpu_seconds_under

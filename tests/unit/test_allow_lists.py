@@ -1,4 +1,4 @@
-"""What the allow-lists may name, judged the way a worker and `check_crews` judge it."""
+"""What the allow-lists may name, judged the way a worker and `make check` judge it."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from crewai.tools import BaseTool, tool
 
 from core.adapters.crewai.tools import check
 from crews.loading import AllowListError, LackingPackageError, load_decider, load_tool
-from infra.check_crews import unloadable
+from infra.crews.allow_lists import unloadable
 
 TOOLS = """
 class Tool:

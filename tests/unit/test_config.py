@@ -1,9 +1,18 @@
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from core import bootstrap
 from core.bootstrap import models
 from core.config import QStash, Settings, SettingsError
 from core.config.variables import variables
+from core.webhooks.signing import tenant_secret
+from infra import webhook_secret
+from infra.local import cloud
+from infra.local.host import data_folder
+from infra.local.processes import Processes
 
 SECRET = "n3w-s3crets" * 3
 GOOD = {
@@ -63,6 +72,21 @@ def test_only_what_sends_webhooks_needs_a_secret_to_sign_them():
         assert bootstrap.webhook_targets()
         with pytest.raises(SettingsError, match="CREWLINE_WEBHOOK_SECRET to sign with"):
             bootstrap.webhook_dispatcher(lambda *_: b"")
+
+
+def test_a_local_run_signs_webhooks_with_a_secret_of_its_machine_which_the_command_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    given = GOOD | {"CREWLINE_WEBHOOK_HOSTS": "acme=http://127.0.0.1:8919"}
+    monkeypatch.setenv("CREWLINE_DATA", str(tmp_path))
+    started = cloud.start(Processes(tmp_path), data_folder(os.environ), given)
+    with bootstrap.replace(settings=Settings.from_environ(started)):
+        assert bootstrap.webhook_dispatcher(lambda *_: b"")
+    monkeypatch.delenv("CREWLINE_WEBHOOK_SECRET", raising=False)
+    monkeypatch.setattr(sys, "argv", ["webhook_secret", "--tenant", "acme"])
+    webhook_secret.main()
+    secret = started["CREWLINE_WEBHOOK_SECRET"]
+    assert capsys.readouterr().out.strip() == tenant_secret(secret, "acme")
 
 
 @pytest.mark.parametrize(

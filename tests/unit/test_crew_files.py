@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from core.crews.definition import Agent, AllowList, CrewFileError, Definition, Registry, Task
+from core.crews.definition import Agent, CrewFileError, Definition, Problem, Registry, Task
 from core.crews.definition.elements import Strict
 from core.errors import InvalidInputError
+from infra.crews import compile_all
+from infra.crews.allow_lists import ALLOWED as OURS
+from infra.crews.compiler import compiled, drifted
+from infra.crews.file_rules import AllowList
 
 GOOD = """\
 name: letter
@@ -36,11 +40,20 @@ tasks:
 ALLOWED = AllowList({"look_up"}, {"polite"})
 
 
+def problems(folder: Path, name: str = "letter", **texts: str) -> list[Problem]:
+    """Return all that is wrong with one of the crews in a folder to which these were added."""
+    registry(folder, **texts)
+    return [
+        each for crew in compiled(folder, ALLOWED) if crew.name == name for each in crew.problems
+    ]
+
+
 def registry(folder: Path, **texts: str) -> Registry:
     for name, text in texts.items():
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "crew.yaml").write_text(text)
-    return Registry(folder, ALLOWED)
+    compile_all(folder, ALLOWED)
+    return Registry(folder)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +62,7 @@ def registry(folder: Path, **texts: str) -> Registry:
         ("  polish:", "  draft:", 19, "the key 'draft' stands here and in line 15"),
         ("name: letter", "name: lettre", 1, "/name: the name must be its folder's, 'letter'"),
         ("backstory:", "backstroy:", 13, "did you mean backstory?"),
-        ("    goal: Write\n", "", 10, "/agents/clerk: goal is missing"),
+        ("    goal: Write\n", "", 10, "/agents/clerk/goal: is missing"),
         ("goal: Write", "goal: Write\n    verbose: true", 13, "is not needed"),
         ("goal: Write", "goal: Write\n    llm: gpt", 13, "CREWLINE_MODEL"),
         ("goal: Write", "goal: Write\n    allow_delegation: false", 13, "hierarchical delegates"),
@@ -128,13 +141,11 @@ def test_a_mistake_is_told_with_its_file_line_and_field(
     tmp_path: Path, old: str, new: str, line: int, complaint: str
 ):
     assert old in GOOD
-    with pytest.raises(CrewFileError) as told:
-        registry(tmp_path, letter=GOOD.replace(old, new, 1)).get("letter")
-    error = told.value
-    assert complaint in error.error
-    assert (error.crew, error.line) == ("letter", line)
-    assert error.file == f"{tmp_path.name}/letter/crew.yaml"
-    assert f"{error.file}, line {line}" in str(error)
+    (told,) = problems(tmp_path, letter=GOOD.replace(old, new, 1))
+    assert complaint in told.error
+    assert (told.file, told.line) == (f"{tmp_path.name}/letter/crew.yaml", line)
+    with pytest.raises(CrewFileError, match=f"the crew letter is broken: {told.file}, line {line}"):
+        Registry(tmp_path).get("letter")
 
 
 @pytest.mark.parametrize(
@@ -154,9 +165,8 @@ def test_a_mistake_is_told_with_its_file_line_and_field(
 def test_no_text_is_taken_for_a_decision_or_a_number(tmp_path: Path, field: str, complaint: str):
     name = field.partition(":")[0]
     text = GOOD.replace("    description: Polish it.\n", "") if name == "description" else GOOD
-    with pytest.raises(CrewFileError) as told:
-        registry(tmp_path, letter=f"{text}    {field}\n").get("letter")
-    assert told.value.error == f"/tasks/polish/{name}: {complaint}"
+    (told,) = problems(tmp_path, letter=f"{text}    {field}\n")
+    assert told.error == f"/tasks/polish/{name}: {complaint}"
 
 
 def test_every_part_of_a_crew_is_read_strictly():
@@ -171,10 +181,9 @@ def test_every_part_of_a_crew_is_read_strictly():
 )  # fmt: skip
 def test_what_looks_like_a_placeholder_and_is_none_is_told(tmp_path: Path, text: str):
     broken = GOOD.replace("Polish it.", f'"Polish {text}."')
-    with pytest.raises(CrewFileError) as told:
-        registry(tmp_path, letter=broken).get("letter")
-    assert told.value.line == 20
-    assert f"{text} is not filled: write {{topic}}" in told.value.error
+    (told,) = problems(tmp_path, letter=broken)
+    assert told.line == 20
+    assert f"{text} is not filled: write {{topic}}" in told.error
 
 
 @pytest.mark.parametrize(
@@ -189,21 +198,18 @@ def test_other_braces_are_the_writers_own(tmp_path: Path, text: str):
 
 
 def test_an_empty_file_is_told_as_such(tmp_path: Path):
-    with pytest.raises(CrewFileError, match="the file is empty"):
-        registry(tmp_path, letter="# soon\n").get("letter")
+    assert [each.error for each in problems(tmp_path, letter="# soon\n")] == ["the file is empty"]
 
 
 def test_a_mistake_in_what_a_crew_extends_is_told_with_the_file_that_makes_it(tmp_path: Path):
     base = GOOD.replace("goal: Write", "gaol: Write")
     short = "extends: letter\nname: short\ndescription: Short.\n"
-    with pytest.raises(CrewFileError) as told:
-        registry(tmp_path, letter=base, short=short).get("short")
-    assert (told.value.crew, told.value.line) == ("short", 12)
-    assert told.value.file.endswith("letter/crew.yaml")
-    own = registry(tmp_path, letter=GOOD, short=short + "tasks: {polish: {agnt: clerk}}\n")
-    with pytest.raises(CrewFileError, match="did you mean agent") as told:
-        own.get("short")
-    assert (told.value.file.endswith("short/crew.yaml"), told.value.line) == (True, 4)
+    (told,) = problems(tmp_path, "short", letter=base, short=short)
+    assert (told.file, told.line) == (f"{tmp_path.name}/letter/crew.yaml", 12)
+    wrong = short + "tasks: {polish: {agnt: clerk}}\n"
+    (told,) = problems(tmp_path, "short", letter=GOOD, short=wrong)
+    assert "did you mean agent" in told.error
+    assert (told.file, told.line) == (f"{tmp_path.name}/short/crew.yaml", 4)
 
 
 @pytest.mark.parametrize(
@@ -220,17 +226,45 @@ def test_what_keeps_a_crew_from_extending_another_is_told(
     tmp_path: Path, base: str, complaint: str
 ):
     short = f"name: short\ndescription: Short.\nextends: {base}\n"
-    crews = registry(tmp_path, letter=GOOD, short=short, loop="{extends: short, name: loop}")
-    with pytest.raises(CrewFileError) as told:
-        crews.get("short")
-    assert complaint in told.value.error
-    assert "cannot extend" in told.value.error
+    loop = "{extends: short, name: loop}"
+    (told,) = problems(tmp_path, "short", letter=GOOD, short=short, loop=loop)
+    assert complaint in told.error
+    assert "cannot extend" in told.error
+
+
+def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(tmp_path: Path):
+    changes = {
+        "name: letter": "name: lettre",
+        "default: 50": "default: fifty",
+        "Clerk for {topic}": "Clerk for {topci}",
+        "    goal: Write\n": "    verbose: true\n    tools: [serper]\n",
+        "agent: clerk\n  polish": "agent: clark\n    retries: many\n  polish",
+        "Polish it.": "Polish {wrods}.",
+        "[polite,": "[polte,",
+    }
+    text = f"{GOOD}    context: [draught]\n"
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    assert [(each.line, each.error.split("; ")[0]) for each in problems(tmp_path, letter=text)] == [
+        (1, "/name: the name must be its folder's, 'letter', not 'lettre'"),
+        (8, '/inputs/properties/words/default: the default does not fit: it is not of type "integer"'),
+        (10, "/agents/clerk/goal: is missing"),
+        (11, "/agents/clerk/role: no such input: topci"),
+        (12, "/agents/clerk/verbose: is not needed: every event of a flow is in its log"),
+        (13, "/agents/clerk/tools: no such tool in crews/allow_list.py (docs/crews.md says how to add one): serper"),
+        (19, "/tasks/draft/agent: task draft: no such agent: clark"),
+        (20, "/tasks/draft/retries: must be a whole number"),
+        (22, "/tasks/polish/description: no such input: wrods"),
+        (25, "/tasks/polish/guardrails: no such guardrail in crews/allow_list.py (docs/crews.md says how to add one): polte"),
+        (26, "/tasks/polish/context: task polish: context is no earlier task: draught"),
+    ]  # fmt: skip
 
 
 def test_one_broken_crew_leaves_the_others_to_be_listed_and_run(tmp_path: Path):
     crews, broken = registry(tmp_path, letter=GOOD, notes="a: [").read_all()
     assert [crew.name for crew in crews] == ["letter"]
-    assert [(error.crew, error.line) for error in broken] == [("notes", 2)]
+    assert [(error.crew, error.problems[0].line) for error in broken] == [("notes", 2)]
     assert isinstance(broken[0], InvalidInputError)
 
 
@@ -242,16 +276,31 @@ def test_a_file_that_is_mended_is_read_again(tmp_path: Path):
     assert crews.get("letter").name == "letter"
 
 
-def test_every_crew_of_this_repository_names_only_what_the_deployment_has():
-    from crews.allow_list import DECIDERS, GUARDRAILS, TOOLS  # noqa: PLC0415
-
-    crews, broken = Registry(Path("crews"), AllowList(TOOLS, GUARDRAILS, DECIDERS)).read_all()
+def test_every_crew_of_this_repository_is_compiled_as_it_is_written():
+    crews = list(compiled(Path("crews"), OURS))
     assert len(crews) >= 7
-    assert broken == []
+    assert [each for crew in crews for each in crew.problems] == []
+    assert drifted(Path("crews"), crews) == []
+    assert Registry(Path("crews")).read_all() == ([crew.definition for crew in crews], [])
+
+
+def test_what_was_compiled_of_a_crew_that_is_gone_goes_too(tmp_path: Path):
+    registry(tmp_path, letter=GOOD)
+    (tmp_path / "letter" / "crew.yaml").unlink()
+    assert drifted(tmp_path, list(compiled(tmp_path))) == [tmp_path / "letter" / "compiled.json"]
+    assert registry(tmp_path).names() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"definition": {"name": "letter"}}', '{"problems": 5}']
+)
+def test_what_another_version_compiled_is_told_as_such(tmp_path: Path, text: str):
+    crews = registry(tmp_path, letter=GOOD)
+    (tmp_path / "letter" / "compiled.json").write_text(text)
+    with pytest.raises(CrewFileError, match=r"letter/compiled\.json: was made by another version"):
+        crews.get("letter")
 
 
 def test_a_crew_that_decides_what_the_deployment_does_not_know_is_refused(tmp_path: Path):
-    crews = registry(tmp_path, letter=f"{GOOD}\ndecides: the_weather\n")
-    with pytest.raises(CrewFileError) as told:
-        crews.get("letter")
-    assert "no such decider in crews/allow_list.py" in told.value.error
+    (told,) = problems(tmp_path, letter=f"{GOOD}\ndecides: the_weather\n")
+    assert "no such decider in crews/allow_list.py" in told.error

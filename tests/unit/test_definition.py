@@ -15,12 +15,13 @@ from core.crews.definition import (
     Registry,
     StoredDefinitionError,
     Task,
-    parse,
 )
-from core.crews.definition.registry import patched
 from core.crews.strategies import Ready, TaskGraph
 from core.errors import InvalidInputError, NotFoundError
 from core.flows import Step
+from infra.crews import parse
+from infra.crews.crew_yaml import patched
+from tests.crew_folders import crews_in
 
 CREW: dict[str, Any] = {
     "name": "brief",
@@ -140,10 +141,8 @@ def test_the_digest_tells_one_text_from_another():
 
 
 def test_the_registry_knows_the_crews_in_its_folder(tmp_path: Path):
-    (tmp_path / "brief").mkdir()
-    (tmp_path / "brief" / "crew.yaml").write_text(written())
     (tmp_path / "notes").mkdir()
-    registry = Registry(tmp_path)
+    registry = crews_in(tmp_path, brief=written())
     assert registry.names() == ["brief"]
     assert registry.get("brief").name == "brief"
     for name in ("notes", "../brief"):
@@ -220,13 +219,6 @@ def test_a_pinned_definition_is_the_same_when_it_is_read_again():
         assert again.digest() == crew.digest()
 
 
-def crews(tmp_path: Path, **texts: str) -> Registry:
-    for name, text in texts.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "crew.yaml").write_text(text)
-    return Registry(tmp_path)
-
-
 VARIANT = """
 extends: brief
 name: short
@@ -236,7 +228,7 @@ tasks: {check: null, final: {context: null}}
 
 
 def test_a_crew_that_extends_another_is_that_one_with_its_own_words(tmp_path: Path):
-    registry = crews(tmp_path, brief=written(), short=VARIANT)
+    registry = crews_in(tmp_path, brief=written(), short=VARIANT)
     assert registry.names() == ["brief", "short"]
     short = registry.get("short")
     assert list(short.tasks) == ["draft", "final"]
@@ -249,14 +241,14 @@ def test_the_digest_is_of_the_whole_crew_so_it_changes_with_what_is_extended(tmp
     crew = {"brief": written(), "short": VARIANT}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    before = crews(tmp_path / "a", **crew).get("short")
-    after = crews(tmp_path / "b", **crew | {"brief": with_task(description="Else")}).get("short")
+    before = crews_in(tmp_path / "a", **crew).get("short")
+    after = crews_in(tmp_path / "b", **crew | {"brief": with_task(description="Else")}).get("short")
     assert before.digest() != after.digest()
 
 
 @pytest.mark.parametrize("base", ["short", "nobody", "loop", "../brief"])
 def test_a_crew_extends_no_crew_that_is_not_there_or_leads_back_to_it(tmp_path: Path, base: str):
-    registry = crews(
+    registry = crews_in(
         tmp_path,
         brief=written(),
         short=VARIANT.replace("extends: brief", f"extends: {base}"),

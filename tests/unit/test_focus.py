@@ -7,15 +7,16 @@ from datetime import date
 
 import pytest
 
+from core.costs.cells import SUMS, Cell, by_variant
 from core.costs.facts import added, of_variant
 from core.costs.report import Row
 from core.costs.spreadsheets import FOCUS_BY, FOCUS_COLUMNS, focus_head, focus_lines
-from core.costs.tally import SUMS, CellSums, Rows, by_variant
+from core.costs.tally import Rows
 from core.costs.usage import Usage
 from tests.unit.test_report import DOLLAR, TODAY, cell
 
 
-def focus(*cells: CellSums) -> list[dict[str, str]]:
+def focus(*cells: Cell) -> list[dict[str, str]]:
     rows = Rows(FOCUS_BY, 10)
     rows.take(by_variant(cells))
     text = focus_head() + focus_lines("acme", [Row(*row) for row in rows.in_order()])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryCallLedger, MemoryFlows
 from core.costs.facts import NO_FACTS, Facts
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepTask
@@ -24,8 +24,8 @@ TIMING = Timing(lease_seconds=0.6, beat_seconds=0.2, step_seconds=1)
 MODEL_CALL = events.model_call("two", "m", CALL)
 
 
-class Away(MemoryBudgetBook):
-    """A book that cannot be reached until it is `back`. `after`: what it is asked is done all the same."""
+class Away(MemoryCallLedger):
+    """A ledger that cannot be reached until it is `back`. `after`: what it is asked is done all the same."""
 
     def __init__(self, flows: MemoryFlows, *, after: bool = False) -> None:
         super().__init__(flows)
@@ -72,19 +72,19 @@ async def test_answers_that_come_in_an_outage_are_counted_once_when_it_is_over(
         if work.attempt > 1:
             return
         calls = [await asyncio.to_thread(session.reserve, "m", BOUND) for _ in range(3)]
-        book.away = True
+        ledger.away = True
         for call in calls:
             session.settle(call, CALL, MODEL_CALL)
         await asyncio.sleep(30)
 
     memory, runner = MemoryFlows(), Scripted(two=answers_in_an_outage)
-    book = Away(memory)
+    ledger = Away(memory)
     await launched(memory)
-    visit = worker_over(memory, book, memory, runner, TIMING).run_flow("t", "f", NoLimit())
+    visit = worker_over(memory, ledger, memory, runner, TIMING).run_flow("t", "f", NoLimit())
     running = asyncio.create_task(visit)
-    await until(lambda: book.away)
+    await until(lambda: ledger.away)
     await asyncio.sleep(outage_seconds)
-    book.away = False
+    ledger.away = False
     assert await running is Outcome.DEFERRED
     await with_all_counted(memory, 5)
 
@@ -92,17 +92,17 @@ async def test_answers_that_come_in_an_outage_are_counted_once_when_it_is_over(
 async def test_a_call_whose_reservation_got_no_answer_costs_nothing():
     async def reserves_in_an_outage(work: StepTask, session: Session) -> None:
         if work.deferrals == 0:
-            book.away = True
+            ledger.away = True
             asyncio.get_running_loop().call_later(TIMING.lease_seconds * 2, come_back)
             await answered(session)
 
     def come_back() -> None:
-        book.away = False
+        ledger.away = False
 
     memory, runner = MemoryFlows(), Scripted(two=reserves_in_an_outage)
-    book = Away(memory, after=True)
+    ledger = Away(memory, after=True)
     await launched(memory)
-    worker = worker_over(memory, book, memory, runner, TIMING)
+    worker = worker_over(memory, ledger, memory, runner, TIMING)
     assert await worker.run_flow("t", "f", NoLimit()) is Outcome.DEFERRED
     await with_all_counted(memory, 2)
 
@@ -124,7 +124,7 @@ async def test_an_answer_to_a_thread_that_its_step_did_not_wait_for_is_counted_a
         Scripted(two=leaves_a_call_behind, three=lambda *_: asyncio.sleep(0.2)),
     )
     await launched(memory)
-    worker = worker_over(memory, MemoryBudgetBook(memory), memory, runner, TIMING)
+    worker = worker_over(memory, MemoryCallLedger(memory), memory, runner, TIMING)
     assert await worker.run_flow("t", "f", NoLimit()) is Outcome.ENDED
     await asyncio.gather(*late, return_exceptions=True)
     await with_all_counted(memory, 4)
@@ -138,7 +138,7 @@ async def test_an_answer_whose_worker_is_cancelled_as_it_comes_is_counted():
 
     memory, runner = MemoryFlows(), Scripted(two=is_cancelled)
     await launched(memory)
-    worker = worker_over(memory, MemoryBudgetBook(memory), memory, runner, TIMING)
+    worker = worker_over(memory, MemoryCallLedger(memory), memory, runner, TIMING)
     running = asyncio.create_task(worker.run_flow("t", "f", NoLimit()))
     await asyncio.wait({running})
     assert running.cancelled()
@@ -148,7 +148,7 @@ async def test_an_answer_whose_worker_is_cancelled_as_it_comes_is_counted():
 async def test_a_flow_is_left_when_what_its_calls_cost_is_written_down():
     """A process that ends next, as its host does after SIGTERM, loses none of it."""
 
-    class Slow(MemoryBudgetBook):
+    class Slow(MemoryCallLedger):
         async def settle(
             self, call: Call, usage: Usage, told: list[Any], facts: Facts = NO_FACTS
         ) -> None:

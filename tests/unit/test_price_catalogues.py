@@ -34,6 +34,16 @@ NO_TOKENS = [
 ]  # fmt: skip
 
 
+def test_a_price_by_the_time_of_day_holds_from_its_minute_on():
+    """DeepSeek's are lower from 16:30 to 00:30 UTC; whoever asks before and after hears both."""
+    name, midnight = split_name("deepseek/deepseek-chat"), 1_795_564_800_000
+    for minute in (15, 45, 16 * 60 + 15, 16 * 60 + 45):
+        at_ms = midnight + minute * 60_000
+        listed = GenaiPrices().rates(name, at_ms, "standard")
+        assert listed is not None
+        assert BOOK.rates(str(name), at_ms) == listed
+
+
 def names(match: Any, model_id: str) -> Iterator[str]:
     """Yield the names that genai-prices says a model has; of a beginning, the beginning."""
     for clause in getattr(match, "or_", None) or getattr(match, "and_", None) or [match]:

@@ -15,6 +15,11 @@ ANTHROPIC = "https://platform.claude.com/docs/en/build-with-claude/prompt-cachin
 COMPACTION = "https://platform.claude.com/docs/en/build-with-claude/compaction"
 GEMINI = "https://ai.google.dev/api/generate-content#UsageMetadata"
 BEDROCK = "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html"
+LIVE = "https://ai.google.dev/api/live"
+INTERACTIONS = "https://ai.google.dev/api/interactions-api"
+LLAMA = "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html"
+REALTIME = "https://platform.openai.com/docs/api-reference/realtime-server-events"
+LANGCHAIN = "https://reference.langchain.com/python/langchain_core/messages/#langchain_core.messages.ai.UsageMetadata"
 XAI = "https://docs.x.ai/docs/models"
 DEEPSEEK = "https://api-docs.deepseek.com/guides/kv_cache"
 LITELLM = "https://docs.litellm.ai/docs/completion/prompt_caching"
@@ -57,6 +62,17 @@ CREWAI = "https://github.com/crewAIInc/crewAI/tree/main/lib/crewai/src/crewai/ll
         ({"inputTokens": 10, "outputTokens": 2, "totalTokens": 162, "cacheReadInputTokens": 100, "cacheWriteInputTokens": 50,
           "cacheDetails": [{"ttl": "1h", "inputTokens": 30}, {"ttl": "5m", "inputTokens": 20}]},
          TokenCounts(10, 100, 20, 30, output=2), BEDROCK),
+        ({"prompt_token_count": 100, "response_token_count": 20, "total_token_count": 120}, TokenCounts(100, output=20), LIVE),
+        ({"promptTokenCount": 100, "responseTokenCount": 20, "thoughtsTokenCount": 5}, TokenCounts(100, output=25, reasoning=5), LIVE),
+        ({"prompt_token_count": 100, "generation_token_count": 20}, TokenCounts(100, output=20), LLAMA),
+        ({"total_input_tokens": 10_000, "total_output_tokens": 100, "total_thought_tokens": 0, "total_tokens": 10_100},
+         TokenCounts(10_000, output=100), INTERACTIONS),
+        ({"total_input_tokens": 100, "total_cached_tokens": 60, "total_output_tokens": 20, "total_thought_tokens": 30,
+          "total_tool_use_tokens": 7, "total_tokens": 157}, TokenCounts(47, 60, output=50, reasoning=30), INTERACTIONS),
+        ({"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "input_token_details": {"cached_tokens": 64, "text_tokens": 100},
+          "output_token_details": {"text_tokens": 20}}, TokenCounts(36, 64, output=20), REALTIME),
+        ({"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "input_token_details": {"cache_read": 60, "cache_creation": 30},
+          "output_token_details": {"reasoning": 15}}, TokenCounts(10, 60, 30, output=20, reasoning=15), LANGCHAIN),
         ({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 150, "completion_tokens_details": {"reasoning_tokens": 30}},
          TokenCounts(100, output=50, reasoning=30), XAI),
         ({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120, "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36},
@@ -102,6 +118,23 @@ def test_the_total_tells_what_a_gateway_counts_on_top(usage: dict[str, Any], cou
     reported = read_usage(usage)
     assert reported is not None
     assert (reported.tokens, reported.sound) == (counts, True)
+
+
+@pytest.mark.parametrize(
+    ("usage", "unexplained"),
+    [
+        ({"prompt_token_count": 1000, "total_token_count": 2000}, 1000),
+        ({"promptTokenCount": 1000, "answerTokenCount": 900, "totalTokenCount": 2000}, 1000),
+        ({"total_tokens": 1000}, 1000),
+        ({"promptTokenCount": 1000, "candidatesTokenCount": None, "totalTokenCount": 2000}, 0),
+    ],
+)
+def test_tokens_of_which_nobody_says_what_they_are_count_as_the_dearest_and_are_marked(
+    usage: dict[str, Any], unexplained: int
+):
+    reported = read_usage(usage)
+    assert reported is not None
+    assert (reported.unexplained, reported.tokens.output) == (unexplained, unexplained)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.costs.cells import Cell
 from core.costs.report import Page, Query, Report, Tally, read_page, read_query, rows_text
 from core.costs.spreadsheets import (
     report_head,
     report_lines,
     usd,
 )
-from core.costs.tally import DIMENSIONS, CellSums, Rows
+from core.costs.tally import DIMENSIONS, Rows
 from core.costs.usage import Usage
 from core.errors import InvalidInputError
 
@@ -26,18 +27,18 @@ NOON_MS = round(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp() * 1000)
 NOVEMBER = Query(date(2026, 11, 1), date(2026, 11, 30), ("crew",))
 
 
-def cell(day: date, cost: int = DOLLAR, crew: str = "brief", **changes: Any) -> CellSums:
+def cell(day: date, cost: int = DOLLAR, crew: str = "brief", **changes: Any) -> Cell:
     named = {"task": "write", "agent": "writer", "subject": "ann", "model": "openai/gpt-4o"}
     usage = changes.pop("usage", Usage(1, 1_000, 100, cost))
     task, agent, subject, model = (named | changes).values()
     names = crew, task, agent, subject, model
-    return CellSums(day.isoformat(), None, names, [*usage.public().values()])
+    return Cell(day.isoformat(), None, names, [*usage.public().values()])
 
 
 def report(
     query: Query,
-    cells: list[CellSums],
-    before: list[CellSums],
+    cells: list[Cell],
+    before: list[Cell],
     now_ms: int,
     page: Page | None = None,
 ) -> Report:
@@ -61,7 +62,7 @@ def days(count: int, before: date = TODAY) -> list[date]:
 
 NAMES = st.sampled_from(["a", "b", "~"])
 CELLS = st.builds(
-    CellSums,
+    Cell,
     st.sampled_from(["2026-11-01", "2026-11-02"]),
     st.integers(0, 23),
     st.tuples(NAMES, NAMES, NAMES, NAMES, NAMES),
@@ -76,7 +77,7 @@ COST = 3
 
 
 @given(st.lists(CELLS), GROUPS)
-def test_however_it_is_grouped_the_sum_is_the_same(cells: list[CellSums], group_by: list[str]):
+def test_however_it_is_grouped_the_sum_is_the_same(cells: list[Cell], group_by: list[str]):
     found = Rows(group_by, 1_000)
     found.take(cells)
     rows = found.in_order()
@@ -86,7 +87,7 @@ def test_however_it_is_grouped_the_sum_is_the_same(cells: list[CellSums], group_
 
 @given(st.lists(st.lists(CELLS)), GROUPS.filter(bool), st.integers(1, 5))
 def test_pages_have_together_what_one_page_would_have(
-    pieces: list[list[CellSums]], group_by: list[str], limit: int
+    pieces: list[list[Cell]], group_by: list[str], limit: int
 ):
     whole, pages, after = Rows(group_by, 10_000), list[Any](), None
     for piece in pieces:

@@ -9,10 +9,10 @@ from core import bootstrap
 from core.adapters.upstash.commands import Command
 from core.adapters.upstash.keys import Keyspace
 from core.config.settings import REQUEST_FLOOR
-from core.costs.budget import Zone
 from core.costs.recording import Names, RecordedCall
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.costs.windows import Zone
+from core.crews.call_ledger import Call
 from core.errors import TooLargeError
 from core.flows.events import BATCH_CHARACTERS
 from core.webhooks.outbox import Delivery
@@ -41,7 +41,7 @@ def writes() -> Iterator[Awaitable[Any]]:
     call = Call("t", "f", "s", 1, 1, "m", "c", "t", Usage(calls=1))
     yield made(bootstrap.ledger).record_failure("t", "f")
     yield made(bootstrap.operator_ledger).record_failure("t", "f")
-    yield made(bootstrap.budget_book).reserve(call)
+    yield made(bootstrap.call_ledger).reserve(call)
     yield made(bootstrap.budgets).save_zone("t", Zone("UTC", ()))
     yield made(bootstrap.usage_book).record("t", [RecordedCall("i", 0, NAMES, Usage(), None, "d")])
     yield made(bootstrap.outbox).remove("t", Delivery("f", 1))

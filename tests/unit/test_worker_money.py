@@ -1,16 +1,20 @@
 """A worker whose budget has no room: it waits for others, or its flow waits for money."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
-from core.costs.budget import UTC_ZONE, Budget, BudgetState, Refusal, Scope, Verdict, Window
+from core.adapters.memory import MemoryBudgets, MemoryCallLedger, MemoryFlows
+from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict
 from core.costs.usage import Usage
+from core.costs.windows import UTC_ZONE, Window
+from core.crews.call_ledger import Call
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
 from core.crews.crew_runner import Session, StepTask
+from core.crews.ledger import Claim
 from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import Outcome
 from core.errors import ConflictError
@@ -38,12 +42,12 @@ async def visited(memory: MemoryFlows, runner: Scripted | None = None, flow: str
 
 
 async def states(memory: MemoryFlows) -> tuple[BudgetState, ...]:
-    return (await MemoryBudgetBook(memory).all("t")).states
+    return (await MemoryBudgets(memory).all("t")).states
 
 
 async def waiting(memory: MemoryFlows, limit: int, window: Window = Window.DAY) -> Flow:
     """A flow whose second step finds no money."""
-    await MemoryBudgetBook(memory).save("t", a_budget(limit, window))
+    await MemoryBudgets(memory).save("t", a_budget(limit, window))
     await launched(memory)
     assert await visited(memory) is Outcome.WAITS
     return await memory.state("t", "f")
@@ -74,7 +78,7 @@ async def test_a_flow_that_has_no_money_for_its_next_call_waits_and_holds_no_ste
 async def test_it_goes_on_by_itself_when_the_budget_is_raised():
     memory = MemoryFlows(Clock())
     await waiting(memory, COST)
-    await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
+    await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     assert memory.due_at("t", "f") == NOON
     assert await visited(memory) is Outcome.ENDED
     flow = await memory.state("t", "f")
@@ -115,8 +119,36 @@ async def test_a_flow_that_waits_for_money_can_be_cancelled_and_asks_nobody():
     with pytest.raises(ConflictError, match="waits for nobody"):
         await people.resume(tenant="t", flow="f", approve=True, feedback="")
     assert (await people.cancel(tenant="t", flow="f")).head.status is Status.CANCELLED
-    await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
+    await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     assert memory.due_at("t", "f") is None
+
+
+async def test_a_step_whose_worker_died_gives_its_money_back_though_its_flow_waits_for_other_money():
+    """Both steps run side by side; the agent of one has no money, the worker of the other is killed."""
+    memory = MemoryFlows(clock := Clock())
+    budgets = MemoryBudgets(memory)
+    await budgets.save("t", a_budget(10 * COST))
+    await budgets.save("t", replace(a_budget(1), id="none", scope=Scope.AGENT, name="poor"))
+    side_by_side = {
+        "one": {"async_execution": True},
+        "two": {"async_execution": True, "context": [], "agent": "poor"},
+    }
+    await launched(memory, a_crew(side_by_side, agents=("a", "poor")))
+    one = (await memory.state("t", "f")).steps[0]
+    claim = await memory.claim("t", "f", one, owner="dead", lease_ms=6_000, events=[])
+    assert isinstance(claim, Claim)
+    call = Call("t", "f", "one", claim.epoch, 1, "m", "c", "one", BOUND, agent="a")
+    assert await MemoryCallLedger(memory).reserve(call) is None
+    assert await visited(memory) is Outcome.WAITS
+    assert (await memory.lease(10, 10, 1)).items == []
+    clock.now += 6_000
+    assert (await memory.lease(10, 10, 1)).items == [("t", "f")]
+    assert await visited(memory) is Outcome.WAITS
+    (team,) = [each for each in await states(memory) if each.budget == "b"]
+    spent = BOUND.cost_nanodollars + CALL.cost_nanodollars
+    assert (team.spent_nanodollars, team.held_nanodollars) == (spent, 0)
+    steps = {step.id: step.state for step in (await memory.state("t", "f")).steps}
+    assert (steps["one"], steps["two"]) == ("done", "pending")
 
 
 async def test_a_model_without_a_price_fails_the_step_in_words():
@@ -126,7 +158,7 @@ async def test_a_model_without_a_price_fails_the_step_in_words():
             raise AssertionError(f"{call} of {work.prompt.step} was reserved")
 
     memory = MemoryFlows()
-    await MemoryBudgetBook(memory).save("t", a_budget(10 * COST))
+    await MemoryBudgets(memory).save("t", a_budget(10 * COST))
     await launched(memory, a_crew({name: {"retries": 0} for name in ("one", "two", "three")}))
     await visited(memory, Unpriced())
     flow = await memory.state("t", "f")
@@ -137,7 +169,7 @@ async def test_a_model_without_a_price_fails_the_step_in_words():
 async def test_flows_that_share_too_little_money_take_it_in_turn():
     """Of ten flows each asks for a whole budget at a time; all get through, by each other's rests."""
     memory, names = MemoryFlows(), [f"f{number}" for number in range(10)]
-    await MemoryBudgetBook(memory).save("t", a_budget(COST + 30 * CALL.cost_nanodollars))
+    await MemoryBudgets(memory).save("t", a_budget(COST + 30 * CALL.cost_nanodollars))
     worker = a_worker(memory, Scripted())
     for name in names:
         await launched(memory, flow=name)
@@ -149,10 +181,10 @@ async def test_flows_that_share_too_little_money_take_it_in_turn():
 
 
 class Held:
-    """A book in which others hold the money for so many more questions."""
+    """A ledger in which others hold the money for so many more questions."""
 
     def __init__(self, memory: MemoryFlows, refusals: int) -> None:
-        self.book, self.refusals, self.asked = MemoryBudgetBook(memory), refusals, 0
+        self.calls, self.refusals, self.asked = MemoryCallLedger(memory), refusals, 0
 
     async def ask(self) -> Refusal | None:
         self.asked += 1
@@ -164,7 +196,7 @@ async def test_of_many_who_wait_only_one_asks():
     memory = MemoryFlows()
     others = [Held(memory, 1000) for _ in range(20)]
     queue, refusal = MoneyQueue(seconds=1.0), Refusal(Verdict.HELD, "b", 0)
-    waits = [asyncio.create_task(queue.wait(held.book, "t", refusal, held.ask)) for held in others]
+    waits = [asyncio.create_task(queue.wait(held.calls, "t", refusal, held.ask)) for held in others]
     await asyncio.sleep(0.1)
     assert sorted(held.asked for held in others) == [0] * 19 + [1]
     assert await asyncio.gather(*waits) == [refusal] * 20  # after the last question of each

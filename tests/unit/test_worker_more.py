@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.adapters.memory import MemoryBudgetBook, MemoryFlows
+from core.adapters.memory import MemoryFlows, MemorySpendingLog
 from core.costs.usage import Usage
 from core.crews.clock import NoLimit
 from core.crews.control import FlowControl
@@ -168,7 +168,7 @@ async def test_every_call_is_counted_once_and_a_lost_one_at_its_bound():
     assert flow.usage.cost_nanodollars == 4 * CALL.cost_nanodollars + 2 * BOUND.cost_nanodollars
     assert flow.usage.lost_calls == 2
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    spent = await cells_of(MemoryBudgetBook(memory), "t", [day])
+    spent = await cells_of(MemorySpendingLog(memory), "t", [day])
     assert sum((one.usage for one in spent), start=Usage()) == flow.usage
     assert {one.names for one in spent} == {
         ("c", task, "a", "ann", "m") for task in ("one", "two", "three")

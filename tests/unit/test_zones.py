@@ -4,8 +4,8 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from core.costs.budget import Window, Zone, zone
 from core.costs.rollup import DAY_MS, HOUR_MS
+from core.costs.windows import Window, Zone, zone
 
 NOW = 1_795_608_000_000  # 2026-11-25
 LEAPS_AT_MIDNIGHT = ["America/Santiago", "America/Havana", "Africa/Cairo", "Asia/Beirut"]

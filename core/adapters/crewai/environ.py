@@ -22,6 +22,8 @@ def prepare_environ(environ: MutableMapping[str, str], home: str) -> None:
     where CrewAI fails; on a machine of one's own, pass its HOME to leave that as it is.
     """
     environ.update(_FIXED, HOME=home)
+    if region := environ.get("AWS_REGION", "").strip():
+        environ["AWS_DEFAULT_REGION"] = region  # CrewAI calls Bedrock in us-east-1 without it
     for name, value in {
         **_DEFAULTS,
         "CREWAI_STORAGE_DIR": f"{home}/.cache/crewline/crewai",

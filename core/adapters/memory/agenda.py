@@ -32,12 +32,13 @@ class MemoryAgenda(MemorySpending):
         if at < before or at - before > slack_ms:
             self.schedule(tenant, record, now)
 
-    def plan(self, tenant: str, record: Record, now: int) -> None:
-        """Say when a flow that has moved is to be looked at next."""
+    def plan(self, tenant: str, record: Record, now: int, budgets: str | None = None) -> None:
+        """Say when a flow that has moved is to be looked at next; `budgets`: when it was refused money."""
         until_ms = (record.flow.waiting or {}).get("until_ms")
         until_ms = until_ms and max(until_ms, now + LEAST_WAIT_MS)
         waits_until = until_ms or record.flow.deadline_ms or now + DAY_MS
-        record.plan.look = waits_until if record.waits else now
+        changed = budgets not in (None, self.budgets.version(tenant))
+        record.plan.look = waits_until if record.waits and not changed else now
         record.plan.seen = record.flow.head.version
         self.schedule(tenant, record, now)
 

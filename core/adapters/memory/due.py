@@ -1,6 +1,7 @@
 """The due set in memory: when each flow that has not ended must be looked at, tenants in turn."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from core.due_loop import Due
@@ -28,12 +29,9 @@ class Plan:
         if seen >= self.seen:
             self.look = None
 
-    def next_look(self, now: int, *, waits: bool, deadline: int | None) -> int:
-        """Return when the flow must be looked at, its deadline at the latest.
-
-        The steps of one that waits need no look.
-        """
-        times = [] if waits else list(self.leases.values())
+    def next_look(self, now: int, *, steps: Collection[str], deadline: int | None) -> int:
+        """Return when the flow must be looked at, its deadline at the latest; for the leases of `steps`."""
+        times = [lease for step, lease in self.leases.items() if step in steps]
         if self.look is not None:
             times.append(self.look)
         at = min(times, default=now)

@@ -240,6 +240,7 @@ class MemoryFlows(MemoryAgenda):
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
         outcomes: Sequence[TaskOutcome] = (),
+        budgets_version: str | None = None,
     ) -> None:
         record, now = self.record(tenant, flow), self._now_ms()
         status, epoch = record.flow.head.status, record.flow.status_epoch
@@ -264,7 +265,7 @@ class MemoryFlows(MemoryAgenda):
         if answer is not None:
             record.brought(answer[0], number)
         if not to.terminal:
-            self.plan(tenant, record, now)
+            self.plan(tenant, record, now, budgets_version)
         self._index((tenant, flow), waiting, now)
 
     def _index(self, flow: tuple[str, str], waiting: dict[str, Any] | None, now: int) -> None:

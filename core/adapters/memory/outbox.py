@@ -36,7 +36,7 @@ class MemoryOutbox:
         return Due(found, None if soonest is None else max(0, soonest - now))
 
     def _take_alerts(self, now: int) -> None:
-        queued = self._flows.limits.queued
+        queued = self._flows.budgets.queued
         for key, alert in queued.items():
             self._deliveries[key] = Delivery(key[1], 0, alert=alert)
             self._flows.outbox[key] = now

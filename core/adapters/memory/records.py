@@ -7,7 +7,7 @@ from typing import Any
 
 from core.adapters.memory.due import Plan
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 from core.crews.ledger import ExpiredError, FencedError
 from core.flows import Batch, Entry, Flow, Status, Step, events
 from core.flows.events import Event
@@ -52,8 +52,14 @@ class Record:
         return self.flow.head.status is Status.WAITING
 
     def next_look(self, now: int) -> int:
-        """Return when somebody must look at the flow (ms)."""
-        return self.plan.next_look(now, waits=self.waits, deadline=self.flow.deadline_ms)
+        """Return when somebody must look at the flow (ms).
+
+        Of one that waits no step needs a look, but for those whose calls hold money that others may want.
+        """
+        holding = {call.step for call in self.calls.values()}
+        waited = holding if self.flow.waits_for_money else set[str]()
+        steps = waited if self.waits else self.plan.leases.keys()
+        return self.plan.next_look(now, steps=steps, deadline=self.flow.deadline_ms)
 
     def append(self, new: list[Event]) -> int:
         """Number the events, tell the subscribers; return the last number."""

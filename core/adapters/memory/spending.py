@@ -4,26 +4,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core import time_of_day
-from core.adapters.memory.limits import MemoryBudgets
+from core.adapters.memory.budget_states import MemoryBudgetStates
 from core.adapters.memory.log import MemoryLog
 from core.adapters.memory.records import Record
+from core.costs.cells import Cell
 from core.costs.facts import NO_FACTS, Facts, added
 from core.costs.rollup import (
     HOUR_MS,
     MOST_CELLS,
     MOST_HOUR_CELLS,
-    Cell,
     Names,
     day_of,
     folded,
-    in_order,
 )
 from core.costs.usage import Usage
-from core.crews.budgets import Call
+from core.crews.call_ledger import Call
 
 
 @dataclass(slots=True)
-class Cells:
+class DaySums:
     """The sums of a day, by hour (None: of the whole day) and names; at most `most`, then folded."""
 
     most: int
@@ -40,6 +39,13 @@ class Cells:
         self.sums[cell] = self.sums.get(cell, Usage()) + usage
         self.facts[cell] = added(self.facts.get(cell, NO_FACTS), facts)
 
+    def cells(self, day: str) -> list[Cell]:
+        """Return the cells of the day that these sums are of."""
+        return [
+            Cell.of(day, hour, names, usage, self.facts.get((hour, names), NO_FACTS))
+            for (hour, names), usage in self.sums.items()
+        ]
+
 
 class MemorySpending(MemoryLog):
     """Counts calls: `spent` is what they consumed, by tenant, day, and whether by the hour."""
@@ -47,8 +53,8 @@ class MemorySpending(MemoryLog):
     def __init__(self, now_ms: Callable[[], int] = time_of_day.now_ms) -> None:
         super().__init__()
         self._now_ms = now_ms
-        self.limits = MemoryBudgets()
-        self.spent: dict[tuple[str, str, bool], Cells] = {}
+        self.budgets = MemoryBudgetStates()
+        self.spent: dict[tuple[str, str, bool], DaySums] = {}
 
     def now_ms(self) -> int:
         """Return the store's time."""
@@ -63,14 +69,16 @@ class MemorySpending(MemoryLog):
 
     def correct_lost(
         self, record: Record, call_id: str, usage: Usage, tenant: str, facts: Facts
-    ) -> None:
-        """Count what a lost call consumed after all in place of its bound, once."""
-        if call_id in record.lost:
-            call, bound, counted_ms = record.lost.pop(call_id)
-            self.spend(tenant, call.names, usage - bound, counted_ms, facts)
-            more = usage.cost_nanodollars - bound.cost_nanodollars
-            record.alerts += self.limits.spend(call, 0, more, tells=not record.ended)
-            record.correct(usage - bound, self._now_ms())
+    ) -> bool:
+        """Count what a lost call consumed after all in place of its bound, once; tell if that is less."""
+        if call_id not in record.lost:
+            return False
+        call, bound, counted_ms = record.lost.pop(call_id)
+        self.spend(tenant, call.names, usage - bound, counted_ms, facts)
+        more = usage.cost_nanodollars - bound.cost_nanodollars
+        record.alerts += self.budgets.spend(call, 0, more, tells=not record.ended)
+        record.correct(usage - bound, self._now_ms())
+        return more < 0
 
     def count(
         self, record: Record, call: Call, usage: Usage, tenant: str, facts: Facts = NO_FACTS
@@ -78,27 +86,20 @@ class MemorySpending(MemoryLog):
         """Add what a call consumed to its flow and to the roll-ups of the day."""
         record.use(usage)
         bound = call.bound.cost_nanodollars
-        record.alerts += self.limits.spend(call, bound, usage.cost_nanodollars)
+        record.alerts += self.budgets.spend(call, bound, usage.cost_nanodollars)
         self.spend(tenant, call.names, usage, self._now_ms(), facts)
 
-    def cells(self, tenant: str, day: str, *, hours: bool) -> Cells:
+    def cells(self, tenant: str, days: Sequence[str], *, hours: bool) -> list[Cell]:
+        """Return the cells of these days, or of their hours."""
+        return [cell for day in days for cell in self.day_sums(tenant, day, hours=hours).cells(day)]
+
+    def day_sums(self, tenant: str, day: str, *, hours: bool) -> DaySums:
         """Return the sums of a day, or of its hours, to add to."""
         most = MOST_HOUR_CELLS if hours else MOST_CELLS
-        return self.spent.setdefault((tenant, day, hours), Cells(most))
-
-    def spending(self, tenant: str, days: Sequence[str], *, hours: bool) -> list[Cell]:
-        """Return the cells of these days, or of their hours."""
-        of_days = [(day, self.cells(tenant, day, hours=hours)) for day in days]
-        return in_order(
-            [
-                Cell(day, hour, *names, usage, of_day.facts.get((hour, names), NO_FACTS))
-                for day, of_day in of_days
-                for (hour, names), usage in of_day.sums.items()
-            ]
-        )
+        return self.spent.setdefault((tenant, day, hours), DaySums(most))
 
     def spend(self, tenant: str, names: Names, usage: Usage, at_ms: int, facts: Facts) -> None:
         """Add to the roll-ups of a day and its hours."""
         day, hour = day_of(at_ms), at_ms // HOUR_MS % 24
-        self.cells(tenant, day, hours=False).add(None, names, usage, facts)
-        self.cells(tenant, day, hours=True).add(hour, names, usage, NO_FACTS)
+        self.day_sums(tenant, day, hours=False).add(None, names, usage, facts)
+        self.day_sums(tenant, day, hours=True).add(hour, names, usage, NO_FACTS)

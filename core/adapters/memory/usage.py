@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from core.adapters.memory.spending import MemorySpending
 from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
@@ -16,14 +15,14 @@ class MemoryUsageBook:
         self._known = defaultdict[str, dict[str, tuple[str, str]]](dict)  # id -> call, batch
 
     async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
-        fates, alerts = dict[str, NotNew](), list[dict[str, Any]]()
+        fates, new = dict[str, NotNew](), list[RecordedCall]()
         known, batch = self._known[tenant], batch_digest(calls)
         for call in calls:
             if call.id not in known:
                 self._spending.spend(tenant, call.names, call.usage, call.at_ms, call.facts)
-                spent = self._spending.limits.spend_elsewhere(tenant, call)
-                alerts += [event["value"] for event in spent]
+                new.append(call)
                 known[call.id] = call.digest, batch
             elif known[call.id] != (call.digest, batch):
                 fates[call.id] = "known" if known[call.id][0] == call.digest else "conflict"
-        return Recorded(fates, alerts)
+        alerts = self._spending.budgets.spend_elsewhere(tenant, new)
+        return Recorded(fates, [event["value"] for event in alerts])

@@ -1,10 +1,11 @@
-"""Between what is stored of budgets and the budgets they stand for."""
+"""Between what is stored of budgets and prices and what they stand for."""
 
 import json
 from typing import Any
 
-from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict, Window, Zone
+from core.costs.budget import Budget, BudgetState, Refusal, Scope, Verdict
 from core.costs.tenant_prices import Price, TenantPrices
+from core.costs.windows import Window, Zone
 from core.json_text import compact
 
 ZONE = "~zone"  # the field of a tenant's time zone among its budgets
@@ -12,10 +13,12 @@ PRICES = "~prices"  # and of the version of its prices
 VERSION = "~version"  # the field of that version among its prices
 
 
-def refusal(verdict: str, budget: str, headroom: str, until_ms: str, *, needed: int) -> Refusal:
+def refusal(
+    verdict: str, budget: str, headroom: str, until_ms: str, version: str, *, needed: int
+) -> Refusal:
     """Return why a call may not be made."""
     until = int(until_ms) if until_ms else None
-    return Refusal(Verdict(verdict), budget, int(headroom), until, needed)
+    return Refusal(Verdict(verdict), budget, int(headroom), until, needed, version)
 
 
 def definition(budget: Budget) -> str:
@@ -63,8 +66,8 @@ def prices(stored: dict[str, str]) -> TenantPrices:
     """Return a tenant's prices."""
     version = int(stored.get(VERSION, 0))
     found = ((*field.partition("|"), text) for field, text in stored.items() if field != VERSION)
-    told = [Price(model, since, json.loads(text)) for since, _, model, text in found]
-    return TenantPrices(version, tuple(sorted(told, key=lambda each: (each.model, each.since))))
+    agreed = [Price(model, since, json.loads(text)) for since, _, model, text in found]
+    return TenantPrices(version, tuple(sorted(agreed, key=lambda each: (each.model, each.since))))
 
 
 def state(field: str, stored: str) -> BudgetState:

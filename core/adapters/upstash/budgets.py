@@ -1,149 +1,137 @@
-"""BudgetBook over Redis: reserving and settling a call are one script each."""
+"""Budgets over Redis: what is defined, and what is spent of it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from functools import partial
 
-from core import cpu, time_of_day
-from core.adapters.upstash import budget_records, cost_records, records, scripts
-from core.adapters.upstash.calls import ScriptRunner, encoded
-from core.adapters.upstash.commands import Commands, PubSub
-from core.adapters.upstash.flow_list import FlowList
-from core.adapters.upstash.flow_scripts import FlowScripts
+from core import cpu
+from core.adapters.upstash import budget_records
+from core.adapters.upstash.calls import ScriptRunner
+from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.keys import Keyspace
+from core.adapters.upstash.money_changes import run_change
 from core.adapters.upstash.records import as_dict
-from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys
-from core.costs.budget import Refusal
-from core.costs.facts import NO_FACTS, Facts
-from core.costs.flow_costs import FlowCost
-from core.costs.rollup import NOBODY
-from core.costs.tally import PIECE_CELLS, CellSums
-from core.costs.tenant_prices import TenantPrices
-from core.costs.usage import Usage
-from core.crews.budgets import Call
-from core.errors import UnavailableError
-from core.flows.events import Event
+from core.adapters.upstash.scripts import money
+from core.costs.budget import (
+    MOST_BUDGETS,
+    TOO_MANY,
+    Budget,
+    BudgetState,
+    TenantBudgets,
+    dearest,
+)
+from core.costs.windows import UTC_ZONE, Window, Zone
+from core.crews.wakeups import MOST_WOKEN
 
-T = TypeVar("T")
-_CELL_BYTES = 256  # about: its name, and its sums as JSON
-Field = tuple[str, str, str]  # of a roll-up: its day, name and value
+SCANNED = 4_000  # fields that Redis looks at for one answer: about a millisecond
 
 
-class UpstashBudgetBook:
-    """The money of model calls, kept with the flows that spend it."""
+class UpstashBudgets:
+    """The budgets of tenants. Changing one is a script, which also wakes what waits for money."""
 
     def __init__(
-        self,
-        redis: Commands,
-        keys: Keyspace | None = None,
-        runner: ScriptRunner | None = None,
-        now_ms: Callable[[], int] = time_of_day.now_ms,
-        pubsub: PubSub | None = None,
+        self, redis: Commands, keys: Keyspace | None = None, runner: ScriptRunner | None = None
     ) -> None:
-        self._redis, self._pubsub = redis, pubsub
-        self._keys = keys or Keyspace()
-        self._scripts = FlowScripts(runner or ScriptRunner(redis), self._keys, now_ms)
+        self._redis, self._keys = redis, keys or Keyspace()
+        self._runner = runner or ScriptRunner(redis)
 
-    async def reserve(self, call: Call) -> Refusal | None:
-        """Hold a call's bound."""
-        reserve = scripts.reserve(
-            FlowKeys.of(self._keys, call.tenant, call.flow),
-            self._scripts.held(call.tenant),
-            OutboxKeys.of(self._keys, call.tenant),
-            self._keys.budgets(call.tenant),
-            step=call.step,
-            epoch=call.epoch,
-            call_id=call.id,
-            call=cost_records.call(call),
-            least=call.needed_nanodollars,
-            prices=call.prices_version,
+    async def save(self, tenant: str, budget: Budget) -> list[str]:
+        """Store a budget."""
+        return await self._save(tenant, budget.id, budget_records.definition(budget))
+
+    async def delete(self, tenant: str, budget: str) -> list[str]:
+        """Remove a budget."""
+        return await self._save(tenant, budget, None)
+
+    async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
+        """Store a tenant's time zone."""
+        return await self._save(tenant, budget_records.ZONE, budget_records.zone_text(zone))
+
+    async def all(
+        self, tenant: str, budget: str | None = None, name: str | None = None
+    ) -> TenantBudgets:
+        """Return a tenant's budgets and what they have spent: two requests, and more for many names."""
+        time, stored = await self._redis.pipeline(
+            [["TIME"], ["HGETALL", self._keys.budgets(tenant)]]
         )
-        verdict, *refusal = await self._scripts.run(reserve, call.flow)
-        if verdict != "refused":
-            return None
-        return budget_records.refusal(*refusal, needed=call.needed_nanodollars)
-
-    async def settle(
-        self, call: Call, usage: Usage, new_events: list[Event], facts: Facts = NO_FACTS
-    ) -> None:
-        """Count what a call consumed."""
-        settle = scripts.settle(
-            FlowKeys.of(self._keys, call.tenant, call.flow),
-            self._scripts.money(call.tenant),
-            step=call.step,
-            epoch=call.epoch,
-            call_id=call.id,
-            number=call.number,
-            used=usage.public(),
-            facts=dict(facts),
-            events=encoded(new_events),
-        )
-        await self._scripts.run(settle, call.flow)
-
-    def settles(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """Subscribe to calls that give back money that somebody waits for."""
-        if self._pubsub is None:
-            raise UnavailableError("nobody tells of settled calls here")
-        return self._pubsub.subscribe(self._keys.settles(tenant))
-
-    async def prices(self, tenant: str) -> TenantPrices:
-        """Return a tenant's prices."""
-        stored = await self._redis.execute(["HGETALL", self._keys.prices(tenant)])
-        return budget_records.prices(as_dict(stored))
-
-    async def spending_pieces(
-        self,
-        tenant: str,
-        days: Sequence[str],
-        work: Callable[[list[CellSums]], T],
-        *,
-        hours: bool = False,
-    ) -> AsyncIterator[T]:
-        """Yield `work` of the cells of these days."""
-
-        def worked(fields: Sequence[Field]) -> T:
-            return work(cost_records.cell_sums(fields, hours=hours))
-
-        async for each in self._pieces(tenant, days, worked, hours):
-            yield each
-
-    async def _pieces(
-        self, tenant: str, days: Sequence[str], work: Callable[[Sequence[Field]], T], hours: bool
-    ) -> AsyncIterator[T]:
-        """Yield `work` of the fields of these days, of PIECE_CELLS at most.
-
-        One day is read first, and then as many in a request as are likely to have so many fields: a
-        reply is in memory as a whole.
-        """
-        at = count = 0
-        size = 1
-        while at < len(days):
-            some = days[at : at + size]
-            keys = [self._keys.spend(tenant, day, hours=hours) for day in some]
-            replies = await self._redis.pipeline([["HGETALL", key] for key in keys])
-            fields = [
-                (day, name, value)
-                for day, reply in zip(some, replies, strict=True)
-                for name, value in as_dict(reply).items()
-            ]
-            for begin in range(0, len(fields), PIECE_CELLS):
-                piece = fields[begin : begin + PIECE_CELLS]
-                yield await cpu.run(tenant, work, piece, len(piece) * _CELL_BYTES)
-            count, at = max(count, len(fields) // len(some)), at + len(some)
-            size = max(1, min(size * 4, PIECE_CELLS // max(1, count)))
-
-    async def flow_costs(
-        self, tenant: str, since_ms: int, until_ms: int, limit: int, before: int | None = None
-    ) -> list[FlowCost]:
-        """Return flows; their order is the time of their creation (us)."""
-        until = until_ms * 1000 if before is None else min(before, until_ms * 1000)
-        fields = "order", "crew", "launched_by", "created", "usage"
-        lines = await FlowList(self._redis, self._keys).newest(
-            tenant, fields, limit, until, since_ms * 1000
-        )
-        return [
-            FlowCost(
-                flow, crew, who or NOBODY, int(created), int(order), records.usage(used or "{}")
-            )
-            for flow, (order, crew, who, created, used) in lines
+        found, now_ms = as_dict(stored), int(time[0]) * 1000
+        zone = found.pop(budget_records.ZONE, None)
+        found.pop(budget_records.PRICES, None)
+        zone = UTC_ZONE if zone is None else budget_records.zone(zone)
+        budgets = [
+            budget_records.budget(each, text)
+            for each, text in sorted(found.items())
+            if budget in (None, each)
         ]
+        single, many = _places(budgets, zone, now_ms, name)
+        month = self._keys.budgets(tenant, zone.window(Window.MONTH, now_ms))
+        shown, cut = await self._states(month, single), set[str]()
+        for window in sorted(set(many.values())):
+            more, beyond = await self._dearest(tenant, month, many, window)
+            shown, cut = shown + more, cut | beyond
+        return TenantBudgets(zone, tuple(budgets), tuple(dearest(shown)[0]), frozenset(cut))
+
+    async def _states(self, month: str, fields: list[str]) -> list[BudgetState]:
+        """Return the states of a month in these fields that are there."""
+        if not fields:
+            return []
+        values = await self._redis.execute(["HMGET", month, *fields])
+        pairs = zip(fields, values, strict=True)
+        return [budget_records.state(field, text) for field, text in pairs if text]
+
+    async def _dearest(
+        self, tenant: str, month: str, windows: Mapping[str, str], window: str
+    ) -> tuple[list[BudgetState], set[str]]:
+        """Return the dearest states of each budget of this window, and which budgets have more.
+
+        Each name that was ever counted in the month has a field: they are read in pieces, of which
+        Redis leaves out other days. At the leader, since a cursor means nothing to a replica.
+        """
+        kept, cut, cursor = list[BudgetState](), set[str](), None
+        while cursor != "0":
+            scan = ["HSCAN", month, cursor or "0", "MATCH", f"*|{window}|*", "COUNT", SCANNED]
+            found, flat = await self._redis.execute(at_leader(scan))
+            work = partial(_dearer, windows, window, kept)
+            kept, more = await cpu.run(tenant, work, flat, sum(map(len, flat)))
+            cut, cursor = cut | more, str(found)
+        return kept, cut
+
+    async def _save(self, tenant: str, name: str, definition: str | None) -> list[str]:
+        keys = self._keys
+        call = money.save_budget(
+            keys.budgets(tenant),
+            keys.budget_waits(tenant),
+            keys.due(tenant),
+            keys.due_index(keys.tag(tenant)),
+            tenant=tenant,
+            name=name,
+            definition=definition,
+            most=MOST_BUDGETS,
+            most_woken=MOST_WOKEN,
+        )
+        return await run_change(self._runner, call, f"no budget {name}", TOO_MANY)
+
+
+def _places(
+    budgets: Sequence[Budget], zone: Zone, now_ms: int, name: str | None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the fields to read, and the windows, by budget, of those that may have many names."""
+    single, many = list[str](), dict[str, str]()
+    for budget in budgets:
+        window, account = zone.window(budget.window, now_ms), budget.only_account
+        if not window:
+            continue  # what a flow has spent is with the flow
+        if account is None and name is None:
+            many[budget.id] = window
+        elif account is None or name in (None, account):
+            single.append(f"{budget.id}|{window}|{name if account is None else account}")
+    return single, many
+
+
+def _dearer(
+    windows: Mapping[str, str], window: str, kept: Sequence[BudgetState], flat: Sequence[str]
+) -> tuple[list[BudgetState], set[str]]:
+    """Return the dearest of states that are kept and those of fields and values in turn."""
+    read = (budget_records.state(*pair) for pair in zip(flat[::2], flat[1::2], strict=True))
+    of_window = (s for s in read if s.window == window == windows.get(s.budget))
+    by_name = {(each.budget, each.name): each for each in (*kept, *of_window)}
+    return dearest(by_name.values())

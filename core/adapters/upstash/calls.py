@@ -40,7 +40,7 @@ class Signature:
     keys: tuple[str, ...]
 
 
-SCRIPTS: dict[str, Signature] = {}  # by name; scripts.py fills it
+SCRIPTS: dict[str, Signature] = {}  # by name; the modules in scripts/ fill it
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.keys import Keyspace
-from core.adapters.upstash.scripts import Turn
+from core.adapters.upstash.script_keys import Turn
 from core.due_loop import Due
 
 MOST_TENANTS = 100  # in one script

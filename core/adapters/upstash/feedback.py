@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core import cpu, time_of_day
-from core.adapters.upstash import script_keys, scripts
+from core.adapters.upstash import script_keys
 from core.adapters.upstash.calls import ScriptCall, ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import MOST_TENANTS, DueIndex, DueKind, member_scores
 from core.adapters.upstash.ids import hashed
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
-from core.adapters.upstash.script_keys import FeedbackKeys
+from core.adapters.upstash.script_keys import FeedbackKeys, Turn
+from core.adapters.upstash.scripts import feedback as scripts
 from core.errors import ConflictError
 from core.learning.feedback import (
     TOO_MANY_TASKS,
@@ -67,6 +68,7 @@ class UpstashFeedbackLog:
             keys,
             tenant=tenant,
             batch=batch,
+            both=script_keys.is_new_period(now_ms),
             texts=texts,
         )
         match await self._scripts.run(call, "the feedback"):
@@ -146,7 +148,7 @@ class UpstashFeedbackLog:
     async def lease(self, lease_ms: int, delay_ms: int) -> Lease | None:
         """Return a task with feedback to learn, of the tenant whose turn it is."""
 
-        def lease(turn: scripts.Turn) -> ScriptCall:
+        def lease(turn: Turn) -> ScriptCall:
             return scripts.lease_feedback(turn, delay_ms=delay_ms)
 
         kind = DueKind(self._keys.learning_index, self._keys_due, lease, _leases)

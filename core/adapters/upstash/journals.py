@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping
 
-from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, at_leader
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.records import as_dict
+from core.adapters.upstash.scripts import flows as scripts
 from core.crews.ledger import Claim
 
 

@@ -22,7 +22,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:outbox:deliveries` | hash | flow -> how far its log is delivered, as JSON: epoch, number, index, |
 | | | failures, disabled, wait_ms, and leased_until (ms) while somebody has it |
 | | | of an alert: also `alert`, its event |
-| `partitions` | string | how many partitions the store was begun with (partitions.py) |
+| `partitions`, `bucket` | string | how many partitions, and which bucket, the store was begun with (store_check.py) |
 | `{p}:t:spend:DAY` | hash | cell -> what it consumed on a day, as JSON; kept 400 days |
 | | | a cell is `crew|task|agent|subject|model` (core/costs/rollup.py), `|` of the subject escaped |
 | `{p}:t:spend:DAY:hours` | hash | `HH|` and cell -> what it consumed in an hour; kept as long |
@@ -68,6 +68,10 @@ class Keyspace:
     def partition_count(self) -> str:
         """Return the key of the number of partitions, which is in none of them."""
         return f"{self.prefix}partitions"
+
+    def bucket(self) -> str:
+        """Return the key of the bucket's name, likewise."""
+        return f"{self.prefix}bucket"
 
     def all_tags(self) -> list[str]:
         """Return the hash tag of each partition."""

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from core.adapters.upstash import records, scripts
+from core.adapters.upstash import records
 from core.adapters.upstash.calls import ScriptRunner, encoded
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.definitions import Definitions
@@ -12,6 +12,7 @@ from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.flow_scripts import FlowScripts
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import FlowKeys, OutboxKeys, TrialKeys
+from core.adapters.upstash.scripts import flows as scripts
 from core.blobs import BlobRef
 from core.costs.model_choices import TaskOutcome, tasks_of
 from core.crews.ledger import (
@@ -44,8 +45,7 @@ class UpstashRunLedger:
     ) -> None:
         self._redis, self._keys = redis, keys or Keyspace()
         self._ttl_ms = round(ttl_seconds * 1000)
-        runner = runner or ScriptRunner(redis)
-        self._scripts = FlowScripts(runner, self._keys)
+        self._scripts = FlowScripts(runner := runner or ScriptRunner(redis), self._keys)
         self._due = DueIndex(redis, runner, self._keys, due_flows(self._keys))
         self._definitions = Definitions(redis, self._keys)
 
@@ -229,6 +229,7 @@ class UpstashRunLedger:
         waiting: dict[str, Any] | None = None,
         answer: tuple[str, dict[str, Any]] | None = None,
         outcomes: Sequence[TaskOutcome] = (),
+        budgets_version: str | None = None,
     ) -> None:
         """Change the status."""
         is_large = isinstance(output, BlobRef)
@@ -237,6 +238,7 @@ class UpstashRunLedger:
             FlowKeys.of(self._keys, tenant, flow),
             self._keys.journal(tenant, flow),
             self._scripts.money(tenant),
+            self._keys.budgets(tenant),
             self._keys.budget_waits(tenant),
             TrialKeys.of(self._keys, tenant),
             ttl_ms=self._ttl_ms,
@@ -250,6 +252,7 @@ class UpstashRunLedger:
             until_ms=(waiting or {}).get("until_ms"),
             least_wait_ms=LEAST_WAIT_MS,
             for_money=(waiting or {}).get("reason") == FOR_MONEY,
+            budgets_version=budgets_version,
             outcomes=[records.outcome(each) for each in outcomes],
             texts=[] if name is None else [compact(payload)],
             events=encoded(events, payload),

@@ -7,12 +7,12 @@ makes a flow due whose status changes. keys.py names the keys.
 import json
 from typing import Any
 
-from core.adapters.upstash import scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.due import DueIndex, DueKind
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import OutboxKeys
+from core.adapters.upstash.scripts import outbox as scripts
 from core.crews.ledger import FencedError
 from core.due_loop import Due
 from core.webhooks.outbox import Delivery, DeliveryCursor, News, WebhookKind

@@ -224,6 +224,6 @@ def sums(stored: str) -> "tuple[Usage, Facts]":
     return usage, found
 
 
-def outcome(told: "TaskOutcome") -> dict[str, Any]:
+def outcome(recorded: "TaskOutcome") -> dict[str, Any]:
     """Return what scripts take of an outcome, without what is None: Lua would see `null` as something."""
-    return {name: value for name, value in asdict(told).items() if value is not None}
+    return {name: value for name, value in asdict(recorded).items() if value is not None}

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Self
 
+from core.adapters.upstash.calls import Keys
 from core.adapters.upstash.keys import Keyspace
 from core.costs.rollup import (
     DAY_MS,
+    HOUR_MS,
     MOST_CELLS,
     MOST_HOUR_CELLS,
     REMEMBERED_DAYS,
@@ -18,6 +20,18 @@ from core.costs.rollup import (
 )
 
 Key = Annotated[str, "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which tenants of a partition may have what is due of them leased, and how much of it."""
+
+    index: Key
+    of_tenants: Keys
+    tenants: list[str]
+    limit: int
+    per_tenant: int
+    lease_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,7 @@ class MoneyKeys:
 
     days: DayKeys
     held: HeldKeys
-    alerts: OutboxKeys
+    outbox: OutboxKeys
 
     @classmethod
     def around(cls, keys: Keyspace, tenant: str, at_ms: int) -> Self:
@@ -183,6 +197,11 @@ def feedback_ids(
     before, now = _two_periods(now_ms)
     ids = "feedback", task, "ids"
     return keys.of(tenant, *ids, before, subject), keys.of(tenant, *ids, now, subject)
+
+
+def is_new_period(now_ms: int) -> bool:
+    """Tell whether these 32 days have only begun: who asks by a clock that is behind looks in the last ones."""
+    return now_ms % (REMEMBERED_DAYS * DAY_MS) < HOUR_MS
 
 
 def _two_periods(now_ms: int) -> tuple[str, str]:

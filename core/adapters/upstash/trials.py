@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.adapters.upstash import records
-from core.adapters.upstash import trial_scripts as scripts
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands, read
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import FlowKeys, TrialKeys
+from core.adapters.upstash.scripts import trials as scripts
 from core.costs.model_choices import MOST_TRIALS, Override, TaskOutcome, Trial
 from core.costs.trials import Arm, Comparison, Evidence, Signal, Tally, Verdict
 from core.crews.trials import CHANGED

@@ -1,4 +1,4 @@
-"""UsageBook over Redis: one script for the calls of a day, however many they are."""
+"""UsageBook over Redis: one script for the calls of a day, or a few where they count in many budgets."""
 
 import json
 from collections import defaultdict
@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from core import time_of_day
-from core.adapters.upstash import script_keys, scripts
+from core.adapters.upstash import script_keys
 from core.adapters.upstash.calls import ScriptRunner
 from core.adapters.upstash.commands import Commands
 from core.adapters.upstash.ids import hashed
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.script_keys import MoneyKeys
+from core.adapters.upstash.scripts import money
 from core.costs.recording import NotNew, Recorded, RecordedCall, batch_digest
-from core.costs.rollup import DAY_MS, HOUR_MS
-
-QUARTER_MS = HOUR_MS // 4
+from core.costs.rollup import DAY_MS, QUARTER_MS
 
 
 class UpstashUsageBook:
@@ -33,28 +32,33 @@ class UpstashUsageBook:
         self._now_ms = now_ms
 
     async def record(self, tenant: str, calls: Sequence[RecordedCall]) -> Recorded:
-        """Count calls, those of one day after those of another."""
+        """Count calls, those of one day after those of another; perhaps in several scripts."""
         by_day = defaultdict[int, list[RecordedCall]](list)
         for call in calls:
             by_day[call.at_ms // DAY_MS].append(call)
         fates, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
         for day, of_day in sorted(by_day.items()):
-            of_calls, events = await self._record_day(tenant, day, of_day, batch)
-            fates |= {
-                call.id: fate for call, fate in zip(of_day, of_calls, strict=True) if fate != "new"
-            }
-            alerts += [json.loads(event)["value"] for event in events]
+            done = 0
+            while done < len(of_day):
+                of_calls, events = await self._record_some(tenant, day, of_day[done:], batch)
+                found = zip(of_day[done:], of_calls, strict=False)
+                fates |= {call.id: fate for call, fate in found if fate != "new"}
+                alerts += [json.loads(event)["value"] for event in events]
+                done += len(of_calls)
         return Recorded(fates, alerts)
 
-    async def _record_day(
+    async def _record_some(
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
     ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
-        record = scripts.record_usage(
+        """Count the first calls of a day; return the fates of these, and the alerts of budgets."""
+        now_ms = self._now_ms()
+        record = money.record_usage(
             MoneyKeys.around(self._keys, tenant, day * DAY_MS),
             self._keys.budgets(tenant),
-            *script_keys.call_ids(self._keys, tenant, self._now_ms()),
+            *script_keys.call_ids(self._keys, tenant, now_ms),
             tenant=tenant,
             batch=batch,
+            both=script_keys.is_new_period(now_ms),
             calls=[
                 {
                     "id": hashed(call.id),

@@ -6,7 +6,6 @@ from core.costs.savings.recommendation import Money, Recommendation
 from core.costs.savings.spend import Spend
 
 LEAST_SAVED = 1_000_000  # nano-dollars, a tenth of a cent: less is worth nobody's time
-_NANO = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +32,3 @@ def with_period(found: Recommendation, first: str, last: str, spend: Spend) -> R
     """Return a recommendation whose evidence says of when it is, and of how many calls."""
     of = {"from": first, "to": last, "calls": spend.usage.calls, "cost_nanodollars": spend.sure}
     return replace(found, evidence=of | dict(found.evidence))
-
-
-def usd(nanodollars: float) -> str:
-    """Return money as a text, `$0.0123`, as exact as it needs to be read."""
-    dollars = nanodollars / _NANO
-    return f"-{usd(-nanodollars)}" if dollars < 0 else f"${dollars:,.4f}"
-
-
-def rate(nanodollars: float) -> str:
-    """Return the price of a million tokens as a text: `$2.5/M`."""
-    return f"${nanodollars / _NANO:,.6g}/M"
-
-
-def count(number: float) -> str:
-    return f"{round(number):,}"

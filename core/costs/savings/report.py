@@ -12,15 +12,20 @@ from typing import Any
 from core import cpu
 from core.costs.prices import PriceBook
 from core.costs.report import Query
-from core.costs.savings.caching import prompt_caching, unread_cache_writes
-from core.costs.savings.effort import reasoning_effort
+from core.costs.savings.batch_or_flex import batch_or_flex
+from core.costs.savings.cascade import cascade
+from core.costs.savings.context_reduction import context_reduction
+from core.costs.savings.duplicate_calls import duplicate_calls
+from core.costs.savings.failed_calls import failed_calls
 from core.costs.savings.found import Found, with_period
-from core.costs.savings.later import batch_or_flex
-from core.costs.savings.models import cascade, right_sizing
+from core.costs.savings.output_cap import output_cap
+from core.costs.savings.prompt_caching import prompt_caching
+from core.costs.savings.reasoning_effort import reasoning_effort
 from core.costs.savings.recommendation import Money, Recommendation
-from core.costs.savings.shorter import context_reduction, output_cap, tier_avoidance
+from core.costs.savings.right_sizing import right_sizing
 from core.costs.savings.spend import Known, Names, Record, Spend
-from core.costs.savings.wasted import duplicate_calls, failed_calls
+from core.costs.savings.tier_avoidance import tier_avoidance
+from core.costs.savings.unread_cache_writes import unread_cache_writes
 from core.costs.usage import Usage
 
 PIECE_NAMES = 25  # looked at at once: about 15 ms

@@ -8,19 +8,19 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import add
 
+from core.costs.cells import SUMS, Cell
 from core.costs.facts import Facts
 from core.costs.prices import DEMO_RATES, PriceBook, rates_of
 from core.costs.rates import PER_TOKENS, Rates, TierRates
 from core.costs.rollup import FOLDED, NAMELESS
 from core.costs.savings.recommendation import Kind, Target
-from core.costs.tally import SUMS, CellSums
 from core.costs.usage import Usage
 
 Names = tuple[str, str, str, str]  # crew, task, agent, model
 Task = tuple[str, str]  # crew, task
 MOST_SPENDS = 300  # that are looked at
 _BY_DAY = "effort_"  # facts that are kept by day as well
-_SUMS, _COST = frozenset(SUMS), SUMS.index("cost_nanodollars")
+_COST = SUMS.index("cost_nanodollars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,12 @@ class Spend:
         return self.priced(self.left, self.rates) or 0.0
 
     @property
+    def lowered(self) -> float:
+        """What is left of a call's cost after the changes before, which count for any model."""
+        before = self.sure * self.share
+        return min(1.0, self.cost / before) if before else 1.0
+
+    @property
     def answers_at_once(self) -> bool:
         """Tell whether each answer took one call, but for ones that were made again."""
         again = self.facts.get("wasted_error_n", 0)
@@ -175,18 +181,18 @@ class Record:
         self._days = dict[Names, dict[str, dict[str, int]]]()
         self.critical = set[Task]()  # tasks that any call of was critical
 
-    def take(self, cells: Iterable[CellSums]) -> None:
+    def take(self, cells: Iterable[Cell]) -> None:
         """Add cells of any days."""
         for cell in cells:
             crew, task, agent, _, model = cell.names
             names = crew, task, agent, model
             known = self._sums.get(names)
             self._sums[names] = cell.sums if known is None else tuple(map(add, known, cell.sums))
-            told = {name: value for name, value in cell.stored.items() if name not in _SUMS}
-            _add(self._facts.setdefault(names, {}), told)
-            if told.get("quality_critical"):
+            facts = cell.facts
+            _add(self._facts.setdefault(names, {}), facts)
+            if facts.get("quality_critical"):
                 self.critical.add((crew, task))
-            if by_day := {name: n for name, n in told.items() if name.startswith(_BY_DAY)}:
+            if by_day := {name: n for name, n in facts.items() if name.startswith(_BY_DAY)}:
                 _add(self._days.setdefault(names, {}).setdefault(cell.day, {}), by_day)
 
     @property

@@ -1,4 +1,4 @@
-"""Crews as they are written down: CrewAI's words in a YAML file, checked strictly.
+"""Crews as they run: what `make crews` has checked and written down (infra/crews).
 
 A definition is data. It names tools, which must be on the allow-list of the deployment, and holds
 no code, path or key; a request names a crew and never sends one. A flow carries the definition it
@@ -16,22 +16,20 @@ from core.crews.definition.elements import (
     Task,
 )
 from core.crews.definition.placeholders import as_text
-from core.crews.definition.registry import AllowList, Registry, parse
-from core.crews.definition.yaml_file import CrewFileError
+from core.crews.definition.registry import CrewFileError, Problem, Registry
 
 __all__ = [
     "GUARDRAIL_NAME",
     "Agent",
-    "AllowList",
     "Consensus",
     "CrewFileError",
     "Definition",
     "FilledDefinition",
     "Limits",
+    "Problem",
     "Process",
     "Registry",
     "StoredDefinitionError",
     "Task",
     "as_text",
-    "parse",
 ]

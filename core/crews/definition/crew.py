@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from core.crews.definition import placeholders, rules, schemas
 from core.crews.definition.elements import (
@@ -25,6 +25,7 @@ from core.errors import InvalidInputError
 
 _NO_INPUTS = {"type": "object", "additionalProperties": False}
 _ROLE_CHARACTERS = 200
+ALL_RULES = "broken rules are asked for afterwards"  # context of `model_validate`
 
 
 class StoredDefinitionError(ValueError):
@@ -49,21 +50,18 @@ class Definition(Strict):
     decides: Name | None = None  # what it learns: a name on the deployment's list
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        rules.names_are_known(self.agents, self.tasks)
+    def _can_work(self, info: ValidationInfo) -> Self:
+        """Raise the first rule that is broken, unless the context says that all are asked for."""
+        if info.context != ALL_RULES:
+            for broken in self.broken_rules():
+                raise broken
         return self
 
-    @model_validator(mode="after")
-    def _process_has_its_parts(self) -> Self:
-        rules.belongs_to(self.process, manager=self.manager, consensus=self.consensus)
-        match self.process:
-            case "sequential":
-                rules.sequential(self.tasks)
-            case "hierarchical":
-                rules.hierarchical(self.agents, self.tasks, self.manager)
-            case "consensus":
-                rules.consensus(self.agents, self.tasks, self.consensus)
-        return self
+    def broken_rules(self) -> Iterator[rules.RuleError]:
+        """Yield what keeps the crew from working, although each of its fields is right."""
+        yield from rules.names_are_known(self.agents, self.tasks)
+        parts = (self.agents, self.tasks, self.manager, self.consensus)
+        yield from rules.of_process(self.process, *parts)
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:

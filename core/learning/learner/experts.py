@@ -64,7 +64,7 @@ class Experts:
         plain = unit(found.weights)
         margins = self.linear.scores(found.buckets, weighed) * SHARPNESS
         likelihoods = self.bayes.scores(found.buckets, plain)
-        opinions = np.stack([log_softmax(margins), log_softmax(likelihoods)])
+        opinions = log_softmax(np.stack([margins, likelihoods]))
         return Look(found, weighed, plain, opinions, self.mixture.mixed(opinions))
 
     def looks(self, csr: Csr, found: Sequence[Terms]) -> list[Look]:
@@ -74,7 +74,7 @@ class Experts:
         weighed, plain = rows.unit(weights * self._rarity(rows.buckets)), rows.unit(weights)
         margins = self.linear.scores_of(rows, rows.matrix(csr, weighed)) * SHARPNESS
         likelihoods = self.bayes.scores_of(rows, rows.matrix(csr, plain), rows.sums(plain))
-        opinions = np.stack([log_softmax(margins), log_softmax(likelihoods)], 1)
+        opinions = log_softmax(np.stack([margins, likelihoods], 1))
         mixed = self.mixture.mixed(opinions)
         values = zip(found, rows.split(weighed), rows.split(plain), strict=True)
         return [Look(*one, opinions[number], mixed[number]) for number, one in enumerate(values)]

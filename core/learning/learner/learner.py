@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import ConflictError, InvalidInputError
-from core.learning.context import digest
+from core.learning.context import digest, digest_of_checked
 from core.learning.learner.calibration import Calibration
 from core.learning.learner.concepts import Concepts
 from core.learning.learner.experts import Experts, Labelled, Look
@@ -51,7 +51,8 @@ class Learner:
 
         Raises InvalidInputError for a context that is refused.
         """
-        said, look = self._memory.shares(digest(context)), self._experts.look(terms(context))
+        look = self._experts.look(terms(context))  # which checks the context
+        said = self._memory.shares(digest_of_checked(context))
         ranked = self._ranked(look, said, candidates)[:most]
         speaking = self._speaking(look.terms)
         sure = self._confidences([share for _, share in ranked])
@@ -63,7 +64,8 @@ class Learner:
 
     def predict(self, context: Mapping[str, Any]) -> tuple[str | None, float]:
         """Return the best action and how sure it is, without what speaks for it."""
-        said, look = self._memory.shares(digest(context)), self._experts.look(terms(context))
+        look = self._experts.look(terms(context))  # which checks the context
+        said = self._memory.shares(digest_of_checked(context))
         best, share = self._best(look, said)
         return best, self._calibration.confidence(share) if best is not None else 0.0
 
@@ -122,8 +124,8 @@ class Learner:
         It teaches how sure such an answer is to be; and where its source had said this very action
         before, that is taken back. Raises InvalidInputError for a context that is refused.
         """
-        key = digest(pattern.context)
-        look = self._experts.look(terms(pattern.context))
+        look = self._experts.look(terms(pattern.context))  # which checks the context
+        key = digest_of_checked(pattern.context)
         best, share = self._best(look, self._memory.shares(key))
         if best == pattern.action:
             self._calibration.observe(share, right=False)

@@ -73,8 +73,9 @@ def terms(context: Mapping[str, Any]) -> Terms:
         words.update(exact)
         hashes.append(hashed)
     found = np.sort(np.concatenate(hashes or [_NOTHING]))
-    firsts = np.flatnonzero(np.diff(found, prepend=BUCKETS))
-    counts = np.diff(firsts, append=len(found))
+    firsts = np.flatnonzero(found[1:] != found[:-1]) + 1
+    firsts = np.concatenate([np.zeros(min(1, len(found)), np.int64), firsts])
+    counts = np.concatenate([firsts[1:], [len(found)]])[: len(firsts)] - firsts
     return Terms(words, found[firsts].astype(np.int64), (1 + np.log(counts)).astype(np.float32))
 
 

@@ -48,6 +48,41 @@ def test_what_there_is_no_time_for_is_the_oldest_and_is_counted(monkeypatch: pyt
     assert clock.now <= 52
 
 
+def test_nothing_is_left_out_for_a_pace_that_is_slow_at_the_start_only(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    clock, taken = Ticking(), 0
+
+    def ever_sooner(_: Learner, entries: Sequence[Entry]) -> int:
+        nonlocal taken
+        clock.now += len(entries) * (0.0011 - 0.0002 * taken / 600_000)
+        taken += len(entries)
+        return 0
+
+    monkeypatch.setattr(time_limit, "learn", ever_sooner)
+    entries = [Entry(1, None)] * 600_000
+    assert TimeLimit(605.0, clock).learn(Learner(), entries) == 0
+    assert (taken, clock.now < 605) == (600_000, True)
+
+
+@pytest.mark.parametrize("each", [0.00101, 0.00105, 0.0012])
+def test_where_the_pace_gets_no_better_learning_ends_in_time_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, each: float
+):
+    clock, taken = Ticking(), 0
+
+    def steadily(_: Learner, entries: Sequence[Entry]) -> int:
+        nonlocal taken
+        clock.now += len(entries) * each
+        taken += len(entries)
+        return 0
+
+    monkeypatch.setattr(time_limit, "learn", steadily)
+    left_out = TimeLimit(600.0, clock).learn(Learner(), [Entry(1, None)] * 600_000)
+    assert taken + left_out == 600_000
+    assert clock.now == pytest.approx(600, abs=2)
+
+
 def test_where_there_is_time_nothing_is_left_out():
     entries = [Entry(n, None) for n in range(450)]
     assert TimeLimit(math.inf).learn(Learner(), entries) == 0

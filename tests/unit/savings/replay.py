@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from core.adapters.price_catalogues import CataloguePriceBook
+from core.costs.cells import Cell
 from core.costs.facts import Facts, added, of_effort, of_tokens
 from core.costs.price_lists import Variant
 from core.costs.prices import priced, rates_of
 from core.costs.prompt_history import PromptHistory, pieces
 from core.costs.report import Query
-from core.costs.rollup import Cell, day_of
+from core.costs.rollup import day_of
 from core.costs.savings.found import with_period
 from core.costs.savings.recommendation import Kind, Recommendation
 from core.costs.savings.report import ORDER, Savings, recommendations, savings
 from core.costs.savings.spend import Known, Record
-from core.costs.tally import cell_sums
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
 from core.crews.tries import Tries
@@ -179,14 +179,14 @@ def recorded(calls: Iterable[Made], workers: int = 1) -> list[Cell]:
         before, known = sums[cell]
         sums[cell] = before + usage, added(known, of_flow.facts(usage, facts))
     return [
-        Cell(day, None, crew, task, agent, "ann", model, usage, facts)
+        Cell.of(day, None, (crew, task, agent, "ann", model), usage, facts)
         for (day, (crew, task, agent, model)), (usage, facts) in sorted(sums.items())
     ]
 
 
 def record_of(cells: Iterable[Cell]) -> Record:
     record = Record()
-    record.take([cell_sums(cell) for cell in cells])
+    record.take(cells)
     return record
 
 

@@ -1,12 +1,11 @@
 """Which of two models is as good, by how often their answers are not taken at once."""
 
-import time
-
 import pytest
 
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.costs.savings.quality import Quality, is_as_good, is_worse, of_answers, worse_by
 from core.costs.savings.siblings import _SMALLER, smaller
+from tests.unit.savings.replay import NOON
 
 PREFIXES = {
     "gpt": "openai/", "o1": "openai/", "o3": "openai/", "o4": "openai/", "claude": "anthropic/",
@@ -60,8 +59,10 @@ def test_a_smaller_sibling_has_a_price_and_a_lower_one(model: str, other: str):
     found = smaller(prefix + model)
     assert found is not None
     assert found.startswith(prefix + other)
-    book, now_ms = CataloguePriceBook(), round(time.time() * 1000)
-    rates = [book.rates(prefix + name, now_ms) for name in (model, found.removeprefix(prefix))]
+    book = (
+        CataloguePriceBook()
+    )  # at noon, since the hours of some lists' discounts make both cost the same
+    rates = [book.rates(prefix + name, NOON) for name in (model, found.removeprefix(prefix))]
     assert None not in rates
     dear, cheap = (each.tiers[0] for each in rates if each)
     assert cheap.input <= dear.input

@@ -2,12 +2,12 @@
 
 import json
 import random
-from dataclasses import replace
 
 import pytest
 
+from core.costs.cells import Cell
 from core.costs.savings.recommendation import Kind, Target, read_id
-from core.costs.savings.report import PIECE_NAMES
+from core.costs.savings.report import ORDER, PIECE_NAMES
 from core.errors import NotFoundError
 from tests.unit.savings.replay import (
     Made,
@@ -98,10 +98,19 @@ def test_the_same_cells_in_another_order_are_told_the_same():
 def test_of_more_names_than_are_looked_at_at_once_each_has_its_recommendations():
     cells = recorded(some_of_each())
     crews = [f"crew {number:03}" for number in range(PIECE_NAMES + 1)]
-    many = savings_of(record_of(replace(cell, crew=crew) for crew in crews for cell in cells))
+    many = savings_of(record_of(of_crew(cell, crew) for crew in crews for cell in cells))
     expected = {(each.target.kind, each.target.names[1:]) for each in
-                savings_of(record_of(replace(cell, crew="one") for cell in cells)).recommendations}  # fmt: skip
+                savings_of(record_of(of_crew(cell, "one") for cell in cells)).recommendations}  # fmt: skip
     for crew in crews:
-        of_crew = [each.target for each in many.recommendations if each.target.crew == crew]
-        assert {(target.kind, target.names[1:]) for target in of_crew} == expected
-        assert len(of_crew) == len(expected) > 0
+        found = [each.target for each in many.recommendations if each.target.crew == crew]
+        assert {(target.kind, target.names[1:]) for target in found} == expected
+        assert len(found) == len(expected) > 0
+
+
+def test_each_kind_of_saving_is_a_function_in_a_file_of_its_name():
+    names = {find.__name__: find.__module__ for find in ORDER}
+    assert names == {str(kind): f"core.costs.savings.{kind}" for kind in Kind}
+
+
+def of_crew(cell: Cell, crew: str) -> Cell:
+    return cell._replace(names=(crew, *cell.names[1:]))

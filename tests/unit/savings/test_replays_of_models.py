@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from core.costs.cells import Cell
 from core.costs.facts import Facts
 from core.costs.recording import ReportedCall
 from core.costs.recording import recorded as recorded_call
-from core.costs.rollup import Cell, Names
+from core.costs.rollup import Names
 from core.costs.savings.recommendation import Kind, Target
 from core.costs.token_counts import TokenCounts
 from core.costs.usage import Usage
@@ -111,7 +112,7 @@ def test_of_calls_made_elsewhere_only_what_they_tell_is_recommended():
     names = ("support", "answer", "writer", "ann", SONNET)
     tokens = TokenCounts(900, cache_write_5m=4_000, output=200)
     made = [recorded_call(ReportedCall(f"c{n}", NOON, names, tokens), BOOK) for n in range(100)]
-    cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
+    cells = [Cell.of("2026-11-25", None, names, each.usage, each.facts) for each in made]
     found = savings_of(record_of(cells))
     assert kinds(found) == [Kind.UNREAD_CACHE_WRITES, Kind.RIGHT_SIZING]
     (writes,) = [e for e in found.recommendations if e.target.kind is Kind.UNREAD_CACHE_WRITES]
@@ -129,7 +130,7 @@ def test_critical_calls_are_never_told_to_use_a_smaller_model(quality: str):
         for n in range(20)
     ]
     made = [recorded_call(call, BOOK) for call in calls]
-    cells = [Cell("2026-11-25", None, *names, each.usage, each.facts) for each in made]
+    cells = [Cell.of("2026-11-25", None, names, each.usage, each.facts) for each in made]
     told = [each.target.kind for each in savings_of(record_of(cells)).recommendations]
     assert (Kind.RIGHT_SIZING in told) == (quality != "critical")
 
@@ -146,7 +147,7 @@ def test_a_task_is_critical_whatever_model_was_asked_and_where_a_call_lost_its_n
 
 
 def cell(names: Names, usage: Usage, facts: Facts) -> Cell:
-    return Cell("2026-11-25", None, *names, usage, facts)
+    return Cell.of("2026-11-25", None, names, usage, facts)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ local function windows_at(zone, now)
   }
 end
 
--- budgets_of: the tenant's budgets: list of {id, budget}; its time zone, and the version of its prices
+-- budgets_of: the tenant's budgets: list of {id, budget}; its time zone, the version of its prices, and all
+-- that is stored of them
 local function budgets_of()
   local stored, budgets, zone, prices = redis.call('HGETALL', BUDGETS), {}, {offsets = {{0, 0}}}, 0
   for i = 1, #stored, 2 do
@@ -61,15 +62,20 @@ local function budgets_of()
       push(budgets, {id = stored[i], budget = cjson.decode(stored[i + 1])})
     end
   end
-  return budgets, zone, prices
+  return budgets, zone, prices, stored
 end
+
+local WINDOWS = {} -- by time: those of calls of the same time are the same
 
 -- accounts_of: the budgets that a call counts in: list of {id, budget, place, window's end}
 --   call     {cell, flow (nothing for one made elsewhere), at (ms)}
 local function accounts_of(budgets, zone, call)
   local crew, _, agent, subject, model = unpack(call.cell)
   local values = {tenant = '', crew = crew, agent = agent, subject = subject, model = model, flow = call.flow}
-  local windows, accounts = #budgets > 0 and windows_at(zone, call.at), {}
+  if #budgets > 0 and not WINDOWS[call.at] then
+    WINDOWS[call.at] = windows_at(zone, call.at)
+  end
+  local windows, accounts = WINDOWS[call.at], {}
   for _, each in ipairs(budgets) do
     local scope, name, window = each.budget.scope, each.budget.name, each.budget.window
     local value = values[scope]

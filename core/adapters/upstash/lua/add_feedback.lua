@@ -3,7 +3,8 @@
 --   KEYS     after the named ones, of each task its log, then of each subject of its feedback the ids of
 --            the last 32 days and of these
 --   args     tenant; batch: list of {task, subjects, items (list of the place of its subject, id and digest of each
---            feedback), most, most_bytes, most_tasks (that wait), most_listed (in all)}
+--            feedback), most, most_bytes, most_tasks (that wait), most_listed (in all)}; both: these 32 days
+--            have only begun, and a process whose clock is behind does not look there yet
 --   texts    each feedback as JSON, those of the first task first
 --   returns  {'ok', of each feedback 'new', 'known' or 'conflict'...}, {'too_much', task}, {'too_many_tasks'}
 local KEPT_SECONDS = 65 * 86400
@@ -71,10 +72,12 @@ for _, each in ipairs(all_new) do
     local subject, id, digest, said = unpack(one)
     local number = int_str(redis.call('HINCRBY', TASKS, of.task, 1))
     redis.call('XADD', KEYS[first], number .. '-0', 's', of.subjects[subject], 'f', said)
-    redis.call('HSET', KEYS[first + 2 * subject], id, digest .. ' ' .. number)
+    for back = 0, args.both and 1 or 0 do
+      redis.call('HSET', KEYS[first + 2 * subject - back], id, digest .. ' ' .. number)
+    end
   end
-  for i = 1, #of.subjects do
-    redis.call('EXPIRE', KEYS[first + 2 * i], KEPT_SECONDS)
+  for i = args.both and 1 or 2, 2 * #of.subjects, args.both and 1 or 2 do
+    redis.call('EXPIRE', KEYS[first + i], KEPT_SECONDS)
   end
   redis.call('ZADD', LISTED, WAITS, of.task)
   redis.call('ZADD', LEARNING, 'NX', int_str(now_ms()), of.task)

@@ -22,6 +22,11 @@ local function key_of(where)
   end
 end
 
+-- budgets_version: what tells a tenant's budgets, time zone and prices from what they were before
+local function budgets_version(stored)
+  return redis.sha1hex(table.concat(stored, '\30'))
+end
+
 -- states_of: the states at these places, by where and field. Those of a month that is long over are
 -- left out: nobody asks for them any more.
 local function states_of(places)
@@ -68,7 +73,7 @@ local function keep_states(found, fields)
     for field, state in pairs(states) do
       push(written, field, state_text(state))
     end
-    if where ~= 'flow' and redis.call('HSET', key_of(where), unpack(written)) > 0 then
+    if where ~= 'flow' and run_chunked('HSET', key_of(where), written) > 0 then
       redis.call('EXPIRE', key_of(where), STATE_SECONDS)
     end
   end
@@ -104,16 +109,18 @@ local function describe(state, budget)
   state.hooked = budget.webhook and true or nil
 end
 
--- tell_alerts: what of its limit a budget has spent for the first time in this window
+-- tell_alerts: what of its limit a budget has spent for the first time in this window. Its address is
+-- told of the highest percentage alone, since nothing keeps webhooks of one time in order.
 local function tell_alerts(alerts, field, state, now)
+  local before = state.told
   for _, percent in ipairs(state.alerts or {}) do
     if percent > state.told and state.spent * 100 >= state.limit * percent then -- guard: told once
       state.told = percent
       push(alerts, alert('budget_alert', field, state, {'"percent":' .. int_str(percent)}, now))
-      if state.hooked then
-        queue_alert(field, state, int_str(percent), alerts[#alerts], now)
-      end
     end
+  end
+  if state.hooked and state.told > before then
+    queue_alert(field, state, int_str(state.told), alerts[#alerts], now)
   end
 end
 

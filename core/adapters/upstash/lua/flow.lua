@@ -227,15 +227,17 @@ end
 --   seen     who knows the state of this version has looked
 --   due      the time it was last scheduled for
 --   calls    step -> how many of its model calls are under way
+--   for_money  whether the flow waits for money
 local function plan_of(field)
   return field and cjson.decode(field) or {leases = {}, calls = {}}
 end
 
--- next_look: when somebody must look at a flow; never later than at its deadline
+-- next_look: when somebody must look at a flow; never later than at its deadline. Of a flow that waits no
+-- step needs a look, but for those whose worker may be gone while their calls hold money.
 local function next_look(plan, status, deadline, now)
   local at = plan.look
-  if status ~= 'waiting' then
-    for _, lease in pairs(plan.leases) do
+  for step, lease in pairs(plan.leases) do
+    if status ~= 'waiting' or (plan.for_money and plan.calls[step]) then -- guard: what it holds
       at = math.min(at or lease, lease) -- guard: the earliest lease
     end
   end

@@ -1,5 +1,5 @@
 #!lua flags=allow-key-locking
--- In front of every script. Each file is one operation; scripts.py has its signature:
+-- In front of every script. Each file is one operation; scripts/ has its signature:
 --   KEYS                 the keys, in the signature's order, which are constants, too: `due` is DUE
 --   ARGV[1]              the small arguments, as JSON
 --   ARGV[2], ARGV[3..]   how many texts follow, and the texts: values too large to stand in JSON
@@ -35,10 +35,13 @@ local function int_str(number)
 end
 
 -- run_chunked: a command with any number of values; an even number of them goes at once
+--   returns  the sum of its replies, which are numbers
 local function run_chunked(command, key, values)
+  local sum = 0
   for i = 1, #values, CHUNK do
-    redis.call(command, key, unpack(values, i, math.min(i + CHUNK - 1, #values)))
+    sum = sum + redis.call(command, key, unpack(values, i, math.min(i + CHUNK - 1, #values)))
   end
+  return sum
 end
 
 -- read: the fields of a hash that are named, as a table; one that is missing is nil

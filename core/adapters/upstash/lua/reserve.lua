@@ -3,7 +3,7 @@
 --   args     call: {number, bound, cell}; least: what it costs at least (nano-dollars); prices: the version
 --            of the tenant's prices by which it is priced
 --   returns  {'ok'}, {'fenced'}, {'expired'}, {'not_found'}, {'wrong_clock'}; {'refused', verdict, budget, headroom,
---            until_ms or ''} as core/costs/budget.py has them
+--            until_ms or '', what tells the budgets from later ones} as core/costs/budget.py has them
 local RANK = {short = 1, held = 2, exhausted = 3, unpriced = 4}
 
 -- verdict_of: what a hard budget says to a call; nothing if it has room
@@ -42,10 +42,10 @@ end
 --   fields   of the flow's hash that are to be written
 --   returns  why that is not possible, or nothing
 local function hold(call, fields)
-  local budgets, zone, prices = budgets_of()
+  local budgets, zone, prices, stored = budgets_of()
   local places = {}
   if prices ~= args.prices then -- guard: by the tenant's prices
-    return {'refused', 'repriced', '', '0', ''}
+    return {'refused', 'repriced', '', '0', '', ''}
   end
   local at = #budgets > 0 and now_ms() or 0 -- to ask for the time is a command
   local accounts = accounts_of(budgets, zone, {cell = call.cell, flow = args.flow, at = at})
@@ -74,7 +74,7 @@ local function hold(call, fields)
       redis.call('EXPIRE', key_of(where), STATE_SECONDS)
     end
     return {'refused', worst.verdict, worst.account.id, int_str(math.max(0, headroom)),
-      worst.account.ends and int_str(worst.account.ends) or ''}
+      worst.account.ends and int_str(worst.account.ends) or '', budgets_version(stored)}
   end
   for _, account in ipairs(accounts) do
     local state = found[account.place[1]][account.place[2]]

@@ -21,6 +21,9 @@ local function correct_lost(flow, step)
   local usage, now = added(flow.usage, more), now_ms()
   local fields = {'usage', usage}
   local alerts = spend_holds({{holds = lost.holds, free = 0, spend = more.cost_nanodollars or 0}}, fields, now)
+  if (more.cost_nanodollars or 0) < 0 and lost.holds then -- guard: money is back
+    wake_waiting()
+  end
   if not terminal(flow.status) then -- guard: the end is the last event
     flow.alerts = alerts
     change(flow, now, {'/usage', usage}, {step = step, fields = fields, alone = true})

@@ -3,7 +3,8 @@
 --   args     text_is: what the text is: 'output', 'waiting', 'answer'; or nothing, without one
 --            answer: the name of the result that an answer is kept as
 --            output_ref: what readers see in the place of an output that is a blob
---            until_ms: until when it waits, but for least_wait_ms at least; for_money: for a budget
+--            until_ms: until when it waits, but for least_wait_ms at least; for_money: for a budget;
+--            budgets_version: what the tenant's budgets were then, or nothing
 --            outcomes: what came of tasks in trials
 --   returns  {'ok'}, {'fenced'}, {'not_found'}, {'wrong_clock'}
 
@@ -69,6 +70,12 @@ local function look_again(flow, plan, now)
   local wait = args.until_ms and math.max(args.until_ms, now + args.least_wait_ms) -- guard: never in a circle
   plan.look = args.to == 'waiting' and (wait or tonumber(flow.deadline) or now + DAY_MS) or now
   plan.seen = flow.ver + 1
+  plan.for_money = args.for_money or nil
+  if args.for_money and args.budgets_version
+    and args.budgets_version ~= budgets_version(redis.call('HGETALL', BUDGETS)) -- guard: changed meanwhile
+  then
+    plan.look = now
+  end
   schedule(plan, next_look(plan, args.to, flow.deadline, now))
 end
 
