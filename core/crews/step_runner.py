@@ -18,24 +18,22 @@ from typing import Any, TypeVar
 from core.blobs import BlobRef
 from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
+from core.crews import step_ends
 from core.crews.call_ledger import CallLedger
 from core.crews.claim_calls import Whose
 from core.crews.clock import Clock
 from core.crews.crew_runner import (
-    BudgetExhaustedError,
     CrewRunner,
     Lesson,
     Session,
-    StepDeferredError,
     StepFailedError,
     StepKind,
     StepTask,
 )
-from core.crews.deferrals import deferral
 from core.crews.event_buffer import EventBuffer
 from core.crews.journal import Journals, NoJournals, StepJournal
 from core.crews.late_calls import LateCalls
-from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
+from core.crews.ledger import Claim, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.money_queue import MoneyQueue
 from core.crews.outcomes import (
@@ -48,9 +46,7 @@ from core.crews.outcomes import (
 )
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.trials import answer_outcome
 from core.crews.tries import Tries, record_failed, tries_of
-from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
 from core.flows.values import LargeValues, result_blob
@@ -167,8 +163,8 @@ class StepRunner:
         except OutOfTimeError:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
-            return await _end_attempt(work, buffer, error)
-        return await _commit(work, buffer, kept, known, self.deployed_model)
+            return await step_ends.end_attempt(work, buffer, error)
+        return await step_ends.commit(work, buffer, kept, known, self.deployed_model)
 
     def _buffer(
         self, claim: Claim, clock: Clock, whose: Whose, tries: Tries, journal: StepJournal
@@ -270,63 +266,3 @@ async def _while_time_is_left(running: Coroutine[Any, Any, T], clock: Clock) -> 
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _end_attempt(
-    work: StepTask, buffer: EventBuffer, error: Exception
-) -> Outcome | MoneyWait:
-    """Write what an error means for the step, and raise or return what it means for the flow."""
-    match error:
-        case StepDeferredError() | UnavailableError():
-            # Of a tool's store, or its result's; if it is the ledger's own, so is the next one.
-            return await _defer(buffer, work, error)
-        case BudgetExhaustedError():
-            await buffer.release(delay_ms=0, reason=str(error))
-            return MoneyWait(error.refusal)
-        case StepFailedError() | TooLargeError():
-            await buffer.record_error(str(error))
-            raise StepError(str(error)) from error
-        case FencedError() | ExpiredError() | NotFoundError():
-            raise error
-        case _:
-            await buffer.journal.forget_try()
-            await buffer.record_error(f"the worker stopped with {type(error).__name__}")
-            raise StepCrashedError(work.prompt.step) from error
-
-
-async def _defer(
-    buffer: EventBuffer, work: StepTask, error: StepDeferredError | UnavailableError
-) -> Outcome:
-    try:
-        reason, delay_ms = deferral(error, work.deferrals)
-    except StepFailedError as failed:
-        await buffer.record_error(str(failed))
-        raise StepError(str(failed)) from error
-    await buffer.release(delay_ms=delay_ms, reason=reason)
-    return Outcome.DEFERRED
-
-
-async def _commit(
-    work: StepTask,
-    buffer: EventBuffer,
-    result: dict[str, Any] | BlobRef,
-    known: Flow,
-    deployed: str | None,
-) -> Flow:
-    """Store the result; what the store refuses it would refuse again, so the step has failed."""
-    buffer.post(events.custom("agent_finished", work.who()))
-    try:
-        checked = work.definition.tasks[work.prompt.task].is_checked
-        of = {"refused": buffer.tries.was_refused, "checked": checked}
-        outcome = answer_outcome(work.choice, work.prompt, result, **of, deployed=deployed)
-        after = await buffer.commit(result, known, outcome)
-    except (FencedError, ExpiredError, NotFoundError, UnavailableError):
-        raise
-    except Exception as error:
-        log.exception("the store refuses the result")
-        why = str(error) if isinstance(error, TooLargeError) else type(error).__name__
-        message = f"its result could not be stored: {why}"
-        await buffer.record_error(message)
-        raise StepError(message) from error
-    await buffer.journal.forget()
-    return after

@@ -11,7 +11,7 @@ import importlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -74,25 +74,24 @@ class ToolCall:
     """One call of a tool, and what the journal knows of it."""
 
     key: str
-    known: Any | None
+    known: Mapping[str, str]
     journal: StepJournal
 
     @property
     def is_replayed(self) -> bool:
         """Whether its result is known: the tool does not run, and nobody is told of it once more."""
-        return self.known is not None and "begun" not in self.known
+        return not self.known.keys().isdisjoint(("said", "failed"))
 
     @property
     def was_begun(self) -> bool:
         """Whether it was begun before, and nobody knows what came of it."""
-        return self.known is not None and "begun" in self.known
+        return "begun" in self.known
 
     def result(self) -> Any:
         """Return what the tool said, or a ToolFailure."""
-        failed = (self.known or {}).get("failed")
-        if failed is not None:
+        if (failed := self.known.get("failed")) is not None:
             return ToolFailure(message=failed, reason=ToolFailureReason.EXCEPTION)
-        return (self.known or {})["said"]
+        return self.known["said"]
 
     def begin(self) -> None:
         """Keep what was heard until here, before the tool takes its time."""
@@ -100,15 +99,18 @@ class ToolCall:
 
     def begin_once(self) -> None:
         """Keep that it was begun. Raises what the port does: it must not run then."""
-        self.journal.note(self.key, {"begun": True})
+        self.journal.note(self.key, {"begun": "once"})
         self.journal.keep_surely()
 
     def end(self, result: Any) -> None:
-        """Keep what came of it; not of what is neither a text nor a failure."""
+        """Keep what came of it. What is no text cannot be read again as it was: the tool runs again."""
         if isinstance(result, ToolFailure):
-            self.journal.note(self.key, {"failed": result.message})
-        elif isinstance(result, str):
-            self.journal.note(self.key, {"said": result})
+            entry = {"failed": result.message}
+        elif isinstance(result, str) or self.key.startswith(ONCE):
+            entry = {"said": str(result)}
+        else:
+            entry = {"ran": "says no text"}
+        self.journal.note(self.key, entry)
         self.journal.keep()
 
 
@@ -137,7 +139,7 @@ def tool_call(name: str, arguments: Any, *, once: bool = False) -> Generator[Too
         yield current
         return
     key = replay.key(f"{ONCE if once else ''}tool.", [name, arguments])
-    token = _tool_call.set(ToolCall(key, replay.journal.known(key), replay.journal))
+    token = _tool_call.set(ToolCall(key, replay.journal.known(key) or {}, replay.journal))
     try:
         yield _tool_call.get()
         replay.told_of(key)
@@ -159,20 +161,18 @@ def _said(messages: Any) -> Any:
         return messages
     numbers = dict[str, int]()
 
-    def number(call: object) -> int:
-        return numbers.setdefault(str(call), len(numbers))
+    def numbered(named: Any, name: str) -> Any:
+        if not isinstance(named, dict) or name not in named:
+            return cast("Any", named)
+        call = cast("dict[str, Any]", named)
+        return {**call, name: numbers.setdefault(str(call[name]), len(numbers))}
 
     told = list[Any]()
     for message in messages:
         each = {name: value for name, value in dict(message).items() if name not in _UNSAID}
-        if "tool_call_id" in each:
-            each["tool_call_id"] = number(each["tool_call_id"])
         if calls := each.get("tool_calls"):
-            each["tool_calls"] = [
-                {**call, "id": number(call.get("id"))} if isinstance(call, dict) else call
-                for call in cast("list[Any]", calls)
-            ]
-        told.append(each)
+            each["tool_calls"] = [numbered(call, "id") for call in calls]
+        told.append(numbered(each, "tool_call_id"))
     return told
 
 
@@ -188,9 +188,8 @@ def _encoded(answer: Any) -> Any | None:
 
 def _encoded_call(call: Any) -> Any | None:
     if isinstance(call, dict):
-        return {"value": call}
-    kind: type[Any] = type(call)
-    if isinstance(call, BaseModel) and kind.__module__.startswith(_CLIENTS):
+        return {"value": json.loads(json.dumps(call, default=str))}
+    if isinstance(call, BaseModel) and (kind := type(call)).__module__.startswith(_CLIENTS):
         return {
             "class": [kind.__module__, kind.__qualname__],
             "value": call.model_dump(mode="json"),

@@ -7,7 +7,6 @@ earlier ones is handed to it as its context.
 """
 
 import json
-import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +96,6 @@ class StepTry:
             stop_signal, deps.tool_seconds, partial(deps.threads.start, work.tenant, work.flow)
         )
         self._watchers = [CallWatcher(work, deps.telemetry).sink] if deps.telemetry else []
-        self._calls_a_model = False  # yet
         self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
     def run(self) -> dict[str, Any]:
@@ -197,20 +195,18 @@ class StepTry:
     def _paced(self, _source: object, event: object) -> None:
         """Wait before a model call for the agent's turn; before its money is held, not after.
 
-        A long wait for the first call puts the step off. Later on it is waited for all the same: the
-        step would begin again with its first call, and might never get further.
+        A long wait puts the step off, which goes on with this call then.
         """
         if not isinstance(event, LLMCallStartedEvent):
             return
         work, name = self._work, self._work.prompt.agent
-        patience = math.inf if self._calls_a_model else self._deps.retries.in_place
+        patience = self._deps.retries.in_place
         seconds = self._deps.rate_limiter.wait_seconds(
             (work.tenant, work.flow, name), work.definition.agents[name].max_rpm, patience
         )
         if seconds > patience:
             reason = f"{name} has made its calls of this minute (max_rpm)"
             self._stop_signal.stop(StepDeferredError(reason, seconds, passes=True))
-        self._calls_a_model = True
         self._stop_signal.pause(seconds)
 
     @contextmanager
