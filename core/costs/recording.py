@@ -98,11 +98,22 @@ class Saving:
 class Recorded:
     """What became of a batch: its calls that are not new, by id, and which budgets it spent how much of.
 
-    An alert is what a `budget_alert` event has as its value.
+    An alert is what a `budget_alert` event has as its value. `costs` are of a batch that was sent again what
+    its calls were counted at then (nano-dollars), None where that had no price.
     """
 
     not_new: Mapping[str, NotNew]
     alerts: Sequence[Mapping[str, Any]] = ()
+    costs: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])
+
+    def usage(self, call: RecordedCall) -> Usage:
+        """Return what a call was counted as: prices may have changed since its batch was sent first."""
+        if call.id not in self.costs:
+            return call.usage
+        cost = self.costs[call.id]
+        lost = cost if call.usage.lost_nanodollars else 0
+        counted = {"cost_nanodollars": cost or 0, "lost_nanodollars": lost or 0}
+        return replace(call.usage, **counted, unpriced_calls=int(cost is None))
 
 
 class UsageBook(Protocol):

@@ -11,6 +11,7 @@ from core.crews import flow_ids, strategies
 from core.crews.definition import Definition
 from core.crews.launch import time_limit_ms
 from core.crews.ledger import FencedError, Launch, RunLedger
+from core.crews.step_ids import task_of
 from core.crews.trials import outcomes
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.errors import ConflictError, InvalidInputError
@@ -45,7 +46,9 @@ class FlowControl:
         """End a flow for good and return its state; one that was cancelled before stays as it is.
 
         No step is begun any more, and the one that runs is left at its next model call: whatever its
-        worker writes from now on is refused. With `review` it is ended only while it waits for that
+        worker writes from now on is refused. In a trial of the task that was under way it counts as one that
+        failed: a model that dawdles is cancelled more often, and would else be judged by its quick answers
+        alone. With `review` it is ended only while it waits for that
         answer, else left alone. The log says that `subject` did it. Where the flow has webhooks, those who
         send them are woken. Raises ConflictError if the flow ended otherwise,
         NotFoundError, UnavailableError.
@@ -79,6 +82,7 @@ class FlowControl:
             status_epoch=state.status_epoch,
             events=events.stamped([*said, *ended], self.now_ms()),
             error=CANCELLED,
+            outcomes=outcomes(state, _begun(state), Signal.ANSWERS, 0.0),
         )
 
     async def resume(
@@ -195,6 +199,12 @@ class _Answer:
         """Return the event of a flow that asked this and is answered."""
         given = {"review": asked["review"], "task": asked["task"], "approved": self.approve}
         return events.custom("resumed", given | {"feedback": self.feedback, "by": self.subject})
+
+
+def _begun(state: Flow) -> set[str]:
+    """Return the tasks of steps that were begun and are not done."""
+    begun = (step for step in state.steps if step.attempts or step.deferrals)
+    return {task_of(step.id) for step in begun if step.state in ("running", "pending")}
 
 
 def _question(state: Flow, review: str | None) -> dict[str, Any]:

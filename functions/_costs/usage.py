@@ -34,6 +34,7 @@ UNSOUND = (
     "holds a number of tokens that cannot be, such as more from the cache than were sent, without a total that has both;"
     " send it right, or prompt_bytes in its place, to count a bound"
 )
+PRICED_THEN = "the prices of when it was counted; they are others now"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -126,29 +127,39 @@ def _answer(recorded: recording.Recorded, prices: PriceBook, batch: Batch) -> st
     """Return the answer to a batch of which some calls were known before."""
     known, ways = recorded.not_new, recording.CheaperWays(prices)
     with bodies.collector_off():
-        calls = [_answer_of(known.get(call.id), reported, call, ways) for reported, call in batch]
-        new = [call.usage for _, call in batch if call.id not in known]
+        calls = [_answer_of(recorded, reported, call, ways) for reported, call in batch]
+        new = [recorded.usage(call) for _, call in batch if call.id not in known]
         total, alerts = Usage.total(new).public(), list(recorded.alerts)
         answer = {"recorded": len(new), "total": total, "budget_alerts": alerts, "calls": calls}
         return compact(answer)
 
 
 def _answer_of(
-    fate: recording.NotNew | None,
+    recorded: recording.Recorded,
     reported: recording.ReportedCall,
     call: recording.RecordedCall,
     ways: recording.CheaperWays,
 ) -> dict[str, Any]:
     """Return what is answered of one call."""
+    fate, usage = recorded.not_new.get(call.id), recorded.usage(call)
     if fate == "conflict":
         return {"id": call.id, "is_new": False, "conflict": CONFLICT}
     return {
         "id": call.id,
         "is_new": fate is None,
-        "usage": call.usage.public(),
-        "priced_by": call.rates.source if call.rates else None,
-        "savings": [saving.public() for saving in ways.savings(reported, call.usage)],
+        "usage": usage.public(),
+        "priced_by": _priced_by(call, usage),
+        "savings": [saving.public() for saving in ways.savings(reported, usage)],
     }
+
+
+def _priced_by(call: recording.RecordedCall, counted: Usage) -> str | None:
+    """Return whose prices a call was counted at; the ones of now may be others."""
+    if counted.unpriced_calls:
+        return None if call.usage.unpriced_calls else PRICED_THEN
+    if counted != call.usage:
+        return PRICED_THEN
+    return call.rates.source if call.rates else None
 
 
 def _reported(calls: Sequence[CallBody], now_ms: int, subject: str) -> list[recording.ReportedCall]:

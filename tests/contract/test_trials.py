@@ -8,6 +8,7 @@ import pytest
 
 from core.costs.model_choices import MOST_TRIALS, Choice, Override, arm_of, task_outcome
 from core.costs.trials import ERROR, Arm, Evidence, Signal, Verdict
+from core.crews.control import FlowControl
 from core.crews.ledger import FencedError
 from core.crews.trials import record_feedback
 from core.errors import ConflictError, NotFoundError
@@ -102,6 +103,22 @@ async def test_a_flow_that_fails_at_a_task_counts_it_as_bad_once(flows: Flows):
     for _ in range(2):
         await failed(flows, state)
     assert tallies(await the_trial(flows)) == [(1, 0), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("begun", "counted"), [(True, [(0, 0), (1, 0)]), (False, [(0, 0), (0, 0)])]
+)
+async def test_a_flow_that_is_cancelled_at_a_task_counts_it_as_bad(
+    flows: Flows, begun: bool, counted: list[tuple[int, float]]
+):
+    """Who waits in vain for a model cancels the flow: what it answered otherwise is not all that it did."""
+    trial = await flows.trials.start(flows.tenant, a_trial())
+    state = await in_arm(flows, trial, Arm.CHEAPER)
+    if begun:
+        await claimed(flows, state)
+    for _ in range(2):
+        await FlowControl(flows.ledger, flows.wake_queue).cancel(tenant=flows.tenant, flow=state.id)
+    assert tallies(await the_trial(flows)) == counted
 
 
 async def test_what_is_not_final_is_only_remembered(flows: Flows):

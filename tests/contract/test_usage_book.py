@@ -120,6 +120,18 @@ def test_an_id_is_remembered_for_as_long_as_a_call_may_lie_back(came: int):
         assert written in call_ids(Keyspace(), "t", came_ms + days * DAY_MS)
 
 
+@pytest.mark.parametrize("unpriced", [0, 1])
+async def test_a_batch_sent_again_is_told_at_what_it_was_counted(flows: Flows, unpriced: int):
+    before = replace(call(), usage=replace(USED, unpriced_calls=unpriced))
+    now = replace(call(), usage=replace(USED, cost_nanodollars=7))
+    await flows.usage.record(flows.tenant, [before, call("c2")])
+    again = await flows.usage.record(flows.tenant, [now, call("c2")])
+    assert again.not_new == {}
+    assert again.usage(now).unpriced_calls == unpriced
+    cost = 0 if unpriced else USED.cost_nanodollars
+    assert (again.usage(now).cost_nanodollars, again.usage(call("c2"))) == (cost, USED)
+
+
 @pytest.mark.parametrize("ahead_first", [True, False])
 async def test_two_whose_clocks_differ_count_a_call_once_where_the_days_of_ids_end(
     gateway, ahead_first: bool

@@ -96,10 +96,13 @@ async def test_alerts_are_told_once_to_whoever_counts_the_calls(flows: Flows):
 
 
 async def test_a_call_spends_the_window_in_which_it_was_made(flows: Flows):
-    await flows.budgets.save(flows.tenant, Budget("b", Scope.TENANT, Window.DAY, 10**12))
+    for window in (Window.DAY, Window.MONTH):
+        await flows.budgets.save(flows.tenant, Budget(window, Scope.TENANT, window, 10**12))
+    before, today = day_of(NOW_MS - 2 * DAY_MS), day_of(NOW_MS)
     await flows.usage.record(flows.tenant, [call("c1", NOW_MS - 2 * DAY_MS), call("c2")])
-    (state,) = await states(flows)
-    assert (state.window, state.spent_nanodollars) == (day_of(NOW_MS), SPENT)
+    spent = {state.window: state.spent_nanodollars for state in await states(flows)}
+    of_month = 2 * SPENT if before[:7] == today[:7] else SPENT
+    assert spent == {today: SPENT, today[:7]: of_month}
 
 
 @pytest.mark.parametrize("name", ["Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns"])

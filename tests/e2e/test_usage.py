@@ -73,6 +73,18 @@ async def test_a_known_id_with_another_call_is_told_as_a_conflict_and_has_no_cos
     assert await report(app, "") == before
 
 
+async def test_a_request_that_is_sent_again_after_a_change_of_prices_gets_its_first_answer(
+    app: App,
+):
+    first = (await sent(app, call())).json()
+    async with app.client(cost_report) as client:
+        await client.put("/v1/prices/openai/gpt-4o-mini", json={"input": 90, "output": 90})
+    again = (await sent(app, call())).json()
+    assert again["calls"][0].pop("priced_by").startswith("the prices of when it was counted")
+    del first["calls"][0]["priced_by"], first["calls"][0]["savings"], again["calls"][0]["savings"]
+    assert again == first
+
+
 async def test_a_call_of_which_not_all_is_explained_counts_as_the_dearest_and_is_no_sure_cost(
     app: App,
 ):

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, cast
 
 from core import time_of_day
 from core.adapters.upstash import script_keys
@@ -36,20 +36,25 @@ class UpstashUsageBook:
         by_day = defaultdict[int, list[RecordedCall]](list)
         for call in calls:
             by_day[call.at_ms // DAY_MS].append(call)
-        fates, alerts, batch = dict[str, NotNew](), list[dict[str, Any]](), batch_digest(calls)
+        fates, costs = dict[str, NotNew](), dict[str, int | None]()
+        alerts, batch = list[dict[str, Any]](), batch_digest(calls)
         for day, of_day in sorted(by_day.items()):
             done = 0
             while done < len(of_day):
                 of_calls, events = await self._record_some(tenant, day, of_day[done:], batch)
-                found = zip(of_day[done:], of_calls, strict=False)
-                fates |= {call.id: fate for call, fate in found if fate != "new"}
+                for call, fate in zip(of_day[done:], of_calls, strict=False):
+                    said, _, cost = fate.partition(":")
+                    if cost:
+                        costs[call.id] = None if cost.endswith("u") else int(cost)
+                    elif said != "new":
+                        fates[call.id] = cast("NotNew", said)
                 alerts += [json.loads(event)["value"] for event in events]
                 done += len(of_calls)
-        return Recorded(fates, alerts)
+        return Recorded(fates, alerts, costs)
 
     async def _record_some(
         self, tenant: str, day: int, calls: list[RecordedCall], batch: str
-    ) -> tuple[list[NotNew | Literal["new"]], list[str]]:
+    ) -> tuple[list[str], list[str]]:
         """Count the first calls of a day; return the fates of these, and the alerts of budgets."""
         now_ms = self._now_ms()
         record = money.record_usage(

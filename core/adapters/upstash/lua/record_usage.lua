@@ -1,11 +1,12 @@
 -- record_usage: count calls that were made elsewhere in the roll-ups of their hours, and in the budgets of
 -- the windows in which they were made, each once by its id. None is refused: the money is gone.
 -- Ids are kept by the 32 days in which they came, so two hashes tell what came within the last 32 days:
--- id -> digest of the call, then that of its batch.
+-- id -> digest of the call, then that of its batch, then `:` and its cost (nano-dollars), `u` where unpriced.
 --   args     calls: list of {id, quarter (of an hour, since 1970), cell, used, facts, digest}, all of
 --            args.day; batch: its digest; both: these 32 days have only begun, and a process whose clock is
 --            behind does not look there yet
---   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes.
+--   returns  of each call: 'new', 'known' or 'conflict'; the same for the same batch, however often it comes:
+--            then 'new:' and its cost, as it was counted.
 --            Of the first of them only, where all are too much work at once: the rest is for another run.
 --            Then the events that tell how much of budgets is spent
 local KEPT_SECONDS, QUARTER_MS = 65 * 86400, 900000 -- the clocks of all time zones are quarters apart
@@ -89,8 +90,9 @@ end
 
 -- fate_of: what is told of a call whose id stands for `known`
 local function fate_of(call, known)
-  if known == call.digest .. args.batch then -- guard: its own batch, sent again
-    return 'new'
+  local own = call.digest .. args.batch
+  if string.sub(known, 1, #own) == own then -- guard: its own batch, sent again
+    return 'new' .. string.sub(known, #own + 1)
   end
   return string.sub(known, 1, #call.digest) == call.digest and 'known' or 'conflict'
 end
@@ -104,7 +106,8 @@ for i, call in ipairs(args.calls) do
   else
     fates[i] = 'new'
     push(new, call.id)
-    push(new, call.digest .. args.batch)
+    push(new, call.digest .. args.batch .. ':' .. int_str(call.used.cost_nanodollars or 0)
+      .. ((call.used.unpriced_calls or 0) > 0 and 'u' or ''))
     account(call)
     summed(call)
   end
