@@ -36,8 +36,14 @@ async def test_who_lost_a_step_keeps_nothing_of_it(flows: Flows):
     await asyncio.sleep(0.01)
     again = await held(flows, 0)
     await refuses(flows, lost)
-    await flows.ledger.release(again, 1, StepWrite(), delay_ms=0, reason="stops")
-    await refuses(flows, again)
+    assert await flows.journals.entries(again) == {}
+
+
+async def test_who_gave_a_step_back_keeps_nothing_of_it(flows: Flows):
+    await launched(flows)
+    claim = await held(flows, 0)
+    await flows.ledger.release(claim, 1, StepWrite(), delay_ms=0, reason="stops")
+    await refuses(flows, claim)
     last = await held(flows, 0)
     assert await flows.journals.entries(last) == {}
     await flows.ledger.commit(last, 1, {"output": 1}, StepWrite())
@@ -52,14 +58,22 @@ async def test_a_step_that_was_given_back_is_known_on(flows: Flows):
     assert await flows.journals.entries(await held(flows, 0)) == {"a": "1"}
 
 
-@pytest.mark.parametrize("to", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
-async def test_the_journals_of_a_flow_end_with_it(flows: Flows, to: Status):
+async def ends(flows: Flows, to: Status) -> None:
+    """Have a flow end while a step with a journal is under way."""
     await launched(flows)
     claim = await held(flows, 0)
     await flows.journals.keep(claim, {"a": "1"})
     await flows.ledger.transition(flows.tenant, "f1", to, status_epoch=0, events=[])
     assert await flows.journals.entries(claim) == {}
     await refuses(flows, claim)
+
+
+async def test_the_journals_of_a_flow_that_failed_end_with_it(flows: Flows):
+    await ends(flows, Status.FAILED)
+
+
+async def test_the_journals_of_a_flow_that_was_cancelled_end_with_it(flows: Flows):
+    await ends(flows, Status.CANCELLED)
 
 
 async def test_of_a_flow_that_is_gone_nothing_is_kept(flows: Flows):

@@ -29,8 +29,8 @@ async def test_what_a_failed_attempt_cost_in_vain_is_recorded_with_the_next(
     memory = MemoryFlows()
     await launched(memory, a_crew({"two": {"retries": 1}}))
     await a_worker(memory, Scripted(two=fails_once)).run_flow("t", "f", NoLimit())
-    cells = memory.spending("t", [day_of(memory.now_ms())], hours=False)
-    facts = {cell.task: cell.facts for cell in cells}
+    cells = memory.cells("t", [day_of(memory.now_ms())], hours=False)
+    facts = {cell.names[1]: cell.facts for cell in cells}
     assert facts["one"] == {"tries": 1}
     assert facts["two"] == {
         "tries": 2,
@@ -49,8 +49,8 @@ async def test_what_a_step_cost_that_failed_for_good_is_recorded_once():
     worker = a_worker(memory, Scripted(two=fails))
     await worker.run_flow("t", "f", NoLimit())
     assert (await memory.state("t", "f")).head.status is Status.FAILED
-    cells = memory.spending("t", [day_of(memory.now_ms())], hours=False)
-    (facts,) = [cell.facts for cell in cells if cell.task == "two"]
+    cells = memory.cells("t", [day_of(memory.now_ms())], hours=False)
+    (facts,) = [cell.facts for cell in cells if cell.names[1] == "two"]
     wasted = {"wasted_failed_n": 1, "wasted_failed_cost": CALL.cost_nanodollars}
     assert facts == {"tries": 1} | wasted
 
@@ -59,8 +59,8 @@ async def facts_of(memory: MemoryFlows, crew: Definition | None = None, **launch
     """The facts of the first task of a flow that goes well."""
     await launched(memory, crew, **launch)
     await a_worker(memory, Scripted()).run_flow("t", "f", NoLimit())
-    cells = memory.spending("t", [day_of(memory.now_ms())], hours=False)
-    return next(cell.facts for cell in cells if cell.task == "one")
+    cells = memory.cells("t", [day_of(memory.now_ms())], hours=False)
+    return next(cell.facts for cell in cells if cell.names[1] == "one")
 
 
 @pytest.mark.parametrize(
