@@ -60,8 +60,10 @@ def completion(model: str, number: int, tool: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def launch(flow: str, tools: tuple[str, ...] = ("look",), **task: Any) -> Launch:
-    crew = a_crew(tools=tools, max_iter=20, one=task)
+def launch(
+    flow: str, tools: tuple[str, ...] = ("look",), max_rpm: int | None = None, **task: Any
+) -> Launch:
+    crew = a_crew(tools=tools, max_iter=20, max_rpm=max_rpm, one=task)
     return Launch(
         flow=flow, digest="d", incarnation="0" * 8, crew=crew.name,
         definition=crew.model_dump(mode="json"), definition_digest=crew.digest(),
