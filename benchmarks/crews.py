@@ -1,4 +1,4 @@
-"""Crews: what a flow costs beside CrewAI alone, side by side, after a kill, and in Redis commands.
+"""Crews: what a flow costs beside CrewAI alone, side by side, after a kill, and in Redis commands; how they are read.
 
 python -m benchmarks.crews --json
 """
@@ -7,7 +7,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 
-from benchmarks import crew_fleet, crew_resume, parts, report
+from benchmarks import crew_compiling, crew_fleet, crew_resume, parts, report
 from benchmarks.parts import Parts
 from benchmarks.report import Figure
 
@@ -22,9 +22,10 @@ class Effort:
     workers: int
     flows: int
     kills: int
+    starts: int  # of processes that read the crews
 
 
-FULL, QUICK = Effort(20, 20, 1.0, 4, 7, 11), Effort(2, 2, 0.2, 2, 1, 1)
+FULL, QUICK = Effort(20, 20, 1.0, 4, 7, 11, 11), Effort(2, 2, 0.2, 2, 1, 1, 1)
 
 
 async def processes(running: Parts, effort: Effort) -> list[Figure]:
@@ -55,7 +56,8 @@ async def one_process(running: Parts, effort: Effort) -> list[Figure]:
 
 async def measured(running: Parts, effort: Effort) -> list[Figure]:
     """Return all figures."""
-    return [*await processes(running, effort), *await one_process(running, effort)]
+    reading = await asyncio.to_thread(crew_compiling.figures, effort.starts)
+    return [*reading, *await processes(running, effort), *await one_process(running, effort)]
 
 
 def main() -> None:

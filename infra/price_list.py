@@ -3,7 +3,8 @@
 CrewAI ships with LiteLLM's price list (MIT, https://github.com/BerriAI/litellm). Taken from it are the
 models that genai-prices does not have; of those that it takes for another one, or that a cloud sells in
 its regions, the ones that are dearer than it says; and those of which it does not know that a longer input
-is dearer. Prices a hundred times those of others are mistakes, and left out. The functions do not have
+is dearer; and variants (batch, flex, priority) of models
+of which it knows the standard price alone, as entries without `input`. Prices a hundred times those of others are mistakes, and left out. The functions do not have
 CrewAI, hence a file.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 from core.adapters.genai_prices import GenaiPrices
 from core.costs.model_names import ModelName, split_name
-from core.costs.price_lists import entry_rates
+from core.costs.price_lists import VARIANTS, Variant, entry_rates
 from core.costs.rates import Rates
 
 TARGET = Path(__file__).parent.parent / "core" / "adapters" / "litellm_prices.json"
@@ -51,8 +52,12 @@ def price_list() -> dict[str, dict[str, Any]]:
     kept: dict[str, dict[str, Any]] = {}
     for name, entry in candidates():
         known = GenaiPrices().rates(name.anywhere, AS_OF_MS, "standard")
-        taken = entry if _is_needed(name, entry, known) else _with_its_tiers(entry, known)
-        if taken and _is_dearer(taken, kept.get(str(name))):
+        taken = entry if _is_needed(name, entry, known) else _with_its_tiers(name, entry, known)
+        taken = taken or _with_its_variants(name, entry, known)
+        other = kept.get(str(name), {})
+        if taken and "input" not in other | taken:
+            kept[str(name)] = taken | other  # each may have variants that the other lacks
+        elif taken and (not other or _is_dearer(taken, other)):
             kept[str(name)] = taken
     return dict(sorted(kept.items()))
 
@@ -128,7 +133,9 @@ def _is_needed(name: ModelName, entry: dict[str, Any], known: Rates | None) -> b
     return (name.provider in _CLOUDS or not is_itself) and _is_above(entry_rates(entry, ""), known)
 
 
-def _with_its_tiers(entry: dict[str, Any], known: Rates | None) -> dict[str, Any] | None:
+def _with_its_tiers(
+    name: ModelName, entry: dict[str, Any], known: Rates | None
+) -> dict[str, Any] | None:
     """Return the entry where it has dearer tiers, and genai-prices none; else None.
 
     Below them what genai-prices says counts, where that is dearer. If it is cheaper there, the two lists
@@ -141,16 +148,41 @@ def _with_its_tiers(entry: dict[str, Any], known: Rates | None) -> dict[str, Any
     if ours.tiers[0].input > first.input or all(t.input <= first.input for t in ours.tiers[1:]):
         return None
     kinds = {kind: _dearer(entry[kind], getattr(first, kind)) for kind in entry if kind in _RATES}
-    return kinds | {"tiers": entry["tiers"]}
+    variants = {variant: entry[variant] for variant in _lacking(name, entry)}
+    return kinds | {"tiers": entry["tiers"]} | variants
+
+
+def _with_its_variants(
+    name: ModelName, entry: dict[str, Any], known: Rates | None
+) -> dict[str, Any] | None:
+    """Return the variants alone that genai-prices lacks, of a model whose standard price both lists agree on."""
+    ours = entry_rates(entry, "")
+    if ours is None or known is None or _is_above(ours, known) or _is_above(known, ours):
+        return None
+    standard = {field: value for field, value in entry.items() if field not in VARIANTS}
+    return {variant: standard | entry[variant] for variant in _lacking(name, entry)}
+
+
+def _lacking(name: ModelName, entry: dict[str, Any]) -> list[Variant]:
+    """Return the variants of an entry that genai-prices does not have."""
+    known, found = GenaiPrices(), list[Variant]()
+    for variant in VARIANTS[1:]:
+        if entry.get(variant) and known.rates(name.anywhere, AS_OF_MS, variant) is None:
+            found.append(variant)
+    return found
 
 
 def _dearer(usd: str, rate: int | None) -> str:
     return max(usd, f"{(Decimal(rate or 0) / 10**9).normalize():f}", key=Decimal)
 
 
-def _is_dearer(entry: dict[str, Any], other: dict[str, Any] | None) -> bool:
+def _is_dearer(entry: dict[str, Any], other: dict[str, Any]) -> bool:
     """Two names may be one model to us: the dearer price counts."""
-    return other is None or _is_above(entry_rates(entry, ""), entry_rates(other, ""))
+    return _is_above(_standard(entry), _standard(other))
+
+
+def _standard(entry: dict[str, Any]) -> Rates | None:
+    return entry_rates(entry, "") if "input" in entry else None
 
 
 def _is_above(rates: Rates | None, other: Rates | None) -> bool:

@@ -17,9 +17,14 @@ class LitellmPrices:
     """The prices of the file; it knows no dates."""
 
     def rates(self, name: ModelName, variant: Variant) -> Rates | None:
-        """Return the prices of a model that is written as it stands in the file, None without."""
+        """Return the prices of a model that is written as it stands in the file, None without.
+
+        Of some models the file has variants alone: genai-prices has their standard price.
+        """
         entry = _entries().get(str(name))
-        return entry_rates(entry, f"LiteLLM: {name}", variant) if entry else None
+        if entry is None or (variant == "standard" and "input" not in entry):
+            return None
+        return entry_rates(entry, f"LiteLLM: {name}", variant)
 
     def models(self) -> Iterator[str]:
         """Yield the names of the file."""

@@ -32,6 +32,7 @@ from core.costs.token_counts import TokenCounts
 from core.costs.usage_figures import Figures, UsageObject, counts, paths_of, rest
 
 _TIERS: tuple[Variant, ...] = ("batch", "flex", "priority")
+_TRAFFIC: dict[str, Variant] = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
 _COUNTED = tuple(field.name for field in fields(TokenCounts))
 
 
@@ -73,11 +74,15 @@ def says_nothing_was_used(usage: Mapping[str, Any]) -> bool:
 def read_variant(usage: Mapping[str, Any]) -> Variant | None:
     """Return in which variant of its price a call was made, by its usage object; None if that tells none.
 
-    Anthropic's has `speed` and `service_tier`, https://platform.claude.com/docs/en/api/messages.
+    Anthropic's has `speed` and `service_tier`, https://platform.claude.com/docs/en/api/messages; Gemini's
+    `serviceTier`, and on Vertex AI `trafficType`, https://ai.google.dev/api/generate-content#UsageMetadata.
     """
     if usage.get("speed") == "fast":
         return "fast"
-    return next((variant for variant in _TIERS if variant == usage.get("service_tier")), None)
+    said = usage.get("service_tier") or usage.get("serviceTier")
+    traffic = usage.get("traffic_type") or usage.get("trafficType")
+    words: tuple[Any, ...] = said, _TRAFFIC.get(str(traffic))
+    return next((tier for tier in _TIERS if words.count(tier)), None)
 
 
 def _reader(usage: UsageObject) -> Any:

@@ -13,7 +13,9 @@ LEFT_OUT = {
     "__pycache__",
     "crew.yaml",  # what was compiled of it is there
     "examples",  # files for a person to try a crew with
-}
+    ".env", ".git", ".gitignore", ".venv",  # of a project that was copied here: above all no keys
+    "AGENTS.md", "CLAUDE.md", "CURSOR.md", "GEMINI.md", "README.md", "crew.jsonc", "crewline.yaml", "uv.lock",
+}  # fmt: skip
 IN_MEMORY = "core/adapters/memory"  # for tests
 AGENTS = "core/adapters/crewai"
 LEARNING = "core/learning"

@@ -6,9 +6,12 @@ has drifted from the crews' files, or where a tool of the allow-lists cannot be 
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from pathlib import Path
 
+from core.adapters.crewai.environ import prepare_environ
 from infra.crews.allow_lists import ALLOWED, all_unloadable
 from infra.crews.compiler import compile_all, compiled, drifted
 
@@ -21,11 +24,14 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--quiet", action="store_true", help="say nothing where all is well")
     asked = parser.parse_args()
+    prepare_environ(os.environ, os.environ.get("HOME") or tempfile.mkdtemp())
     crews = list(compiled(FOLDER, ALLOWED)) if asked.check else compile_all(FOLDER, ALLOWED)
     wrong = [f"the crew {c.name} is broken: {problem}" for c in crews for problem in c.problems]
     if asked.check:
         wrong += [f"{path} has drifted: make crews" for path in drifted(FOLDER, crews)]
         wrong += all_unloadable()
+    for note in () if asked.quiet else (note for crew in crews for note in crew.checked.notes):
+        print(f"crewline: {note}", file=sys.stderr)
     for line in wrong:
         print(f"crewline: {line}", file=sys.stderr)
     if not wrong and not asked.quiet:

@@ -4,7 +4,8 @@ A field that is wrong is told and then passed over, so that the rest can be chec
 stands in for it is never told, and no crew is made of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from core.crews.definition import Definition, Problem, elements
 from core.crews.definition.crew import ALL_RULES
 from core.crews.definition.rules import Place, RuleError
 from infra.crews import crewai_fields, file_rules
-from infra.crews.file_rules import AllowList
+from infra.crews.file_rules import AllowList, DoubtError
 from infra.crews.source import CrewSource
 
 _NAME = "must be a name: small letters, digits and _, a letter first, 64 characters at most"
@@ -37,17 +38,39 @@ _CREWAI_ONLY: dict[Place, Mapping[str, str]] = {
 }
 
 
-def check(
-    source: CrewSource, name: str | None, allowed: AllowList | None
-) -> tuple[Definition | None, list[Problem]]:
-    """Return the crew, or None and all that is wrong, by file and line. `name` is its folder's."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A crew, or None and all that is wrong with it, by file and line.
+
+    `notes` are what keeps nothing from running, and may not be what was meant.
+    """
+
+    definition: Definition | None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+
+def check(source: CrewSource, name: str | None, allowed: AllowList | None) -> Checked:
+    """Hold what a crew's files say against all rules. `name` is its folder's."""
     fields, wrong = _fields(source.value)
-    if fields is not None:
-        rules = [*fields.broken_rules(), *file_rules.broken(fields, name, allowed)]
-        wrong += [(rule.place, str(rule)) for rule in rules if not _follows(rule, wrong)]
     problems = [*source.all_problems(), *(source.problem(place, why) for place, why in wrong)]
-    problems.sort(key=lambda problem: (problem.file, problem.line or 0))
-    return (None if problems else fields), list(dict.fromkeys(problems))
+    notes = [*source.notes]
+    rules = [*_broken(fields, name, allowed)] if fields is not None else []
+    for rule in rules:
+        if not _follows(rule, wrong):
+            doubt = source.is_crewai and isinstance(rule, DoubtError)
+            (notes if doubt else problems).append(source.problem(rule.place, str(rule)))
+    return Checked(None if problems else fields, _in_order(problems), _in_order(notes))
+
+
+def _broken(crew: Definition, name: str | None, allowed: AllowList | None) -> Iterator[RuleError]:
+    yield from crew.broken_rules()
+    yield from file_rules.broken(crew, name, allowed)
+
+
+def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Return each problem once, by file and line."""
+    return tuple(dict.fromkeys(sorted(problems, key=lambda each: (each.file, each.line or 0))))
 
 
 def _follows(rule: RuleError, wrong: Sequence[tuple[Place, str]]) -> bool:

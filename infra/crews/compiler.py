@@ -6,25 +6,34 @@ review sees what a change does. `make check` fails where it has drifted.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.crews.definition import CrewFileError, Definition, Problem
 from core.crews.definition.registry import FILE
-from infra.crews import crew_yaml
-from infra.crews.checking import check
+from infra.crews import crew_yaml, crewai_project, layouts
+from infra.crews.checking import Checked, check
 from infra.crews.file_rules import AllowList
 from infra.crews.source import SourceError
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What became of one crew: its definition, or all that is wrong with it."""
+    """What became of one crew, by the name of its folder."""
 
     name: str
-    definition: Definition | None
-    problems: tuple[Problem, ...] = ()
+    checked: Checked
+
+    @property
+    def definition(self) -> Definition | None:
+        """Return the crew, if it can run."""
+        return self.checked.definition
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Return what keeps it from running."""
+        return self.checked.problems
 
     def text(self) -> str:
         """Return what its `compiled.json` says."""
@@ -38,12 +47,20 @@ class Compiled:
 
 def compiled(folder: Path, allowed: AllowList | None = None) -> Iterator[Compiled]:
     """Yield what becomes of each crew in a folder. One that is broken keeps no other from it."""
-    for name in crew_yaml.names(folder):
+    for name in layouts.names(folder):
         try:
-            definition, problems = check(crew_yaml.source(folder, name), name, allowed)
+            source = layouts.source(folder, name)
         except SourceError as error:
-            definition, problems = None, [*error.problems]
-        yield Compiled(name, definition, tuple(problems))
+            yield Compiled(name, Checked(None, error.problems))
+            continue
+        checked = check(source, name, allowed)
+        if source.is_crewai and not checked.problems:
+            checked = _second_opinion(checked, crewai_project.refusals(folder, name))
+        yield Compiled(name, checked)
+
+
+def _second_opinion(checked: Checked, refusals: tuple[Problem, ...]) -> Checked:
+    return replace(checked, definition=None, problems=refusals) if refusals else checked
 
 
 def compile_all(folder: Path, allowed: AllowList | None = None) -> list[Compiled]:
@@ -68,9 +85,9 @@ def drifted(folder: Path, done: list[Compiled]) -> list[Path]:
 def parse(text: str, allowed: AllowList | None = None) -> Definition:
     """Return the crew that a `crew.yaml` of this text is. Raises CrewFileError."""
     try:
-        definition, problems = check(crew_yaml.from_text(text), None, allowed)
+        checked = check(crew_yaml.from_text(text), None, allowed)
     except SourceError as error:
         raise CrewFileError("?", error.problems) from error
-    if definition is None:
-        raise CrewFileError("?", problems)
-    return definition
+    if checked.definition is None:
+        raise CrewFileError("?", checked.problems)
+    return checked.definition

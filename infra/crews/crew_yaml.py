@@ -17,6 +17,12 @@ def names(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{FILE}"))
 
 
+def base_of(folder: Path, name: str) -> Any:
+    """Return what a crew extends, if anything that can be read does. Raises SourceError."""
+    path = folder / name / FILE
+    return mapping(yaml_file.read(path.read_text("utf-8"), str(path)).value).get("extends")
+
+
 def source(folder: Path, name: str) -> CrewSource:
     """Return what the file of a crew says, on top of what it extends. Raises SourceError."""
     files = _files(folder, name, heirs=())

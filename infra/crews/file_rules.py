@@ -13,6 +13,10 @@ from core.crews.definition.rules import RuleError, known, texts
 from infra.crews import schema_words
 
 
+class DoubtError(RuleError):
+    """It may be meant: CrewAI runs it so. Only a note where a project of CrewAI's is to run as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class AllowList:
     """The names of the tools, guardrails and deciders of this deployment."""
@@ -44,7 +48,7 @@ def _placeholders_are_inputs(
             yield RuleError(f"no such input: {name}; {meant} ({_literal(name)})", *place)
         for written, name in placeholders.nearly(text):
             if name in there:
-                yield RuleError(f"{written} is not filled: write {{{name}}}", *place)
+                yield DoubtError(f"{written} is not filled: write {{{name}}}", *place)
 
 
 def _literal(name: str) -> str:

@@ -1,7 +1,7 @@
 """What the files of a crew say, and in which line of which file each value stands."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from core.crews.definition import Problem
@@ -30,6 +30,10 @@ class SourceFile:
         known = next(n for n in range(len(place), -1, -1) if n == 0 or place[:n] in self.lines)
         return known, self.lines.get(place[:known], 1)
 
+    def problem(self, place: Place, complaint: str) -> Problem:
+        """Return what is wrong at a place of this file."""
+        return Problem(self.name, self.line(place)[1], f"{pointer(place)}: {complaint}")
+
 
 @dataclass(frozen=True, slots=True)
 class CrewSource:
@@ -40,7 +44,9 @@ class CrewSource:
 
     value: Any
     files: tuple[SourceFile, ...]
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()  # what is left out, and keeps nothing from running
+    is_crewai: bool = False  # a project of CrewAI's, which is to run as it is
 
     def problem(self, place: Place, complaint: str) -> Problem:
         """Return what is wrong at a place, with the file that says most of it."""
@@ -53,6 +59,14 @@ class CrewSource:
         yield from self.problems
         for file in self.files:
             yield from file.problems
+
+
+def rekeyed(file: SourceFile, place: Callable[[Place], Place]) -> SourceFile:
+    """Return a file whose values have other places in the crew than in itself."""
+    lines: dict[Place, int] = {}
+    for each, line in file.lines.items():
+        lines.setdefault(place(each), line)
+    return replace(file, lines=lines)
 
 
 def pointer(place: Place) -> str:

@@ -20,6 +20,15 @@ BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)  # before a worker that ended is 
 STEADY_SECONDS = 60.0  # after which a worker that ends begins that row anew
 
 
+class Sources(PythonFilter):
+    """What people write, and not what was compiled of it."""
+
+    ignore_entity_patterns = (*PythonFilter.ignore_entity_patterns, r"^compiled\.json$")
+
+    def __init__(self) -> None:
+        super().__init__(extra_extensions=(".yaml", ".lua", ".json", ".jsonc"))
+
+
 def main() -> int:
     """Run until interrupted; return the exit code."""
     try:
@@ -98,8 +107,7 @@ def _print_lines(processes: Processes) -> None:
 
 async def _reload(processes: Processes, port: int, environ: Mapping[str, str]) -> None:
     """Restart the functions at each change of their code."""
-    source = PythonFilter(extra_extensions=(".yaml", ".lua"))
-    async for _ in awatch(*WATCHED, watch_filter=source):
+    async for _ in awatch(*WATCHED, watch_filter=Sources()):
         _restart(processes, port, environ)
 
 

@@ -20,6 +20,8 @@ COUNTED: dict[str, dict[str, tuple[float, float]]] = {  # figure -> least, most
         "trial_missed_harm": (0.001, 0.04),
     },
     "crews": {
+        "compile_ms_per_crew": (0.1, 1000),
+        "launch_cold_vs_yaml": (0.1, 3),
         "redis_commands_per_step": (5, 14),
         "redis_commands_per_step_of_a_flow": (8, 24),
     },

@@ -130,6 +130,16 @@ class Composed:
         )
         self.started.append(service)
 
+    def start_store(self) -> None:
+        self.start("valkey")
+        self.wait("valkey", "6379")
+        self.start("gateway")
+        self.wait("gateway", "8079")
+
+    def stop(self, *services: str) -> None:
+        self._processes.stop(*services)
+        self.started = [service for service in self.started if service not in services]
+
     def wait(self, service: str, port: str) -> None:
         self._processes.wait_until(service, lambda: is_listening(self.ports[port]), 30)
 
@@ -148,32 +158,40 @@ def _filled(text: str, given: dict[str, str]) -> str:
 def composed(processes: Processes, tmp_path: Path):
     composed = Composed(processes, tmp_path)
     yield composed
-    processes.stop(*reversed(composed.started))
+    composed.stop(*reversed(composed.started))
 
 
 def uploads(client: httpx.Client) -> str:
     return client.post("/v1/inputs", params={"size": 8}).json()["upload"]["url"]
 
 
-def test_what_compose_starts_runs_a_crew_from_launch_to_end(composed: Composed):
+def ended(client: httpx.Client) -> str:
+    """Launch a crew and return its flow's path once it has succeeded."""
+    launched = client.post("/v1/flows", json={"crew": "research_brief", "inputs": NOTES})
+    assert launched.status_code == 202, launched.text
+    end, state = time.monotonic() + 60, dict[str, Any]()
+    while state.get("status") not in {"succeeded", "failed"}:
+        assert time.monotonic() < end, state
+        state = client.get(launched.headers["location"]).json()
+        time.sleep(0.2)
+    assert state["status"] == "succeeded", state
+    return launched.headers["location"]
+
+
+def test_what_compose_starts_runs_crews_also_after_its_store_was_started_anew(composed: Composed):
     composed.start("bucket")
-    composed.start("valkey")
-    composed.wait("valkey", "6379")
-    composed.start("gateway")
-    composed.wait("gateway", "8079")
+    composed.start_store()
     composed.start("http")
     composed.start("worker")
     composed.wait("http", "8443")
     api = Api(f"http://127.0.0.1:{composed.ports['8443']}")
     with httpx.Client(base_url=api.url, headers=api.auth("t"), timeout=20) as client:
-        launched = client.post("/v1/flows", json={"crew": "research_brief", "inputs": NOTES})
-        assert launched.status_code == 202, launched.text
-        end, state = time.monotonic() + 60, dict[str, Any]()
-        while state.get("status") not in {"succeeded", "failed"}:
-            assert time.monotonic() < end, state
-            state = client.get(launched.headers["location"]).json()
-            time.sleep(0.2)
-        assert state["status"] == "succeeded", state
+        first = ended(client)
         assert client.get("/v1/flows", headers={"Origin": PAGE}).headers[ALLOWED] == PAGE
         stored = client.put(uploads(client), content=b"a,b\n1,2\n")  # as a browser does
         assert stored.status_code == 200
+        composed.stop("gateway", "valkey")
+        assert client.get(first).status_code == 503
+        composed.start_store()
+        assert client.get(first).json()["status"] == "succeeded"
+        ended(client)

@@ -24,10 +24,12 @@ def crew(**texts: str) -> Definition:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("field", ["role", "goal", "backstory"])
+@pytest.mark.parametrize("field", ["role_text", "goal", "backstory"])
 def test_an_agent_is_told_the_inputs(field: str):
-    filled = crew(**{field: "{topic} senior\n"}).filled({"topic": "AI LLMs"})
-    assert getattr(filled.agents["clerk"], field) == "AI LLMs senior"
+    written = {field.removesuffix("_text"): "{topic} senior\n"}
+    filled = crew(**written).filled({"topic": "AI LLMs"})
+    assert getattr(filled.agents["clerk"], field) == "AI LLMs senior\n"  # as CrewAI tells it
+    assert "\n" not in filled.agents["clerk"].role  # a name in states and events
 
 
 @pytest.mark.parametrize("name", PROPERTIES)

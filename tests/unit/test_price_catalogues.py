@@ -11,6 +11,7 @@ from genai_prices.data import providers
 from genai_prices.types import ModelInfo
 
 from core.adapters.genai_prices import GenaiPrices
+from core.adapters.litellm_prices import LitellmPrices
 from core.adapters.price_catalogues import CataloguePriceBook
 from core.costs.model_names import split_name
 from core.costs.price_lists import VARIANTS, entry_rates
@@ -91,8 +92,24 @@ def test_each_reason_for_no_price_is_still_needed():
 def test_each_price_of_either_list_can_be_read(variant: Any):
     for provider, model in models():
         GenaiPrices().rates(split_name(f"{provider}/{model.id}"), NOW, variant)
-    for name, entry in json.loads(TARGET.read_text()).items():
-        entry_rates(entry, name, variant)
+    for name in json.loads(TARGET.read_text()):
+        LitellmPrices().rates(split_name(name), variant)
+
+
+@pytest.mark.parametrize("variant", VARIANTS[1:])
+def test_a_variant_that_litellm_prices_has_a_price_where_the_lists_agree_on_the_standard(
+    variant: Any,
+):
+    """Google's flex and priority, say, which genai-prices does not have."""
+    unpriced = list[str]()
+    for name, entry in candidates():
+        ours, known = entry_rates(entry, ""), GenaiPrices().rates(name.anywhere, NOW, "standard")
+        if variant not in entry or ours is None or known is None:
+            continue
+        agree = ours.tiers[0].input, ours.tiers[0].output
+        if agree == (known.tiers[0].input, known.tiers[0].output):
+            unpriced += [str(name)] if BOOK.rates(str(name), NOW, variant) is None else []
+    assert unpriced == []
 
 
 def test_the_file_of_litellms_prices_is_what_the_installed_list_says():

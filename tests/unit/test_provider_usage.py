@@ -145,6 +145,10 @@ def test_tokens_of_which_nobody_says_what_they_are_count_as_the_dearest_and_are_
         ({"service_tier": "standard", "speed": "fast"}, "fast"),
         ({"service_tier": "standard", "speed": "standard"}, None),
         ({"service_tier": ["batch"], "speed": {}}, None),
+        ({"serviceTier": "flex"}, "flex"),
+        ({"trafficType": "ON_DEMAND_PRIORITY"}, "priority"),
+        ({"traffic_type": "ON_DEMAND_FLEX"}, "flex"),
+        ({"trafficType": "ON_DEMAND"}, None),
         ({}, None),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import MutableMapping
 # Whatever the host says: prompts and results are the tenant's, and leave for its model alone.
 _FIXED = {
     "CREWAI_DISABLE_TELEMETRY": "true",
+    "PYTHON_DOTENV_DISABLED": "true",  # CrewAI reads the first .env above its own code
     "CREWAI_TRACING_ENABLED": "false",
 }
 # A deployment may want these otherwise: its own OpenTelemetry, say.

@@ -167,7 +167,7 @@ class StepTry:
         agent = self._work.definition.agents[prompt.agent]
         tools = bind(prompt.tools, self._deps.tools, self._context, self._bounds)
         return Agent(
-            role=agent.role,
+            role=agent.role_text,
             goal=agent.goal,
             backstory=agent.backstory,
             llm=self._llm(),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Self, cast, get_args
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -24,7 +25,6 @@ from core.crews.definition.elements import (
 from core.errors import InvalidInputError
 
 _NO_INPUTS = {"type": "object", "additionalProperties": False}
-_ROLE_CHARACTERS = 200
 ALL_RULES = "broken rules are asked for afterwards"  # context of `model_validate`
 
 
@@ -107,7 +107,10 @@ class Definition(Strict):
         An input that is declared and not given is `null`.
         """
         values = dict.fromkeys(self.inputs.get("properties", ()), None) | dict(inputs)
-        agents = {name: _filled_agent(agent, values) for name, agent in self.agents.items()}
+        agents = {
+            name: agent.filled(partial(placeholders.fill, inputs=values))
+            for name, agent in self.agents.items()
+        }
         tasks = {name: _filled_task(task, values) for name, task in self.tasks.items()}
         fields: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         return FilledDefinition.model_construct(None, **fields | {"agents": agents, "tasks": tasks})
@@ -124,12 +127,6 @@ class FilledDefinition(Definition):
         """Return the same: braces in an input are no placeholders."""
         del inputs
         return self
-
-
-def _filled_agent(agent: Agent, inputs: Mapping[str, Any]) -> Agent:
-    texts = {name: placeholders.fill(getattr(agent, name), inputs) for name in rules.PERSONA}
-    role = " ".join(texts["role"].split())[:_ROLE_CHARACTERS]  # a name in states and events
-    return agent.model_copy(update={**texts, "role": role})
 
 
 def _filled_task(task: Task, inputs: Mapping[str, Any]) -> Task:

@@ -1,19 +1,20 @@
 """The elements of a crew: agents, tasks, limits, and how a consensus is found."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints
 from pydantic.fields import FieldInfo
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
-Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Persona = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 Process = Literal["sequential", "hierarchical", "consensus"]
 GUARDRAIL_NAME = re.compile(r"[a-z][a-z0-9_]*")  # any other guardrail is a sentence
 TASK_SECONDS = 15 * 60.0  # of one try, unless the task says otherwise
 FLOW_SECONDS = 24 * 3600  # of a flow, unless the crew says otherwise
+ROLE_CHARACTERS = 200  # of a role as a name in states and events
 REVIEWED_FLOW_SECONDS = 30 * 24 * 3600  # the same where a person is asked, who may take weeks
 
 _EMPTY: Mapping[Any, Any] = {str: "", list: [], dict: {}}
@@ -69,6 +70,20 @@ class Agent(Strict):
     tools: list[Text] = []
     max_iter: Annotated[int, Field(ge=1, le=50)] = 20
     max_rpm: Annotated[int, Field(ge=1)] | None = None
+    _role_text: str = PrivateAttr("")
+
+    @property
+    def role_text(self) -> str:
+        """Return the role as the model reads it; `role` of a crew that is filled is a name in a line."""
+        return self._role_text or self.role
+
+    def filled(self, fill: Callable[[str], str]) -> Self:
+        """Return the agent with its texts as `fill` makes them."""
+        role, goal, backstory = map(fill, (self.role, self.goal, self.backstory))
+        name = " ".join(role.split())[:ROLE_CHARACTERS]
+        agent = self.model_copy(update={"role": name, "goal": goal, "backstory": backstory})
+        agent._role_text = role  # noqa: SLF001 -- its own
+        return agent
 
 
 class Task(Strict):
