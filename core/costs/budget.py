@@ -58,6 +58,12 @@ class Budget:
             return ""
         return None if self.name == EACH else self.name
 
+    def may_give_more_than(self, before: "Budget") -> bool:
+        """Tell whether a call may fit that did not when the budget was what it was `before`."""
+        is_other = (self.name, self.window) != (before.name, before.window)
+        is_softer = before.hard and not self.hard
+        return is_other or is_softer or self.limit_nanodollars > before.limit_nanodollars
+
     def account(self, names: Names, flow: str | None) -> str | None:
         """Return the name that a call of these names counts under; None where it does not count.
 
@@ -161,8 +167,8 @@ def _dearest_first(state: BudgetState) -> tuple[str, int, str]:
 class Budgets(Protocol):
     """Port: the budgets of tenants.
 
-    What waits for money is due at once when one of them changes. Each change returns the first
-    `MOST_WOKEN` of these flows, so that workers can be woken for them.
+    What waits for money is due at once when one of them changes so that there may be some. Each change
+    returns the first `MOST_WOKEN` of these flows, so that workers can be woken for them.
     """
 
     async def save(self, tenant: str, budget: Budget) -> list[str]:

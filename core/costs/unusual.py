@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from core.costs.forecast import HISTORY_DAYS, is_weekend, whole_days
+from core.costs.forecast import HISTORY_DAYS, is_weekend
 
 LEAST_BEFORE = 7  # days, to call another unusual
 LEAST_OF_A_KIND = 4
@@ -70,19 +70,6 @@ class Watch:
         """Return the unusual days, in order, that matter among all that were seen."""
         least = LEAST_SHARE * sum(cost for _, cost in self._days)
         return [each for each in self._found if each.nanodollars - each.usual >= least]
-
-
-def unusual_days(
-    costs: Mapping[date, int], parts: Mapping[date, Mapping[str, int]], today: date
-) -> list[Unusual]:
-    """Return the unusual days before today, in order.
-
-    `costs` are nano-dollars by day; `parts` the same, parted by one dimension, e.g. by crew.
-    """
-    watch = Watch()
-    for day, cost in whole_days(costs, today):
-        watch.see(day, cost, parts.get(day, {}))
-    return watch.found()
 
 
 def _alike(before: Sequence[tuple[date, int]], day: date) -> Sequence[tuple[date, int]]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # what reads crews loads slowly, and few need it
     from core.crews.definition import Task
 
 BODY_BYTES = 4 * 1024
-HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 OFFLINE = "the offline model does all tasks of this deployment (CREWLINE_MODEL), so no other can be chosen"
 UNCHECKED = (
     "nothing checks the answers to this task, so only what people say of them (human_input, thumbs of POST /v1/feedback) can show"
@@ -59,7 +58,7 @@ class ModelBody(BaseModel):
 async def trial_list(_: Request, who: Principal) -> Response:
     """Answer with the trials that are kept, the latest first."""
     found = await bootstrap.trials().all(who.tenant)
-    return JSONResponse({"trials": [_public(trial) for trial in found]}, headers=HEADERS)
+    return JSONResponse({"trials": [_public(trial) for trial in found]}, headers=apps.PRIVATE)
 
 
 async def trial_state(request: Request, who: Principal) -> Response:
@@ -67,7 +66,7 @@ async def trial_state(request: Request, who: Principal) -> Response:
     saving: str = request.path_params["saving"]
     for trial in await bootstrap.trials().all(who.tenant):
         if trial.id == saving:
-            return JSONResponse(_public(trial), headers=HEADERS)
+            return JSONResponse(_public(trial), headers=apps.PRIVATE)
     raise NothingThereError("no such trial")
 
 
@@ -84,7 +83,7 @@ async def trial_start(request: Request, who: Principal) -> Response:
         raise InvalidInputError("no trial of this", {"/saving": "names no cheaper model"})
     trial, period = _trial(target, asked, task), _period(request)
     begun = await _starter().begin(who.tenant, trial, task.required_quality, period)
-    return JSONResponse(_public(begun), 201, HEADERS)
+    return JSONResponse(_public(begun), 201, apps.PRIVATE)
 
 
 async def trial_stop(request: Request, who: Principal) -> Response:
@@ -93,13 +92,13 @@ async def trial_stop(request: Request, who: Principal) -> Response:
         stopped = await bootstrap.trials().stop(who.tenant, request.path_params["saving"])
     except NotFoundError:
         raise NothingThereError("no such trial") from None
-    return JSONResponse(_public(stopped), headers=HEADERS)
+    return JSONResponse(_public(stopped), headers=apps.PRIVATE)
 
 
 async def model_list(_: Request, who: Principal) -> Response:
     """Answer with the models that the tenant chose for tasks, and where trials run."""
     found = await bootstrap.trials().overrides(who.tenant)
-    return JSONResponse({"models": [_override(each) for each in found]}, headers=HEADERS)
+    return JSONResponse({"models": [_override(each) for each in found]}, headers=apps.PRIVATE)
 
 
 async def model_put(request: Request, who: Principal) -> Response:
@@ -112,7 +111,7 @@ async def model_put(request: Request, who: Principal) -> Response:
         raise InvalidInputError("the body names no model", {"/model": NOT_HERE})
     model = bootstrap.spelled(asked.model)
     await bootstrap.trials().choose(who.tenant, crew, task, model)
-    return JSONResponse(_override(Override(crew, task, model)), headers=HEADERS)
+    return JSONResponse(_override(Override(crew, task, model)), headers=apps.PRIVATE)
 
 
 async def model_delete(request: Request, who: Principal) -> Response:

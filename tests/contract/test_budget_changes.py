@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from core.costs.windows import UTC_ZONE, Window, zone
 from core.errors import ConflictError, NotFoundError
 from core.flows import Status
 from core.time_of_day import now_ms
-from tests.contract.budget_parts import REAL, a_budget, limited, says
+from tests.contract.budget_parts import COST, REAL, a_budget, limited, says
 from tests.contract.test_call_ledger import BOUND, call
 from tests.fixtures_ports import Flows, due
 
@@ -85,6 +86,21 @@ async def test_a_flow_that_waits_for_money_is_due_when_a_budget_changes(flows: F
     else:
         woken = await flows.budgets.delete(flows.tenant, "b")
     assert await due(flows) == woken == ["f1"]
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"limit_nanodollars": COST // 2}, {"alerts": (7,)}, {"id": "new", "hard": True}]
+)
+async def test_a_change_that_gives_no_money_wakes_nobody(flows: Flows, other: dict[str, Any]):
+    """Each look at a flow that waits has three versions of its state, so nobody looks for nothing."""
+    await limited(flows, a_budget(1))
+    waiting = {"reason": "budget", "budget": "b", "until_ms": now_ms() + 600_000}
+    await flows.ledger.transition(
+        flows.tenant, "f1", Status.WAITING, status_epoch=0, events=[], waiting=waiting
+    )
+    assert await flows.budgets.save(flows.tenant, replace(a_budget(1), **other)) == []
+    assert await due(flows) == []
+    assert await flows.budgets.save(flows.tenant, a_budget(1, hard=False)) == ["f1"]
 
 
 async def test_and_when_its_window_turns(flows: Flows):

@@ -1,12 +1,13 @@
 """Forecasts are as wrong as they say, and unusual days are the ones a person would point at."""
 
 import random
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import pytest
 
-from core.costs.forecast import Forecast, forecast, is_weekend
-from core.costs.unusual import Unusual, unusual_days
+from core.costs.forecast import Forecast, forecast, is_weekend, whole_days
+from core.costs.unusual import Unusual, Watch
 
 FIRST = date(2026, 9, 1)
 DOLLAR = 10**9
@@ -102,3 +103,16 @@ def test_a_first_week_has_nothing_to_be_compared_with():
 def test_a_day_that_nobody_parted_is_told_without_a_part():
     costs = {day(n): DOLLAR for n in range(20)} | {day(20): 5 * DOLLAR}
     assert unusual_days(costs, {}, day(21)) == [Unusual(day(20), 5 * DOLLAR, DOLLAR)]
+
+
+def unusual_days(
+    costs: Mapping[date, int], parts: Mapping[date, Mapping[str, int]], today: date
+) -> list[Unusual]:
+    """Return the unusual days before today, in order.
+
+    `costs` are nano-dollars by day; `parts` the same, parted by one dimension, e.g. by crew.
+    """
+    watch = Watch()
+    for day, cost in whole_days(costs, today):
+        watch.see(day, cost, parts.get(day, {}))
+    return watch.found()

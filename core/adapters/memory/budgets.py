@@ -25,8 +25,10 @@ class MemoryBudgets:
             raise ConflictError(TOO_MANY)
         if budget.id in known and known[budget.id].scope is not budget.scope:
             raise ConflictError(ANOTHER_SCOPE)
+        before = known.get(budget.id)
         known[budget.id] = budget
-        return self._flows.wake_for_money(tenant)
+        gives = before is not None and budget.may_give_more_than(before)
+        return self._flows.wake_for_money(tenant) if gives else []
 
     async def delete(self, tenant: str, budget: str) -> list[str]:
         if self._flows.budgets.defined[tenant].pop(budget, None) is None:
@@ -34,8 +36,8 @@ class MemoryBudgets:
         return self._flows.wake_for_money(tenant)
 
     async def save_zone(self, tenant: str, zone: Zone) -> list[str]:
-        self._flows.budgets.zones[tenant] = zone
-        return self._flows.wake_for_money(tenant)
+        before, self._flows.budgets.zones[tenant] = self._flows.budgets.zones.get(tenant), zone
+        return [] if before == zone else self._flows.wake_for_money(tenant)
 
     async def all(
         self, tenant: str, budget: str | None = None, name: str | None = None
