@@ -32,6 +32,7 @@ from core.bootstrap.stores import (
     flow_log,
     hub,
     issuer,
+    journals,
     keys,
     keyspace,
     learners,
@@ -83,6 +84,7 @@ __all__ = [
     "is_made",
     "is_offline",
     "issuer",
+    "journals",
     "keys",
     "keyspace",
     "launcher",
@@ -234,7 +236,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    deps = ledger(), call_ledger(), runner(), timing, values(), lessons()
+    deps = ledger(), call_ledger(), runner(), timing, values(), lessons(), journals()
     steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 
