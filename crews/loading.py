@@ -5,12 +5,15 @@ A tool is a function `tool(context, **arguments)`, or one of CrewAI's own form: 
 """
 
 import inspect
+import logging
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pkgutil import resolve_name
 from typing import Any, get_type_hints
+
+log = logging.getLogger(__name__)
 
 DECIDER = ("memory", "decisions", "lesson", "decided")
 
@@ -67,6 +70,34 @@ def load_tools(addresses: Mapping[str, str]) -> dict[str, Any]:
     return {name: load_tool(name, address) for name, address in addresses.items()}
 
 
+def load_project_tool(address: str) -> Any:
+    """Return the tool of a project's own in this module: CrewAI's choice, its first class by name.
+
+    Raises AllowListError if it has none, or cannot be loaded.
+    """
+    try:
+        module = import_module(address)
+        there = [getattr(module, name) for name in dir(module)]
+        tools = [each for each in there if isinstance(each, type) and _is_crewai_tool_class(each)]
+        if tools:
+            return tools[0]()
+    except (Exception, SystemExit) as error:
+        complaint = f"{address} cannot be loaded: {_place(error)}{type(error).__name__}: {error}"
+        raise AllowListError(complaint) from error
+    raise AllowListError(f"{address} has no class that inherits from crewai.tools.BaseTool")
+
+
+def load_project_tools(addresses: Iterable[str]) -> dict[str, Any]:
+    """Return tools of projects' own by address. One that cannot be loaded is logged, and stops no other."""
+    tools: dict[str, Any] = {}
+    for address in sorted(addresses):
+        try:
+            tools[address] = load_project_tool(address)
+        except AllowListError as error:
+            log.error("%s", error)  # noqa: TRY400 -- it says where
+    return tools
+
+
 def load_decider(name: str, address: str) -> Any:
     """Return the module of this name. Raises AllowListError if it has not all that a decider needs."""
     decider = load(name, address, calls=inspect.ismodule)
@@ -80,6 +111,10 @@ def load_decider(name: str, address: str) -> Any:
 def _is_crewai_tool(found: object) -> bool:
     """Tell whether this is an instance of CrewAI's BaseTool, without loading CrewAI."""
     return any(each.__name__ == "BaseTool" for each in type(found).__mro__)
+
+
+def _is_crewai_tool_class(found: type) -> bool:
+    return found.__name__ != "BaseTool" and any(e.__name__ == "BaseTool" for e in found.__mro__)
 
 
 def _fault_of(tool: Callable[..., Any]) -> str | None:
@@ -103,7 +138,7 @@ def _is_context(parameter: inspect.Parameter) -> bool:
     return by_position and named
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Return `file:line ` of the code that is wrong; empty where it is the address itself."""
     if isinstance(error, SyntaxError):
         return f"{os.path.relpath(error.filename or '?')}:{error.lineno} "

@@ -18,6 +18,7 @@ from core.adapters.memory import (
     MemoryCallLedger,
     MemoryFeedbackLog,
     MemoryFlows,
+    MemoryJournals,
     MemoryOutbox,
     MemorySpendingLog,
     MemoryTrials,
@@ -30,6 +31,7 @@ from core.adapters.upstash.call_ledger import UpstashCallLedger
 from core.adapters.upstash.commands import Commands, RetryingClient
 from core.adapters.upstash.feedback import UpstashFeedbackLog
 from core.adapters.upstash.http import HttpPubSub, HttpRedis
+from core.adapters.upstash.journals import UpstashJournals
 from core.adapters.upstash.keys import Keyspace
 from core.adapters.upstash.ledger import UpstashRunLedger
 from core.adapters.upstash.log import UpstashFlowLog
@@ -44,6 +46,7 @@ from core.costs.recording import UsageBook
 from core.costs.spending_log import SpendingLog
 from core.costs.tenant_prices import AgreedPrices
 from core.crews.call_ledger import CallLedger
+from core.crews.journal import Journals
 from core.crews.ledger import Launch, RunLedger
 from core.crews.trials import Trials
 from core.crews.wakeups import WakeQueue
@@ -73,6 +76,7 @@ class Flows:
     usage: UsageBook
     trials: Trials
     feedback: FeedbackLog
+    journals: Journals
     keys: Keyspace = DEFAULT_KEYS
 
 
@@ -104,6 +108,7 @@ def in_memory(memory: MemoryFlows | None = None, tenant: str = "t1") -> Flows:
         MemoryUsageBook(memory),
         MemoryTrials(memory),
         MemoryFeedbackLog(),
+        MemoryJournals(memory),
     )
 
 
@@ -131,6 +136,7 @@ def over_redis(
         UpstashUsageBook(patient, keys, runner),
         UpstashTrials(patient, keys, runner),
         UpstashFeedbackLog(patient, keys, runner),
+        UpstashJournals(patient, keys, runner),
         keys,
     )
 

@@ -3,6 +3,7 @@
 from core.costs.recording import UsageBook
 from core.crews.call_ledger import CallLedger
 from core.crews.crew_runner import CrewRunner
+from core.crews.journal import Journals, NoJournals
 from core.crews.ledger import RunLedger
 from core.crews.lessons import Lessons
 from core.crews.step_runner import StepRunner
@@ -20,10 +21,19 @@ def worker_over(
     timing: Timing,
     *,
     lessons: Lessons | None = None,
+    journals: Journals | None = None,
     values: LargeValues = INLINE,
     usage_book: UsageBook | None = None,
     deployed_model: str | None = None,
 ) -> Worker:
-    deps = ledger, call_ledger, runner, timing, values, lessons or Lessons()
+    deps = (
+        ledger,
+        call_ledger,
+        runner,
+        timing,
+        values,
+        lessons or Lessons(),
+        journals or NoJournals(),
+    )
     steps = StepRunner(*deps, usage_book=usage_book, deployed_model=deployed_model)
     return Worker(ledger, wake_queue, steps, values)

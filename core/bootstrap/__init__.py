@@ -32,6 +32,7 @@ from core.bootstrap.stores import (
     flow_log,
     hub,
     issuer,
+    journals,
     keys,
     keyspace,
     learners,
@@ -83,6 +84,7 @@ __all__ = [
     "is_made",
     "is_offline",
     "issuer",
+    "journals",
     "keys",
     "keyspace",
     "launcher",
@@ -198,11 +200,13 @@ def runner() -> "CrewRunner":
     home = os.environ.get("HOME", "")
     prepare_environ(os.environ, home if os.access(home, os.W_OK) else tempfile.mkdtemp())
     from core.adapters.crewai.runner import CrewAIRunner
+    from crews.loading import load_project_tools
     from crews.tools import GUARDRAILS, TOOLS
 
+    addresses = {each for crew in registry().read_all()[0] for each in crew.project_tools()}
     return CrewAIRunner(
         model(),
-        TOOLS,
+        {**TOOLS, **load_project_tools(addresses)},
         GUARDRAILS,
         prices(),
         blobs(),
@@ -232,7 +236,7 @@ def worker() -> "Worker":
 
     chosen = settings()
     timing = Timing(chosen.lease_seconds, chosen.beat_seconds, chosen.step_seconds)
-    deps = ledger(), call_ledger(), runner(), timing, values(), lessons()
+    deps = ledger(), call_ledger(), runner(), timing, values(), lessons(), journals()
     steps = StepRunner(*deps, usage_book=usage_book(), deployed_model=deployed_model())
     return Worker(ledger(), wake_queue(), steps, values())
 

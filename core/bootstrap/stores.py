@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.costs.spending_log import SpendingLog
     from core.costs.tenant_prices import AgreedPrices
     from core.crews.call_ledger import CallLedger
+    from core.crews.journal import Journals
     from core.crews.ledger import RunLedger
     from core.crews.trials import Trials
     from core.flows import FlowLog
@@ -124,6 +125,14 @@ def ledger() -> "RunLedger":
     from core.adapters.upstash.ledger import UpstashRunLedger
 
     return UpstashRunLedger(redis(), settings().flow_ttl_seconds, keyspace(), scripts(redis()))
+
+
+@provider
+def journals() -> "Journals":
+    """Return the journals of steps."""
+    from core.adapters.upstash.journals import UpstashJournals
+
+    return UpstashJournals(redis(), keyspace(), scripts(redis()))
 
 
 @provider

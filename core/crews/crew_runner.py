@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what reads crews loads slowly, and few need it; so do budge
     from core.costs.budget import Refusal
     from core.costs.tenant_prices import TenantPrices
     from core.crews.definition import Definition
+    from core.crews.journal import StepJournal
 
 MESSAGE_CHARACTERS = 2_000
 
@@ -172,7 +173,11 @@ class Session(Protocol):
 
     Every method raises FencedError when the step is no longer this worker's, and ExpiredError when
     the flow's time is over: let them through. After either, no model call may be begun.
+
+    `journal` is what the agent has heard in earlier claims of the step, and hears in this one.
     """
+
+    journal: "StepJournal"
 
     def post(self, new_events: list[Event], /) -> None:
         """Take what happened; returns at once."""
@@ -243,6 +248,26 @@ class ToolContext(Protocol):
 
     def seconds_left(self) -> float:
         """Return how long this call may still take. A tool that works on then does it for nobody."""
+        ...
+
+    @property
+    def flow(self) -> str:
+        """The flow that the call is made for."""
+        ...
+
+    @property
+    def step(self) -> str:
+        """The step in it."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """The number of times that the step was begun, this one included."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same each time that the step makes this call, however often it is begun."""
         ...
 
     def tell(self, insight: str) -> None:

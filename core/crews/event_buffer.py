@@ -23,6 +23,7 @@ from core.costs.model_choices import TaskOutcome
 from core.costs.usage import Usage
 from core.crews.call_ledger import Call, CallLedger
 from core.crews.claim_calls import ClaimCalls, Whose
+from core.crews.journal import StepJournal
 from core.crews.late_calls import LateCalls
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepWrite
 from core.crews.money_queue import MoneyQueue
@@ -59,6 +60,7 @@ class EventBuffer:
         money: MoneyQueue,
         late_calls: LateCalls,
         tries: Tries,
+        journal: StepJournal,
     ) -> None:
         self._ledger, self._call_ledger = ledger, call_ledger
         self._claim, self._timing = claim, timing
@@ -72,7 +74,7 @@ class EventBuffer:
         self._messages_made, self._calls = itertools.count(1), ClaimCalls(claim, whose)
         self._closing = False
         self._late_calls = late_calls
-        self.tries = tries
+        self.tries, self.journal = tries, journal
 
     # The Session.
 

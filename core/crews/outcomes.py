@@ -6,6 +6,7 @@
 | StepDeferredError, UnavailableError| given back, for later   | DEFERRED                       |
 | BudgetExhaustedError               | given back              | WAITS                          |
 | StepFailedError, TooLargeError     | has failed              | ENDED: it has failed           |
+| TooManyAttemptsError               | has failed              | ENDED: it has failed           |
 | another error of the runner        | the attempt has failed  | by raising StepCrashedError    |
 | FencedError                        | is somebody else's      | FENCED                         |
 | ExpiredError                       | left as it is           | ENDED: it took too long        |
@@ -45,6 +46,10 @@ class MoneyWait:
 
 class StepError(Exception):
     """The step cannot succeed, and so the flow cannot; the message is for the user."""
+
+
+class TooManyAttemptsError(StepError):
+    """The step was started too often without coming any further."""
 
 
 class StepCrashedError(Exception):

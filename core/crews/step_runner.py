@@ -18,31 +18,35 @@ from typing import Any, TypeVar
 from core.blobs import BlobRef
 from core.costs.recording import UsageBook
 from core.costs.rollup import NOBODY
+from core.crews import step_ends
 from core.crews.call_ledger import CallLedger
 from core.crews.claim_calls import Whose
 from core.crews.clock import Clock
 from core.crews.crew_runner import (
-    BudgetExhaustedError,
     CrewRunner,
     Lesson,
     Session,
-    StepDeferredError,
     StepFailedError,
     StepKind,
     StepTask,
 )
-from core.crews.deferrals import deferral
 from core.crews.event_buffer import EventBuffer
+from core.crews.journal import Journals, NoJournals, StepJournal
 from core.crews.late_calls import LateCalls
-from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger, StepBusy
+from core.crews.ledger import Claim, RunLedger, StepBusy
 from core.crews.lessons import Lessons
 from core.crews.money_queue import MoneyQueue
-from core.crews.outcomes import MoneyWait, Outcome, OutOfTimeError, StepCrashedError, StepError
+from core.crews.outcomes import (
+    MoneyWait,
+    Outcome,
+    OutOfTimeError,
+    StepCrashedError,
+    StepError,
+    TooManyAttemptsError,
+)
 from core.crews.strategies import TaskGraph
 from core.crews.timing import Timing
-from core.crews.trials import answer_outcome
 from core.crews.tries import Tries, record_failed, tries_of
-from core.errors import NotFoundError, TooLargeError, UnavailableError
 from core.flows import Flow, Step, events
 from core.flows.events import Event
 from core.flows.values import LargeValues, result_blob
@@ -53,6 +57,7 @@ T = TypeVar("T")
 
 RETRY_SECONDS, RETRY_LONGEST_SECONDS = 1.0, 8.0  # between two tries; doubled each time
 LOOK_SECONDS = 0.2  # between two looks at the clock during a step
+_LESSONS = "lessons"  # in the journal
 
 
 def build_work(tenant: str, tasks: TaskGraph, state: Flow, step: Step) -> StepTask:
@@ -81,10 +86,17 @@ def step_started_events(work: StepTask, step: Step) -> list[Event]:
     return [*begun, *events.custom("delegation", delegated)]
 
 
-def attempts_exceeded_message(step: Step, claim: Claim) -> str:
-    """Say why a step that kills its workers is not begun again."""
-    last = f"; the last time: {step.error}" if step.error else ""
-    return f"step {step.id} was started {claim.attempt - 1} times and never finished{last}"
+def check_attempts(work: StepTask, claim: Claim, known: Flow, journal: StepJournal) -> None:
+    """Raise TooManyAttemptsError for a step that kills its workers, unless it comes further each time."""
+    in_vain = claim.attempt - 1 - journal.grew_at
+    if in_vain < work.definition.limits.max_attempts:
+        return
+    error = next((step.error for step in known.steps if step.id == claim.step), None)
+    last = f"; the last time: {error}" if error else ""
+    further = f", {in_vain} times without coming further" if journal.grew_at else ""
+    raise TooManyAttemptsError(
+        f"step {claim.step} was started {claim.attempt - 1} times{further} and never finished{last}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ class StepRunner:
     timing: Timing
     values: LargeValues
     lessons: Lessons = field(default_factory=Lessons)
+    journals: Journals = field(default_factory=NoJournals)
     now_ms: NowMs = now_ms
     money: MoneyQueue = field(default_factory=MoneyQueue)
     late_calls: LateCalls = field(default_factory=LateCalls)
@@ -121,12 +134,14 @@ class StepRunner:
     ) -> Flow | Outcome | MoneyWait:
         """Run a claimed step and commit its result; return the state after it, or why there is none.
 
-        Raises StepError if the step cannot succeed, StepCrashedError; FencedError, ExpiredError,
+        Raises StepError if the step cannot succeed (TooManyAttemptsError if it was begun too often), StepCrashedError; FencedError, ExpiredError,
         NotFoundError and UnavailableError as the ledger does.
         """
         whose = *work.names, known.launched_by or NOBODY
         tries = tries_of(work, claim, known)
-        buffer = self._buffer(claim, clock, whose, tries)
+        journal = await StepJournal.of(self.journals, self.values, claim, known.head.incarnation)
+        check_attempts(work, claim, known, journal)
+        buffer = self._buffer(claim, clock, whose, tries, journal)
         try:
             return await self._run(work, claim, known, clock, buffer)
         except (StepError, StepCrashedError):
@@ -148,10 +163,12 @@ class StepRunner:
         except OutOfTimeError:
             return await self._run_out_of_time(buffer, clock, time.monotonic() - began)
         except Exception as error:  # noqa: BLE001 -- it is recorded, and raised as what it means
-            return await _end_attempt(work, buffer, error)
-        return await _commit(work, buffer, kept, known, self.deployed_model)
+            return await step_ends.end_attempt(work, buffer, error)
+        return await step_ends.commit(work, buffer, kept, known, self.deployed_model)
 
-    def _buffer(self, claim: Claim, clock: Clock, whose: Whose, tries: Tries) -> EventBuffer:
+    def _buffer(
+        self, claim: Claim, clock: Clock, whose: Whose, tries: Tries, journal: StepJournal
+    ) -> EventBuffer:
         def may_call() -> None:
             if clock.seconds_left() < self.timing.last_call_seconds:
                 raise OutOfTimeError
@@ -167,6 +184,7 @@ class StepRunner:
             money=self.money,
             late_calls=self.late_calls,
             tries=tries,
+            journal=journal,
         )
 
     async def _run_and_keep(
@@ -186,6 +204,7 @@ class StepRunner:
                 failed = {"step": work.prompt.step, "error": str(error)}
                 left = {"retries_left": retries - retry - 1}
                 session.post(events.custom("step_failed", failed | left))
+            await session.journal.forget_try()
             await asyncio.sleep(min(RETRY_SECONDS * 2**retry, RETRY_LONGEST_SECONDS))
         return await self._run_once(work, session)
 
@@ -203,8 +222,12 @@ class StepRunner:
     async def _run_out_of_time(
         self, buffer: EventBuffer, clock: Clock, took_seconds: float
     ) -> Outcome:
-        """Give a step back at once. One that had its time on a host that never has more has failed."""
-        if clock.limit_seconds < math.inf and took_seconds >= self.timing.step_seconds:
+        """Give a step back at once: it goes on where its journal ends.
+
+        One that had all the time that its host ever has, and came no further in it, has failed.
+        """
+        had_all = clock.limit_seconds < math.inf and took_seconds >= self.timing.step_seconds
+        if had_all and not buffer.journal.has_grown:
             lacking = f"it was not done in the {took_seconds:.0f} s that this host had for it"
             await buffer.record_error(lacking, keep_lease=False)
         else:
@@ -212,14 +235,22 @@ class StepRunner:
         return Outcome.OUT_OF_TIME
 
     async def _lessons_for(self, work: StepTask, session: Session) -> tuple[Lesson, ...]:
-        """Return what the agent is told of earlier flows, and show it. No step fails for want of it."""
+        """Return what the agent is told of earlier flows, and show it. No step fails for want of it.
+
+        A step that is begun again is told what it was told before, or its journal would know nothing.
+        """
+        told: list[dict[str, Any]] | None = await session.journal.find(_LESSONS)
+        if told is not None:
+            return tuple(Lesson(**each) for each in told)
         try:
             lessons = await self.lessons.before(work)
         except Exception:
             log.warning("the step begins without lessons", exc_info=True)
             return ()
-        if lessons:
-            session.post(events.lessons(work.prompt.step, [asdict(each) for each in lessons]))
+        told = [asdict(each) for each in lessons]
+        session.journal.note(_LESSONS, told)
+        if told:
+            session.post(events.lessons(work.prompt.step, told))
         return lessons
 
 
@@ -235,60 +266,3 @@ async def _while_time_is_left(running: Coroutine[Any, Any, T], clock: Clock) -> 
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _end_attempt(
-    work: StepTask, buffer: EventBuffer, error: Exception
-) -> Outcome | MoneyWait:
-    """Write what an error means for the step, and raise or return what it means for the flow."""
-    match error:
-        case StepDeferredError() | UnavailableError():
-            # Of a tool's store, or its result's; if it is the ledger's own, so is the next one.
-            return await _defer(buffer, work, error)
-        case BudgetExhaustedError():
-            await buffer.release(delay_ms=0, reason=str(error))
-            return MoneyWait(error.refusal)
-        case StepFailedError() | TooLargeError():
-            await buffer.record_error(str(error))
-            raise StepError(str(error)) from error
-        case FencedError() | ExpiredError() | NotFoundError():
-            raise error
-        case _:
-            await buffer.record_error(f"the worker stopped with {type(error).__name__}")
-            raise StepCrashedError(work.prompt.step) from error
-
-
-async def _defer(
-    buffer: EventBuffer, work: StepTask, error: StepDeferredError | UnavailableError
-) -> Outcome:
-    try:
-        reason, delay_ms = deferral(error, work.deferrals)
-    except StepFailedError as failed:
-        await buffer.record_error(str(failed))
-        raise StepError(str(failed)) from error
-    await buffer.release(delay_ms=delay_ms, reason=reason)
-    return Outcome.DEFERRED
-
-
-async def _commit(
-    work: StepTask,
-    buffer: EventBuffer,
-    result: dict[str, Any] | BlobRef,
-    known: Flow,
-    deployed: str | None,
-) -> Flow:
-    """Store the result; what the store refuses it would refuse again, so the step has failed."""
-    buffer.post(events.custom("agent_finished", work.who()))
-    try:
-        checked = work.definition.tasks[work.prompt.task].is_checked
-        of = {"refused": buffer.tries.was_refused, "checked": checked}
-        outcome = answer_outcome(work.choice, work.prompt, result, **of, deployed=deployed)
-        return await buffer.commit(result, known, outcome)
-    except (FencedError, ExpiredError, NotFoundError, UnavailableError):
-        raise
-    except Exception as error:
-        log.exception("the store refuses the result")
-        why = str(error) if isinstance(error, TooLargeError) else type(error).__name__
-        message = f"its result could not be stored: {why}"
-        await buffer.record_error(message)
-        raise StepError(message) from error

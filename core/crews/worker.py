@@ -19,9 +19,15 @@ from core.crews import strategies
 from core.crews.clock import Clock
 from core.crews.crew_runner import StepTask
 from core.crews.ledger import Claim, ExpiredError, FencedError, RunLedger
-from core.crews.outcomes import MoneyWait, Outcome, StepCrashedError, StepError
+from core.crews.outcomes import (
+    MoneyWait,
+    Outcome,
+    StepCrashedError,
+    StepError,
+    TooManyAttemptsError,
+)
 from core.crews.step_ids import task_of
-from core.crews.step_runner import StepRunner, attempts_exceeded_message, build_work
+from core.crews.step_runner import StepRunner, build_work
 from core.crews.transitions import Transitions
 from core.crews.wakeups import WakeQueue, wake_worker
 from core.due_loop import Due
@@ -240,12 +246,11 @@ class _Visit:
     ) -> Flow | Outcome:
         """Run a claimed step and commit it; or fail the flow, if the step cannot succeed."""
         self._has_run_steps = True
-        if claim.attempt > work.definition.limits.max_attempts:
-            why = attempts_exceeded_message(step, claim)
-            return await self._fail(state, why, "attempts", {work.prompt.task})
         try:
             with logs.context(step=step.id, attempt=claim.attempt):
                 reached = await self.worker.steps.run(work, claim, state, self.clock)
+        except TooManyAttemptsError as error:
+            return await self._fail(state, str(error), "attempts", {work.prompt.task})
         except StepError as error:
             return await self._fail(state, f"{step.id}: {error}", "step", {work.prompt.task})
         if isinstance(reached, MoneyWait):

@@ -29,7 +29,7 @@ def main() -> int:
     wrong = [f"the crew {c.name} is broken: {problem}" for c in crews for problem in c.problems]
     if asked.check:
         wrong += [f"{path} has drifted: make crews" for path in drifted(FOLDER, crews)]
-        wrong += all_unloadable()
+        wrong += all_unloadable(c.definition for c in crews if c.definition is not None)
     for note in () if asked.quiet else (note for crew in crews for note in crew.checked.notes):
         print(f"crewline: {note}", file=sys.stderr)
     for line in wrong:

@@ -5,7 +5,7 @@ stands in for it is never told, and no crew is made of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -55,6 +55,8 @@ def check(source: CrewSource, name: str | None, allowed: AllowList | None) -> Ch
     fields, wrong = _fields(source.value)
     problems = [*source.all_problems(), *(source.problem(place, why) for place, why in wrong)]
     notes = [*source.notes]
+    if allowed is not None:
+        allowed = replace(allowed, tools={*allowed.tools, *source.own_tools})
     rules = [*_broken(fields, name, allowed)] if fields is not None else []
     for rule in rules:
         if not _follows(rule, wrong):

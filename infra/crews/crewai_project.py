@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import complaints
-from core.crews.definition import Problem, placeholders
-from core.crews.definition.rules import PERSONA, PROMPT_TEXTS, Place
-from infra.crews import crewline_yaml, jsonc_file
+from core.crews.definition import Problem
+from core.crews.definition.rules import PERSONA, Place
+from infra.crews import crewline_yaml, jsonc_file, project_inputs
+from infra.crews.project_tools import ProjectTools
 from infra.crews.source import CrewSource, SourceError, SourceFile, mapping, rekeyed
 
 ENDINGS = (".jsonc", ".json")  # in the order in which CrewAI looks
@@ -25,10 +26,6 @@ _MEMORY = (
     "memory is left out: an agent is told the answers of earlier tasks, and nothing of other flows"
 )
 _LLM = "{} is left out: CREWLINE_MODEL chooses the model"
-_DOUBLED = re.compile(r"\{\{[A-Za-z_][A-Za-z0-9_\-]*\}\}")
-_JSON_TYPES: Mapping[type, str] = {
-    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
-}  # fmt: skip
 
 
 def is_one(root: Path) -> bool:
@@ -57,11 +54,16 @@ def source(folder: Path, name: str) -> CrewSource:
         del whole["manager_agent"]
         whole["manager"] = names.get(manager, manager)
     defaults = mapping(fields.get("inputs"))
-    whole["inputs"] = schema_of(whole, defaults)
+    whole["inputs"] = project_inputs.schema_of(whole, defaults)
     files = [tasks.file, *(rekeyed(each.file, _agent_place(names[each.name])) for each in agents)]
-    project.notes += _likely_typos(whole, files[0].name, defaults)
-    problems, notes = (*project.problems, *_doubled_braces(whole, files)), tuple(project.notes)
-    made = CrewSource(whole, tuple(files), problems, notes, is_crewai=True)
+    project.notes += project_inputs.likely_typos(whole, files[0].name, defaults)
+    wrong = (
+        *project.problems,
+        *project.tools.problems,
+        *project_inputs.doubled_braces(whole, files),
+    )
+    own = frozenset(project.tools.addresses)
+    made = CrewSource(whole, tuple(files), wrong, tuple(project.notes), own, is_crewai=True)
     return crewline_yaml.over(made, folder, name)
 
 
@@ -84,59 +86,6 @@ def refusals(folder: Path, name: str) -> tuple[Problem, ...]:
     return ()
 
 
-def schema_of(whole: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON Schema of the inputs that the texts of a crew ask for, or that have a default."""
-    asked = {name: None for _, text in _texts(whole) for name in sorted(placeholders.names(text))}
-    properties = {name: _property(defaults, name) for name in {**asked, **dict.fromkeys(defaults)}}
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in defaults],
-        "additionalProperties": False,
-    }
-
-
-def _property(defaults: Mapping[str, Any], name: str) -> dict[str, Any]:
-    if name not in defaults:
-        return {"type": "string"}
-    default = defaults[name]
-    kind = _JSON_TYPES.get(type(default))
-    return {**({"type": kind} if kind else {}), "default": default}
-
-
-def _texts(whole: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Yield all texts that inputs are filled into, with their places."""
-    for part, fields in (("agents", PERSONA), ("tasks", PROMPT_TEXTS)):
-        for name, each in cast("dict[str, Any]", whole[part]).items():
-            for key in fields:
-                if isinstance(text := mapping(each).get(key), str):
-                    yield (part, name, key), text
-
-
-def _doubled_braces(whole: Mapping[str, Any], files: list[SourceFile]) -> Iterator[Problem]:
-    """Tell of the one text that CrewAI fills and we do not: of `{{name}}`, the braces within."""
-    crew = CrewSource(whole, tuple(files))
-    for place, text in _texts(whole):
-        for found in _DOUBLED.finditer(text):
-            why = f"{found[0]} is filled by CrewAI, within its outer braces, and not here"
-            yield crew.problem(place, f"{why}: write it without them")
-
-
-def _likely_typos(
-    whole: Mapping[str, Any], file: str, defaults: Mapping[str, Any]
-) -> list[Problem]:
-    """Tell of inputs that have no default and nearly the name of one that has."""
-    from difflib import get_close_matches  # noqa: PLC0415
-
-    unknown = [n for n in whole["inputs"]["properties"] if n not in defaults]
-    close = {name: get_close_matches(name, defaults, 1, 0.8) for name in unknown}
-    return [
-        Problem(file, None, f"{{{name}}} is an input of its own; did you mean {{{meant[0]}}}?")
-        for name, meant in close.items()
-        if meant
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class _AgentFile:
     name: str
@@ -151,6 +100,10 @@ class _Project:
     shown: str  # how the folder is named to people
     problems: list[Problem] = field(default_factory=list[Problem])
     notes: list[Problem] = field(default_factory=list[Problem])
+    tools: ProjectTools = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tools = ProjectTools(self.root, self.shown)
 
     def read(self, stem: str) -> SourceFile:
         """Read a file of the project. Raises SourceError."""
@@ -269,7 +222,7 @@ def _rest(
             project.notes.append(Problem(file, None, why))
             continue
         said[name] = value
-    return said
+    return project.tools.resolved(said)
 
 
 def _says_nothing(kind: str, name: str, value: Any) -> bool:

@@ -46,6 +46,7 @@ class CrewSource:
     files: tuple[SourceFile, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()  # what is left out, and keeps nothing from running
+    own_tools: frozenset[str] = frozenset()  # addresses of the project's own
     is_crewai: bool = False  # a project of CrewAI's, which is to run as it is
 
     def problem(self, place: Place, complaint: str) -> Problem:

@@ -141,7 +141,7 @@ def in_ours(text: str) -> Callable[[Path], None]:
 
 
 CREW_FILE, CLERK_FILE, OUR_FILE = "crew.jsonc", "agents/clerk.jsonc", "crewline.yaml"
-MISTAKES: list[tuple[Callable[[Path], None], str, int, str]] = [
+MISTAKES: list[tuple[Callable[[Path], None], str, int | None, str]] = [
     (in_crew('"Letters",', '"Letters"'), CREW_FILE, 4, "not JSON: Expecting ',' delimiter"),
     (in_crew('  "inputs"', '  "agents": ["clerk"],\n  "inputs"'), CREW_FILE, 20, "'agents' stands here and in line 4"),
     (in_crew('["clerk"]', '["clark"]'), CREW_FILE, 4, "/agents/0: there is no agents/clark.jsonc; did you mean clerk?"),
@@ -153,7 +153,9 @@ MISTAKES: list[tuple[Callable[[Path], None], str, int, str]] = [
     (in_crew('"context": ["draft"]', '"human_input": "yes"'), CREW_FILE, 17, "/tasks/polish/human_input: must be true or false"),
     (in_crew('"context": ["draft"]', '"async_execution": 1'), CREW_FILE, 17, "must be true or false"),
     (in_crew('"context": ["draft"]', '"output_pydantic": {"python": "m.A"}'), CREW_FILE, 17, "output_schema"),
-    (in_crew('"context": ["draft"]', '"tools": ["custom:seek"]'), CREW_FILE, 17, "no such tool in crews/allow_list.py"),
+    (in_crew('"context": ["draft"]', '"tools": ["custom:seek"]'), "tools/seek.py", None, "there is no such file for custom:seek"),
+    (in_crew('"context": ["draft"]', '"tools": ["custom:../seek"]'), "tools/../seek.py", None, "there is no such file"),
+    (in_crew('"context": ["draft"]', '"tools": ["SerperDevTool"]'), CREW_FILE, 17, "no such tool in crews/allow_list.py"),
     (in_crew('"context": ["draft"]', '"guardrail": {"python": "m.f"}'), CREW_FILE, 17, "guardrails: [...]"),
     (in_crew('"name": "Letters"', '"process": "parallel"'), CREW_FILE, 3, "'hierarchical'"),
     (in_crew('"name": "Letters"', '"process": "hierarchical", "manager_llm": "gpt"'), CREW_FILE, 3, "manager"),
@@ -255,9 +257,9 @@ def test_the_project_that_crewais_cli_makes_is_a_crew_as_it_is(
 def test_no_code_of_a_project_runs_when_it_is_compiled(tmp_path: Path):
     written(tmp_path, CREW.replace('"context": ["draft"]', '"tools": ["custom:seek"]'))
     (tmp_path / "letter" / "tools").mkdir()
-    (tmp_path / "letter" / "tools" / "seek.py").write_text("raise SystemExit('run')")
-    (told,) = problems(tmp_path)
-    assert "custom:seek" in told.error
+    tool = "from crewai.tools import BaseTool\nraise SystemExit('run')\n"
+    (tmp_path / "letter" / "tools" / "seek.py").write_text(tool)
+    assert crew_of(tmp_path).tasks["polish"].tools == ["crews.letter.tools.seek"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.contract import test_call_ledger as book
 from tests.contract import test_delete as deletion
+from tests.contract import test_journals as journals
 from tests.contract import test_ledger_claims as claims
 from tests.contract import test_ledger_due as due
 from tests.contract import test_ledger_given_back as given_back
@@ -154,6 +155,9 @@ MUTANTS = [
     Mutant(
         "transition", "never due again", due.test_a_flow_that_ended_is_never_due_again
     ),
+    Mutant("transition", "no step goes on", journals.test_the_journals_of_a_flow_that_failed_end_with_it, any_order=False),
+    Mutant("keep_entries", "fence", journals.test_who_lost_a_step_keeps_nothing_of_it, any_order=False),
+    Mutant("keep_entries", "given back, done, or ended with its flow", journals.test_who_gave_a_step_back_keeps_nothing_of_it, any_order=False),
     Mutant("add_steps", "once", steps.test_steps_are_added_once, instead="  if true then"),
     Mutant("add_steps", "the end is final", steps.test_a_flow_that_has_ended_gets_no_steps),
     Mutant(

@@ -13,7 +13,11 @@ from crewai.flow.flow_definition import FlowDefinition
 from crewai.flow.runtime import FlowState
 from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
 from crewai.utilities.agent_utils import extract_tool_call_info
+from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import PrivateAttr
+
+from core.adapters.crewai import replay
+from core.adapters.crewai.tools import is_once
 
 MOST_CALLS = 64  # of tools, in one answer
 _SLOT = re.compile(r"\{(input|tool_names|tools)\}")
@@ -67,7 +71,9 @@ class StepExecutor(AgentExecutor):
             return _refused(call, tool, f"no more than {MOST_CALLS} calls in one answer")
         if not _is_object(arguments):
             return _refused(call, tool, f"the arguments of {tool} must be one JSON object")
-        return super()._execute_single_native_tool_call(tool_call)
+        once = any(sanitize_tool_name(t.name) == tool and is_once(t) for t in self.original_tools)
+        with replay.tool_call(tool, arguments, once=once):
+            return super()._execute_single_native_tool_call(tool_call)
 
 
 def _refused(call: Any, tool: Any, why: str) -> dict[str, Any]:

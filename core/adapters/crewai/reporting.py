@@ -26,6 +26,7 @@ from crewai.hooks.dispatch import HookAborted
 
 from core.adapters.crewai.answer_text import ThoughtFilter, spoken
 from core.adapters.crewai.failures import Failure
+from core.adapters.crewai.replay import current_tool_call
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.usage_meter import UsageMeter
 from core.costs.prompt_history import PromptHistory
@@ -66,6 +67,8 @@ class EventReporter:
         """Take one event of CrewAI. Raises what stopped the step."""
         self._meter_call(source, event, speaks=True)
         self._stop_signal.raise_if_stopped()
+        if (call := current_tool_call()) is not None and call.is_replayed:
+            return  # it was told when it happened
         with self._lock:
             if not self._closed and (told := self._translate(event)):
                 self._post(told)

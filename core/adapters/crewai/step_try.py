@@ -7,7 +7,6 @@ earlier ones is handed to it as its context.
 """
 
 import json
-import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from core.adapters.crewai.call_telemetry import CallWatcher
 from core.adapters.crewai.executor import StepExecutor
 from core.adapters.crewai.model_calls import ModelRetryPolicy, with_retries
 from core.adapters.crewai.rate_limiter import RateLimiter
+from core.adapters.crewai.replay import Replay, replaying
 from core.adapters.crewai.reporting import EventReporter
 from core.adapters.crewai.stop_signal import StopSignal
 from core.adapters.crewai.threads import FlowThreads
@@ -81,14 +81,21 @@ class StepTry:
         self._deps = deps
         self._stop_signal = stop_signal
         self._reporter = EventReporter(work, session, deps.prices, stop_signal, deps.history)
+        self._replay = Replay(session.journal, stop_signal)
         self._context = StepContext(
-            deps.blobs, work.tenant, _input_ids(work), self._reporter.insight, stop_signal
+            deps.blobs,
+            work.tenant,
+            _input_ids(work),
+            self._reporter.insight,
+            stop_signal,
+            work.flow,
+            work.prompt.step,
+            work.attempt,
         )
         self._bounds = ToolBounds(
             stop_signal, deps.tool_seconds, partial(deps.threads.start, work.tenant, work.flow)
         )
         self._watchers = [CallWatcher(work, deps.telemetry).sink] if deps.telemetry else []
-        self._calls_a_model = False  # yet
         self._guard = guardrails.GuardrailRunner(work, deps.guardrails, stop_signal, self._ask)
 
     def run(self) -> dict[str, Any]:
@@ -139,9 +146,10 @@ class StepTry:
         """Return what a new agent answers. Raises StepFailedError, or what stopped the step."""
         with self._stop_signal.translating_errors():
             agent = self._agent()
-            with self._watching(
+            watching = self._watching(
                 _rounds(agent, self._stop_signal), self._paced, self._reporter.sink
-            ):
+            )
+            with watching, replaying(self._replay):
                 answer = _task(self._work, agent).execute_sync(context=context or None)
         self._stop_signal.raise_if_stopped()
         return answer.raw
@@ -175,31 +183,30 @@ class StepTry:
         )
 
     def _llm(self) -> BaseLLM:
-        return with_retries(
+        llm = with_retries(
             self._deps.llm(self._work.choice),
             self._stop_signal,
             self._deps.retries,
             self._reporter,
             has_tools=bool(self._work.prompt.tools),
         )
+        return self._replay.model(llm)
 
     def _paced(self, _source: object, event: object) -> None:
         """Wait before a model call for the agent's turn; before its money is held, not after.
 
-        A long wait for the first call puts the step off. Later on it is waited for all the same: the
-        step would begin again with its first call, and might never get further.
+        A long wait puts the step off, which goes on with this call then.
         """
         if not isinstance(event, LLMCallStartedEvent):
             return
         work, name = self._work, self._work.prompt.agent
-        patience = math.inf if self._calls_a_model else self._deps.retries.in_place
+        patience = self._deps.retries.in_place
         seconds = self._deps.rate_limiter.wait_seconds(
             (work.tenant, work.flow, name), work.definition.agents[name].max_rpm, patience
         )
         if seconds > patience:
             reason = f"{name} has made its calls of this minute (max_rpm)"
             self._stop_signal.stop(StepDeferredError(reason, seconds, passes=True))
-        self._calls_a_model = True
         self._stop_signal.pause(seconds)
 
     @contextmanager

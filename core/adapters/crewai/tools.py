@@ -7,6 +7,10 @@ Where nothing an agent could answer without this tool would be worth having, a f
 an error whose class says `is_fatal = True`, an input of the flow that is gone, and any failure of a
 tool that says `is_essential = True`, its time-out too; but not the id of an input that there never
 was, which the agent may put right.
+
+A step that is begun again hears from its journal what its tools said (replay.py). One that was at work
+when its worker was killed is called once more, unless it says `is_idempotent = False`: then the agent
+is told that nobody knows what came of it. `context.idempotency_key` is the same each time.
 """
 
 import inspect
@@ -22,6 +26,7 @@ from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure, ToolFailureReason
 from pydantic import BaseModel, create_model
 
+from core.adapters.crewai import replay
 from core.adapters.crewai.stop_signal import StopSignal
 from core.blobs import INPUT_ID, BlobStore, from_thread
 from core.crews.crew_runner import StepDeferredError, StepFailedError, Tool, ToolContext
@@ -56,6 +61,15 @@ class StepContext:
     inputs: frozenset[str]
     insight: Callable[[str], None]
     stop_signal: StopSignal
+    flow: str = ""
+    step: str = ""
+    attempt: int = 1
+
+    @property
+    def idempotency_key(self) -> str:
+        """Return the same each time that the step makes this call, however often it is begun."""
+        call = replay.current_tool_call()
+        return f"{self.flow}.{self.step}.{call.key if call else ''}"
 
     def open(self, input_id: str) -> BinaryIO:
         """Return the bytes of an uploaded input. Raises NotFoundError."""
@@ -105,8 +119,39 @@ class AllowedTool(BaseTool):
     context: Any  # a ToolContext; pydantic cannot check a protocol
     bounds: ToolBounds
     is_essential: bool
+    is_once: bool
 
     def _run(self, **arguments: Any) -> Any:
+        """Return the tool's text, or a ToolFailure; what the step's journal knows is not done again."""
+        with replay.tool_call(self.name, arguments, once=self.is_once) as call:
+            if call is None:
+                return self._result(arguments)
+            if call.is_replayed:
+                return call.result()
+            if failure := self._begin(call):
+                return failure
+            result = self._result(arguments)
+            if self.bounds.stop_signal.stopped is None:
+                call.end(result)
+            return result
+
+    def _begin(self, call: replay.ToolCall) -> ToolFailure | None:
+        """Keep what was heard so far; return why the tool must not run, if it must not."""
+        if not self.is_once:
+            call.begin()
+            return None
+        if call.was_begun:
+            return _failure(
+                "it was begun before, and nobody knows what came of it: check that first"
+            )
+        try:
+            call.begin_once()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it would be unknown that it ran
+            self.bounds.stop_signal.stop(error)
+            return _failure("it was not begun")
+        return None
+
+    def _result(self, arguments: dict[str, Any]) -> Any:
         """Return the tool's text, or a ToolFailure: raising would make CrewAI call it again."""
         try:
             return self._within_time(arguments)
@@ -120,7 +165,7 @@ class AllowedTool(BaseTool):
             if self._is_fatal(error):
                 failed = StepFailedError(f"the tool {self.name} failed: {reason}")
                 self.bounds.stop_signal.stop(failed)
-        return ToolFailure(message=f"Error: {reason}", reason=ToolFailureReason.EXCEPTION)
+        return _failure(reason)
 
     def _log_failure(self, error: BaseException) -> None:
         """Log a failure; without its trace where the tool foresaw it, as what a user's file causes."""
@@ -185,6 +230,7 @@ def bind(
 def _bound(name: str, tool: Tool, context: ToolContext, bounds: ToolBounds) -> AllowedTool:
     """Return a tool with its context; one of CrewAI's own form takes none."""
     if isinstance(tool, BaseTool):
+        name = tool.name if "." in name else name  # of a project's own, as CrewAI tells it
         run, description, arguments = _without_context(tool), tool.description, tool.args_schema
     else:
         run, description, arguments = tool, inspect.getdoc(tool) or name, _arguments(name, tool)
@@ -196,7 +242,13 @@ def _bound(name: str, tool: Tool, context: ToolContext, bounds: ToolBounds) -> A
         context=context,
         bounds=bounds,
         is_essential=getattr(tool, "is_essential", False),
+        is_once=not getattr(tool, "is_idempotent", True),
     )
+
+
+def is_once(tool: BaseTool) -> bool:
+    """Tell whether a tool must not run twice for one call."""
+    return isinstance(tool, AllowedTool) and tool.is_once
 
 
 def _without_context(tool: BaseTool) -> Tool:
@@ -221,6 +273,10 @@ def _arguments(name: str, tool: Tool) -> type[BaseModel]:
 
 def _default(parameter: inspect.Parameter) -> Any:
     return ... if parameter.default is parameter.empty else parameter.default
+
+
+def _failure(reason: str) -> ToolFailure:
+    return ToolFailure(message=f"Error: {reason}", reason=ToolFailureReason.EXCEPTION)
 
 
 def _reason(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from core.adapters.memory.budgets import MemoryBudgets
 from core.adapters.memory.call_ledger import MemoryCallLedger
 from core.adapters.memory.feedback import MemoryFeedbackLog
 from core.adapters.memory.flows import MemoryFlows
+from core.adapters.memory.journals import MemoryJournals
 from core.adapters.memory.outbox import MemoryOutbox
 from core.adapters.memory.spending_log import MemorySpendingLog
 from core.adapters.memory.trials import MemoryTrials
@@ -21,6 +22,7 @@ __all__ = [
     "MemoryCallLedger",
     "MemoryFeedbackLog",
     "MemoryFlows",
+    "MemoryJournals",
     "MemoryOutbox",
     "MemorySpendingLog",
     "MemoryTrials",

@@ -39,6 +39,7 @@ class Record:
     outcomes: dict[tuple[str, str], float | None] = field(
         default_factory=dict[tuple[str, str], float | None]
     )  # of tasks in trials, by signal and task; None: counted
+    journals: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     moved_by: str = ""  # the identity of the last transition
     failures: int = 0  # outside of steps, since the last commit
 
@@ -115,6 +116,7 @@ class Record:
     def end_steps(self, now_ms: int) -> None:
         """End what runs, what is waited for, and the messages that are open."""
         state = "failed" if self.flow.head.status is Status.FAILED else "cancelled"
+        self.journals.clear()
         for step in self.flow.steps:
             if message := self.messages.pop(step.id, None):
                 self.append(events.text_end(message))

@@ -10,6 +10,7 @@ other. With one partition (the default) all is in one slot.
 | `{p}:t:due` | zset | every flow that has not ended -> when to look at it (ms) |
 | | | and `~f` for one that has -> when to forget it: its keys have expired then |
 | `{p}:t:flow:f` | hash | the state of a flow (`seq`: its last event); `step:`, `result:` and `brought:` fields per step (records.py) |
+| `{p}:t:journal:f` | hash | `KEY STEP` -> what a step that is under way or put off has heard, as JSON (core/crews/journal.py) |
 | `{p}:t:log:f` | stream | its events; an entry is a batch: id `<number of its last event>-0`, |
 | | | type and JSON in turn |
 | `{p}:t:live:f` | channel | the same, as they come |
@@ -86,6 +87,9 @@ class Keyspace:
 
     def flow(self, tenant: str, flow: str) -> str:
         return self.of(tenant, "flow", flow)
+
+    def journal(self, tenant: str, flow: str) -> str:
+        return self.of(tenant, "journal", flow)
 
     def log(self, tenant: str, flow: str) -> str:
         return self.of(tenant, "log", flow)

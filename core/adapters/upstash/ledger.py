@@ -236,6 +236,7 @@ class UpstashRunLedger:
         name, payload = _payload(None if is_large else output, waiting, answer)
         call = scripts.transition(
             FlowKeys.of(self._keys, tenant, flow),
+            self._keys.journal(tenant, flow),
             self._scripts.money(tenant),
             self._keys.budgets(tenant),
             self._keys.budget_waits(tenant),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Self, cast, get_args
@@ -26,6 +27,10 @@ from core.errors import InvalidInputError
 
 _NO_INPUTS = {"type": "object", "additionalProperties": False}
 ALL_RULES = "broken rules are asked for afterwards"  # context of `model_validate`
+
+
+# A tool of a project's own, by its module; no name on the allow-list has a dot.
+PROJECT_TOOL = re.compile(r"crews\.[a-z][a-z0-9_]*\.tools\.[A-Za-z_][A-Za-z0-9_]*")
 
 
 class StoredDefinitionError(ValueError):
@@ -114,6 +119,12 @@ class Definition(Strict):
         tasks = {name: _filled_task(task, values) for name, task in self.tasks.items()}
         fields: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         return FilledDefinition.model_construct(None, **fields | {"agents": agents, "tasks": tasks})
+
+    def project_tools(self) -> set[str]:
+        """Return the modules of its project that its tools are in (infra/crews/project_tools.py)."""
+        parts = (*self.agents.values(), *self.tasks.values())
+        named = (tool for part in parts for tool in part.tools or ())
+        return {tool for tool in named if PROJECT_TOOL.fullmatch(tool)}
 
     def _described(self) -> list[tuple[str, dict[str, Any]]]:
         properties: dict[str, Any] = self.inputs.get("properties", {})

@@ -119,7 +119,9 @@ class Limits(Strict):
     `time_limit_seconds` is from the launch to the end, waiting for people included.
     """
 
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5  # starts of one step, kills included
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = (
+        5  # starts of one step, kills included, since it came further last
+    )
     time_limit_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = None  # of a flow
     max_subtasks: Annotated[int, Field(ge=1, le=20)] = 6
     max_rejections: Annotated[int, Field(ge=0, le=5)] = 1  # rounds in which work is sent back

@@ -62,6 +62,7 @@ local function expire(now)
   redis.call('ZADD', INDEX, 'GT', first[2], args.tenant)
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
+  redis.call('UNLINK', JOURNAL) -- guard: no step goes on
 end
 
 -- look_again: have the flow looked at when its wait is over, or now where it goes on

@@ -97,9 +97,14 @@ def commit(
 ) -> None: ...
 
 
+@script()
+def keep_entries(flow_key: Key, journal: Key, *, step: str, epoch: int, texts: Texts) -> None: ...
+
+
 @script("flow", "budgets", "money", "trials")
 def transition(
     of: FlowKeys,
+    journal: Key,
     money: MoneyKeys,
     budgets: Key,
     budget_waits: Key,

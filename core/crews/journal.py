@@ -1,0 +1,188 @@
+"""The journal of a step: what its agent has heard from models and tools, so that it can go on there.
+
+A step is a loop of model calls and tools. One that is begun again, since its worker was killed or its
+time was up, asks the same again: what the journal knows is answered from it, at no cost, and what it
+does not know runs live. So a prompt that has changed meanwhile costs money, and never an answer.
+
+A step that is done needs no journal: its last answer is in none, nor is the only one of most steps. A
+try that has failed is forgotten, or the next one would fail by the same answers.
+"""
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Protocol
+
+from core.blobs import BlobRef, flow_prefix
+from core.crews.ledger import Claim, ExpiredError, FencedError
+from core.errors import NotFoundError, TooLargeError, UnavailableError
+from core.flows.values import LargeValues
+from core.json_text import compact
+
+log = logging.getLogger(__name__)
+
+ONCE = "once."  # begins the keys of tools that must not run twice: no try forgets them
+_GREW = "grew"  # the entry that holds in which attempt anything was kept last
+
+
+class Journals(Protocol):
+    """Port: the journals of steps. All of a flow go when it ends.
+
+    A flow that is gone raises NotFoundError; a store that does not answer, UnavailableError; an entry
+    that it cannot take, TooLargeError.
+    """
+
+    async def entries(self, claim: Claim) -> dict[str, str]:
+        """Return what was kept for the step, by key; all of it, also what was kept a moment ago."""
+        ...
+
+    async def keep(self, claim: Claim, entries: Mapping[str, str]) -> None:
+        """Keep entries of the step; one takes the place of another of its key. Raises FencedError."""
+        ...
+
+    async def forget(self, claim: Claim, keys: Collection[str]) -> None:
+        """Remove entries of the step; those that are not there are passed over."""
+        ...
+
+
+class NoJournals:
+    """Keeps nothing: a step that is begun again begins with its first call."""
+
+    async def entries(self, claim: Claim) -> dict[str, str]:
+        """Return nothing."""
+        del claim
+        return {}
+
+    async def keep(self, claim: Claim, entries: Mapping[str, str]) -> None:
+        """Keep nothing."""
+
+    async def forget(self, claim: Claim, keys: Collection[str]) -> None:
+        """Have nothing to forget."""
+
+
+class StepJournal:
+    """The journal in the hands of one claim, for use from the step's threads.
+
+    It knows what earlier claims heard. Entries are JSON values. `has_grown` tells whether this one kept
+    anything, `grew_at` in which attempt one did that last, 0 for none.
+    `wait` runs something to its end, for a thread that waits for it.
+    """
+
+    def __init__(
+        self,
+        journals: Journals,
+        values: LargeValues,
+        claim: Claim,
+        incarnation: str,
+        entries: Mapping[str, str],
+        wait: Callable[[Coroutine[Any, Any, Any]], Any],
+    ) -> None:
+        self._journals, self._values, self._claim = journals, values, claim
+        self._blobs = f"{flow_prefix(claim.flow)}{incarnation}/journal/{claim.step}/"
+        self._wait, self._lock = wait, threading.Lock()
+        self._known = {key: json.loads(entry) for key, entry in entries.items()}
+        self._noted, self._kept = dict[str, Any](), set(self._known)
+        self.grew_at: int = self._known.get(_GREW, 0)
+        self.has_grown = False
+
+    @classmethod
+    async def of(
+        cls, journals: Journals, values: LargeValues, claim: Claim, incarnation: str
+    ) -> "StepJournal":
+        """Return the journal of a step that was claimed, kept by the event loop that runs here.
+
+        Raises NotFoundError, UnavailableError.
+        """
+        entries = await journals.entries(claim) if claim.epoch > 1 else {}
+        loop = asyncio.get_running_loop()
+
+        def wait(running: Coroutine[Any, Any, Any]) -> Any:
+            return asyncio.run_coroutine_threadsafe(running, loop).result()
+
+        return cls(journals, values, claim, incarnation, entries, wait)
+
+    def known(self, key: str) -> Any | None:
+        """Return an entry, or None. Not for the event loop's thread: a large one is waited for."""
+        return self._wait(self.find(key)) if _is_large(self._entry(key)) else self._entry(key)
+
+    async def find(self, key: str) -> Any | None:
+        """Return an entry, or None."""
+        entry = self._entry(key)
+        if not _is_large(entry):
+            return entry
+        ref = BlobRef(entry["blob"], entry["bytes"])
+        try:
+            return await self._values.load(self._claim.tenant, ref)
+        except (NotFoundError, UnavailableError) as error:
+            log.warning("a call is made again: its answer cannot be read", exc_info=error)
+            return None
+
+    def _entry(self, key: str) -> Any:
+        with self._lock:
+            return self._known.get(key)
+
+    def note(self, key: str, entry: Any) -> None:
+        """Take an entry, to be kept with the next that is."""
+        with self._lock:
+            self._noted[key] = entry
+
+    def note_new(self, key: str, entry: Any) -> None:
+        """Take an entry, unless there is one of this key."""
+        with self._lock:
+            if key not in self._kept:
+                self._noted.setdefault(key, entry)
+
+    def keep(self) -> None:
+        """Wait until all that was noted is kept. What cannot be costs money if the step is begun again."""
+        try:
+            self.keep_surely()
+        except (FencedError, ExpiredError, NotFoundError):  # whoever writes next is told, too
+            pass
+        except (TooLargeError, UnavailableError) as error:
+            log.warning("an answer is not kept in the journal", exc_info=error)
+
+    def keep_surely(self) -> None:
+        """Wait until all that was noted is kept. Raises what the port does."""
+        with self._lock:
+            noted, self._noted = self._noted, {}
+            self._known |= {key: entry for key, entry in noted.items() if _stays(key)}
+            self._kept |= noted.keys() | ({_GREW} if noted else set())
+        if noted:
+            self._wait(self._keep(noted | {_GREW: self._claim.attempt}))
+            self.has_grown = True
+
+    async def forget_try(self) -> None:
+        """Forget what a try has heard that has failed, but for what must not run twice."""
+        await self._forget({key for key in self._kept if not _stays(key)})
+
+    async def forget(self) -> None:
+        """Forget all, now that the step is done."""
+        await self._forget(set(self._kept))
+
+    async def _forget(self, keys: set[str]) -> None:
+        with self._lock:
+            self._noted, self._kept = {}, self._kept - keys
+            self._known = {key: entry for key, entry in self._known.items() if key in self._kept}
+        try:
+            if keys:
+                await self._journals.forget(self._claim, keys)
+        except (NotFoundError, UnavailableError) as error:
+            log.warning("the journal of a step is forgotten later, with its flow", exc_info=error)
+
+    async def _keep(self, noted: Mapping[str, Any]) -> None:
+        kept = dict[str, str]()
+        for key, entry in noted.items():
+            value = await self._values.keep(self._claim.tenant, self._blobs + key, entry)
+            is_large = isinstance(value, BlobRef)
+            kept[key] = compact({"blob": value.blob, "bytes": value.bytes} if is_large else value)
+        await self._journals.keep(self._claim, kept)
+
+
+def _stays(key: str) -> bool:
+    return key == _GREW or key.startswith(ONCE)
+
+
+def _is_large(entry: Any) -> bool:
+    return isinstance(entry, dict) and "blob" in entry
