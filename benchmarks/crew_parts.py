@@ -7,7 +7,7 @@ sides take copies of one object, and must ask it the same: that is checked befor
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,10 +33,13 @@ from core.adapters.memory import MemoryBlobs  # noqa: E402
 from core.adapters.price_catalogues import CataloguePriceBook  # noqa: E402
 from core.adapters.upstash.call_ledger import UpstashCallLedger  # noqa: E402
 from core.adapters.upstash.commands import RetryingClient  # noqa: E402
+from core.adapters.upstash.journals import UpstashJournals  # noqa: E402
 from core.adapters.upstash.ledger import UpstashRunLedger  # noqa: E402
 from core.adapters.upstash.wake import RedisWakeQueue  # noqa: E402
 from core.crews.clock import NoLimit  # noqa: E402
+from core.crews.crew_runner import Tool  # noqa: E402
 from core.crews.definition import Definition  # noqa: E402
+from core.crews.journal import NoJournals  # noqa: E402
 from core.crews.step_runner import StepRunner  # noqa: E402
 from core.crews.timing import Timing  # noqa: E402
 from core.crews.wakeups import wake_worker  # noqa: E402
@@ -173,13 +176,21 @@ async def kicked_off(model: BaseLLM) -> Kickoff:
 class Office:
     """A worker in this process, over the store of `running`, with the clients of a deployment."""
 
-    def __init__(self, running: Parts, model: Callable[[], BaseLLM]) -> None:
+    def __init__(
+        self,
+        running: Parts,
+        model: Callable[[], BaseLLM],
+        tools: Mapping[str, Tool] | None = None,
+        *,
+        journals: bool = True,
+    ) -> None:
         redis = RetryingClient(running.redis())
         self.ledger = UpstashRunLedger(redis, TTL_SECONDS)
         self.wake_queue = RedisWakeQueue(redis)
-        runner = CrewAIRunner(model, {}, {}, CataloguePriceBook(), MemoryBlobs())
+        runner = CrewAIRunner(model, tools or {}, {}, CataloguePriceBook(), MemoryBlobs())
         calls = UpstashCallLedger(redis)
-        steps = StepRunner(self.ledger, calls, runner, TIMING, INLINE)
+        kept = UpstashJournals(redis) if journals else NoJournals()
+        steps = StepRunner(self.ledger, calls, runner, TIMING, INLINE, journals=kept)
         self.worker = Worker(self.ledger, self.wake_queue, steps, INLINE)
 
     async def launch(self, definition: Definition) -> str:

@@ -43,7 +43,7 @@ async def processes(running: Parts, effort: Effort) -> list[Figure]:
 
 async def one_process(running: Parts, effort: Effort) -> list[Figure]:
     """Measure what is compared with CrewAI in this process; only now is it loaded."""
-    from benchmarks import crew_commands, crew_overhead  # noqa: PLC0415 -- it takes 8 s of CPU
+    from benchmarks import crew_commands, crew_overhead, crew_replay  # noqa: PLC0415 -- it takes 8 s of CPU
 
     return [
         await crew_overhead.overhead(running, "overhead_zero_latency", "<= 1.3", 0.0, effort.pairs),
@@ -51,6 +51,8 @@ async def one_process(running: Parts, effort: Effort) -> list[Figure]:
             running, "overhead_real_latency", "<= 1.05", effort.call_seconds, effort.slow_pairs
         ),
         *await crew_commands.commands(running),
+        await crew_replay.journal_overhead(running, effort.pairs),
+        await crew_replay.replayed_calls(running, effort.slow_pairs),
     ]
 
 

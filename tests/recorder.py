@@ -1,9 +1,9 @@
 """A session of a step that keeps all that it is told, and the books."""
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ag_ui.core import Event as AgUiEvent
@@ -13,18 +13,13 @@ from core.costs.facts import NO_FACTS, Facts
 from core.costs.tenant_prices import TenantPrices
 from core.costs.usage import Usage
 from core.crews.crew_runner import PricesChangedError, ShortOfMoneyError
-from core.crews.journal import Journals, NoJournals, StepJournal
+from core.crews.journal import NoJournals, StepJournal
 from core.crews.ledger import Claim
 from core.flows.events import Event
 from core.flows.values import INLINE
 
 AG_UI: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 CLAIM = Claim("acme", "f1", "one", 1)
-
-
-def journal_in(journals: Journals, entries: Mapping[str, str] | None = None) -> StepJournal:
-    """Return the journal of a step whose threads run no event loop beside them."""
-    return StepJournal(journals, INLINE, CLAIM, "i", entries or {}, asyncio.run)
 
 
 @dataclass
@@ -45,7 +40,10 @@ class Recorder:
     prices: TenantPrices = field(default_factory=TenantPrices)  # of its own
     bounded: bool = True  # no call may cost more than was held
     facts: list[Facts] = field(default_factory=list[Facts])  # of each settled call
-    journal: StepJournal = field(default_factory=lambda: journal_in(NoJournals()))
+
+    @cached_property
+    def journal(self) -> StepJournal:
+        return StepJournal(NoJournals(), INLINE, CLAIM, "i", {})
 
     def post(self, told: list[Event]) -> None:
         self._called("post")

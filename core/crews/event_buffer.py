@@ -100,9 +100,11 @@ class EventBuffer:
         self._raise_if_lost()
         self._may_call()
         call = self._calls.new(model, bound, least_nanodollars, prices_version)
+        self.journal.keep()
         reserving = asyncio.run_coroutine_threadsafe(self._reserve(call), self._loop)
         try:
             refusal = reserving.result()
+            self.journal.wait()
         except Exception:  # a reply was lost, perhaps: it may be held for a call that nobody makes
             self._settle_late(SettledCall(call, Usage(), []))
             raise
@@ -157,6 +159,7 @@ class EventBuffer:
 
     async def release(self, *, delay_ms: int, reason: str) -> None:
         """Write what is unsent and give the step back. Raises as `run_while_flushing`."""
+        await self.journal.flush()
         write, seq = await self._drain(), next(self._seqs)
         self._raise_if_lost()
         await self._retry(

@@ -12,8 +12,9 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Protocol
+from collections.abc import Collection, Coroutine, Mapping
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
 
 from core.blobs import BlobRef, flow_prefix
 from core.crews.ledger import Claim, ExpiredError, FencedError
@@ -22,7 +23,9 @@ from core.flows.values import LargeValues
 from core.json_text import compact
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
+GATHER_SECONDS = 0.02  # what is heard so close together goes in one write
 ONCE = "once."  # begins the keys of tools that must not run twice: no try forgets them
 _GREW = "grew"  # the entry that holds in which attempt anything was kept last
 
@@ -63,11 +66,13 @@ class NoJournals:
 
 
 class StepJournal:
-    """The journal in the hands of one claim, for use from the step's threads.
+    """The journal in the hands of one claim. Made in the event loop; for use from the step's threads.
 
     It knows what earlier claims heard. Entries are JSON values. `has_grown` tells whether this one kept
     anything, `grew_at` in which attempt one did that last, 0 for none.
-    `wait` runs something to its end, for a thread that waits for it.
+
+    What is noted is written within 20 ms, and by `keep` at once: a step waits for it before its next
+    model call, beside the reservation. What cannot be written costs money if the step is begun again.
     """
 
     def __init__(
@@ -77,13 +82,13 @@ class StepJournal:
         claim: Claim,
         incarnation: str,
         entries: Mapping[str, str],
-        wait: Callable[[Coroutine[Any, Any, Any]], Any],
     ) -> None:
         self._journals, self._values, self._claim = journals, values, claim
         self._blobs = f"{flow_prefix(claim.flow)}{incarnation}/journal/{claim.step}/"
-        self._wait, self._lock = wait, threading.Lock()
+        self._loop, self._lock = asyncio.get_running_loop(), threading.Lock()
         self._known = {key: json.loads(entry) for key, entry in entries.items()}
         self._noted, self._kept = dict[str, Any](), set(self._known)
+        self._writing = set[Future[None]]()
         self.grew_at: int = self._known.get(_GREW, 0)
         self.has_grown = False
 
@@ -91,21 +96,14 @@ class StepJournal:
     async def of(
         cls, journals: Journals, values: LargeValues, claim: Claim, incarnation: str
     ) -> "StepJournal":
-        """Return the journal of a step that was claimed, kept by the event loop that runs here.
-
-        Raises NotFoundError, UnavailableError.
-        """
+        """Return the journal of a step that was claimed. Raises NotFoundError, UnavailableError."""
         entries = await journals.entries(claim) if claim.epoch > 1 else {}
-        loop = asyncio.get_running_loop()
-
-        def wait(running: Coroutine[Any, Any, Any]) -> Any:
-            return asyncio.run_coroutine_threadsafe(running, loop).result()
-
-        return cls(journals, values, claim, incarnation, entries, wait)
+        return cls(journals, values, claim, incarnation, entries)
 
     def known(self, key: str) -> Any | None:
         """Return an entry, or None. Not for the event loop's thread: a large one is waited for."""
-        return self._wait(self.find(key)) if _is_large(self._entry(key)) else self._entry(key)
+        entry = self._entry(key)
+        return self._start(self.find(key)).result() if _is_large(entry) else entry
 
     async def find(self, key: str) -> Any | None:
         """Return an entry, or None."""
@@ -124,7 +122,7 @@ class StepJournal:
             return self._known.get(key)
 
     def note(self, key: str, entry: Any) -> None:
-        """Take an entry, to be kept with the next that is."""
+        """Take an entry, to be written with the next that is."""
         with self._lock:
             self._noted[key] = entry
 
@@ -134,24 +132,32 @@ class StepJournal:
             if key not in self._kept:
                 self._noted.setdefault(key, entry)
 
+    def keep_soon(self) -> None:
+        """Have what was noted written, with what is noted in the next moment."""
+        self._loop.call_soon_threadsafe(self._loop.call_later, GATHER_SECONDS, self.keep)
+
     def keep(self) -> None:
-        """Wait until all that was noted is kept. What cannot be costs money if the step is begun again."""
-        try:
-            self.keep_surely()
-        except (FencedError, ExpiredError, NotFoundError):  # whoever writes next is told, too
-            pass
-        except (TooLargeError, UnavailableError) as error:
-            log.warning("an answer is not kept in the journal", exc_info=error)
+        """Begin to write what was noted; returns at once. `wait` tells when it is done."""
+        if (noted := self._take()) is not None:
+            writing = self._start(self._keep_gladly(noted))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
+
+    def wait(self) -> None:
+        """Wait until what was noted is written, as far as it can be."""
+        self.keep()
+        for writing in list(self._writing):
+            writing.result()
+
+    async def flush(self) -> None:
+        """Wait for the same, in the event loop."""
+        self.keep()
+        await asyncio.gather(*(asyncio.wrap_future(each) for each in list(self._writing)))
 
     def keep_surely(self) -> None:
-        """Wait until all that was noted is kept. Raises what the port does."""
-        with self._lock:
-            noted, self._noted = self._noted, {}
-            self._known |= {key: entry for key, entry in noted.items() if _stays(key)}
-            self._kept |= noted.keys() | ({_GREW} if noted else set())
-        if noted:
-            self._wait(self._keep(noted | {_GREW: self._claim.attempt}))
-            self.has_grown = True
+        """Write what was noted and wait for that. Raises what the port does."""
+        if (noted := self._take()) is not None:
+            self._start(self._keep(noted)).result()
 
     async def forget_try(self) -> None:
         """Forget what a try has heard that has failed, but for what must not run twice."""
@@ -167,9 +173,26 @@ class StepJournal:
             self._known = {key: entry for key, entry in self._known.items() if key in self._kept}
         try:
             if keys:
+                await self.flush()
                 await self._journals.forget(self._claim, keys)
         except (NotFoundError, UnavailableError) as error:
             log.warning("the journal of a step is forgotten later, with its flow", exc_info=error)
+
+    def _take(self) -> dict[str, Any] | None:
+        """Return what was noted and nobody has written; None for nothing."""
+        with self._lock:
+            noted, self._noted = self._noted, {}
+            self._known |= {key: entry for key, entry in noted.items() if _stays(key)}
+            self._kept |= noted.keys() | ({_GREW} if noted else set())
+        return noted | {_GREW: self._claim.attempt} if noted else None
+
+    async def _keep_gladly(self, noted: Mapping[str, Any]) -> None:
+        try:
+            await self._keep(noted)
+        except (FencedError, ExpiredError, NotFoundError):  # whoever writes next is told, too
+            pass
+        except (TooLargeError, UnavailableError) as error:
+            log.warning("an answer is not kept in the journal", exc_info=error)
 
     async def _keep(self, noted: Mapping[str, Any]) -> None:
         kept = dict[str, str]()
@@ -178,6 +201,10 @@ class StepJournal:
             is_large = isinstance(value, BlobRef)
             kept[key] = compact({"blob": value.blob, "bytes": value.bytes} if is_large else value)
         await self._journals.keep(self._claim, kept)
+        self.has_grown = True
+
+    def _start(self, running: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(running, self._loop)
 
 
 def _stays(key: str) -> bool:

@@ -94,8 +94,8 @@ class ToolCall:
         return self.known["said"]
 
     def begin(self) -> None:
-        """Keep what was heard until here, before the tool takes its time."""
-        self.journal.keep()
+        """Have what was heard until here kept, while the tool takes its time."""
+        self.journal.keep_soon()
 
     def begin_once(self) -> None:
         """Keep that it was begun. Raises what the port does: it must not run then."""
@@ -111,7 +111,7 @@ class ToolCall:
         else:
             entry = {"ran": "says no text"}
         self.journal.note(self.key, entry)
-        self.journal.keep()
+        self.journal.keep_soon()
 
 
 _replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
