@@ -6,7 +6,7 @@ from core.adapters.crewai.models import model_from
 from core.adapters.memory import MemoryAgreedPrices, MemoryBudgets, MemoryFlows
 from core.costs.budget import Budget, Scope
 from core.costs.prices import TOOL_WRAPPING_TOKENS, WRAPPING_TOKENS
-from core.costs.tenant_prices import ALWAYS, Price
+from core.costs.tenant_prices import ALWAYS, Price, TenantPrices
 from core.costs.windows import Window
 from core.crews.clock import NoLimit
 from tests.crewai_parts import RunnerHarness, a_crew, a_harness, a_step
@@ -151,6 +151,20 @@ async def test_a_flow_pays_what_its_tenant_agreed_on_as_soon_as_that_is_said():
             costs.append(used.cost_nanodollars // (used.input_tokens + used.output_tokens))
     assert costs[0] < 1_000
     assert costs[1:] == [1_000_000, 2_000_000]
+
+
+async def test_a_call_is_settled_by_the_prices_it_was_reserved_with():
+    """While it is under way the worker hears of others, since another step has reserved by them."""
+    price = Price("openai/gpt-4o-mini", ALWAYS, {"input": 1_000, "output": 1_000})
+
+    def hears_of_a_price() -> str:
+        harness.runner._deps.prices.learn("acme", TenantPrices(1, (price,)))
+        return "hello"
+
+    harness = a_harness(hears_of_a_price)
+    await harness.run(a_step(a_crew()))
+    [usage] = harness.usages
+    assert usage.cost_nanodollars == 10 * 150 + 2 * 600
 
 
 async def test_a_model_that_says_nothing_of_its_usage_brings_no_budget_over_its_limit():

@@ -4,6 +4,9 @@ The experts tell concepts from each other; a table says which action each concep
 begin to do something else in the same situations (drift), one entry of the table changes, and
 nothing has to be unlearnt. When it does is decided by Page's test (CUSUM, 1954) for each
 concept: of the feedback on what was taken for it, does another action now have most?
+
+What a feedback says for a move is how much likelier it is after one than without. That is little where the
+context may be of another concept, where the action was likely anyway, and where it is what wrong feedback names.
 """
 
 import math
@@ -18,10 +21,9 @@ from core.learning import checks
 from core.learning.learner.linear import Floats
 
 MOVED_SHARE = 0.8  # of the feedback that another action has once a concept has moved
-USUAL_SHARE = 0.1  # that it has at most where nothing has moved
-HIT = math.log(MOVED_SHARE / USUAL_SHARE)
-MISS = math.log((1 - MOVED_SHARE) / (1 - USUAL_SHARE))
-THRESHOLD = math.log(1000)  # how much likelier a move must be: four feedbacks, if none contradicts
+USUAL_SHARE = 0.05  # that any action has at least where nothing has moved: answers err
+MOST_SHARE = 0.95  # that it has at most
+THRESHOLD = math.log(1000)  # how much likelier a move must be: three feedbacks at least
 SEVERAL = 2  # sources
 NONE = -1
 
@@ -50,7 +52,9 @@ class _Watch:
         runs = {name: [run.total, dict(run.sources)] for name, run in self.runs.items()}
         return {"sources": sorted(self.sources), "runs": runs}
 
-    def see(self, action: str, source: str, stands_for: str | None) -> bool:
+    def see(
+        self, action: str, source: str, stands_for: str | None, sure: float, expected: float
+    ) -> bool:
         """Take a feedback; return whether the concept has moved to this action.
 
         Where several sources taught a concept, it takes more than one of them to move it.
@@ -59,20 +63,27 @@ class _Watch:
             self.sources.add(source)
         if action != stands_for:
             self.runs.setdefault(action, _Run())
+        after = MOVED_SHARE * sure  # of a move, this action's share
+        hit, miss = _evidence(after, expected), _evidence(1 - after, 1 - USUAL_SHARE)
         for name, run in self.runs.items():
-            run.total += self._hit(run, source) if name == action else MISS
+            run.total += self._hit(run, source, max(0.0, hit)) if name == action else min(0.0, miss)
         self.runs = {name: run for name, run in self.runs.items() if run.total > 0}
         run = self.runs.get(action, _Run())
         return run.total >= THRESHOLD and len(run.sources) >= min(SEVERAL, len(self.sources))
 
-    def _hit(self, run: _Run, source: str) -> float:
-        """Return how much likelier a feedback is after a move than without one.
+    def _hit(self, run: _Run, source: str, evidence: float) -> float:
+        """Return what a feedback says for a move.
 
         What one source of several says again in a run counts a half, a third, ...: somebody's mistakes
         are often of one kind, and made together.
         """
         run.sources[source] += 1
-        return HIT / run.sources[source] if len(self.sources) >= SEVERAL else HIT
+        return evidence / run.sources[source] if len(self.sources) >= SEVERAL else evidence
+
+
+def _evidence(after: float, without: float) -> float:
+    """Return how much likelier something is after a move than without one, as a logarithm."""
+    return math.log(max(after, 1e-9) / min(max(without, USUAL_SHARE), MOST_SHARE))
 
 
 class Concepts:
@@ -126,10 +137,16 @@ class Concepts:
         self._watches.append(_Watch())
         return len(self) - 1
 
-    def observe(self, taken_for: int, action: str, source: str) -> bool:
-        """Take a source's feedback on what was taken for a concept; return whether that has moved."""
-        watch = self._watches[taken_for]
-        if taken_for == 0 or not watch.see(action, source, self.action(taken_for)):
+    def observe(
+        self, taken_for: int, action: str, source: str, sure: float = 1.0, expected: float = 0.0
+    ) -> bool:
+        """Take a source's feedback on what was taken for a concept; return whether that has moved.
+
+        `sure` is how likely the context is of that concept, `expected` how likely this feedback was if nothing
+        has moved.
+        """
+        watch, stands_for = self._watches[taken_for], self.action(taken_for)
+        if taken_for == 0 or not watch.see(action, source, stands_for, sure, expected):
             return False
         self._concepts_of[self._action_of[taken_for]].remove(taken_for)
         self._action_of[taken_for] = self._number(action)

@@ -252,14 +252,24 @@ class Learner:
         """Learn from how this would have been answered; return how far the feedback is believed."""
         best, share = self._best(look, said)
         self._calibration.observe(share, right=best == pattern.action)
-        taken_for = int(look.mixed.argmax())
-        self._concepts.observe(taken_for, pattern.action, pattern.source.name)
+        self._watch(look, pattern)
         concept = self._concept(look, pattern.action)
         if concept:
             self._experts.mixture.observe(look.opinions, concept)
         contradicts = best is not None and best != pattern.action
         believed = self._trust.weigh(pattern.source.name, pattern.action, contradicts=contradicts)
         return min(believed, DOUBTED) if self._experts.deny(look, concept) else believed
+
+    def _watch(self, look: Look, pattern: Pattern) -> None:
+        """Have the concept that this was taken for move, if it has come to stand for the action."""
+        taken_for, likely = int(look.mixed.argmax()), np.exp(look.mixed)
+        expected = max(
+            float(likely[self._concepts.of(pattern.action)].sum()),
+            self._trust.usual(pattern.action),
+        )
+        self._concepts.observe(
+            taken_for, pattern.action, pattern.source.name, float(likely[taken_for]), expected
+        )
 
     def _concept(self, look: Look, action: str) -> int:
         """Return the concept that an action most likely means here; 0 if it has none."""

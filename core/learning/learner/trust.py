@@ -2,7 +2,7 @@
 
 Learning needs feedback that contradicts its answers. But a source most of whose feedback does, where
 the others' does not, is wrong or wants harm; so does somebody who has more than half of the latest
-contradictions name one action, far more than its share of all feedback. What so contradicts counts
+contradictions name one action, far more than its share of what agrees with answers. What so contradicts counts
 little. On the very same context it holds all the same (`Memory.said`).
 
 Others' record fades, so a source that is alone is believed, at once or after some thousand feedbacks.
@@ -54,7 +54,7 @@ class Trust:
         self._records = {name: _Record(*one) for name, one in state.get("sources", {}).items()}
         self._until_fading: int = state.get("until_fading", FADES)
         self._contradicting: deque[str] = deque(state.get("contradicting", ()), WINDOW)
-        self._given: deque[str] = deque(state.get("given", ()), 5 * WINDOW)
+        self._agreeing: deque[str] = deque(state.get("given", ()), 5 * WINDOW)
 
     def state(self) -> dict[str, Any]:
         """Return all of it as JSON."""
@@ -63,7 +63,7 @@ class Trust:
             "sources": {name: one.numbers() for name, one in self._records.items()},
             "until_fading": self._until_fading,
             "contradicting": list(self._contradicting),
-            "given": list(self._given),
+            "given": list(self._agreeing),
         }
 
     def weigh(self, source: str, action: str, *, contradicts: bool) -> float:
@@ -71,8 +71,8 @@ class Trust:
         self._fade()
         for record in (self._all, self._records.setdefault(source, _Record())):
             record.add(1, contradicts)
-        self._given.append(action)
         if not contradicts:
+            self._agreeing.append(action)
             return 1.0
         self._contradicting.append(action)
         doubted = self._contradicts_alone(source) or self._stands_out(action)
@@ -86,12 +86,20 @@ class Trust:
             return False
         return own.rate > max(MOST, LIFT * others.rate)
 
+    def usual(self, action: str) -> float:
+        """Return how much of all feedback of late contradicts an answer and names this action."""
+        return self._share(self._contradicting, action) * self._all.rate
+
     def _stands_out(self, action: str) -> bool:
-        """Return whether an action has far more of the contradictions than of all feedback."""
+        """Return whether an action has far more of the contradictions than of what agrees."""
         if len(self._contradicting) < LEAST:
             return False
-        share = self._contradicting.count(action) / len(self._contradicting)
-        return share > max(MOST, LIFT * self._given.count(action) / len(self._given))
+        usual = self._share(self._agreeing, action)
+        return self._share(self._contradicting, action) > max(MOST, LIFT * usual)
+
+    @staticmethod
+    def _share(actions: deque[str], action: str) -> float:
+        return actions.count(action) / len(actions) if actions else 0.0
 
     def _fade(self) -> None:
         self._until_fading -= 1

@@ -1,12 +1,14 @@
 """Learning in blocks: that it comes to the same as learning one after the other."""
 
 import random
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from benchmarks import learning_streams as streams
 from core.learning.evaluation import is_worse
 from core.learning.learner import Learner, blocks
 from core.learning.learner.bayes import Bayes
@@ -103,6 +105,24 @@ def test_it_answers_no_worse_and_is_as_sure():
     assert sum(right[1]) > 950
     sure = [np.mean([sure for _, sure in some]) for some in answers]
     assert abs(sure[0] - sure[1]) < 0.02
+
+
+def test_on_real_decisions_it_answers_as_what_learnt_one_after_the_other():
+    """Columns of address files in the order of their time; those of the next files are asked."""
+    events = streams.fields(streams.DATA, 3_000)
+    given = [
+        Pattern(e.context, e.action, USERS[zlib.crc32(e.group.encode()) % 7])
+        for e in events[:2_400]
+    ]
+    one, many = both(given)
+    asked = events[2_400:]
+    answers = [[learner.predict(e.context) for e in asked] for learner in (one, many)]
+    right = [[a == e.action for (a, _), e in zip(some, asked, strict=True)] for some in answers]
+    assert not is_worse(right[1], right[0])
+    assert not is_worse(right[0], right[1])
+    sure = [(a, b) for (a, x), (b, y) in zip(*answers, strict=True) if min(x, y) >= 0.9]
+    assert len(sure) > 300
+    assert sum(a == b for a, b in sure) >= 0.99 * len(sure)
 
 
 def test_an_action_that_is_new_is_begun_where_it_comes():

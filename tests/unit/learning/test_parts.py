@@ -1,4 +1,4 @@
-"""The parts of a learner: experts, mixture, calibration, concepts, trust, memory, neighbours."""
+"""The parts of a learner: experts, mixture, calibration, memory, neighbours."""
 
 import random
 from typing import Any
@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from core.errors import InvalidInputError
 from core.learning.learner.bayes import Bayes
 from core.learning.learner.calibration import WINDOW, Calibration, isotonic
-from core.learning.learner.concepts import Concepts
 from core.learning.learner.linear import REMEMBERED, Example, Linear
 from core.learning.learner.mixture import Mixture
 from core.learning.learner.neighbours import Neighbours
 from core.learning.learner.terms import BUCKETS
-from core.learning.learner.trust import DOUBTED, Trust
 from core.learning.patterns import Kind, Memory, Pattern, Source
 
 ANA, BO = Source(Kind.USER, "ana"), Source(Kind.USER, "bo")
@@ -124,94 +122,6 @@ def test_steps_rise_and_are_probabilities_for_any_past(past: list[tuple[float, b
     assert (rates >= 0).all()
     assert (rates <= 1).all()
     assert Calibration(past).past == past
-
-
-def taught(concepts: Concepts, times: int = 40) -> None:
-    for turn in range(times):
-        concepts.observe(1, "lat", f"u{turn % 5}")
-
-
-def test_a_concept_moves_after_a_few_say_so_and_not_before():
-    concepts = Concepts(["lat", "lon"])
-    taught(concepts)
-    moved = [concepts.observe(1, "lon", f"u{turn % 5}") for turn in range(6)]
-    assert sum(moved) == 1
-    assert not any(moved[:2])
-    assert concepts.table == ("lon", "lon")
-
-
-def test_a_concept_is_not_moved_by_mistakes_of_one_in_five():
-    draw = random.Random(3)
-    for _ in range(20):
-        concepts = Concepts(["a"])
-        for turn in range(500):
-            concepts.observe(1, "b" if draw.random() < 0.2 else "a", f"u{turn % 5}")
-        assert concepts.table == ("a",)
-
-
-def test_one_source_alone_moves_no_concept_that_others_taught():
-    concepts = Concepts(["lat"])
-    taught(concepts)
-    assert not any(concepts.observe(1, "lon", "mallory") for _ in range(1000))
-    concepts = Concepts(["lat"])
-    taught(concepts)
-    assert not any(concepts.observe(1, "lon", "bo") for _ in range(5))
-    assert any(concepts.observe(1, "lon", source) for source in ("ana", "eve", "joe"))
-
-
-def test_a_source_that_is_the_only_one_moves_its_concepts():
-    concepts = Concepts(["lat"])
-    for _ in range(40):
-        concepts.observe(1, "lat", "ana")
-    assert any(concepts.observe(1, "lon", "ana") for _ in range(10))
-
-
-def test_concepts_that_come_to_mean_the_same_share_an_action():
-    concepts = Concepts(["a", "b", "a"])
-    shares = concepts.by_action(np.array([0.1, 0.3, 0.2, 0.4], np.float32))
-    assert dict(zip(concepts.actions, shares.tolist(), strict=True)) == pytest.approx(
-        {"a": 0.7, "b": 0.2}
-    )
-    assert concepts.of("a") == [1, 3]
-    assert concepts.of("unknown") == []
-
-
-def after(trust: Trust, feedback: list[tuple[str, str, bool]]) -> float:
-    """Tell how far the last of some feedback is believed."""
-    return [trust.weigh(source, action, contradicts=no) for source, action, no in feedback][-1]
-
-
-def test_a_source_that_contradicts_far_more_than_others_is_believed_little_however_much_it_says():
-    good = [(f"u{n % 9}", f"a{n % 7}", n % 20 == 0) for n in range(300)]
-    bad = [("mallory", f"a{n % 7}", True) for n in range(1000)]
-    trust = Trust()
-    assert after(trust, good) == 1
-    assert after(trust, bad) == DOUBTED
-    assert after(trust, [("u1", "a1", True)]) == 1
-    assert after(trust, [("mallory", "a1", False)]) == 1
-
-
-def test_an_action_that_has_most_of_what_contradicts_is_believed_little():
-    good = [(f"u{n % 9}", f"a{n % 7}", n % 20 == 0) for n in range(300)]
-    bad = [(f"u{n % 9}", "lon", True) for n in range(60)]
-    assert after(Trust(), good + bad) == DOUBTED
-
-
-def test_a_source_that_is_alone_is_believed_however_often_it_contradicts():
-    alone = [("ana", f"a{n % 7}", n % 2 == 0) for n in range(301)]
-    assert after(Trust(), alone) == 1
-
-
-def test_a_source_that_the_others_have_left_alone_is_believed_in_the_end():
-    good = [(f"u{n % 9}", f"a{n % 7}", n % 20 == 0) for n in range(300)]
-    alone = [("ana", f"a{n % 7}", True) for n in range(10_000)]
-    assert after(Trust(), good + alone) == 1
-
-
-def test_what_is_kept_of_sources_is_bounded():
-    trust = Trust()
-    after(trust, [(f"u{n}", "a", True) for n in range(10_000)])
-    assert len(trust._records) <= 3000
 
 
 def words_of(memory: Memory, *said: tuple[int, str]) -> None:
