@@ -12,14 +12,21 @@ from core.costs.usage import Usage
 from core.crews import strategies
 from core.crews.crew_runner import CrewRunner, StepTask
 from core.crews.definition import Definition, Registry
+from core.crews.journal import NoJournals, StepJournal
+from core.crews.ledger import Claim
 from core.crews.strategies import Ready, Wait
 from core.flows.events import Event
+from core.flows.values import INLINE
 
 CREWS = Path(__file__).parent.parent / "crews"
 
 
 class NullSession:
-    """A Session that drops all events and charges nothing."""
+    """A Session that drops all events, charges nothing and keeps no journal."""
+
+    def __init__(self, step: str) -> None:
+        claim = Claim("t", "f", step, 1)
+        self.journal = StepJournal(NoJournals(), INLINE, claim, "dry", {})
 
     def post(self, told: list[Event]) -> None: ...
 
@@ -65,7 +72,7 @@ async def run_crew(
                 for step in steps:
                     prompt = tasks.prompt(results, step.id)
                     work = StepTask("t", "f", definition, prompt, 1, whole)
-                    results[step.id] = await runner.run(work, NullSession())
+                    results[step.id] = await runner.run(work, NullSession(step.id))
             case Wait(name):
                 results[name] = strategies.review_answer(approve=True, feedback="")
             case strategies.End(output):
