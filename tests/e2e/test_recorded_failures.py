@@ -101,7 +101,7 @@ class Stage:
     def worker(self, ledger: Any = None) -> Worker:
         guardrails: dict[str, Any] = {"refuse": refuse}
         runner = CrewAIRunner(
-            lambda: self.model, {}, guardrails, CataloguePriceBook(), MemoryBlobs()
+            self.model.model_copy, {}, guardrails, CataloguePriceBook(), MemoryBlobs()
         )
         timing = Timing(LEASE_SECONDS, LEASE_SECONDS / 3, 1)
         flows = self.flows
