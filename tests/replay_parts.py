@@ -23,6 +23,7 @@ class LongLoop:
 
     provider: Provider
     tool: str = "look"
+    first: int = 1  # call of the twelve
     asked: Counter[int] = field(default_factory=Counter[int])
     last: dict[str, Any] = field(default_factory=dict[str, Any])  # request
     before: Callable[[int], None] = lambda _: None
@@ -35,7 +36,7 @@ class LongLoop:
         return sum(self.asked.values())
 
     def _answer(self, request: dict[str, Any], _: str | None) -> tuple[int, dict[str, Any]]:
-        number = 1 + sum(message["role"] == "tool" for message in request["messages"])
+        number = self.first + sum(message["role"] == "tool" for message in request["messages"])
         self.before(number)
         self.last = request
         self.asked[number] += 1

@@ -175,7 +175,8 @@ class EventBuffer:
         Raises FencedError, TooLargeError, UnavailableError.
         """
         self.post(events.step_finished(self._claim.step))
-        write, seq = replace(await self._drain(), outcome=outcome), next(self._seqs)
+        write = replace(await self._drain(), outcome=outcome, journal=await self.journal.end())
+        seq = next(self._seqs)
         self._raise_if_lost()
         return await self._retry(
             partial(self._ledger.commit, self._claim, seq, result, write, known)

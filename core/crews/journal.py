@@ -88,6 +88,7 @@ class StepJournal:
         self._loop, self._lock = asyncio.get_running_loop(), threading.Lock()
         self._known = {key: json.loads(entry) for key, entry in entries.items()}
         self._noted, self._kept = dict[str, Any](), set(self._known)
+        self._beside = dict[str, Any]()
         self._writing = set[Future[None]]()
         self.grew_at: int = self._known.get(_GREW, 0)
         self.has_grown = False
@@ -126,6 +127,11 @@ class StepJournal:
         with self._lock:
             self._noted[key] = entry
 
+    def note_beside(self, key: str, entry: Any) -> None:
+        """Take an entry that is of use beside others only: it is written with the first of these."""
+        with self._lock:
+            self._beside[key] = entry
+
     def note_new(self, key: str, entry: Any) -> None:
         """Take an entry, unless there is one of this key."""
         with self._lock:
@@ -152,6 +158,9 @@ class StepJournal:
     async def flush(self) -> None:
         """Wait for the same, in the event loop."""
         self.keep()
+        await self._written()
+
+    async def _written(self) -> None:
         await asyncio.gather(*(asyncio.wrap_future(each) for each in list(self._writing)))
 
     def keep_surely(self) -> None:
@@ -159,22 +168,22 @@ class StepJournal:
         if (noted := self._take()) is not None:
             self._start(self._keep(noted)).result()
 
+    async def end(self) -> tuple[str, ...]:
+        """Take it that the step is done: write nothing more, and return the keys of what was written."""
+        with self._lock:
+            self._noted = {}
+        await self._written()
+        return tuple(self._kept)
+
     async def forget_try(self) -> None:
         """Forget what a try has heard that has failed, but for what must not run twice."""
-        await self._forget({key for key in self._kept if not _stays(key)})
-
-    async def forget(self) -> None:
-        """Forget all, now that the step is done."""
-        await self._forget(set(self._kept))
-
-    async def _forget(self, keys: set[str]) -> None:
+        gone = {key for key in await self.end() if not _stays(key)}
         with self._lock:
-            self._noted, self._kept = {}, self._kept - keys
+            self._kept -= gone
             self._known = {key: entry for key, entry in self._known.items() if key in self._kept}
         try:
-            if keys:
-                await self.flush()
-                await self._journals.forget(self._claim, keys)
+            if gone:
+                await self._journals.forget(self._claim, gone)
         except (NotFoundError, UnavailableError) as error:
             log.warning("the journal of a step is forgotten later, with its flow", exc_info=error)
 
@@ -182,9 +191,12 @@ class StepJournal:
         """Return what was noted and nobody has written; None for nothing."""
         with self._lock:
             noted, self._noted = self._noted, {}
+            if not noted:
+                return None
+            noted, self._beside = self._beside | noted, {}
             self._known |= {key: entry for key, entry in noted.items() if _stays(key)}
-            self._kept |= noted.keys() | ({_GREW} if noted else set())
-        return noted | {_GREW: self._claim.attempt} if noted else None
+            self._kept |= noted.keys() | {_GREW}
+        return noted | {_GREW: self._claim.attempt}
 
     async def _keep_gladly(self, noted: Mapping[str, Any]) -> None:
         try:

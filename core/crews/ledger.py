@@ -96,13 +96,15 @@ class StepWrite:
     """Payload of one write of a claim: events in order, and of what an attempt failed, if one did.
 
     `message` is the id of the text message that is still open after these events. `outcome` is what
-    came of the step for the trial that it is in; a commit counts it.
+    came of the step for the trial that it is in; a commit counts it, and removes what of the step's
+    `journal` has these keys.
     """
 
     events: list[Event] = field(default_factory=list[Event])
     message: str | None = None
     error: str | None = None
     outcome: TaskOutcome | None = None
+    journal: tuple[str, ...] = ()
 
 
 class FencedError(Exception):

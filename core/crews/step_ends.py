@@ -69,7 +69,7 @@ async def commit(
         checked = work.definition.tasks[work.prompt.task].is_checked
         of = {"refused": buffer.tries.was_refused, "checked": checked}
         outcome = answer_outcome(work.choice, work.prompt, result, **of, deployed=deployed)
-        after = await buffer.commit(result, known, outcome)
+        return await buffer.commit(result, known, outcome)
     except (FencedError, ExpiredError, NotFoundError, UnavailableError):
         raise
     except Exception as error:
@@ -78,5 +78,3 @@ async def commit(
         message = f"its result could not be stored: {why}"
         await buffer.record_error(message)
         raise StepError(message) from error
-    await buffer.journal.forget()
-    return after

@@ -248,7 +248,7 @@ class StepRunner:
             log.warning("the step begins without lessons", exc_info=True)
             return ()
         told = [asdict(each) for each in lessons]
-        session.journal.note(_LESSONS, told)
+        session.journal.note_beside(_LESSONS, told)
         if told:
             session.post(events.lessons(work.prompt.step, told))
         return lessons

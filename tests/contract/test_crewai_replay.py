@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,6 +18,8 @@ from core.blobs import BlobStore
 from core.crews import deferrals
 from core.crews.clock import NoLimit
 from core.crews.crew_runner import Tool, ToolContext
+from core.crews.journal import Journals, NoJournals
+from core.crews.ledger import Claim
 from core.crews.outcomes import Outcome
 from core.crews.timing import Timing
 from core.crews.worker import Worker
@@ -70,6 +72,7 @@ def a_worker(
     *,
     streams: bool = False,
     blobs: BlobStore | None = None,
+    journals: Journals | None = None,
     **runs: Any,
 ) -> Worker:
     """Return a worker of a process of its own: it has nothing of the one before."""
@@ -79,7 +82,7 @@ def a_worker(
     )
     return worker_over(
         flows.ledger, flows.calls, flows.wake_queue, runner, Timing(30, 10, 20),
-        journals=flows.journals, values=LargeValues((lambda: blobs) if blobs else None),
+        journals=journals or flows.journals, values=LargeValues((lambda: blobs) if blobs else None),
     )  # fmt: skip
 
 
@@ -191,3 +194,22 @@ async def test_a_call_of_a_tool_has_one_idempotency_key_however_often_its_step_i
     assert first == second
     assert first[:3] == ("f1", "one", 1)
     assert model.asked[1] == 1
+
+
+class Noting(NoJournals):
+    """Keeps nothing but the keys that it was given."""
+
+    def __init__(self) -> None:
+        self.keys = list[str]()
+
+    async def keep(self, claim: Claim, entries: Mapping[str, str]) -> None:
+        del claim
+        self.keys += entries
+
+
+async def test_a_step_of_one_call_keeps_no_journal(flows: Flows, model: LongLoop):
+    model.first, journals = CALLS, Noting()
+    await flows.ledger.create(flows.tenant, launch("f1"))
+    worker = a_worker(flows, model, looking(Counter()), journals=journals)
+    assert await worker.run_flow(flows.tenant, "f1", NoLimit()) is Outcome.ENDED
+    assert (model.total, journals.keys) == (1, [])

@@ -58,6 +58,18 @@ async def test_a_step_that_was_given_back_is_known_on(flows: Flows):
     assert await flows.journals.entries(await held(flows, 0)) == {"a": "1"}
 
 
+async def test_the_journal_of_a_step_that_is_done_is_gone(flows: Flows):
+    await launched(flows)
+    claim, other = await held(flows, 0), await held(flows, 1)
+    await flows.journals.keep(other, {"a": "1"})
+    await flows.journals.keep(claim, {"a": "1", "b": "2"})
+    write = StepWrite(journal=("a", "b"))
+    for _ in range(2):  # the second is a reply that was lost
+        await flows.ledger.commit(claim, 1, {"output": 1}, write)
+    assert await flows.journals.entries(claim) == {}
+    assert await flows.journals.entries(other) == {"a": "1"}
+
+
 async def ends(flows: Flows, to: Status) -> None:
     """Have a flow end while a step with a journal is under way."""
     await launched(flows)

@@ -126,7 +126,7 @@ async def test_what_each_operation_costs_in_billed_commands(flows, valkey):
     most = {
         "create": 9, "take": 7, "look": 2, "state": 1, "head": 1, "claim": 7, "beat": 4, "emit": 6,
         "reserve": 4, "settle": 10, "commit": 6, "add_steps": 6, "reschedule": 5, "release": 9,
-        "end": 13,
+        "end": 14,  # of a flow with a step that is put off: one is for its journal
     }  # fmt: skip
     assert {name: count for name, count in spent.items() if count > most[name]} == {}
 

@@ -155,6 +155,10 @@ MUTANTS = [
     Mutant(
         "transition", "never due again", due.test_a_flow_that_ended_is_never_due_again
     ),
+    Mutant(
+        "commit", "its result says all",
+        journals.test_the_journal_of_a_step_that_is_done_is_gone, any_order=False,
+    ),
     Mutant("transition", "no step goes on", journals.test_the_journals_of_a_flow_that_failed_end_with_it, any_order=False),
     Mutant("keep_entries", "fence", journals.test_who_lost_a_step_keeps_nothing_of_it, any_order=False),
     Mutant("keep_entries", "given back, done, or ended with its flow", journals.test_who_gave_a_step_back_keeps_nothing_of_it, any_order=False),

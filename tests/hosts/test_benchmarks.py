@@ -115,6 +115,8 @@ TIMED = {
         "ingest_calls_per_s_vs_pipeline": (0.001, 20),
     },
     "crews": {
+        "journal_overhead": (0.1, 20),
+        "replayed_calls_ms": (1, 5_000),
         "redis_commands_per_call_of_text": (1, 30),  # one write more where a piece comes late
         "overhead_zero_latency": (0.05, 4),
         "overhead_real_latency": (0.5, 2),

@@ -220,6 +220,7 @@ class MemoryFlows(MemoryAgenda):
         record.writes[claim.step] = (seq, number := record.change(write.events, now))
         record.brought(claim.step, number)
         record.failures = 0
+        record.journals.pop(claim.step, None)
         if write.outcome is not None:
             self.models.record(claim.tenant, record, write.outcome, now)
         if not record.waits:

@@ -200,11 +200,13 @@ class UpstashRunLedger:
         text = records.result_text(result)
         call = scripts.commit(
             FlowKeys.of(self._keys, claim.tenant, claim.flow),
+            self._keys.journal(claim.tenant, claim.flow),
             TrialKeys.of(self._keys, claim.tenant),
             step=claim.step,
             epoch=claim.epoch,
             seq=seq,
             known=known.head.version if known else 0,
+            journal=[f"{key} {claim.step}" for key in write.journal],
             outcome=records.outcome(write.outcome) if write.outcome else None,
             texts=[text],
             events=encoded(write.events),

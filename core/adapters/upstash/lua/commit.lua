@@ -1,5 +1,6 @@
 -- commit: store a step's result once, with the last that happened in it.
 --   args     outcome: of a step of a task in a trial, or nothing
+--            journal: the fields of the step's journal
 --   texts    the result, as JSON
 --   returns  {'ok', ...} as `state_since` says, {'fenced'}, {'not_found'}
 local field = 'step:' .. args.step
@@ -23,6 +24,7 @@ if flow.status ~= 'waiting' then
 end
 schedule_with_slack(plan, flow, now, EARLIER_ONLY) -- whoever goes on puts it off
 step.state, step.lease, step.finished, step.error, step.message = 'done', 0, now, nil, nil
+run_chunked('HDEL', JOURNAL, args.journal) -- guard: its result says all
 if args.outcome then
   record_outcome(args.outcome, now)
 end

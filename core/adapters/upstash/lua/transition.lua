@@ -37,6 +37,9 @@ local function end_steps(plan, changes, parts, now)
       push(open, 'step:' .. name)
     end
   end
+  if #open > 0 then -- what is done has no journal
+    redis.call('UNLINK', JOURNAL) -- guard: no step goes on
+  end
   for field, record in pairs(#open > 0 and read(FLOW, open) or {}) do
     local step, before = cjson.decode(record), #changes
     for _, call in ipairs(lost_calls(step, now)) do
@@ -62,7 +65,6 @@ local function expire(now)
   redis.call('ZADD', INDEX, 'GT', first[2], args.tenant)
   redis.call('PEXPIRE', FLOW, int_str(args.ttl_ms))
   redis.call('PEXPIRE', LOG, int_str(args.ttl_ms))
-  redis.call('UNLINK', JOURNAL) -- guard: no step goes on
 end
 
 -- look_again: have the flow looked at when its wait is over, or now where it goes on

@@ -85,12 +85,14 @@ def release(
 @script("flow", "trials")
 def commit(
     of: FlowKeys,
+    journal_key: Key,
     of_trials: TrialKeys,
     *,
     step: str,
     epoch: int,
     seq: int,
     known: int,
+    journal: list[str],
     outcome: dict[str, Any] | None,
     texts: Texts,
     events: Events,
